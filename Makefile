@@ -1,0 +1,48 @@
+# Works with make and Python 3.11 or newer, and nothing else installed. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+WORKERS ?= 2
+
+.PHONY: help setup demo test check format lint types bench docs soak clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(STAMP)  ## create .venv and install vidsift into it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("vidsift needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name a newer one: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -c constraints.txt torch
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: setup  ## render a small library of videos, index it, search it
+	$(BIN)/vidsift demo
+
+test: setup  ## run all tests
+	$(BIN)/pytest -q -n $(WORKERS)
+
+check: setup  ## format check, lint, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -n $(WORKERS)
+
+format: setup  ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## run the benchmarks, write results/
+	for one in benchmarks/*.py; do $(BIN)/python $$one || exit 1; done
+
+docs: setup  ## draw the pictures of docs/ and fill in generated tables
+	$(BIN)/python docs/make_pictures.py
+
+soak: setup  ## long fault and stress runs, kept out of CI
+	$(BIN)/pytest -q -p no:cacheprovider tests/soak --soak
+
+clean:  ## remove what the targets made
+	rm -rf .venv demo build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""One verb a file; heavy imports stand inside the functions."""

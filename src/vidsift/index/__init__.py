@@ -1,0 +1,1 @@
+"""Videos -> files on disk: a resumable build over a LanceDB table."""

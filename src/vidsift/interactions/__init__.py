@@ -1,0 +1,1 @@
+"""Tokens x tokens -> similarity: prepare one side, score all pairs, align matched pairs."""

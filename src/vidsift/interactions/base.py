@@ -1,0 +1,112 @@
+"""What every interaction is: prepare one side, score all pairs, align matched pairs.
+
+A prepared set is again a :class:`~vidsift.types.TokenSet` (tokens made unit length, weights filled in).
+It depends on one sentence or one video alone, so the index stores it, and search, evaluation, training
+and explanation all start from it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from vidsift.interactions.masked import require_real_tokens
+from vidsift.types import Alignment, TokenSet
+
+__all__ = ["Interaction", "NoAlignmentError", "pooled"]
+
+
+class NoAlignmentError(TypeError):
+    """The interaction is a black box: it has no account of which token met which."""
+
+
+class Interaction(nn.Module, ABC):
+    """A way to compare a set of text tokens with a set of video tokens.
+
+    Attributes:
+        preparation: names what preparing does, where it has no learned weights; None where it has.
+            Two terms of a method may share a token set only if they prepare it alike: by one and the
+            same interaction, or by two of the same name.
+        black_box: True if the score cannot be split into meetings of tokens; then :meth:`align` raises.
+    """
+
+    preparation: str | None = "as is"
+    black_box: bool = False
+
+    def prepare_text(self, text: TokenSet) -> TokenSet:
+        """Do what needs the text side only.
+
+        Args:
+            text: tokens ``(Q, T, D)`` as encoded.
+
+        Returns:
+            The prepared set; same rows.
+
+        Raises:
+            ValueError: if a text has no real token.
+        """
+        require_real_tokens(text, "text")
+        return self._prepare_text(text)
+
+    def prepare_video(self, video: TokenSet) -> TokenSet:
+        """Do what needs the video side only: :meth:`prepare_text` for the other side.
+
+        Raises:
+            ValueError: if a video has no real token.
+        """
+        require_real_tokens(video, "video")
+        return self._prepare_video(video)
+
+    def _prepare_text(self, text: TokenSet) -> TokenSet:
+        return text
+
+    def _prepare_video(self, video: TokenSet) -> TokenSet:
+        return video
+
+    @abstractmethod
+    def score(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Compare every prepared text with every prepared video.
+
+        Args:
+            text: prepared, ``(Q, T, D)``.
+            video: prepared, ``(V, N, D)``.
+
+        Returns:
+            ``sim_QV``, without any learned scale. An entry depends on its own text and video only.
+        """
+
+    def align(self, text: TokenSet, video: TokenSet) -> Alignment:
+        """Tell which token met which in matched pairs: text i with video i.
+
+        Args:
+            text: prepared, ``(B, T, D)``.
+            video: prepared, ``(B, N, D)``.
+
+        Returns:
+            The account; its contributions sum to the diagonal of :meth:`score`.
+
+        Raises:
+            NoAlignmentError: if the interaction is a black box.
+        """
+        raise NoAlignmentError(
+            f"{type(self).__name__} is a black box: its score cannot be split into meetings of words and "
+            "frames; use a token-wise method (for example drl with interaction wti) for explanations"
+        )
+
+    def compact_video(self, video: TokenSet) -> TokenSet:
+        """Return the smallest set that gives the same :meth:`score`: what a scan has to read.
+
+        ``align`` needs the full prepared set.
+        """
+        return video
+
+
+def pooled(tokens: TokenSet) -> Tensor:
+    """One unit vector for each row: the weighted mean of a prepared set, ``(B, D)``.
+
+    The cheap stand-in for a whole set, kept by the index for a first stage of search.
+    """
+    weights = tokens.mask.to(tokens.tokens.dtype) if tokens.weights is None else tokens.weights
+    return torch.nn.functional.normalize((tokens.tokens * weights.unsqueeze(-1)).sum(dim=1), dim=-1)

@@ -1,0 +1,75 @@
+"""Dot product of the sentence with the mean frame: zero-shot CLIP, CLIP4Clip and DRL's DP."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vidsift.interactions.base import Interaction
+from vidsift.interactions.masked import masked_mean, uniform_weights, unit_tokens
+from vidsift.types import Alignment, TokenSet
+
+__all__ = ["MeanDot"]
+
+
+class MeanDot(Interaction):
+    """Cosine of the mean text token with the mean video token (one end-of-text token: CLIP's sentence).
+
+    Tokens are made unit length, averaged over the real ones, and the mean is made unit length again.
+    The prepared set keeps the tokens and gives each the weight ``1 / (n |mean|)``, so that the score is
+    the sum over frames of weight times cosine: the moment and the explanation come from the score itself.
+
+    Source: CLIP4Clip modules/modeling.py (meanP, loose similarity); DRL tvr/models/modeling.py (dp).
+    Differs: DRL's Eq. 1 averages frames as they are; its code, like ours, normalises each frame first.
+    """
+
+    preparation = "unit mean"
+
+    def _prepare_text(self, text: TokenSet) -> TokenSet:
+        return _unit_mean(text)
+
+    def _prepare_video(self, video: TokenSet) -> TokenSet:
+        return _unit_mean(video)
+
+    def score(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Return the cosines of the pooled sides, ``sim_QV``."""
+        return _weighted_sum(text) @ _weighted_sum(video).t()
+
+    def align(self, text: TokenSet, video: TokenSet) -> Alignment:
+        """Give each frame its weighted cosine; every frame contributes."""
+        values_BTN = text.tokens @ video.tokens.transpose(1, 2)
+        text_weights, video_weights = _weights(text), _weights(video)
+        both = text.mask[:, :, None] & video.mask[:, None, :]
+        ranked = values_BTN.masked_fill(~both, float("-inf"))
+        return Alignment(
+            values=values_BTN.masked_fill(~both, 0),
+            contributions=values_BTN * text_weights[:, :, None] * video_weights[:, None, :],
+            best_video_token=ranked.argmax(dim=2),
+            best_text_token=ranked.argmax(dim=1),
+            text_weights=text_weights,
+            video_weights=video_weights,
+        )
+
+    def compact_video(self, video: TokenSet) -> TokenSet:
+        """Pool each video into one token of weight 1."""
+        pooled_V1D = _weighted_sum(video).unsqueeze(1)
+        return TokenSet(
+            tokens=pooled_V1D,
+            mask=video.mask[:, :1].new_ones(len(video), 1),
+            weights=pooled_V1D.new_ones(len(video), 1),
+        )
+
+
+def _unit_mean(tokens: TokenSet) -> TokenSet:
+    unit_BND = unit_tokens(tokens)
+    length_B1 = masked_mean(unit_BND, tokens.mask).norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    return tokens.replace(tokens=unit_BND, weights=uniform_weights(tokens.mask, unit_BND.dtype) / length_B1)
+
+
+def _weights(tokens: TokenSet) -> Tensor:
+    if tokens.weights is None:
+        raise ValueError("MeanDot got a set without weights; pass it through prepare_text or prepare_video")
+    return tokens.weights
+
+
+def _weighted_sum(tokens: TokenSet) -> Tensor:
+    return (tokens.tokens * _weights(tokens).unsqueeze(-1)).sum(dim=1)

@@ -1,0 +1,91 @@
+"""Reductions over tokens of which some are padding: the only place where masks meet maths.
+
+Masked tokens are -inf before a maximum or a softmax and take no part in a mean. A row without a real
+token has no answer, so it is refused by :func:`require_real_tokens` before any reduction sees it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vidsift.types import TokenSet
+
+__all__ = [
+    "masked_max",
+    "masked_mean",
+    "masked_softmax",
+    "require_real_tokens",
+    "segment_max",
+    "uniform_weights",
+    "unit_tokens",
+]
+
+
+def require_real_tokens(tokens: TokenSet, what: str) -> None:
+    """Refuse a batch in which some row is nothing but padding.
+
+    Args:
+        tokens: the set to look at, mask ``(B, N)``.
+        what: what a row is, for the message: "text" or "video".
+
+    Raises:
+        ValueError: if a row has no real token.
+    """
+    empty = (~tokens.mask.any(dim=1)).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(
+            f"{what} {empty[0]} of the batch has no real token ({len(empty)} such rows of {len(tokens)}); "
+            f"a {what} needs at least one, leave empty ones out before encoding"
+        )
+
+
+def masked_max(values: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Maximum over the real entries along ``dim``, and where it stands.
+
+    Args:
+        values: any shape.
+        mask: bool, broadcastable to ``values``; False entries cannot win.
+        dim: the dimension that is reduced.
+
+    Returns:
+        The maxima and their indices. A row without a real entry gives -inf.
+    """
+    best = values.masked_fill(~mask, -torch.inf).max(dim=dim)
+    return best.values, best.indices
+
+
+def masked_softmax(logits: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
+    """Softmax over the real entries along ``dim``; masked entries get exactly 0."""
+    return torch.softmax(logits.masked_fill(~mask, -torch.inf), dim=dim)
+
+
+def masked_mean(tokens_BND: Tensor, mask_BN: Tensor) -> Tensor:
+    """Mean of the real tokens: ``(B, N, D)`` -> ``(B, D)``."""
+    real = mask_BN.unsqueeze(-1)
+    return tokens_BND.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1)
+
+
+def uniform_weights(mask_BN: Tensor, dtype: torch.dtype) -> Tensor:
+    """Equal weights over the real tokens of each row, summing to 1; 0 where masked."""
+    real = mask_BN.to(dtype)
+    return real / real.sum(dim=1, keepdim=True)
+
+
+def unit_tokens(tokens: TokenSet) -> Tensor:
+    """Tokens of unit length, zeros where masked: ``(B, N, D)``."""
+    unit = torch.nn.functional.normalize(tokens.tokens, dim=-1)
+    return unit.masked_fill(~tokens.mask.unsqueeze(-1), 0)
+
+
+def segment_max(values_PN: Tensor, lengths: list[int]) -> Tensor:
+    """Maximum over consecutive groups of rows.
+
+    Args:
+        values_PN: rows of all groups one after the other.
+        lengths: rows of each group, all positive, summing to P.
+
+    Returns:
+        ``(groups, N)``.
+    """
+    return torch.stack([rows.max(dim=0).values for rows in values_PN.split(lengths)])

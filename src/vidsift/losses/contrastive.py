@@ -1,0 +1,35 @@
+"""Contrastive losses over a square matrix of similarities whose diagonal holds the true pairs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+__all__ = ["info_nce"]
+
+
+def info_nce(sim_BB: Tensor, scale: Tensor | float) -> Tensor:
+    """Symmetric cross-entropy: each text should pick its video, each video its text.
+
+    Args:
+        sim_BB: unscaled similarities; row i and column i belong together.
+        scale: the inverse temperature (CLIP's ``exp(logit_scale)``, DRL's tau).
+
+    Returns:
+        The mean of the two directions, a scalar.
+
+    Raises:
+        ValueError: if the matrix is not square.
+
+    Source: CLIP4Clip modules/modeling.py (CrossEn both ways, halved); DRL Eq. 7.
+    Differs: DRL's Eq. 7 adds the two directions; its code halves them, and so do we.
+    """
+    if sim_BB.ndim != 2 or sim_BB.shape[0] != sim_BB.shape[1]:
+        raise ValueError(
+            f"info_nce got similarities of shape {tuple(sim_BB.shape)}; expected a square matrix of "
+            "matched pairs, text i with video i"
+        )
+    logits_BB = sim_BB * scale
+    truth_B = torch.arange(len(logits_BB), device=logits_BB.device)
+    return (cross_entropy(logits_BB, truth_B) + cross_entropy(logits_BB.t(), truth_B)) / 2

@@ -1,0 +1,1 @@
+"""Similarity -> similarity: transductive, so reported in rows of its own."""

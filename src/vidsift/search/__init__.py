@@ -1,0 +1,1 @@
+"""Question -> hits, moments and explanations."""

@@ -1,0 +1,1 @@
+"""Hits over HTTP."""

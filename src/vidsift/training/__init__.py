@@ -1,0 +1,1 @@
+"""The loop: recipe, optimiser, checkpoints, trainer."""

@@ -1,0 +1,186 @@
+"""The values that travel between the rooms, and the legend of shape letters.
+
+Shape letters are suffixes in mathematical code (``text_QTD``, ``sim_QV``):
+
+======  ==========================================================
+``Q``   queries (texts)
+``V``   videos (or segments of videos)
+``B``   a batch of either, or of matched pairs
+``T``   text tokens
+``F``   frames
+``P``   patches of a frame
+``N``   tokens of any kind
+``D``   channels of the shared space
+======  ==========================================================
+
+Time is seconds as float everywhere, counted on the video's own clock.
+This module does not import torch: processes that only decode stay light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+__all__ = ["Alignment", "Features", "Frames", "Hit", "Span", "TokenSet"]
+
+
+class Span(NamedTuple):
+    """A stretch of a video, from ``start_seconds`` to ``end_seconds``."""
+
+    start_seconds: float
+    end_seconds: float
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length of the span in seconds."""
+        return self.end_seconds - self.start_seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Pictures of one video with the times at which they are shown.
+
+    Attributes:
+        pixels: RGB, upright, uint8, ``(frames, height, width, 3)``.
+        times_seconds: presentation time of each picture, float64, ``(frames,)``.
+        damage: why the file gave less than it should have; None for a whole file.
+    """
+
+    pixels: NDArray[np.uint8]
+    times_seconds: NDArray[np.float64]
+    damage: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse pixels and times that do not belong together."""
+        if self.pixels.ndim != 4 or self.pixels.shape[-1] != 3:
+            raise ValueError(
+                f"Frames: pixels have shape {self.pixels.shape}, expected (frames, height, width, 3)"
+            )
+        if self.times_seconds.shape != self.pixels.shape[:1]:
+            raise ValueError(
+                f"Frames: {len(self.pixels)} pictures but times of shape {self.times_seconds.shape}; "
+                "give one time for each picture"
+            )
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenSet:
+    """Tokens of a batch of sentences or videos.
+
+    Attributes:
+        tokens: ``(B, N, D)``; float, or int8 when ``scale`` is given.
+        mask: bool ``(B, N)``, True where the token is real.
+        weights: importance of each token ``(B, N)``, where that means something.
+        times_seconds: when each token is seen ``(B, N)``; None for tokens without a time.
+        frame: index of the frame that a token belongs to, int64 ``(B, N)``.
+        group: index within the frame (object, patch), int64 ``(B, N)``.
+        scale: ``(B,)``; the real tokens are ``tokens * scale`` (tokens kept in int8 for scanning).
+            One for each row, so that maxima within a row can be taken before scaling.
+    """
+
+    tokens: torch.Tensor
+    mask: torch.Tensor
+    weights: torch.Tensor | None = None
+    times_seconds: torch.Tensor | None = None
+    frame: torch.Tensor | None = None
+    group: torch.Tensor | None = None
+    scale: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse parts whose shapes do not belong together."""
+        if self.tokens.ndim != 3:
+            raise ValueError(
+                f"TokenSet: tokens have shape {tuple(self.tokens.shape)}, expected (batch, tokens, channels)"
+            )
+        expected = self.tokens.shape[:2]
+        for name, part in self._parts().items():
+            wanted = expected[:1] if name == "scale" else expected
+            if name != "tokens" and part.shape != wanted:
+                raise ValueError(
+                    f"TokenSet: {name} has shape {tuple(part.shape)}, expected {tuple(wanted)} to suit "
+                    f"tokens of shape {tuple(self.tokens.shape)}"
+                )
+
+    def _parts(self) -> dict[str, torch.Tensor]:
+        present = {part.name: getattr(self, part.name) for part in fields(self)}
+        return {name: part for name, part in present.items() if part is not None}
+
+    def __len__(self) -> int:
+        """Return the number of sentences or videos."""
+        return len(self.tokens)
+
+    def __getitem__(self, index: slice | torch.Tensor) -> TokenSet:
+        """Return the rows that ``index`` (a slice, indices or a mask) names."""
+        if isinstance(index, int):
+            raise TypeError(f"TokenSet[{index}]: rows are taken by slice; write [{index}:{index + 1}]")
+        return TokenSet(**{name: part[index] for name, part in self._parts().items()})
+
+    def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> TokenSet:
+        """Return the set on ``device``, with tokens and weights in ``dtype`` (times and indices keep theirs)."""
+        moved: dict[str, Any] = {}
+        for name, part in self._parts().items():
+            floating = name in ("tokens", "weights") and part.is_floating_point()
+            moved[name] = part.to(device=device, dtype=dtype if floating else None)
+        return TokenSet(**moved)
+
+    def replace(self, **parts: torch.Tensor | None) -> TokenSet:
+        """Return a copy in which the given parts are exchanged."""
+        return replace(self, **parts)
+
+
+Features: TypeAlias = Mapping[str, TokenSet]
+"""The named token sets of a batch of sentences or of videos, e.g. ``{"frame": ..., "patch": ...}``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Which token met which, for matched pairs: row i is text i with video i.
+
+    Attributes:
+        values: similarity of every text token with every video token, ``(B, T, N)``.
+        contributions: the part of the score that each meeting gave, ``(B, T, N)``;
+            they sum to the term's score over T and N.
+        best_video_token: for each text token the video token it met best, int64 ``(B, T)``.
+        best_text_token: for each video token the text token it met best, int64 ``(B, N)``.
+        text_weights: weight of each text token ``(B, T)``, zero where masked.
+        video_weights: weight of each video token ``(B, N)``, zero where masked.
+    """
+
+    values: torch.Tensor
+    contributions: torch.Tensor
+    best_video_token: torch.Tensor
+    best_text_token: torch.Tensor
+    text_weights: torch.Tensor
+    video_weights: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer to a question: a segment of a video, and the moment in it.
+
+    Attributes:
+        rank: 1 for the best.
+        score: similarity by the trained interaction, in fp32.
+        path: the video file.
+        video_id: identity of the file's content.
+        segment: the stretch of the video that was scored.
+        moment: the stretch within it around the frames that matched best.
+    """
+
+    rank: int
+    score: float
+    path: str
+    video_id: str
+    segment: Span
+    moment: Span
