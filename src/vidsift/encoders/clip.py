@@ -1,73 +1,197 @@
-"""The two CLIP towers, giving every token in the shared space."""
+"""The two CLIP towers, giving every token in the shared space.
+
+The towers are those of ``transformers``; only the walk through their layers is ours, because it keeps all tokens,
+stops at the longest text, leaves padded frames out, and can let tokens change frames before attention.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, overload
+from collections.abc import Collection, Sequence
+from typing import Literal, TypeAlias, overload
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
-__all__ = ["ClipTowers", "end_of_text"]
+from vidsift.encoders.masks import longest, require_prefix, require_real
+from vidsift.encoders.token_shift import FrameNeighbours, frame_neighbours, shift_tokens
+
+__all__ = ["ATTENTION_KINDS", "AttentionKind", "ClipTowers", "end_of_text"]
+
+AttentionKind: TypeAlias = Literal["sdpa", "eager"]
+ATTENTION_KINDS: tuple[AttentionKind, ...] = ("sdpa", "eager")
+Hidden: TypeAlias = tuple[Tensor, ...]
 
 
 def end_of_text(tokens_QTD: Tensor, mask_QT: Tensor) -> Tensor:
-    """Return the token of the end of each text: the last real one, ``(Q, 1, D)``."""
-    raise NotImplementedError
+    """Return the last real token of each text, where CLIP puts the meaning of the sentence.
+
+    Args:
+        tokens_QTD: text tokens ``(Q, T, D)``.
+        mask_QT: bool ``(Q, T)``, real tokens first.
+
+    Returns:
+        ``(Q, 1, D)``.
+
+    Source: foolwood/DRL tvr/models/modeling.py:245 (position ``mask.sum() - 1``).
+    Differs: OpenAI takes ``ids.argmax()``, the same place while end-of-text has the highest id;
+    a mask holds for any vocabulary.
+    """
+    last_Q = mask_QT.sum(dim=1) - 1
+    rows_Q = torch.arange(len(tokens_QTD), device=tokens_QTD.device)
+    return tokens_QTD[rows_Q, last_Q].unsqueeze(1)
 
 
 class ClipTowers(nn.Module):
-    """CLIP's text and vision towers around ``transformers``' ``CLIPModel`` (attribute ``clip``)."""
+    """CLIP's text and vision towers around ``transformers``' ``CLIPModel``.
+
+    Attributes:
+        clip: the model; its parameter names are untouched, so ``towers.clip.save_pretrained(folder)`` gives a
+            CLIP that ``transformers`` loads.
+    """
 
     clip: CLIPModel
 
-    def __init__(self, clip: CLIPModel | CLIPConfig, *, attention: str = "plain") -> None:
-        """Wrap a loaded model, or build one with fresh weights from its config."""
+    def __init__(self, clip: CLIPModel | CLIPConfig, *, attention: AttentionKind = "sdpa") -> None:
+        """Wrap a loaded model, or build one with fresh weights from its config.
+
+        Args:
+            clip: a model, or the config of one to build.
+            attention: ``"sdpa"`` (torch's fused attention) or ``"eager"`` (matrix products and a softmax in
+                fp32). In fp32 on a CPU with 17 to 50 tokens a frame they run within 5 % of each other
+                (``results/encode.md``); on a GPU sdpa wins.
+
+        Raises:
+            ValueError: ``attention`` is neither.
+        """
         super().__init__()
+        if attention not in ATTENTION_KINDS:
+            raise ValueError(f"attention is {attention!r}, expected one of {', '.join(ATTENTION_KINDS)}")
+        self.clip = CLIPModel(clip) if isinstance(clip, CLIPConfig) else clip
+        self.clip.set_attn_implementation(attention)
+        self.attention: AttentionKind = attention
+
+    @property
+    def config(self) -> CLIPConfig:
+        """The config of the wrapped model."""
+        return self.clip.config
 
     @property
     def dim(self) -> int:
         """Channels of the shared space."""
-        raise NotImplementedError
+        return int(self.clip.visual_projection.out_features)
+
+    @property
+    def text_width(self) -> int:
+        """Channels inside the text tower."""
+        return int(self.clip.text_projection.in_features)
+
+    @property
+    def vision_width(self) -> int:
+        """Channels inside the vision tower."""
+        return int(self.clip.visual_projection.in_features)
 
     @property
     def image_size_px(self) -> int:
-        """Side of the pictures the vision tower takes."""
-        raise NotImplementedError
+        """Side of the square pictures that the vision tower takes."""
+        return int(self.clip.vision_model.embeddings.image_size)
 
     @property
     def max_tokens(self) -> int:
-        """Longest text the text tower takes, start and end included."""
-        raise NotImplementedError
+        """Longest text that the text tower takes, start and end included."""
+        return int(self.clip.text_model.embeddings.position_embedding.num_embeddings)
 
     @property
     def patches(self) -> int:
-        """Patch tokens of a picture (the class token is one more)."""
-        raise NotImplementedError
+        """Patch tokens of a picture; the class token is one more."""
+        return int(self.clip.vision_model.embeddings.num_patches)
+
+    @property
+    def vision_blocks(self) -> int:
+        """Blocks of the vision tower: ``shift_blocks`` counts them from 0."""
+        return len(self.clip.vision_model.encoder.layers)
+
+    @property
+    def logit_scale(self) -> nn.Parameter:
+        """CLIP's learned scale, as its logarithm; for losses, never for similarities."""
+        return self.clip.logit_scale
 
     @overload
     def encode_text(self, ids_QT: Tensor, mask_QT: Tensor, *, hidden: Literal[False] = False) -> Tensor: ...
     @overload
     def encode_text(
         self, ids_QT: Tensor, mask_QT: Tensor, *, hidden: Literal[True]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]: ...
+    ) -> tuple[Tensor, Hidden]: ...
     def encode_text(
         self, ids_QT: Tensor, mask_QT: Tensor, *, hidden: bool = False
-    ) -> Tensor | tuple[Tensor, tuple[Tensor, ...]]:
-        """Return all tokens ``(Q, T, D)``, projected, zero where masked; with ``hidden`` also every layer's."""
-        raise NotImplementedError
+    ) -> Tensor | tuple[Tensor, Hidden]:
+        """Encode texts; nothing past the longest of the batch is computed.
+
+        The tower is causal, so what stands after the end of a text cannot change it: the cut is exact.
+
+        Args:
+            ids_QT: int64 ``(Q, T)``; ids outside the mask do not matter.
+            mask_QT: bool ``(Q, T)``, real tokens first, start and end of text included.
+            hidden: also return what every layer gave.
+
+        Returns:
+            Every token after the final norm and the projection, ``(Q, T, D)``, zero where masked; with
+            ``hidden`` also the states of width ``text_width`` cut to the longest text: the embeddings, then the
+            output of each block, before the final norm.
+
+        Raises:
+            ValueError: a text has no token, padding stands before a real token, or a text is longer than
+                ``max_tokens``.
+
+        Source: foolwood/DRL tvr/models/modeling.py:231-247 (all tokens through ``ln_final`` and projection).
+        Differs: nothing past the longest text is computed; masked positions are zero.
+        """
+        require_real(mask_QT, "text", "token")
+        require_prefix(mask_QT, "text", "token")
+        length = longest(mask_QT)
+        if length > self.max_tokens:
+            raise ValueError(
+                f"a text has {length} tokens, the text tower takes at most {self.max_tokens}; "
+                f"tokenize with max_words={self.max_tokens} or less"
+            )
+        tower = self.clip.text_model
+        state_QTW = tower.embeddings(input_ids=ids_QT[:, :length])
+        states = [state_QTW]
+        causal = None if self.attention == "sdpa" else _causal_mask(state_QTW)
+        for block in tower.encoder.layers:
+            state_QTW = block(state_QTW, causal, is_causal=True)
+            if hidden:
+                states.append(state_QTW)
+        tokens_QTD = self.clip.text_projection(tower.final_layer_norm(state_QTW))
+        tokens_QTD = tokens_QTD.masked_fill(~mask_QT[:, :length, None], 0)
+        tokens_QTD = F.pad(tokens_QTD, (0, 0, 0, ids_QT.shape[1] - length))
+        return (tokens_QTD, tuple(states)) if hidden else tokens_QTD
 
     @overload
     def encode_images(self, pixels_N3SS: Tensor, *, hidden: Literal[False] = False) -> Tensor: ...
     @overload
-    def encode_images(
-        self, pixels_N3SS: Tensor, *, hidden: Literal[True]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]: ...
+    def encode_images(self, pixels_N3SS: Tensor, *, hidden: Literal[True]) -> tuple[Tensor, Hidden]: ...
     def encode_images(
         self, pixels_N3SS: Tensor, *, hidden: bool = False
-    ) -> Tensor | tuple[Tensor, tuple[Tensor, ...]]:
-        """Return class token and patch tokens ``(N, 1+P, D)``, projected."""
-        raise NotImplementedError
+    ) -> Tensor | tuple[Tensor, Hidden]:
+        """Encode pictures.
+
+        Args:
+            pixels_N3SS: normalised pictures (see ``PixelNorm``), ``(N, 3, image_size_px, image_size_px)``.
+            hidden: also return what every layer gave.
+
+        Returns:
+            Class token first, then the patches row by row, after post-norm and projection: ``(N, 1+P, D)``; with
+            ``hidden`` also the states of width ``vision_width``: after the first norm, then after each block.
+
+        Raises:
+            ValueError: the pictures have another size.
+
+        Source: ArrowLuo/CLIP4Clip modules/module_clip.py:451-454 (all tokens through ``ln_post`` and projection).
+        """
+        tokens_NLD, states = self._walk_vision(pixels_N3SS, (), None, keep=hidden)
+        return (tokens_NLD, tuple(states)) if hidden else tokens_NLD
 
     @overload
     def encode_frames(
@@ -76,6 +200,8 @@ class ClipTowers(nn.Module):
         mask_BF: Tensor,
         shift_blocks: Sequence[int] = (),
         *,
+        shift_n_div: int = 7,
+        skip_padded: bool = True,
         hidden: Literal[False] = False,
     ) -> Tensor: ...
     @overload
@@ -85,10 +211,106 @@ class ClipTowers(nn.Module):
         mask_BF: Tensor,
         shift_blocks: Sequence[int] = (),
         *,
+        shift_n_div: int = 7,
+        skip_padded: bool = True,
         hidden: Literal[True],
-    ) -> tuple[Tensor, tuple[Tensor, ...]]: ...
+    ) -> tuple[Tensor, Hidden]: ...
     def encode_frames(
-        self, pixels_BF3SS: Tensor, mask_BF: Tensor, shift_blocks: Sequence[int] = (), *, hidden: bool = False
-    ) -> Tensor | tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the tokens of every frame ``(B, F, 1+P, D)``, zero where masked."""
-        raise NotImplementedError
+        self,
+        pixels_BF3SS: Tensor,
+        mask_BF: Tensor,
+        shift_blocks: Sequence[int] = (),
+        *,
+        shift_n_div: int = 7,
+        skip_padded: bool = True,
+        hidden: bool = False,
+    ) -> Tensor | tuple[Tensor, Hidden]:
+        """Encode the frames of videos; padded frames cost nothing and give zeros.
+
+        Args:
+            pixels_BF3SS: normalised frames ``(B, F, 3, image_size_px, image_size_px)``.
+            mask_BF: bool ``(B, F)``, True on real frames.
+            shift_blocks: blocks (from 0; negative from the end) whose attention sees tokens shifted from the
+                neighbouring frames, see ``shift_tokens``. TS2-Net shifts the last two.
+            shift_n_div: how the shift divides the tokens of a frame.
+            skip_padded: leave padded frames out. False encodes them too and then clears them: the
+                same result in constant shapes, for compiled or replayed training steps.
+            hidden: also return what every layer gave.
+
+        Returns:
+            ``(B, F, 1+P, D)``, zero where masked; with ``hidden`` also the states of each layer
+            ``(B, F, 1+P, vision_width)``, as in ``encode_images``.
+
+        Raises:
+            ValueError: a video has no real frame, a block does not exist, or the frames have another size.
+
+        Source: TS2-Net, arXiv 2207.07852, section 3.2 (the shift); the rest as in ``encode_images``.
+        Differs: padded frames are not encoded and shift nowhere.
+        """
+        require_real(mask_BF, "video", "frame")
+        blocks = self._block_numbers(shift_blocks)
+        whole = not skip_padded or bool(mask_BF.all())
+        pixels_N3SS = pixels_BF3SS.flatten(0, 1) if whole else pixels_BF3SS[mask_BF]
+        neighbours = frame_neighbours(mask_BF, skip_padded=not whole) if blocks else None
+        tokens_NLD, states = self._walk_vision(
+            pixels_N3SS, blocks, neighbours, keep=hidden, shift_n_div=shift_n_div
+        )
+        tokens_BFLD = _to_videos(tokens_NLD, mask_BF, whole)
+        if not hidden:
+            return tokens_BFLD
+        return tokens_BFLD, tuple(_to_videos(state_NLW, mask_BF, whole) for state_NLW in states)
+
+    def _walk_vision(
+        self,
+        pixels_N3SS: Tensor,
+        shift_blocks: Collection[int],
+        neighbours: FrameNeighbours | None,
+        *,
+        keep: bool,
+        shift_n_div: int = 7,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return projected tokens and, when asked to keep them, the states of all layers."""
+        side = self.image_size_px
+        if tuple(pixels_N3SS.shape[1:]) != (3, side, side):
+            raise ValueError(
+                f"pictures have shape {tuple(pixels_N3SS.shape)}, this model takes (pictures, 3, {side}, {side})"
+            )
+        tower = self.clip.vision_model
+        state_NLW = tower.pre_layrnorm(tower.embeddings(pixels_N3SS))
+        states = [state_NLW] if keep else []
+        for number, block in enumerate(tower.encoder.layers):
+            if neighbours is not None and number in shift_blocks:
+                seen_NLW = shift_tokens(block.layer_norm1(state_NLW), neighbours, shift_n_div)
+                state_NLW = state_NLW + block.self_attn(hidden_states=seen_NLW, attention_mask=None)[0]
+                state_NLW = state_NLW + block.mlp(block.layer_norm2(state_NLW))
+            else:
+                state_NLW = block(state_NLW, None)
+            if keep:
+                states.append(state_NLW)
+        return self.clip.visual_projection(tower.post_layernorm(state_NLW)), states
+
+    def _block_numbers(self, blocks: Sequence[int]) -> frozenset[int]:
+        count = self.vision_blocks
+        for block in blocks:
+            if not -count <= block < count:
+                raise ValueError(
+                    f"shift_blocks names block {block}, but the vision tower has blocks 0 to {count - 1}"
+                )
+        return frozenset(block % count for block in blocks)
+
+
+def _causal_mask(state_QTW: Tensor) -> Tensor:
+    """Return what is added to the attention scores so that no token sees a later one, ``(1, 1, T, T)``."""
+    length = state_QTW.shape[1]
+    blocked = torch.full((length, length), float("-inf"), dtype=state_QTW.dtype, device=state_QTW.device)
+    return blocked.triu(1)[None, None]
+
+
+def _to_videos(tokens_NLD: Tensor, mask_BF: Tensor, whole: bool) -> Tensor:
+    """Put frames back in their places, ``(B, F, L, D)``, zero where masked."""
+    if not whole:
+        result = tokens_NLD.new_zeros(*mask_BF.shape, *tokens_NLD.shape[1:])
+        result[mask_BF] = tokens_NLD
+        return result
+    tokens_BFLD = tokens_NLD.view(*mask_BF.shape, *tokens_NLD.shape[1:])
+    return tokens_BFLD.masked_fill(~mask_BF[:, :, None, None], 0)

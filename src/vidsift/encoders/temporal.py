@@ -6,59 +6,262 @@ A padded frame never influences a real one, and padded frames come out as zeros.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vidsift.encoders.masks import require_prefix, require_real
 
 if TYPE_CHECKING:
     from vidsift.encoders.clip import ClipTowers
 
 __all__ = ["TemporalLSTM", "TemporalMean", "TemporalTransformer", "temporal_weights_from_release"]
 
+_CHANNELS_A_HEAD = 64
+
 
 class TemporalMean(nn.Module):
-    """Leaves frames as they are: the head of CLIP4Clip's meanP, named so that every method has one.
+    """Leaves frames as they are: the head of meanP, named so that every method has one.
 
-    Source: CLIP4Clip modules/modeling.py:354 (``sim_header == "meanP"``).
+    Source: ArrowLuo/CLIP4Clip modules/modeling.py:354 (``sim_header == "meanP"``).
     """
 
     def forward(self, frames_BFD: Tensor, mask_BF: Tensor) -> Tensor:
-        """Return ``frames_BFD`` with padded frames set to zero."""
-        return frames_BFD * mask_BF.unsqueeze(-1).to(frames_BFD.dtype)
+        """Return ``frames_BFD``, padded frames set to zero.
+
+        Raises:
+            ValueError: a video has no real frame.
+        """
+        require_real(mask_BF, "video", "frame")
+        return _clear_padding(frames_BFD, mask_BF)
 
 
 class TemporalLSTM(nn.Module):
-    """One forward LSTM over the real frames, added to them (CLIP4Clip's and DRL's seqLSTM)."""
+    """One LSTM from the first frame to the last, added to the frames (seqLSTM).
+
+    Source: ArrowLuo/CLIP4Clip modules/modeling.py:360-369; foolwood/DRL tvr/models/modeling.py ``agg_video_feat``.
+    Differs: padded frames are zeros in the output, there they keep what came in.
+    """
 
     def __init__(self, dim: int) -> None:
-        """Build the head for tokens of ``dim`` channels."""
+        """Build the head for frames of ``dim`` channels."""
         super().__init__()
-        self.dim = dim
+        self.lstm = nn.LSTM(dim, dim, batch_first=True)
 
     def forward(self, frames_BFD: Tensor, mask_BF: Tensor) -> Tensor:
-        """Return frames that know what came before them, ``(B, F, D)``."""
-        raise NotImplementedError
+        """Return frames that know what came before them.
+
+        Args:
+            frames_BFD: frame tokens ``(B, F, D)``.
+            mask_BF: bool ``(B, F)``, real frames first.
+
+        Returns:
+            ``(B, F, D)``, zero where masked.
+
+        Raises:
+            ValueError: a video has no real frame, or padding stands before a real one.
+        """
+        require_real(mask_BF, "video", "frame")
+        require_prefix(mask_BF, "video", "frame")
+        # It reads forward only and padding comes last: what follows a video's end cannot reach its frames.
+        passed_BFD, _ = self.lstm(frames_BFD)
+        return _clear_padding(passed_BFD + frames_BFD, mask_BF)
 
 
 class TemporalTransformer(nn.Module):
-    """A small transformer over the frames, added to them (CLIP4Clip's and DRL's seqTransf)."""
+    """A small transformer over the frames of a video, added to them (seqTransf).
 
-    def __init__(self, dim: int, layers: int = 4, heads: int | None = None, max_frames: int = 64) -> None:
-        """Build the head; ``heads`` defaults to one for every 64 channels."""
+    Source: ArrowLuo/CLIP4Clip modules/modeling.py:370-384, modules/module_cross.py:60-120.
+    Differs: padded frames are -inf before the softmax (there -1e6, the same to rounding) and zeros in the output.
+    """
+
+    def __init__(self, dim: int, layers: int = 4, heads: int | None = None, max_frames: int = 77) -> None:
+        """Build the head with fresh weights (N(0, 0.02), as the released heads are before CLIP's are copied in).
+
+        Args:
+            dim: channels of a frame.
+            layers: number of blocks.
+            heads: attention heads; one for every 64 channels when None.
+            max_frames: longest video it takes; the released heads have 77, the positions of CLIP's text tower.
+
+        Raises:
+            ValueError: ``dim`` cannot be divided among the heads.
+        """
         super().__init__()
+        heads = max(1, dim // _CHANNELS_A_HEAD) if heads is None else heads
+        self.positions = nn.Parameter(torch.empty(max_frames, dim))
+        self.blocks = nn.ModuleList(TemporalBlock(dim, heads) for _ in range(layers))
+        nn.init.normal_(self.positions, std=0.02)
+
+    @property
+    def max_frames(self) -> int:
+        """Longest video it takes, in frames."""
+        return len(self.positions)
 
     def forward(self, frames_BFD: Tensor, mask_BF: Tensor) -> Tensor:
-        """Return frames that know the whole video, ``(B, F, D)``."""
-        raise NotImplementedError
+        """Return frames that know the whole video.
 
+        Args:
+            frames_BFD: frame tokens ``(B, F, D)``.
+            mask_BF: bool ``(B, F)``, True on real frames.
+
+        Returns:
+            ``(B, F, D)``, zero where masked.
+
+        Raises:
+            ValueError: a video has no real frame, or more frames than there are positions.
+        """
+        require_real(mask_BF, "video", "frame")
+        frames = frames_BFD.shape[1]
+        if frames > self.max_frames:
+            raise ValueError(
+                f"a video has {frames} frames, the temporal head takes at most {self.max_frames}; "
+                "sample fewer frames, or build and train the head with a larger max_frames"
+            )
+        state_BFD = frames_BFD + self.positions[:frames]
+        padding_B11F = ~mask_BF[:, None, None, :]
+        for block in self.blocks:
+            state_BFD = block(state_BFD, padding_B11F)
+        return _clear_padding(state_BFD + frames_BFD, mask_BF)
+
+    @torch.no_grad()
     def init_from_text(self, towers: ClipTowers) -> None:
-        """Copy blocks 0..layers-1 and the positions of the text tower."""
-        raise NotImplementedError
+        """Start from CLIP's text tower: copy its first blocks and its positions.
+
+        Blocks and positions beyond those of the text tower keep their fresh weights.
+
+        Raises:
+            ValueError: the text tower has another width, head count or hidden size.
+
+        Source: ArrowLuo/CLIP4Clip modules/modeling.py:105-121; foolwood/DRL tvr/models/modeling.py:154-170.
+        """
+        tower = towers.clip.text_model
+        width, mine = towers.text_width, self.positions.shape[1]
+        if width != mine:
+            raise ValueError(
+                f"the text tower has {width} channels, the temporal head {mine}; they must be equal to copy "
+                "one into the other: build the head with dim=towers.text_width, or leave its fresh weights"
+            )
+        there = tower.embeddings.position_embedding.weight
+        shared = min(len(there), self.max_frames)
+        self.positions[:shared] = there[:shared]
+        for block, text_block in zip(self.blocks, tower.encoder.layers, strict=False):
+            assert isinstance(block, TemporalBlock)
+            block.copy_from_clip(text_block)
+
+
+class TemporalBlock(nn.Module):
+    """Norm, attention, norm, two-layer perceptron with QuickGELU, each added to what came in.
+
+    Source: ArrowLuo/CLIP4Clip modules/module_cross.py:20-58 (LayerNorm eps 1e-12).
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        """Build a block of ``dim`` channels in ``heads`` heads."""
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"{dim} channels cannot be divided among {heads} heads; give heads that divide it")
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(dim, eps=1e-12)
+        self.attention_in = nn.Linear(dim, 3 * dim)
+        self.attention_out = nn.Linear(dim, dim)
+        self.mlp_norm = nn.LayerNorm(dim, eps=1e-12)
+        self.mlp_in = nn.Linear(dim, 4 * dim)
+        self.mlp_out = nn.Linear(4 * dim, dim)
+        for linear in (self.attention_in, self.attention_out, self.mlp_in, self.mlp_out):
+            nn.init.normal_(linear.weight, std=0.02)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
+        """Return the new state; ``padding_B11F`` is True on frames that nobody may look at."""
+        state_BFD = state_BFD + self._attend(self.attention_norm(state_BFD), padding_B11F)
+        raised_BFD = self.mlp_in(self.mlp_norm(state_BFD))
+        return state_BFD + self.mlp_out(raised_BFD * torch.sigmoid(1.702 * raised_BFD))
+
+    def _attend(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
+        parts = self.attention_in(state_BFD).unflatten(-1, (3, self.heads, -1))
+        query_BHFC, key_BHFC, value_BHFC = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        score_BHFF = (query_BHFC * query_BHFC.shape[-1] ** -0.5) @ key_BHFC.transpose(-1, -2)
+        weight_BHFF = score_BHFF.masked_fill(padding_B11F, float("-inf")).softmax(-1)
+        return self.attention_out((weight_BHFF @ value_BHFC).transpose(1, 2).flatten(2))
+
+    def copy_from_clip(self, layer: nn.Module) -> None:
+        """Copy the weights of a ``transformers`` CLIP encoder layer of the same width."""
+        theirs = layer.state_dict()
+        mine: dict[str, Tensor] = {}
+        for kind in ("weight", "bias"):
+            parts = [theirs[f"self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            mine[f"attention_in.{kind}"] = torch.cat(parts)
+            mine[f"attention_out.{kind}"] = theirs[f"self_attn.out_proj.{kind}"]
+            mine[f"attention_norm.{kind}"] = theirs[f"layer_norm1.{kind}"]
+            mine[f"mlp_norm.{kind}"] = theirs[f"layer_norm2.{kind}"]
+            mine[f"mlp_in.{kind}"] = theirs[f"mlp.fc1.{kind}"]
+            mine[f"mlp_out.{kind}"] = theirs[f"mlp.fc2.{kind}"]
+        own = self.state_dict()
+        wrong = [
+            f"{key}: {tuple(value.shape)} there, {tuple(own[key].shape)} here"
+            for key, value in mine.items()
+            if value.shape != own[key].shape
+        ]
+        if wrong:
+            raise ValueError(f"the text tower's blocks do not fit the temporal head: {'; '.join(wrong)}")
+        self.load_state_dict(mine)
+
+
+_RELEASED_BLOCK = re.compile(r"transformerClip\.resblocks\.(\d+)\.(.+)")
+_RELEASED_PARTS = {
+    "attn.in_proj_weight": "attention_in.weight",
+    "attn.in_proj_bias": "attention_in.bias",
+    "attn.out_proj.weight": "attention_out.weight",
+    "attn.out_proj.bias": "attention_out.bias",
+    "ln_1.weight": "attention_norm.weight",
+    "ln_1.bias": "attention_norm.bias",
+    "ln_2.weight": "mlp_norm.weight",
+    "ln_2.bias": "mlp_norm.bias",
+    "mlp.c_fc.weight": "mlp_in.weight",
+    "mlp.c_fc.bias": "mlp_in.bias",
+    "mlp.c_proj.weight": "mlp_out.weight",
+    "mlp.c_proj.bias": "mlp_out.bias",
+}
 
 
 def temporal_weights_from_release(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights of a released temporal head to the names used here."""
-    raise NotImplementedError
+    """Rename the weights of a released temporal head to the names used here.
+
+    ``frame_position_embeddings.weight`` becomes ``positions``; ``transformerClip.resblocks.N.*`` becomes
+    ``blocks.N.*``; ``lstm_visual.*`` becomes ``lstm.*``.
+
+    Args:
+        weights: state dict entries of the head alone, without ``clip.*`` or a ``module.`` prefix.
+
+    Returns:
+        The state dict for ``TemporalTransformer`` (build it with ``max_frames`` = rows of ``positions``) or for
+        ``TemporalLSTM``.
+
+    Raises:
+        ValueError: listing every key that belongs to neither.
+
+    Source: ArrowLuo/CLIP4Clip modules/modeling.py, foolwood/DRL tvr/models/modeling.py (parameter names).
+    """
+    renamed: dict[str, Tensor] = {}
+    unknown: list[str] = []
+    for key, value in weights.items():
+        block = _RELEASED_BLOCK.fullmatch(key)
+        if key == "frame_position_embeddings.weight":
+            renamed["positions"] = value
+        elif key.startswith("lstm_visual."):
+            renamed["lstm." + key.removeprefix("lstm_visual.")] = value
+        elif block and block[2] in _RELEASED_PARTS:
+            renamed[f"blocks.{block[1]}.{_RELEASED_PARTS[block[2]]}"] = value
+        else:
+            unknown.append(key)
+    if unknown:
+        raise ValueError(f"not part of a released temporal head: {', '.join(sorted(unknown))}")
+    return renamed
+
+
+def _clear_padding(frames_BFD: Tensor, mask_BF: Tensor) -> Tensor:
+    return frames_BFD.masked_fill(~mask_BF.unsqueeze(-1), 0)

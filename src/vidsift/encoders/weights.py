@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.clip import AttentionKind, ClipTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer
 
@@ -27,7 +27,7 @@ class LoadedClip(NamedTuple):
 def load_clip(
     name_or_folder: str | Path,
     *,
-    attention: str = "plain",
+    attention: AttentionKind = "sdpa",
     vocabulary: str | Path | None = None,
     trust_torchscript: bool = False,
 ) -> LoadedClip:

@@ -1,0 +1,79 @@
+"""Whole tokens change places between neighbouring frames before attention (TS2-Net's token shift)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["FrameNeighbours", "frame_neighbours", "shift_tokens"]
+
+
+class FrameNeighbours(NamedTuple):
+    """For each of N frames, the row of the frame before it and of the frame after it.
+
+    A frame without a real neighbour on one side names itself there.
+
+    Attributes:
+        previous_N: int64 ``(N,)``.
+        next_N: int64 ``(N,)``.
+    """
+
+    previous_N: Tensor
+    next_N: Tensor
+
+
+def frame_neighbours(mask_BF: Tensor, *, skip_padded: bool = True) -> FrameNeighbours:
+    """Find the neighbours in time of every frame of a batch of videos.
+
+    Args:
+        mask_BF: bool ``(B, F)``, True on real frames.
+        skip_padded: number only the real frames, in the order of ``mask_BF.nonzero()``; otherwise all B x F.
+
+    Returns:
+        Rows into the real (or all) frames. A padded frame is nobody's neighbour.
+    """
+    if skip_padded:
+        row_BF = mask_BF.flatten().cumsum(0).view_as(mask_BF) - 1
+    else:
+        row_BF = torch.arange(mask_BF.numel(), device=mask_BF.device).view_as(mask_BF)
+    before_BF, after_BF = row_BF.clone(), row_BF.clone()
+    before_BF[:, 1:] = torch.where(mask_BF[:, :-1], row_BF[:, :-1], row_BF[:, 1:])
+    after_BF[:, :-1] = torch.where(mask_BF[:, 1:], row_BF[:, 1:], row_BF[:, :-1])
+    if skip_padded:
+        return FrameNeighbours(before_BF[mask_BF], after_BF[mask_BF])
+    return FrameNeighbours(before_BF.flatten(), after_BF.flatten())
+
+
+def shift_tokens(tokens_NLD: Tensor, neighbours: FrameNeighbours, n_div: int = 7) -> Tensor:
+    """Replace every ``fold``-th token by that of the frame before, and every other ``fold``-th by the one after.
+
+    With ``fold = L // n_div``, tokens 1, 1 + fold, ... come from the frame before and tokens 4, 4 + fold, ...
+    from the frame after. Token 0 (the class token) and the remaining ones stay.
+
+    Args:
+        tokens_NLD: the tokens of N frames, class token first, ``(N, L, D)``.
+        neighbours: which frame stands before and after each, see ``frame_neighbours``.
+        n_div: the share of tokens that moves each way is about ``1 / fold``.
+
+    Returns:
+        ``(N, L, D)``, a new tensor.
+
+    Raises:
+        ValueError: a frame has fewer than ``n_div`` tokens, so that nothing can be divided.
+
+    Source: TS2-Net, arXiv 2207.07852, section 3.2; LiuRicky/ts2_net modules/until_module.py:346-390.
+    Differs: a padded frame never shifts into a real one (there, frames past the end of a video do).
+    """
+    length = tokens_NLD.shape[1]
+    fold = length // n_div
+    if fold == 0:
+        raise ValueError(
+            f"a frame has {length} tokens, expected at least {n_div} for a token shift with n_div {n_div}; "
+            "use smaller patches, a smaller n_div, or no shift"
+        )
+    shifted_NLD = tokens_NLD.clone()
+    shifted_NLD[:, 1::fold] = tokens_NLD[:, 1::fold].index_select(0, neighbours.previous_N)
+    shifted_NLD[:, 4::fold] = tokens_NLD[:, 4::fold].index_select(0, neighbours.next_N)
+    return shifted_NLD
