@@ -1,7 +1,8 @@
 """The two CLIP towers, giving every token in the shared space.
 
-The towers are those of ``transformers``; only the walk through their layers is ours, because it keeps all tokens,
-stops at the longest text, leaves padded frames out, and can let tokens change frames before attention.
+The towers are those of ``transformers``; only the walk through their layers is ours, because it keeps all
+tokens, stops at the longest text, leaves padded frames out, and can let tokens change frames before
+attention.
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ class ClipTowers(nn.Module):
 
         Returns:
             Every token after the final norm and the projection, ``(Q, T, D)``, zero where masked; with
-            ``hidden`` also the states of width ``text_width`` cut to the longest text: the embeddings, then the
-            output of each block, before the final norm.
+            ``hidden`` also the states of width ``text_width`` cut to the longest text: the embeddings, then
+            the output of each block, before the final norm.
 
         Raises:
             ValueError: a text has no token, padding stands before a real token, or a text is longer than
@@ -172,9 +173,7 @@ class ClipTowers(nn.Module):
     def encode_images(self, pixels_N3SS: Tensor, *, hidden: Literal[False] = False) -> Tensor: ...
     @overload
     def encode_images(self, pixels_N3SS: Tensor, *, hidden: Literal[True]) -> tuple[Tensor, Hidden]: ...
-    def encode_images(
-        self, pixels_N3SS: Tensor, *, hidden: bool = False
-    ) -> Tensor | tuple[Tensor, Hidden]:
+    def encode_images(self, pixels_N3SS: Tensor, *, hidden: bool = False) -> Tensor | tuple[Tensor, Hidden]:
         """Encode pictures.
 
         Args:
@@ -182,13 +181,15 @@ class ClipTowers(nn.Module):
             hidden: also return what every layer gave.
 
         Returns:
-            Class token first, then the patches row by row, after post-norm and projection: ``(N, 1+P, D)``; with
-            ``hidden`` also the states of width ``vision_width``: after the first norm, then after each block.
+            Class token first, then the patches row by row, after post-norm and projection: ``(N, 1+P, D)``;
+            with ``hidden`` also the states of width ``vision_width``: after the first norm, then after each
+            block.
 
         Raises:
             ValueError: the pictures have another size.
 
-        Source: ArrowLuo/CLIP4Clip modules/module_clip.py:451-454 (all tokens through ``ln_post`` and projection).
+        Source: ArrowLuo/CLIP4Clip modules/module_clip.py:451-454 (all tokens through ``ln_post`` and
+        projection).
         """
         tokens_NLD, states = self._walk_vision(pixels_N3SS, (), None, keep=hidden)
         return (tokens_NLD, tuple(states)) if hidden else tokens_NLD
@@ -273,7 +274,8 @@ class ClipTowers(nn.Module):
         side = self.image_size_px
         if tuple(pixels_N3SS.shape[1:]) != (3, side, side):
             raise ValueError(
-                f"pictures have shape {tuple(pixels_N3SS.shape)}, this model takes (pictures, 3, {side}, {side})"
+                f"pictures have shape {tuple(pixels_N3SS.shape)}, "
+                f"this model takes (pictures, 3, {side}, {side})"
             )
         tower = self.clip.vision_model
         state_NLW = tower.pre_layrnorm(tower.embeddings(pixels_N3SS))

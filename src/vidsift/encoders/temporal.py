@@ -1,7 +1,7 @@
 """Heads that let the frames of a video see each other: none (mean), LSTM, transformer.
 
-All take and give frame tokens ``(B, F, D)`` with a mask ``(B, F)``; the mean itself is taken by the interaction.
-A padded frame never influences a real one, and padded frames come out as zeros.
+All take and give frame tokens ``(B, F, D)`` with a mask ``(B, F)``; the mean itself is taken by the
+interaction. A padded frame never influences a real one, and padded frames come out as zeros.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class TemporalMean(nn.Module):
 class TemporalLSTM(nn.Module):
     """One LSTM from the first frame to the last, added to the frames (seqLSTM).
 
-    Source: ArrowLuo/CLIP4Clip modules/modeling.py:360-369; foolwood/DRL tvr/models/modeling.py ``agg_video_feat``.
+    Source: ArrowLuo/CLIP4Clip modules/modeling.py:360-369; foolwood/DRL tvr/models/modeling.py
+    ``agg_video_feat``.
     Differs: padded frames are zeros in the output, there they keep what came in.
     """
 
@@ -75,7 +76,8 @@ class TemporalTransformer(nn.Module):
     """A small transformer over the frames of a video, added to them (seqTransf).
 
     Source: ArrowLuo/CLIP4Clip modules/modeling.py:370-384, modules/module_cross.py:60-120.
-    Differs: padded frames are -inf before the softmax (there -1e6, the same to rounding) and zeros in the output.
+    Differs: padded frames are -inf before the softmax (there -1e6, the same to rounding) and zeros in the
+    output.
     """
 
     def __init__(self, dim: int, layers: int = 4, heads: int | None = None, max_frames: int = 77) -> None:
@@ -85,7 +87,8 @@ class TemporalTransformer(nn.Module):
             dim: channels of a frame.
             layers: number of blocks.
             heads: attention heads; one for every 64 channels when None.
-            max_frames: longest video it takes; the released heads have 77, the positions of CLIP's text tower.
+            max_frames: longest video it takes; the released heads have 77, the positions of CLIP's text
+                tower.
 
         Raises:
             ValueError: ``dim`` cannot be divided among the heads.
@@ -163,7 +166,9 @@ class TemporalBlock(nn.Module):
         """Build a block of ``dim`` channels in ``heads`` heads."""
         super().__init__()
         if dim % heads:
-            raise ValueError(f"{dim} channels cannot be divided among {heads} heads; give heads that divide it")
+            raise ValueError(
+                f"{dim} channels cannot be divided among {heads} heads; give heads that divide it"
+            )
         self.heads = heads
         self.attention_norm = nn.LayerNorm(dim, eps=1e-12)
         self.attention_in = nn.Linear(dim, 3 * dim)
@@ -238,8 +243,8 @@ def temporal_weights_from_release(weights: Mapping[str, Tensor]) -> dict[str, Te
         weights: state dict entries of the head alone, without ``clip.*`` or a ``module.`` prefix.
 
     Returns:
-        The state dict for ``TemporalTransformer`` (build it with ``max_frames`` = rows of ``positions``) or for
-        ``TemporalLSTM``.
+        The state dict for ``TemporalTransformer`` (build it with ``max_frames`` = rows of ``positions``) or
+        for ``TemporalLSTM``.
 
     Raises:
         ValueError: listing every key that belongs to neither.

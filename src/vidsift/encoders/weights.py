@@ -1,19 +1,40 @@
-"""Find, load and convert CLIP checkpoints: folders, hub names, OpenAI's files, plain state dicts."""
+"""Find, load and save CLIP checkpoints: folders, hub names, OpenAI's files, plain state dicts.
+
+Nothing that can run code is opened: safetensors, ``torch.load(weights_only=True)``, and TorchScript archives
+whose SHA-256 OpenAI published.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import CLIPConfig, CLIPModel
 
 from vidsift.encoders.clip import AttentionKind, ClipTowers
-from vidsift.encoders.pixels import PixelNorm
+from vidsift.encoders.openai_weights import (
+    clip_config_from_openai,
+    clip_weights_from_openai,
+    is_torchscript,
+    looks_like_openai,
+    read_torchscript,
+)
+from vidsift.encoders.pixels import OPENAI_MEAN, OPENAI_STD, PixelNorm
+from vidsift.encoders.strict import WeightsError, load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
 
-__all__ = ["LoadedClip", "WeightsError", "load_clip"]
+__all__ = ["LoadedClip", "WeightsError", "load_clip", "read_state_dict", "save_clip", "towers_from_openai"]
 
-
-class WeightsError(ValueError):
-    """A checkpoint cannot be found, is refused, or does not fit."""
+_VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
+_SETTINGS = ("*.json", "merges.txt")
+_SAFE, _PICKLED = "model*.safetensors", "pytorch_model*.bin"
+# Index tables that older checkpoints stored as if they were weights.
+_NOT_WEIGHTS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
 
 
 class LoadedClip(NamedTuple):
@@ -31,5 +52,244 @@ def load_clip(
     vocabulary: str | Path | None = None,
     trust_torchscript: bool = False,
 ) -> LoadedClip:
-    """Load a CLIP from a folder, a hub name, or a file of OpenAI's form."""
-    raise NotImplementedError
+    """Load a CLIP in fp32, ready to encode (evaluation mode).
+
+    Args:
+        name_or_folder: a checkpoint folder of ``transformers``' form, the name of one on the Hugging Face
+            hub, or
+            a single file with OpenAI's names (a published archive, a plain state dict, or safetensors).
+        attention: see ``ClipTowers``.
+        vocabulary: for a single file: OpenAI's BPE vocabulary file or a folder with tokenizer files; looked
+            for
+            beside the file when None.
+        trust_torchscript: open a TorchScript archive that OpenAI did not publish.
+
+    Raises:
+        WeightsError: it cannot be found, read or trusted, or its weights do not fit (every key is listed).
+    """
+    path = Path(name_or_folder).expanduser()
+    if path.is_file():
+        weights = read_state_dict(path, trust_torchscript=trust_torchscript)
+        towers = towers_from_openai(weights, str(path), attention=attention)
+        return _checked(
+            towers, _vocabulary_of_file(path, vocabulary), PixelNorm(towers.image_size_px), str(path)
+        )
+    folder = path if path.is_dir() else _download(str(name_or_folder))
+    config = _read_config(folder)
+    weights = _read_folder(folder)
+    model = _empty_model(config)
+    load_strictly(model, {k: v for k, v in weights.items() if k not in _NOT_WEIGHTS}, str(folder))
+    towers = ClipTowers(_with_positions(model), attention=attention).eval()
+    try:
+        tokenizer = Tokenizer.from_folder(folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise WeightsError(str(error)) from error
+    return _checked(towers, tokenizer, _read_norm(folder, towers.image_size_px), str(folder))
+
+
+def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm: PixelNorm) -> None:
+    """Write a checkpoint folder that ``load_clip`` and ``transformers`` read.
+
+    Args:
+        folder: made when absent; files of the same names are replaced.
+        towers: its ``clip`` becomes ``config.json`` and ``model.safetensors``.
+        tokenizer: becomes the tokenizer files.
+        norm: becomes ``preprocessor_config.json``.
+    """
+    folder = Path(folder)
+    towers.clip.save_pretrained(folder)
+    tokenizer.save(folder)
+    side = {"height": norm.size_px, "width": norm.size_px}
+    settings = {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": norm.size_px},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": side,
+        "do_convert_rgb": True,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(norm.mean),
+        "image_std": list(norm.std),
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def towers_from_openai(
+    weights: Mapping[str, Tensor], source: str, *, attention: AttentionKind = "sdpa"
+) -> ClipTowers:
+    """Build the towers that a state dict with OpenAI's names describes, in fp32 and evaluation mode.
+
+    Args:
+        weights: OpenAI's names without a prefix; fp16 is converted.
+        source: where they come from, for messages.
+        attention: see ``ClipTowers``.
+
+    Raises:
+        WeightsError: the names are not OpenAI's, or listing every missing, unexpected or misshapen key.
+    """
+    if not looks_like_openai(weights):
+        shown = ", ".join(sorted(weights)[:5])
+        raise WeightsError(
+            f"{source} does not hold OpenAI's names for CLIP weights (it has {shown}, ...); for a checkpoint "
+            "of transformers give the folder with its config.json"
+        )
+    model = _empty_model(clip_config_from_openai(weights))
+    renamed, unknown = clip_weights_from_openai(weights)
+    load_strictly(model, renamed, source, unknown)
+    return ClipTowers(_with_positions(model), attention=attention).eval()
+
+
+def read_state_dict(path: str | Path, *, trust_torchscript: bool = False) -> dict[str, Tensor]:
+    """Read the tensors of one weights file without running code from it.
+
+    Args:
+        path: safetensors, a file of ``torch.save``, or a TorchScript archive (see ``read_torchscript``).
+        trust_torchscript: open an archive that OpenAI did not publish.
+
+    Raises:
+        WeightsError: the file needs unpickling, or is not a flat mapping of names to tensors.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except Exception as error:  # SafetensorError derives from Exception alone
+            raise WeightsError(f"{path} cannot be read as safetensors: {error}; fetch it again") from error
+    if is_torchscript(path):
+        return read_torchscript(path, trust=trust_torchscript)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle, zip and key errors all mean the same here
+        raise WeightsError(
+            f"{path} holds more than plain tensors, or is damaged, and is refused: opening it could run "
+            "code. Save its state dict as safetensors where you trust it, and give that file"
+        ) from error
+    return _flat(content, path)
+
+
+def _flat(content: Any, path: Path) -> dict[str, Tensor]:
+    """Return the mapping of names to tensors in what a file held, at most one level down."""
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path} holds a {type(content).__name__}, expected a mapping of names to tensors")
+    strange = sorted(str(key) for key, value in content.items() if not isinstance(value, Tensor))
+    if strange:
+        raise WeightsError(
+            f"{path} holds entries that are not tensors: {', '.join(strange)}; save the model's state dict alone"
+        )
+    return {str(key): value for key, value in content.items()}
+
+
+def _empty_model(config: CLIPConfig) -> CLIPModel:
+    """Build the model without memory for its weights; ``load_strictly`` puts the read ones in their places."""
+    with torch.device("meta"):
+        return CLIPModel(config)
+
+
+def _with_positions(model: CLIPModel) -> CLIPModel:
+    """Number the positions, which are no weights and so not in a checkpoint."""
+    for module in model.modules():
+        table = getattr(module, "position_ids", None)
+        if isinstance(table, Tensor):
+            module.position_ids = nn.Buffer(torch.arange(table.shape[-1]).expand(1, -1), persistent=False)
+    return model
+
+
+def _checked(towers: ClipTowers, tokenizer: Tokenizer, norm: PixelNorm, source: str) -> LoadedClip:
+    rows = towers.clip.text_model.embeddings.token_embedding.num_embeddings
+    if tokenizer.vocabulary_size > rows:
+        raise WeightsError(
+            f"{source}: the tokenizer has {tokenizer.vocabulary_size} entries but the text tower {rows}; "
+            "they come from different checkpoints"
+        )
+    if norm.size_px != towers.image_size_px:
+        raise WeightsError(
+            f"{source}: preprocessor_config.json crops to {norm.size_px} px but the vision tower takes "
+            f"{towers.image_size_px} px; they come from different checkpoints"
+        )
+    return LoadedClip(towers, tokenizer, norm)
+
+
+def _vocabulary_of_file(path: Path, vocabulary: str | Path | None) -> Tokenizer:
+    place = Path(vocabulary) if vocabulary is not None else path.parent / _VOCABULARY_FILE
+    if vocabulary is None and not place.is_file():
+        place = path.parent
+    try:
+        return Tokenizer.from_folder(place) if place.is_dir() else Tokenizer.from_bpe_file(place)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{path} holds weights but no vocabulary; put OpenAI's {_VOCABULARY_FILE} beside it, or name "
+            "that file or a folder with tokenizer files as vocabulary"
+        ) from error
+
+
+def _read_config(folder: Path) -> CLIPConfig:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise WeightsError(
+            f"{folder} has no config.json, so it is not a CLIP checkpoint; give a folder that has one"
+        )
+    try:
+        kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise WeightsError(f"{file} is not a config: {error}; copy it from the checkpoint again") from error
+    if kind != "clip":
+        raise WeightsError(
+            f"{folder} holds a model of type {kind!r}, expected 'clip'; give a CLIP checkpoint"
+        )
+    return CLIPConfig.from_pretrained(folder)
+
+
+def _read_folder(folder: Path) -> dict[str, Tensor]:
+    files = sorted(folder.glob(_SAFE)) or sorted(folder.glob(_PICKLED))
+    if not files:
+        raise WeightsError(f"{folder} has no weights: expected model.safetensors (or pytorch_model.bin)")
+    weights: dict[str, Tensor] = {}
+    for file in files:
+        weights.update(read_state_dict(file))
+    return weights
+
+
+def _read_norm(folder: Path, side_px: int) -> PixelNorm:
+    file = folder / "preprocessor_config.json"
+    if not file.is_file():
+        return PixelNorm(side_px)
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    if not settings.get("do_normalize", True):
+        return PixelNorm(_side(settings, side_px), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    mean, std = settings.get("image_mean", OPENAI_MEAN), settings.get("image_std", OPENAI_STD)
+    if len(mean) != 3 or len(std) != 3:
+        raise WeightsError(f"{file}: image_mean {mean} and image_std {std} must have three colours each")
+    return PixelNorm(_side(settings, side_px), tuple(map(float, mean)), tuple(map(float, std)))
+
+
+def _side(settings: dict[str, Any], default_px: int) -> int:
+    crop = settings.get("crop_size", default_px)
+    return int(crop.get("height", default_px) if isinstance(crop, dict) else crop)
+
+
+def _download(name: str) -> Path:
+    """Fetch a checkpoint from the hub, or take it from the hub's cache on this machine."""
+    from huggingface_hub import snapshot_download
+
+    if (
+        name.count("/") > 1
+        or name.startswith((".", "~"))
+        or Path(name).suffix in (".pt", ".pth", ".safetensors")
+    ):
+        raise WeightsError(f"{name} does not exist; give a checkpoint folder, a file, or a name on the hub")
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, _SAFE]))
+        if not any(folder.glob(_SAFE)):
+            folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, _PICKLED]))
+    except Exception as error:  # network, authentication, unknown name: the remedy is one
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(
+            f"{name} is not a folder here and could not be fetched from the hub ({type(error).__name__}: "
+            f"{reason}); check the name, or download the checkpoint on a machine with access and give its folder"
+        ) from error
+    return folder

@@ -1,0 +1,51 @@
+"""Weights fit a module exactly, or one error lists everything that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["WeightsError", "load_strictly"]
+
+
+class WeightsError(ValueError):
+    """A checkpoint cannot be found, is refused, or does not fit."""
+
+
+def load_strictly(
+    module: nn.Module, weights: Mapping[str, Tensor], source: str, unknown: Sequence[str] = ()
+) -> None:
+    """Give a module its weights in fp32; every weight must have its place and every place its weight.
+
+    Args:
+        module: may stand on the ``meta`` device: the weights take the place of its parameters.
+        weights: state dict in the module's own names, of any floating type.
+        source: where the weights come from, for the message.
+        unknown: keys of the source that already had no counterpart when they were renamed.
+
+    Raises:
+        WeightsError: listing all missing, unexpected and misshapen keys.
+    """
+    own = module.state_dict()
+    misshapen = [
+        f"{key} is {tuple(weights[key].shape)}, expected {tuple(own[key].shape)}"
+        for key in own
+        if key in weights and weights[key].shape != own[key].shape
+    ]
+    problems = {
+        "missing": sorted(own.keys() - weights.keys()),
+        "unexpected": sorted([*(weights.keys() - own.keys()), *unknown]),
+        "of another shape": sorted(misshapen),
+    }
+    found = [f"{kind} ({len(keys)}): {', '.join(keys)}" for kind, keys in problems.items() if keys]
+    if found:
+        raise WeightsError(
+            f"{source} does not fit this model; {'; '.join(found)}. Nothing was loaded: take the checkpoint "
+            "that belongs to this architecture, or convert it first with `vidsift convert`"
+        )
+    # A copy also frees the weights from a file that is only mapped, and from views into larger tensors.
+    module.load_state_dict(
+        {key: value.to(torch.float32, copy=True).contiguous() for key, value in weights.items()}, assign=True
+    )
