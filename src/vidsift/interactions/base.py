@@ -77,7 +77,7 @@ class Interaction(nn.Module, ABC):
             ``sim_QV``, without any learned scale. An entry depends on its own text and video only.
         """
 
-    def align(self, text: TokenSet, video: TokenSet) -> Alignment:
+    def align(self, text: TokenSet, video: TokenSet) -> Alignment:  # noqa: ARG002 (a black box reads neither)
         """Tell which token met which in matched pairs: text i with video i.
 
         Args:

@@ -32,7 +32,8 @@ class MeanDot(Interaction):
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return the cosines of the pooled sides, ``sim_QV``."""
-        return _weighted_sum(text) @ _weighted_sum(video).t()
+        text_QD, video_VD = _weighted_sum(text), _weighted_sum(video)
+        return text_QD.to(video_VD.dtype) @ video_VD.t()
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
         """Give each frame its weighted cosine; every frame contributes."""
@@ -72,4 +73,5 @@ def _weights(tokens: TokenSet) -> Tensor:
 
 
 def _weighted_sum(tokens: TokenSet) -> Tensor:
-    return (tokens.tokens * _weights(tokens).unsqueeze(-1)).sum(dim=1)
+    sum_BD = (tokens.tokens * _weights(tokens).unsqueeze(-1)).sum(dim=1)
+    return sum_BD if tokens.scale is None else sum_BD * tokens.scale[:, None]

@@ -37,8 +37,11 @@ def quantise(tokens: TokenSet) -> TokenSet:
 def product(text_PD: Tensor, video_ND: Tensor) -> Tensor:
     """All products of text tokens with video tokens, ``(P, N)``.
 
-    int8 operands give exact int32 sums (not yet scaled); floats give their own type.
+    int8 operands give exact whole sums (not yet scaled), as int32 on a CPU and as float elsewhere, where the
+    integer product takes only some shapes; floats give their own type.
     """
-    if text_PD.dtype == torch.int8:
+    if text_PD.dtype != torch.int8:
+        return text_PD @ video_ND.t()
+    if text_PD.device.type == "cpu":
         return torch._int_mm(text_PD, video_ND.t())
-    return text_PD @ video_ND.t()
+    return text_PD.float() @ video_ND.t().float()

@@ -102,7 +102,7 @@ class TokenWise(Interaction):
         padding: "zero" reproduces the released treatment of padding, see :func:`best_matches`.
     """
 
-    preparation = "unit, uniform"
+    preparation: str | None = "unit, uniform"
 
     def __init__(self, padding: Padding = "excluded") -> None:
         """See the class."""
@@ -110,9 +110,7 @@ class TokenWise(Interaction):
         self.padding: Padding = padding
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
-        return text.replace(
-            tokens=unit_tokens(text), weights=uniform_weights(text.mask, text.tokens.dtype)
-        )
+        return text.replace(tokens=unit_tokens(text), weights=uniform_weights(text.mask, text.tokens.dtype))
 
     def _prepare_video(self, video: TokenSet) -> TokenSet:
         return self._prepare_text(video)
@@ -183,7 +181,9 @@ def _weigh(tokens: TokenSet, head: nn.Module) -> TokenSet:
 
 def _weights(tokens: TokenSet) -> Tensor:
     if tokens.weights is None:
-        raise ValueError("token_wise got a set without weights; pass it through prepare_text or prepare_video")
+        raise ValueError(
+            "token_wise got a set without weights; pass it through prepare_text or prepare_video"
+        )
     return tokens.weights
 
 

@@ -59,6 +59,10 @@ class Stage:
 class Method(nn.Module, ABC):
     """A paper's model: towers, what comes after them, and the terms of its similarity.
 
+    Attributes:
+        full_width: padding takes part in the score (the released rule of some papers), so texts are padded to
+            the model's longest and videos to its number of frames, whatever else is in the batch.
+
     Args:
         towers: the CLIP towers.
         terms: the summands of the similarity.
@@ -66,6 +70,8 @@ class Method(nn.Module, ABC):
     Raises:
         ValueError: if two terms share a set but prepare it differently.
     """
+
+    full_width: bool = False
 
     def __init__(self, towers: ClipTowers, terms: Sequence[Term]) -> None:
         """See the class."""
@@ -116,9 +122,7 @@ class Method(nn.Module, ABC):
 
     def term_scores(self, text: Features, video: Features) -> dict[str, Tensor]:
         """Score every prepared text with every prepared video, term by term: ``{name: sim_QV}``."""
-        return {
-            term.name: term.interaction.score(text[term.text], video[term.video]) for term in self.terms
-        }
+        return {term.name: term.interaction.score(text[term.text], video[term.video]) for term in self.terms}
 
     def similarity(self, text: Features, video: Features) -> Tensor:
         """Sum the terms by their weights: ``sim_QV``, without the learned scale."""
@@ -134,9 +138,7 @@ class Method(nn.Module, ABC):
         Raises:
             NoAlignmentError: if a term's interaction is a black box.
         """
-        return {
-            term.name: term.interaction.align(text[term.text], video[term.video]) for term in self.terms
-        }
+        return {term.name: term.interaction.align(text[term.text], video[term.video]) for term in self.terms}
 
     @property
     def scale(self) -> Tensor:

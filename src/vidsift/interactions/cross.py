@@ -1,0 +1,110 @@
+"""A transformer that reads the sentence and the frames together and gives one number: a black box."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.temporal import TemporalBlock
+from vidsift.interactions.base import Interaction
+from vidsift.types import TokenSet
+
+__all__ = ["CrossTransformer"]
+
+_TOKENS_AT_ONCE = 16384
+
+
+class CrossTransformer(Interaction):
+    """Similarity read off the first token of a small transformer over [text tokens; video tokens].
+
+    Every pair is a run of its own, so this is thousands of times dearer than a product of tokens: for
+    training, for evaluation, and for re-ranking a few candidates, not for scanning.
+
+    Source: CLIP4Clip modules/modeling.py (tightTransf) and modules/module_cross.py; DRL Eq. 4, released as
+        ``--interaction xti`` in tvr/models/modeling.py.
+    Differs: padded tokens are -inf before the softmax (there -1e6, the same to rounding), and a video token's
+        position counts the real text tokens before it, so that padding never changes a score.
+
+    Args:
+        dim: channels of the tokens.
+        layers: transformer blocks.
+        heads: attention heads (the released code has 8, whatever the width).
+        max_positions: most tokens that a pair may have together.
+        dropout: of the embedded tokens in training.
+    """
+
+    black_box = True
+
+    def __init__(
+        self, dim: int, layers: int = 4, heads: int = 8, max_positions: int = 77, dropout: float = 0.1
+    ) -> None:
+        """See the class."""
+        super().__init__()
+        self.positions = nn.Parameter(torch.empty(max_positions, dim))
+        self.blocks = nn.ModuleList(TemporalBlock(dim, heads) for _ in range(layers))
+        self.dropout = nn.Dropout(dropout)
+        self.pool_norm = nn.LayerNorm(dim, eps=1e-12)
+        self.pool = nn.Linear(dim, dim)
+        self.out = nn.Linear(dim, 1)
+        nn.init.normal_(self.positions, std=0.02)
+        for linear in (self.pool, self.out):
+            nn.init.normal_(linear.weight, std=0.02)
+            nn.init.zeros_(linear.bias)
+
+    @torch.no_grad()
+    def init_from_text(self, towers: ClipTowers) -> None:
+        """Start from CLIP's text tower: copy its first blocks and its positions.
+
+        Blocks and positions beyond those of the text tower keep their fresh weights.
+
+        Source: ArrowLuo/CLIP4Clip modules/modeling.py (initialisation of ``cross``).
+        """
+        tower = towers.clip.text_model
+        there = tower.embeddings.position_embedding.weight
+        shared = min(len(there), len(self.positions))
+        self.positions[:shared] = there[:shared]
+        for block, text_block in zip(self.blocks, tower.encoder.layers, strict=False):
+            assert isinstance(block, TemporalBlock)
+            block.copy_from_clip(text_block)
+
+    def score(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Run every pair through the transformer, some pairs at a time; ``sim_QV``, not bounded.
+
+        Raises:
+            ValueError: if a pair has more tokens than there are positions.
+        """
+        longest = int(text.mask.sum(dim=1).max()) + video.tokens.shape[1]
+        if longest > len(self.positions):
+            raise ValueError(
+                f"a pair has {longest} tokens together, the cross transformer takes {len(self.positions)}; "
+                "use fewer frames or shorter texts, or build and train it with larger max_positions"
+            )
+        width = text.tokens.shape[1] + video.tokens.shape[1]
+        pairs_at_once = max(1, _TOKENS_AT_ONCE // width)
+        text_P, video_P = torch.cartesian_prod(
+            torch.arange(len(text), device=text.mask.device),
+            torch.arange(len(video), device=text.mask.device),
+        ).unbind(dim=1)
+        scores = [
+            self._score_pairs(text[text_index], video[video_index])
+            for text_index, video_index in zip(
+                torch.split(text_P, pairs_at_once), torch.split(video_P, pairs_at_once), strict=True
+            )
+        ]
+        return torch.cat(scores).view(len(text), len(video))
+
+    def _score_pairs(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Score text i with video i, ``(B,)``."""
+        words, frames = text.tokens.shape[1], video.tokens.shape[1]
+        places = torch.arange(max(words, frames), device=text.mask.device)
+        video_places_BN = text.mask.sum(dim=1, keepdim=True) + places[:frames]
+        text_BTD = text.tokens + self.positions[places[:words].clamp_max(len(self.positions) - 1)]
+        video_BND = video.tokens + self.positions[video_places_BN]
+        state_BLD = self.dropout(torch.cat([text_BTD, video_BND], dim=1))
+        padding_B11L = ~torch.cat([text.mask, video.mask], dim=1)[:, None, None, :]
+        for block in self.blocks:
+            state_BLD = block(state_BLD, padding_B11L)
+        raised_BD = self.pool(self.pool_norm(state_BLD[:, 0]))
+        score_B1: Tensor = self.out(raised_BD * torch.sigmoid(1.702 * raised_BD))
+        return score_B1.squeeze(1)

@@ -1,0 +1,72 @@
+"""The methods by name: one literal dict, and building from a name with plain arguments."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vidsift.encoders.clip import ClipTowers
+from vidsift.methods.base import Method
+from vidsift.methods.clip4clip import Clip4Clip
+from vidsift.methods.drl import Drl
+from vidsift.methods.zero_shot import ZeroShot
+
+__all__ = ["METHODS", "build_method", "resolve_arguments"]
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "zero_shot": ZeroShot,
+    "clip4clip": Clip4Clip,
+    "drl": Drl,
+}
+"""Name -> class; each takes the towers and keyword arguments that JSON can hold."""
+
+
+def resolve_arguments(name: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Fill in the defaults of a method's arguments.
+
+    Args:
+        name: a key of :data:`METHODS`.
+        arguments: some of the method's keyword arguments.
+
+    Returns:
+        All of them: what a saved model records, so that a later change of a default does not change it.
+
+    Raises:
+        ValueError: if the method or an argument is unknown; the known ones are named.
+
+    Example:
+        >>> resolve_arguments("clip4clip", {"head": "seqLSTM"})["temporal_layers"]
+        4
+    """
+    if name not in METHODS:
+        raise ValueError(
+            f"unknown method {name!r}; known methods: {', '.join(METHODS)}{_closest(name, METHODS)}"
+        )
+    parameters = dict(list(inspect.signature(METHODS[name]).parameters.items())[1:])
+    given = dict(arguments or {})
+    for key in given:
+        if key not in parameters:
+            known = ", ".join(parameters) or "none"
+            raise ValueError(
+                f"method {name!r} has no argument {key!r}; its arguments: {known}{_closest(key, parameters)}"
+            )
+    defaults = {key: parameter.default for key, parameter in parameters.items()}
+    resolved = {key: given.get(key, default) for key, default in defaults.items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in resolved.items()}
+
+
+def build_method(name: str, towers: ClipTowers, arguments: Mapping[str, Any] | None = None) -> Method:
+    """Build a method around towers: ``METHODS[name](towers, **arguments)``.
+
+    Raises:
+        ValueError: if the method or an argument is unknown, or a value is refused.
+    """
+    resolved = resolve_arguments(name, arguments)
+    return METHODS[name](towers, **resolved)
+
+
+def _closest(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,482 @@
+"""A model ready for use: a method with its tokenizer and its way of looking at video."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.pixels import PixelNorm
+from vidsift.encoders.precision import best_inference_dtype
+from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
+from vidsift.encoders.weights import load_clip
+from vidsift.interactions.batches import concatenate_features
+from vidsift.methods import storage
+from vidsift.methods.base import Method
+from vidsift.methods.batching import check_pictures, stack_videos, to_width
+from vidsift.methods.card import write_card
+from vidsift.methods.catalog import build_method, resolve_arguments
+from vidsift.methods.reading import Sampling, VideoReading
+from vidsift.types import Features, Span, TokenSet
+from vidsift.video import read_frames
+from vidsift.video.probe import probe
+
+__all__ = ["BUNDLED", "Model", "Precision", "VideoReading", "load"]
+
+Precision = Literal["fp32", "bf16", "auto"]
+Progress = Callable[[int], None]
+VideoPath = str | Path
+
+BUNDLED = "shapes"
+"""Name of the small model that comes with the package; it knows the Shapes world and nothing else."""
+
+_ASSETS = Path(__file__).parent.parent / "assets"
+_TEXTS_AT_ONCE, _VIDEOS_AT_ONCE = 64, 512
+_log = logging.getLogger(__name__)
+
+
+class Model:
+    """A method with its tokenizer and its way of looking at video.
+
+    All features that it gives are prepared sets: what the index stores and what scores are computed from.
+
+    Attributes:
+        method: the network and its terms.
+        method_name: its name in the catalogue.
+        arguments: the arguments it was built with, defaults filled in.
+        tokenizer: words to ids.
+        reading: how a stretch of video is looked at.
+        max_words: longest text in tokens, start and end included; longer ones are cut.
+        name: what people call the model.
+        card: what the model card says, section by section.
+        device: where it computes.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        tokenizer: Tokenizer,
+        reading: VideoReading,
+        *,
+        method_name: str,
+        arguments: Mapping[str, Any] | None = None,
+        max_words: int | None = None,
+        name: str = "model",
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Put the parts together; :meth:`create` builds the method too.
+
+        Raises:
+            ValueError: if the parts do not fit each other.
+        """
+        towers = method.towers
+        if reading.size_px != towers.image_size_px:
+            raise ValueError(
+                f"reading has pictures of {reading.size_px} px, the image tower takes "
+                f"{towers.image_size_px} px; give the size of the tower"
+            )
+        longest = towers.max_tokens if max_words is None else max_words
+        if not 3 <= longest <= towers.max_tokens:
+            raise ValueError(
+                f"max_words is {longest}; expected 3 (start, one word, end) to {towers.max_tokens}, the "
+                "longest text that the text tower takes"
+            )
+        self.method = method
+        self.method_name = method_name
+        self.arguments = resolve_arguments(method_name, arguments)
+        self.tokenizer = tokenizer
+        self.reading = reading
+        self.max_words = longest
+        self.name = name
+        self.card = dict(card or {})
+        self.device = next(method.parameters()).device
+        self._fingerprint: tuple[object, str] | None = None
+
+    @classmethod
+    def create(
+        cls,
+        method_name: str,
+        towers: ClipTowers,
+        tokenizer: Tokenizer,
+        norm: PixelNorm,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        frames: int = 12,
+        sampling: Sampling = "uniform",
+        max_words: int | None = None,
+        name: str | None = None,
+    ) -> Model:
+        """Build a method around a CLIP: ``Model.create("drl", *load_clip(folder), frames=12)``.
+
+        Raises:
+            ValueError: if the method, an argument or a value is refused.
+        """
+        return cls(
+            build_method(method_name, towers, arguments),
+            tokenizer,
+            VideoReading(frames, sampling, norm.size_px, norm.mean, norm.std),
+            method_name=method_name,
+            arguments=arguments,
+            max_words=max_words,
+            name=method_name if name is None else name,
+        )
+
+    def to(self, device: torch.device | str) -> Model:
+        """Move the model to a device and return it."""
+        self.method.to(device)
+        self.device = torch.device(device)
+        return self
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Type that the towers compute in; all that follows them computes in fp32."""
+        return next(self.method.towers.parameters()).dtype
+
+    def round_towers(self, dtype: torch.dtype) -> Model:
+        """Round the towers' weights to ``dtype`` for faster inference and return the model.
+
+        The model keeps its fingerprint: rounded features are meant to meet unrounded ones. It can no longer
+        be saved or trained on.
+        """
+        if dtype != self.precision:
+            value = self.fingerprint
+            self.method.towers.to(dtype)
+            self._fingerprint = (self._state_of_weights(), value)
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all that decides features (config and weights); what an index is held to.
+
+        Computed once and kept until the weights change. For a loaded folder it follows from ``config.json``,
+        which holds the digest of the weights.
+        """
+        state = self._state_of_weights()
+        if self._fingerprint is None or self._fingerprint[0] != state:
+            digest = storage.weights_digest(self.method.state_dict())
+            self._fingerprint = (state, storage.fingerprint_of(self._config(), digest))
+        return self._fingerprint[1]
+
+    def _state_of_weights(self) -> object:
+        """Something that differs once a weight was written to."""
+        return [(id(value), value._version) for value in self.method.parameters()]
+
+    def tokenize(self, texts: Sequence[str]) -> TokenizedText:
+        """Turn texts into ids, cut to the longest of them and to ``max_words``.
+
+        Returns:
+            Ids, mask, readable pieces, and which texts lost words.
+
+        Raises:
+            ValueError: if there is no text or one is empty.
+        """
+        return self.tokenizer.encode(texts, self.max_words)
+
+    def encode_text(
+        self, texts: Sequence[str], *, batch_size: int = 64, progress: Progress | None = None
+    ) -> dict[str, TokenSet]:
+        """Encode texts into prepared sets.
+
+        Texts of like length are encoded together, each batch cut at its longest; what else is in a batch
+        changes nothing but rounding.
+
+        Args:
+            texts: at least one, none empty; one longer than ``max_words`` is cut and its end kept.
+            batch_size: texts encoded at once.
+            progress: called with the number of texts after each batch.
+
+        Returns:
+            ``{set: (Q, T, D)}`` in the order given, fp32, on the model's device.
+
+        Raises:
+            ValueError: if there is no text or one is empty.
+        """
+        tokenized = self.tokenize(texts)
+        if any(tokenized.cut):
+            _log.info("%d of %d texts were cut to %d tokens", sum(tokenized.cut), len(texts), self.max_words)
+        lengths_Q = tokenized.mask.sum(dim=1)
+        order_Q = lengths_Q.argsort(stable=True)
+        batches: list[Features] = []
+        for rows in torch.split(order_Q, batch_size):
+            width = self.max_words if self.method.full_width else int(lengths_Q[rows].max())
+            ids_QT, mask_QT = (to_width(part[rows], width) for part in (tokenized.ids, tokenized.mask))
+            with self._inference():
+                encoded = self.method.text_features(ids_QT.to(self.device), mask_QT.to(self.device))
+                batches.append(self.method.prepare_text(encoded))
+            if progress is not None:
+                progress(len(rows))
+        together = concatenate_features(batches)
+        back_Q = order_Q.argsort().to(self.device)
+        return {name: tokens[back_Q] for name, tokens in together.items()}
+
+    def encode_frames(
+        self,
+        pixels: Sequence[NDArray[np.uint8]],
+        times: Sequence[NDArray[np.float64]],
+        *,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+    ) -> dict[str, TokenSet]:
+        """Encode videos whose pictures are read and cropped already.
+
+        Args:
+            pixels: for each video RGB uint8 ``(F, S, S, 3)``; F may differ, and is at least 1.
+            times: for each video the second at which each picture is shown, ``(F,)``.
+            batch_size: videos encoded at once.
+            progress: called with the number of videos after each batch.
+
+        Returns:
+            ``{set: (V, N, D)}`` in the order given, fp32, on the model's device; sets with a time carry it.
+
+        Raises:
+            ValueError: if there is no video, one has no picture, or pictures and times do not fit.
+        """
+        check_pictures(pixels, times)
+        norm = PixelNorm(self.reading.size_px, self.reading.mean, self.reading.std)
+        batches: list[Features] = []
+        for start in range(0, len(pixels), batch_size):
+            chosen = slice(start, start + batch_size)
+            frames_BFSS3, mask_BF, times_BF = stack_videos(
+                pixels[chosen], times[chosen], self._video_width(pixels[chosen])
+            )
+            with self._inference():
+                normalised = norm(frames_BFSS3.to(self.device), self.precision)
+                encoded = self.method.video_features(
+                    normalised, mask_BF.to(self.device), times_BF.to(self.device)
+                )
+                batches.append(self.method.prepare_video(encoded))
+            if progress is not None:
+                progress(len(mask_BF))
+        return concatenate_features(batches)
+
+    def _video_width(self, pixels: Sequence[NDArray[np.uint8]]) -> int:
+        longest = max(len(one) for one in pixels)
+        return max(longest, self.reading.frames) if self.method.full_width else longest
+
+    def encode_video(
+        self,
+        paths: Sequence[VideoPath],
+        *,
+        spans: Sequence[Span | None] | None = None,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+    ) -> dict[str, TokenSet]:
+        """Read and encode video files.
+
+        Args:
+            paths: at least one file.
+            spans: which stretch of each file; the whole file where None.
+            batch_size: videos decoded and then encoded at once.
+            progress: called with the number of videos after each batch.
+
+        Returns:
+            ``{set: (V, N, D)}`` in the order given, see :meth:`encode_frames`.
+
+        Raises:
+            ValueError: if no file is given.
+            VideoReadError: if a file cannot be read; it names the file and the reason.
+        """
+        if isinstance(paths, VideoPath):
+            raise ValueError(f"got the path {str(paths)!r} alone; pass a list of paths: [{str(paths)!r}]")
+        if not paths:
+            raise ValueError("no video files given; pass at least one path")
+        stretches = [None] * len(paths) if spans is None else list(spans)
+        if len(stretches) != len(paths):
+            raise ValueError(
+                f"{len(paths)} paths but {len(stretches)} spans; give one span for each path, or none"
+            )
+        batches: list[Features] = []
+        for start in range(0, len(paths), batch_size):
+            chosen = slice(start, start + batch_size)
+            read = [
+                read_frames(path, self.wanted_times(span or _whole(path)), size_px=self.reading.size_px)
+                for path, span in zip(paths[chosen], stretches[chosen], strict=True)
+            ]
+            pixels, times = [one.pixels for one in read], [one.times_seconds for one in read]
+            batches.append(self.encode_frames(pixels, times, batch_size=batch_size, progress=progress))
+        return concatenate_features(batches)
+
+    def wanted_times(self, span: Span) -> NDArray[np.float64]:
+        """Which seconds of a stretch of video to look at, ascending, float64 ``(at most frames,)``."""
+        return self.reading.wanted_times(span)
+
+    def similarity(self, texts: Features | Sequence[str], videos: Features | Sequence[VideoPath]) -> Tensor:
+        """Score every text with every video by the trained interaction.
+
+        Args:
+            texts: prepared sets from :meth:`encode_text`, or the texts themselves.
+            videos: prepared sets from :meth:`encode_video` or :meth:`encode_frames`, or paths.
+
+        Returns:
+            ``sim_QV`` without the learned scale, fp32, on the model's device. Computed in blocks: memory
+            does not grow with the number of videos beyond the result.
+        """
+        text = texts if isinstance(texts, Mapping) else self.encode_text(texts)
+        video = videos if isinstance(videos, Mapping) else self.encode_video(videos)
+        text_rows, video_rows = len(next(iter(text.values()))), len(next(iter(video.values())))
+        sim_QV = torch.empty(text_rows, video_rows, device=self.device)
+        for start in range(0, video_rows, _VIDEOS_AT_ONCE):
+            columns = slice(start, start + _VIDEOS_AT_ONCE)
+            some_videos = {name: tokens[columns].to(device=self.device) for name, tokens in video.items()}
+            for first in range(0, text_rows, _TEXTS_AT_ONCE):
+                rows = slice(first, first + _TEXTS_AT_ONCE)
+                some_texts = {name: tokens[rows].to(device=self.device) for name, tokens in text.items()}
+                with self._inference():
+                    sim_QV[rows, columns] = self.method.similarity(some_texts, some_videos)
+        return sim_QV
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """Compute without gradients, dropout off; then leave the method as it was."""
+        training = self.method.training
+        self.method.eval()
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            self.method.train(training)
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "method": self.method_name,
+            "arguments": self.arguments,
+            "reading": self.reading.to_dict(),
+            "max_words": self.max_words,
+            "backbone": storage.backbone_config(self.method.towers),
+            "card": self.card,
+        }
+
+    def save(
+        self,
+        folder: str | PathLike[str],
+        *,
+        dtype: torch.dtype = torch.float32,
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the model as a folder that :func:`load` reads; features after loading are the same bits.
+
+        Args:
+            folder: created where absent; a model in it is replaced.
+            dtype: type of the stored weights. With fp16 the rounded weights are another model, with
+                another fingerprint.
+            card: sections of the model card, ``{"Trained on": "...", "Metrics": {"R@1": 50.2}}``, added to
+                those that the model brought along.
+
+        Raises:
+            ValueError: if the towers were rounded for inference, or a weight does not fit into ``dtype``.
+        """
+        if self.precision != torch.float32:
+            raise ValueError(
+                f"this model's towers were rounded to {self.precision} for inference; load it with "
+                "precision='fp32' to save it"
+            )
+        self.card |= dict(card or {})
+        written = storage.write_folder(
+            Path(folder),
+            self.method,
+            self.tokenizer,
+            config=self._config(),
+            card=write_card(self),
+            dtype=dtype,
+        )
+        if dtype == torch.float32:
+            self._fingerprint = (self._state_of_weights(), written["fingerprint"])
+
+    def save_backbone(self, folder: str | PathLike[str]) -> None:
+        """Write the towers alone as a plain CLIP folder, which ``transformers.CLIPModel`` loads."""
+        storage.write_backbone(Path(folder), self.method.towers, self.tokenizer, self.reading)
+
+
+def load(
+    name_or_folder: str | PathLike[str],
+    device: torch.device | str = "auto",
+    *,
+    precision: Precision = "fp32",
+    frames: int = 12,
+) -> Model:
+    """Load a model.
+
+    Args:
+        name_or_folder: a folder that vidsift saved, a CLIP folder or file, a CLIP's name on the hub
+            (both give zero-shot CLIP), or "shapes" for the small model that comes with the package.
+        device: "auto" takes a GPU where there is one.
+        precision: of the towers: "fp32", "bf16", or "auto" for bf16 where the machine computes with it.
+        frames: frames looked at in a stretch of video, for a plain CLIP; a vidsift folder says so itself.
+
+    Raises:
+        ValueError: if the model is not found, not ours, of another format, or its files do not fit.
+    """
+    model = _load(name_or_folder, frames)
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    model.to(place)
+    known = {"fp32": torch.float32, "bf16": torch.bfloat16, "auto": best_inference_dtype(place)}
+    if precision not in known:
+        raise ValueError(f"precision is {precision!r}, expected one of {', '.join(known)}")
+    return model.round_towers(known[precision])
+
+
+def _load(name_or_folder: str | PathLike[str], frames: int) -> Model:
+    name = str(name_or_folder)
+    if name == BUNDLED:
+        folder = _ASSETS / BUNDLED
+        if not (folder / storage.CONFIG).is_file():
+            raise storage.ModelFolderError(
+                f"the bundled model {BUNDLED!r} is not part of this installation ({folder} is missing); "
+                "install the published package, make it with recipes/shapes, or name another model"
+            )
+        return _load_folder(folder, BUNDLED)
+    folder = Path(name_or_folder)
+    if folder.is_dir() and _is_ours(folder):
+        return _load_folder(folder, folder.resolve().name)
+    towers, tokenizer, norm = load_clip(name)
+    short = folder.name if folder.exists() else name
+    return Model.create("zero_shot", towers, tokenizer, norm, frames=frames, name=short)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is a vidsift model, or the rest of one; a CLIP folder has a config of another kind."""
+    path = folder / storage.CONFIG
+    if not path.is_file():
+        return (folder / storage.WEIGHTS).is_file()
+    try:
+        return storage.is_vidsift_config(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError:
+        return True
+
+
+def _load_folder(folder: Path, name: str) -> Model:
+    config = storage.read_config(folder)
+    try:
+        method = storage.read_method(folder, config)
+        model = Model(
+            method,
+            Tokenizer.from_folder(folder),
+            VideoReading.from_dict(config["reading"]),
+            method_name=config["method"],
+            arguments=config["arguments"],
+            max_words=config["max_words"],
+            name=config.get("name", name),
+            card=config.get("card"),
+        )
+    except storage.ModelFolderError:
+        raise
+    except ValueError as error:
+        raise storage.ModelFolderError(f"{folder}: {error}") from error
+    known = storage.fingerprint_of(config, config["weights"]["digest"])
+    model._fingerprint = (model._state_of_weights(), known)
+    return model
+
+
+def _whole(path: VideoPath) -> Span:
+    return Span(0.0, probe(path).duration_seconds)

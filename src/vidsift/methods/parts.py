@@ -1,0 +1,70 @@
+"""What several papers build from: token sets with their places in time, and the head across frames."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from vidsift.encoders.clip import ClipTowers, end_of_text
+from vidsift.encoders.temporal import TemporalLSTM, TemporalMean, TemporalTransformer
+from vidsift.interactions.cross import CrossTransformer
+from vidsift.types import TokenSet
+
+__all__ = ["Temporal", "frame_set", "sentence_set", "start_from_text", "temporal_head", "word_set"]
+
+Temporal = Literal["none", "lstm", "transformer"]
+
+
+def temporal_head(kind: str, towers: ClipTowers, layers: int, max_frames: int) -> nn.Module:
+    """Build the head that lets frames see each other, initialised from the towers.
+
+    Args:
+        kind: "none", "lstm" or "transformer".
+        towers: give the width; the transformer starts from their text tower, see :func:`start_from_text`.
+        layers: blocks of the transformer.
+        max_frames: positions that the transformer knows.
+
+    Raises:
+        ValueError: if ``kind`` is another word.
+
+    Source: CLIP4Clip modules/modeling.py (``sim_header``); DRL tvr/models/modeling.py (``agg_module``).
+    """
+    if kind == "none":
+        return TemporalMean()
+    if kind == "lstm":
+        return TemporalLSTM(towers.dim)
+    if kind == "transformer":
+        head = TemporalTransformer(towers.dim, layers=layers, max_frames=max_frames)
+        start_from_text(head, towers)
+        return head
+    raise ValueError(f"temporal head {kind!r}: expected one of {', '.join(get_args(Temporal))}")
+
+
+def start_from_text(part: TemporalTransformer | CrossTransformer, towers: ClipTowers) -> None:
+    """Copy the first blocks and the positions of the text tower, where it is as wide as the shared space.
+
+    It is in every CLIP that OpenAI published; where it is not, the part keeps its fresh weights.
+    """
+    if towers.text_width == towers.dim:
+        part.init_from_text(towers)
+
+
+def word_set(tokens_QTD: Tensor, mask_QT: Tensor) -> TokenSet:
+    """All tokens of the sentences, start and end of text included, in fp32."""
+    return TokenSet(tokens=tokens_QTD.float(), mask=mask_QT)
+
+
+def sentence_set(tokens_QTD: Tensor, mask_QT: Tensor) -> TokenSet:
+    """The end-of-text token of each sentence as a set of one, in fp32."""
+    sentence_Q1D = end_of_text(tokens_QTD, mask_QT).float()
+    return TokenSet(tokens=sentence_Q1D, mask=mask_QT.new_ones(len(mask_QT), 1))
+
+
+def frame_set(tokens_BFD: Tensor, mask_BF: Tensor, times_BF: Tensor) -> TokenSet:
+    """One token for each frame, in fp32, with the second at which it is shown and its place in the row."""
+    frame_BF = torch.arange(mask_BF.shape[1], device=mask_BF.device).expand(mask_BF.shape)
+    return TokenSet(
+        tokens=tokens_BFD.float(), mask=mask_BF, times_seconds=times_BF.double(), frame=frame_BF.contiguous()
+    )

@@ -1,0 +1,86 @@
+"""How a model looks at a stretch of video: which seconds, how many, how large; no torch, decoders use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsift.types import Span
+from vidsift.video import sampling
+
+__all__ = ["SAMPLING", "Sampling", "VideoReading"]
+
+Sampling = Literal["uniform", "one_fps_linspace", "head"]
+
+SAMPLING: dict[str, Callable[[Span, int], NDArray[np.float64]]] = {
+    "uniform": sampling.uniform,
+    "one_fps_linspace": sampling.one_fps_linspace,
+    "head": sampling.head,
+}
+"""Name -> policy; each gives at most so many seconds of a span, see :mod:`vidsift.video.sampling`."""
+
+
+@dataclass(frozen=True)
+class VideoReading:
+    """How a model looks at a stretch of video.
+
+    Attributes:
+        frames: most frames of a stretch, e.g. 12.
+        sampling: which seconds: "uniform", "one_fps_linspace" or "head".
+        size_px: side of the square pictures.
+        mean: mean of each colour that is taken off (red, green, blue), on the scale 0 to 1.
+        std: standard deviation of each colour that is divided by.
+    """
+
+    frames: int
+    sampling: Sampling
+    size_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        """Refuse values that no video can be read with."""
+        if self.frames < 1:
+            raise ValueError(f"frames is {self.frames}; a stretch of video needs at least 1")
+        if self.sampling not in SAMPLING:
+            known = ", ".join(get_args(Sampling))
+            raise ValueError(f"sampling is {self.sampling!r}, expected one of {known}")
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) != 3:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected three numbers: red, green, blue")
+
+    def wanted_times(self, span: Span) -> NDArray[np.float64]:
+        """Which seconds of a stretch to look at: ascending, at most ``frames`` of them.
+
+        Example:
+            >>> reading = VideoReading(3, "uniform", 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+            >>> reading.wanted_times(Span(0.0, 12.0))
+            array([ 2.,  6., 10.])
+        """
+        return SAMPLING[self.sampling](span, self.frames)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``config.json`` holds."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> VideoReading:
+        """Build from what ``config.json`` holds.
+
+        Raises:
+            ValueError: if a value is missing, unknown or refused.
+        """
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        try:
+            return cls(**given)
+        except TypeError as error:
+            raise ValueError(
+                f"reading holds {', '.join(values) or 'nothing'}; expected frames, sampling, size_px, mean "
+                "and std"
+            ) from error

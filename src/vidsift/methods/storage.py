@@ -1,0 +1,245 @@
+"""A model as a folder: ``config.json``, ``model.safetensors``, the tokenizer's files and a card to read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import CLIPConfig
+
+from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.tokenizer import Tokenizer
+from vidsift.methods.base import Method
+from vidsift.methods.catalog import build_method
+from vidsift.methods.reading import VideoReading
+
+__all__ = [
+    "FORMAT",
+    "ModelFolderError",
+    "backbone_config",
+    "fingerprint_of",
+    "is_vidsift_config",
+    "read_config",
+    "read_method",
+    "weights_digest",
+    "write_backbone",
+    "write_folder",
+]
+
+FORMAT = 1
+"""Version of the folder's layout; a change that older code would misread raises it."""
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+_DECIDING = ("method", "arguments", "backbone", "reading", "max_words")
+_PASSING = frozenset({"transformers_version", "_name_or_path", "torch_dtype", "dtype", "architectures"})
+
+
+class ModelFolderError(ValueError):
+    """A folder does not hold a model that this version can load."""
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, shapes and fp32 values: the weights as they compute, however they are stored."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        values = weights[name].detach().to(device="cpu", dtype=torch.float32).contiguous()
+        digest.update(f"{name} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).numpy().view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def fingerprint_of(config: Mapping[str, Any], digest: str) -> str:
+    """SHA-256 over all that decides features: method, arguments, backbone, reading, longest text, weights.
+
+    Args:
+        config: as in ``config.json``; other entries (name, card) do not count.
+        digest: :func:`weights_digest` of the weights.
+    """
+    deciding = {name: config[name] for name in _DECIDING}
+    text = json.dumps([deciding, digest], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read and check ``config.json``.
+
+    Raises:
+        ModelFolderError: if it is absent, not ours, of another format, or incomplete.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ModelFolderError(
+            f"{folder}: there is no {CONFIG}, so this is not a model folder (or saving it was interrupted); "
+            "name a folder written by vidsift or a CLIP checkpoint"
+        )
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelFolderError(f"{path}: not readable as JSON ({error}); restore the file") from error
+    if not is_vidsift_config(config):
+        raise ModelFolderError(f"{path}: not the config of a vidsift model (no 'format' and 'method')")
+    if config["format"] != FORMAT:
+        newer = isinstance(config["format"], int) and config["format"] > FORMAT
+        remedy = "update vidsift" if newer else "save the model again with this version of vidsift"
+        raise ModelFolderError(
+            f"{folder}: model folder of format {config['format']!r}, this version reads format {FORMAT}; "
+            f"{remedy}"
+        )
+    missing = [name for name in (*_DECIDING, "weights") if name not in config]
+    if missing:
+        raise ModelFolderError(
+            f"{path}: lacks {', '.join(missing)}; restore the file or save the model again"
+        )
+    return dict(config)
+
+
+def is_vidsift_config(config: Any) -> bool:
+    """Whether the content of a ``config.json`` says that it is one of ours."""
+    return isinstance(config, dict) and "format" in config and "method" in config
+
+
+def read_method(folder: Path, config: Mapping[str, Any]) -> Method:
+    """Build the method that the config names and give it the folder's weights, in fp32.
+
+    Raises:
+        ModelFolderError: if the weights are absent, not those that were saved, or do not fit; every missing,
+            unexpected and misshapen key is listed.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ModelFolderError(f"{folder}: {WEIGHTS} is missing; restore the file or save the model again")
+    size = path.stat().st_size
+    if size != config["weights"]["bytes"]:
+        raise ModelFolderError(
+            f"{path}: {size} bytes, but {CONFIG} was written for {config['weights']['bytes']}; the two files "
+            "do not belong together or a copy was cut short: copy the folder again"
+        )
+    try:
+        weights = {name: value.float() for name, value in load_file(path).items()}
+    except Exception as error:
+        raise ModelFolderError(
+            f"{path}: not readable as safetensors ({error}); copy the folder again"
+        ) from error
+    with torch.device("meta"):
+        towers = ClipTowers(CLIPConfig.from_dict(dict(config["backbone"])))
+        method = build_method(config["method"], towers, config["arguments"])
+    _fill(method, weights, path)
+    return method.eval()
+
+
+def _fill(method: Method, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Give a method built without values its weights, strictly."""
+    try:
+        method.load_state_dict(weights, strict=True, assign=True)
+    except RuntimeError as error:
+        raise ModelFolderError(f"{path}: the weights do not fit the method: {error}") from error
+    for name, buffer in list(method.named_buffers()):
+        if not buffer.is_meta:
+            continue
+        if not name.endswith("position_ids"):
+            raise ModelFolderError(f"{path}: no value for {name}; save the model again")
+        owner = method.get_submodule(name.rpartition(".")[0])
+        owner.register_buffer("position_ids", torch.arange(buffer.shape[-1]).expand(1, -1), persistent=False)
+
+
+def write_folder(
+    folder: Path,
+    method: nn.Module,
+    tokenizer: Tokenizer,
+    *,
+    config: Mapping[str, Any],
+    card: str,
+    dtype: torch.dtype,
+) -> dict[str, Any]:
+    """Write tokenizer, weights, card and, last, the config: a folder without one is no model.
+
+    Args:
+        folder: created where absent; a model in it is replaced.
+        method: its weights are stored.
+        tokenizer: its files are stored.
+        config: without "format", "weights" and "fingerprint", which are added.
+        card: text of ``README.md``.
+        dtype: type that floating point weights are stored in.
+
+    Returns:
+        The config as written.
+
+    Raises:
+        ValueError: if a weight does not fit into ``dtype``.
+    """
+    stored = {name: _as_stored(name, value, dtype) for name, value in method.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).unlink(missing_ok=True)
+    tokenizer.save(folder)
+    (folder / CARD).write_text(card, encoding="utf-8")
+    partial = folder / (WEIGHTS + ".partial")
+    save_file(stored, partial)
+    size = partial.stat().st_size
+    partial.replace(folder / WEIGHTS)
+    digest = weights_digest(stored)
+    whole = {
+        "format": FORMAT,
+        **config,
+        "weights": {"dtype": str(dtype).removeprefix("torch."), "bytes": size, "digest": digest},
+        "fingerprint": fingerprint_of(config, digest),
+    }
+    partial = folder / (CONFIG + ".partial")
+    _write_json(partial, whole)
+    partial.replace(folder / CONFIG)
+    return whole
+
+
+def write_backbone(folder: Path, towers: ClipTowers, tokenizer: Tokenizer, reading: VideoReading) -> None:
+    """Write a plain CLIP folder: what ``transformers`` loads as ``CLIPModel`` and ``CLIPProcessor``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    towers.config.save_pretrained(folder)
+    weights = {name: value.detach().cpu().contiguous() for name, value in towers.clip.state_dict().items()}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    tokenizer.save(folder)
+    pictures = {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": reading.size_px},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": {"height": reading.size_px, "width": reading.size_px},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(reading.mean),
+        "image_std": list(reading.std),
+    }
+    _write_json(folder / "preprocessor_config.json", pictures)
+
+
+def backbone_config(towers: ClipTowers) -> dict[str, Any]:
+    """Return the towers' config as plain values, without what does not decide features (versions, paths)."""
+    kept: dict[str, Any] = json.loads(json.dumps(_without_passing(towers.config.to_dict()), default=str))
+    return kept
+
+
+def _without_passing(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_passing(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if key not in _PASSING
+    }
+
+
+def _as_stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    kept = value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype)
+    if bool(value.isfinite().all()) and not bool(kept.isfinite().all()):
+        raise ValueError(f"{name} holds values too large for {dtype}; save the model in torch.float32")
+    return kept.contiguous().clone()
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

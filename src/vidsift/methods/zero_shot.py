@@ -1,0 +1,36 @@
+"""Zero-shot CLIP: the sentence against the mean of the frames, nothing learned for video."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vidsift.encoders.clip import ClipTowers
+from vidsift.interactions.dot import MeanDot
+from vidsift.methods.base import Method, Term
+from vidsift.methods.parts import frame_set, sentence_set
+from vidsift.types import TokenSet
+
+__all__ = ["ZeroShot"]
+
+
+class ZeroShot(Method):
+    """CLIP as it comes: cosine of the end-of-text token with the mean class token of the frames.
+
+    Source: Radford et al., arXiv 2103.00020; the mean over frames as in CLIP4Clip (arXiv 2104.08860), meanP.
+
+    Args:
+        towers: the CLIP towers.
+    """
+
+    def __init__(self, towers: ClipTowers) -> None:
+        """See the class."""
+        super().__init__(towers, [Term("sentence", "frame", MeanDot())])
+
+    def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
+        """Return the set "sentence" ``(Q, 1, D)``."""
+        return {"sentence": sentence_set(self.towers.encode_text(ids_QT, mask_QT), mask_QT)}
+
+    def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
+        """Return the set "frame" ``(B, F, D)``."""
+        tokens_BFND = self.towers.encode_frames(pixels_BF3SS, mask_BF)
+        return {"frame": frame_set(tokens_BFND[:, :, 0], mask_BF, times_BF)}
