@@ -1,0 +1,210 @@
+"""Open a file, choose its video stream, and set its clock.
+
+The clock: time 0 is the start of the container, so a time here is what a player shows, also for files
+whose own timestamps start elsewhere. Times come from presentation timestamps, never from counting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.container
+import av.error
+import numpy as np
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from vidsift.video.errors import VideoReadError
+
+__all__ = ["DECODE_ERRORS", "OpenVideo", "message_of", "open_video"]
+
+DECODE_ERRORS = (av.error.FFmpegError, EOFError, OSError, ValueError, RuntimeError)
+"""What PyAV raises on damaged data, whichever layer met it."""
+
+# Streams without a container: no timestamps at all. AVI keeps only the order of decoding.
+_BARE_STREAMS = frozenset({"h264", "hevc", "m4v", "mpegvideo", "h263", "h261", "vc1", "obu", "vvc"})
+_NOT_FOOTAGE = ("image2", "tty", "lrc", "srt", "webvtt", "ass", "hls", "concat", "sdp", "dash", "ffmetadata")
+_MICROSECOND = Fraction(1, 1_000_000)
+
+
+def message_of(error: BaseException) -> str:
+    """Return FFmpeg's own words for an error, without numbers and function names."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = str(text)
+    return text[:1].lower() + text[1:]
+
+
+@dataclass(eq=False)
+class OpenVideo:
+    """A file held open: its container, the stream that is shown, and the clock.
+
+    Attributes:
+        origin_ticks: the timestamp that counts as time 0, in ticks of the stream.
+        tick: length of a tick in seconds.
+    """
+
+    path: Path
+    container: av.container.InputContainer
+    stream: VideoStream
+    origin_ticks: int
+    tick: Fraction
+
+    @property
+    def decoder(self) -> VideoCodecContext:
+        """The stream's decoder."""
+        return self.stream.codec_context
+
+    @property
+    def format_names(self) -> frozenset[str]:
+        """Names of the container format, e.g. ``{"mov", "mp4", ...}``."""
+        return frozenset(self.container.format.name.split(","))
+
+    @property
+    def frames_per_second(self) -> Fraction:
+        """The nominal rate; 25 where the file names none, as the ffmpeg program assumes."""
+        stream = self.stream
+        rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+        if self.format_names & _BARE_STREAMS:
+            rates.insert(0, stream.guessed_rate)
+        return next((rate for rate in rates if rate), Fraction(25))
+
+    @property
+    def step_ticks(self) -> int:
+        """Length of a picture at the nominal rate, in ticks."""
+        return max(1, round(1 / (self.frames_per_second * self.tick)))
+
+    @property
+    def without_pts(self) -> bool:
+        """Whether this kind of file keeps no presentation times of its own."""
+        return bool(self.format_names & (_BARE_STREAMS | {"avi"}))
+
+    def seconds(self, ticks: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Turn timestamps into seconds on the video's clock."""
+        return (ticks - self.origin_ticks) * self.tick.numerator / self.tick.denominator
+
+    def seconds_of(self, ticks: int) -> float:
+        """Turn one timestamp into seconds, with the same rounding as :meth:`seconds`."""
+        return float(self.seconds(np.asarray([ticks], np.int64))[0])
+
+    def announced_end_seconds(self) -> float | None:
+        """Where the headers say that the pictures end; None where they do not say.
+
+        A cut MP4 keeps the length of the uncut stream beside that of the edit: the shorter one is shown.
+        """
+        ends: list[float] = []
+        stream, container = self.stream, self.container
+        if stream.duration is not None and stream.duration > 0:
+            first = self.origin_ticks if stream.start_time is None else stream.start_time
+            ends.append(self.seconds_of(first + stream.duration))
+        elif "DURATION" in stream.metadata:
+            ends += _clock_text(stream.metadata["DURATION"])
+        if ends and container.duration is not None and container.duration > 0:
+            ends.append(float(container.duration * _MICROSECOND))
+        return min(ends) if ends else None
+
+
+def _clock_text(text: str) -> list[float]:
+    """Read ``hh:mm:ss.fraction``; nothing where the text is something else."""
+    parts = text.split(":")
+    try:
+        hours, minutes, seconds = (float(part) for part in parts)
+    except ValueError:
+        return []
+    total = hours * 3600 + minutes * 60 + seconds
+    return [total] if total > 0 else []
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise VideoReadError(path, "is a folder, expected a video file")
+    if not path.exists():
+        raise VideoReadError(path, "there is no such file")
+    if not path.is_file():
+        raise VideoReadError(path, "is not a regular file, expected a video file")
+    try:
+        empty = path.stat().st_size == 0
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise VideoReadError(path, f"cannot be read: {message_of(error)}") from error
+    if empty:
+        raise VideoReadError(path, "is empty (0 bytes); copy or download it again")
+
+
+def _open_container(path: Path) -> av.container.InputContainer:
+    try:
+        # The file alone is opened: a playlist under a video's name must not lead elsewhere.
+        return av.open(
+            f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace", mode="r"
+        )
+    except DECODE_ERRORS as error:
+        raise VideoReadError(
+            path, f"is not a video that can be read ({message_of(error)}); the file may be cut off or damaged"
+        ) from error
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _choose_stream(path: Path, container: av.container.InputContainer) -> VideoStream:
+    """Take the stream that the ffmpeg program and players take; a cover picture is not a video."""
+    name = container.format.name
+    if name.endswith("_pipe") or name in _NOT_FOOTAGE:
+        raise VideoReadError(path, f"is not a video (recognised as {name.removesuffix('_pipe')})")
+    moving = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not moving:
+        kinds = sorted({stream.type for stream in container.streams})
+        cover = " and a cover picture" if container.streams.video else ""
+        held = ", ".join(kind for kind in kinds if kind != "video") or "nothing else"
+        raise VideoReadError(path, f"has no video stream (it holds {held}{cover})")
+    best = container.streams.best("video")
+    chosen = best if isinstance(best, VideoStream) and not _is_cover(best) else moving[0]
+    if getattr(chosen, "codec_context", None) is None:
+        raise VideoReadError(path, "is coded in a way for which no decoder is installed; convert it to H.264")
+    if chosen.time_base is None or chosen.time_base <= 0:
+        raise VideoReadError(path, "its video stream has no clock; the file may be damaged")
+    return chosen
+
+
+def _origin_ticks(container: av.container.InputContainer, stream: VideoStream, tick: Fraction) -> int:
+    """Timestamp of the container's start in ticks; exact when the video stream starts the container."""
+    start_us: int | None = container.start_time
+    if start_us is None:
+        return stream.start_time or 0
+    if stream.start_time is not None and abs(stream.start_time * tick - start_us * _MICROSECOND) < 2 * max(
+        _MICROSECOND, tick / 100
+    ):
+        return stream.start_time
+    return round(start_us * _MICROSECOND / tick)
+
+
+@contextmanager
+def open_video(path: str | Path) -> Iterator[OpenVideo]:
+    """Hold a video file open.
+
+    Yields:
+        The open video. One decoding thread: many videos side by side use a machine better than many
+        threads on one.
+
+    Raises:
+        VideoReadError: the file is missing, empty, a folder, not a video, or has no video stream.
+    """
+    path = Path(path)
+    _check_file(path)
+    container = _open_container(path)
+    try:
+        stream = _choose_stream(path, container)
+        assert stream.time_base is not None
+        stream.codec_context.thread_count = 1
+        tick = Fraction(stream.time_base)
+        yield OpenVideo(path, container, stream, _origin_ticks(container, stream, tick), tick)
+    finally:
+        container.close()

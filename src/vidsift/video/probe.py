@@ -1,0 +1,90 @@
+"""The facts of a video file, without reading it through where the headers suffice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidsift.video.container import OpenVideo, open_video
+from vidsift.video.errors import VideoReadError
+from vidsift.video.packets import index_packets
+from vidsift.video.picture import rotation_of
+from vidsift.video.through import Shown, decode_through
+
+__all__ = ["VideoInfo", "probe"]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file says about its video stream, and its first picture confirms.
+
+    Attributes:
+        path: the file.
+        duration_seconds: from time 0 to the end of the last picture.
+        start_seconds: the file's own timestamp that counts as time 0.
+        width_px, height_px: size as shown, after rotation; pixels that are not square are not stretched.
+        rotation_degrees: the turn to the upright picture, clockwise.
+        codec: FFmpeg's name of the decoder.
+        container: FFmpeg's name of the file format.
+        average_fps: pictures per second on average, or nominal; None where the file does not say.
+        frames: how many pictures the headers announce; None where they do not.
+        pixel_aspect: width of a pixel over its height, 1 for square ones.
+    """
+
+    path: Path
+    duration_seconds: float
+    start_seconds: float
+    width_px: int
+    height_px: int
+    rotation_degrees: int
+    codec: str
+    container: str
+    average_fps: float | None
+    frames: int | None
+    pixel_aspect: float
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Read the facts of a video file; its first picture is decoded, so a file without any is found out.
+
+    Raises:
+        VideoReadError: the file gives no picture.
+    """
+    with open_video(path) as video:
+        damage: list[str] = []
+        shown = next(decode_through(video, damage.append, None), None)
+        if shown is None:
+            raise VideoReadError(path, next(iter(damage), "holds no picture that can be decoded"))
+        duration = _announced_seconds(video)
+        if duration is None:
+            with open_video(path) as other:
+                duration = other.seconds_of(index_packets(other).end_ticks)
+        return _info(video, shown, duration)
+
+
+def _announced_seconds(video: OpenVideo) -> float | None:
+    end = video.announced_end_seconds()
+    if end is None and video.container.duration:
+        end = video.container.duration / 1_000_000
+    return end if end is not None and end > 0 else None
+
+
+def _info(video: OpenVideo, shown: Shown, duration_seconds: float) -> VideoInfo:
+    frame, stream = shown.frame, video.stream
+    rotation = rotation_of(frame)
+    sideways = rotation in (90, 270)
+    aspect = stream.sample_aspect_ratio
+    rated = stream.average_rate or stream.guessed_rate
+    return VideoInfo(
+        path=video.path,
+        duration_seconds=duration_seconds,
+        start_seconds=float(video.origin_ticks * video.tick),
+        width_px=frame.height if sideways else frame.width,
+        height_px=frame.width if sideways else frame.height,
+        rotation_degrees=rotation,
+        codec=video.decoder.name,
+        container=video.container.format.name,
+        average_fps=float(video.frames_per_second) if rated else None,
+        frames=stream.frames or None,
+        pixel_aspect=float(aspect) if aspect else 1.0,
+    )

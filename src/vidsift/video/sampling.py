@@ -1,0 +1,117 @@
+"""Which seconds of a video to look at. Plain functions: a span and a count in, float64 seconds out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsift.types import Span
+
+__all__ = ["head", "one_fps_linspace", "pick_linspace", "random_per_segment", "uniform"]
+
+
+def _check(span: Span, frames: int) -> None:
+    if frames < 1:
+        raise ValueError(f"frames is {frames}, expected at least 1")
+    start, end = span
+    if not (math.isfinite(start) and math.isfinite(end)) or end < start:
+        raise ValueError(
+            f"span is {start} to {end} seconds, expected finite seconds and an end after the start"
+        )
+
+
+def uniform(span: Span, frames: int) -> NDArray[np.float64]:
+    """Cut the span into ``frames`` equal parts and take the middle of each.
+
+    Args:
+        span: seconds.
+        frames: how many.
+
+    Returns:
+        Seconds, ``(frames,)``, ascending.
+
+    Example:
+        >>> uniform(Span(0.0, 12.0), 3)
+        array([ 2.,  6., 10.])
+    """
+    _check(span, frames)
+    parts = np.arange(frames, dtype=np.float64) + 0.5
+    return np.asarray(span.start_seconds + parts * (span.duration_seconds / frames), np.float64)
+
+
+def pick_linspace(candidates: int, frames: int) -> NDArray[np.int64]:
+    """Indices of ``frames`` among ``candidates``, evenly from first to last, rounded down; all when fewer.
+
+    Source: CLIP4Clip@508ffa3 dataloaders, ``slice_framepos`` 2.
+
+    Example:
+        >>> pick_linspace(17, 12)
+        array([ 0,  1,  2,  4,  5,  7,  8, 10, 11, 13, 14, 16])
+    """
+    if candidates <= frames:
+        return np.arange(candidates)
+    return np.linspace(0, candidates - 1, frames, dtype=np.int64)
+
+
+def _whole_seconds(span: Span) -> NDArray[np.float64]:
+    count = max(1, math.ceil(span.duration_seconds - 1e-9))
+    return span.start_seconds + np.arange(count, dtype=np.float64)
+
+
+def one_fps_linspace(span: Span, frames: int) -> NDArray[np.float64]:
+    """One picture a second from the start; of these, when there are more than ``frames``, an even choice.
+
+    What the published results of CLIP4Clip and DRL were computed from.
+
+    Args:
+        span: seconds.
+        frames: at most how many.
+
+    Returns:
+        Seconds, ``(at most frames,)``, ascending.
+
+    Source: CLIP4Clip@508ffa3 dataloaders/rawvideo_util.py:34 and ``slice_framepos`` 2.
+    Differs: a second is a second of the video's clock; the loader steps by ``int(fps)`` frames, so at
+        29.97 frames per second its steps are a little shorter.
+
+    Example:
+        >>> one_fps_linspace(Span(0.0, 3.5), 12)
+        array([0., 1., 2., 3.])
+    """
+    _check(span, frames)
+    seconds = _whole_seconds(span)
+    return seconds[pick_linspace(len(seconds), frames)]
+
+
+def head(span: Span, frames: int) -> NDArray[np.float64]:
+    """One picture a second from the start, and of these the first ``frames``.
+
+    Args:
+        span: seconds.
+        frames: at most how many.
+
+    Returns:
+        Seconds, ``(at most frames,)``, ascending.
+
+    Source: CLIP4Clip@508ffa3 dataloaders, ``slice_framepos`` 0 (its default).
+    """
+    _check(span, frames)
+    return _whole_seconds(span)[:frames]
+
+
+def random_per_segment(span: Span, frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Cut the span into ``frames`` equal parts and take a random second of each; for training.
+
+    Args:
+        span: seconds.
+        frames: how many.
+        rng: where the randomness comes from.
+
+    Returns:
+        Seconds, ``(frames,)``, ascending.
+    """
+    _check(span, frames)
+    parts = np.arange(frames, dtype=np.float64) + rng.random(frames)
+    return np.asarray(span.start_seconds + parts * (span.duration_seconds / frames), np.float64)

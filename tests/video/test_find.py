@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.video.making import Recipe, make
+
+from vidsift.video import find_videos
+from vidsift.video.find import is_video
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    small = Recipe(frames=20)
+    root = tmp_path / "library"
+    (root / "b" / "deep").mkdir(parents=True)
+    make(root, small, "one")
+    (root / "broken.MP4").write_text("not a video, but named like one")
+    make(root / "b", small, "named").rename(root / "b" / "no extension")
+    make(root / "b" / "deep", Recipe(frames=20, suffix=".ts"), "stream")
+    (root / "b" / "types.ts").write_text("export const answer = 42;\n" * 20)
+    (root / "b" / "notes.txt").write_text("a note")
+    (root / "b" / "unknown.bin").write_bytes(bytes(1000))
+    (root / "b" / "ftyp.dat").write_bytes(b"\x00\x00\x00\x18ftypisom" + bytes(300))
+    (root / ".hidden").mkdir()
+    make(root / ".hidden", small)
+    (root / "b" / "._one.mp4").write_bytes(b"resource fork")
+    (root / "@eaDir").mkdir()
+    make(root / "@eaDir", small)
+    return root
+
+
+def names(root: Path) -> list[str]:
+    found = list(find_videos([root]))
+    assert all(one.rejected is None for one in found)
+    return [one.path.relative_to(root).as_posix() for one in found]
+
+
+def test_videos_are_found_by_name_and_by_content(library: Path) -> None:
+    assert names(library) == ["broken.MP4", "one.mp4", "b/no extension", "b/deep/stream.ts"]
+
+
+def test_links_are_followed_once_and_loops_end(library: Path) -> None:
+    (library / "b" / "loop").symlink_to(library, target_is_directory=True)
+    (library / "again.mp4").symlink_to(library / "one.mp4")
+    (library / "dangling.mp4").symlink_to(library / "nowhere.mp4")
+    outside = library.parent / "outside"
+    outside.mkdir()
+    make(outside, Recipe(frames=20), "far")
+    (library / "c").symlink_to(outside, target_is_directory=True)
+    found = names(library)
+    assert sorted(found) == sorted(
+        ["again.mp4", "broken.MP4", "b/no extension", "b/deep/stream.ts", "c/far.mp4"]
+    )
+
+
+def test_places_named_outright(library: Path) -> None:
+    hidden = library / ".hidden" / "made.mp4"
+    found = list(find_videos([hidden, library / "absent", library / "b" / "notes.txt", hidden]))
+    assert [one.path for one in found] == [hidden, library / "absent", library / "b" / "notes.txt"]
+    assert [one.rejected for one in found] == [None, "there is no such file or folder", None]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_cannot_be_opened_is_said(library: Path) -> None:
+    (library / "b").chmod(0)
+    rejected = [one for one in find_videos([library]) if one.rejected]
+    (library / "b").chmod(0o755)
+    assert [one.path.name for one in rejected] == ["b"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts", ".mpg", ".flv", ".nut", ".gif"])
+def test_containers_are_recognised_by_their_bytes(tmp_path: Path, suffix: str) -> None:
+    special = {
+        ".mpg": Recipe(suffix=suffix, codec="mpeg2video"),
+        ".gif": Recipe(suffix=suffix, codec="gif", pix_fmt="rgb8", b_frames=0, fps=25),
+    }
+    path = make(tmp_path, special.get(suffix, Recipe(suffix=suffix)))
+    unnamed = path.rename(tmp_path / "unnamed")
+    assert is_video(unnamed)

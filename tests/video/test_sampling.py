@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vidsift.types import Span
+from vidsift.video.sampling import head, one_fps_linspace, pick_linspace, random_per_segment, uniform
+
+
+def test_uniform_takes_the_middle_of_each_part() -> None:
+    np.testing.assert_allclose(uniform(Span(10.0, 40.0), 3), [15.0, 25.0, 35.0])
+    np.testing.assert_allclose(uniform(Span(2.0, 2.0), 4), [2.0] * 4)
+
+
+def test_one_fps_linspace_is_the_published_choice() -> None:
+    # video7500.mp4 is 16.67 s long: 17 pictures at 1 fps, of which the released loader keeps these 12.
+    seconds = one_fps_linspace(Span(0.0, 50 / 3), 12)
+    assert seconds.tolist() == [0, 1, 2, 4, 5, 7, 8, 10, 11, 13, 14, 16]
+    assert one_fps_linspace(Span(0.0, 10.0), 12).tolist() == list(range(10))
+    assert one_fps_linspace(Span(2.5, 6.0), 12).tolist() == [2.5, 3.5, 4.5, 5.5]
+    assert one_fps_linspace(Span(0.0, 0.2), 12).tolist() == [0.0]
+
+
+def test_head_keeps_the_first_seconds() -> None:
+    assert head(Span(0.0, 50.0), 4).tolist() == [0, 1, 2, 3]
+    assert head(Span(1.0, 3.0), 4).tolist() == [1, 2]
+
+
+def test_random_stays_in_its_part_and_follows_the_generator() -> None:
+    span = Span(5.0, 17.0)
+    edges = np.linspace(5.0, 17.0, 7)
+    drawn = np.stack([random_per_segment(span, 6, np.random.default_rng(seed)) for seed in range(200)])
+    assert (drawn >= edges[:-1]).all()
+    assert (drawn <= edges[1:]).all()
+    assert drawn.std(axis=0).min() > 0.4
+    assert np.array_equal(drawn[3], random_per_segment(span, 6, np.random.default_rng(3)))
+
+
+def test_all_give_float64_seconds() -> None:
+    span = Span(0.0, 20.0)
+    for seconds in (uniform(span, 3), one_fps_linspace(span, 3), head(span, 3)):
+        assert seconds.dtype == np.float64
+        assert seconds.shape == (3,)
+
+
+@pytest.mark.parametrize("span", [Span(3.0, 2.0), Span(0.0, float("inf")), Span(float("nan"), 1.0)])
+def test_a_span_that_is_none_is_named(span: Span) -> None:
+    with pytest.raises(ValueError, match="span is"):
+        uniform(span, 3)
+
+
+def test_no_frames_is_named() -> None:
+    with pytest.raises(ValueError, match="frames is 0"):
+        head(Span(0.0, 1.0), 0)
+
+
+def test_pick_linspace_rounds_down() -> None:
+    assert pick_linspace(13, 12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12]
+    assert pick_linspace(5, 12).tolist() == [0, 1, 2, 3, 4]
