@@ -91,7 +91,8 @@ def read_torchscript(path: str | Path, *, trust: bool = False) -> dict[str, Tens
         raise WeightsError(
             f"{path} is a TorchScript archive with SHA-256 {digest}, which is none of OpenAI's published "
             f"({', '.join(PUBLISHED_SHA256.values())}); opening an unknown archive can run code. If the "
-            "download was cut short, fetch it again; if you trust its maker, allow it with trust_torchscript=True"
+            "download was cut short, fetch it again; if you trust its maker, allow it with "
+            "trust_torchscript=True"
         )
     archive = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     return dict(archive.state_dict())

@@ -81,7 +81,7 @@ class TemporalTransformer(nn.Module):
     """
 
     def __init__(self, dim: int, layers: int = 4, heads: int | None = None, max_frames: int = 77) -> None:
-        """Build the head with fresh weights (N(0, 0.02), as the released heads are before CLIP's are copied in).
+        """Build the head with fresh weights: N(0, 0.02), as released heads before CLIP's are copied in.
 
         Args:
             dim: channels of a frame.
@@ -184,14 +184,16 @@ class TemporalBlock(nn.Module):
         """Return the new state; ``padding_B11F`` is True on frames that nobody may look at."""
         state_BFD = state_BFD + self._attend(self.attention_norm(state_BFD), padding_B11F)
         raised_BFD = self.mlp_in(self.mlp_norm(state_BFD))
-        return state_BFD + self.mlp_out(raised_BFD * torch.sigmoid(1.702 * raised_BFD))
+        lowered_BFD: Tensor = self.mlp_out(raised_BFD * torch.sigmoid(1.702 * raised_BFD))
+        return state_BFD + lowered_BFD
 
     def _attend(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
         parts = self.attention_in(state_BFD).unflatten(-1, (3, self.heads, -1))
         query_BHFC, key_BHFC, value_BHFC = parts.permute(2, 0, 3, 1, 4).unbind(0)
         score_BHFF = (query_BHFC * query_BHFC.shape[-1] ** -0.5) @ key_BHFC.transpose(-1, -2)
         weight_BHFF = score_BHFF.masked_fill(padding_B11F, float("-inf")).softmax(-1)
-        return self.attention_out((weight_BHFF @ value_BHFC).transpose(1, 2).flatten(2))
+        gathered_BFD: Tensor = self.attention_out((weight_BHFF @ value_BHFC).transpose(1, 2).flatten(2))
+        return gathered_BFD
 
     def copy_from_clip(self, layer: nn.Module) -> None:
         """Copy the weights of a ``transformers`` CLIP encoder layer of the same width."""

@@ -16,12 +16,12 @@ class FrameNeighbours(NamedTuple):
     A frame without a real neighbour on one side names itself there.
 
     Attributes:
-        previous_N: int64 ``(N,)``.
-        next_N: int64 ``(N,)``.
+        previous: int64 ``(N,)``.
+        next: int64 ``(N,)``.
     """
 
-    previous_N: Tensor
-    next_N: Tensor
+    previous: Tensor
+    next: Tensor
 
 
 def frame_neighbours(mask_BF: Tensor, *, skip_padded: bool = True) -> FrameNeighbours:
@@ -47,7 +47,7 @@ def frame_neighbours(mask_BF: Tensor, *, skip_padded: bool = True) -> FrameNeigh
 
 
 def shift_tokens(tokens_NLD: Tensor, neighbours: FrameNeighbours, n_div: int = 7) -> Tensor:
-    """Replace every ``fold``-th token by that of the frame before, and every other ``fold``-th by the one after.
+    """Exchange some tokens of each frame for those of the frame before, and some for those of the one after.
 
     With ``fold = L // n_div``, tokens 1, 1 + fold, ... come from the frame before and tokens 4, 4 + fold, ...
     from the frame after. Token 0 (the class token) and the remaining ones stay.
@@ -74,6 +74,6 @@ def shift_tokens(tokens_NLD: Tensor, neighbours: FrameNeighbours, n_div: int = 7
             "use smaller patches, a smaller n_div, or no shift"
         )
     shifted_NLD = tokens_NLD.clone()
-    shifted_NLD[:, 1::fold] = tokens_NLD[:, 1::fold].index_select(0, neighbours.previous_N)
-    shifted_NLD[:, 4::fold] = tokens_NLD[:, 4::fold].index_select(0, neighbours.next_N)
+    shifted_NLD[:, 1::fold] = tokens_NLD[:, 1::fold].index_select(0, neighbours.previous)
+    shifted_NLD[:, 4::fold] = tokens_NLD[:, 4::fold].index_select(0, neighbours.next)
     return shifted_NLD

@@ -63,16 +63,9 @@ class Tokenizer:
         Raises:
             ValueError: one of them is not in the vocabulary.
         """
-        ids = {token: backend.token_to_id(token) for token in (start, end)}
-        for token, number in ids.items():
-            if number is None:
-                raise ValueError(
-                    f"the vocabulary has no {token!r} token, which every text needs; "
-                    "take the tokenizer files from a CLIP checkpoint"
-                )
         self._start, self._end = start, end
-        self.start_id: int = ids[start]
-        self.end_id: int = ids[end]
+        self.start_id: int = _id_of(backend, start)
+        self.end_id: int = _id_of(backend, end)
         backend.no_padding()
         backend.no_truncation()
         backend.encode_special_tokens = True
@@ -270,6 +263,16 @@ def _byte_letters() -> dict[int, str]:
 @cache
 def _letter_bytes() -> dict[str, int]:
     return {letter: byte for byte, letter in _byte_letters().items()}
+
+
+def _id_of(backend: Backend, token: str) -> int:
+    number = backend.token_to_id(token)
+    if number is None:
+        raise ValueError(
+            f"the vocabulary has no {token!r} token, which every text needs; "
+            "take the tokenizer files from a CLIP checkpoint"
+        )
+    return int(number)
 
 
 def _readable(token: str) -> str:

@@ -7,7 +7,7 @@ whose SHA-256 OpenAI published.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -179,13 +179,14 @@ def _flat(content: Any, path: Path) -> dict[str, Tensor]:
     strange = sorted(str(key) for key, value in content.items() if not isinstance(value, Tensor))
     if strange:
         raise WeightsError(
-            f"{path} holds entries that are not tensors: {', '.join(strange)}; save the model's state dict alone"
+            f"{path} holds entries that are not tensors: {', '.join(strange)}; "
+            "save the model's state dict alone"
         )
     return {str(key): value for key, value in content.items()}
 
 
 def _empty_model(config: CLIPConfig) -> CLIPModel:
-    """Build the model without memory for its weights; ``load_strictly`` puts the read ones in their places."""
+    """Build the model without memory for weights; ``load_strictly`` puts the read ones in their places."""
     with torch.device("meta"):
         return CLIPModel(config)
 
@@ -264,7 +265,12 @@ def _read_norm(folder: Path, side_px: int) -> PixelNorm:
     mean, std = settings.get("image_mean", OPENAI_MEAN), settings.get("image_std", OPENAI_STD)
     if len(mean) != 3 or len(std) != 3:
         raise WeightsError(f"{file}: image_mean {mean} and image_std {std} must have three colours each")
-    return PixelNorm(_side(settings, side_px), tuple(map(float, mean)), tuple(map(float, std)))
+    return PixelNorm(_side(settings, side_px), _colours(mean), _colours(std))
+
+
+def _colours(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return float(red), float(green), float(blue)
 
 
 def _side(settings: dict[str, Any], default_px: int) -> int:
@@ -289,7 +295,8 @@ def _download(name: str) -> Path:
     except Exception as error:  # network, authentication, unknown name: the remedy is one
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"{name} is not a folder here and could not be fetched from the hub ({type(error).__name__}: "
-            f"{reason}); check the name, or download the checkpoint on a machine with access and give its folder"
+            f"{name} is not a folder here and could not be fetched from the hub "
+            f"({type(error).__name__}: {reason}); check the name, or download the checkpoint on a machine "
+            "with access and give its folder"
         ) from error
     return folder

@@ -1,0 +1,133 @@
+"""Heads across frames: who may influence whom, and where they start from."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from tests.encoders.conftest import tiny_config
+from torch import nn
+
+from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.temporal import (
+    TemporalLSTM,
+    TemporalMean,
+    TemporalTransformer,
+    temporal_weights_from_release,
+)
+
+MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
+
+
+def frames() -> torch.Tensor:
+    return torch.randn(3, 4, 32, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture(params=[TemporalMean, lambda: TemporalLSTM(32), lambda: TemporalTransformer(32, 2, heads=4)])
+def head(request: pytest.FixtureRequest) -> nn.Module:
+    torch.manual_seed(0)
+    module: nn.Module = request.param()
+    return module
+
+
+@torch.no_grad()
+def test_padded_frames_influence_nothing(head: nn.Module) -> None:
+    out = head(frames(), MASK)
+    assert out.shape == (3, 4, 32)
+    assert not out[~MASK].any()
+    noisy = torch.where(MASK[..., None], frames(), 1e3)
+    torch.testing.assert_close(head(noisy, MASK), out, rtol=0, atol=0)
+    alone = head(frames()[1:2, :2], MASK[1:2, :2])
+    torch.testing.assert_close(alone[0], out[1, :2], rtol=0, atol=1e-6)
+
+
+def test_a_video_without_frames_is_refused(head: nn.Module) -> None:
+    mask = MASK.clone()
+    mask[2] = False
+    with pytest.raises(ValueError, match="video 2 of the batch has no real frame"):
+        head(frames(), mask)
+
+
+@torch.no_grad()
+def test_mean_leaves_frames_alone() -> None:
+    assert torch.equal(TemporalMean()(frames(), MASK)[MASK], frames()[MASK])
+
+
+@torch.no_grad()
+def test_lstm_looks_back_and_transformer_both_ways() -> None:
+    changed = frames()
+    changed[0, 2] += 1
+    lstm, transformer = TemporalLSTM(32), TemporalTransformer(32, 1)
+    by_lstm = (lstm(changed, MASK) - lstm(frames(), MASK)).abs().amax(-1)
+    assert not by_lstm[0, :2].any()
+    assert (by_lstm[0, 2:] > 0).all()
+    by_transformer = (transformer(changed, MASK) - transformer(frames(), MASK)).abs().amax(-1)
+    assert (by_transformer[0] > 0).all()
+    assert not by_transformer[1:].any()
+
+
+@torch.no_grad()
+def test_transformer_knows_the_order_of_frames() -> None:
+    transformer = TemporalTransformer(32, 1)
+    everything = torch.ones(3, 4).bool()
+    backwards = transformer(frames().flip(1), everything).flip(1)
+    assert not torch.allclose(backwards, transformer(frames(), everything), atol=1e-4)
+
+
+@torch.no_grad()
+def test_starts_as_the_text_tower() -> None:
+    torch.manual_seed(0)
+    config = tiny_config()
+    config.text_config.intermediate_size = 128
+    towers = ClipTowers(copy.deepcopy(config))
+    head = TemporalTransformer(32, layers=3, heads=2, max_frames=20)
+    fresh = copy.deepcopy(head)
+    head.init_from_text(towers)
+    positions = towers.clip.text_model.embeddings.position_embedding.weight
+    assert torch.equal(head.positions[:12], positions)
+    assert torch.equal(head.positions[12:], fresh.positions[12:])
+    # The text tower's block without its causal mask is the head's block, but for the epsilon of the norms.
+    state = frames()
+    theirs = towers.clip.text_model.encoder.layers[1](state, None)
+    ours = head.blocks[1](state, torch.zeros(3, 1, 1, 4).bool())
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    for name, weight in head.blocks[2].named_parameters():
+        assert torch.equal(weight, dict(fresh.blocks[2].named_parameters())[name])
+
+
+def test_text_tower_of_another_size_is_refused(towers: ClipTowers) -> None:
+    with pytest.raises(ValueError, match="the text tower has 32 channels, the temporal head 64"):
+        TemporalTransformer(64).init_from_text(towers)
+    with pytest.raises(ValueError, match=r"mlp_in.weight: \(48, 32\) there, \(128, 32\) here"):
+        TemporalTransformer(32).init_from_text(towers)
+
+
+def test_limits() -> None:
+    assert TemporalTransformer(192).blocks[0].heads == 3
+    assert TemporalTransformer(32).blocks[0].heads == 1
+    assert TemporalTransformer(32).max_frames == 77
+    with pytest.raises(ValueError, match="a video has 4 frames, the temporal head takes at most 3"):
+        TemporalTransformer(32, max_frames=3)(frames(), MASK)
+    with pytest.raises(ValueError, match="32 channels cannot be divided among 5 heads"):
+        TemporalTransformer(32, heads=5)
+    with pytest.raises(ValueError, match="padding before a real frame"):
+        TemporalLSTM(32)(frames(), MASK.flip(1))
+
+
+def test_released_names() -> None:
+    weight = torch.zeros(1)
+    renamed = temporal_weights_from_release(
+        {
+            "frame_position_embeddings.weight": weight,
+            "transformerClip.resblocks.3.attn.in_proj_bias": weight,
+            "lstm_visual.weight_ih_l0": weight,
+        }
+    )
+    assert set(renamed) == {"positions", "blocks.3.attention_in.bias", "lstm.weight_ih_l0"}
+    with pytest.raises(
+        ValueError, match=r"temporal head: transformerClip.resblocks.0.extra, video_weight_fc.0"
+    ):
+        temporal_weights_from_release(
+            {"video_weight_fc.0": weight, "transformerClip.resblocks.0.extra": weight}
+        )
