@@ -1,0 +1,160 @@
+"""A folder of videos with ``captions.jsonl``: one JSON object a line, read strictly.
+
+    {"video": "clips/one.mp4", "captions": ["a dog runs", "the dog is running"], "split": "test"}
+
+``video`` is a path inside the folder. Optional: ``tag`` (kind of question, for a breakdown), ``group`` (videos that
+are hard negatives of each other), ``split``, ``unseen`` (what training never showed) and ``scene`` (ignored).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+__all__ = ["CAPTIONS_FILE", "CaptionsError", "Entry", "captions_of", "of_split", "read_folder"]
+
+CAPTIONS_FILE = "captions.jsonl"
+_KEYS = ("video", "captions", "tag", "group", "split", "unseen", "scene")
+
+
+class CaptionsError(ValueError):
+    """Captions that cannot be read; says where and what was expected."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One video and what is said of it.
+
+    Attributes:
+        path: the file.
+        captions: at least one sentence.
+        tag: kind of question, or "".
+        group: name of the group of hard negatives, or "".
+        split: "train", "val", "test", another name, or "".
+        unseen: whether it shows what training never showed; None where nobody says.
+    """
+
+    path: Path
+    captions: tuple[str, ...]
+    tag: str = ""
+    group: str = ""
+    split: str = ""
+    unseen: bool | None = None
+
+
+def read_folder(folder: str | Path) -> list[Entry]:
+    """Read the captions of a folder of videos, in the order of the lines; the videos are not opened.
+
+    Lines without ``split`` take the one in ``shapes.json``, where that file is there.
+
+    Raises:
+        CaptionsError: there is no folder, no captions, a line is no JSON, a key is unknown, missing or of
+            the wrong kind, a video lies outside the folder, is named twice, or is not there.
+    """
+    root = Path(folder)
+    file = root / CAPTIONS_FILE
+    if not root.is_dir():
+        raise CaptionsError(f"{root} is not a folder; give a folder of videos with {CAPTIONS_FILE}")
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise CaptionsError(
+            f"{root} has no {CAPTIONS_FILE}; write one line a video: "
+            '{"video": "name.mp4", "captions": ["what it shows"]}'
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaptionsError(f"{file} cannot be read: {error}") from error
+    default = _split_of_library(root)
+    entries: list[Entry] = []
+    seen: dict[Path, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        entry = _parse(line, root, default, f"{file}, line {number}")
+        if entry.path in seen:
+            raise CaptionsError(
+                f"{file}, line {number}: {entry.path.name} is already on line {seen[entry.path]}; "
+                "put all captions of a video on one line"
+            )
+        seen[entry.path] = number
+        entries.append(entry)
+    if not entries:
+        raise CaptionsError(f"{file} is empty; write one line a video")
+    return entries
+
+
+def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:
+    """Keep the entries of a split; None keeps all, where all are of one split.
+
+    Raises:
+        CaptionsError: no entry is of the split; or none was named and there are several.
+    """
+    present = list(dict.fromkeys(entry.split for entry in entries))
+    names = ", ".join(repr(name) for name in present if name) or "none"
+    if split is None:
+        if len(present) > 1:
+            raise CaptionsError(f"{where} holds several splits ({names}); name one with --split")
+        return list(entries)
+    kept = [entry for entry in entries if entry.split == split]
+    if not kept:
+        raise CaptionsError(f"{where} has no video of the split {split!r}; splits named there: {names}")
+    return kept
+
+
+def _parse(line: str, root: Path, default_split: str, place: str) -> Entry:
+    try:
+        values = json.loads(line)
+    except ValueError as error:
+        raise CaptionsError(f"{place}: no JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise CaptionsError(f"{place}: holds {type(values).__name__}, expected an object with video and captions")
+    unknown = [key for key in values if key not in _KEYS]
+    if unknown:
+        raise CaptionsError(f"{place}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
+    video, captions = values.get("video"), values.get("captions")
+    if not isinstance(video, str) or not video:
+        raise CaptionsError(f"{place}: video is {video!r}, expected a path inside the folder")
+    inside = PurePosixPath(video)
+    if inside.is_absolute() or ".." in inside.parts:
+        raise CaptionsError(f"{place}: video {video!r} lies outside the folder; give a path inside it")
+    if not (root / inside).is_file():
+        raise CaptionsError(f"{place}: there is no file {root / inside}")
+    if not isinstance(captions, list) or not captions:
+        raise CaptionsError(f"{place}: captions is {captions!r}, expected a list with at least one sentence")
+    for caption in captions:
+        if not isinstance(caption, str) or not caption.strip():
+            raise CaptionsError(f"{place}: caption {caption!r}, expected a sentence")
+    unseen = values.get("unseen")
+    return Entry(
+        root / inside,
+        tuple(captions),
+        tag=_text(values, "tag", place),
+        group=_text(values, "group", place),
+        split=_text(values, "split", place) or default_split,
+        unseen=None if unseen is None else bool(unseen),
+    )
+
+
+def _text(values: Mapping[str, Any], key: str, place: str) -> str:
+    value = values.get(key, "")
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise CaptionsError(f"{place}: {key} is {value!r}, expected a name or a whole number")
+    return str(value)
+
+
+def _split_of_library(root: Path) -> str:
+    about = root / "shapes.json"
+    if not about.is_file():
+        return ""
+    try:
+        return str(json.loads(about.read_text(encoding="utf-8")).get("split", ""))
+    except (ValueError, AttributeError) as error:
+        raise CaptionsError(f"{about}: no JSON object: {error}") from error
+
+
+def captions_of(entries: Iterable[Entry]) -> list[str]:
+    """Return every caption, video by video."""
+    return [caption for entry in entries for caption in entry.captions]

@@ -1,0 +1,249 @@
+"""Batches of pictures and captions, made ahead in worker processes and handed over in shared memory.
+
+What a batch holds is a pure function of its number (:class:`BatchMaker`), so a run that resumes, and a run with
+more workers, sees the same batches. Nothing here imports torch: workers stay light.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsift.data.shapes import segment_centres, stream_batch
+
+__all__ = ["Batch", "BatchMaker", "Feed", "Look", "ShapesBatches", "look_at"]
+
+
+class Batch(NamedTuple):
+    """Some videos and what is said of them.
+
+    Attributes:
+        pixels: RGB uint8 ``(B, F, S, S, 3)``, zeros where masked. From a :class:`Feed` with workers it
+            is a view that holds until the next batch is asked for.
+        mask: bool ``(B, F)``, True on real frames.
+        times_seconds: ``(B, F)``.
+        captions: a sentence for each video; with several each, a first one for every video, then a
+            second one, and so on. Empty where only pictures are wanted.
+        rows: which videos of the whole set these are, int64 ``(B,)``.
+        failed: path and reason of videos that could not be read; they have no row.
+        partial: path and reason of videos that gave fewer pictures than wanted.
+    """
+
+    pixels: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    times_seconds: NDArray[np.float64]
+    captions: list[str]
+    rows: NDArray[np.int64]
+    failed: tuple[tuple[str, str], ...] = ()
+    partial: tuple[tuple[str, str], ...] = ()
+
+
+class Look(NamedTuple):
+    """From step ``first_step`` on, batches have ``batch_size`` clips of ``frames`` pictures."""
+
+    first_step: int
+    batch_size: int
+    frames: int
+
+
+class BatchMaker(Protocol):
+    """Makes the batch of any step, in any process; must be picklable."""
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        ...
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of the largest batch's pictures."""
+        ...
+
+
+def look_at(looks: Sequence[Look], step: int) -> Look:
+    """Return the look that holds at a step.
+
+    Example:
+        >>> look_at([Look(0, 64, 1), Look(10, 32, 8)], 12)
+        Look(first_step=10, batch_size=32, frames=8)
+    """
+    return [look for look in looks if look.first_step <= step][-1]
+
+
+@dataclass(frozen=True)
+class ShapesBatches:
+    """Fresh scenes of the Shapes world, in groups of hard negatives; see :func:`vidsift.data.shapes.stream_batch`.
+
+    Attributes:
+        seed: of the whole stream.
+        looks: batch size and frames over the steps.
+        size_px: side of the pictures.
+        captions_each: sentences for each clip.
+        jitter: how far a picture may be from the middle of its stretch; the times given are the middles.
+        tags: kinds of groups that take turns; empty for all.
+    """
+
+    seed: int
+    looks: tuple[Look, ...]
+    size_px: int
+    captions_each: int = 1
+    jitter: float = 0.0
+    tags: tuple[str, ...] = ()
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of the largest batch's pictures."""
+        return max(look.batch_size * look.frames for look in self.looks) * self.size_px**2 * 3
+
+    def __call__(self, step: int) -> Batch:
+        """Draw and render the batch of a step."""
+        _, batch, frames = look_at(self.looks, step)
+        chosen = {"tags": self.tags} if self.tags else {}
+        pixels, captions = stream_batch(
+            self.seed,
+            step,
+            batch,
+            frames,
+            self.size_px,
+            captions_each=self.captions_each,
+            jitter=self.jitter,
+            **chosen,
+        )
+        times = np.broadcast_to(segment_centres(frames), (batch, frames))
+        rows = np.arange(batch, dtype=np.int64) + step * batch
+        return Batch(pixels, np.ones((batch, frames), bool), times, captions, rows)
+
+
+class Feed:
+    """The batches of steps ``start`` to ``stop``, in order, made ahead by worker processes.
+
+    Pictures travel through shared memory that is laid out once; only captions and times are pickled. A worker
+    that fails, fails here; one that dies is noticed at once, and workers end when this process does.
+
+    Args:
+        maker: what makes a batch.
+        start: the first step.
+        stop: the step after the last; None for no end.
+        workers: processes; 0 makes batches here, when they are asked for.
+        ahead: batches that each worker makes ahead.
+    """
+
+    def __init__(
+        self,
+        maker: BatchMaker,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        workers: int = 1,
+        ahead: int = 3,
+    ) -> None:
+        """See the class."""
+        self._maker, self._next, self._stop = maker, start, stop
+        self._workers: list[tuple[BaseProcess, Connection]] = []
+        self._slots: NDArray[np.uint8] | None = None
+        self._asked = start
+        if workers == 0:
+            return
+        # Fresh processes: forking one in which torch runs threads can hang.
+        context = multiprocessing.get_context("spawn")
+        slots = workers * ahead
+        memory = context.RawArray("B", slots * maker.most_bytes)
+        self._slots = np.frombuffer(memory, np.uint8).reshape(slots, maker.most_bytes)
+        for _ in range(workers):
+            here, there = context.Pipe()
+            process = context.Process(target=_work, args=(maker, memory, slots, there), daemon=True)
+            process.start()
+            there.close()
+            self._workers.append((process, here))
+        while self._asked < start + slots:
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._stop is None or self._asked < self._stop:
+            _, connection = self._workers[self._asked % len(self._workers)]
+            with contextlib.suppress(BrokenPipeError):
+                connection.send(self._asked)
+        self._asked += 1
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Iterate over the batches."""
+        return self
+
+    def __next__(self) -> Batch:
+        """Return the next batch; the pictures of the one before are no longer valid."""
+        step = self._next
+        if self._stop is not None and step >= self._stop:
+            raise StopIteration
+        self._next += 1
+        if self._slots is None:
+            return self._maker(step)
+        # The slot of the batch before this one is free now.
+        while self._asked < step + len(self._slots):
+            self._ask()
+        process, connection = self._workers[step % len(self._workers)]
+        try:
+            answer = connection.recv()
+        except (EOFError, OSError) as error:
+            process.join(timeout=5)
+            raise RuntimeError(
+                f"the process that makes batches ended by itself (exit code {process.exitcode}) at step "
+                f"{step}; if the machine ran out of memory, use fewer workers or smaller batches"
+            ) from error
+        if isinstance(answer, BaseException):
+            raise answer
+        shape, rest = answer
+        size = int(np.prod(shape))
+        return Batch(self._slots[step % len(self._slots), :size].reshape(shape), *rest)
+
+    def close(self) -> None:
+        """End the workers."""
+        for process, connection in self._workers:
+            connection.close()
+            process.terminate()
+        for process, _ in self._workers:
+            process.join()
+        self._workers = []
+
+    def __enter__(self) -> Feed:
+        """Return the feed itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the workers."""
+        self.close()
+
+
+def _work(maker: BatchMaker, memory: Any, slots: int, connection: Connection) -> None:
+    """Make batches as they are asked for, until the asking process is gone."""
+    # Ctrl-C reaches the whole process group; what it means is for the asking process to decide.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(5)  # training first, where they share cores
+    room = np.frombuffer(memory, np.uint8).reshape(slots, -1)
+    try:
+        while True:
+            step = connection.recv()
+            connection.send(_answer(maker, step, room[step % slots]))
+    except (EOFError, OSError):
+        return
+
+
+def _answer(maker: BatchMaker, step: int, slot: NDArray[np.uint8]) -> Any:
+    try:
+        batch = maker(step)
+        slot[: batch.pixels.size] = batch.pixels.reshape(-1)
+    except Exception as error:
+        return error
+    return batch.pixels.shape, tuple(batch)[1:]

@@ -1,0 +1,238 @@
+"""Batches decoded from video files: each video once and in order, or shuffled for training; and their cache.
+
+A video that cannot be read has no row in its batch and is named in ``Batch.failed``: it never becomes zeros.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsift.data.folder import Entry
+from vidsift.data.loading import Batch, Look, look_at
+from vidsift.methods.reading import VideoReading
+from vidsift.types import Frames, Span
+from vidsift.video import VideoReadError, read_frames
+from vidsift.video.probe import probe
+from vidsift.video.sampling import random_per_segment
+
+__all__ = ["CacheError", "FolderBatches", "FrameCache", "OrderedVideos"]
+
+
+class CacheError(ValueError):
+    """A cache of decoded pictures that was made for something else."""
+
+
+@dataclass(frozen=True)
+class OrderedVideos:
+    """Every video once, in order: batch i holds the i-th ``batch_size`` of them. For evaluation.
+
+    Attributes:
+        paths: the files.
+        reading: which seconds, how many, how large.
+        batch_size: videos a batch.
+    """
+
+    paths: tuple[Path, ...]
+    reading: VideoReading
+    batch_size: int = 8
+
+    @property
+    def batches(self) -> int:
+        """Number of batches."""
+        return -(-len(self.paths) // self.batch_size)
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of the largest batch's pictures."""
+        return self.batch_size * self.reading.frames * self.reading.size_px**2 * 3
+
+    def __call__(self, step: int) -> Batch:
+        """Decode one batch."""
+        first = step * self.batch_size
+        rows = range(first, min(first + self.batch_size, len(self.paths)))
+        read = [_read(self.paths[row], self.reading) for row in rows]
+        return _assemble(rows, [self.paths[row] for row in rows], read, [], self.reading)
+
+
+@dataclass(frozen=True)
+class FolderBatches:
+    """Videos of a folder in random order, each once an epoch, with one of its captions at random.
+
+    Batches take no video twice, so no caption of a batch holds of another video for being the same video.
+    The last videos of an epoch that fill no batch are left out of it.
+
+    Attributes:
+        entries: videos and captions.
+        seed: of order, captions and seconds.
+        looks: batch size and frames over the steps.
+        reading: side of the pictures; and, with a cache, which seconds.
+        cache: decoded pictures kept on disk; None decodes a random second of each stretch every time.
+    """
+
+    entries: tuple[Entry, ...]
+    seed: int
+    looks: tuple[Look, ...]
+    reading: VideoReading
+    cache: FrameCache | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a folder with too few videos for a batch."""
+        most = max(look.batch_size for look in self.looks)
+        if len(self.entries) < most:
+            raise ValueError(
+                f"a batch takes {most} videos, the split has {len(self.entries)}; lower data.batch_size"
+            )
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of the largest batch's pictures."""
+        return max(look.batch_size * look.frames for look in self.looks) * self.reading.size_px**2 * 3
+
+    def __call__(self, step: int) -> Batch:
+        """Decode the batch of a step."""
+        look = look_at(self.looks, step)
+        rows = self._rows(step)
+        rng = np.random.default_rng([self.seed, step])
+        captions = [self.entries[r].captions[rng.integers(len(self.entries[r].captions))] for r in rows]
+        reading = VideoReading(
+            look.frames, self.reading.sampling, self.reading.size_px, self.reading.mean, self.reading.std
+        )
+        read: list[Frames | VideoReadError] = []
+        for row in rows:
+            path = self.entries[row].path
+            if self.cache is not None and look.frames == self.cache.reading.frames:
+                read.append(self.cache.read(row, path))
+            else:
+                read.append(_read(path, reading, np.random.default_rng([self.seed, step, row])))
+        return _assemble(rows, [self.entries[r].path for r in rows], read, captions, reading)
+
+    def _rows(self, step: int) -> list[int]:
+        """Which videos a step takes: looks are walked one after the other, each over whole epochs."""
+        look = look_at(self.looks, step)
+        batches = len(self.entries) // look.batch_size
+        epoch, place = divmod(step - look.first_step, batches)
+        order = np.random.default_rng([self.seed, look.first_step, epoch]).permutation(len(self.entries))
+        return [int(row) for row in order[place * look.batch_size : (place + 1) * look.batch_size]]
+
+
+@dataclass(frozen=True)
+class FrameCache:
+    """Decoded pictures of many videos in one file, filled as they are first wanted.
+
+    The folder holds ``about.json`` (what the pictures were made from), ``pixels.u8``, ``times.f64`` and
+    ``counts.i32`` (pictures of each video, 0 while absent). Several processes may fill it: a video's
+    pictures are written before its count.
+
+    Attributes:
+        folder: where.
+        reading: which seconds, how many, how large.
+        videos: how many.
+    """
+
+    folder: Path
+    reading: VideoReading
+    videos: int
+    _maps: dict[str, NDArray[np.generic]] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def open(cls, folder: str | Path, paths: Sequence[Path], reading: VideoReading) -> FrameCache:
+        """Open a cache, or lay out an empty one.
+
+        Raises:
+            CacheError: the folder holds the pictures of other files, or of another way to look at them.
+        """
+        root = Path(folder)
+        about = {"format": 1, "reading": reading.to_dict(), "videos": len(paths), "files": _digest(paths)}
+        about = json.loads(json.dumps(about))
+        note = root / "about.json"
+        if note.is_file():
+            if json.loads(note.read_text(encoding="utf-8")) != about:
+                raise CacheError(
+                    f"the cache {root} was made from other videos, or looks at them otherwise; delete it or "
+                    "name another"
+                )
+        else:
+            root.mkdir(parents=True, exist_ok=True)
+            for name, _, shape, kind in _layout(len(paths), reading):
+                with (root / name).open("wb") as file:
+                    # A file of holes: zeros that take no room until they are written.
+                    file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
+            note.write_text(json.dumps(about), encoding="utf-8")
+        return cls(root, reading, len(paths))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Travel to workers without the open files."""
+        return {"folder": self.folder, "reading": self.reading, "videos": self.videos, "_maps": {}}
+
+    def read(self, row: int, path: Path) -> Frames | VideoReadError:
+        """Return the pictures of a video, decoding it the first time."""
+        if not self._maps:
+            for name, key, shape, kind in _layout(self.videos, self.reading):
+                self._maps[key] = np.memmap(self.folder / name, kind, "r+", shape=shape)
+        pixels, times, counts = (self._maps[key] for key in ("pixels", "times", "counts"))
+        count = int(counts[row])
+        if count:
+            return Frames(np.asarray(pixels[row, :count]), np.asarray(times[row, :count]))
+        read = _read(path, self.reading)
+        if isinstance(read, VideoReadError) or read.damage:
+            return read
+        pixels[row, : len(read)], times[row, : len(read)] = read.pixels, read.times_seconds
+        counts[row] = len(read)
+        return read
+
+
+def _layout(videos: int, reading: VideoReading) -> list[tuple[str, str, tuple[int, ...], type[np.generic]]]:
+    side = reading.size_px
+    return [
+        ("pixels.u8", "pixels", (videos, reading.frames, side, side, 3), np.uint8),
+        ("times.f64", "times", (videos, reading.frames), np.float64),
+        ("counts.i32", "counts", (videos,), np.int32),
+    ]
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _read(
+    path: Path, reading: VideoReading, rng: np.random.Generator | None = None
+) -> Frames | VideoReadError:
+    try:
+        span = Span(0.0, probe(path).duration_seconds)
+        times = reading.wanted_times(span) if rng is None else random_per_segment(span, reading.frames, rng)
+        return read_frames(path, times, size_px=reading.size_px)
+    except VideoReadError as error:
+        return error
+
+
+def _assemble(
+    rows: Sequence[int],
+    paths: Sequence[Path],
+    read: Sequence[Frames | VideoReadError],
+    captions: Sequence[str],
+    reading: VideoReading,
+) -> Batch:
+    good = [(place, one) for place, one in enumerate(read) if isinstance(one, Frames)]
+    failed = tuple(
+        (str(path), one.reason) for path, one in zip(paths, read, strict=True) if isinstance(one, VideoReadError)
+    )
+    partial = tuple((str(paths[place]), one.damage) for place, one in good if one.damage)
+    longest = max((len(one) for _, one in good), default=1)
+    pixels = np.zeros((len(good), longest, reading.size_px, reading.size_px, 3), np.uint8)
+    mask = np.zeros((len(good), longest), bool)
+    times = np.zeros((len(good), longest), np.float64)
+    for row, (_, one) in enumerate(good):
+        pixels[row, : len(one)], mask[row, : len(one)] = one.pixels, True
+        times[row, : len(one)] = one.times_seconds
+    said = [captions[place] for place, _ in good] if captions else []
+    return Batch(
+        pixels, mask, times, said, np.asarray([rows[place] for place, _ in good], np.int64), failed, partial
+    )

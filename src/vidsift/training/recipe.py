@@ -1,0 +1,370 @@
+"""A training run on one page: read from YAML, changed by ``key=value``, checked, frozen.
+
+A recipe says what is trained (model), on what (data), how (stages, optimiser, precision) and for how long
+(steps). What a run was really trained with is written beside its checkpoints as ``recipe.yaml``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+__all__ = [
+    "FolderPart",
+    "ModelPart",
+    "NewClip",
+    "OptimiserPart",
+    "Recipe",
+    "RecipeError",
+    "ShapesPart",
+    "StagePart",
+    "ValidationPart",
+    "read_recipe",
+    "write_recipe",
+]
+
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be followed: which key, what it holds, what was expected."""
+
+
+class Part(BaseModel):
+    """A part of a recipe: frozen, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class NewClip(Part):
+    """Sizes of a CLIP that starts from fresh weights, with a vocabulary learned from the captions.
+
+    Attributes:
+        dim: channels of the shared space.
+        image_px: side of the pictures.
+        patch_px: side of a patch.
+        vision_width: channels inside the vision tower.
+        vision_layers: blocks of the vision tower.
+        text_width: channels inside the text tower.
+        text_layers: blocks of the text tower.
+        head_width: channels of an attention head, in both towers.
+        mlp_ratio: width of the hidden layer of a block, in widths of the tower.
+        max_tokens: longest text, start and end included.
+        vocabulary: most entries of the byte-pair vocabulary; 514 of them are bytes and marks.
+        vocabulary_captions: captions that the vocabulary is learned from.
+        temperature: inverse of the learned scale at the start.
+        activation: of the blocks: OpenAI's "quick_gelu", or "gelu", which CPUs compute in one pass.
+    """
+
+    dim: Positive = 128
+    image_px: Positive = 64
+    patch_px: Positive = 16
+    vision_width: Positive = 192
+    vision_layers: Positive = 4
+    text_width: Positive = 128
+    text_layers: Positive = 3
+    head_width: Positive = 32
+    mlp_ratio: Annotated[float, Field(gt=0)] = 4.0
+    max_tokens: Annotated[int, Field(ge=3)] = 40
+    vocabulary: Annotated[int, Field(gt=514)] = 768
+    vocabulary_captions: Positive = 4000
+    temperature: Annotated[float, Field(gt=0)] = 0.07
+    activation: Literal["quick_gelu", "gelu"] = "gelu"
+
+    @model_validator(mode="after")
+    def _fits(self) -> NewClip:
+        for name in ("vision_width", "text_width"):
+            if getattr(self, name) % self.head_width:
+                raise ValueError(
+                    f"{name} {getattr(self, name)} is no multiple of head_width {self.head_width}"
+                )
+        if self.image_px % self.patch_px:
+            raise ValueError(f"image_px {self.image_px} is no multiple of patch_px {self.patch_px}")
+        return self
+
+
+class ModelPart(Part):
+    """What is trained.
+
+    Attributes:
+        start: a folder or hub name whose towers, tokenizer and picture size the run starts from; a vidsift
+            folder without ``method`` goes on with its own method, heads included.
+        new: sizes of a CLIP from fresh weights, instead of ``start``.
+        method: name in the catalogue of methods.
+        arguments: the method's own arguments.
+        frames: frames of a stretch of video that the finished model looks at; with ``start`` the default is
+            what that model looks at.
+        sampling: which seconds the finished model looks at.
+        max_words: longest text in tokens; the default is all that the text tower takes.
+        attention: how the towers attend: "sdpa" or "eager".
+    """
+
+    start: str | None = None
+    new: NewClip | None = None
+    method: str | None = None
+    arguments: dict[str, Any] = {}
+    frames: Positive | None = None
+    sampling: Literal["uniform", "one_fps_linspace", "head"] = "uniform"
+    max_words: Positive | None = None
+    attention: Literal["sdpa", "eager"] = "sdpa"
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> ModelPart:
+        if (self.start is None) == (self.new is None):
+            raise ValueError("give either start (a folder or hub name) or new (sizes of a fresh CLIP)")
+        if self.new is not None and self.method is None:
+            raise ValueError("a new CLIP needs a method, e.g. method: clip4clip")
+        if self.method is None and self.arguments:
+            raise ValueError("arguments belong to a method; name the method too")
+        return self
+
+
+class ShapesPart(Part):
+    """Scenes of the Shapes world, drawn and rendered while the run goes on; none is seen twice.
+
+    Attributes:
+        source: "shapes-stream".
+        batch_size: clips a step, a multiple of 4: groups of hard negatives.
+        workers: processes that render ahead; 0 renders in the training process.
+        captions_each: sentences for each clip; with more than one, the loss is their mean.
+        jitter: how far a picture may be from the middle of its stretch, 0 to 1.
+        tags: kinds of groups that take turns; empty for all.
+    """
+
+    source: Literal["shapes-stream"]
+    batch_size: Annotated[int, Field(ge=4, multiple_of=4)] = 64
+    workers: Annotated[int, Field(ge=0)] = 1
+    captions_each: Positive = 1
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
+    tags: tuple[str, ...] = ()
+
+
+class FolderPart(Part):
+    """A folder of videos with ``captions.jsonl``.
+
+    Attributes:
+        source: "folder".
+        path: the folder.
+        batch_size: videos a step.
+        workers: processes that decode ahead; 0 decodes in the training process.
+        split: which videos to train on, where the captions name splits.
+        cache: file to keep decoded pictures in, so that each video is decoded once; with it, every epoch
+            sees the same pictures. Without, a random second of each stretch is looked at.
+    """
+
+    source: Literal["folder"]
+    path: str
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    workers: Annotated[int, Field(ge=0)] = 1
+    split: Literal["train"] = "train"
+    cache: str | None = None
+
+
+class StagePart(Part):
+    """A stretch of the run.
+
+    Attributes:
+        name: for the log.
+        share: part of all steps that it takes; shares are normalised to 1.
+        trained: prefixes of the parameters that learn; empty for all.
+        frames: frames a clip in this stage; 1 trains on stills.
+        batch_size: clips a step in this stage.
+    """
+
+    name: str
+    share: Annotated[float, Field(gt=0)] = 1.0
+    trained: tuple[str, ...] = ()
+    frames: Positive | None = None
+    batch_size: Positive | None = None
+
+
+class OptimiserPart(Part):
+    """AdamW, a linear warm-up, and a cosine down to ``final_share`` of the rate.
+
+    Attributes:
+        learning_rate: of the parts that are new.
+        backbone_learning_rate: of the towers; the same where absent.
+        weight_decay: of matrices; biases, norms, embeddings and the logit scale do not decay.
+        beta1: decay of the mean of the gradients.
+        beta2: decay of the mean of their squares.
+        epsilon: added to the root of the latter.
+        warmup_share: part of all steps in which the rate grows from 0.
+        final_share: part of the rate that is left at the end.
+        clip_norm: largest norm of all gradients together; 0 clips nothing.
+    """
+
+    learning_rate: Rate = 1e-3
+    backbone_learning_rate: Rate | None = None
+    weight_decay: Rate = 0.05
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    final_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    clip_norm: Rate = 1.0
+
+
+class ValidationPart(Part):
+    """Looking at the validation split on the way; the test split cannot be named here.
+
+    Attributes:
+        every_steps: how often; the end of the run is always looked at.
+        videos: how many videos (for Shapes, a multiple of 4).
+        split: its name in the captions; never test.
+        path: another folder of videos than the one trained on.
+    """
+
+    every_steps: Positive = 500
+    videos: Annotated[int, Field(ge=2)] = 200
+    split: str = "val"
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _not_test(self) -> ValidationPart:
+        if "test" in self.split.lower():
+            raise ValueError("split: models are not chosen by their score on test; use a validation split")
+        return self
+
+
+class Recipe(Part):
+    """A whole run.
+
+    Attributes:
+        name: of the model that comes out.
+        steps: steps of the optimiser; the schedule is fitted to them.
+        seed: of weights, data and dropout.
+        precision: what the towers compute in: "fp32", "bf16", or "auto" for bf16 where the device has it.
+        threads: threads of the CPU; the default is torch's.
+        model: what is trained.
+        data: on what.
+        optimiser: how.
+        stages: stretches of the run; the default is what the method declares.
+        validation: looking at the validation split on the way; null for never.
+        checkpoint_every_steps: what a run that is killed loses at most.
+        log_every_steps: how often a line is written.
+        card: sections of the model card, title to text.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    steps: Positive
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: Positive | None = None
+    model: ModelPart
+    data: Annotated[ShapesPart | FolderPart, Field(discriminator="source")]
+    optimiser: OptimiserPart = OptimiserPart()
+    stages: tuple[StagePart, ...] = ()
+    validation: ValidationPart | None = ValidationPart()
+    checkpoint_every_steps: Positive = 200
+    log_every_steps: Positive = 20
+    card: dict[str, str] = {}
+
+
+def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and change it.
+
+    Args:
+        path: a YAML file.
+        overrides: ``key=value``, the key with dots (``data.batch_size=32``, ``stages.0.share=0.2``), the value
+            read as YAML.
+
+    Raises:
+        RecipeError: the file is missing or no YAML, or keys or values are refused: each is named.
+    """
+    file = Path(path)
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"there is no recipe {file}; give the path of a YAML file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{file} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{file} is no YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{file} holds {type(values).__name__}, expected keys and values such as steps: 100")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{file}: " + "; ".join(_say(one) for one in error.errors())) from error
+
+
+def write_recipe(recipe: Recipe, path: str | Path) -> None:
+    """Write a recipe with every default filled in; :func:`read_recipe` gives an equal one."""
+    values = recipe.model_dump(mode="json")
+    Path(path).write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"override {override!r}: expected key=value, e.g. optimiser.learning_rate=3e-4")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {override!r}: the value is no YAML: {error}") from error
+    *path, last = key.split(".")
+    place: Any = values
+    for step in path:
+        if isinstance(place, dict):
+            inner = place.setdefault(step, {})
+            place[step] = place = {} if inner is None else inner
+        else:
+            place = place[_position(place, step, override)]
+    if isinstance(place, dict):
+        place[last] = value
+    else:
+        place[_position(place, last, override)] = value
+
+
+def _position(place: Any, step: str, override: str) -> int:
+    if isinstance(place, list) and step.isdigit() and int(step) < len(place):
+        return int(step)
+    what = f"a list of {len(place)}, counted from 0" if isinstance(place, list) else f"the value {place!r}"
+    raise RecipeError(f"override {override!r}: {step!r} names nothing there; it is {what}")
+
+
+def _say(error: Mapping[str, Any]) -> str:
+    """One line about one fault, in the words of the recipe."""
+    # The name of a union's member stands in the location, but not in the file.
+    place = [str(part) for part in error["loc"] if part not in ("shapes-stream", "folder")]
+    key = ".".join(place) or "the recipe"
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(error["loc"][:-1])
+        close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+        mean = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"unknown key {key}{mean}; known here: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    given = error["input"]
+    shown = f" is {given!r}" if isinstance(given, str | int | float | bool) or given is None else ""
+    return f"{key}{shown}: {message}"
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    part: type[BaseModel] = Recipe
+    for step in location:
+        if isinstance(step, int):
+            continue
+        if step in ("shapes-stream", "folder"):
+            part = ShapesPart if step == "shapes-stream" else FolderPart
+            continue
+        inner = _parts_of(part.model_fields[step].annotation)
+        if len(inner) == 1:
+            part = inner[0]
+    return list(part.model_fields)
+
+
+def _parts_of(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [part for inner in get_args(annotation) for part in _parts_of(inner)]

@@ -1,0 +1,254 @@
+"""From a recipe to the things that train: the model, the batches, the stages, the validation set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import CLIPConfig
+
+from vidsift.data.folder import Entry, captions_of, of_split, read_folder
+from vidsift.data.loading import BatchMaker, Look, ShapesBatches
+from vidsift.data.shapes import captions, draw_scene, draw_split, render, segment_centres
+from vidsift.data.shapes_world import TAGS
+from vidsift.data.video_batches import FolderBatches, FrameCache
+from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.pixels import PixelNorm
+from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
+from vidsift.evaluation.evaluate import judge, read_gallery, refuse_test
+from vidsift.methods.base import Method
+from vidsift.methods.model import Model, load
+from vidsift.training.recipe import FolderPart, NewClip, Recipe, RecipeError
+
+__all__ = ["RunStage", "Validation", "batch_maker", "build_model", "plan_stages", "set_trained"]
+
+_VOCABULARY_KEY = 11
+
+
+@dataclass(frozen=True)
+class RunStage:
+    """A stretch of the run with its steps: from ``first_step`` up to the next stage's.
+
+    Attributes:
+        name: for the log.
+        first_step: its first step.
+        trained: prefixes of the parameters that learn; empty for all.
+        frames: pictures a clip.
+        batch_size: clips a step.
+    """
+
+    name: str
+    first_step: int
+    trained: tuple[str, ...]
+    frames: int
+    batch_size: int
+
+
+def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
+    """Build what the recipe trains, with the recipe's seed.
+
+    Args:
+        recipe: the run.
+        tokenizer: the vocabulary of a new CLIP, where it was learned before.
+
+    Raises:
+        ValueError: if the start cannot be loaded, or the method refuses its arguments.
+    """
+    torch.manual_seed(recipe.seed)
+    part = recipe.model
+    if part.new is not None:
+        words = tokenizer or _learn_vocabulary(recipe, part.new)
+        towers = ClipTowers(clip_config(part.new, words), attention=part.attention)
+        norm, frames = PixelNorm(part.new.image_px), part.frames or 8
+    else:
+        started = load(str(part.start), device="cpu")
+        towers, words, norm = started.method.towers, started.tokenizer, started.norm
+        towers.clip.set_attn_implementation(part.attention)
+        towers.attention = part.attention
+        frames = part.frames or started.reading.frames
+        if part.method is None:
+            started.reading = replace(started.reading, frames=frames, sampling=part.sampling)
+            started.name, started.max_words = recipe.name, part.max_words or started.max_words
+            return started
+    return Model.create(
+        str(part.method),
+        towers,
+        words,
+        norm,
+        arguments=part.arguments,
+        frames=frames,
+        sampling=part.sampling,
+        max_words=part.max_words,
+        name=recipe.name,
+    )
+
+
+def clip_config(sizes: NewClip, tokenizer: Tokenizer) -> CLIPConfig:
+    """Return the config, as ``transformers`` reads it, of a CLIP of given sizes."""
+    text = _tower(sizes.text_width, sizes.text_layers, sizes) | {
+        "vocab_size": tokenizer.vocabulary_size,
+        "max_position_embeddings": sizes.max_tokens,
+        "bos_token_id": tokenizer.start_id,
+        "eos_token_id": tokenizer.end_id,
+        "pad_token_id": tokenizer.end_id,
+    }
+    vision = _tower(sizes.vision_width, sizes.vision_layers, sizes) | {
+        "image_size": sizes.image_px,
+        "patch_size": sizes.patch_px,
+    }
+    return CLIPConfig(
+        text_config=text,
+        vision_config=vision,
+        projection_dim=sizes.dim,
+        logit_scale_init_value=math.log(1 / sizes.temperature),
+    )
+
+
+def _tower(width: int, layers: int, sizes: NewClip) -> dict[str, Any]:
+    return {
+        "hidden_size": width,
+        "intermediate_size": round(width * sizes.mlp_ratio),
+        "num_hidden_layers": layers,
+        "num_attention_heads": width // sizes.head_width,
+        "projection_dim": sizes.dim,
+        "hidden_act": sizes.activation,
+    }
+
+
+def _learn_vocabulary(recipe: Recipe, sizes: NewClip) -> Tokenizer:
+    if isinstance(recipe.data, FolderPart):
+        said = captions_of(_training_entries(recipe.data))[: sizes.vocabulary_captions]
+    else:
+        rng = np.random.default_rng([recipe.seed, _VOCABULARY_KEY])
+        said = [
+            captions(draw_scene(rng, "train", TAGS[number % len(TAGS)]), rng, 1)[0]
+            for number in range(sizes.vocabulary_captions)
+        ]
+    return train_tokenizer(said, sizes.vocabulary)
+
+
+def plan_stages(recipe: Recipe, model: Model) -> list[RunStage]:
+    """Fit the stages to the steps; those of the recipe, or else those that the method declares.
+
+    Raises:
+        RecipeError: if a stage gets no step, or a batch of Shapes is no multiple of 4.
+    """
+    frames, batch = recipe.model.frames or model.reading.frames, recipe.data.batch_size
+    asked: list[tuple[str, float, tuple[str, ...], int, int]] = [
+        (one.name, one.share, one.trained, one.frames or frames, one.batch_size or batch)
+        for one in recipe.stages
+    ] or [(one.name, one.share, one.trained, frames, batch) for one in model.method.stages()]
+    total, done, planned = sum(share for _, share, *_ in asked), 0.0, []
+    for name, share, trained, clip_frames, clips in asked:
+        planned.append(RunStage(name, round(recipe.steps * done / total), trained, clip_frames, clips))
+        done += share
+        if round(recipe.steps * done / total) == planned[-1].first_step:
+            raise RecipeError(f"stage {name!r} gets none of the {recipe.steps} steps; raise its share or steps")
+        if not isinstance(recipe.data, FolderPart) and clips % 4:
+            raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected a multiple of 4 for Shapes")
+    return planned
+
+
+def set_trained(method: Method, prefixes: Sequence[str]) -> int:
+    """Let the parameters whose names begin with one of the prefixes learn, and no other.
+
+    Args:
+        method: what is trained.
+        prefixes: none for all.
+
+    Returns:
+        How many numbers learn.
+
+    Raises:
+        RecipeError: if a prefix begins no name.
+    """
+    names = [name for name, _ in method.named_parameters()]
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in names):
+            known = dict.fromkeys(".".join(name.split(".")[:3]) for name in names)
+            raise RecipeError(f"no parameter begins with {prefix!r}; they begin with: {', '.join(known)}")
+    count = 0
+    for name, parameter in method.named_parameters():
+        parameter.requires_grad_(not prefixes or name.startswith(tuple(prefixes)))
+        count += parameter.numel() * parameter.requires_grad
+        if not parameter.requires_grad:
+            parameter.grad = None
+    return count
+
+
+def batch_maker(recipe: Recipe, model: Model, stages: Sequence[RunStage], output: Path) -> BatchMaker:
+    """Return what makes the batch of any step.
+
+    Raises:
+        ValueError: if a folder of videos does not suit.
+    """
+    looks = tuple(Look(stage.first_step, stage.batch_size, stage.frames) for stage in stages)
+    data = recipe.data
+    if not isinstance(data, FolderPart):
+        return ShapesBatches(
+            recipe.seed,
+            looks,
+            model.reading.size_px,
+            captions_each=data.captions_each,
+            jitter=data.jitter,
+            tags=data.tags,
+        )
+    entries = tuple(_training_entries(data))
+    cache = None
+    if data.cache is not None:
+        cache = FrameCache.open(data.cache, [entry.path for entry in entries], model.reading)
+    return FolderBatches(entries, recipe.seed, looks, model.reading, cache)
+
+
+def _training_entries(data: FolderPart) -> list[Entry]:
+    entries = read_folder(data.path)
+    named = any(entry.split for entry in entries)
+    return of_split(entries, data.split if named else None, data.path)
+
+
+class Validation:
+    """The validation split, looked at on the way.
+
+    The Shapes split is drawn and rendered once and kept in memory; files are decoded each time.
+
+    Args:
+        recipe: with a validation part.
+        model: tells how videos are looked at.
+
+    Raises:
+        ValueError: if there are no validation videos, or somebody asks for the test split.
+    """
+
+    def __init__(self, recipe: Recipe, model: Model) -> None:
+        """See the class."""
+        part = recipe.validation
+        if part is None:
+            raise ValueError("the recipe asks for no validation")
+        refuse_test(part.split, "validation while training")
+        self._workers = min(1, recipe.data.workers)
+        self._pixels: list[np.ndarray[Any, np.dtype[np.uint8]]] | None = None
+        if isinstance(recipe.data, FolderPart):
+            source = part.path or recipe.data.path
+            self.entries = of_split(read_folder(source), part.split, source)[: part.videos]
+            return
+        clips = draw_split("val", part.videos, 0)
+        self.entries = [
+            Entry(Path(clip.name), clip.captions, clip.scene.tag, str(clip.group), "val") for clip in clips
+        ]
+        self._times = segment_centres(model.reading.frames)
+        self._pixels = [render(clip.scene, self._times, model.reading.size_px) for clip in clips]
+
+    def __call__(self, model: Model) -> dict[str, Any]:
+        """Judge the model, see :func:`~vidsift.evaluation.evaluate.judge`."""
+        entries = self.entries
+        if self._pixels is None:
+            entries, videos, _, _ = read_gallery(model, entries, workers=self._workers)
+        else:
+            videos = model.encode_frames(self._pixels, [self._times] * len(self._pixels), batch_size=32)
+        texts = model.encode_text(captions_of(entries))
+        return judge(model.similarity(texts, videos).float().cpu().numpy(), entries)
