@@ -6,11 +6,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.masked import (
+    lowest,
     masked_max,
     masked_softmax,
+    maximum,
     segment_max,
     uniform_weights,
     unit_tokens,
@@ -44,16 +47,20 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
         text = quantise(text)
     videos, frames, _ = video.tokens.shape
     lengths = text.mask.sum(dim=1).tolist()
-    products_PN = product(text.tokens[text.mask], video.tokens.flatten(0, 1))
-    products_PVF = products_PN.view(-1, videos, frames)
-    video_best_QVF = segment_max(products_PN, lengths).view(-1, videos, frames)
-    if bool(video.mask.all()):
-        text_best_PV = products_PVF.max(dim=2).values
-    elif products_PVF.is_floating_point():
-        text_best_PV = masked_max(products_PVF, video.mask, dim=2)[0]
+    words_PD, frames_FVD = text.tokens[text.mask], video.tokens.transpose(0, 1)
+    if frames_FVD.is_contiguous():
+        # Frames outermost in memory, as a scan lays them out: both maxima run along contiguous videos.
+        products_PN = product(words_PD, frames_FVD.flatten(0, 1))
+        products_PVF = products_PN.view(-1, frames, videos).transpose(1, 2)
+        video_best_QVF = segment_max(products_PN, lengths).view(-1, frames, videos).transpose(1, 2)
     else:
-        lowest = torch.iinfo(products_PVF.dtype).min
-        text_best_PV = products_PVF.masked_fill(~video.mask, lowest).max(dim=2).values
+        products_PN = product(words_PD, video.tokens.flatten(0, 1))
+        products_PVF = products_PN.view(-1, videos, frames)
+        video_best_QVF = segment_max(products_PN, lengths).view(-1, videos, frames)
+    if bool(video.mask.all()):
+        text_best_PV = maximum(products_PVF, dim=2)
+    else:
+        text_best_PV = maximum(products_PVF.masked_fill(~video.mask, lowest(products_PVF.dtype)), dim=2)
     if text.scale is not None and video.scale is not None:
         word_scale_P = text.scale.repeat_interleave(text.mask.sum(dim=1))
         text_best_PV = text_best_PV * word_scale_P[:, None] * video.scale
@@ -110,10 +117,14 @@ class TokenWise(Interaction):
         self.padding: Padding = padding
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
-        return text.replace(tokens=unit_tokens(text), weights=uniform_weights(text.mask, text.tokens.dtype))
+        return text.replace(tokens=self._unit(text), weights=uniform_weights(text.mask, text.tokens.dtype))
 
     def _prepare_video(self, video: TokenSet) -> TokenSet:
         return self._prepare_text(video)
+
+    def _unit(self, tokens: TokenSet) -> Tensor:
+        """Unit tokens; under the released rule padding keeps its own, since it can be a best match."""
+        return unit_tokens(tokens) if self.padding == "excluded" else normalize(tokens.tokens, dim=-1)
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return :func:`token_wise` of the prepared sets."""
@@ -122,7 +133,7 @@ class TokenWise(Interaction):
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
         """Give half a word's weight to its best frame, half a frame's weight to its best word.
 
-        A maximum that padding won under ``padding="zero"`` contributes 0.
+        A maximum that padding won under ``padding="zero"`` contributes 0 and names the first padded token.
         """
         return _align(text, video, self.padding)
 
@@ -149,10 +160,14 @@ class WeightedTokenWise(TokenWise):
         self.video_weight = weight_head(dim, layers)
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
-        return _weigh(text, self.text_weight)
+        return self._weigh(text, self.text_weight)
 
     def _prepare_video(self, video: TokenSet) -> TokenSet:
-        return _weigh(video, self.video_weight)
+        return self._weigh(video, self.video_weight)
+
+    def _weigh(self, tokens: TokenSet, head: nn.Module) -> TokenSet:
+        weights = masked_softmax(head(tokens.tokens).squeeze(-1), tokens.mask)
+        return tokens.replace(tokens=self._unit(tokens), weights=weights)
 
 
 def weight_head(dim: int, layers: int) -> nn.Sequential:
@@ -174,11 +189,6 @@ def weight_head(dim: int, layers: int) -> nn.Sequential:
     return head
 
 
-def _weigh(tokens: TokenSet, head: nn.Module) -> TokenSet:
-    weights = masked_softmax(head(tokens.tokens).squeeze(-1), tokens.mask)
-    return tokens.replace(tokens=unit_tokens(tokens), weights=weights)
-
-
 def _weights(tokens: TokenSet) -> Tensor:
     if tokens.weights is None:
         raise ValueError(
@@ -187,14 +197,24 @@ def _weights(tokens: TokenSet) -> Tensor:
     return tokens.weights
 
 
+def _first_padded(tokens: TokenSet) -> Tensor:
+    return tokens.mask.long().argmin(dim=1, keepdim=True)
+
+
 def _align(text: TokenSet, video: TokenSet, padding: Padding) -> Alignment:
     values_BTN = text.tokens @ video.tokens.transpose(1, 2)
     text_best_BT, best_video_BT = masked_max(values_BTN, video.mask[:, None, :], dim=2)
     video_best_BN, best_text_BN = masked_max(values_BTN, text.mask[:, :, None], dim=1)
     if padding == "zero":
         padded_text, padded_video = ~text.mask.all(dim=1), ~video.mask.all(dim=1)
-        text_best_BT = torch.where(padded_video[:, None], text_best_BT.clamp_min(0), text_best_BT)
-        video_best_BN = torch.where(padded_text[:, None], video_best_BN.clamp_min(0), video_best_BN)
+        text_lost_BT, video_lost_BN = (
+            (best < 0) & padded[:, None]
+            for best, padded in ((text_best_BT, padded_video), (video_best_BN, padded_text))
+        )
+        text_best_BT = text_best_BT.masked_fill(text_lost_BT, 0)
+        video_best_BN = video_best_BN.masked_fill(video_lost_BN, 0)
+        best_video_BT = torch.where(text_lost_BT, _first_padded(video), best_video_BT)
+        best_text_BN = torch.where(video_lost_BN, _first_padded(text), best_text_BN)
     text_weights, video_weights = _weights(text), _weights(video)
     contributions = torch.zeros_like(values_BTN)
     contributions.scatter_add_(2, best_video_BT.unsqueeze(2), (text_weights * text_best_BT / 2).unsqueeze(2))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from vidsift.encoders.clip import ClipTowers
@@ -21,7 +22,15 @@ from vidsift.interactions.token_wise import Padding, TokenWise, WeightedTokenWis
 from vidsift.losses.contrastive import info_nce
 from vidsift.losses.decorrelation import MatchForm, decorrelation
 from vidsift.methods.base import Method, Term
-from vidsift.methods.parts import Temporal, frame_set, sentence_set, start_from_text, temporal_head, word_set
+from vidsift.methods.parts import (
+    Temporal,
+    frame_set,
+    keep_padded,
+    sentence_set,
+    start_from_text,
+    temporal_head,
+    word_set,
+)
 from vidsift.types import Features, TokenSet
 
 __all__ = ["Cdcr", "Drl", "DrlInteraction"]
@@ -54,7 +63,8 @@ class Drl(Method):
         cdcr_on_diagonal: weight of the agreement within channels.
         cdcr_lambda: weight of the decorrelation beside InfoNCE.
         shift_blocks: blocks of the image tower in which tokens move between frames (from TS2-Net).
-        padding: "zero" for the released treatment of padding; texts and videos are then padded to full width.
+        padding: "zero" for the released treatment of padding in TI and WTI: padding is encoded and counts as
+            similarity 0; texts and videos are then padded to full width.
 
     Raises:
         ValueError: if an argument is not one of its choices, or CDCR is asked of XTI.
@@ -103,13 +113,19 @@ class Drl(Method):
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
         """Return the set "word" ``(Q, T, D)``, or "sentence" ``(Q, 1, D)`` for DP and XTI."""
         name = self.terms[0].text
-        tokens_QTD = self.towers.encode_text(ids_QT, mask_QT)
+        seen_QT = torch.ones_like(mask_QT) if self.full_width else mask_QT
+        tokens_QTD = self.towers.encode_text(ids_QT, seen_QT)
         return {name: (word_set if name == "word" else sentence_set)(tokens_QTD, mask_QT)}
 
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
         """Return the set "frame" ``(B, F, D)``: class tokens, after the head across frames."""
-        frames_BFD = self.towers.encode_frames(pixels_BF3SS, mask_BF, self.shift_blocks)[:, :, 0].float()
-        return {"frame": frame_set(self.temporal(frames_BFD, mask_BF), mask_BF, times_BF)}
+        seen_BF = torch.ones_like(mask_BF) if self.full_width else mask_BF
+        frames_BFD = self.towers.encode_frames(pixels_BF3SS, seen_BF, self.shift_blocks)[:, :, 0].float()
+        if self.full_width:
+            frames_BFD = keep_padded(self.temporal, frames_BFD, mask_BF)
+        else:
+            frames_BFD = self.temporal(frames_BFD, mask_BF)
+        return {"frame": frame_set(frames_BFD, mask_BF, times_BF)}
 
     def loss(self, text: Features, video: Features) -> dict[str, Tensor]:
         """Return InfoNCE plus lambda times CDCR, and both parts (DRL Eq. 9).

@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.precision import best_inference_dtype
 from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
-from vidsift.encoders.weights import load_clip
+from vidsift.encoders.weights import load_clip, save_clip
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods import storage
 from vidsift.methods.base import Method
@@ -138,6 +137,11 @@ class Model:
         return self
 
     @property
+    def norm(self) -> PixelNorm:
+        """How pictures become the numbers that the image tower was trained on."""
+        return PixelNorm(self.reading.size_px, self.reading.mean, self.reading.std)
+
+    @property
     def precision(self) -> torch.dtype:
         """Type that the towers compute in; all that follows them computes in fp32."""
         return next(self.method.towers.parameters()).dtype
@@ -158,14 +162,19 @@ class Model:
     def fingerprint(self) -> str:
         """SHA-256 over all that decides features (config and weights); what an index is held to.
 
-        Computed once and kept until the weights change. For a loaded folder it follows from ``config.json``,
-        which holds the digest of the weights.
+        Computed once and kept until the weights change. For a loaded folder it follows from ``config.json``
+        with the digest of the weights stated there (only the size of their file is checked on loading);
+        :meth:`compute_fingerprint` reads the weights, and ``vidsift info --verify`` compares the two.
         """
         state = self._state_of_weights()
         if self._fingerprint is None or self._fingerprint[0] != state:
-            digest = storage.weights_digest(self.method.state_dict())
-            self._fingerprint = (state, storage.fingerprint_of(self._config(), digest))
+            self._fingerprint = (state, self.compute_fingerprint())
         return self._fingerprint[1]
+
+    def compute_fingerprint(self) -> str:
+        """Compute the fingerprint from the weights themselves, whatever a folder states."""
+        digest = storage.weights_digest(self.method.state_dict())
+        return storage.fingerprint_of(self._config(), digest)
 
     def _state_of_weights(self) -> object:
         """Something that differs once a weight was written to."""
@@ -242,7 +251,6 @@ class Model:
             ValueError: if there is no video, one has no picture, or pictures and times do not fit.
         """
         check_pictures(pixels, times)
-        norm = PixelNorm(self.reading.size_px, self.reading.mean, self.reading.std)
         batches: list[Features] = []
         for start in range(0, len(pixels), batch_size):
             chosen = slice(start, start + batch_size)
@@ -250,7 +258,10 @@ class Model:
                 pixels[chosen], times[chosen], self._video_width(pixels[chosen])
             )
             with self._inference():
-                normalised = norm(frames_BFSS3.to(self.device), self.precision)
+                normalised = self.norm(frames_BFSS3.to(self.device), self.precision)
+                if self.method.full_width:
+                    # The released loaders pad with zeros behind the normalisation.
+                    normalised[~mask_BF] = 0
                 encoded = self.method.video_features(
                     normalised, mask_BF.to(self.device), times_BF.to(self.device)
                 )
@@ -359,7 +370,7 @@ class Model:
 
     def save(
         self,
-        folder: str | PathLike[str],
+        folder: str | Path,
         *,
         dtype: torch.dtype = torch.float32,
         card: Mapping[str, Any] | None = None,
@@ -393,13 +404,13 @@ class Model:
         if dtype == torch.float32:
             self._fingerprint = (self._state_of_weights(), written["fingerprint"])
 
-    def save_backbone(self, folder: str | PathLike[str]) -> None:
+    def save_backbone(self, folder: str | Path) -> None:
         """Write the towers alone as a plain CLIP folder, which ``transformers.CLIPModel`` loads."""
-        storage.write_backbone(Path(folder), self.method.towers, self.tokenizer, self.reading)
+        save_clip(folder, self.method.towers, self.tokenizer, self.norm)
 
 
 def load(
-    name_or_folder: str | PathLike[str],
+    name_or_folder: str | Path,
     device: torch.device | str = "auto",
     *,
     precision: Precision = "fp32",
@@ -426,7 +437,7 @@ def load(
     return model.round_towers(known[precision])
 
 
-def _load(name_or_folder: str | PathLike[str], frames: int) -> Model:
+def _load(name_or_folder: str | Path, frames: int) -> Model:
     name = str(name_or_folder)
     if name == BUNDLED:
         folder = _ASSETS / BUNDLED

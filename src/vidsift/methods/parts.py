@@ -12,7 +12,15 @@ from vidsift.encoders.temporal import TemporalLSTM, TemporalMean, TemporalTransf
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.types import TokenSet
 
-__all__ = ["Temporal", "frame_set", "sentence_set", "start_from_text", "temporal_head", "word_set"]
+__all__ = [
+    "Temporal",
+    "frame_set",
+    "keep_padded",
+    "sentence_set",
+    "start_from_text",
+    "temporal_head",
+    "word_set",
+]
 
 Temporal = Literal["none", "lstm", "transformer"]
 
@@ -40,6 +48,24 @@ def temporal_head(kind: str, towers: ClipTowers, layers: int, max_frames: int) -
         start_from_text(head, towers)
         return head
     raise ValueError(f"temporal head {kind!r}: expected one of {', '.join(get_args(Temporal))}")
+
+
+def keep_padded(head: nn.Module, frames_BFD: Tensor, mask_BF: Tensor) -> Tensor:
+    """Run a head across frames as the released code does, where padded frames come out with values.
+
+    Real frames come out as they do from ``head`` itself; padded ones look at the real ones too (transformer),
+    or are what came in, twice (LSTM).
+
+    Source: foolwood/DRL tvr/models/modeling.py, agg_video_feat.
+    """
+    if isinstance(head, TemporalTransformer):
+        state_BFD = frames_BFD + head.positions[: frames_BFD.shape[1]]
+        for block in head.blocks:
+            state_BFD = block(state_BFD, ~mask_BF[:, None, None, :])
+        return state_BFD + frames_BFD
+    if isinstance(head, TemporalLSTM):
+        return torch.where(mask_BF[..., None], head(frames_BFD, mask_BF), 2 * frames_BFD)
+    return frames_BFD
 
 
 def start_from_text(part: TemporalTransformer | CrossTransformer, towers: ClipTowers) -> None:

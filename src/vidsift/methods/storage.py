@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from transformers import CLIPConfig
 
 from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.strict import load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import build_method
-from vidsift.methods.reading import VideoReading
 
 __all__ = [
     "FORMAT",
@@ -29,7 +29,6 @@ __all__ = [
     "read_config",
     "read_method",
     "weights_digest",
-    "write_backbone",
     "write_folder",
 ]
 
@@ -122,7 +121,7 @@ def read_method(folder: Path, config: Mapping[str, Any]) -> Method:
             "do not belong together or a copy was cut short: copy the folder again"
         )
     try:
-        weights = {name: value.float() for name, value in load_file(path).items()}
+        weights = load_file(path)
     except Exception as error:
         raise ModelFolderError(
             f"{path}: not readable as safetensors ({error}); copy the folder again"
@@ -130,16 +129,13 @@ def read_method(folder: Path, config: Mapping[str, Any]) -> Method:
     with torch.device("meta"):
         towers = ClipTowers(CLIPConfig.from_dict(dict(config["backbone"])))
         method = build_method(config["method"], towers, config["arguments"])
-    _fill(method, weights, path)
+    load_strictly(method, weights, str(path))
+    _number_positions(method, path)
     return method.eval()
 
 
-def _fill(method: Method, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Give a method built without values its weights, strictly."""
-    try:
-        method.load_state_dict(weights, strict=True, assign=True)
-    except RuntimeError as error:
-        raise ModelFolderError(f"{path}: the weights do not fit the method: {error}") from error
+def _number_positions(method: Method, path: Path) -> None:
+    """Fill in the positions, which are no weights and so not stored."""
     for name, buffer in list(method.named_buffers()):
         if not buffer.is_meta:
             continue
@@ -194,30 +190,6 @@ def write_folder(
     _write_json(partial, whole)
     partial.replace(folder / CONFIG)
     return whole
-
-
-def write_backbone(folder: Path, towers: ClipTowers, tokenizer: Tokenizer, reading: VideoReading) -> None:
-    """Write a plain CLIP folder: what ``transformers`` loads as ``CLIPModel`` and ``CLIPProcessor``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    towers.config.save_pretrained(folder)
-    weights = {name: value.detach().cpu().contiguous() for name, value in towers.clip.state_dict().items()}
-    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-    tokenizer.save(folder)
-    pictures = {
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": True,
-        "do_resize": True,
-        "size": {"shortest_edge": reading.size_px},
-        "resample": 3,
-        "do_center_crop": True,
-        "crop_size": {"height": reading.size_px, "width": reading.size_px},
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": list(reading.mean),
-        "image_std": list(reading.std),
-    }
-    _write_json(folder / "preprocessor_config.json", pictures)
 
 
 def backbone_config(towers: ClipTowers) -> dict[str, Any]:
