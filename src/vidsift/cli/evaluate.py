@@ -1,0 +1,98 @@
+"""``vidsift evaluate``: how well a model finds videos by their captions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["evaluate"]
+
+
+class VideoToTextProtocol(StrEnum):
+    """Which rank a video with several captions gets."""
+
+    closest = "closest_caption"
+    groups = "caption_groups"
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A model folder, a CLIP on the hub, or shapes.")],
+    data: Annotated[Path, typer.Argument(help="A folder of videos with captions.jsonl.")],
+    split: Annotated[
+        str | None, typer.Option(help="Which split; needed where the captions name several.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", "-o", "--output", help="Write all numbers and the protocol here.")
+    ] = None,
+    video_to_text: Annotated[
+        VideoToTextProtocol, typer.Option(help="Videos with several captions: the closest counts, or CLIP4Clip's groups.")
+    ] = VideoToTextProtocol.closest,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that decode; 0 for none but this one.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
+) -> None:
+    """Measure retrieval in both directions: R@1, R@5, R@10, median and mean rank, by tag and among hard negatives."""
+    from vidsift.data.folder import of_split, read_folder
+    from vidsift.evaluation.evaluate import evaluate_entries
+    from vidsift.methods.model import load
+
+    entries = of_split(read_folder(data), split, data)
+    loaded = load(model, device)
+    with typer.progressbar(length=len(entries), label="videos", file=_stderr()) as bar:
+        report = evaluate_entries(
+            loaded,
+            entries,
+            split=entries[0].split or "not named",
+            video_to_text=video_to_text.value,
+            workers=workers,
+            progress=bar.update,
+        )
+    report["protocol"]["data"] = str(data)
+    for line in table(report):
+        typer.echo(line)
+    for kind, what in (("failed", "left out, unreadable"), ("partial", "damaged, used as far as it goes")):
+        for one in report[kind]:
+            typer.echo(f"{what}: {one['video']}: {one['reason']}", err=True)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        typer.echo(f"written to {json_file}", err=True)
+
+
+def table(report: Mapping[str, Any]) -> list[str]:
+    """Return the lines that a person reads."""
+    protocol = report["protocol"]
+    lines = [
+        f"{protocol['model']} ({protocol['method']}) on {protocol['videos']} videos, {protocol['captions']} captions, "
+        f"split {protocol['split']}, {protocol['frames']} frames; video to text: {protocol['video_to_text']}",
+        f"{'':24}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'MdR':>7}{'MnR':>8}{'questions':>11}",
+        _row("text to video", report["text_to_video"]),
+        _row("video to text", report["video_to_text"]),
+    ]
+    for kind in ("by_tag", "by_novelty"):
+        lines += [_row(f"  {name}", values) for name, values in report.get(kind, {}).items()]
+    choice = report.get("choice")
+    if choice:
+        parts = {"all": choice["all"], **choice.get("by_tag", {})}
+        lines.append(
+            f"right among hard negatives (chance {choice['all']['chance']:.0f} %): "
+            + ", ".join(f"{name} {values['right']:.1f} %" for name, values in parts.items())
+        )
+    return lines
+
+
+def _row(name: str, values: Mapping[str, float]) -> str:
+    return (
+        f"{name:24}{values['R@1']:7.1f}{values['R@5']:7.1f}{values['R@10']:7.1f}"
+        f"{values['MdR']:7.1f}{values['MnR']:8.1f}{values['questions']:11.0f}"
+    )
+
+
+def _stderr() -> Any:
+    import sys
+
+    return sys.stderr

@@ -1,0 +1,45 @@
+"""``vidsift train``: follow a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, e.g. recipes/shapes/wti.yaml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, e.g. optimiser.learning_rate=3e-4.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the run.", show_default="runs/NAME")
+    ] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Go on from the checkpoint in the folder, or start anew.",
+            show_default="go on where there is one",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
+) -> None:
+    """Train a model by a recipe; run the same command again to go on after an interruption.
+
+    The folder receives the model (config.json, model.safetensors, tokenizer, README.md), the whole recipe
+    (recipe.yaml), the log (metrics.jsonl) and checkpoints.
+    """
+    from vidsift.training.recipe import read_recipe
+    from vidsift.training.trainer import StoppedEarly, Trainer
+
+    read = read_recipe(recipe, overrides or ())
+    folder = Path("runs") / read.name if output is None else output
+    try:
+        Trainer(read, folder, device=device, resume=resume, say=typer.echo).run()
+    except StoppedEarly as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(130) from None

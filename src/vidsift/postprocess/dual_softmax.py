@@ -1,0 +1,43 @@
+"""Dual softmax: a score counts for more where the video prefers this query to the others.
+
+Transductive: the score of one query depends on which other queries are asked. It belongs into rows of its
+own, labelled so, and not into search, where one query is asked at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+__all__ = ["LABEL", "Direction", "dual_softmax"]
+
+LABEL = "dual softmax (transductive: uses all test queries)"
+
+Direction = Literal["text_to_video", "video_to_text"]
+
+
+def dual_softmax(sim_QV: Tensor, scale: float = 1.0, *, direction: Direction = "text_to_video") -> Tensor:
+    """Multiply each similarity by how much the item prefers this question among all questions.
+
+    Args:
+        sim_QV: every query with every video, finite.
+        scale: inverse temperature; TS2-Net multiplies similarities by CLIP's scale of about 100 first.
+        direction: "text_to_video" weighs by the softmax over the texts of each video; "video_to_text" by the
+            softmax over the videos of each text.
+
+    Returns:
+        ``scale * sim * softmax(scale * sim)``, ``(Q, V)``; higher is better, for the named direction only.
+
+    Raises:
+        ValueError: for another direction.
+
+    Source: CAMoE, arXiv 2109.04290, section 3.3; TS2-Net main.py:427 (``sim * softmax(sim, axis=0)``).
+    Differs: TS2-Net ranks texts by the same matrix, which cannot change the order of positive similarities
+        within a video; here video-to-text has a softmax of its own.
+    """
+    if direction not in get_args(Direction):
+        raise ValueError(f"direction is {direction!r}, expected one of {', '.join(get_args(Direction))}")
+    scaled_QV = sim_QV * scale
+    return scaled_QV * torch.softmax(scaled_QV, dim=0 if direction == "text_to_video" else 1)
