@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
+from vidsift.video.hevc import NalReader
 
 __all__ = ["PacketTable", "Run", "index_packets", "packets_from", "plan_runs"]
 
@@ -31,6 +32,7 @@ class PacketTable:
         pts: presentation timestamps in ticks (the decoding timestamp, or the count, where there is none).
         key: the decoder can start here.
         shown: its picture is shown (an edit list may hide it).
+        spare: no other picture depends on its picture, as far as the packets themselves say (HEVC).
         held: the packets themselves, for a file small enough to keep in memory.
         sizes: bytes.
         seek: where to seek for each packet, in ticks: when it is decoded, which is never after it is shown.
@@ -43,6 +45,7 @@ class PacketTable:
     pts: NDArray[np.int64]
     key: NDArray[np.bool_]
     shown: NDArray[np.bool_]
+    spare: NDArray[np.bool_]
     sizes: NDArray[np.int64]
     seek: NDArray[np.int64]
     held: list[VideoPacket] | None
@@ -112,6 +115,8 @@ def index_packets(
     key: list[bool] = []
     shown: list[bool] = []
     sizes: list[int] = []
+    layers: list[tuple[int, bool]] = []
+    nal = NalReader(video.decoder.extradata) if video.decoder.name == "hevc" else None
     held: list[VideoPacket] = []
     held_bytes, last_duration, whole, corrupt, damage = 0, 0, False, False, None
     try:
@@ -124,6 +129,7 @@ def index_packets(
             key.append(packet.is_keyframe)
             shown.append(not packet.is_discard)
             sizes.append(packet.size)
+            layers.append(nal.layer(packet) if nal is not None else (0, False))
             corrupt = corrupt or packet.is_corrupt
             last_duration = packet.duration or last_duration
             held_bytes += packet.size
@@ -136,6 +142,7 @@ def index_packets(
     except DECODE_ERRORS as error:
         damage = f"reading stopped: {message_of(error)}"
     times = _filled(video, pts, dts)
+    top = max((layer for layer, _ in layers), default=0)
     earliest = [own if d is None else min(own, d) for own, d in zip(times.tolist(), dts, strict=True)]
     shown_N = np.asarray(shown, bool)
     step = video.step_ticks if video.without_pts or not last_duration else last_duration
@@ -144,6 +151,7 @@ def index_packets(
         pts=times,
         key=np.asarray(key, bool),
         shown=shown_N,
+        spare=np.asarray([spare and layer == top for layer, spare in layers], bool),
         sizes=np.asarray(sizes, np.int64),
         seek=np.asarray(earliest, np.int64),
         held=held if len(held) == len(pts) else None,

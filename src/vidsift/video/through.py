@@ -57,6 +57,8 @@ def decode_run(
     skips = video.decoder.name in _SKIPS_NONREF
     try:
         for position, packet in zip(range(run.start, run.stop), packets, strict=True):
+            if table.spare[position] and position not in run.wanted:
+                continue
             decoder.skip_frame = "NONREF" if skips and position not in run.wanted else "DEFAULT"
             for frame in decoder.decode(packet):
                 if frame.pts in wanted:
