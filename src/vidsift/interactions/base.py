@@ -30,10 +30,13 @@ class Interaction(nn.Module, ABC):
             Two terms of a method may share a token set only if they prepare it alike: by one and the
             same interaction, or by two of the same name.
         black_box: True if the score cannot be split into meetings of tokens; then :meth:`align` raises.
+        scans_int8: True if :meth:`score` takes video sets that :func:`~vidsift.interactions.quantised.quantise`
+            made; a search then scans in int8.
     """
 
     preparation: str | None = "as is"
     black_box: bool = False
+    scans_int8: bool = False
 
     def prepare_text(self, text: TokenSet) -> TokenSet:
         """Do what needs the text side only.

@@ -12,9 +12,11 @@ from torch import Tensor
 from vidsift.types import TokenSet
 
 __all__ = [
+    "lowest",
     "masked_max",
     "masked_mean",
     "masked_softmax",
+    "maximum",
     "require_real_tokens",
     "segment_max",
     "uniform_weights",
@@ -53,6 +55,18 @@ def masked_max(values: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """
     best = values.masked_fill(~mask, -torch.inf).max(dim=dim)
     return best.values, best.indices
+
+
+def maximum(values: Tensor, dim: int) -> Tensor:
+    """Maximum along ``dim``; several times faster than ``max`` where no gradient asks which entry won."""
+    if values.requires_grad and torch.is_grad_enabled():
+        return values.max(dim=dim).values
+    return values.amax(dim=dim)
+
+
+def lowest(dtype: torch.dtype) -> float:
+    """What no real entry of a maximum can lose to: -inf, or the least whole number."""
+    return -torch.inf if dtype.is_floating_point else torch.iinfo(dtype).min
 
 
 def masked_softmax(logits: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
