@@ -10,7 +10,7 @@ from tests.encoders.conftest import tiny_config
 from torch import Tensor
 from transformers import CLIPModel
 
-from vidsift.encoders.clip import ClipTowers, end_of_text
+from vidsift.encoders.clip import ATTENTION_KINDS, AttentionKind, ClipTowers, end_of_text
 
 IDS = torch.tensor([[558, 5, 6, 559, 0, 0, 0, 0], [558, 7, 8, 9, 10, 559, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 0, 0]]).bool()
@@ -39,6 +39,22 @@ def test_text_is_cut_at_the_longest_and_padding_does_not_matter(towers: ClipTowe
     torch.testing.assert_close(alone[0], tokens[0, :4], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("attention", ATTENTION_KINDS)
+@torch.no_grad()
+def test_packed_texts_give_the_same_tokens(attention: AttentionKind) -> None:
+    torch.manual_seed(0)
+    towers = ClipTowers(tiny_config(), attention=attention).eval()
+    lengths = torch.tensor([3, 9, 4, 3, 12, 4])
+    mask = torch.arange(12) < lengths[:, None]
+    ids = torch.randint(0, 558, mask.shape)
+    expected = towers.encode_text(ids, mask)
+    for most_tokens in (1, 12, 16, 500):
+        packed = towers.encode_text_packed(ids, mask, most_tokens=most_tokens)
+        torch.testing.assert_close(packed, expected, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="padding before a real token"):
+        towers.encode_text_packed(ids, mask.flip(1))
+
+
 @torch.no_grad()
 def test_sentence_is_the_last_real_token_as_clip_pools_it(towers: ClipTowers) -> None:
     tokens = towers.encode_text(IDS, MASK)
@@ -46,8 +62,8 @@ def test_sentence_is_the_last_real_token_as_clip_pools_it(towers: ClipTowers) ->
     assert sentence.shape == (2, 1, 24)
     theirs = towers.clip.get_text_features(input_ids=IDS).pooler_output
     torch.testing.assert_close(sentence[:, 0], theirs, rtol=0, atol=1e-6)
-    # A config from before eos_token_id was right makes transformers look at the largest id; ours looks at the
-    mask.towers.clip.text_model.eos_token_id = 2
+    # With the wrong eos_token_id of old configs transformers takes the largest id; here the mask decides.
+    towers.clip.text_model.eos_token_id = 2
     torch.testing.assert_close(towers.encode_text(IDS, MASK), tokens, rtol=0, atol=0)
 
 

@@ -204,7 +204,7 @@ def test_openai_keys_that_do_not_fit_are_all_listed() -> None:
 def test_openai_architectures_that_cannot_be() -> None:
     with pytest.raises(WeightsError, match="a ResNet vision tower"):
         towers_from_openai(openai_weights() | {"visual.layer1.0.conv1.weight": torch.zeros(1)}, "x")
-    with pytest.raises(WeightsError, match="missing visual.conv1.weight"):
+    with pytest.raises(WeightsError, match="missing visual"):
         towers_from_openai({k: v for k, v in openai_weights().items() if "conv1" not in k}, "x")
     with pytest.raises(WeightsError, match="has 7 rows, expected a square number"):
         towers_from_openai(openai_weights() | {"visual.positional_embedding": torch.zeros(7, 64)}, "x")
