@@ -31,6 +31,7 @@ INDEXED = {
     "open gop": Recipe(gop=12, b_frames=3, options=OPEN_GOP),
     "variable rate": Recipe(pts=JITTER),
     "10 bit": Recipe(pix_fmt="yuv420p10le"),
+    "interlaced": Recipe(height_px=64, options={"x264-params": "interlaced=1:scenecut=0", "crf": "12"}),
     "odd size": Recipe(width_px=61, height_px=47, pix_fmt="yuv444p"),
     "transport stream": Recipe(suffix=".ts"),
     "matroska": Recipe(suffix=".mkv", gop=12),
@@ -173,6 +174,12 @@ def test_times_count_from_the_start_of_the_container(media: Callable[[str], Path
     for method in ("through", "seek"):
         frames = read_frames(path, [0.0, 0.2, 0.399], method=method)
         np.testing.assert_allclose(frames.times_seconds, [0.0, 0.2, 11 / 30], atol=1e-9)
+
+
+def test_a_stream_is_iterated_once(tmp_path: Path) -> None:
+    stream = iter_frames(make(tmp_path, Recipe()), [0.5])
+    assert len(list(stream)) == 1
+    assert list(stream) == []
 
 
 def test_wanted_times_may_repeat_and_come_in_any_order(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ class FrameStream:
         self._any_picture = False
 
     def __iter__(self) -> Iterator[Picture]:
-        """Decode and yield."""
+        """Decode and yield what was not yielded before."""
+        if not self._wanted:
+            return
         with open_video(self._path) as video:
             way = self._method if self._method != "auto" else cheaper_way(video, self._wanted.rest)
             if way == "through":
