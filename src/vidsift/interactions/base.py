@@ -30,8 +30,8 @@ class Interaction(nn.Module, ABC):
             Two terms of a method may share a token set only if they prepare it alike: by one and the
             same interaction, or by two of the same name.
         black_box: True if the score cannot be split into meetings of tokens; then :meth:`align` raises.
-        scans_int8: True if :meth:`score` takes video sets that :func:`~vidsift.interactions.quantised.quantise`
-            made; a search then scans in int8.
+        scans_int8: True if :meth:`score` takes video sets kept in int8, see
+            :func:`~vidsift.interactions.quantised.quantise`; a search then scans in int8.
     """
 
     preparation: str | None = "as is"

@@ -1,0 +1,210 @@
+"""``vidsift index``: make folders of videos searchable."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vidsift.index.build import Progress, Report
+    from vidsift.index.reader import SegmentLength
+
+__all__ = ["index"]
+
+_LINE_EVERY_SECONDS = 5.0
+_LISTED = 20
+
+
+def index(  # noqa: PLR0917 - the options of the verb
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders and video files.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Model folder, CLIP name, or 'shapes' for the demo model. Default: the index's own; for "
+            "a new index openai/clip-vit-base-patch32.",
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--index", envvar="VIDSIFT_INDEX", help="Where the index is. Default: your data folder."
+        ),
+    ] = None,
+    segment: Annotated[
+        str,
+        typer.Option(
+            help="Cut videos into pieces of at most so many seconds; 'auto' is 30, 'none' is whole."
+        ),
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decode. Default: half of the processors.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Read files again that failed before.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with status 1 if a file could not be read.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where to encode: auto, cpu, cuda.")] = "auto",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every file that failed.")] = False,
+) -> None:
+    """Make the videos in FOLDER searchable; again later, only what changed is read.
+
+    Ctrl-C finishes what is in hand and keeps it; the next run goes on from there.
+    """
+    length = _segment_length(segment)
+
+    from vidsift.index.build import build_index
+    from vidsift.index.storage import default_folder
+
+    where = (default_folder() if folder is None else folder).expanduser()
+    with _interruptible() as stopped, _shown_progress() as show:
+        report = build_index(
+            folders,
+            where,
+            model,
+            segment=length,
+            workers=workers,
+            retry=retry,
+            device=device,
+            on_progress=show,
+            should_stop=stopped.is_set,
+        )
+    _summary(report, where, verbose=verbose, default=folder is None)
+    if report.stopped:
+        raise typer.Exit(130)
+    if strict and report.failed:
+        raise typer.Exit(1)
+
+
+def _segment_length(text: str) -> SegmentLength:
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"--segment is {text!r}; expected auto, none, or a number of seconds above 0")
+    return seconds
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C ask for an orderly end, and the second one end at once."""
+    stopped = threading.Event()
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        typer.echo("\nStopping: keeping what is finished (Ctrl-C again to stop at once).", err=True)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _shown_progress() -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, a line every few seconds elsewhere."""
+    if sys.stderr.isatty():
+        with _bar() as show:
+            yield show
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("Indexing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rates]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        task = bar.add_task("index", total=None, rates="")
+        rate = _Rate()
+
+        def show(progress: Progress) -> None:
+            bar.update(
+                task, total=progress.videos_total, completed=progress.videos_done, rates=rate.text(progress)
+            )
+
+        yield show
+
+
+def _lines() -> Callable[[Progress], None]:
+    rate = _Rate()
+    last = time.monotonic()
+
+    def show(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _LINE_EVERY_SECONDS:
+            last = time.monotonic()
+            done = f"{progress.videos_done} of {progress.videos_total} videos"
+            typer.echo(f"{done}, {rate.text(progress)}, {rate.left(progress)}", err=True)
+
+    return show
+
+
+class _Rate:
+    """Speeds since the first video was asked for."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def text(self, progress: Progress) -> str:
+        seconds = max(time.monotonic() - self._began, 1e-3)
+        return f"{progress.videos_done / seconds:.1f} videos/s, {progress.frames / seconds:.0f} frames/s"
+
+    def left(self, progress: Progress) -> str:
+        if not progress.videos_done:
+            return "time left unknown"
+        seconds = (time.monotonic() - self._began) / progress.videos_done
+        return f"{seconds * (progress.videos_total - progress.videos_done):.0f} s left"
+
+
+def _summary(report: Report, where: Path, *, verbose: bool, default: bool) -> None:
+    counts = {
+        "added": report.added,
+        "unchanged": report.unchanged,
+        "updated": report.updated,
+        "moved": report.moved,
+        "removed": report.removed,
+        "failed": len(report.failed),
+    }
+    state = "Stopped early" if report.stopped else "Done"
+    typer.echo(f"{state} in {report.seconds:.1f} s, {report.frames} frames encoded. Index: {where}")
+    typer.echo("  ".join(f"{name} {count}" for name, count in counts.items()))
+    for title, some in (("Could not be read", report.failed), ("Read in part", report.partial)):
+        if some:
+            typer.echo(f"{title}:")
+        shown = some if verbose else some[:_LISTED]
+        for one in shown:
+            typer.echo(f"  {one.path}: {one.reason}")
+        if len(some) > len(shown):
+            typer.echo(f"  ... and {len(some) - len(shown)} more (--verbose lists all)")
+    if report.stopped:
+        typer.echo("Run the same command again to go on.")
+    elif report.added and not report.unchanged:
+        option = "" if default else f" --index {where}"
+        typer.echo(f'Try: vidsift search "a person walking a dog"{option}')

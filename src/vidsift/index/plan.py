@@ -1,0 +1,103 @@
+"""What a run has to do: the files that are there, against what the index knows of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vidsift.index.reader import stamp
+from vidsift.index.storage import FileRecord
+from vidsift.video import find_videos
+
+__all__ = ["Plan", "absolute", "make_plan", "under"]
+
+
+@dataclass
+class Plan:
+    """What a run has to do.
+
+    Attributes:
+        before: what the index knows, by path.
+        to_read: files to look at, in order.
+        unchanged: files that are as they were.
+        failed_before: files that failed before and have not changed.
+        rejected: paths that cannot be looked at or stored, with the reason.
+        gone: paths of the index under the given places at which nothing lies any more.
+        gone_videos: contents of ``gone``; a new path with one of them is a moved file.
+    """
+
+    before: Mapping[str, FileRecord]
+    to_read: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    failed_before: list[FileRecord] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    gone_videos: list[str] = field(default_factory=list)
+
+
+def absolute(path: str | Path) -> str:
+    """Full path without ``..`` and ``~``; links keep their names, since people name what they see."""
+    return os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - resolve() would follow links
+
+
+def under(path: str, place: str) -> bool:
+    """Whether a path is a place or lies in it; both absolute.
+
+    Example:
+        >>> under("/a/b/c.mp4", "/a/b"), under("/a/bc.mp4", "/a/b")
+        (True, False)
+    """
+    return path == place or path.startswith(place.rstrip(os.sep) + os.sep)
+
+
+def make_plan(places: Sequence[str], before: Mapping[str, FileRecord], *, retry: bool) -> Plan:
+    """Compare what lies at the places with what the index knows.
+
+    Args:
+        places: absolute paths of folders and files that exist.
+        before: what the index knows.
+        retry: look again at files that failed and have not changed.
+    """
+    plan = Plan(before)
+    met: set[str] = set()
+    for found in find_videos(places):
+        path = str(found.path)
+        met.add(path)
+        if found.rejected is not None:
+            plan.rejected.append((path, found.rejected))
+        elif not _is_text(path):
+            shown = os.fsencode(path).decode("utf-8", "replace")
+            plan.rejected.append((shown, "its name is not valid text; rename it"))
+        else:
+            _place(plan, path, before.get(path), retry)
+    for path, record in before.items():
+        inside = any(under(path, place) for place in places)
+        if inside and path not in met and not os.path.lexists(path):
+            plan.gone.append(path)
+            if record.video_id is not None:
+                plan.gone_videos.append(record.video_id)
+    return plan
+
+
+def _place(plan: Plan, path: str, known: FileRecord | None, retry: bool) -> None:
+    try:
+        same = known is not None and stamp(path) == (known.size_bytes, known.modified_ns)
+    except OSError as error:
+        plan.rejected.append((path, error.strerror or str(error)))
+        return
+    if known is None or not same or (known.reason is not None and retry):
+        plan.to_read.append(path)
+    elif known.reason is not None:
+        plan.failed_before.append(known)
+    else:
+        plan.unchanged.append(path)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

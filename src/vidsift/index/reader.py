@@ -1,0 +1,172 @@
+"""One video file to the pictures of its segments: what a worker process does. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsift.methods.reading import VideoReading
+from vidsift.types import Span
+from vidsift.video import FrameStream, VideoReadError, cut, iter_frames, probe
+from vidsift.video.transforms import clip_pixels, thumbnail
+
+__all__ = [
+    "Done",
+    "Facts",
+    "Failed",
+    "Known",
+    "Message",
+    "ReadSettings",
+    "Segment",
+    "content_id",
+    "read_video",
+    "stamp",
+]
+
+SegmentLength: TypeAlias = Literal["auto"] | float | None
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """How videos are read, the same for all of an index.
+
+    Attributes:
+        reading: which pictures of a segment, and how large.
+        segment: how videos are cut, see :func:`vidsift.video.cut`.
+        known: videos that are stored already and need not be decoded.
+    """
+
+    reading: VideoReading
+    segment: SegmentLength
+    known: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The first message about a file that can be read; its segments follow."""
+
+    video_id: str
+    duration_seconds: float
+    width_px: int
+    height_px: int
+    codec: str
+    fps: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One segment: cropped pictures ``(F, S, S, 3)``, their times ``(F,)``, a JPEG of each whole picture."""
+
+    span: Span
+    pixels: NDArray[np.uint8]
+    times_seconds: NDArray[np.float64]
+    thumbnails: list[bytes]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The last message about a file whose content is stored already."""
+
+    video_id: str
+    size_bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """The last message about a file that was read."""
+
+    size_bytes: int
+    modified_ns: int
+    damage: str | None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The last message about a file that cannot be read."""
+
+    reason: str
+    size_bytes: int
+    modified_ns: int
+
+
+Message: TypeAlias = Facts | Segment | Known | Done | Failed
+
+
+def content_id(path: str | Path) -> str:
+    """Identity of a file's content: the first half of its SHA-256.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def read_video(path: str, settings: ReadSettings) -> Iterator[Message]:
+    """Read one file, in one pass and with the pictures of one segment in memory.
+
+    Yields:
+        ``Facts`` and ``Segment`` messages and then ``Done``; or ``Known``; or, at any point, ``Failed``.
+    """
+    size, modified = 0, 0
+    try:
+        size, modified = stamp(path)
+        video_id = content_id(path)
+        if video_id in settings.known:
+            yield Known(video_id, size, modified)
+            return
+        info = probe(path)
+        yield Facts(
+            video_id, info.duration_seconds, info.width_px, info.height_px, info.codec, info.average_fps
+        )
+        spans = cut(info.duration_seconds, settings.segment)
+        wanted = [settings.reading.wanted_times(span) for span in spans]
+        owners = np.repeat(np.arange(len(spans)), [len(times) for times in wanted])
+        stream = iter_frames(path, np.concatenate(wanted))
+        any_segment = False
+        for segment in _segments(stream, spans, owners, settings.reading.size_px):
+            any_segment = True
+            yield segment
+        if not any_segment:
+            raise VideoReadError(path, stream.damage or "holds no picture at the times wanted")
+        if stamp(path) != (size, modified):
+            yield Failed("changed while it was being read; index again", 0, 0)
+            return
+        yield Done(size, modified, stream.damage)
+    except VideoReadError as error:
+        where = "" if error.at_seconds is None else f" (at {error.at_seconds:.2f} s)"
+        yield Failed(f"{error.reason}{where}", size, modified)
+    except OSError as error:
+        yield Failed(error.strerror or str(error), size, modified)
+
+
+def _segments(
+    stream: FrameStream, spans: list[Span], owners: NDArray[np.int64], size_px: int
+) -> Iterator[Segment]:
+    """Gather pictures, which come in ascending time, by segment; one without a picture is left out."""
+    for owner, pictures in groupby(stream, key=lambda picture: int(owners[picture.wanted_index])):
+        times, crops, thumbnails = [], [], []
+        before: NDArray[np.uint8] | None = None
+        for picture in pictures:
+            # A picture that answers several times is one object: cropped once.
+            if picture.pixels is not before:
+                crop, small = clip_pixels(picture.pixels, size_px), thumbnail(picture.pixels)
+            before = picture.pixels
+            times.append(picture.time_seconds)
+            crops.append(crop)
+            thumbnails.append(small)
+        yield Segment(spans[owner], np.stack(crops), np.asarray(times, np.float64), thumbnails)
+
+
+def stamp(path: str) -> tuple[int, int]:
+    """Size in bytes and time of the last change in nanoseconds."""
+    status = Path(path).stat()
+    return status.st_size, status.st_mtime_ns

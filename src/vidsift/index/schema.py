@@ -1,0 +1,197 @@
+"""Columns of the index, and token sets to columns and back.
+
+Tokens are stored in fp16 as one block of bytes a row, padded to the set's number of slots: measured over
+20,000 rows of 12 x 512, fixed-size bytes read in 0.30 s, a fixed-size list of halves in 0.38 s, a list of
+fixed-size lists in 0.78 s, and blocks of varying length in 1.1 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vidsift.types import Features, TokenSet
+
+__all__ = [
+    "FORMAT",
+    "SetLayout",
+    "files_schema",
+    "layout_of",
+    "segments_schema",
+    "set_to_columns",
+    "sets_from_table",
+    "token_columns",
+]
+
+FORMAT = 1
+"""Version of the layout on disk; raised by every change that an older reader cannot ignore."""
+
+_PARTS = ("weights", "times_seconds", "frame", "group")
+_STORED_AS: dict[str, type[np.generic]] = {
+    "mask": np.uint8,
+    "weights": np.float32,
+    "times_seconds": np.float64,
+    "frame": np.int32,
+    "group": np.int32,
+}
+
+
+@dataclass(frozen=True)
+class SetLayout:
+    """How a token set lies in a row.
+
+    Attributes:
+        slots: tokens that a row has room for; a short video leaves some masked.
+        dim: channels.
+        parts: what it has beside tokens and mask, of "weights", "times_seconds", "frame", "group".
+    """
+
+    slots: int
+    dim: int
+    parts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Take lists from JSON, and refuse what no row can be laid out by."""
+        object.__setattr__(self, "parts", tuple(self.parts))
+        if self.slots < 1 or self.dim < 1 or not set(self.parts) <= set(_PARTS):
+            raise TypeError(
+                f"no layout has {self.slots} slots of {self.dim} channels with parts {self.parts}"
+            )
+
+
+def layout_of(features: Features) -> dict[str, SetLayout]:
+    """Layout for sets like these, which must come from a video with all its frames."""
+    return {
+        name: SetLayout(
+            slots=tokens.tokens.shape[1],
+            dim=tokens.tokens.shape[2],
+            parts=tuple(part for part in _PARTS if getattr(tokens, part) is not None),
+        )
+        for name, tokens in features.items()
+    }
+
+
+def segments_schema(sets: Mapping[str, SetLayout]) -> pa.Schema:
+    """Columns of the table of segments."""
+    import pyarrow as pa
+
+    fields = [
+        pa.field("segment_id", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("start_seconds", pa.float64(), nullable=False),
+        pa.field("end_seconds", pa.float64(), nullable=False),
+        pa.field("duration_seconds", pa.float64(), nullable=False),
+        pa.field("width_px", pa.int32(), nullable=False),
+        pa.field("height_px", pa.int32(), nullable=False),
+        pa.field("codec", pa.string(), nullable=False),
+        pa.field("fps", pa.float64()),
+        pa.field("pooled", pa.list_(pa.float32(), next(iter(sets.values())).dim), nullable=False),
+        pa.field("thumbnail", pa.binary(), nullable=False),
+    ]
+    for name, layout in sets.items():
+        fields.append(pa.field(f"{name}_tokens", pa.binary(layout.slots * layout.dim * 2), nullable=False))
+        for part in ("mask", *layout.parts):
+            kind = pa.from_numpy_dtype(_STORED_AS[part])
+            fields.append(pa.field(f"{name}_{part}", pa.list_(kind, layout.slots), nullable=False))
+    return pa.schema(fields)
+
+
+def files_schema() -> pa.Schema:
+    """Columns of the table of files."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("path", pa.string(), nullable=False),
+            pa.field("size_bytes", pa.int64(), nullable=False),
+            pa.field("modified_ns", pa.int64(), nullable=False),
+            pa.field("video_id", pa.string()),
+            pa.field("reason", pa.string()),
+            pa.field("damage", pa.string()),
+        ]
+    )
+
+
+def token_columns(sets: Mapping[str, SetLayout]) -> list[str]:
+    """Names of the columns that hold token sets."""
+    return [f"{name}_{part}" for name, layout in sets.items() for part in ("tokens", "mask", *layout.parts)]
+
+
+def set_to_columns(name: str, tokens: TokenSet, layout: SetLayout) -> dict[str, pa.Array]:
+    """Lay a prepared set out in columns.
+
+    Args:
+        name: of the set.
+        tokens: ``(B, N, D)`` with N at most the layout's slots.
+        layout: as the index has it.
+
+    Raises:
+        ValueError: the set does not fit the layout.
+    """
+    import pyarrow as pa
+
+    rows, count, dim = tokens.tokens.shape
+    if count > layout.slots or dim != layout.dim:
+        raise ValueError(
+            f"token set {name!r} has {count} tokens of {dim} channels; the index has room for "
+            f"{layout.slots} of {layout.dim}"
+        )
+    padded = np.zeros((rows, layout.slots, dim), np.float16)
+    padded[:, :count] = tokens.tokens.cpu().numpy()
+    columns: dict[str, pa.Array] = {
+        f"{name}_tokens": pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(layout.slots * dim * 2), rows, [None, pa.py_buffer(padded)]
+        )
+    }
+    for part in ("mask", *layout.parts):
+        values: NDArray[Any] = np.zeros((rows, layout.slots), _STORED_AS[part])
+        values[:, :count] = getattr(tokens, part).cpu().numpy()
+        columns[f"{name}_{part}"] = pa.FixedSizeListArray.from_arrays(
+            pa.array(values.reshape(-1)), layout.slots
+        )
+    return columns
+
+
+def sets_from_table(table: pa.Table | pa.RecordBatch, sets: Mapping[str, SetLayout]) -> dict[str, TokenSet]:
+    """Read prepared sets back: fp32 tokens (of stored fp16), ``(rows, slots, dim)``."""
+    import torch
+
+    from vidsift.types import TokenSet
+
+    found: dict[str, TokenSet] = {}
+    for name, layout in sets.items():
+        shape = (table.num_rows, layout.slots)
+        stored = _whole(table.column(f"{name}_tokens"))
+        width = layout.slots * layout.dim * 2
+        data = memoryview(stored.buffers()[1])[stored.offset * width :]
+        halves = np.frombuffer(data, np.float16, count=shape[0] * layout.slots * layout.dim)
+        values = {part: _values(table, f"{name}_{part}", shape) for part in ("mask", *layout.parts)}
+        parts = {
+            part: torch.from_numpy(value.astype(np.int64 if part in ("frame", "group") else value.dtype))
+            for part, value in values.items()
+            if part != "mask"
+        }
+        found[name] = TokenSet(
+            tokens=torch.from_numpy(halves.reshape(*shape, layout.dim).astype(np.float32)),
+            mask=torch.from_numpy(values["mask"].astype(bool)),
+            **parts,
+        )
+    return found
+
+
+def _values(table: pa.Table | pa.RecordBatch, name: str, shape: tuple[int, int]) -> NDArray[Any]:
+    flat: NDArray[Any] = _whole(table.column(name)).flatten().to_numpy()
+    return flat.reshape(shape)
+
+
+def _whole(column: pa.ChunkedArray | pa.Array) -> Any:
+    import pyarrow as pa
+
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

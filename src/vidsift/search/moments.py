@@ -1,0 +1,86 @@
+"""The moment of a hit: the stretch of the segment around the frames that the score came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidsift.methods.base import Term
+from vidsift.types import Alignment, Features, Span
+
+__all__ = ["frame_shares", "moment_around"]
+
+
+def frame_shares(
+    terms: Sequence[Term], account: Mapping[str, Alignment], video: Features
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each second that was looked at gave to the score.
+
+    Args:
+        terms: of the method.
+        account: their alignment, one row each.
+        video: the segment's prepared sets, one row each.
+
+    Returns:
+        Distinct times of tokens in seconds, ascending ``(F,)``, and the sum of the contributions of the
+        tokens with that time over all terms ``(F,)``. Both empty if no term's tokens have a time.
+    """
+    times, shares = [], []
+    for term in terms:
+        tokens = video[term.video]
+        if tokens.times_seconds is None:
+            continue
+        given_N = account[term.name].contributions[0].sum(dim=0) * term.weight
+        real_N = tokens.mask[0]
+        times.append(tokens.times_seconds[0][real_N])
+        shares.append(given_N[real_N].double())
+    if not times:
+        return np.zeros(0), np.zeros(0)
+    distinct, place = np.unique(torch.cat(times).cpu().numpy(), return_inverse=True)
+    summed = np.zeros(len(distinct))
+    np.add.at(summed, place, torch.cat(shares).cpu().numpy())
+    return distinct, summed
+
+
+def moment_around(times_seconds: NDArray[np.float64], shares: NDArray[np.float64], segment: Span) -> Span:
+    """The stretch around the frame that gave most.
+
+    It takes in the neighbours on both sides for as long as they gave at least half as much above the mean as
+    the best one did. A frame stands for the seconds up to half way to its neighbours; the first and the last
+    one reach as far outwards as inwards, within the segment.
+
+    Args:
+        times_seconds: of the frames, ascending ``(F,)``.
+        shares: what each gave, ``(F,)``.
+        segment: the limits; also the answer if there are no times.
+
+    Example:
+        >>> moment_around(np.array([1.0, 3.0, 5.0, 7.0]), np.array([0.0, 0.1, 0.9, 0.1]), Span(0.0, 8.0))
+        Span(start_seconds=4.0, end_seconds=6.0)
+    """
+    if not len(times_seconds):
+        return segment
+    best = int(shares.argmax())
+    mean = float(shares.mean())
+    enough = mean + (float(shares[best]) - mean) / 2 - 1e-12
+    first = last = best
+    while first > 0 and shares[first - 1] >= enough:
+        first -= 1
+    while last + 1 < len(shares) and shares[last + 1] >= enough:
+        last += 1
+    edges = _edges(times_seconds, segment)
+    return Span(float(edges[first]), float(edges[last + 1]))
+
+
+def _edges(times_seconds: NDArray[np.float64], segment: Span) -> NDArray[np.float64]:
+    """Where each frame's seconds begin, and where the last one's end, ``(F + 1,)``."""
+    if len(times_seconds) == 1:
+        return np.asarray(segment, np.float64)
+    between = (times_seconds[1:] + times_seconds[:-1]) / 2
+    start = 2 * times_seconds[0] - between[0]
+    end = 2 * times_seconds[-1] - between[-1]
+    edges = np.concatenate([[start], between, [end]])
+    return np.asarray(np.clip(edges, segment.start_seconds, segment.end_seconds), np.float64)

@@ -1,0 +1,99 @@
+"""Exact scores of candidates: fp32, in one fixed shape, so that a score depends on its own pair alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from vidsift.index.reading import Gallery
+from vidsift.methods.base import Method
+from vidsift.types import Alignment, Features, TokenSet
+
+__all__ = ["SHAPE", "align_exactly", "one_thread", "score_exactly"]
+
+SHAPE = 64
+"""Candidates that are scored together with one text; fewer are filled up."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: how a sum is split among threads would show in its last bits."""
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def score_exactly(method: Method, gallery: Gallery, text: Features, rows: Sequence[int]) -> Tensor:
+    """Score one text with some segments.
+
+    Args:
+        method: scores.
+        gallery: holds the segments.
+        text: prepared, one row, not padded.
+        rows: of the gallery.
+
+    Returns:
+        fp32 ``(rows,)`` on the CPU, the same bits whatever else is among the rows.
+    """
+    parts = []
+    for block, real in _fixed_shape(gallery, rows, next(method.parameters()).device):
+        with torch.inference_mode(), one_thread():
+            parts.append(method.similarity(text, block)[0, :real].float().cpu())
+    return torch.cat(parts) if parts else torch.empty(0)
+
+
+def align_exactly(
+    method: Method, gallery: Gallery, text: Features, rows: Sequence[int]
+) -> Iterator[tuple[dict[str, Alignment], dict[str, TokenSet]]]:
+    """Account for the scores of one text with some segments, one after the other.
+
+    Yields:
+        For each row the alignment of every term, and the segment's prepared sets; one row each.
+
+    Raises:
+        NoAlignmentError: if the method is a black box.
+    """
+    for block, real in _fixed_shape(gallery, rows, next(method.parameters()).device):
+        texts = {name: _repeat(tokens, SHAPE) for name, tokens in text.items()}
+        with torch.inference_mode(), one_thread():
+            account = method.align(texts, block)
+        for row in range(real):
+            yield (
+                {name: _row(one, row) for name, one in account.items()},
+                {name: tokens[row : row + 1] for name, tokens in block.items()},
+            )
+
+
+def _fixed_shape(
+    gallery: Gallery, rows: Sequence[int], device: torch.device
+) -> Iterator[tuple[dict[str, TokenSet], int]]:
+    for start in range(0, len(rows), SHAPE):
+        chosen = list(rows[start : start + SHAPE])
+        block = gallery.exact(chosen)
+        fill = torch.arange(SHAPE).clamp_max(len(chosen) - 1)
+        yield {name: tokens[fill].to(device=device) for name, tokens in block.items()}, len(chosen)
+
+
+def _repeat(tokens: TokenSet, times: int) -> TokenSet:
+    return tokens[torch.zeros(times, dtype=torch.int64, device=tokens.tokens.device)]
+
+
+def _row(account: Alignment, row: int) -> Alignment:
+    own = slice(row, row + 1)
+    return Alignment(
+        values=account.values[own],
+        contributions=account.contributions[own],
+        best_video_token=account.best_video_token[own],
+        best_text_token=account.best_text_token[own],
+        text_weights=account.text_weights[own],
+        video_weights=account.video_weights[own],
+    )

@@ -1,0 +1,89 @@
+"""Which segments may be among the best: score all in the scan's number format, keep the leaders."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vidsift.index.reading import BLOCK, Gallery
+from vidsift.methods.base import Method
+from vidsift.types import Features
+
+__all__ = ["QUERIES_AT_ONCE", "scan"]
+
+QUERIES_AT_ONCE = 32
+"""More questions are scanned in groups: their words times a block stay within a few megabytes."""
+
+_MERGE_ROWS = 16 * BLOCK
+
+
+def scan(
+    gallery: Gallery, method: Method, texts: Features, allowed: NDArray[np.bool_], keep: int
+) -> tuple[Tensor, Tensor]:
+    """Score every allowed segment with the method's own similarity and keep the best of each text.
+
+    Args:
+        gallery: what is searched.
+        method: scores.
+        texts: prepared, at most :data:`QUERIES_AT_ONCE` rows.
+        allowed: bool ``(V,)``; others are passed over.
+        keep: how many to keep of each text.
+
+    Returns:
+        Scores ``(Q, K)`` descending and rows of the gallery, int64 ``(Q, K)``; K is ``keep``, or the
+        number of allowed segments if that is less. Equal scores stand in the order of rows. Memory beyond the result
+        does not grow with the gallery.
+    """
+    queries = len(next(iter(texts.values())))
+    device = next(iter(texts.values())).tokens.device
+    best, best_rows = torch.empty(queries, 0, device=device), torch.empty(queries, 0, dtype=torch.int64)
+    best_rows = best_rows.to(device)
+    keep = min(keep, int(allowed.sum()))
+    waiting: list[Tensor] = []
+    waiting_rows: list[Tensor] = []
+    for number in range(gallery.blocks if keep else 0):
+        rows = _rows_of_block(allowed, number)
+        if rows is not None:
+            with torch.inference_mode():
+                scores_QV = method.similarity(texts, gallery.block(number)).float()
+            rows = rows.to(device)
+            waiting.append(
+                scores_QV[:, rows - number * BLOCK] if len(rows) < scores_QV.shape[1] else scores_QV
+            )
+            waiting_rows.append(rows)
+        if waiting and (number + 1 == gallery.blocks or len(waiting) * BLOCK >= _MERGE_ROWS):
+            best, best_rows = _merge(best, best_rows, waiting, waiting_rows, keep)
+            waiting, waiting_rows = [], []
+    return best, best_rows
+
+
+def _rows_of_block(allowed: NDArray[np.bool_], number: int) -> Tensor | None:
+    inside = allowed[number * BLOCK : (number + 1) * BLOCK]
+    return torch.from_numpy(np.flatnonzero(inside) + number * BLOCK) if inside.any() else None
+
+
+def _merge(
+    best: Tensor, best_rows: Tensor, waiting: list[Tensor], waiting_rows: list[Tensor], keep: int
+) -> tuple[Tensor, Tensor]:
+    """Keep the best of what was kept and what is new; both stand in ascending rows where scores are equal."""
+    scores = torch.cat([best, *waiting], dim=1)
+    new_rows = torch.cat(waiting_rows).expand(len(scores), -1)
+    rows = torch.cat([best_rows, new_rows], dim=1)
+    order = _leaders(scores, keep)
+    return scores.gather(1, order), rows.gather(1, order)
+
+
+def _leaders(scores_QN: Tensor, keep: int) -> Tensor:
+    """Positions of the largest, descending; of equal ones the first come first."""
+    if scores_QN.shape[1] <= 2 * keep:
+        return scores_QN.argsort(dim=1, descending=True, stable=True)[:, :keep]
+    # Whatever topk does with equals, all that exceed its last value are in; equals fill up from the front.
+    threshold_Q1 = scores_QN.topk(keep, dim=1).values[:, -1:]
+    above, equal = scores_QN > threshold_Q1, scores_QN == threshold_Q1
+    room_Q1 = keep - above.sum(dim=1, keepdim=True)
+    chosen = above | (equal & (equal.cumsum(dim=1) <= room_Q1))
+    positions = chosen.nonzero()[:, 1].view(len(scores_QN), keep)
+    order = scores_QN.gather(1, positions).argsort(dim=1, descending=True, stable=True)
+    return positions.gather(1, order)
