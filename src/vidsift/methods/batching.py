@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["check_pictures", "stack_videos", "to_width"]
+__all__ = ["check_pictures", "rows_by_length", "stack_videos", "to_width"]
+
+
+def rows_by_length(mask_QT: Tensor, most_tokens: int) -> Iterator[Tensor]:
+    """Group texts of like length, so that padding is hardly ever computed.
+
+    Args:
+        mask_QT: bool ``(Q, T)``, True on real tokens.
+        most_tokens: most tokens of a group, padding included; a longer text is a group by itself.
+
+    Yields:
+        Rows of ``mask_QT``, int64; every row once, shortest texts first.
+    """
+    lengths_Q, rows_Q = mask_QT.sum(dim=1).sort(stable=True)
+    lengths = lengths_Q.tolist()
+    start = 0
+    for end in range(1, len(lengths) + 1):
+        if end == len(lengths) or (end + 1 - start) * lengths[end] > most_tokens:
+            yield rows_Q[start:end]
+            start = end
 
 
 def to_width(part_QT: Tensor, width: int) -> Tensor:

@@ -1,0 +1,89 @@
+"""``vidsift info``: what a model or an index is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["info"]
+
+
+def info(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="MODEL_OR_INDEX", help="A model folder, CLIP name, 'shapes', or an index."),
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read the weights and check them against the fingerprint.")
+    ] = False,
+) -> None:
+    """Say what a model or an index is: method, token sets, terms, size, fingerprint."""
+    facts = _index_facts(Path(target)) or _model_facts(target, verify=verify)
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        typer.echo(f"{name:<{width}}  {_line(value)}")
+
+
+def _model_facts(target: str, *, verify: bool) -> dict[str, Any]:
+    from vidsift.methods.model import load
+
+    model = load(target, device="cpu")
+    method = model.method
+    facts: dict[str, Any] = {
+        "model": model.name,
+        "method": model.method_name,
+        "arguments": model.arguments,
+        "text sets": sorted(method.text_preparers),
+        "video sets": sorted(method.video_preparers),
+        "similarity": [
+            f"{term.weight:g} x {term.name} ({type(term.interaction).__name__})" for term in method.terms
+        ],
+        "explains": not any(term.interaction.black_box for term in method.terms),
+        "parameters": sum(value.numel() for value in method.parameters()),
+        "channels": method.towers.dim,
+        "longest text": f"{model.max_words} tokens",
+        "reading": model.reading.to_dict(),
+        "fingerprint": model.fingerprint,
+    }
+    if Path(target).is_dir():
+        facts["bytes on disk"] = sum(file.stat().st_size for file in Path(target).iterdir() if file.is_file())
+    if verify:
+        facts["verified"] = _verified(model)
+    return facts
+
+
+def _verified(model: Any) -> str:
+    """Compare the weights as loaded with the fingerprint that the folder states."""
+    stated = model.fingerprint
+    actual = model.compute_fingerprint()
+    if stated != actual:
+        raise ValueError(
+            f"{model.name}: the weights give fingerprint {actual}, config.json states {stated}; the files "
+            "do not belong together: copy the folder again"
+        )
+    return "the weights match the fingerprint"
+
+
+def _index_facts(folder: Path) -> dict[str, Any] | None:
+    """Facts of an index; None where the folder is none."""
+    from vidsift.index.storage import MANIFEST, describe
+
+    return describe(folder) if (folder / MANIFEST).is_file() else None
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_line(part)}" for name, part in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(_line(part) for part in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,173 @@
+"""Every method of the catalogue: builds, trains, saves, scores; no padding or company changes a score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.methods import tiny
+
+from vidsift.interactions.base import NoAlignmentError
+from vidsift.methods.catalog import METHODS, build_method, resolve_arguments
+from vidsift.methods.model import load
+
+VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "zero_shot": ("zero_shot", {}),
+    "clip4clip-meanP": ("clip4clip", {"head": "meanP"}),
+    "clip4clip-seqLSTM": ("clip4clip", {"head": "seqLSTM"}),
+    "clip4clip-seqTransf": ("clip4clip", {"head": "seqTransf", "temporal_layers": 2}),
+    "clip4clip-tightTransf": ("clip4clip", {"head": "tightTransf", "cross_layers": 1}),
+    "drl-dp": ("drl", {"interaction": "dp", "temporal": "none"}),
+    "drl-ti": ("drl", {"interaction": "ti", "temporal": "lstm"}),
+    "drl-ti-zero": ("drl", {"interaction": "ti", "padding": "zero", "temporal_layers": 1}),
+    "drl-wti": ("drl", {"temporal_layers": 1}),
+    "drl-wti-shift": ("drl", {"temporal": "none", "shift_blocks": [-1], "weight_layers": 3}),
+    "drl-wti-none": ("drl", {"temporal": "none", "cdcr": "none", "weight_layers": 1}),
+    "drl-wti-random": ("drl", {"temporal": "none", "cdcr": "random"}),
+    "drl-wti-summed": ("drl", {"temporal": "none", "cdcr": "best_match_summed"}),
+    "drl-xti": ("drl", {"interaction": "xti", "temporal": "none", "cross_layers": 1}),
+}
+every_variant = pytest.mark.parametrize(("method", "arguments"), VARIANTS.values(), ids=list(VARIANTS))
+
+
+def test_every_method_has_a_variant_here() -> None:
+    assert {method for method, _ in VARIANTS.values()} == set(METHODS)
+
+
+@every_variant
+def test_loss_falls_over_a_few_steps(method: str, arguments: Mapping[str, Any]) -> None:
+    model = tiny.model(method, arguments)
+    text = model.tokenize(tiny.CAPTIONS)
+    pixels, times = tiny.videos([3] * len(tiny.CAPTIONS))
+    pictures = model.norm(torch.from_numpy(np.stack(pixels)))
+    seconds = torch.from_numpy(np.stack(times))
+    mask = torch.ones(seconds.shape, dtype=torch.bool)
+    network = model.method.train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    history = []
+    torch.manual_seed(0)
+    for _ in range(8):
+        words = network.prepare_text(network.text_features(text.ids, text.mask))
+        frames = network.prepare_video(network.video_features(pictures, mask, seconds))
+        loss = network.loss(words, frames)["loss"]
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+        network.after_step()
+        history.append(loss.item())
+    assert np.isfinite(history).all()
+    assert min(history[-3:]) < 0.9 * history[0]
+
+
+@every_variant
+def test_saved_and_loaded_scores_are_the_same_bits(
+    method: str, arguments: Mapping[str, Any], tmp_path: Path
+) -> None:
+    model = tiny.model(method, arguments)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model", device="cpu")
+    pixels, times = tiny.videos([4, 1, 3])
+    for one in (model, again):
+        assert one.method_name == method
+    text, video = model.encode_text(tiny.CAPTIONS), model.encode_frames(pixels, times)
+    text_again, video_again = again.encode_text(tiny.CAPTIONS), again.encode_frames(pixels, times)
+    for name, tokens in {**text, **video}.items():
+        assert torch.equal(tokens.tokens, {**text_again, **video_again}[name].tokens)
+    assert torch.equal(model.similarity(text, video), again.similarity(text_again, video_again))
+    assert model.fingerprint == again.fingerprint
+
+
+@every_variant
+def test_scores_do_not_depend_on_what_else_is_scored(method: str, arguments: Mapping[str, Any]) -> None:
+    model = tiny.model(method, arguments)
+    counts = [5, 1, 3, 2]
+    pixels, times = tiny.videos(counts)
+    together = model.similarity(model.encode_text(tiny.CAPTIONS), model.encode_frames(pixels, times))
+    assert together.std() > 1e-4
+    for row, column in [(0, 0), (1, 1), (2, 2), (4, 3)]:
+        text = model.encode_text([tiny.CAPTIONS[row]])
+        video = model.encode_frames([pixels[column]], [times[column]])
+        alone = model.similarity(text, video)
+        torch.testing.assert_close(alone[0, 0], together[row, column], atol=2e-6, rtol=1e-5)
+
+
+@every_variant
+def test_contributions_sum_to_the_score_or_the_method_says_why_not(
+    method: str, arguments: Mapping[str, Any]
+) -> None:
+    model = tiny.model(method, arguments)
+    pixels, times = tiny.videos([5, 1, 3, 2, 4])
+    text, video = model.encode_text(tiny.CAPTIONS), model.encode_frames(pixels, times)
+    if any(term.interaction.black_box for term in model.method.terms):
+        with pytest.raises(NoAlignmentError, match="black box"):
+            model.method.align(text, video)
+        return
+    diagonal = model.similarity(text, video).diagonal()
+    accounts = model.method.align(text, video)
+    total = sum(
+        term.weight * accounts[term.name].contributions.sum(dim=(1, 2)) for term in model.method.terms
+    )
+    torch.testing.assert_close(total, diagonal, atol=1e-6, rtol=1e-5)
+
+
+@every_variant
+def test_bf16_towers_score_nearly_the_same(method: str, arguments: Mapping[str, Any], tmp_path: Path) -> None:
+    model = tiny.model(method, arguments)
+    model.save(tmp_path)
+    rounded = load(tmp_path, device="cpu", precision="bf16")
+    pixels, times = tiny.videos([5, 1, 3])
+    exact = model.similarity(model.encode_text(tiny.CAPTIONS), model.encode_frames(pixels, times))
+    text = rounded.encode_text(tiny.CAPTIONS)
+    video = rounded.encode_frames(pixels, times)
+    assert all(tokens.tokens.dtype == torch.float32 for tokens in (*text.values(), *video.values()))
+    near = rounded.similarity(text, video)
+    assert near.dtype == torch.float32
+    torch.testing.assert_close(near, exact, atol=0.05, rtol=0.05)
+    assert not torch.equal(near, exact)
+    assert rounded.fingerprint == model.fingerprint
+
+
+def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(
+        ValueError, match=r"unknown method 'dlr'; known methods: .*clip4clip, drl.*mean 'drl'"
+    ):
+        build_method("dlr", tiny.towers())
+
+
+def test_an_unknown_argument_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'drl' has no argument 'interactoin'.*did you mean 'interaction'"):
+        resolve_arguments("drl", {"interactoin": "ti"})
+    with pytest.raises(ValueError, match="its arguments: none"):
+        resolve_arguments("zero_shot", {"head": "meanP"})
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message"),
+    [
+        ("drl", {"interaction": "hi"}, "expected one of dp, ti, wti, xti"),
+        ("drl", {"temporal": "mean"}, "expected one of none, lstm, transformer"),
+        ("drl", {"weight_layers": 4}, "expected 1, 2 or 3"),
+        ("drl", {"cdcr": "both"}, "expected one of auto"),
+        ("drl", {"padding": "keep"}, "expected one of excluded, zero"),
+        ("drl", {"interaction": "xti", "cdcr": "single"}, "black box"),
+        ("clip4clip", {"head": "mean"}, "expected one of meanP, seqLSTM"),
+    ],
+)
+def test_a_refused_value_is_answered_with_its_choices(
+    method: str, arguments: Mapping[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_method(method, tiny.towers(), arguments)
+
+
+def test_heads_start_from_the_text_tower_where_the_widths_agree() -> None:
+    fitting, narrow = tiny.towers(), tiny.towers(text_width=8)
+    positions = fitting.clip.text_model.embeddings.position_embedding.weight
+    copied = build_method("clip4clip", fitting, {"head": "seqTransf"})
+    fresh = build_method("clip4clip", narrow, {"head": "seqTransf"})
+    assert torch.equal(copied.temporal.positions[: len(positions)], positions)  # type: ignore[union-attr, index]
+    assert fresh.temporal.positions.shape[1] == narrow.dim  # type: ignore[union-attr, index]
