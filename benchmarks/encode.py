@@ -220,19 +220,17 @@ def attention(rounds: int) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    heads = list(rows[0]) + [key for row in rows for key in row if key not in rows[0]]
-    heads = list(dict.fromkeys(heads))
+    """Return rows as a Markdown table with a column for every key that a row has."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
 
-    def cell(value: Any) -> str:
-        if isinstance(value, float):
-            return f"{value:.4f}" if 0.99 < value < 1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
-        return str(value)
+    def cell(key: str, value: Any) -> str:
+        if not isinstance(value, float):
+            return str(value)
+        return f"{value:.4f}" if "cosine" in key else f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
-    lines = [heads, ["---"] * len(heads)] + [[cell(row.get(head, "")) for head in heads] for row in rows]
-    return "\n".join(
-        f"| {' | '.join(part.replace('_', ' ') if part in heads else part for part in line)} |"
-        for line in lines
-    )
+    lines = [[key.replace("_", " ") for key in keys], ["---"] * len(keys)]
+    lines += [[cell(key, row.get(key, "")) for key in keys] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def machine() -> dict[str, Any]:
@@ -265,8 +263,8 @@ type (int8: `torch._int_mm`), as a part of the whole.
 
 ## Sentences: ViT-B/32's text tower
 
-{found["captions"]}. Each row is compared with transformers' fp32 padded to 77 in the same setting (one by one, or
-in batches).
+{found["captions"]}. Each row is compared with transformers' fp32 padded to 77 in the same setting (one by
+one, or in batches).
 
 {table(found["texts"])}
 

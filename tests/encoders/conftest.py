@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import pytest
 import torch
 from transformers import CLIPConfig
 
 from vidsift.encoders.clip import ClipTowers
 
+MakeConfig: TypeAlias = Callable[..., CLIPConfig]
 
-def tiny_config(**vision: int) -> CLIPConfig:
+
+def describe(**vision: int) -> CLIPConfig:
     """Describe a CLIP of 8 px patches on 32 px pictures with sizes that all differ."""
     return CLIPConfig(
         projection_dim=24,
@@ -37,6 +42,12 @@ def tiny_config(**vision: int) -> CLIPConfig:
 
 
 @pytest.fixture
+def tiny_config() -> MakeConfig:
+    """Give the function that describes it; its arguments replace sizes of the vision tower."""
+    return describe
+
+
+@pytest.fixture
 def towers() -> ClipTowers:
     torch.manual_seed(0)
-    return ClipTowers(tiny_config()).eval()
+    return ClipTowers(describe()).eval()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.encoders.conftest import tiny_config
 from torch import Tensor
 from transformers import CLIPModel
 
 from vidsift.encoders.clip import ATTENTION_KINDS, AttentionKind, ClipTowers, end_of_text
+
+if TYPE_CHECKING:
+    from tests.encoders.conftest import MakeConfig
 
 IDS = torch.tensor([[558, 5, 6, 559, 0, 0, 0, 0], [558, 7, 8, 9, 10, 559, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 0, 0]]).bool()
@@ -21,7 +24,7 @@ def pixels(*shape: int) -> Tensor:
     return torch.randn(*shape, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def test_sizes_come_from_the_config(towers: ClipTowers) -> None:
+def test_sizes_come_from_the_config(towers: ClipTowers, tiny_config: MakeConfig) -> None:
     assert (towers.dim, towers.text_width, towers.vision_width) == (24, 32, 40)
     assert (towers.image_size_px, towers.max_tokens, towers.patches, towers.vision_blocks) == (32, 12, 16, 3)
     assert ClipTowers(tiny_config(image_size=48, patch_size=16)).patches == 9
@@ -41,7 +44,7 @@ def test_text_is_cut_at_the_longest_and_padding_does_not_matter(towers: ClipTowe
 
 @pytest.mark.parametrize("attention", ATTENTION_KINDS)
 @torch.no_grad()
-def test_packed_texts_give_the_same_tokens(attention: AttentionKind) -> None:
+def test_packed_texts_give_the_same_tokens(attention: AttentionKind, tiny_config: MakeConfig) -> None:
     torch.manual_seed(0)
     towers = ClipTowers(tiny_config(), attention=attention).eval()
     lengths = torch.tensor([3, 9, 4, 3, 12, 4])
@@ -68,7 +71,7 @@ def test_sentence_is_the_last_real_token_as_clip_pools_it(towers: ClipTowers) ->
 
 
 @torch.no_grad()
-def test_attention_kinds_agree() -> None:
+def test_attention_kinds_agree(tiny_config: MakeConfig) -> None:
     torch.manual_seed(0)
     sdpa = ClipTowers(tiny_config()).eval()
     eager = ClipTowers(tiny_config(), attention="eager").eval()

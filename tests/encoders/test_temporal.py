@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.encoders.conftest import tiny_config
 from torch import nn
+from transformers import CLIPTextConfig
 
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.temporal import (
@@ -16,6 +17,9 @@ from vidsift.encoders.temporal import (
     TemporalTransformer,
     temporal_weights_from_release,
 )
+
+if TYPE_CHECKING:
+    from tests.encoders.conftest import MakeConfig
 
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
 
@@ -76,11 +80,13 @@ def test_transformer_knows_the_order_of_frames() -> None:
 
 
 @torch.no_grad()
-def test_starts_as_the_text_tower() -> None:
+def test_starts_as_the_text_tower(tiny_config: MakeConfig) -> None:
     torch.manual_seed(0)
     config = tiny_config()
-    config.text_config.intermediate_size = 128
-    towers = ClipTowers(copy.deepcopy(config))
+    text_config = config.text_config
+    assert isinstance(text_config, CLIPTextConfig)
+    text_config.intermediate_size = 128
+    towers = ClipTowers(config)
     head = TemporalTransformer(32, layers=3, heads=2, max_frames=20)
     fresh = copy.deepcopy(head)
     head.init_from_text(towers)
