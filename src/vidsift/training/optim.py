@@ -1,26 +1,31 @@
-"""AdamW with its groups, and the rate over the steps."""
+"""AdamW or Muon with their groups, and the rate over the steps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from typing import Any
 
 import torch
 from torch import nn
 
 from vidsift.methods.base import Method
+from vidsift.training.muon import Muon
+from vidsift.training.recipe import Algorithm
 
 __all__ = ["build_optimiser", "parameter_groups", "rate_factor", "set_rates"]
 
 _UNDECAYED = (nn.LayerNorm, nn.Embedding)
+# A numbered block of the towers or of a temporal head; weight heads and projections stand outside.
+_IN_A_BLOCK = re.compile(r"\.(layers|blocks)\.\d+\.")
 
 
 def parameter_groups(
     method: Method, *, learning_rate: float, backbone_learning_rate: float, weight_decay: float
-) -> list[dict[str, object]]:
-    """Sort the parameters into backbone and new, decaying and not.
+) -> list[dict[str, Any]]:
+    """Sort the parameters into backbone and new, and by kind: decaying, not decaying, matrices of blocks.
 
-    Matrices decay. Vectors and scalars (biases, norms, the class token, the logit scale) do not, nor do
+    Matrices decay; those inside the blocks of transformers are a kind of their own, which Muon steps. Vectors and scalars (biases, norms, the class token, the logit scale) do not, nor do
     embeddings and learned positions.
 
     Args:
@@ -45,7 +50,8 @@ def parameter_groups(
     sorted_into: dict[tuple[str, str], list[nn.Parameter]] = {}
     for name, parameter in method.named_parameters():
         still = parameter.ndim < 2 or id(parameter) in undecayed or "position" in name
-        key = ("backbone" if id(parameter) in backbone else "new", "plain" if still else "decaying")
+        kind = "plain" if still else "blocks" if _IN_A_BLOCK.search(name) else "decaying"
+        key = ("backbone" if id(parameter) in backbone else "new", kind)
         sorted_into.setdefault(key, []).append(parameter)
     return [
         {
@@ -53,17 +59,35 @@ def parameter_groups(
             "params": parameters,
             "peak_rate": backbone_learning_rate if part == "backbone" else learning_rate,
             "lr": 0.0,
-            "weight_decay": weight_decay if kind == "decaying" else 0.0,
+            "weight_decay": 0.0 if kind == "plain" else weight_decay,
+            "orthogonal": kind == "blocks",
         }
         for (part, kind), parameters in sorted(sorted_into.items())
     ]
 
 
 def build_optimiser(
-    groups: Iterable[dict[str, object]], *, beta1: float, beta2: float, epsilon: float
+    groups: list[dict[str, Any]],
+    *,
+    algorithm: Algorithm = "adamw",
+    beta1: float,
+    beta2: float,
+    epsilon: float,
 ) -> torch.optim.AdamW:
-    """Build AdamW over the groups, in its fused form: one pass over all weights."""
-    return torch.optim.AdamW(list(groups), betas=(beta1, beta2), eps=epsilon, fused=True)
+    """Build the optimiser over the groups of :func:`parameter_groups`.
+
+    Args:
+        groups: what learns, at which peak rates.
+        algorithm: "adamw" in its fused form (one pass over all weights), or "muon", which orthogonalises the
+            steps of the matrices inside transformer blocks and leaves the rest to AdamW. From fresh weights it
+            needs far fewer steps; pretrained towers keep AdamW, with which they were trained.
+        beta1: decay of the mean of the gradients.
+        beta2: decay of the mean of their squares.
+        epsilon: added to the root of the latter.
+    """
+    if algorithm == "muon":
+        return Muon(groups, betas=(beta1, beta2), eps=epsilon)
+    return torch.optim.AdamW(groups, betas=(beta1, beta2), eps=epsilon, fused=True)
 
 
 def rate_factor(step: int, steps: int, *, warmup_share: float, final_share: float) -> float:

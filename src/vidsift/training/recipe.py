@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 __all__ = [
+    "Algorithm",
     "FolderPart",
     "ModelPart",
     "NewClip",
@@ -185,10 +186,14 @@ class StagePart(Part):
     batch_size: Positive | None = None
 
 
+Algorithm = Literal["adamw", "muon"]
+
+
 class OptimiserPart(Part):
-    """AdamW, a linear warm-up, and a cosine down to ``final_share`` of the rate.
+    """AdamW or Muon, a linear warm-up, and a cosine down to ``final_share`` of the rate.
 
     Attributes:
+        algorithm: adamw, or muon (see :func:`~vidsift.training.optim.build_optimiser`).
         learning_rate: of the parts that are new.
         backbone_learning_rate: of the towers; the same where absent.
         weight_decay: of matrices; biases, norms, embeddings and the logit scale do not decay.
@@ -200,6 +205,7 @@ class OptimiserPart(Part):
         clip_norm: largest norm of all gradients together; 0 clips nothing.
     """
 
+    algorithm: Algorithm = "adamw"
     learning_rate: Rate = 1e-3
     backbone_learning_rate: Rate | None = None
     weight_decay: Rate = 0.05
@@ -288,7 +294,9 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except yaml.YAMLError as error:
         raise RecipeError(f"{file} is no YAML: {error}") from error
     if not isinstance(values, dict):
-        raise RecipeError(f"{file} holds {type(values).__name__}, expected keys and values such as steps: 100")
+        raise RecipeError(
+            f"{file} holds {type(values).__name__}, expected keys and values such as steps: 100"
+        )
     for override in overrides:
         _override(values, override)
     try:

@@ -148,7 +148,9 @@ def plan_stages(recipe: Recipe, model: Model) -> list[RunStage]:
         planned.append(RunStage(name, round(recipe.steps * done / total), trained, clip_frames, clips))
         done += share
         if round(recipe.steps * done / total) == planned[-1].first_step:
-            raise RecipeError(f"stage {name!r} gets none of the {recipe.steps} steps; raise its share or steps")
+            raise RecipeError(
+                f"stage {name!r} gets none of the {recipe.steps} steps; raise its share or steps"
+            )
         if not isinstance(recipe.data, FolderPart) and clips % 4:
             raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected a multiple of 4 for Shapes")
     return planned

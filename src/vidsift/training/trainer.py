@@ -78,7 +78,9 @@ class Trainer:
         self.recipe, self.output, self.say = recipe, Path(output), say
         if recipe.threads is not None:
             torch.set_num_threads(recipe.threads)
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        self.device = torch.device(
+            ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        )
         bf16 = recipe.precision == "bf16" or (
             recipe.precision == "auto" and best_inference_dtype(self.device) == torch.bfloat16
         )
@@ -97,7 +99,9 @@ class Trainer:
             backbone_learning_rate=rates.learning_rate if backbone is None else backbone,
             weight_decay=rates.weight_decay,
         )
-        self.optimiser = build_optimiser(groups, beta1=rates.beta1, beta2=rates.beta2, epsilon=rates.epsilon)
+        self.optimiser = build_optimiser(
+            groups, algorithm=rates.algorithm, beta1=rates.beta1, beta2=rates.beta2, epsilon=rates.epsilon
+        )
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, float] = {}
         self._pending: list[tuple[int, dict[str, Tensor]]] = []
@@ -171,7 +175,9 @@ class Trainer:
                     self.seconds += time.perf_counter() - mark
                     self._stop_early(log)
                 # The check at the very end is made by the caller, after the loop.
-                if validate is not None and self._due(recipe.validation.every_steps if recipe.validation else 0):
+                if validate is not None and self._due(
+                    recipe.validation.every_steps if recipe.validation else 0
+                ):
                     self.seconds += time.perf_counter() - mark
                     self._validate(validate, log)
                     mark, marked_step, clips = time.perf_counter(), self.step, 0
@@ -239,15 +245,16 @@ class Trainer:
 
     def _settle(self) -> dict[str, float]:
         """Return the means of the losses since last time, after making sure that they are numbers."""
-        for step, losses in self._pending:
-            self._check(step, losses)
+        self._check_pending()
         count = len(self._pending)
         names = self._pending[0][1] if count else ()
         means = {n: sum(float(losses[n].detach()) for _, losses in self._pending) / count for n in names}
         self._pending.clear()
         return means
 
-    def _log_line(self, log: TextIO, values: dict[str, float], clips_per_second: float, step_seconds: float) -> None:
+    def _log_line(
+        self, log: TextIO, values: dict[str, float], clips_per_second: float, step_seconds: float
+    ) -> None:
         rate = max(group["lr"] for group in self.optimiser.param_groups)
         left = step_seconds * (self.recipe.steps - self.step)
         self.say(
@@ -274,7 +281,7 @@ class Trainer:
                 _write(log, {"step": self.step, "unreadable": path, "reason": reason})
 
     def _validate(self, validate: Validation, log: TextIO) -> dict[str, Any]:
-        self._settle()
+        self._check_pending()
         begin = time.perf_counter()
         report = validate(self.model)
         self.method.train()
@@ -287,7 +294,7 @@ class Trainer:
         return report
 
     def _save_checkpoint(self) -> None:
-        self._settle_checked()
+        self._check_pending()
         save_checkpoint(
             self.output / _CHECKPOINT,
             self.method,
@@ -297,8 +304,8 @@ class Trainer:
             seconds=self.seconds,
         )
 
-    def _settle_checked(self) -> None:
-        """Make sure that no loss since the last line was NaN, without taking it from the next line."""
+    def _check_pending(self) -> None:
+        """Make sure that no loss since the last line was NaN."""
         for step, losses in self._pending:
             self._check(step, losses)
 

@@ -1,0 +1,54 @@
+"""A run of seconds, shared by the tests of the trainer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RECIPE: dict[str, Any] = {
+    "name": "small",
+    "steps": 8,
+    "precision": "fp32",
+    "threads": 1,
+    "model": {
+        "new": {
+            "dim": 16,
+            "image_px": 16,
+            "patch_px": 8,
+            "vision_width": 16,
+            "vision_layers": 1,
+            "text_width": 16,
+            "text_layers": 1,
+            "head_width": 8,
+            "vocabulary": 560,
+            "vocabulary_captions": 40,
+        },
+        "method": "drl",
+        "arguments": {"interaction": "wti", "temporal": "none", "cdcr": "none"},
+        "frames": 2,
+    },
+    "data": {"source": "shapes-stream", "batch_size": 8, "workers": 0},
+    "validation": None,
+    "log_every_steps": 1,
+    "checkpoint_every_steps": 100,
+}
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    """Write the recipe, top-level keys exchanged."""
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(RECIPE | changes), encoding="utf-8")
+    return path
+
+
+def losses(output: Path) -> dict[int, float]:
+    """Return the logged loss of each step."""
+    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
+def silent(_line: str) -> None:
+    """Say nothing."""

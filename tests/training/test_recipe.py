@@ -1,0 +1,89 @@
+"""Recipes: what is refused and in which words, and that writing one loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.small import write
+from vidsift.training.recipe import RecipeError, read_recipe, write_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
+
+
+def test_overrides_change_what_they_name(tmp_path: Path) -> None:
+    recipe = read_recipe(
+        write(tmp_path, stages=[{"name": "one"}, {"name": "two"}]),
+        ["optimiser.learning_rate=1e-4", "stages.1.share=0.25", "validation.videos=4", "model.arguments.cdcr=single"],
+    )
+    assert recipe.optimiser.learning_rate == 1e-4
+    assert recipe.stages[1].share == 0.25
+    assert recipe.validation is not None and recipe.validation.videos == 4
+    assert recipe.model.arguments["cdcr"] == "single"
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("optimiser.learning_rat=1", r"unknown key optimiser.learning_rat \(did you mean 'learning_rate'\?\)"),
+        ("data.batchsize=8", r"unknown key data.batchsize \(did you mean 'batch_size'\?\); known here: source"),
+        ("model.new.width=8", r"unknown key model.new.width.*vision_width"),
+        ("step=8", r"unknown key step \(did you mean 'steps'\?\)"),
+        ("steps=many", "steps is 'many': Input should be a valid integer"),
+        ("steps=0", "steps is 0: Input should be greater than 0"),
+        ("data.batch_size=6", "data.batch_size is 6: .*multiple of 4"),
+        ("data.source=disk", "data: .*'disk'.*'shapes-stream', 'folder'"),
+        ("optimiser.learning_rate=.nan", "optimiser.learning_rate is nan: "),
+        ("precision=fp16", "precision is 'fp16': .*'bf16'"),
+        ("model.start=somewhere", "model: give either start .* or new"),
+        ("model.new.head_width=5", "vision_width 16 is no multiple of head_width 5"),
+        ("steps", "expected key=value"),
+        ("stages.0.share=1", "'0' names nothing there"),
+        ("name.first=x", "it is the value 'small'"),
+        ("name={", "no YAML"),
+    ],
+)
+def test_what_cannot_be_followed_is_named(tmp_path: Path, override: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words) as caught:
+        read_recipe(write(tmp_path, stages=[]), [override])
+    assert "\n" not in str(caught.value).replace("in \"<unicode string>\"", "") or "YAML" in words
+
+
+def test_several_faults_are_named_together(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="steps is -1.*unknown key sed"):
+        read_recipe(write(tmp_path), ["steps=-1", "sed=1"])
+
+
+def test_selection_on_test_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="not chosen by their score on test; use a validation split"):
+        read_recipe(write(tmp_path, validation={"split": "test"}))
+
+
+def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="there is no recipe"):
+        read_recipe(tmp_path / "absent.yaml")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("a: [1", encoding="utf-8")
+    with pytest.raises(RecipeError, match="is no YAML"):
+        read_recipe(bad)
+    bad.write_text("- 1", encoding="utf-8")
+    with pytest.raises(RecipeError, match="holds list"):
+        read_recipe(bad)
+
+
+def test_a_recipe_is_frozen_and_survives_writing(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path, stages=[{"name": "one", "trained": ["towers"]}]))
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.steps = 3  # type: ignore[misc]
+    write_recipe(recipe, tmp_path / "again.yaml")
+    assert read_recipe(tmp_path / "again.yaml") == recipe
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_of_the_house_can_be_read(path: Path) -> None:
+    assert read_recipe(path).steps > 0
+
+
+def test_there_are_recipes() -> None:
+    assert {"backbone", "wti"} <= {path.stem for path in RECIPES}

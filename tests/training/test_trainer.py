@@ -1,0 +1,234 @@
+"""Runs of a few steps: what comes out, and that stopping and going on changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.small import losses, silent, write
+from vidsift.data.shapes import write_library
+from vidsift.methods.model import Model, load
+from vidsift.training import trainer as module
+from vidsift.training.recipe import RecipeError, read_recipe
+from vidsift.training.trainer import NonFiniteLossError, StoppedEarly, Trainer, train
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load(folder, device="cpu").method.state_dict()
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    """Send a signal to this process in the middle of a step, as a person would."""
+    whole = Trainer._train_step
+
+    def step(self: Trainer, batch: Any) -> None:
+        if self.step == steps - 1:
+            os.kill(os.getpid(), number)
+        whole(self, batch)
+
+    monkeypatch.setattr(Trainer, "_train_step", step)
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    train(write(folder), output=folder / "run", device="cpu", say=silent)
+    return folder / "run"
+
+
+def test_a_run_leaves_a_model_its_recipe_and_a_log(whole_run: Path) -> None:
+    model = load(whole_run, device="cpu")
+    assert (model.name, model.method_name, model.reading.frames) == ("small", "drl", 2)
+    assert "recipe `small`, 8 steps" in (whole_run / "README.md").read_text("utf-8")
+    assert read_recipe(whole_run / "recipe.yaml").steps == 8
+    assert list(losses(whole_run)) == list(range(1, 9))
+    last = json.loads((whole_run / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
+    assert {"rate", "scale", "clips_per_second", "seconds"} <= last.keys()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_and_going_on_gives_the_same_bits(
+    tmp_path: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    recipe = write(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(StoppedEarly, match="after step 3 of 8; saved"):
+        stop_after(3, patch, number)
+        train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    np.random.default_rng(0).random(5)
+    torch.manual_seed(99)
+    lines: list[str] = []
+    train(recipe, output=tmp_path / "run", device="cpu", say=lines.append)
+    assert "going on after step 3" in lines
+    assert losses(tmp_path / "run") == losses(whole_run)
+    assert same(weights(tmp_path / "run"), weights(whole_run))
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    tmp_path: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, output = write(tmp_path, checkpoint_every_steps=2), tmp_path / "run"
+    whole = Trainer._train_step
+
+    def die(self: Trainer, batch: Any) -> None:
+        if self.step == 5:
+            raise SystemExit("killed")
+        whole(self, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(Trainer, "_train_step", die)
+        train(recipe, output=output, device="cpu", say=silent)
+    with (output / "metrics.jsonl").open("a", encoding="utf-8") as log:
+        log.write('{"step": 6, "lo')  # a line cut in half
+    lines: list[str] = []
+    train(recipe, output=output, device="cpu", say=lines.append)
+    assert "going on after step 4" in lines
+    assert losses(output) == losses(whole_run)
+    assert same(weights(output), weights(whole_run))
+
+
+def test_worker_processes_change_nothing(tmp_path: Path, whole_run: Path) -> None:
+    train(write(tmp_path), ("data.workers=2",), output=tmp_path / "run", device="cpu", say=silent)
+    assert same(weights(tmp_path / "run"), weights(whole_run))
+
+
+def test_another_recipe_does_not_go_on_from_this_checkpoint(tmp_path: Path, whole_run: Path) -> None:
+    recipe = write(tmp_path)
+    with pytest.raises(RecipeError, match=r"different: optimiser.learning_rate, seed.*--no-resume"):
+        train(recipe, ("seed=1", "optimiser.learning_rate=0.5"), output=whole_run, device="cpu", say=silent)
+    with pytest.raises(ValueError, match="no checkpoint .* to resume from"):
+        train(recipe, output=tmp_path / "other", resume=True, device="cpu", say=silent)
+
+
+def test_the_loss_trace_of_fifty_steps(tmp_path: Path) -> None:
+    """Recorded on an x86 CPU; a change of data, initialisation, loss, optimiser or schedule moves it."""
+    train(write(tmp_path), ("steps=50", "optimiser.learning_rate=0.003"), output=tmp_path / "run", device="cpu", say=silent)
+    trace = losses(tmp_path / "run")
+    assert [trace[step] for step in TRACE] == pytest.approx(list(TRACE.values()), rel=5e-3)
+
+
+TRACE = {1: 2.4087, 10: 2.1862, 20: 2.1013, 30: 2.0794, 40: 2.0804, 50: 2.0765}
+
+
+def test_a_loss_that_is_no_number_ends_the_run_by_its_step(tmp_path: Path) -> None:
+    recipe = write(tmp_path)
+    run = Trainer(read_recipe(recipe), tmp_path / "run", device="cpu", say=silent)
+    broken = run.method.loss
+
+    def loss(text: Any, video: Any) -> dict[str, torch.Tensor]:
+        result = broken(text, video)
+        return {"loss": result["loss"] * (float("nan") if run.step == 2 else 1.0)}
+
+    run.method.loss = loss  # type: ignore[method-assign]
+    with pytest.raises(NonFiniteLossError, match="loss is nan at step 2"):
+        run.run()
+    assert all(torch.isfinite(value).all() for value in run.method.state_dict().values())
+
+
+def test_stages_freeze_and_change_what_is_seen(tmp_path: Path) -> None:
+    stages = [
+        {"name": "stills", "share": 1, "frames": 1, "batch_size": 12, "trained": ["interactions"]},
+        {"name": "clips", "share": 3},
+    ]
+    recipe = read_recipe(write(tmp_path, stages=stages))
+    run = Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
+    start = {name: value.detach().clone() for name, value in run.method.named_parameters()}
+    seen: list[tuple[int, ...]] = []
+    after_first: dict[str, torch.Tensor] = {}
+    whole = run._train_step
+
+    def step(batch: Any) -> None:
+        seen.append(batch.pixels.shape)
+        whole(batch)
+        if run.step == 2:
+            after_first.update({name: p.detach().clone() for name, p in run.method.named_parameters()})
+
+    run._train_step = step  # type: ignore[method-assign]
+    run.run()
+    assert seen == [(12, 1, 16, 16, 3)] * 2 + [(8, 2, 16, 16, 3)] * 6
+    moved = {name for name, value in after_first.items() if not torch.equal(value, start[name])}
+    assert moved and all(name.startswith("interactions") for name in moved)
+    assert not torch.equal(run.method.towers.clip.visual_projection.weight, start["towers.clip.visual_projection.weight"])
+
+
+def test_an_unknown_prefix_and_a_stage_without_steps_are_refused(tmp_path: Path) -> None:
+    recipe = write(tmp_path, stages=[{"name": "one", "trained": ["tower"]}, {"name": "two", "trained": ["clip"]}])
+    with pytest.raises(RecipeError, match=r"no parameter begins with 'clip'; .*interactions\.0"):
+        train(recipe, output=tmp_path / "a", device="cpu", say=silent)
+    recipe = write(tmp_path, stages=[{"name": "one"}, {"name": "two", "share": 0.01}])
+    with pytest.raises(RecipeError, match="stage 'two' gets none of the 8 steps"):
+        train(recipe, output=tmp_path / "b", device="cpu", say=silent)
+
+
+def test_the_scale_stays_in_its_range(tmp_path: Path) -> None:
+    recipe = write(tmp_path, optimiser={"learning_rate": 5.0, "clip_norm": 0}, steps=3)
+    run = Trainer(read_recipe(recipe), tmp_path / "run", device="cpu", say=silent)
+    run.method.towers.logit_scale.data.fill_(9.0)
+    run.run()
+    assert float(run.method.scale.detach()) <= 100.001
+
+
+def test_several_captions_each_give_the_mean_of_their_losses(tmp_path: Path) -> None:
+    run = Trainer(read_recipe(write(tmp_path)), tmp_path / "run", device="cpu", say=silent)
+    run.method.eval()
+    maker = module.batch_maker(run.recipe, run.model, run.stages, run.output)
+    batch = maker(0)
+    turned = batch._replace(captions=batch.captions[1:] + batch.captions[:1])
+    both = batch._replace(captions=batch.captions + turned.captions)
+    one, two, mean = (float(run._losses(b)["loss"].detach()) for b in (batch, turned, both))
+    assert mean == pytest.approx((one + two) / 2, rel=1e-5)
+    assert one != pytest.approx(two, rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight videos of training, eight of validation, and one file that is no video."""
+    folder = tmp_path_factory.mktemp("library")
+    lines = []
+    for split in ("train", "val"):
+        write_library(folder, split, 8, size_px=32, frames_per_second=4, workers=1)
+        for line in (folder / "captions.jsonl").read_text("utf-8").splitlines():
+            lines.append(json.loads(line) | {"split": split})
+    (folder / "broken.mp4").write_text("no video", encoding="utf-8")
+    lines.append({"video": "broken.mp4", "captions": ["nothing at all"], "split": "train"})
+    (folder / "captions.jsonl").write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    (folder / "shapes.json").unlink()
+    return folder
+
+
+def test_a_folder_of_videos_trains_validates_and_lists_what_it_cannot_read(tmp_path: Path, library: Path) -> None:
+    data = {"source": "folder", "path": str(library), "batch_size": 9, "workers": 0, "cache": str(tmp_path / "c")}
+    recipe = write(tmp_path, data=data, steps=3, validation={"every_steps": 2, "videos": 8})
+    lines: list[str] = []
+    result = train(recipe, output=tmp_path / "run", device="cpu", say=lines.append)
+    assert result["unreadable"] == [str(library / "broken.mp4")]
+    assert sum("broken.mp4" in line for line in lines) == 1
+    assert result["validation"]["text_to_video"]["questions"] == 24
+    logged = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert [line["step"] for line in logged if "validation" in line] == [2, 3]
+    with pytest.raises(RecipeError, match="not chosen by their score on test"):
+        train(recipe, ("validation.split=test",), output=tmp_path / "x", say=silent)
+
+
+def test_a_run_can_start_from_another(tmp_path: Path, whole_run: Path) -> None:
+    start = {"start": str(whole_run), "method": "clip4clip", "frames": 3}
+    run = Trainer(read_recipe(write(tmp_path, model=start)), tmp_path / "run", device="cpu", say=silent)
+    before: Model = load(whole_run, device="cpu")
+    assert same(run.method.towers.state_dict(), before.method.towers.state_dict())
+    assert (run.model.method_name, run.model.reading.frames) == ("clip4clip", 3)
+    whole = Trainer(
+        read_recipe(write(tmp_path, model={"start": str(whole_run)})), tmp_path / "w", device="cpu", say=silent
+    )
+    assert same(whole.method.state_dict(), before.method.state_dict())
+    assert whole.model.reading.frames == 2
