@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from click.testing import Result
 from safetensors.torch import load_file, save_file
 from tests.methods import tiny
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from vidsift.cli.info import info
 

@@ -165,10 +165,23 @@ def test_scanning_in_int8_stays_within_its_stated_error(name: str, width: int) -
     video = interaction.prepare_video(tiny.token_set([4, 1, 2, 3, 4], 4, dim, seed=1))
     exact = interaction.score(text, video)
     scanned = interaction.score(text, quantise(interaction.compact_video(video)))
+    assert interaction.scans_int8
     assert scanned.dtype == torch.float32
     # Half a step of 1/127 in every channel on both sides, at worst in one direction.
     assert (scanned - exact).abs().max() < 0.02
     assert not torch.equal(scanned, exact)
+
+
+@every
+def test_whole_sets_in_int8_score_like_compact_ones(name: str) -> None:
+    interaction = INTERACTIONS[name]
+    if not interaction.scans_int8:
+        assert interaction.black_box
+        return
+    text = interaction.prepare_text(tiny.token_set([3, 1], 3, DIM))
+    video = interaction.prepare_video(tiny.token_set([4, 1, 2], 4, DIM, seed=1))
+    scanned = interaction.score(text, quantise(video))
+    torch.testing.assert_close(scanned, interaction.score(text, video), atol=0.02, rtol=0.0)
 
 
 @every_open

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -25,7 +26,8 @@ def test_each_policy_gives_at_most_so_many_seconds_of_the_span() -> None:
 
 def test_what_is_saved_is_what_is_read() -> None:
     reading = VideoReading(12, "head", 224, GREY, (0.1, 0.2, 0.3))
-    saved = {**reading.to_dict(), "mean": list(GREY), "std": [0.1, 0.2, 0.3]}
+    saved = json.loads(json.dumps(reading.to_dict()))
+    assert saved == reading.to_dict()
     assert VideoReading.from_dict(saved) == reading
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.masked import masked_mean, uniform_weights, unit_tokens
+from vidsift.interactions.quantised import product, quantise
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["MeanDot"]
@@ -23,6 +24,7 @@ class MeanDot(Interaction):
     """
 
     preparation = "unit mean"
+    scans_int8 = True
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
         return _unit_mean(text)
@@ -32,6 +34,8 @@ class MeanDot(Interaction):
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return the cosines of the pooled sides, ``sim_QV``."""
+        if video.scale is not None and video.tokens.shape[1] == 1:
+            return _score_int8(quantise(self.compact_video(text)), video)
         text_QD, video_VD = _weighted_sum(text), _weighted_sum(video)
         return text_QD.to(video_VD.dtype) @ video_VD.t()
 
@@ -70,6 +74,14 @@ def _weights(tokens: TokenSet) -> Tensor:
     if tokens.weights is None:
         raise ValueError("MeanDot got a set without weights; pass it through prepare_text or prepare_video")
     return tokens.weights
+
+
+def _score_int8(text: TokenSet, video: TokenSet) -> Tensor:
+    """Cosines of sets of one int8 token each."""
+    assert text.scale is not None
+    assert video.scale is not None
+    products_QV = product(text.tokens[:, 0], video.tokens[:, 0])
+    return products_QV * (text.scale[:, None] * (video.scale * _weights(video)[:, 0]))
 
 
 def _weighted_sum(tokens: TokenSet) -> Tensor:

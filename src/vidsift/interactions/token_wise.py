@@ -110,6 +110,7 @@ class TokenWise(Interaction):
     """
 
     preparation: str | None = "unit, uniform"
+    scans_int8 = True
 
     def __init__(self, padding: Padding = "excluded") -> None:
         """See the class."""

@@ -65,7 +65,7 @@ class VideoReading:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``config.json`` holds."""
-        return asdict(self)
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> VideoReading:
