@@ -17,7 +17,9 @@ from vidsift.training.setup import build_model
 
 @pytest.fixture
 def groups(tmp_path: Path) -> tuple[dict[str, torch.nn.Parameter], list[dict[str, Any]]]:
-    recipe = read_recipe(write(tmp_path), ["model.arguments.temporal=transformer", "model.arguments.temporal_layers=1"])
+    recipe = read_recipe(
+        write(tmp_path), ["model.arguments.temporal=transformer", "model.arguments.temporal_layers=1"]
+    )
     method = build_model(recipe).method
     made = parameter_groups(method, learning_rate=1e-3, backbone_learning_rate=1e-5, weight_decay=0.1)
     return dict(method.named_parameters()), made
@@ -28,7 +30,7 @@ def test_every_parameter_is_in_one_group(
 ) -> None:
     parameters, made = groups
     assert [group["name"] for group in made] == [
-        "backbone, decaying", "backbone, plain", "new, decaying", "new, plain",
+        "backbone, blocks", "backbone, decaying", "backbone, plain", "new, blocks", "new, decaying", "new, plain",
     ]  # fmt: skip
     in_groups = [id(parameter) for group in made for parameter in group["params"]]
     assert sorted(in_groups) == sorted(id(parameter) for parameter in parameters.values())
@@ -42,7 +44,15 @@ def test_matrices_decay_and_the_rest_does_not(
     for name, parameter in parameters.items():
         spared = any(
             word in name
-            for word in ("bias", "norm", "layrnorm", "position", "token_embedding", "class_embedding", "logit_scale")
+            for word in (
+                "bias",
+                "norm",
+                "layrnorm",
+                "position",
+                "token_embedding",
+                "class_embedding",
+                "logit_scale",
+            )
         )
         assert (id(parameter) in decaying) != spared, name
     assert id(parameters["towers.clip.vision_model.embeddings.patch_embedding.weight"]) in decaying
@@ -57,7 +67,7 @@ def test_the_backbone_learns_at_its_own_rate(
         assert rate[id(parameter)] == (1e-5 if name.startswith("towers.") else 1e-3), name
     optimiser = build_optimiser(made, beta1=0.9, beta2=0.98, epsilon=1e-6)
     set_rates(optimiser, 0.5)
-    assert [group["lr"] for group in optimiser.param_groups] == [5e-6, 5e-6, 5e-4, 5e-4]
+    assert [group["lr"] for group in optimiser.param_groups] == [5e-6] * 3 + [5e-4] * 3
 
 
 def test_the_rate_rises_then_falls_like_a_cosine() -> None:

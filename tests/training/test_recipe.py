@@ -15,7 +15,12 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 def test_overrides_change_what_they_name(tmp_path: Path) -> None:
     recipe = read_recipe(
         write(tmp_path, stages=[{"name": "one"}, {"name": "two"}]),
-        ["optimiser.learning_rate=1e-4", "stages.1.share=0.25", "validation.videos=4", "model.arguments.cdcr=single"],
+        [
+            "optimiser.learning_rate=1e-4",
+            "stages.1.share=0.25",
+            "validation.videos=4",
+            "model.arguments.cdcr=single",
+        ],
     )
     assert recipe.optimiser.learning_rate == 1e-4
     assert recipe.stages[1].share == 0.25
@@ -26,8 +31,14 @@ def test_overrides_change_what_they_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("optimiser.learning_rat=1", r"unknown key optimiser.learning_rat \(did you mean 'learning_rate'\?\)"),
-        ("data.batchsize=8", r"unknown key data.batchsize \(did you mean 'batch_size'\?\); known here: source"),
+        (
+            "optimiser.learning_rat=1",
+            r"unknown key optimiser.learning_rat \(did you mean 'learning_rate'\?\)",
+        ),
+        (
+            "data.batchsize=8",
+            r"unknown key data.batchsize \(did you mean 'batch_size'\?\); known here: source",
+        ),
         ("model.new.width=8", r"unknown key model.new.width.*vision_width"),
         ("step=8", r"unknown key step \(did you mean 'steps'\?\)"),
         ("steps=many", "steps is 'many': Input should be a valid integer"),
@@ -47,7 +58,7 @@ def test_overrides_change_what_they_name(tmp_path: Path) -> None:
 def test_what_cannot_be_followed_is_named(tmp_path: Path, override: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words) as caught:
         read_recipe(write(tmp_path, stages=[]), [override])
-    assert "\n" not in str(caught.value).replace("in \"<unicode string>\"", "") or "YAML" in words
+    assert "\n" not in str(caught.value).replace('in "<unicode string>"', "") or "YAML" in words
 
 
 def test_several_faults_are_named_together(tmp_path: Path) -> None:

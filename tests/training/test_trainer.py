@@ -113,7 +113,13 @@ def test_another_recipe_does_not_go_on_from_this_checkpoint(tmp_path: Path, whol
 
 def test_the_loss_trace_of_fifty_steps(tmp_path: Path) -> None:
     """Recorded on an x86 CPU; a change of data, initialisation, loss, optimiser or schedule moves it."""
-    train(write(tmp_path), ("steps=50", "optimiser.learning_rate=0.003"), output=tmp_path / "run", device="cpu", say=silent)
+    train(
+        write(tmp_path),
+        ("steps=50", "optimiser.learning_rate=0.003"),
+        output=tmp_path / "run",
+        device="cpu",
+        say=silent,
+    )
     trace = losses(tmp_path / "run")
     assert [trace[step] for step in TRACE] == pytest.approx(list(TRACE.values()), rel=5e-3)
 
@@ -159,11 +165,15 @@ def test_stages_freeze_and_change_what_is_seen(tmp_path: Path) -> None:
     assert seen == [(12, 1, 16, 16, 3)] * 2 + [(8, 2, 16, 16, 3)] * 6
     moved = {name for name, value in after_first.items() if not torch.equal(value, start[name])}
     assert moved and all(name.startswith("interactions") for name in moved)
-    assert not torch.equal(run.method.towers.clip.visual_projection.weight, start["towers.clip.visual_projection.weight"])
+    assert not torch.equal(
+        run.method.towers.clip.visual_projection.weight, start["towers.clip.visual_projection.weight"]
+    )
 
 
 def test_an_unknown_prefix_and_a_stage_without_steps_are_refused(tmp_path: Path) -> None:
-    recipe = write(tmp_path, stages=[{"name": "one", "trained": ["tower"]}, {"name": "two", "trained": ["clip"]}])
+    recipe = write(
+        tmp_path, stages=[{"name": "one", "trained": ["tower"]}, {"name": "two", "trained": ["clip"]}]
+    )
     with pytest.raises(RecipeError, match=r"no parameter begins with 'clip'; .*interactions\.0"):
         train(recipe, output=tmp_path / "a", device="cpu", say=silent)
     recipe = write(tmp_path, stages=[{"name": "one"}, {"name": "two", "share": 0.01}])
@@ -207,15 +217,25 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_folder_of_videos_trains_validates_and_lists_what_it_cannot_read(tmp_path: Path, library: Path) -> None:
-    data = {"source": "folder", "path": str(library), "batch_size": 9, "workers": 0, "cache": str(tmp_path / "c")}
+def test_a_folder_of_videos_trains_validates_and_lists_what_it_cannot_read(
+    tmp_path: Path, library: Path
+) -> None:
+    data = {
+        "source": "folder",
+        "path": str(library),
+        "batch_size": 9,
+        "workers": 0,
+        "cache": str(tmp_path / "c"),
+    }
     recipe = write(tmp_path, data=data, steps=3, validation={"every_steps": 2, "videos": 8})
     lines: list[str] = []
     result = train(recipe, output=tmp_path / "run", device="cpu", say=lines.append)
     assert result["unreadable"] == [str(library / "broken.mp4")]
     assert sum("broken.mp4" in line for line in lines) == 1
     assert result["validation"]["text_to_video"]["questions"] == 24
-    logged = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    logged = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()
+    ]
     assert [line["step"] for line in logged if "validation" in line] == [2, 3]
     with pytest.raises(RecipeError, match="not chosen by their score on test"):
         train(recipe, ("validation.split=test",), output=tmp_path / "x", say=silent)
@@ -228,7 +248,10 @@ def test_a_run_can_start_from_another(tmp_path: Path, whole_run: Path) -> None:
     assert same(run.method.towers.state_dict(), before.method.towers.state_dict())
     assert (run.model.method_name, run.model.reading.frames) == ("clip4clip", 3)
     whole = Trainer(
-        read_recipe(write(tmp_path, model={"start": str(whole_run)})), tmp_path / "w", device="cpu", say=silent
+        read_recipe(write(tmp_path, model={"start": str(whole_run)})),
+        tmp_path / "w",
+        device="cpu",
+        say=silent,
     )
     assert same(whole.method.state_dict(), before.method.state_dict())
     assert whole.model.reading.frames == 2

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 __all__ = ["Muon", "orthogonalised"]
 
@@ -32,14 +32,15 @@ def orthogonalised(matrices_BMN: Tensor, iterations: int = 5) -> Tensor:
     for _ in range(iterations):
         gram = wide @ wide.mT
         wide = a * wide + (b * gram + c * (gram @ gram)) @ wide
-    return wide.mT if tall else wide
+    result: Tensor = wide.mT if tall else wide
+    return result
 
 
 class Muon(torch.optim.AdamW):
     """Muon for the groups marked ``"orthogonal": True``, fused AdamW for the others.
 
-    Muon's step is the momentum of the gradients (Nesterov's form), orthogonalised and scaled to the size of an
-    AdamW step, with AdamW's decoupled weight decay.
+    Muon's step is the momentum of the gradients (Nesterov's form), orthogonalised and scaled to the size of
+    an AdamW step, with AdamW's decoupled weight decay.
 
     Args:
         groups: parameter groups; a group marked ``orthogonal`` holds matrices only.
@@ -89,7 +90,7 @@ class Muon(torch.optim.AdamW):
                 self._step_orthogonal(group)
 
     def _step_orthogonal(self, group: dict[str, Any]) -> None:
-        alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+        alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
         for parameter in group["params"]:
             if parameter.grad is not None:
                 alike[parameter.shape].append(parameter)
@@ -100,11 +101,14 @@ class Muon(torch.optim.AdamW):
                 parameters, list(moves.unbind()), alpha=-group["lr"] * 0.2 * max(shape) ** 0.5
             )
 
-    def _mean(self, parameter: nn.Parameter) -> Tensor:
+    def _mean(self, parameter: Tensor) -> Tensor:
         gradient = parameter.grad
         assert gradient is not None
         state = self.state[parameter]
         if "momentum" not in state:
+            # AdamW looks for a step count in every state that it loads.
+            state["step"] = torch.zeros(())
             state["momentum"] = torch.zeros_like(parameter)
+        state["step"] += 1
         mean: Tensor = state["momentum"].lerp_(gradient, 1 - self.momentum)
         return gradient.lerp(mean, self.momentum)

@@ -25,8 +25,9 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Sort the parameters into backbone and new, and by kind: decaying, not decaying, matrices of blocks.
 
-    Matrices decay; those inside the blocks of transformers are a kind of their own, which Muon steps. Vectors and scalars (biases, norms, the class token, the logit scale) do not, nor do
-    embeddings and learned positions.
+    Matrices decay; those inside the blocks of transformers are a kind of their own, which Muon steps.
+    Vectors and scalars (biases, norms, the class token, the logit scale) do not decay, nor do embeddings and
+    learned positions.
 
     Args:
         method: what is trained; parameters that do not learn now are sorted too, for later stages.
@@ -78,9 +79,9 @@ def build_optimiser(
 
     Args:
         groups: what learns, at which peak rates.
-        algorithm: "adamw" in its fused form (one pass over all weights), or "muon", which orthogonalises the
-            steps of the matrices inside transformer blocks and leaves the rest to AdamW. From fresh weights it
-            needs far fewer steps; pretrained towers keep AdamW, with which they were trained.
+        algorithm: "adamw" in its fused form (one pass over all weights), or "muon", which orthogonalises
+            the steps of the matrices inside transformer blocks and leaves the rest to AdamW. From fresh
+            weights it needs far fewer steps; for pretrained towers AdamW is the usual choice.
         beta1: decay of the mean of the gradients.
         beta2: decay of the mean of their squares.
         epsilon: added to the root of the latter.
