@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,8 +129,10 @@ def test_the_released_rule_of_padding_pads_to_full_width() -> None:
     model = tiny.model("drl", {"interaction": "ti", "padding": "zero", "temporal": "none"})
     pixels, times = tiny.videos([2])
     assert model.encode_frames(pixels, times)["frame"].mask.tolist() == [[True] * 2 + [False] * 3]
+    assert model.tokenize(["circle"]).ids.shape == (1, tiny.MAX_WORDS)
     words = model.encode_text(["circle"])["word"]
     assert words.mask.shape == (1, tiny.MAX_WORDS)
+    assert words.mask.sum() == model.tokenize(["circle"]).mask.sum() < tiny.MAX_WORDS
 
 
 def test_pictures_that_do_not_fit_are_refused(model: Model) -> None:
@@ -233,6 +236,9 @@ def test_the_fingerprint_follows_weights_and_config(model: Model, folder: Path) 
     with torch.no_grad():
         next(model.method.parameters()).add_(1e-3)
     assert model.fingerprint != before
+    again = load(folder, device="cpu")
+    again.reading = replace(again.reading, frames=again.reading.frames + 1)
+    assert again.fingerprint != before
     write_config(folder, max_words=tiny.MAX_WORDS - 1)
     assert load(folder, device="cpu").fingerprint != before
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -156,18 +156,18 @@ class Model:
         if dtype != self.precision:
             value = self.fingerprint
             self.method.towers.to(dtype)
-            self._fingerprint = (self._state_of_weights(), value)
+            self._fingerprint = (self._state(), value)
         return self
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over all that decides features (config and weights); what an index is held to.
 
-        Computed once and kept until the weights change. For a loaded folder it follows from ``config.json``
-        with the digest of the weights stated there (only the size of their file is checked on loading);
-        :meth:`compute_fingerprint` reads the weights, and ``vidsift info --verify`` compares the two.
+        Computed once and kept until weights or reading change. For a loaded folder it follows from
+        ``config.json`` with the digest of the weights stated there (only the size of their file is checked on
+        loading); :meth:`compute_fingerprint` reads the weights, ``vidsift info --verify`` compares the two.
         """
-        state = self._state_of_weights()
+        state = self._state()
         if self._fingerprint is None or self._fingerprint[0] != state:
             self._fingerprint = (state, self.compute_fingerprint())
         return self._fingerprint[1]
@@ -177,20 +177,26 @@ class Model:
         digest = storage.weights_digest(self.method.state_dict())
         return storage.fingerprint_of(self._config(), digest)
 
-    def _state_of_weights(self) -> object:
-        """Something that differs once a weight was written to."""
-        return [(id(value), value._version) for value in self.method.parameters()]
+    def _state(self) -> object:
+        """Something that differs once a weight was written to, or the reading was exchanged."""
+        weights = [(id(value), value._version) for value in self.method.parameters()]
+        return self.reading, self.max_words, weights
 
     def tokenize(self, texts: Sequence[str]) -> TokenizedText:
-        """Turn texts into ids, cut to the longest of them and to ``max_words``.
+        """Turn texts into ids as the method wants them, for encoding and for training alike.
 
         Returns:
-            Ids, mask, readable pieces, and which texts lost words.
+            Ids, mask, readable pieces, and which texts lost words. As wide as the longest text, at most
+            ``max_words``; exactly that where padding takes part in the score (``method.full_width``).
 
         Raises:
             ValueError: if there is no text or one is empty.
         """
-        return self.tokenizer.encode(texts, self.max_words)
+        tokenized = self.tokenizer.encode(texts, self.max_words)
+        if not self.method.full_width:
+            return tokenized
+        ids, mask = (to_width(part, self.max_words) for part in (tokenized.ids, tokenized.mask))
+        return replace(tokenized, ids=ids, mask=mask)
 
     def encode_text(
         self, texts: Sequence[str], *, most_tokens: int | None = None, progress: Progress | None = None
@@ -220,8 +226,8 @@ class Model:
         batches: list[Features] = []
         for rows in rows_by_length(tokenized.mask, at_once):
             longest = int(tokenized.mask[rows].sum(dim=1).max())
-            width = self.max_words if self.method.full_width else longest
-            ids_QT, mask_QT = (to_width(part[rows], width) for part in (tokenized.ids, tokenized.mask))
+            width = tokenized.ids.shape[1] if self.method.full_width else longest
+            ids_QT, mask_QT = (part[rows, :width] for part in (tokenized.ids, tokenized.mask))
             order.append(rows)
             with self._inference():
                 encoded = self.method.text_features(ids_QT.to(self.device), mask_QT.to(self.device))
@@ -406,7 +412,7 @@ class Model:
             dtype=dtype,
         )
         if dtype == torch.float32:
-            self._fingerprint = (self._state_of_weights(), written["fingerprint"])
+            self._fingerprint = (self._state(), written["fingerprint"])
 
     def save_backbone(self, folder: str | Path) -> None:
         """Write the towers alone as a plain CLIP folder, which ``transformers.CLIPModel`` loads."""
@@ -452,22 +458,11 @@ def _load(name_or_folder: str | Path, frames: int) -> Model:
             )
         return _load_folder(folder, BUNDLED)
     folder = Path(name_or_folder)
-    if folder.is_dir() and _is_ours(folder):
+    if folder.is_dir() and storage.holds_model(folder):
         return _load_folder(folder, folder.resolve().name)
     towers, tokenizer, norm = load_clip(name)
     short = folder.name if folder.exists() else name
     return Model.create("zero_shot", towers, tokenizer, norm, frames=frames, name=short)
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder is a vidsift model, or the rest of one; a CLIP folder has a config of another kind."""
-    path = folder / storage.CONFIG
-    if not path.is_file():
-        return (folder / storage.WEIGHTS).is_file()
-    try:
-        return storage.is_vidsift_config(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError:
-        return True
 
 
 def _load_folder(folder: Path, name: str) -> Model:
@@ -489,7 +484,7 @@ def _load_folder(folder: Path, name: str) -> Model:
     except ValueError as error:
         raise storage.ModelFolderError(f"{folder}: {error}") from error
     known = storage.fingerprint_of(config, config["weights"]["digest"])
-    model._fingerprint = (model._state_of_weights(), known)
+    model._fingerprint = (model._state(), known)
     return model
 
 

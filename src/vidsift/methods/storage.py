@@ -25,6 +25,7 @@ __all__ = [
     "ModelFolderError",
     "backbone_config",
     "fingerprint_of",
+    "holds_model",
     "is_vidsift_config",
     "read_config",
     "read_method",
@@ -97,6 +98,17 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{path}: lacks {', '.join(missing)}; restore the file or save the model again"
         )
     return dict(config)
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether a folder is one of ours, or the rest of one; a CLIP folder has a config of another kind."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return (folder / WEIGHTS).is_file()
+    try:
+        return is_vidsift_config(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError:
+        return True
 
 
 def is_vidsift_config(config: Any) -> bool:
