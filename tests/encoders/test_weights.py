@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import CLIPModel, CLIPTokenizer
 
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.openai_weights import PUBLISHED_SHA256
@@ -91,6 +92,18 @@ def test_folder_round_trip(towers: ClipTowers, tokenizer: Tokenizer, folder: Pat
     ids, mask = encoded.ids, encoded.mask
     assert torch.equal(loaded.encode_text(ids, mask), towers.encode_text(ids, mask))
     assert load_clip(folder, attention="eager").towers.attention == "eager"
+
+
+@torch.no_grad()
+def test_transformers_loads_what_is_saved(towers: ClipTowers, tokenizer: Tokenizer, folder: Path) -> None:
+    theirs = CLIPModel.from_pretrained(folder)
+    assert theirs.state_dict().keys() == load_file(folder / "model.safetensors").keys()
+    assert theirs.config.architectures == ["CLIPModel"]
+    features = theirs.get_image_features(PICTURES).pooler_output
+    torch.testing.assert_close(features, towers.encode_images(PICTURES)[:, 0], rtol=0, atol=1e-6)
+    assert CLIPTokenizer.from_pretrained(folder)("the red disc")["input_ids"][0] == tokenizer.start_id
+    settings = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+    assert settings["crop_size"] == {"height": 32, "width": 32}
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
@@ -97,7 +97,12 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
         norm: becomes ``preprocessor_config.json``.
     """
     folder = Path(folder)
-    towers.clip.save_pretrained(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Written by hand: save_pretrained draws a progress bar.
+    towers.config.architectures = [type(towers.clip).__name__]
+    towers.config.save_pretrained(folder)
+    weights = {key: value.detach().cpu().contiguous() for key, value in towers.clip.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(folder)
     side = {"height": norm.size_px, "width": norm.size_px}
     settings = {
