@@ -1,8 +1,9 @@
 """Shapes: splits, files and endless training batches of the synthetic world.
 
-:func:`draw_split` decides what the videos of a split show and what is said of them, :func:`write_library` writes
-them as H.264 files with their captions, :func:`stream` draws and renders fresh batches without end. All three are
-functions of their seed: the same seed gives the same scenes, words, pixels and, on one machine, the same files.
+:func:`draw_split` decides what the videos of a split show and what is said of them, :func:`write_library`
+writes them as H.264 files with their captions, :func:`stream` draws and renders fresh batches without end.
+All three are functions of their seed: the same seed gives the same scenes, words, pixels and, on one
+machine, the same files.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import multiprocessing
 import os
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,8 +133,8 @@ def draw_split(
     """Decide what the videos of a split show and what is said of them.
 
     Tags take turns, so each has the same share. In test, every second group of each tag holds unseen
-    combinations. No caption of the split holds of another of its videos: a group that cannot be told from what is
-    there already is drawn anew.
+    combinations. No caption of the split holds of another of its videos: a group that cannot be told from
+    what is there already is drawn anew.
 
     Args:
         split: "train", "val" or "test".
@@ -173,8 +176,8 @@ def write_video(path: Path | str, scene: Scene, *, size_px: int = 128, frames_pe
     """Write a scene as an H.264 file of four seconds, replacing what is there."""
     import av
 
-    count = round(DURATION_SECONDS * frames_per_second)
-    pictures = render(scene, np.arange(count) / frames_per_second, size_px)
+    length = round(DURATION_SECONDS * frames_per_second)
+    pictures = render(scene, np.arange(length) / frames_per_second, size_px)
     with av.open(str(path), "w", format="mp4") as container:
         track = container.add_stream("libx264", rate=Fraction(frames_per_second))
         track.width = track.height = size_px
@@ -217,8 +220,8 @@ def write_library(
 ) -> list[Clip]:
     """Write a split as video files with their captions.
 
-    Beside the MP4 files the folder gets ``captions.jsonl``, one object a video (``video``, ``captions``, ``tag``,
-    ``group``, ``unseen``, ``scene``), and ``shapes.json``, which says how it was made.
+    Beside the MP4 files the folder gets ``captions.jsonl``, one object a video (``video``, ``captions``,
+    ``tag``, ``group``, ``unseen``, ``scene``), and ``shapes.json``, which says how it was made.
 
     Args:
         folder: made if it is missing; files of the same names are replaced.
@@ -242,12 +245,12 @@ def write_library(
     if spoken_names:
         clips = [Clip(_spoken_name(c), c.scene, c.captions, c.group, c.unseen) for c in clips]
     jobs = [(str(root / clip.name), clip.scene, size_px, frames_per_second) for clip in clips]
-    count = workers or len(os.sched_getaffinity(0))
-    if count == 1:
+    processes = workers or len(os.sched_getaffinity(0))
+    if processes == 1:
         for job in jobs:
             _write_one(job)
     else:
-        with _pool(count) as pool:
+        with _pool(processes) as pool:
             list(pool.map(_write_one, jobs, chunksize=8))
     lines = [
         json.dumps(
@@ -278,7 +281,7 @@ def write_library(
 
 def segment_centres(frames: int) -> NDArray[np.float64]:
     """Return the middles of equal stretches of a clip, in seconds: with 8 frames 0.25, 0.75, ... 3.75."""
-    return (np.arange(frames) + 0.5) * (DURATION_SECONDS / frames)
+    return np.asarray((np.arange(frames) + 0.5) * (DURATION_SECONDS / frames), dtype=np.float64)
 
 
 def stream_batch(
@@ -292,6 +295,7 @@ def stream_batch(
     captions_each: int = 1,
     jitter: float = 0.0,
     tags: Sequence[str] = TAGS,
+    grouped: bool = True,
 ) -> StreamBatch:
     """Draw and render the batch of one step.
 
@@ -305,6 +309,7 @@ def stream_batch(
         captions_each: sentences for each clip.
         jitter: how far a picture may be from the middle of its stretch, 0 (not at all) to 1 (anywhere in it).
         tags: which tags take turns.
+        grouped: False draws scenes one by one, so that a batch holds no hard negatives (easier).
 
     Raises:
         ValueError: a batch that is no multiple of four, or an unknown split.
@@ -312,17 +317,19 @@ def stream_batch(
     if batch < GROUP_SIZE or batch % GROUP_SIZE:
         raise ValueError(f"batch is {batch}: expected a multiple of {GROUP_SIZE}, the size of a group")
     rng = np.random.default_rng([seed, SPLITS.index(split), _STREAM_KEY, step])
-    groups = batch // GROUP_SIZE
+    together = GROUP_SIZE if grouped else 1
+    groups = batch // together
     pixels = np.empty((batch, frames, size_px, size_px, 3), np.uint8)
     texts: list[list[str]] = [[] for _ in range(captions_each)]
     stretch = DURATION_SECONDS / frames
     for number in range(groups):
         tag = tags[(step * groups + number) % len(tags)]
-        for place, scene in enumerate(hard_negative_group(rng, split, tag)):
+        scenes = hard_negative_group(rng, split, tag) if grouped else [draw_scene(rng, split, tag)]
+        for place, scene in enumerate(scenes):
             times = segment_centres(frames)
             if frames == 1 or jitter:
                 times = times + (1.0 if frames == 1 else jitter) * stretch * (rng.random(frames) - 0.5)
-            pixels[number * GROUP_SIZE + place] = render(scene, times, size_px)
+            pixels[number * together + place] = render(scene, times, size_px)
             for row in texts:
                 row.append(describe(scene, rng).text)
     return StreamBatch(pixels, [text for row in texts for text in row])
@@ -357,35 +364,26 @@ def stream(
         workers: processes that render ahead; 0 renders in this one. The batches are the same.
         ahead: batches rendered in advance.
     """
-    step = start_step
+    draw = partial(
+        stream_batch,
+        seed,
+        batch=batch,
+        frames=frames,
+        size_px=size_px,
+        split=split,
+        captions_each=captions_each,
+        jitter=jitter,
+        tags=tags,
+    )
+    steps = count(start_step)
     if workers == 0:
-        while True:
-            yield stream_batch(
-                seed, step, batch, frames, size_px,
-                split=split, captions_each=captions_each, jitter=jitter, tags=tags,
-            )  # fmt: skip
-            step += 1
+        yield from map(draw, steps)
     with _pool(workers) as pool:
-        waiting: deque[Future[StreamBatch]] = deque()
+        waiting = deque(pool.submit(draw, next(steps)) for _ in range(ahead))
         try:
             while True:
-                while len(waiting) < ahead:
-                    waiting.append(
-                        pool.submit(
-                            stream_batch,
-                            seed,
-                            step,
-                            batch,
-                            frames,
-                            size_px,
-                            split=split,
-                            captions_each=captions_each,
-                            jitter=jitter,
-                            tags=tags,
-                        )  # fmt: skip
-                    )
-                    step += 1
                 yield waiting.popleft().result()
+                waiting.append(pool.submit(draw, next(steps)))
         finally:
             for future in waiting:
                 future.cancel()

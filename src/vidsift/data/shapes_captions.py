@@ -1,6 +1,7 @@
 """Sentences about scenes of the Shapes world, with what each of them claims.
 
-A caption always states the facts that tell its scene from its hard negatives; everything else is stated by chance.
+A caption always states the facts that tell its scene from its hard negatives; everything else is stated by
+chance.
 :func:`describe` returns the claim beside the words, so that truth can be checked by
 :func:`~vidsift.data.shapes_world.holds`.
 """
@@ -24,7 +25,8 @@ _SIZE_WORDS = {
     "medium": ("medium-sized",), "large": ("large", "large", "big"),
 }  # fmt: skip
 _TEXTURE_WORDS = {
-    "plain": ("plain",), "striped": ("striped",), "spotted": ("spotted", "dotted"), "checkered": ("checkered",),
+    "plain": ("plain",), "striped": ("striped",), "spotted": ("spotted", "dotted"),
+    "checkered": ("checkered",),
 }  # fmt: skip
 _BACKGROUND_WORDS = {
     "night": ("at night", "in the night sky", "in front of a night sky"),
@@ -59,7 +61,8 @@ _VERBS: dict[str, tuple[tuple[str, str], ...]] = {
     "behind": (("passes behind {}", "passing behind {}"), ("moves behind {}", "moving behind {}"),
                ("goes behind {}", "going behind {}")),
     "front": (("passes in front of {}", "passing in front of {}"),
-              ("moves in front of {}", "moving in front of {}"), ("goes in front of {}", "going in front of {}")),
+              ("moves in front of {}", "moving in front of {}"),
+              ("goes in front of {}", "going in front of {}")),
     "collide": (("collides with {}", "colliding with {}"), ("bumps into {}", "bumping into {}"),
                 ("hits {}", "hitting {}")),
 }  # fmt: skip

@@ -1,8 +1,8 @@
 """Drawing scenes of the Shapes world in groups of four hard negatives.
 
-The four scenes of a group share background, things, places and pace, and differ in exactly the fact that their
-tag names: a colour, shape, texture, size, background or binding (appearance), what happens (motion), which event
-comes first and who acts (order), or a tiny thing in a corner (detail).
+The four scenes of a group share background, things, places and pace, and differ in exactly the fact that
+their tag names: a colour, shape, texture, size, background or binding (appearance), what happens (motion),
+which event comes first and who acts (order), or a tiny thing in a corner (detail).
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _place(
     reach: float,
     corner_free: str = "",
 ) -> list[Thing]:
-    """Put things where their ways neither leave the picture nor cross; the least crossing of 40 draws wins."""
+    """Put things where their ways neither leave the picture nor cross: the best of 40 draws."""
     half = np.array([_half_extents(t, m, reach) for t, m in zip(things, motions, strict=True)])
     margin = np.minimum(half + 0.02, 0.49)
     xy = margin + rng.random((40, len(things), 2)) * (1.0 - 2.0 * margin)
@@ -117,7 +117,7 @@ def _reach(rng: np.random.Generator, actors: int) -> float:
     return low + (high - low) * float(rng.random())
 
 
-def _one_event(rng: np.random.Generator, motion: str, subject: int, reach: float, turn: int) -> Event:
+def _one_event(motion: str, subject: int, reach: float, turn: int) -> Event:
     return Event(motion, subject, None, 0.3, 3.7, reach, turn)
 
 
@@ -169,7 +169,7 @@ def _appearance_group(rng: np.random.Generator) -> list[Scene]:
     motion = pick(rng, _STEADY) if rng.random() < 0.7 else ""
     if motion == "spin" and not _spinnable(things[0]):
         motion = "bounce"
-    events = (_one_event(rng, motion, 0, reach, 1 if rng.random() < 0.5 else -1),) if motion else ()
+    events = (_one_event(motion, 0, reach, 1 if rng.random() < 0.5 else -1),) if motion else ()
     # The way is kept free for a large first thing, so that no variant leaves the picture.
     roomy = [replace(things[0], radius=max(things[0].radius, 0.15)), *things[1:]]
     placed = _place(rng, roomy, [{motion}] + [set() for _ in things[1:]], reach)
@@ -194,7 +194,7 @@ def _motion_group(rng: np.random.Generator) -> list[Scene]:
     turn = 1 if rng.random() < 0.5 else -1
     background, look = pick(rng, BACKGROUNDS), _look(rng)
     return [
-        Scene(background, tuple(placed), (_one_event(rng, m, 0, reach, turn),), "motion", (), look)
+        Scene(background, tuple(placed), (_one_event(m, 0, reach, turn),), "motion", (), look)
         for m in motions
     ]
 
@@ -269,7 +269,7 @@ def _detail_group(rng: np.random.Generator) -> list[Scene]:
         "shape": [s for s in SHAPES if s not in taken_shapes],
         "place": list(CORNERS),
     }[kind]
-    event = _one_event(rng, motion, 0, reach, 1 if rng.random() < 0.5 else -1)
+    event = _one_event(motion, 0, reach, 1 if rng.random() < 0.5 else -1)
     background, look = pick(rng, BACKGROUNDS), _look(rng)
     shift_x, shift_y = 0.04 * (rng.random(2) - 0.5)
     group = []

@@ -1,8 +1,9 @@
 """Pixels of the Shapes world: a scene at any times, at any size.
 
-Everything is a function of the scene alone, so the same scene gives the same picture in every process. Things are
-drawn from signed distances inside their bounding boxes, all frames at once, with the coverage of a pixel taken
-from the distance (analytic antialiasing); only the background is computed on the full picture, once a scene.
+Everything is a function of the scene alone, so the same scene gives the same picture in every process. Things
+are drawn from signed distances inside their bounding boxes, all frames at once, with the coverage of a pixel
+taken from the distance (analytic antialiasing); only the background is computed on the full picture, once a
+scene.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +20,7 @@ from vidsift.data.shapes_world import Event, Scene, Thing
 
 __all__ = ["render"]
 
-Array: TypeAlias = NDArray[np.float32]
+Array: TypeAlias = NDArray[np.floating[Any]]
 
 _PAINT = {
     "red": (222, 40, 42), "orange": (245, 138, 28), "yellow": (250, 225, 55), "green": (38, 172, 72),
@@ -46,7 +47,8 @@ class _State(NamedTuple):
 
 def _progress(event: Event, times: Array) -> Array:
     span = event.end_seconds - event.start_seconds
-    return np.clip((times - event.start_seconds) / span, 0.0, 1.0).astype(np.float32)
+    done: Array = np.clip((times - event.start_seconds) / span, 0.0, 1.0).astype(np.float32)
+    return done
 
 
 def _turns(event: Event) -> int:
@@ -128,14 +130,15 @@ def _folded(u: Array, v: Array, points: int, outer: float, inner: float) -> Arra
     return distance
 
 
-def _distance(shape: str, u: Array, v: Array) -> Array:
+def _distance(shape: str, u: Array, v: Array) -> Array:  # noqa: PLR0911
     """Signed distance to the edge of a shape of radius 1, negative inside."""
     if shape == "disc":
         return np.hypot(u, v) - 0.95
     if shape == "square":
         return _box(u, v, 0.82, 0.82)
     if shape == "triangle":
-        return np.maximum(v - 0.62, 0.866 * np.abs(u) - 0.5 * v - 0.55)
+        triangle: Array = np.maximum(v - 0.62, 0.866 * np.abs(u) - 0.5 * v - 0.55)
+        return triangle
     if shape == "star":
         return _folded(u, v, 5, 1.12, 0.46)
     if shape == "ring":
@@ -146,23 +149,28 @@ def _distance(shape: str, u: Array, v: Array) -> Array:
         side = np.abs(u)
         lobe = np.hypot(side - 0.47, v + 0.38) - 0.51
         point = np.maximum((side + v) * 0.7071 - 0.64, np.maximum(-v - 0.38, side - 0.98))
-        return np.minimum(lobe, point)
-    return np.maximum(np.hypot(u, v) - 0.98, 0.8 - np.hypot(u - 0.48, v + 0.12))
+        heart: Array = np.minimum(lobe, point)
+        return heart
+    moon: Array = np.maximum(np.hypot(u, v) - 0.98, 0.8 - np.hypot(u - 0.48, v + 0.12))
+    return moon
 
 
 def _pattern(texture: str, u: Array, v: Array) -> Array:
     """Share of the dark second colour, 0 to 1, in coordinates that turn with the thing."""
     if texture == "striped":
-        return np.clip(0.5 + 2.0 * np.sin(8.5 * v), 0.0, 1.0)
+        stripes: Array = np.clip(0.5 + 2.0 * np.sin(8.5 * v), 0.0, 1.0)
+        return stripes
     if texture == "checkered":
-        return np.clip(0.5 + 3.0 * np.sin(6.3 * u) * np.sin(6.3 * v), 0.0, 1.0)
-    return np.clip(0.5 + 2.6 * (np.cos(8.5 * u) + np.cos(8.5 * v) - 0.75), 0.0, 1.0)
+        checks: Array = np.clip(0.5 + 3.0 * np.sin(6.3 * u) * np.sin(6.3 * v), 0.0, 1.0)
+        return checks
+    spots: Array = np.clip(0.5 + 2.6 * (np.cos(8.5 * u) + np.cos(8.5 * v) - 0.75), 0.0, 1.0)
+    return spots
 
 
 def _draw(canvas: Array, thing: Thing, state: _State, size_px: int) -> None:
     """Blend one thing into all frames of ``canvas (F, S, S, 3)``, in place."""
     radius_px = (thing.radius * size_px * state.scale).astype(np.float32)
-    half = int(math.ceil(float(radius_px.max()) * _EXTENT)) + 1
+    half = math.ceil(float(radius_px.max()) * _EXTENT) + 1
     grid = np.arange(-half, half + 1, dtype=np.float32) + np.float32(0.5)
     left = np.floor(state.x * size_px).astype(np.int64)
     top = np.floor(state.y * size_px).astype(np.int64)
@@ -222,10 +230,11 @@ def _stars(x: Array, y: Array, look: Sequence[float]) -> Array:
     wide = 0.007
     along = np.exp(-(((x - at_x) / wide) ** 2))
     down = np.exp(-(((y.T - at_y) / wide) ** 2))
-    return down.T @ along
+    lights: Array = down.T @ along
+    return lights
 
 
-def _background(name: str, size_px: int, look: Sequence[float]) -> Array:
+def _background(name: str, size_px: int, look: Sequence[float]) -> Array:  # noqa: PLR0911
     """Return the empty picture ``(S, S, 3)``."""
     x, y = _grid(size_px)
     p, q, r = (2 * math.pi * value for value in look[:3])
@@ -294,4 +303,5 @@ def render(scene: Scene, times_seconds: ArrayLike, size_px: int = 128) -> NDArra
         _draw(canvas, scene.things[index], state, size_px)
     if len(canvas) == 1:
         canvas = np.repeat(canvas, len(times), axis=0)
-    return np.clip(canvas + 0.5, 0.0, 255.0).astype(np.uint8)
+    pictures: NDArray[np.uint8] = np.clip(canvas + 0.5, 0.0, 255.0).astype(np.uint8)
+    return pictures

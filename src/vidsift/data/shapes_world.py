@@ -1,9 +1,9 @@
 """The facts of the Shapes world: things, events, scenes, and groups of hard negatives.
 
-A scene is a background, one to three things and up to two events; it lasts four seconds. Scenes are drawn in
-groups of four that differ in exactly the fact that their tag names (:func:`hard_negative_group`). What a
-sentence says about a scene is a :class:`Claim`, and :func:`holds` decides whether it is true. Pixels are made in
-``shapes_render``, sentences in ``shapes_captions``, files and streams in ``shapes``.
+A scene is a background, one to three things and up to two events; it lasts four seconds. What a sentence says
+about a scene is a :class:`Claim`, and :func:`holds` decides whether it is true. Scenes are drawn in groups of
+four hard negatives in ``shapes_groups``; pixels are made in ``shapes_render``, sentences in
+``shapes_captions``, files and streams in ``shapes``.
 
 Positions and lengths are fractions of the picture's side, y downwards; time is in seconds.
 """
@@ -180,8 +180,8 @@ def pick(rng: np.random.Generator, items: Sequence[_ItemT]) -> _ItemT:
 def held_out(shape: str, colour: str, motion: str | None = None) -> bool:
     """Say whether a combination is kept out of training and validation.
 
-    Of the 64 pairs of shape and colour 8 are held out, one for each shape and each colour. Of the triples with a
-    motion one in eleven more is held out, although its pair may be seen with other motions.
+    Of the 64 pairs of shape and colour 8 are held out, one for each shape and each colour. Of the triples
+    with a motion one in eleven more is held out, although its pair may be seen with other motions.
 
     Example:
         >>> sum(held_out(shape, colour) for shape in SHAPES for colour in COLOURS)
