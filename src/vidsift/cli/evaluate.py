@@ -30,7 +30,8 @@ def evaluate(
         Path | None, typer.Option("--json", "-o", "--output", help="Write all numbers and the protocol here.")
     ] = None,
     video_to_text: Annotated[
-        VideoToTextProtocol, typer.Option(help="Videos with several captions: the closest counts, or CLIP4Clip's groups.")
+        VideoToTextProtocol,
+        typer.Option(help="Videos with several captions: the closest counts, or CLIP4Clip's groups."),
     ] = VideoToTextProtocol.closest,
     workers: Annotated[int, typer.Option(min=0, help="Processes that decode; 0 for none but this one.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",

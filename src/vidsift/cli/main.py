@@ -58,7 +58,11 @@ def app() -> typer.Typer:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the program; exits with 0, 2 for what the person can mend, 1 for a fault of ours, 130 for Ctrl-C."""
+    """Run the program; exits with 0, 2 for what the person can mend, 1 for a fault of ours, 130 for Ctrl-C.
+
+    Args:
+        arguments: the command line without the program's name; that of the process when None.
+    """
     try:
         sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:

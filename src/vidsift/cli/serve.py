@@ -14,7 +14,9 @@ def serve(
     index: Annotated[
         Path | None, typer.Option("--index", envvar="VIDSIFT_INDEX", help="The index to search.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; the default is this machine only.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; by default this machine only.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
 ) -> None:
     """Answer searches over HTTP: POST /v1/search with {"query": "..."}."""

@@ -13,7 +13,8 @@ __all__ = ["train"]
 def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe, e.g. recipes/shapes/wti.yaml.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, e.g. optimiser.learning_rate=3e-4.")
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Changes, e.g. optimiser.learning_rate=3e-4."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the run.", show_default="runs/NAME")

@@ -110,7 +110,9 @@ def _parse(line: str, root: Path, default_split: str, place: str) -> Entry:
     except ValueError as error:
         raise CaptionsError(f"{place}: no JSON: {error}") from error
     if not isinstance(values, dict):
-        raise CaptionsError(f"{place}: holds {type(values).__name__}, expected an object with video and captions")
+        raise CaptionsError(
+            f"{place}: holds {type(values).__name__}, expected an object with video and captions"
+        )
     unknown = [key for key in values if key not in _KEYS]
     if unknown:
         raise CaptionsError(f"{place}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")

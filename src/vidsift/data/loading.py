@@ -50,11 +50,16 @@ class Batch(NamedTuple):
 
 
 class Look(NamedTuple):
-    """From step ``first_step`` on, batches have ``batch_size`` clips of ``frames`` pictures."""
+    """From step ``first_step`` on, batches have ``batch_size`` clips of ``frames`` pictures.
+
+    For Shapes, ``grouped`` and ``tags`` say which scenes; see :func:`vidsift.data.shapes.stream_batch`.
+    """
 
     first_step: int
     batch_size: int
     frames: int
+    grouped: bool = True
+    tags: tuple[str, ...] = ()
 
 
 class BatchMaker(Protocol):
@@ -75,7 +80,7 @@ def look_at(looks: Sequence[Look], step: int) -> Look:
 
     Example:
         >>> look_at([Look(0, 64, 1), Look(10, 32, 8)], 12)
-        Look(first_step=10, batch_size=32, frames=8)
+        Look(first_step=10, batch_size=32, frames=8, grouped=True, tags=())
     """
     return [look for look in looks if look.first_step <= step][-1]
 
@@ -107,8 +112,8 @@ class ShapesBatches:
 
     def __call__(self, step: int) -> Batch:
         """Draw and render the batch of a step."""
-        _, batch, frames = look_at(self.looks, step)
-        chosen = {"tags": self.tags} if self.tags else {}
+        _, batch, frames, grouped, tags = look_at(self.looks, step)
+        chosen = {"tags": tags or self.tags} if tags or self.tags else {}
         pixels, captions = stream_batch(
             self.seed,
             step,
@@ -117,6 +122,7 @@ class ShapesBatches:
             self.size_px,
             captions_each=self.captions_each,
             jitter=self.jitter,
+            grouped=grouped,
             **chosen,
         )
         times = np.broadcast_to(segment_centres(frames), (batch, frames))

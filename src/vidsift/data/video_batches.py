@@ -222,7 +222,9 @@ def _assemble(
 ) -> Batch:
     good = [(place, one) for place, one in enumerate(read) if isinstance(one, Frames)]
     failed = tuple(
-        (str(path), one.reason) for path, one in zip(paths, read, strict=True) if isinstance(one, VideoReadError)
+        (str(path), one.reason)
+        for path, one in zip(paths, read, strict=True)
+        if isinstance(one, VideoReadError)
     )
     partial = tuple((str(paths[place]), one.damage) for place, one in good if one.damage)
     longest = max((len(one) for _, one in good), default=1)

@@ -61,7 +61,8 @@ class NewClip(Part):
         vocabulary: most entries of the byte-pair vocabulary; 514 of them are bytes and marks.
         vocabulary_captions: captions that the vocabulary is learned from.
         temperature: inverse of the learned scale at the start.
-        activation: of the blocks: OpenAI's "quick_gelu", or "gelu", which CPUs compute in one pass.
+        activation: of the blocks: OpenAI's "quick_gelu", or "gelu" or "relu", which CPUs compute faster.
+        embedding_std: spread of the embeddings of words and places at the start.
     """
 
     dim: Positive = 128
@@ -77,7 +78,8 @@ class NewClip(Part):
     vocabulary: Annotated[int, Field(gt=514)] = 768
     vocabulary_captions: Positive = 4000
     temperature: Annotated[float, Field(gt=0)] = 0.07
-    activation: Literal["quick_gelu", "gelu"] = "gelu"
+    activation: Literal["quick_gelu", "gelu", "relu"] = "gelu"
+    embedding_std: Annotated[float, Field(gt=0)] = 0.02
 
     @model_validator(mode="after")
     def _fits(self) -> NewClip:
@@ -177,6 +179,8 @@ class StagePart(Part):
         trained: prefixes of the parameters that learn; empty for all.
         frames: frames a clip in this stage; 1 trains on stills.
         batch_size: clips a step in this stage.
+        grouped: False draws the scenes of Shapes one by one: no hard negatives in a batch.
+        tags: kinds of scenes of Shapes that take turns in this stage; empty for those of the data.
     """
 
     name: str
@@ -184,6 +188,8 @@ class StagePart(Part):
     trained: tuple[str, ...] = ()
     frames: Positive | None = None
     batch_size: Positive | None = None
+    grouped: bool = True
+    tags: tuple[str, ...] = ()
 
 
 Algorithm = Literal["adamw", "muon"]

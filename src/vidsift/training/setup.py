@@ -40,6 +40,8 @@ class RunStage:
         trained: prefixes of the parameters that learn; empty for all.
         frames: pictures a clip.
         batch_size: clips a step.
+        grouped: whether a batch of Shapes is made of groups of hard negatives.
+        tags: kinds of scenes of Shapes that take turns; empty for the recipe's.
     """
 
     name: str
@@ -47,6 +49,8 @@ class RunStage:
     trained: tuple[str, ...]
     frames: int
     batch_size: int
+    grouped: bool = True
+    tags: tuple[str, ...] = ()
 
 
 def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
@@ -64,6 +68,7 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
     if part.new is not None:
         words = tokenizer or _learn_vocabulary(recipe, part.new)
         towers = ClipTowers(clip_config(part.new, words), attention=part.attention)
+        _spread_embeddings(towers, part.new.embedding_std)
         norm, frames = PixelNorm(part.new.image_px), part.frames or 8
     else:
         started = load(str(part.start), device="cpu")
@@ -120,6 +125,14 @@ def _tower(width: int, layers: int, sizes: NewClip) -> dict[str, Any]:
     }
 
 
+def _spread_embeddings(towers: ClipTowers, std: float) -> None:
+    """Draw the embeddings of words and places anew; small ones leave a small CLIP long on a plateau."""
+    text, vision = towers.clip.text_model.embeddings, towers.clip.vision_model.embeddings
+    torch.nn.init.normal_(text.token_embedding.weight, std=std)
+    torch.nn.init.normal_(text.position_embedding.weight, std=std / 2)
+    torch.nn.init.normal_(vision.position_embedding.weight, std=std)
+
+
 def _learn_vocabulary(recipe: Recipe, sizes: NewClip) -> Tokenizer:
     if isinstance(recipe.data, FolderPart):
         said = captions_of(_training_entries(recipe.data))[: sizes.vocabulary_captions]
@@ -139,13 +152,19 @@ def plan_stages(recipe: Recipe, model: Model) -> list[RunStage]:
         RecipeError: if a stage gets no step, or a batch of Shapes is no multiple of 4.
     """
     frames, batch = recipe.model.frames or model.reading.frames, recipe.data.batch_size
-    asked: list[tuple[str, float, tuple[str, ...], int, int]] = [
-        (one.name, one.share, one.trained, one.frames or frames, one.batch_size or batch)
+    asked = [
+        (
+            one.share,
+            RunStage(
+                one.name, 0, one.trained, one.frames or frames, one.batch_size or batch, one.grouped, one.tags
+            ),
+        )
         for one in recipe.stages
-    ] or [(one.name, one.share, one.trained, frames, batch) for one in model.method.stages()]
-    total, done, planned = sum(share for _, share, *_ in asked), 0.0, []
-    for name, share, trained, clip_frames, clips in asked:
-        planned.append(RunStage(name, round(recipe.steps * done / total), trained, clip_frames, clips))
+    ] or [(one.share, RunStage(one.name, 0, one.trained, frames, batch)) for one in model.method.stages()]
+    total, done, planned = sum(share for share, _ in asked), 0.0, []
+    for share, stage in asked:
+        name, clips = stage.name, stage.batch_size
+        planned.append(replace(stage, first_step=round(recipe.steps * done / total)))
         done += share
         if round(recipe.steps * done / total) == planned[-1].first_step:
             raise RecipeError(
@@ -189,7 +208,9 @@ def batch_maker(recipe: Recipe, model: Model, stages: Sequence[RunStage], output
     Raises:
         ValueError: if a folder of videos does not suit.
     """
-    looks = tuple(Look(stage.first_step, stage.batch_size, stage.frames) for stage in stages)
+    looks = tuple(
+        Look(stage.first_step, stage.batch_size, stage.frames, stage.grouped, stage.tags) for stage in stages
+    )
     data = recipe.data
     if not isinstance(data, FolderPart):
         return ShapesBatches(

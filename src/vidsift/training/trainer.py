@@ -20,7 +20,6 @@ from vidsift.data.loading import Batch, Feed
 from vidsift.encoders.precision import best_inference_dtype
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.evaluation.evaluate import headline
-from vidsift.methods.model import Model
 from vidsift.training.checkpoint import (
     CheckpointError,
     load_checkpoint,

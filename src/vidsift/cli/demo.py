@@ -1,0 +1,103 @@
+"""``vidsift demo``: the whole path on video files that it renders itself, offline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vidsift.types import Hit
+
+__all__ = ["demo"]
+
+_SHOWN = 3
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where videos and index go.")] = Path("demo"),
+    videos: Annotated[int, typer.Option(min=16, help="Videos to render, a multiple of 4.")] = 48,
+    questions: Annotated[int, typer.Option(min=1, help="Sentences to search for.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another library.")] = 0,
+) -> None:
+    """Render a small library of videos, index it with the bundled model, and search it.
+
+    The model knows the drawn world of Shapes and nothing else; your own footage needs a real CLIP.
+    """
+    if videos % 4:
+        raise ValueError(f"--videos is {videos}; expected a multiple of 4 (groups of look-alikes)")
+
+    from vidsift.index.build import build_index
+    from vidsift.methods.model import BUNDLED
+    from vidsift.search.searcher import Index
+
+    library, where = folder / "videos", folder / "index"
+    entries = _library(library, videos, seed)
+    typer.echo(f"2. Indexing {library} with the bundled model ...")
+    report = build_index([library], where, BUNDLED)
+    typer.echo(
+        f"   {report.added} added, {report.unchanged} unchanged, {report.updated} updated, "
+        f"{report.removed} removed, {len(report.failed)} failed, in {report.seconds:.1f} s"
+    )
+
+    asked = _spread(entries, questions)
+    typer.echo(f"3. Searching for {len(asked)} sentences; each fits one video of {len(entries)} ...\n")
+    opened = Index.open(where)
+    answers = opened.search_many([entry["captions"][0] for entry in asked], k=_SHOWN)
+    right = sum(_show(entry, hits) for entry, hits in zip(asked, answers, strict=True))
+    typer.echo(f"The right video came first for {right} of {len(asked)} sentences.\n")
+    option = f"--index {where}"
+    typer.echo(
+        "Next:\n"
+        f'  vidsift search "a red square moves left" {option}\n'
+        f'  vidsift search "{asked[-1]["captions"][0]}" {option} --json -t 1\n'
+        f"  vidsift info {where}\n"
+        "Your own footage, with a CLIP that knows the world (from the hub, or a folder you downloaded):\n"
+        "  vidsift index ~/Videos --model openai/clip-vit-base-patch32\n"
+        '  vidsift search "a dog catches a frisbee"'
+    )
+
+
+def _library(folder: Path, videos: int, seed: int) -> list[dict[str, Any]]:
+    """Render the library unless it is there, and return its captions."""
+    from vidsift.data.shapes import write_library
+
+    listing, made_by = folder / "captions.jsonl", folder / "demo.json"
+    wanted = json.dumps({"videos": videos, "seed": seed})
+    if made_by.is_file() and made_by.read_text(encoding="utf-8") == wanted and listing.is_file():
+        typer.echo(f"1. The {videos} videos in {folder} are there already.")
+    else:
+        typer.echo(f"1. Rendering {videos} videos of 4 s into {folder} ...")
+        if listing.is_file():
+            for entry in _read(listing):
+                (folder / entry["video"]).unlink(missing_ok=True)
+        write_library(folder, "test", videos, seed, spoken_names=True)
+        made_by.write_text(wanted, encoding="utf-8")
+    return _read(listing)
+
+
+def _read(listing: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in listing.read_text(encoding="utf-8").splitlines()]
+
+
+def _spread(entries: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Take entries from all over the library, so that every kind of question is asked."""
+    count = min(count, len(entries))
+    return [entries[(number * len(entries)) // count + number % 4] for number in range(count)]
+
+
+def _show(entry: dict[str, Any], hits: Sequence[Hit]) -> bool:
+    """Print a question with its answers; return whether the right video came first."""
+    found = [Path(hit.path).name == entry["video"] for hit in hits]
+    typer.echo(f'"{entry["captions"][0]}"')
+    for hit, right in zip(hits, found, strict=True):
+        start, end = hit.moment
+        mark = "  <- the right one" if right else ""
+        typer.echo(f"   {hit.score:.3f}  {Path(hit.path).name}  {start:.1f}-{end:.1f} s{mark}")
+    first = bool(found) and found[0]
+    typer.echo(f"   right video first: {'yes' if first else 'no'}\n")
+    return first
