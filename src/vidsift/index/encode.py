@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from vidsift.types import Features, Span, TokenSet
 if TYPE_CHECKING:
     from vidsift.methods.model import Model
 
-__all__ = ["Encoder", "best_centred", "segment_id", "sets_of"]
+__all__ = ["Encoder", "best_centred", "segment_id", "segment_table", "sets_of"]
 
 _GPU_SEGMENTS = 32
 
@@ -141,15 +141,25 @@ class Encoder:
         if not rows:
             return None, set()
         features = concatenate_features([one for video in fresh.values() for one in video.features])
-        schema = segments_schema(self._sets)
-        columns: dict[str, Any] = {
-            name: [row[name] for row in rows] for name in schema.names if name in rows[0]
-        }
-        columns["pooled"] = list(pooled(next(iter(features.values()))).cpu().numpy())
-        for name, layout in self._sets.items():
-            columns |= set_to_columns(name, features[name], layout)
-        arrays = [_as_array(columns[part.name], part) for part in schema]
-        return pa.Table.from_arrays(arrays, schema=schema), set(fresh)
+        return segment_table(rows, features, self._sets), set(fresh)
+
+
+def segment_table(
+    rows: Sequence[Mapping[str, Any]], features: Features, sets: Mapping[str, SetLayout]
+) -> pa.Table:
+    """Put the facts of segments and their prepared sets together, as the index stores them.
+
+    Args:
+        rows: for each segment the columns that are neither tokens nor made from them.
+        features: prepared sets of the same segments.
+        sets: layout of the index.
+    """
+    schema = segments_schema(sets)
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in schema.names if name in rows[0]}
+    columns["pooled"] = list(pooled(next(iter(features.values()))).cpu().numpy())
+    for name, layout in sets.items():
+        columns |= set_to_columns(name, features[name], layout)
+    return pa.Table.from_arrays([_as_array(columns[part.name], part) for part in schema], schema=schema)
 
 
 def _facts_of(facts: Facts, segment: Segment, tokens: TokenSet) -> dict[str, Any]:

@@ -32,9 +32,9 @@ def scan(
         keep: how many to keep of each text.
 
     Returns:
-        Scores ``(Q, K)`` descending and rows of the gallery, int64 ``(Q, K)``; K is ``keep``, or the
-        number of allowed segments if that is less. Equal scores stand in the order of rows. Memory beyond the result
-        does not grow with the gallery.
+        Scores ``(Q, K)`` descending, and rows of the gallery as int64 ``(Q, K)``; K is ``keep``, or the
+        number of allowed segments if that is less. Equal scores stand in the order of rows. Memory beyond
+        the result does not grow with the gallery.
     """
     queries = len(next(iter(texts.values())))
     device = next(iter(texts.values())).tokens.device

@@ -113,8 +113,8 @@ class Index:
         manifest = self._store.manifest
         if not manifest.model:
             raise IndexFolderError(
-                f"the index {self._store.folder} was made with the model {manifest.model_name!r} from memory; pass "
-                "it: Index.open(folder, model)"
+                f"the index {self._store.folder} was made with a model from memory, {manifest.model_name!r}; "
+                "give it: Index.open(folder, model)"
             )
         try:
             model = load(manifest.model, self._device)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.index.library import clip, library, rows
+from tests.methods import tiny
+from vidsift.index import build
+from vidsift.index.build import Progress, Report, build_index
+from vidsift.index.storage import IndexFolderError, Store
+from vidsift.methods.model import Model
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Report]]:
+    """Index ``tmp_path/videos`` into ``tmp_path/index`` with the tiny model."""
+
+    def index(model: Model | None = None, **options: Any) -> Report:
+        model = tiny.model() if model is None else model
+        return build_index([tmp_path / "videos"], tmp_path / "index", model, workers=1, **options)
+
+    yield index
+
+
+def test_a_library_through_its_changes(tmp_path: Path, run: Callable[..., Report]) -> None:
+    videos, folder = library(tmp_path / "videos", 3), tmp_path / "index"
+    (videos / "empty.mp4").write_bytes(b"")
+    (videos / "notes.mp4").write_text("not a video")
+
+    first = run()
+    assert (first.added, first.unchanged, len(first.failed)) == (3, 0, 2)
+    assert {Path(one.path).name for one in first.failed} == {"empty.mp4", "notes.mp4"}
+    assert first.frames == 3 * tiny.FRAMES
+    before = rows(folder)
+    assert len(before) == 3
+
+    again = run()
+    assert (again.added, again.unchanged, again.frames) == (0, 3, 0)
+    assert len(again.failed) == 2
+    assert rows(folder) == before
+
+    (videos / "clip0.mp4").rename(videos / "renamed.mp4")
+    shutil.copy(videos / "clip1.mp4", videos / "copy.mp4")
+    clip(tmp_path / "other", "clip2", frames=20)
+    shutil.copy(tmp_path / "other" / "clip2.mp4", videos / "clip2.mp4")
+    (videos / "empty.mp4").unlink()
+    third = run()
+    assert (third.moved, third.added, third.updated, third.removed) == (1, 1, 1, 1)
+    assert third.frames == tiny.FRAMES
+    after = rows(folder)
+    assert len(after) == 3
+    assert len({row["segment_id"] for row in after} & {row["segment_id"] for row in before}) == 2
+    held = Store.open(folder).read_files()
+    assert {Path(one).name for one in held} == {
+        "renamed.mp4",
+        "clip1.mp4",
+        "copy.mp4",
+        "clip2.mp4",
+        "notes.mp4",
+    }
+    assert held[str(videos / "copy.mp4")].video_id == held[str(videos / "clip1.mp4")].video_id
+
+    (videos / "clip1.mp4").unlink()
+    (videos / "copy.mp4").unlink()
+    assert run().removed == 2
+    assert len(rows(folder)) == 2
+
+
+def test_a_row_holds_what_the_model_gives(tmp_path: Path, run: Callable[..., Report]) -> None:
+    path = clip(tmp_path / "videos", "a", frames=30, fps=15)
+    model = tiny.model()
+    run(model)
+    (row,) = rows(tmp_path / "index")
+    expected = model.encode_video([path])["frame"]
+    stored = np.frombuffer(row["frame_tokens"], np.float16).reshape(tiny.FRAMES, 16)
+    assert expected.weights is not None
+    assert expected.times_seconds is not None
+    assert np.array_equal(stored, expected.tokens[0].half().numpy())
+    assert row["frame_weights"] == pytest.approx(expected.weights[0].tolist(), abs=1e-7)
+    assert row["frame_times_seconds"] == expected.times_seconds[0].tolist()
+    assert row["frame_mask"] == [1] * tiny.FRAMES
+    assert np.linalg.norm(row["pooled"]) == pytest.approx(1, abs=1e-6)
+    assert (row["start_seconds"], row["end_seconds"]) == (0.0, row["duration_seconds"])
+    assert Image.open(io.BytesIO(row["thumbnail"])).size == (64, 48)
+
+
+def test_failed_files_are_read_again_on_request(tmp_path: Path, run: Callable[..., Report]) -> None:
+    bad = tmp_path / "videos" / "bad.mp4"
+    clip(tmp_path / "videos", "good")
+    whole = clip(tmp_path / "other", "whole").read_bytes()
+    bad.write_bytes(b"x" * len(whole))
+    run()
+    stamp = bad.stat()
+    bad.write_bytes(whole)
+    os.utime(bad, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # as if a broken disk gave it back whole
+    assert len(run().failed) == 1
+    mended = run(retry=True)
+    assert (mended.failed, mended.added) == ([], 1)
+
+
+def test_long_videos_are_cut_as_the_index_was_begun(tmp_path: Path, run: Callable[..., Report]) -> None:
+    clip(tmp_path / "videos", "long", frames=60)
+    run(segment=2.0)
+    assert [(row["start_seconds"], row["end_seconds"]) for row in rows(tmp_path / "index")] == [
+        (pytest.approx(0), pytest.approx(5 / 3)),
+        (pytest.approx(5 / 3), pytest.approx(10 / 3)),
+        (pytest.approx(10 / 3), pytest.approx(5)),
+    ]
+    with pytest.raises(IndexFolderError, match=r"cuts videos by 2.0, not by 'auto'.*--segment"):
+        run()
+
+
+def test_another_model_is_refused_with_the_remedy(tmp_path: Path, run: Callable[..., Report]) -> None:
+    clip(tmp_path / "videos", "a")
+    run()
+    with pytest.raises(IndexFolderError, match=r"was made with drl .*leave out --model, or name another"):
+        run(tiny.model(seed=9))
+
+
+def test_a_run_that_is_stopped_keeps_what_is_finished(tmp_path: Path, run: Callable[..., Report]) -> None:
+    library(tmp_path / "videos", 4)
+    seen: list[int] = []
+
+    def watch(progress: Progress) -> None:
+        seen.append(progress.videos_done)
+
+    stopped = run(on_progress=watch, should_stop=lambda: bool(seen) and seen[-1] >= 2)
+    assert stopped.stopped
+    assert stopped.added == 2
+    assert len(rows(tmp_path / "index")) == 2
+    rest = run()
+    assert (rest.added, rest.unchanged, rest.stopped) == (2, 2, False)
+    assert len(rows(tmp_path / "index")) == 4
+
+
+def test_rows_do_not_depend_on_their_company(
+    tmp_path: Path, run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library(tmp_path / "videos", 3)
+    run()
+    monkeypatch.setattr(build, "_COMMIT_VIDEOS", 1)
+    model = tiny.model()
+    for number in (2, 0, 1):
+        path = tmp_path / "videos" / f"clip{number}.mp4"
+        build_index([path], tmp_path / "one by one", model, workers=1)
+    assert rows(tmp_path / "one by one") == rows(tmp_path / "index")
+
+
+def test_a_damaged_file_gives_what_it_has(tmp_path: Path, run: Callable[..., Report], media: Any) -> None:
+    (tmp_path / "videos").mkdir()
+    shutil.copy(media("corrupted.mp4"), tmp_path / "videos")
+    report = run()
+    assert len(report.failed) + len(report.partial) == 1
+
+
+def test_a_missing_folder_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no such folder or file"):
+        build_index([tmp_path / "nowhere"], tmp_path / "index", tiny.model())
+    assert not (tmp_path / "index").exists()
+    with pytest.raises(ValueError, match="no folder given"):
+        build_index([], tmp_path / "index", tiny.model())

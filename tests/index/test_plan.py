@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vidsift.index.plan import absolute, make_plan, under
+from vidsift.index.storage import FileRecord
+
+
+def _file(path: Path, text: str = "x") -> FileRecord:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    status = path.stat()
+    return FileRecord(str(path), status.st_size, status.st_mtime_ns, video_id=path.stem)
+
+
+def test_only_what_is_new_or_changed_is_read(tmp_path: Path) -> None:
+    same, changed = _file(tmp_path / "same.mp4"), _file(tmp_path / "changed.mp4")
+    _file(tmp_path / "new.mp4")
+    (tmp_path / "changed.mp4").write_text("longer")
+    plan = make_plan([str(tmp_path)], {one.path: one for one in (same, changed)}, retry=False)
+    assert plan.to_read == [str(tmp_path / "changed.mp4"), str(tmp_path / "new.mp4")]
+    assert plan.unchanged == [same.path]
+    assert plan.gone == []
+
+
+def test_a_touched_file_is_looked_at_again(tmp_path: Path) -> None:
+    known = _file(tmp_path / "a.mp4")
+    os.utime(known.path, ns=(1, known.modified_ns + 1))
+    assert make_plan([str(tmp_path)], {known.path: known}, retry=False).to_read == [known.path]
+
+
+def test_a_failed_file_waits_for_a_change_or_for_retry(tmp_path: Path) -> None:
+    seen = _file(tmp_path / "bad.mp4")
+    bad = FileRecord(seen.path, seen.size_bytes, seen.modified_ns, reason="is damaged")
+    plan = make_plan([str(tmp_path)], {bad.path: bad}, retry=False)
+    assert (plan.to_read, plan.failed_before) == ([], [bad])
+    assert make_plan([str(tmp_path)], {bad.path: bad}, retry=True).to_read == [bad.path]
+
+
+def test_only_what_lies_under_the_given_places_can_be_gone(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here2").mkdir()
+    records = [
+        FileRecord(str(tmp_path / place / "a.mp4"), 1, 1, video_id=place) for place in ("here", "here2")
+    ]
+    plan = make_plan([str(tmp_path / "here")], {one.path: one for one in records}, retry=False)
+    assert plan.gone == [str(tmp_path / "here" / "a.mp4")]
+    assert plan.gone_videos == ["here"]
+
+
+def test_a_name_that_is_not_text_is_told_and_left_out(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")
+    try:
+        (tmp_path / name).write_text("x")
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system takes no such names")
+    plan = make_plan([str(tmp_path)], {}, retry=False)
+    assert plan.to_read == []
+    assert plan.rejected[0][1] == "its name is not valid text; rename it"
+    plan.rejected[0][0].encode("utf-8")
+
+
+def test_paths_are_whole_and_links_keep_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.chdir(tmp_path)
+    assert absolute("real/../link/x") == str(tmp_path / "link" / "x")
+    assert absolute("~/x") == str(Path.home() / "x")
+
+
+def test_under_needs_a_whole_folder_name() -> None:
+    assert under("/a", "/a")
+    assert under("/a/b", "/")
+    assert not under("/ab/c", "/a")

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from tests.index.library import READING, DeadlyReading, clip, library
+from vidsift.index.pool import DecodePool
+from vidsift.index.reader import Done, Facts, Failed, Message, ReadSettings, Segment
+
+
+def _read(settings: ReadSettings, paths: list[str], workers: int) -> dict[str, list[Message]]:
+    found: dict[str, list[Message]] = {path: [] for path in paths}
+    with DecodePool(settings, workers) as pool:
+        for item in pool.read(paths):
+            if item is not None:
+                found[item[0]].append(item[1])
+    return found
+
+
+def test_each_file_is_read_once_and_in_order(tmp_path: Path) -> None:
+    paths = [str(path) for path in sorted(library(tmp_path, 4).iterdir())]
+    found = _read(ReadSettings(READING, "auto", frozenset()), paths, 2)
+    for messages in found.values():
+        assert [type(one) for one in messages] == [Facts, Segment, Done]
+    assert not multiprocessing.active_children()
+
+
+def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
+    library(tmp_path, 3)
+    deadly = str(clip(tmp_path, "clip1b", frames=36))
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    settings = ReadSettings(DeadlyReading(**asdict(READING)), "auto", frozenset())
+    found = _read(settings, paths, 1)
+    last = found.pop(deadly)[-1]
+    assert isinstance(last, Failed)
+    assert last.reason == "the decoder crashed on it (signal 9)"
+    assert last.size_bytes == Path(deadly).stat().st_size
+    assert all(isinstance(messages[-1], Done) for messages in found.values())
+
+
+def test_leaving_early_leaves_no_process_behind(tmp_path: Path) -> None:
+    paths = [str(path) for path in sorted(library(tmp_path, 3).iterdir())]
+    with DecodePool(ReadSettings(READING, "auto", frozenset()), 1) as pool:
+        next(item for item in pool.read(paths) if item is not None)
+    assert not multiprocessing.active_children()
+
+
+def test_no_files_are_no_work() -> None:
+    assert _read(ReadSettings(READING, "auto", frozenset()), [], 1) == {}
+
+
+def test_no_worker_is_refused() -> None:
+    with pytest.raises(ValueError, match="workers is 0"):
+        DecodePool(ReadSettings(READING, "auto", frozenset()), 0)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.index.library import filled
+from tests.methods import tiny
+from vidsift.index import storage
+from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder, describe
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return filled(tmp_path / "index", tiny.model(), [5, 4, 5])
+
+
+def test_a_missing_index_is_said_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(IndexFolderError, match="there is no index at .*vidsift index FOLDER"):
+        Store.open(tmp_path / "nowhere")
+
+
+def test_another_format_is_refused_with_the_remedy(store: Store) -> None:
+    path = store.folder / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99, "of the": "future"}))
+    with pytest.raises(IndexFolderError, match="format 99, this vidsift reads format 1; use the vidsift that"):
+        Store.open(store.folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 1, "sets": {"a": {}}}'])
+def test_a_damaged_manifest_is_said(store: Store, text: str) -> None:
+    (store.folder / "index.json").write_text(text)
+    with pytest.raises(IndexFolderError, match="is damaged: index.json"):
+        Store.open(store.folder)
+
+
+def test_a_missing_table_is_said(store: Store) -> None:
+    (store.folder / "files.lance").rename(store.folder / "elsewhere.lance")
+    with pytest.raises(IndexFolderError, match="is damaged"):
+        Store.open(store.folder)
+
+
+def test_the_manifest_comes_back(store: Store) -> None:
+    opened = Store.open(store.folder)
+    assert opened.manifest.fingerprint == store.manifest.fingerprint
+    assert opened.manifest.sets == store.manifest.sets
+    assert opened.manifest.sets["frame"].slots == tiny.FRAMES
+    assert opened.manifest.reading["size_px"] == tiny.SIZE_PX
+
+
+def test_a_folder_with_other_files_is_left_alone(store: Store, tmp_path: Path) -> None:
+    taken = tmp_path / "photos"
+    taken.mkdir()
+    (taken / "holiday.jpg").write_text("x")
+    with pytest.raises(IndexFolderError, match="holds other files"):
+        Store.create(taken, store.manifest)
+    assert [one.name for one in taken.iterdir()] == ["holiday.jpg"]
+
+
+def test_an_index_that_was_never_finished_is_begun_anew(store: Store) -> None:
+    (store.folder / "index.json").unlink()
+    assert Store.create(store.folder, store.manifest).segments.count_rows() == 0
+
+
+def test_a_path_is_kept_once_with_what_was_seen_last(store: Store) -> None:
+    store.commit(None, [FileRecord("/it's.mp4", 1, 1, "aa"), FileRecord("/b.mp4", 1, 1, None, "is empty")])
+    store.commit(None, [FileRecord("/it's.mp4", 2, 2, "bb", damage="ends early")])
+    found = store.read_files()
+    assert found["/it's.mp4"] == FileRecord("/it's.mp4", 2, 2, "bb", damage="ends early")
+    assert found["/b.mp4"].reason == "is empty"
+
+
+def test_forgetting_the_only_path_of_a_video_drops_its_segments(store: Store) -> None:
+    other = f"{1:032x}"
+    store.commit(None, [FileRecord("/it's a copy.mp4", 1, 1, f"{0:032x}")])
+    store.forget(["/videos/a/0.mp4", "/videos/b/1.mp4"])
+    assert store.drop_orphans() == 1
+    assert store.video_ids() == {f"{0:032x}"}
+    store.forget(["/it's a copy.mp4"])
+    assert store.drop_orphans() == 1
+    assert store.segments.count_rows() == 0
+    assert other not in {one.video_id for one in store.read_files().values()}
+
+
+def test_a_second_writer_is_refused_until_the_first_is_gone(store: Store) -> None:
+    hold = (
+        "import sys\nfrom pathlib import Path\nfrom vidsift.index.storage import _locked\n"
+        "with _locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(store.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(IndexFolderError, match="another process is writing"), store.writing():
+        pass
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    holder.stdin.close()
+    with store.writing():
+        pass
+
+
+def test_many_small_commits_are_merged_and_nothing_is_lost(store: Store) -> None:
+    for number in range(storage._MANY_FRAGMENTS + 1):
+        store.commit(None, [FileRecord(f"/{number}.mp4", 1, 1, "aa")])
+    before = store.read_files()
+    store.tidy()
+    assert store.read_files() == before
+    assert Store.open(store.folder).files.stats()["fragment_stats"]["num_fragments"] == 1
+
+
+def test_the_default_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("VIDSIFT_INDEX", raising=False)
+    assert default_folder() == tmp_path / "vidsift" / "index"
+    monkeypatch.setenv("VIDSIFT_INDEX", "~/mine")
+    assert default_folder() == Path.home() / "mine"
+
+
+def test_description_counts_what_is_there(store: Store) -> None:
+    store.commit(None, [FileRecord("/bad.mp4", 1, 1, None, "is empty")])
+    facts = describe(store.folder)
+    assert (facts["videos"], facts["segments"], facts["files"], facts["failed"]) == (2, 3, 2, 1)
+    assert facts["token sets"] == {"frame": f"{tiny.FRAMES} x 16"}
+    assert facts["bytes on disk"] > 0
