@@ -60,7 +60,7 @@ class ClipTowers(nn.Module):
         Args:
             clip: a model, or the config of one to build.
             attention: ``"sdpa"`` (torch's fused attention) or ``"eager"`` (matrix products and a softmax in
-                fp32). In fp32 on a CPU with 17 to 50 tokens a frame they run within 5 % of each other
+                fp32). In fp32 on a CPU with 17 to 50 tokens a frame they run within 6 % of each other
                 (``results/encode.md``); on a GPU sdpa wins.
 
         Raises:
