@@ -63,6 +63,7 @@ class Drl(Method):
         cdcr_on_diagonal: weight of the agreement within channels.
         cdcr_lambda: weight of the decorrelation beside InfoNCE.
         shift_blocks: blocks of the image tower in which tokens move between frames (from TS2-Net).
+        shift_n_div: how many tokens move, see :func:`~vidsift.encoders.token_shift.shift_tokens`.
         padding: "zero" for the released treatment of padding in TI and WTI: padding is encoded and counts as
             similarity 0; texts and videos are then padded to full width.
 
@@ -85,6 +86,7 @@ class Drl(Method):
         cdcr_on_diagonal: float = 1.0,
         cdcr_lambda: float = 0.001,
         shift_blocks: Sequence[int] = (),
+        shift_n_div: int = 7,
         padding: Padding = "excluded",
     ) -> None:
         """See the class."""
@@ -108,6 +110,7 @@ class Drl(Method):
         self.cdcr_on_diagonal = cdcr_on_diagonal
         self.cdcr_lambda = cdcr_lambda
         self.shift_blocks = tuple(shift_blocks)
+        self.shift_n_div = shift_n_div
         self.full_width = padding == "zero" and interaction in ("ti", "wti")
 
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
@@ -120,7 +123,9 @@ class Drl(Method):
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
         """Return the set "frame" ``(B, F, D)``: class tokens, after the head across frames."""
         seen_BF = torch.ones_like(mask_BF) if self.full_width else mask_BF
-        frames_BFD = self.towers.encode_frames(pixels_BF3SS, seen_BF, self.shift_blocks)[:, :, 0].float()
+        frames_BFD = self.towers.encode_frames(
+            pixels_BF3SS, seen_BF, self.shift_blocks, shift_n_div=self.shift_n_div
+        )[:, :, 0].float()
         if self.full_width:
             frames_BFD = keep_padded(self.temporal, frames_BFD, mask_BF)
         else:

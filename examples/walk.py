@@ -1,0 +1,65 @@
+"""The whole flow, top to bottom, on a CPU in under a minute: follow a frame and a sentence to a hit.
+
+Run it with: python examples/walk.py
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import vidsift
+from vidsift.data.folder import read_folder
+from vidsift.data.shapes import write_library
+from vidsift.evaluation.evaluate import evaluate_entries
+from vidsift.video import probe, read_frames
+
+
+def main() -> None:
+    """Walk through the house."""
+    with tempfile.TemporaryDirectory() as place:
+        walk(Path(place))
+
+
+def walk(place: Path) -> None:
+    """Render a library in ``place`` and take it through every room."""
+    library = place / "library"
+    clips = write_library(library, "test", videos=32, seed=1, workers=1)
+    clip = clips[0]
+    path, sentence = library / clip.name, clip.captions[0]
+    print(f'A video, {path.name}, and a sentence: "{sentence}"\n')
+
+    # video/: file -> frames with times
+    facts = probe(path)
+    model = vidsift.load("shapes")
+    wanted = model.wanted_times(vidsift.Span(0.0, facts.duration_seconds))
+    frames = read_frames(path, wanted, size_px=model.reading.size_px)
+    print(f"video         {len(frames)} frames at {[round(float(t), 2) for t in frames.times_seconds]} s")
+
+    # encoders/ and interactions/: frames and words -> prepared token sets
+    text = model.encode_text([sentence])
+    video = model.encode_frames([frames.pixels], [frames.times_seconds])
+    for name, tokens in {**text, **video}.items():
+        print(f"tokens        {name}: {tuple(tokens.tokens.shape)}")
+
+    # interactions/ and methods/: token sets -> similarity, and which word met which frame
+    score = model.similarity(text, video)
+    print(f"similarity    {float(score):.4f} by {[term.name for term in model.method.terms]}")
+    account = next(iter(model.method.align(text, video).values()))
+    for piece, best in zip(model.tokenize([sentence]).pieces[0], account.best_video_token[0], strict=True):
+        print(f"alignment     {piece!r} met the frame at {float(frames.times_seconds[best]):.2f} s")
+    print(f"              contributions sum to {float(account.contributions.sum()):.4f}")
+
+    # evaluation/: similarity + truth -> numbers
+    report = evaluate_entries(model, read_folder(library), split="test", workers=0)
+    print(f"evaluation    text to video R@1 {report['text_to_video']['R@1']:.1f} % of {len(clips)} videos")
+
+    # index/ and search/: videos -> files on disk, question -> hits
+    vidsift.build_index([library], place / "index", model)
+    for hit in vidsift.Index.open(place / "index", model).search(sentence, k=3):
+        start, end = hit.moment
+        print(f"search        {hit.rank}. {hit.score:.4f} {Path(hit.path).name} {start:.1f}-{end:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
