@@ -38,7 +38,10 @@ def test_entries_come_in_the_order_of_the_lines(tmp_path: Path) -> None:
     [
         ("{", "line 2: no JSON"),
         ("[1]", "line 2: holds list, expected an object"),
-        ({"video": "clips/b.mp4", "captions": ["x"], "caption": "x"}, "line 2: unknown key 'caption'; known: video"),
+        (
+            {"video": "clips/b.mp4", "captions": ["x"], "caption": "x"},
+            "line 2: unknown key 'caption'; known: video",
+        ),
         ({"captions": ["x"]}, "line 2: video is None"),
         ({"video": "../b.mp4", "captions": ["x"]}, "line 2: video '../b.mp4' lies outside the folder"),
         ({"video": "/b.mp4", "captions": ["x"]}, "lies outside"),
@@ -77,5 +80,7 @@ def test_a_library_says_its_split_once(tmp_path: Path) -> None:
     assert of_split(entries, "val", root) == entries[1:]
     with pytest.raises(CaptionsError, match=r"several splits \('test', 'val'\); name one"):
         of_split(entries, None, root)
-    with pytest.raises(CaptionsError, match="no video of the split 'train'; splits named there: 'test', 'val'"):
+    with pytest.raises(
+        CaptionsError, match="no video of the split 'train'; splits named there: 'test', 'val'"
+    ):
         of_split(entries, "train", root)

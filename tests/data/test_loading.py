@@ -41,7 +41,8 @@ def test_shapes_batches_follow_the_looks() -> None:
     batch = SHAPES(4)
     expected = stream_batch(3, 4, 4, 2, 16, captions_each=2, jitter=0.5)
     assert np.array_equal(batch.pixels, expected.pixels)
-    assert batch.captions == expected.captions and len(batch.captions) == 8
+    assert batch.captions == expected.captions
+    assert len(batch.captions) == 8
     assert batch.times_seconds[0].tolist() == [1.0, 3.0]
     assert SHAPES(2).pixels.shape == (8, 1, 16, 16, 3)
     assert look_at(SHAPES.looks, 3).frames == 2

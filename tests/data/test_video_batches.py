@@ -42,9 +42,11 @@ def test_what_cannot_be_read_has_no_row(entries: list[Entry], tmp_path: Path) ->
     broken.write_text("words", encoding="utf-8")
     batch = OrderedVideos((entries[0].path, broken, entries[1].path), READING)(0)
     assert batch.rows.tolist() == [0, 2]
-    assert len(batch.pixels) == 2 and batch.mask.all()
+    assert len(batch.pixels) == 2
+    assert batch.mask.all()
     ((path, reason),) = batch.failed
-    assert path == str(broken) and reason
+    assert path == str(broken)
+    assert reason
 
 
 def test_an_epoch_sees_every_video_once_with_its_own_captions(entries: list[Entry]) -> None:
@@ -60,9 +62,10 @@ def test_an_epoch_sees_every_video_once_with_its_own_captions(entries: list[Entr
 def test_a_batch_is_a_function_of_seed_and_step(entries: list[Entry]) -> None:
     looks = (Look(0, 4, 2), Look(1, 2, 3))
     one, two, other = (FolderBatches(tuple(entries), seed, looks, READING)(3) for seed in (1, 1, 2))
-    assert np.array_equal(one.pixels, two.pixels) and one.captions == two.captions
+    assert np.array_equal(one.pixels, two.pixels)
+    assert one.captions == two.captions
     assert one.pixels.shape == (2, 3, 16, 16, 3)
-    assert not (one.rows.tolist() == other.rows.tolist() and one.captions == other.captions)
+    assert (one.rows.tolist(), one.captions) != (other.rows.tolist(), other.captions)
 
 
 def test_a_split_smaller_than_a_batch_is_refused(entries: list[Entry]) -> None:
@@ -83,10 +86,13 @@ def test_the_cache_decodes_each_video_once(
     again = FrameCache.open(tmp_path / "cache", paths, READING)
     for step in range(2):
         assert np.array_equal(travelled(step).pixels, first[step].pixels)
-        for row, pixels, times in zip(first[step].rows, first[step].pixels, first[step].times_seconds, strict=True):
+        for row, pixels, times in zip(
+            first[step].rows, first[step].pixels, first[step].times_seconds, strict=True
+        ):
             kept = again.read(int(row), Path("not read"))
             assert isinstance(kept, Frames)
-            assert np.array_equal(kept.pixels, pixels) and np.array_equal(kept.times_seconds, times)
+            assert np.array_equal(kept.pixels, pixels)
+            assert np.array_equal(kept.times_seconds, times)
 
 
 def test_a_cache_of_something_else_is_refused(entries: list[Entry], tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ def test_only_queries_that_land_on_a_hub_are_normalised() -> None:
     found = query_bank_norm(sim, bank, beta=2.0)
     assert found.hubs.tolist() == [0]
     assert found.normalised.tolist() == [0]
-    assert torch.equal(found.sim_QV[1], sim[1])
-    assert found.sim_QV[0, 0].item() == pytest.approx(math.exp(1.8) / (2 * math.exp(2.0)))
-    assert found.sim_QV[0, 1].item() == pytest.approx(math.exp(1.6) / (1 + math.e))
-    assert found.sim_QV[0].argmax() == 1, "the hub lost its place"
+    assert torch.equal(found.similarities[1], sim[1])
+    assert found.similarities[0, 0].item() == pytest.approx(math.exp(1.8) / (2 * math.exp(2.0)))
+    assert found.similarities[0, 1].item() == pytest.approx(math.exp(1.6) / (1 + math.e))
+    assert found.similarities[0].argmax() == 1, "the hub lost its place"
 
 
 def test_what_does_not_fit_is_refused() -> None:

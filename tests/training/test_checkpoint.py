@@ -17,8 +17,6 @@ from vidsift.training.checkpoint import (
     set_random_states,
 )
 
-CPU = torch.device("cpu")
-
 
 def saved(path: Path) -> tuple[nn.Linear, torch.optim.AdamW]:
     layer = nn.Linear(3, 2)
@@ -31,14 +29,14 @@ def saved(path: Path) -> tuple[nn.Linear, torch.optim.AdamW]:
 
 def test_everything_comes_back(tmp_path: Path) -> None:
     layer, optimiser = saved(tmp_path / "a" / "last.pt")
-    expected = (random.random(), np.random.random(), torch.rand(3))
-    found = load_checkpoint(tmp_path / "a" / "last.pt", CPU)
+    expected = (random.random(), np.random.random(), torch.rand(3))  # noqa: NPY002
+    found = load_checkpoint(tmp_path / "a" / "last.pt")
     assert (found.step, found.best, found.seconds) == (7, {"step": 5, "value": 12.5}, 3.5)
     assert torch.equal(found.weights["weight"], layer.weight)
     average = found.optimiser["state"][0]["exp_avg"]
     assert torch.equal(average, optimiser.state[layer.weight]["exp_avg"])
     set_random_states(found.random)
-    assert (random.random(), np.random.random()) == expected[:2]
+    assert (random.random(), np.random.random()) == expected[:2]  # noqa: NPY002
     assert torch.equal(torch.rand(3), expected[2])
 
 
@@ -53,20 +51,20 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         save_checkpoint(path, layer, optimiser, step=8, best={}, seconds=0.0)
-    assert load_checkpoint(path, CPU).step == 7
+    assert load_checkpoint(path).step == 7
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
-        load_checkpoint(path, CPU)
+        load_checkpoint(path)
     path.write_bytes(b"half a file")
     with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
-        load_checkpoint(path, CPU)
+        load_checkpoint(path)
     torch.save({"format": 99}, path)
     with pytest.raises(CheckpointError, match="has format 99, this version reads 1"):
-        load_checkpoint(path, CPU)
+        load_checkpoint(path)
     torch.save({"format": 1, "run": Path("x")}, path)
     with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
-        load_checkpoint(path, CPU)
+        load_checkpoint(path)

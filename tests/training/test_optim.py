@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-
 from tests.training.small import write
+
 from vidsift.training.optim import build_optimiser, parameter_groups, rate_factor, set_rates
 from vidsift.training.recipe import read_recipe
 from vidsift.training.setup import build_model
@@ -30,7 +31,8 @@ def test_every_parameter_is_in_one_group(
 ) -> None:
     parameters, made = groups
     assert [group["name"] for group in made] == [
-        "backbone, blocks", "backbone, decaying", "backbone, plain", "new, blocks", "new, decaying", "new, plain",
+        "backbone, blocks", "backbone, decaying", "backbone, plain",
+        "new, blocks", "new, decaying", "new, plain",
     ]  # fmt: skip
     in_groups = [id(parameter) for group in made for parameter in group["params"]]
     assert sorted(in_groups) == sorted(id(parameter) for parameter in parameters.values())
@@ -76,7 +78,7 @@ def test_the_rate_rises_then_falls_like_a_cosine() -> None:
     assert factors[55] == pytest.approx(0.2 + 0.8 * 0.5)
     assert factors[100] == pytest.approx(0.2)
     assert factors[28] == pytest.approx(0.2 + 0.4 * (1 + math.cos(math.pi * 18 / 90)))
-    assert all(one >= two for one, two in zip(factors[10:], factors[11:], strict=False))
+    assert all(one >= two for one, two in pairwise(factors[10:]))
 
 
 def test_a_run_without_warm_up_starts_at_the_peak() -> None:

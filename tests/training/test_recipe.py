@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.training.small import write
+
 from vidsift.training.recipe import RecipeError, read_recipe, write_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
@@ -24,7 +24,8 @@ def test_overrides_change_what_they_name(tmp_path: Path) -> None:
     )
     assert recipe.optimiser.learning_rate == 1e-4
     assert recipe.stages[1].share == 0.25
-    assert recipe.validation is not None and recipe.validation.videos == 4
+    assert recipe.validation is not None
+    assert recipe.validation.videos == 4
     assert recipe.model.arguments["cdcr"] == "single"
 
 
@@ -62,7 +63,7 @@ def test_what_cannot_be_followed_is_named(tmp_path: Path, override: str, words: 
 
 
 def test_several_faults_are_named_together(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="steps is -1.*unknown key sed"):
+    with pytest.raises(RecipeError, match=r"steps is -1.*unknown key sed"):
         read_recipe(write(tmp_path), ["steps=-1", "sed=1"])
 
 
@@ -86,7 +87,7 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
 def test_a_recipe_is_frozen_and_survives_writing(tmp_path: Path) -> None:
     recipe = read_recipe(write(tmp_path, stages=[{"name": "one", "trained": ["towers"]}]))
     with pytest.raises(ValueError, match="frozen"):
-        recipe.steps = 3  # type: ignore[misc]
+        recipe.steps = 3
     write_recipe(recipe, tmp_path / "again.yaml")
     assert read_recipe(tmp_path / "again.yaml") == recipe
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
 from tests.training.small import losses, silent, write
+
 from vidsift.data.shapes import write_library
 from vidsift.methods.model import Model, load
-from vidsift.training import trainer as module
 from vidsift.training.recipe import RecipeError, read_recipe
+from vidsift.training.setup import batch_maker
 from vidsift.training.trainer import NonFiniteLossError, StoppedEarly, Trainer, train
 
 
@@ -62,9 +62,10 @@ def test_stopping_and_going_on_gives_the_same_bits(
     tmp_path: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     recipe = write(tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(StoppedEarly, match="after step 3 of 8; saved"):
+    with monkeypatch.context() as patch:
         stop_after(3, patch, number)
-        train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+        with pytest.raises(StoppedEarly, match="after step 3 of 8; saved"):
+            train(recipe, output=tmp_path / "run", device="cpu", say=silent)
     assert not (tmp_path / "run" / "model.safetensors").exists()
     np.random.default_rng(0).random(5)
     torch.manual_seed(99)
@@ -86,9 +87,10 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
             raise SystemExit("killed")
         whole(self, batch)
 
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+    with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_train_step", die)
-        train(recipe, output=output, device="cpu", say=silent)
+        with pytest.raises(SystemExit):
+            train(recipe, output=output, device="cpu", say=silent)
     with (output / "metrics.jsonl").open("a", encoding="utf-8") as log:
         log.write('{"step": 6, "lo')  # a line cut in half
     lines: list[str] = []
@@ -107,7 +109,7 @@ def test_another_recipe_does_not_go_on_from_this_checkpoint(tmp_path: Path, whol
     recipe = write(tmp_path)
     with pytest.raises(RecipeError, match=r"different: optimiser.learning_rate, seed.*--no-resume"):
         train(recipe, ("seed=1", "optimiser.learning_rate=0.5"), output=whole_run, device="cpu", say=silent)
-    with pytest.raises(ValueError, match="no checkpoint .* to resume from"):
+    with pytest.raises(ValueError, match=r"no checkpoint .* to resume from"):
         train(recipe, output=tmp_path / "other", resume=True, device="cpu", say=silent)
 
 
@@ -124,7 +126,7 @@ def test_the_loss_trace_of_fifty_steps(tmp_path: Path) -> None:
     assert [trace[step] for step in TRACE] == pytest.approx(list(TRACE.values()), rel=5e-3)
 
 
-TRACE = {1: 2.4087, 10: 2.1862, 20: 2.1013, 30: 2.0794, 40: 2.0804, 50: 2.0765}
+TRACE = {1: 3.33, 10: 2.7428, 20: 2.1596, 30: 2.0844, 40: 2.0844, 50: 2.0348}
 
 
 def test_a_loss_that_is_no_number_ends_the_run_by_its_step(tmp_path: Path) -> None:
@@ -164,7 +166,8 @@ def test_stages_freeze_and_change_what_is_seen(tmp_path: Path) -> None:
     run.run()
     assert seen == [(12, 1, 16, 16, 3)] * 2 + [(8, 2, 16, 16, 3)] * 6
     moved = {name for name, value in after_first.items() if not torch.equal(value, start[name])}
-    assert moved and all(name.startswith("interactions") for name in moved)
+    assert moved
+    assert all(name.startswith("interactions") for name in moved)
     assert not torch.equal(
         run.method.towers.clip.visual_projection.weight, start["towers.clip.visual_projection.weight"]
     )
@@ -192,7 +195,7 @@ def test_the_scale_stays_in_its_range(tmp_path: Path) -> None:
 def test_several_captions_each_give_the_mean_of_their_losses(tmp_path: Path) -> None:
     run = Trainer(read_recipe(write(tmp_path)), tmp_path / "run", device="cpu", say=silent)
     run.method.eval()
-    maker = module.batch_maker(run.recipe, run.model, run.stages, run.output)
+    maker = batch_maker(run.recipe, run.model, run.stages)
     batch = maker(0)
     turned = batch._replace(captions=batch.captions[1:] + batch.captions[:1])
     both = batch._replace(captions=batch.captions + turned.captions)

@@ -20,7 +20,7 @@ class VideoToTextProtocol(StrEnum):
     groups = "caption_groups"
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0917 - the verb's options
     model: Annotated[str, typer.Argument(help="A model folder, a CLIP on the hub, or shapes.")],
     data: Annotated[Path, typer.Argument(help="A folder of videos with captions.jsonl.")],
     split: Annotated[
@@ -36,7 +36,7 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=0, help="Processes that decode; 0 for none but this one.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
 ) -> None:
-    """Measure retrieval in both directions: R@1, R@5, R@10, median and mean rank, by tag and among hard negatives."""
+    """Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives."""
     from vidsift.data.folder import of_split, read_folder
     from vidsift.evaluation.evaluate import evaluate_entries
     from vidsift.methods.model import load
@@ -68,8 +68,11 @@ def table(report: Mapping[str, Any]) -> list[str]:
     """Return the lines that a person reads."""
     protocol = report["protocol"]
     lines = [
-        f"{protocol['model']} ({protocol['method']}) on {protocol['videos']} videos, {protocol['captions']} captions, "
-        f"split {protocol['split']}, {protocol['frames']} frames; video to text: {protocol['video_to_text']}",
+        (
+            f"{protocol['model']} ({protocol['method']}), {protocol['frames']} frames; "
+            f"split {protocol['split']}: {protocol['videos']} videos, {protocol['captions']} captions; "
+            f"video to text: {protocol['video_to_text']}"
+        ),
         f"{'':24}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'MdR':>7}{'MnR':>8}{'questions':>11}",
         _row("text to video", report["text_to_video"]),
         _row("video to text", report["video_to_text"]),

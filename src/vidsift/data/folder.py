@@ -2,8 +2,9 @@
 
     {"video": "clips/one.mp4", "captions": ["a dog runs", "the dog is running"], "split": "test"}
 
-``video`` is a path inside the folder. Optional: ``tag`` (kind of question, for a breakdown), ``group`` (videos that
-are hard negatives of each other), ``split``, ``unseen`` (what training never showed) and ``scene`` (ignored).
+``video`` is a path inside the folder. Optional: ``tag`` (kind of question, for a breakdown), ``group``
+(videos that are hard negatives of each other), ``split``, ``unseen`` (what training never showed) and
+``scene`` (ignored).
 """
 
 from __future__ import annotations

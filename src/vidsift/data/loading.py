@@ -1,7 +1,7 @@
 """Batches of pictures and captions, made ahead in worker processes and handed over in shared memory.
 
-What a batch holds is a pure function of its number (:class:`BatchMaker`), so a run that resumes, and a run with
-more workers, sees the same batches. Nothing here imports torch: workers stay light.
+What a batch holds is a pure function of its number (:class:`BatchMaker`), so a run that resumes, and a run
+with more workers, sees the same batches. Nothing here imports torch: workers stay light.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.data.shapes import segment_centres, stream_batch
+from vidsift.data.shapes_world import TAGS
 
 __all__ = ["Batch", "BatchMaker", "Feed", "Look", "ShapesBatches", "look_at"]
 
@@ -87,7 +88,7 @@ def look_at(looks: Sequence[Look], step: int) -> Look:
 
 @dataclass(frozen=True)
 class ShapesBatches:
-    """Fresh scenes of the Shapes world, in groups of hard negatives; see :func:`vidsift.data.shapes.stream_batch`.
+    """Fresh scenes of the Shapes world; see :func:`vidsift.data.shapes.stream_batch`.
 
     Attributes:
         seed: of the whole stream.
@@ -113,7 +114,6 @@ class ShapesBatches:
     def __call__(self, step: int) -> Batch:
         """Draw and render the batch of a step."""
         _, batch, frames, grouped, tags = look_at(self.looks, step)
-        chosen = {"tags": tags or self.tags} if tags or self.tags else {}
         pixels, captions = stream_batch(
             self.seed,
             step,
@@ -123,7 +123,7 @@ class ShapesBatches:
             captions_each=self.captions_each,
             jitter=self.jitter,
             grouped=grouped,
-            **chosen,
+            tags=tags or self.tags or TAGS,
         )
         times = np.broadcast_to(segment_centres(frames), (batch, frames))
         rows = np.arange(batch, dtype=np.int64) + step * batch

@@ -24,7 +24,15 @@ from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import Model
 from vidsift.types import Features
 
-__all__ = ["SelectionOnTestError", "evaluate_entries", "headline", "judge", "owners", "read_gallery", "refuse_test"]
+__all__ = [
+    "SelectionOnTestError",
+    "evaluate_entries",
+    "headline",
+    "judge",
+    "owners",
+    "read_gallery",
+    "refuse_test",
+]
 
 Progress = Callable[[int], None]
 
@@ -64,9 +72,9 @@ def judge(
 
     Returns:
         ``text_to_video`` and ``video_to_text`` (R@1, R@5, R@10, MdR, MnR, questions), ``rsum``, and where the
-        entries have them: ``by_tag`` (text to video, for each tag), ``by_novelty`` ("seen", "unseen"), ``choice``
-        (percentage of captions that pick the right video among its hard negatives, overall and by tag, with
-        the percentage that chance gives).
+        entries have them: ``by_tag`` (text to video, for each tag), ``by_novelty`` ("seen", "unseen"),
+        ``choice`` (percentage of captions that pick the right video among its hard negatives, overall and by
+        tag, with the percentage that chance gives).
 
     Raises:
         NonFiniteScoresError: if a similarity is NaN or infinite.
@@ -124,8 +132,8 @@ def read_gallery(
     """Decode and encode the videos, worker processes decoding ahead.
 
     Returns:
-        The entries that could be read, their prepared sets in the same order, path and reason of those that could
-        not, and of those that gave a part only.
+        The entries that could be read, their prepared sets in the same order, path and reason of those that
+        could not, and of those that gave a part only.
 
     Raises:
         ValueError: if no video can be read.
@@ -147,7 +155,9 @@ def read_gallery(
             if progress is not None:
                 progress(len(batch.rows) + len(batch.failed))
     if not kept:
-        raise ValueError(f"not one of {len(entries)} videos can be read; the first: {failed[0][0]}: {failed[0][1]}")
+        raise ValueError(
+            f"not one of {len(entries)} videos can be read; the first: {failed[0][0]}: {failed[0][1]}"
+        )
     return kept, concatenate_features(parts), failed, partial
 
 
@@ -173,7 +183,8 @@ def evaluate_entries(
         progress: called with the number of videos after each batch.
 
     Returns:
-        What :func:`judge` gives, with ``protocol`` (all that the numbers depend on), ``failed`` and ``partial``.
+        What :func:`judge` gives, with ``protocol`` (all that the numbers depend on), ``failed`` and
+        ``partial``.
     """
     kept, videos, failed, partial = read_gallery(model, entries, workers=workers, progress=progress)
     captions = captions_of(kept)

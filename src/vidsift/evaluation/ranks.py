@@ -1,9 +1,9 @@
 """Ranks of the right answers, honest about ties and about numbers that are none.
 
-Items with equal scores share their places: every order of them is as likely as any other, so the rank of a right
-answer is a distribution, and what is reported of it are expectations. For each question three counts say it
-all: the items that score better than the best right answer, the items tied with it (itself included), and how
-many of the tied ones are right.
+Items with equal scores share their places: every order of them is as likely as any other, so the rank of a
+right answer is a distribution, and what is reported of it are expectations. For each question three counts
+say it all: the items that score better than the best right answer, the items tied with it (itself
+included), and how many of the tied ones are right.
 """
 
 from __future__ import annotations
@@ -157,7 +157,9 @@ def video_to_text_ranks(
     return ranks_of(groups_GV.T[asked], np.eye(len(asked), dtype=bool))
 
 
-def choice_ranks(sim_QV: ArrayLike, video_of_text: ArrayLike, group_of_video: ArrayLike) -> tuple[Ranks, NDArray[np.int64]]:
+def choice_ranks(
+    sim_QV: ArrayLike, video_of_text: ArrayLike, group_of_video: ArrayLike
+) -> tuple[Ranks, NDArray[np.int64]]:
     """Rank, for each text, only the videos of its own group of hard negatives.
 
     Args:
@@ -182,7 +184,7 @@ def _checked(sim_QV: ArrayLike, video_of_text: ArrayLike) -> tuple[NDArray[np.fl
     texts, videos = scores.shape
     if owner_Q.shape != (texts,) or owner_Q.min() < 0 or owner_Q.max() >= videos:
         raise ValueError(
-            f"video_of_text has shape {owner_Q.shape} and values up to {owner_Q.max(initial=-1)}; expected one "
-            f"for each of {texts} texts, from 0 to {videos - 1}"
+            f"video_of_text has shape {owner_Q.shape} and values up to {owner_Q.max(initial=-1)}; expected "
+            f"one for each of {texts} texts, from 0 to {videos - 1}"
         )
     return scores, owner_Q

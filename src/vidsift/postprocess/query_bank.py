@@ -1,7 +1,7 @@
 """Query bank normalisation: videos that attract many queries (hubs) are made to count for less.
 
-The bank is a set of other queries, training captions for instance. With a fixed bank the score of one query does
-not depend on the other test queries; a bank of test queries makes it transductive, and is to be labelled so.
+The bank is a set of other queries, training captions for instance. With a fixed bank the score of one query
+does not depend on the other test queries; a bank of test queries makes it transductive, to be labelled so.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ class QueryBankResult(NamedTuple):
     """Similarities after the bank's normalisation.
 
     Attributes:
-        sim_QV: for ranking videos within a row; rows are on different scales, so never rank texts by a column.
+        similarities: ``(Q, V)``, for ranking videos within a row; rows are on different scales, so never rank
+            texts by a column.
         hubs: videos that are among the best k of some bank query, ascending, int64.
         normalised: rows whose best video is a hub, ascending, int64; the others are as they were.
     """
 
-    sim_QV: Tensor
+    similarities: Tensor
     hubs: Tensor
     normalised: Tensor
 
@@ -50,12 +51,12 @@ def query_bank_norm(sim_QV: Tensor, bank_BV: Tensor, *, beta: float = 20.0, k: i
     """
     if bank_BV.ndim != 2 or sim_QV.ndim != 2 or bank_BV.shape[1] != sim_QV.shape[1]:
         raise ValueError(
-            f"queries have shape {tuple(sim_QV.shape)}, the bank {tuple(bank_BV.shape)}; expected the same videos "
-            "in both"
+            f"queries have shape {tuple(sim_QV.shape)}, the bank {tuple(bank_BV.shape)}; expected the same "
+            "videos in both"
         )
     if not 1 <= k <= sim_QV.shape[1]:
         raise ValueError(f"k is {k}, expected 1 to {sim_QV.shape[1]}, the number of videos")
-    hubs = bank_BV.topk(k, dim=1).indices.unique()
+    hubs = torch.unique(bank_BV.topk(k, dim=1).indices)
     normalised = torch.isin(sim_QV.argmax(dim=1), hubs).nonzero().squeeze(1)
     bank_mass_V = torch.logsumexp(bank_BV.double() * beta, dim=0)
     quotient = torch.exp(sim_QV[normalised].double() * beta - bank_mass_V)
@@ -63,7 +64,7 @@ def query_bank_norm(sim_QV: Tensor, bank_BV: Tensor, *, beta: float = 20.0, k: i
     result_QV[normalised] = quotient.to(sim_QV.dtype)
     if not torch.isfinite(result_QV).all():
         raise ValueError(
-            f"with beta {beta} the normalised similarities overflow; give cosines, not similarities that were "
-            "multiplied by a scale, or a smaller beta"
+            f"with beta {beta} the normalised similarities overflow; give cosines, not similarities that "
+            "were multiplied by a scale, or a smaller beta"
         )
     return QueryBankResult(result_QV, hubs, normalised)

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: everything that the next step depends on, written so that a crash leaves the last one whole."""
+"""Checkpoints: all that the next step depends on, written so that a crash leaves the last one whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "save_checkpoint", "set_random_states"]
 
 _FORMAT = 1
 
@@ -73,7 +73,7 @@ def save_checkpoint(
         unfinished.unlink(missing_ok=True)
 
 
-def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
+def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
@@ -95,7 +95,7 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
 
 def _random_states() -> dict[str, Any]:
     version, internal, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002
     states: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "python": [version, list(internal), gauss],
@@ -118,6 +118,6 @@ def set_random_states(states: dict[str, Any]) -> None:
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, *rest = states["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     if "cuda" in states and torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])

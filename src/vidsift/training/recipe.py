@@ -284,8 +284,8 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: a YAML file.
-        overrides: ``key=value``, the key with dots (``data.batch_size=32``, ``stages.0.share=0.2``), the value
-            read as YAML.
+        overrides: ``key=value``, the key with dots (``data.batch_size=32``, ``stages.0.share=0.2``), the
+            value read as YAML.
 
     Raises:
         RecipeError: the file is missing or no YAML, or keys or values are refused: each is named.

@@ -202,7 +202,7 @@ def set_trained(method: Method, prefixes: Sequence[str]) -> int:
     return count
 
 
-def batch_maker(recipe: Recipe, model: Model, stages: Sequence[RunStage], output: Path) -> BatchMaker:
+def batch_maker(recipe: Recipe, model: Model, stages: Sequence[RunStage]) -> BatchMaker:
     """Return what makes the batch of any step.
 
     Raises:

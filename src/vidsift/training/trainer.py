@@ -1,4 +1,4 @@
-"""The loop: batches in, a model out; resumable at every checkpoint, and the same bits on a CPU after resuming."""
+"""The loop: batches in, a model out. On a CPU, a run that was stopped and resumed gives the same bits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CHECKPOINT = Path("checkpoints") / "last.pt"
 _VOCABULARY = Path("checkpoints") / "tokenizer"
 _RECIPE = "recipe.yaml"
 _LOG = "metrics.jsonl"
-# What may differ between the recipe of a checkpoint and the one it is resumed with: nothing that the weights see.
+# What may differ between a checkpoint's recipe and the one it is resumed with: nothing that weights see.
 _FREE = {"checkpoint_every_steps", "log_every_steps", "validation", "card", "threads"}
 
 
@@ -57,7 +57,8 @@ class Trainer:
         recipe: what to do.
         output: folder of the run; holds the model at the end.
         device: where to compute; "auto" takes a GPU where there is one.
-        resume: True goes on from the checkpoint in ``output``, False starts anew, None goes on where there is one.
+        resume: True goes on from the checkpoint in ``output``, False starts anew, None goes on where
+            there is one.
         say: takes the lines for the console.
 
     Raises:
@@ -147,7 +148,7 @@ class Trainer:
 
     def _loop(self, log: TextIO, validate: Validation | None) -> float:
         recipe, steps = self.recipe, self.recipe.steps
-        maker = batch_maker(recipe, self.model, self.stages, self.output)
+        maker = batch_maker(recipe, self.model, self.stages)
         loss, clips, mark, marked_step = math.nan, 0, time.perf_counter(), self.step
         stage = None
         with Feed(maker, start=self.step, stop=steps, workers=recipe.data.workers) as feed:
@@ -157,8 +158,8 @@ class Trainer:
                     stage = now
                     learning = set_trained(self.method, stage.trained)
                     self.say(
-                        f"stage {stage.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} frames, "
-                        f"batches of {stage.batch_size}"
+                        f"stage {stage.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} "
+                        f"frames, batches of {stage.batch_size}"
                     )
                 self._note_unreadable(batch, log)
                 self._train_step(batch)
@@ -194,8 +195,8 @@ class Trainer:
         """One step of the optimiser."""
         if len(batch.rows) < 2:
             raise ValueError(
-                f"step {self.step}: {len(batch.failed)} videos of the batch cannot be read, {len(batch.rows)} can; "
-                "a step needs at least 2"
+                f"step {self.step}: {len(batch.failed)} videos of the batch cannot be read, "
+                f"{len(batch.rows)} can; a step needs at least 2"
             )
         recipe = self.recipe.optimiser
         factor = rate_factor(
@@ -208,7 +209,7 @@ class Trainer:
         if self.device.type == "cpu":
             self._check(self.step, losses)
         self.optimiser.zero_grad(set_to_none=True)
-        losses["loss"].backward()
+        torch.autograd.backward(losses["loss"])
         if recipe.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.method.parameters(), recipe.clip_norm)
         self.optimiser.step()
@@ -257,8 +258,8 @@ class Trainer:
         rate = max(group["lr"] for group in self.optimiser.param_groups)
         left = step_seconds * (self.recipe.steps - self.step)
         self.say(
-            f"step {self.step}/{self.recipe.steps}  loss {values['loss']:.4f}  {clips_per_second:.0f} clips/s  "
-            f"rate {rate:.1e}  {_minutes(left)} left"
+            f"step {self.step}/{self.recipe.steps}  loss {values['loss']:.4f}  "
+            f"{clips_per_second:.0f} clips/s  rate {rate:.1e}  {_minutes(left)} left"
         )
         _write(
             log,
@@ -312,13 +313,13 @@ class Trainer:
         self._save_checkpoint()
         log.flush()
         raise StoppedEarly(
-            f"stopped after step {self.step} of {self.recipe.steps}; saved. The same command goes on from there "
-            f"(checkpoint {self.output / _CHECKPOINT})"
+            f"stopped after step {self.step} of {self.recipe.steps}; saved. The same command goes on "
+            f"from there (checkpoint {self.output / _CHECKPOINT})"
         )
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        """Let the first Ctrl-C (or a polite kill) end the run after the step; a second one ends it at once."""
+        """Let the first Ctrl-C (or a polite kill) end the run after the step, a second one at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -349,13 +350,13 @@ class Trainer:
         changed = _differences(before.model_dump(mode="json"), self.recipe.model_dump(mode="json"))
         if changed:
             raise RecipeError(
-                f"{self.output} holds another run (different: {', '.join(changed)}); name another --output, or "
-                "start it anew with --no-resume"
+                f"{self.output} holds another run (different: {', '.join(changed)}); name another --output, "
+                "or start it anew with --no-resume"
             )
         return True
 
     def _restore(self) -> None:
-        found = load_checkpoint(self.output / _CHECKPOINT, self.device)
+        found = load_checkpoint(self.output / _CHECKPOINT)
         self.method.load_state_dict(found.weights)
         self.optimiser.load_state_dict(found.optimiser)
         set_random_states(found.random)
@@ -369,8 +370,8 @@ class Trainer:
     def _card(self, report: dict[str, Any]) -> dict[str, Any]:
         recipe = self.recipe
         trained = (
-            f"recipe `{recipe.name}`, {recipe.steps} steps, seed {recipe.seed}, {self.seconds / 60:.1f} minutes "
-            f"on {self.device.type}; the whole recipe is in `{_RECIPE}`"
+            f"recipe `{recipe.name}`, {recipe.steps} steps, seed {recipe.seed}, {self.seconds / 60:.1f} "
+            f"minutes on {self.device.type}; the whole recipe is in `{_RECIPE}`"
         )
         card: dict[str, Any] = {"Training": trained, **recipe.card}
         if report:

@@ -1,0 +1,130 @@
+"""``vidsift train`` and ``vidsift evaluate`` as a person meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.training.small import write
+
+from vidsift.cli.main import main
+from vidsift.data.shapes import write_library
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    assert run("train", str(write(folder)), "steps=2", "-o", str(folder / "run"), "--device", "cpu") == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("library")
+    write_library(folder, "test", 8, size_px=32, frames_per_second=4, workers=1)
+    (folder / "broken.mp4").write_text("no video", encoding="utf-8")
+    with (folder / "captions.jsonl").open("a", encoding="utf-8") as captions:
+        captions.write('{"video": "broken.mp4", "captions": ["nothing"]}\n')
+    return folder
+
+
+def test_evaluate_prints_and_writes_what_was_measured(
+    model: Path, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report_file = tmp_path / "results" / "report.json"
+    arguments = ("--json", str(report_file), "--workers", "0", "--device", "cpu")
+    assert run("evaluate", str(model), str(library), *arguments) == 0
+    printed = capsys.readouterr()
+    assert "text to video" in printed.out
+    assert "right among hard negatives (chance 25 %)" in printed.out
+    assert "left out, unreadable: " in printed.err
+    report = json.loads(report_file.read_text("utf-8"))
+    protocol = report["protocol"]
+    assert (protocol["split"], protocol["videos"], protocol["captions"]) == ("test", 8, 24)
+    assert (protocol["frames"], protocol["video_to_text"]) == (2, "closest_caption")
+    assert len(protocol["fingerprint"]) == 64
+    assert set(report["by_tag"]) == {"appearance", "motion"}
+    assert report["choice"]["all"]["chance"] == 25.0
+    assert report["text_to_video"]["questions"] == 24
+    assert [Path(one["video"]).name for one in report["failed"]] == ["broken.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "absent.yaml"), "there is no recipe absent.yaml"),
+        (("train", "RECIPE", "optimiser.lr=1"), "unknown key optimiser.lr; known here: "),
+        (("evaluate", "MODEL", "absent"), "absent is not a folder"),
+        (
+            ("evaluate", "MODEL", "LIBRARY", "--split", "val"),
+            "no video of the split 'val'; splits named there: 'test'",
+        ),
+    ],
+)
+def test_mistakes_get_one_line_and_status_2(
+    arguments: tuple[str, ...],
+    words: str,
+    model: Path,
+    library: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"RECIPE": str(write(tmp_path)), "MODEL": str(model), "LIBRARY": str(library)}
+    assert run(*(places.get(argument, argument) for argument in arguments)) == 2
+    errors = capsys.readouterr().err.strip()
+    assert words in errors
+    assert "\n" not in errors
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    command = [sys.executable, "-m", "vidsift", "train", str(write(tmp_path)), "steps=5000", "data.workers=1"]
+    command += ["--output", str(output), "--device", "cpu"]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    assert any(line.startswith("step 3/") for line in iter(started.stdout.readline, ""))
+    os.kill(started.pid, signal.SIGINT)
+    _, errors = started.communicate(timeout=120)
+    assert started.returncode == 130
+    assert "saved. The same command goes on from there" in errors
+    assert "Traceback" not in errors
+    assert (output / "checkpoints" / "last.pt").is_file()
+
+
+def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vidsift", "train", str(write(tmp_path)), "steps=5000", "data.workers=1"]
+    command += ["--output", str(tmp_path / "run"), "--device", "cpu"]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    assert any(line.startswith("step 3/") for line in iter(started.stdout.readline, ""))
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
+    if not children.exists():
+        started.kill()
+        pytest.skip("this system does not list the children of a process")
+    workers = children.read_text("utf-8").split()
+    assert workers
+    started.kill()
+    started.communicate()
+    patience = time.monotonic() + 60
+    while any(Path(f"/proc/{worker}").exists() and _alive(worker) for worker in workers):
+        assert time.monotonic() < patience, "a worker outlived the run"
+        time.sleep(0.1)
+
+
+def _alive(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
