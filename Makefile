@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
+BENCHMARKS ?= startup decode encode index search shapes
 
 .PHONY: help setup demo test check format lint types bench docs soak clean
 
@@ -23,20 +24,20 @@ demo: setup  ## render a small library of videos, index it, search it
 	$(BIN)/vidsift demo
 
 test: setup  ## run all tests
-	$(BIN)/pytest -q -n $(WORKERS)
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 check: setup  ## format check, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -n $(WORKERS)
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 format: setup  ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 bench: setup  ## run the benchmarks, write results/
-	for one in benchmarks/*.py; do $(BIN)/python $$one || exit 1; done
+	for one in $(BENCHMARKS); do $(BIN)/python benchmarks/$$one.py || exit 1; done
 
 docs: setup  ## draw the pictures of docs/ and fill in generated tables
 	$(BIN)/python docs/make_pictures.py

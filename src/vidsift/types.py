@@ -127,7 +127,7 @@ class TokenSet:
         return TokenSet(**{name: part[index] for name, part in self._parts().items()})
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> TokenSet:
-        """Return the set on ``device``, with tokens and weights in ``dtype`` (times and indices keep theirs)."""
+        """Return the set on ``device``, tokens and weights in ``dtype``; times and indices keep their type."""
         moved: dict[str, Any] = {}
         for name, part in self._parts().items():
             floating = name in ("tokens", "weights") and part.is_floating_point()
@@ -136,7 +136,8 @@ class TokenSet:
 
     def replace(self, **parts: torch.Tensor | None) -> TokenSet:
         """Return a copy in which the given parts are exchanged."""
-        return replace(self, **parts)
+        exchanged: dict[str, Any] = dict(parts)
+        return replace(self, **exchanged)
 
 
 Features: TypeAlias = Mapping[str, TokenSet]
