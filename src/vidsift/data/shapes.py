@@ -232,7 +232,8 @@ def write_library(
         frames_per_second: pictures a second.
         captions_per_video: sentences for each video.
         spoken_names: name files after their first caption instead of by number.
-        workers: processes that render; None takes every core, 1 none but this one.
+        workers: processes that render; None takes every core, 1 none but this one. With more than one, a
+            script must call this under ``if __name__ == "__main__":``, as the processes import it anew.
 
     Returns:
         The clips, in the order of ``captions.jsonl``, with the names of their files.
