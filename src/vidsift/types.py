@@ -127,7 +127,7 @@ class TokenSet:
         return TokenSet(**{name: part[index] for name, part in self._parts().items()})
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> TokenSet:
-        """Return the set on ``device``, tokens and weights in ``dtype``; times and indices keep their type."""
+        """Return the set on ``device``, tokens and weights in ``dtype``; the rest keeps its type."""
         moved: dict[str, Any] = {}
         for name, part in self._parts().items():
             floating = name in ("tokens", "weights") and part.is_floating_point()

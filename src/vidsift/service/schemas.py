@@ -16,7 +16,9 @@ class SearchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: str = Field(description="What the video should show, as a sentence.", min_length=1, max_length=2000)
+    query: str = Field(
+        min_length=1, max_length=2000, description="What the video should show, as a sentence."
+    )
     k: int = Field(default=10, ge=1, le=100, description="How many hits to return at most.")
     group_by: Literal["segment", "video"] = Field(
         default="segment", description="'video' keeps only the best segment of each video."
