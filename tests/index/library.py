@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from tests.methods import tiny
 from tests.video.making import Recipe, make
+
 from vidsift.index.encode import segment_id, segment_table, sets_of
 from vidsift.index.storage import FileRecord, Manifest, Store
 from vidsift.methods.model import Model

@@ -3,16 +3,16 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-
 from tests.index.library import clip, library, rows
 from tests.methods import tiny
+
 from vidsift.index import build
 from vidsift.index.build import Progress, Report, build_index
 from vidsift.index.storage import IndexFolderError, Store
@@ -20,14 +20,14 @@ from vidsift.methods.model import Model
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[..., Report]]:
+def run(tmp_path: Path) -> Callable[..., Report]:
     """Index ``tmp_path/videos`` into ``tmp_path/index`` with the tiny model."""
 
     def index(model: Model | None = None, **options: Any) -> Report:
         model = tiny.model() if model is None else model
         return build_index([tmp_path / "videos"], tmp_path / "index", model, workers=1, **options)
 
-    yield index
+    return index
 
 
 def test_a_library_through_its_changes(tmp_path: Path, run: Callable[..., Report]) -> None:

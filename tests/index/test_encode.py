@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from tests.methods import tiny
+
 from vidsift.index.encode import Encoder, best_centred, segment_id, sets_of
 from vidsift.index.reader import Facts, Segment
 from vidsift.types import Span, TokenSet
@@ -19,8 +19,12 @@ def _facts(video: str) -> Facts:
     return Facts(video, 12.0, 64, 48, "h264", None)
 
 
-@pytest.mark.parametrize(("weights", "expected"), [([0, 0, 0, 1, 0], 3), ([1, 0, 0, 0, 1], 2), ([0, 0, 0, 0, 0], 2)])
-def test_the_thumbnail_is_the_picture_nearest_to_the_weighted_middle(weights: list[float], expected: int) -> None:
+@pytest.mark.parametrize(
+    ("weights", "expected"), [([0, 0, 0, 1, 0], 3), ([1, 0, 0, 0, 1], 2), ([0, 0, 0, 0, 0], 2)]
+)
+def test_the_thumbnail_is_the_picture_nearest_to_the_weighted_middle(
+    weights: list[float], expected: int
+) -> None:
     times = np.arange(5.0)
     row = TokenSet(
         torch.zeros(1, 5, 8),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.index.library import library, rows
 from tests.methods import tiny
+
 from vidsift.index.build import build_index
 from vidsift.index.storage import Store
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-
 from tests.index.library import READING, DeadlyReading, clip, library
+
 from vidsift.index.pool import DecodePool
 from vidsift.index.reader import Done, Facts, Failed, Message, ReadSettings, Segment
 

@@ -4,16 +4,27 @@ import hashlib
 import io
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
 from tests.index.library import READING, clip
 from tests.methods import tiny
+
 from vidsift.index import reader
-from vidsift.index.reader import Done, Facts, Failed, Known, Message, ReadSettings, Segment, content_id, read_video
+from vidsift.index.reader import (
+    Done,
+    Facts,
+    Failed,
+    Known,
+    Message,
+    ReadSettings,
+    Segment,
+    content_id,
+    read_video,
+)
 from vidsift.types import Span
 
 
@@ -47,7 +58,7 @@ def test_a_long_video_comes_in_segments_that_cover_it(tmp_path: Path) -> None:
     messages = _read(clip(tmp_path, "a", frames=60), segment=2.0)
     segments = [one for one in messages if isinstance(one, Segment)]
     assert len(segments) == 3
-    for before, after in zip(segments, segments[1:], strict=False):
+    for before, after in pairwise(segments):
         assert before.span.end_seconds == after.span.start_seconds
         assert before.times_seconds[-1] < after.times_seconds[0]
     for one in segments:
@@ -73,7 +84,9 @@ def test_known_content_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("content", "reason"), [(b"", "is empty"), (b"hello", "is not a video"), (None, "No such file")]
 )
-def test_what_cannot_be_read_fails_with_the_reason(tmp_path: Path, content: bytes | None, reason: str) -> None:
+def test_what_cannot_be_read_fails_with_the_reason(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
     path = tmp_path / "bad.mp4"
     if content is not None:
         path.write_bytes(content)

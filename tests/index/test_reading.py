@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from tests.index.library import filled
 from tests.methods import tiny
+
 from vidsift.index import reading
 from vidsift.index.candidates import all_segments
 from vidsift.index.reading import Gallery, ScanFormat
@@ -90,7 +90,7 @@ def test_a_damaged_table_is_said(tmp_path: Path) -> None:
     store = filled(tmp_path / "a", model, COUNTS)
     for file in (store.folder / "segments.lance" / "data").iterdir():
         file.write_bytes(b"\0" * 100)
-    with pytest.raises(IndexFolderError, match="is damaged.*delete the folder and index again"):
+    with pytest.raises(IndexFolderError, match=r"is damaged.*delete the folder and index again"):
         Gallery.read(store, model.method, "int8")
 
 

@@ -6,8 +6,8 @@ import json
 import pyarrow as pa
 import pytest
 import torch
-
 from tests.methods import tiny
+
 from vidsift.index.schema import (
     SetLayout,
     layout_of,

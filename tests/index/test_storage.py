@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-
 from tests.index.library import filled
 from tests.methods import tiny
+
 from vidsift.index import storage
 from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder, describe
 
@@ -19,21 +20,23 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_missing_index_is_said_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(IndexFolderError, match="there is no index at .*vidsift index FOLDER"):
+    with pytest.raises(IndexFolderError, match=r"there is no index at .*vidsift index FOLDER"):
         Store.open(tmp_path / "nowhere")
 
 
 def test_another_format_is_refused_with_the_remedy(store: Store) -> None:
     path = store.folder / "index.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99, "of the": "future"}))
-    with pytest.raises(IndexFolderError, match="format 99, this vidsift reads format 1; use the vidsift that"):
+    with pytest.raises(
+        IndexFolderError, match="format 99, this vidsift reads format 1; use the vidsift that"
+    ):
         Store.open(store.folder)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 1, "sets": {"a": {}}}'])
 def test_a_damaged_manifest_is_said(store: Store, text: str) -> None:
     (store.folder / "index.json").write_text(text)
-    with pytest.raises(IndexFolderError, match="is damaged: index.json"):
+    with pytest.raises(IndexFolderError, match=r"is damaged: index\.json"):
         Store.open(store.folder)
 
 
@@ -115,7 +118,8 @@ def test_many_small_commits_are_merged_and_nothing_is_lost(store: Store) -> None
     before = store.read_files()
     store.tidy()
     assert store.read_files() == before
-    assert Store.open(store.folder).files.stats()["fragment_stats"]["num_fragments"] == 1
+    statistics: Any = Store.open(store.folder).files.stats()
+    assert statistics["fragment_stats"]["num_fragments"] == 1
 
 
 def test_the_default_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-
 from tests.methods import tiny
+
 from vidsift.search.explain import Explanation, account_for
 
 
@@ -14,14 +14,22 @@ def _explained(method: str, query: str, frames: int) -> tuple[Explanation, float
     model = tiny.model(method)
     text = model.encode_text([query])
     pixels, times = tiny.videos([frames, tiny.FRAMES])
-    video = {name: one[:1] for name, one in model.encode_frames(pixels, times).items()}  # padded by its company
+    video = {
+        name: one[:1] for name, one in model.encode_frames(pixels, times).items()
+    }  # padded by its company
     with torch.inference_mode():
         account = model.method.align(text, video)
         score = float(model.method.similarity(text, video))
     pieces = model.tokenize([query]).pieces[0]
     return (
         account_for(
-            query, pieces=pieces, score=score, terms=model.method.terms, text=text, video=video, account=account
+            query,
+            pieces=pieces,
+            score=score,
+            terms=model.method.terms,
+            text=text,
+            video=video,
+            account=account,
         ),
         score,
     )

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from tests.methods import tiny
+
 from vidsift.search.moments import frame_shares, moment_around
 from vidsift.types import Span
 
@@ -42,7 +42,7 @@ def test_one_frame_and_no_times_are_the_whole_segment() -> None:
 def test_shares_are_sums_over_words_terms_and_tokens_of_one_time() -> None:
     model = tiny.model()
     text = model.encode_text(["a red circle moves left"])
-    pixels, times = tiny.videos([4])
+    pixels, _ = tiny.videos([4])
     video = model.encode_frames(pixels, [np.array([1.0, 1.0, 2.0, 3.0])])
     with torch.inference_mode():
         account = model.method.align(text, video)
@@ -57,7 +57,9 @@ def test_shares_are_sums_over_words_terms_and_tokens_of_one_time() -> None:
 def test_tokens_without_times_have_no_shares() -> None:
     model = tiny.model()
     text = model.encode_text(["circle"])
-    video = {name: one.replace(times_seconds=None) for name, one in model.encode_frames(*tiny.videos([4])).items()}
+    video = {
+        name: one.replace(times_seconds=None) for name, one in model.encode_frames(*tiny.videos([4])).items()
+    }
     with torch.inference_mode():
         account = model.method.align(text, video)
     distinct, shares = frame_shares(model.method.terms, account, video)

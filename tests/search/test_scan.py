@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.index.library import filled
 from tests.methods import tiny
+
 from vidsift.index import reading
 from vidsift.index.reading import Gallery
 from vidsift.search import scan as scan_module
@@ -53,7 +53,7 @@ def test_int8_scores_are_near(tmp_path: Path) -> None:
     texts = model.encode_text(list(tiny.CAPTIONS))
     found = {}
     for scan_format in ("int8", "fp32"):
-        gallery = Gallery.read(store, model.method, scan_format)  # type: ignore[arg-type]
+        gallery = Gallery.read(store, model.method, scan_format)
         scores, rows = scan(gallery, model.method, texts, np.ones(len(COUNTS), bool), 100)
         found[scan_format] = torch.zeros_like(scores).scatter(1, rows, scores)
     assert (found["int8"] - found["fp32"]).abs().max() < 0.01

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.index.library import filled
 from tests.methods import tiny
+
 from vidsift.index import reading
 from vidsift.index.storage import FileRecord, IndexFolderError, Store
 from vidsift.interactions.base import NoAlignmentError
@@ -23,7 +22,13 @@ from vidsift.search.searcher import Index, QueryError
 from vidsift.types import Hit, Span
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 4
-QUERIES = ("a red circle moves left", "a large blue square", "circle", "two triangles", "a yellow ring blinks")
+QUERIES = (
+    "a red circle moves left",
+    "a large blue square",
+    "circle",
+    "two triangles",
+    "a yellow ring blinks",
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +47,10 @@ def index(store: Store, model: Model) -> Index:
 
 
 @pytest.fixture
-def few_candidates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few are scored exactly that the scan has to choose."""
     for name, value in (("_CANDIDATES", 3), ("_CANDIDATES_A_HIT", 1), ("_KEPT", 8)):
         monkeypatch.setattr(searcher, name, value)
-    yield
 
 
 def _expected(store: Store, model: Model, query: str) -> list[tuple[str, float]]:
@@ -136,7 +140,9 @@ def test_grouped_by_video_only_its_best_segment_stays(index: Index, store: Store
         expected.setdefault(name.split("-")[0], name)
     hits = index.search(QUERIES[1], k=100, group_by="video")
     assert [_id(hit) for hit in hits] == list(expected.values())
-    assert [_id(hit) for hit in index.search(QUERIES[1], k=4, group_by="video")] == list(expected.values())[:4]
+    assert [_id(hit) for hit in index.search(QUERIES[1], k=4, group_by="video")] == list(expected.values())[
+        :4
+    ]
 
 
 def test_filters_keep_what_fits(index: Index, store: Store, model: Model) -> None:
@@ -145,7 +151,9 @@ def test_filters_keep_what_fits(index: Index, store: Store, model: Model) -> Non
     assert all(hit.path.startswith("/videos/a/") for hit in under)
     every = index.search("circle", k=100)
     assert len(every) == len(COUNTS)
-    assert [hit.video_id for hit in under] == [hit.video_id for hit in every if hit.path.startswith("/videos/a/")]
+    assert [hit.video_id for hit in under] == [
+        hit.video_id for hit in every if hit.path.startswith("/videos/a/")
+    ]
     lasting = index.search("circle", k=100, min_duration_seconds=10, max_duration_seconds=12)
     assert len(lasting) == 3
     assert index.search("circle", min_duration_seconds=1000) == []
@@ -194,7 +202,7 @@ def test_a_model_that_is_gone_is_said_with_the_remedy(tmp_path: Path) -> None:
     named = Store.create(tmp_path / "named", replace(store.manifest, model=str(tmp_path / "model")))
     assert Index.open(named.folder).search("circle") == []
     (tmp_path / "model").rename(tmp_path / "moved")
-    with pytest.raises(IndexFolderError, match="cannot be loaded.*with --model"):
+    with pytest.raises(IndexFolderError, match=r"cannot be loaded.*with --model"):
         Index.open(named.folder).search("circle")
     assert Index.open(named.folder, tmp_path / "moved").search("circle") == []
     with pytest.raises(IndexFolderError, match="was made with a model from memory"):

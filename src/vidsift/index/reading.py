@@ -24,7 +24,7 @@ from vidsift.types import Features, TokenSet
 
 __all__ = ["BLOCK", "Gallery", "Places", "ScanFormat", "ScanSet", "best_scan_format"]
 
-BLOCK = 256
+BLOCK = 512
 """Segments in a block: the products of a question with it stay in the processor's cache."""
 
 _READ_ROWS = 2048

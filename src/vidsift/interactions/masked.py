@@ -102,4 +102,4 @@ def segment_max(values_PN: Tensor, lengths: list[int]) -> Tensor:
     Returns:
         ``(groups, N)``.
     """
-    return torch.stack([rows.max(dim=0).values for rows in torch.split(values_PN, lengths)])
+    return torch.stack([maximum(rows, dim=0) for rows in torch.split(values_PN, lengths)])

@@ -62,7 +62,7 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
     else:
         text_best_PV = maximum(products_PVF.masked_fill(~video.mask, lowest(products_PVF.dtype)), dim=2)
     if text.scale is not None and video.scale is not None:
-        word_scale_P = text.scale.repeat_interleave(text.mask.sum(dim=1))
+        word_scale_P = text.scale[text.mask.nonzero()[:, 0]]
         text_best_PV = text_best_PV * word_scale_P[:, None] * video.scale
         video_best_QVF = video_best_QVF * text.scale[:, None, None] * video.scale[:, None]
     if padding == "zero":
@@ -89,7 +89,7 @@ def token_wise(text: TokenSet, video: TokenSet, padding: Padding = "excluded") -
     """
     text_best_PV, video_best_QVF = best_matches(text, video, padding)
     text_weights, video_weights = _weights(text), _weights(video)
-    owner_P = torch.arange(len(text), device=text.mask.device).repeat_interleave(text.mask.sum(dim=1))
+    owner_P = text.mask.nonzero()[:, 0]
     word_weights_QP = text_weights.new_zeros(len(text), len(owner_P))
     word_weights_QP = word_weights_QP.index_put(
         (owner_P, torch.arange(len(owner_P), device=owner_P.device)), text_weights[text.mask]

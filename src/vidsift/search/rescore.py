@@ -17,6 +17,8 @@ __all__ = ["SHAPE", "align_exactly", "one_thread", "score_exactly"]
 SHAPE = 64
 """Candidates that are scored together with one text; fewer are filled up."""
 
+_FETCHED = 512
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -76,11 +78,13 @@ def align_exactly(
 def _fixed_shape(
     gallery: Gallery, rows: Sequence[int], device: torch.device
 ) -> Iterator[tuple[dict[str, TokenSet], int]]:
-    for start in range(0, len(rows), SHAPE):
-        chosen = list(rows[start : start + SHAPE])
-        block = gallery.exact(chosen)
-        fill = torch.arange(SHAPE).clamp_max(len(chosen) - 1)
-        yield {name: tokens[fill].to(device=device) for name, tokens in block.items()}, len(chosen)
+    for first in range(0, len(rows), _FETCHED):
+        some = list(rows[first : first + _FETCHED])
+        fetched = gallery.exact(some)
+        for start in range(0, len(some), SHAPE):
+            real = min(SHAPE, len(some) - start)
+            fill = start + torch.arange(SHAPE).clamp_max(real - 1)
+            yield {name: tokens[fill].to(device=device) for name, tokens in fetched.items()}, real
 
 
 def _repeat(tokens: TokenSet, times: int) -> TokenSet:

@@ -29,7 +29,7 @@ __all__ = ["GroupBy", "Index", "QueryError"]
 
 GroupBy = Literal["segment", "video"]
 
-_CANDIDATES, _CANDIDATES_A_HIT, _MOST_CANDIDATES = 128, 10, 4096
+_CANDIDATES, _CANDIDATES_A_HIT, _MOST_CANDIDATES = 64, 4, 4096
 _KEPT = 1024
 
 
