@@ -137,8 +137,8 @@ def main() -> None:
     (chosen.out / "index.md").write_text(
         "# Indexing\n\n"
         f"`{COMMAND}`: wall time, least of {len(rounds)} rounds; {chosen.videos} videos of "
-        f"{SECONDS} s, {chosen.size[0]} x {chosen.size[1]}, 12 frames each; ViT-B/32's size, fp32; one thread "
-        f"encodes, one process decodes; {os.cpu_count()} processors, load up to {load:.1f} during the run.\n\n"
+        f"{SECONDS} s, {chosen.size[0]} x {chosen.size[1]}, 12 frames each; ViT-B/32's size, fp32; one "
+        f"thread encodes, one process decodes; {os.cpu_count()} processors, load up to {load:.1f}.\n\n"
         "| decode alone | encode alone | whole | whole / slower | target |\n|---:|---:|---:|---:|---:|\n"
         f"| {best['decode_s']:.2f} s | {best['encode_s']:.2f} s | {best['whole_s']:.2f} s | {ratio:.2f} | "
         f"{TARGET} |\n"
