@@ -72,6 +72,7 @@ def _library(folder: Path, videos: int, seed: int) -> list[dict[str, Any]]:
         typer.echo(f"1. The {videos} videos in {folder} are there already.")
     else:
         typer.echo(f"1. Rendering {videos} videos of 4 s into {folder} ...")
+        made_by.unlink(missing_ok=True)  # until all is rendered, the folder holds no library
         if listing.is_file():
             for entry in _read(listing):
                 (folder / entry["video"]).unlink(missing_ok=True)
@@ -85,9 +86,15 @@ def _read(listing: Path) -> list[dict[str, Any]]:
 
 
 def _spread(entries: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """Take entries from all over the library, so that every kind of question is asked."""
+    """Take entries from all over the library, each once, so that every kind of question is asked."""
+    groups = len(entries) // 4
     count = min(count, len(entries))
-    return [entries[(number * len(entries)) // count + number % 4] for number in range(count)]
+    a_lap = min(count, groups)
+    chosen = []
+    for number in range(count):
+        lap, place = divmod(number, a_lap)
+        chosen.append(entries[4 * (place * groups // a_lap) + (place + lap) % 4])
+    return chosen
 
 
 def _show(entry: dict[str, Any], hits: Sequence[Hit]) -> bool:

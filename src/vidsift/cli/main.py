@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -68,9 +68,18 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone; say nothing, and let no flush at exit complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _leave_pipe()
+    except SystemExit as ended:
+        # typer turns a broken pipe into status 1, which stands for a fault of ours.
+        if isinstance(ended.__context__, BrokenPipeError):
+            _leave_pipe()
+        raise
+
+
+def _leave_pipe() -> NoReturn:
+    """The reader of a pipe (head, less) has gone: say nothing, and let no flush at exit complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def _run(arguments: list[str]) -> Any:

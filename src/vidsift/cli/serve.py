@@ -28,6 +28,9 @@ def serve(
     from vidsift.search.searcher import Index
     from vidsift.service.app import create_app
 
-    app = create_app(Index.open(index))
+    opened = Index.open(index)
+    # A model or tokens that cannot be read are told here and not to the first who asks.
+    typer.echo(f"Reading {len(opened.gallery)} segments with {opened.model.name} ...", err=True)
+    app = create_app(opened)
     typer.echo(f"Listening on http://{host}:{port} (try /docs); Ctrl-C stops.")
     uvicorn.run(app, host=host, port=port, log_level="warning")

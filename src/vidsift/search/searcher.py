@@ -286,11 +286,15 @@ class Index:
             raise QueryError(
                 'the query is empty; say what the video shows, for example: "a dog catches a frisbee"'
             )
-        tokens = self.model.tokenize([query])
+        model = self.model
+        try:
+            tokens = model.tokenize([query])
+        except ValueError as no_words:
+            raise QueryError(str(no_words)) from no_words
         if tokens.cut[0]:
             raise QueryError(
-                f"the query is too long: the model takes {self.model.max_words} tokens (about "
-                f"{self.model.max_words * 3 // 4} words); shorten it"
+                f"the query is too long: the model takes {model.max_words} tokens (about "
+                f"{model.max_words * 3 // 4} words); shorten it"
             )
 
     def _encode(self, query: str) -> dict[str, Any]:

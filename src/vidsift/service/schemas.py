@@ -55,19 +55,19 @@ class SearchHit(BaseModel):
 class SearchResponse(BaseModel):
     """The hits, best first."""
 
-    data: list[SearchHit]
+    data: list[SearchHit] = Field(description="At most k hits; fewer where the index holds fewer.")
 
 
 class Health(BaseModel):
     """The service answers, and this is what it searches."""
 
-    status: Literal["ok"]
+    status: Literal["ok"] = Field(description="Always 'ok'; a service in trouble answers with a problem.")
     segments: int = Field(description="Segments in the index.")
 
 
 class Problem(BaseModel):
     """What went wrong and what to do about it (RFC 9457)."""
 
-    title: str
-    status: int
-    detail: str
+    title: str = Field(description="The kind of problem.")
+    status: int = Field(description="The HTTP status of the answer.")
+    detail: str = Field(description="What went wrong here, and the remedy.")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.index.library import filled
+from tests.methods import tiny
+
+from vidsift.cli.main import main
+from vidsift.index.storage import FileRecord, Store
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """An index of made-up videos that knows where its model is."""
+    model = tiny.model()
+    model.save(tmp_path / "model")
+    made = filled(tmp_path / "made", model, [5] * 6)
+    named = Store.create(tmp_path / "index", replace(made.manifest, model=str(tmp_path / "model")))
+    named.commit(made.segments.to_arrow(), [FileRecord(**vars(one)) for one in made.read_files().values()])
+    return tmp_path / "index"
+
+
+def serve(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", *arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("missing", ["uvicorn", "fastapi"])
+def test_a_missing_extra_is_named(
+    missing: str, index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert serve("--index", str(index)) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line == "vidsift: the service needs the extra 'serve': pip install 'vidsift[serve]'"
+
+
+def test_a_missing_index_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert serve("--index", str(tmp_path / "none")) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    (line,) = told.err.strip().splitlines()
+    assert line.startswith(f"vidsift: there is no index at {tmp_path / 'none'}")
+
+
+def test_a_model_that_is_gone_is_told_before_anybody_asks(
+    index: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (index.parent / "model").rename(index.parent / "moved")
+    assert serve("--index", str(index)) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "cannot be loaded" in told.err
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_an_impossible_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert serve("--port", port) == 2
+    assert "--port" in capsys.readouterr().err
+
+
+def test_the_service_answers_until_ctrl_c(index: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "vidsift", "serve", "--index", str(index), "--port", str(port)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert started.stdout is not None
+        line = started.stdout.readline()
+        found = re.match(r"Listening on (http://127\.0\.0\.1:\d+) ", line)
+        assert found, line
+        question = urllib.request.Request(
+            f"{found[1]}/v1/search",
+            json.dumps({"query": "a red circle", "k": 2}).encode(),
+            {"content-type": "application/json"},
+        )
+        answer = _patiently(question)
+        assert [hit["rank"] for hit in answer["data"]] == [1, 2]
+    finally:
+        started.send_signal(signal.SIGINT)
+        _, errors = started.communicate(timeout=60)
+    assert "Reading 6 segments with" in errors
+    assert "Traceback" not in errors
+    assert started.returncode == 0  # the ordinary way to end a service
+
+
+def _patiently(question: urllib.request.Request) -> dict[str, list[dict[str, object]]]:
+    """Ask again until the server listens, which it does a moment after it said so."""
+    for attempt in range(200):
+        try:
+            with urllib.request.urlopen(question, timeout=60) as answer:
+                found: dict[str, list[dict[str, object]]] = json.load(answer)
+                return found
+        except OSError:
+            if attempt == 199:
+                raise
+            time.sleep(0.1)
+    raise AssertionError

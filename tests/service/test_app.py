@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from tests.index.library import filled
+from tests.methods import tiny
+
+import vidsift
+from vidsift.index.storage import IndexFolderError, Store
+from vidsift.search.searcher import Index
+from vidsift.service.app import create_app
+
+VIDEOS = 9
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    """Nine segments of six videos."""
+    model = tiny.model()
+    return Index(filled(tmp_path_factory.mktemp("service") / "index", model, [5] * VIDEOS), model)
+
+
+@pytest.fixture(scope="module")
+def client(index: Index) -> Iterator[TestClient]:
+    with TestClient(create_app(index), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+def problem(answer: Any, status: int) -> str:
+    """Check that an answer is a problem of this status and nothing more, and return what it says."""
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"title", "status", "detail"}
+    assert body["status"] == status
+    assert body["title"]
+    assert "Traceback" not in answer.text
+    assert 'File "' not in answer.text
+    return str(body["detail"])
+
+
+def ask(client: TestClient, **question: Any) -> list[dict[str, Any]]:
+    answer = client.post("/v1/search", json=question)
+    assert answer.status_code == 200, answer.text
+    hits: list[dict[str, Any]] = answer.json()["data"]
+    return hits
+
+
+def test_health_counts_segments(client: TestClient) -> None:
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "segments": VIDEOS})
+
+
+def test_hits_are_those_of_the_index(client: TestClient, index: Index) -> None:
+    hits = ask(client, query="a red circle moves left", k=4)
+    expected = index.search("a red circle moves left", k=4)
+    assert [(one["rank"], one["path"], one["score"]) for one in hits] == [
+        (one.rank, one.path, one.score) for one in expected
+    ]
+    assert [(one["start"], one["end"]) for one in hits] == [tuple(one.moment) for one in expected]
+    assert [(one["segment_start"], one["segment_end"]) for one in hits] == [
+        tuple(one.segment) for one in expected
+    ]
+
+
+def test_k_limits_and_grouping(client: TestClient) -> None:
+    assert len(ask(client, query="circle", k=1)) == 1
+    assert len(ask(client, query="circle")) == VIDEOS  # ten are asked for by default
+    assert len(ask(client, query="circle", k=100)) == VIDEOS
+    by_video = ask(client, query="circle", k=100, group_by="video")
+    assert len(by_video) == len({one["video_id"] for one in by_video}) == 6
+
+
+def test_many_questions_at_once_get_their_own_hits(client: TestClient) -> None:
+    queries = [f"a {colour} {shape}" for colour in ("red", "blue") for shape in ("circle", "ring", "square")]
+    alone = [ask(client, query=query) for query in queries]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda query: ask(client, query=query), queries))
+    assert together == alone
+    assert len({json.dumps(hits) for hits in alone}) == len(queries)
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ({"query": "  "}, "the query is empty"),
+        ({"query": "\x00"}, "there is nothing in it to look for"),
+        ({"query": "circle " * 99}, "too long: the model takes 16 tokens"),
+        ({"query": ""}, "query: "),
+        ({"query": "x" * 2001}, "query: "),
+        ({"query": None}, "query: "),
+        ({"query": ["circle"]}, "query: "),
+        ({}, "query: "),
+        ({"query": "circle", "k": 0}, "k: "),
+        ({"query": "circle", "k": -1}, "k: "),
+        ({"query": "circle", "k": 101}, "k: "),
+        ({"query": "circle", "k": 1e99}, "k: "),
+        ({"query": "circle", "k": "many"}, "k: "),
+        ({"query": "circle", "group_by": "day"}, "group_by: "),
+        ({"query": "circle", "under": "/etc"}, "under: "),
+        ([], "the body: "),
+        ("circle", "the body: "),
+        (None, "the body: "),
+    ],
+)
+def test_a_bad_question_is_a_problem_of_its_sender(client: TestClient, question: Any, words: str) -> None:
+    assert words in problem(client.post("/v1/search", json=question), 422)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the body"),
+        (b"{", "the body is not JSON"),
+        (b"\xff\xfe\x00", "the body"),
+        (b'{"query": "circle", "k": NaN}', "k: "),
+        (b'{"query": "circle", "k": Infinity}', "k: "),
+        (b'{"query": "\\ud800"}', "query: "),
+        (b"[" * 100_000, "the body"),
+    ],
+)
+def test_a_body_that_is_no_question_is_a_problem_too(client: TestClient, content: bytes, words: str) -> None:
+    answer = client.post("/v1/search", content=content, headers={"content-type": "application/json"})
+    assert words in problem(answer, 422)
+
+
+@pytest.mark.parametrize(
+    "query", ["\x00a", "<|endoftext|>", "🦊" * 2, "red\n\ncircle", "' OR 1 --", "\u202edlrow", "é" * 4]
+)
+def test_odd_sentences_get_hits(client: TestClient, query: str) -> None:
+    assert len(ask(client, query=query)) == VIDEOS
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/search", 405), ("GET", "/nowhere", 404)])
+def test_other_paths_are_problems(client: TestClient, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert path in problem(answer, status)
+    assert status == 404 or answer.headers["allow"] == "POST"
+
+
+def test_a_model_that_is_gone_is_a_problem_of_the_service(index: Index, tmp_path: Path) -> None:
+    gone = replace(index._store.manifest, model=str(tmp_path / "gone"))
+    store = Store.create(tmp_path / "index", gone)
+    with TestClient(create_app(Index(store)), raise_server_exceptions=False) as client:
+        detail = problem(client.post("/v1/search", json={"query": "circle"}), 503)
+    assert "cannot be loaded" in detail
+    assert str(tmp_path / "gone") in detail
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (IndexFolderError("the index is damaged; index again"), 503, "the index is damaged; index again"),
+        (OSError("disk gone"), 503, "disk gone"),
+        (RuntimeError("secret of the house"), 500, "unexpected RuntimeError"),
+        (ValueError("shapes do not fit"), 500, "unexpected ValueError"),
+    ],
+)
+def test_trouble_inside_is_a_problem_without_its_insides(
+    index: Index, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, words: str
+) -> None:
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Index, "search", fail)
+    monkeypatch.setattr(Index, "__len__", fail)
+    with TestClient(create_app(index), raise_server_exceptions=False) as client:
+        for answer in (client.post("/v1/search", json={"query": "circle"}), client.get("/healthz")):
+            detail = problem(answer, status)
+            assert words in detail
+            assert "secret" not in answer.text
+
+
+def test_the_openapi_document_is_complete(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["info"] == {
+        "title": "vidsift",
+        "description": "Find videos by what they show.",
+        "version": vidsift.__version__,
+    }
+    assert set(document["paths"]) == {"/healthz", "/v1/search"}
+    expected = {
+        ("/healthz", "get"): {"200", "500", "503"},
+        ("/v1/search", "post"): {"200", "422", "500", "503"},
+    }
+    for (path, method), statuses in expected.items():
+        operation = document["paths"][path][method]
+        assert operation["summary"]
+        assert operation["description"]
+        assert set(operation["responses"]) == statuses
+        for status, response in operation["responses"].items():
+            ((kind, content),) = response["content"].items()
+            assert kind == ("application/json" if status == "200" else "application/problem+json")
+            assert content["schema"]
+    schemas = document["components"]["schemas"]
+    assert set(schemas) == {"Health", "SearchHit", "SearchRequest", "SearchResponse"}
+    for name, schema in schemas.items():
+        for field, about in schema["properties"].items():
+            assert about["description"], f"{name}.{field}"
