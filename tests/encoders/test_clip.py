@@ -113,6 +113,23 @@ def test_padded_frames_change_nothing(towers: ClipTowers, shift_blocks: tuple[in
     torch.testing.assert_close(alone[0], tokens[1, :2], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("shift_blocks", [(), (0, 1)])
+def test_class_tokens_alone_are_the_same(towers: ClipTowers, shift_blocks: tuple[int, ...]) -> None:
+    frames_BF3SS = pixels(2, 3)
+    mask_BF = torch.tensor([[True, True, True], [True, True, False]])
+    for chosen in (mask_BF, torch.ones_like(mask_BF)):
+        all_tokens = towers.encode_frames(frames_BF3SS, chosen, shift_blocks)
+        classes_BFD = towers.encode_frame_classes(frames_BF3SS, chosen, shift_blocks)
+        torch.testing.assert_close(classes_BFD, all_tokens[:, :, 0], atol=1e-6, rtol=1e-5)
+        assert not classes_BFD[~chosen].any()
+    weight = towers.clip.vision_model.encoder.layers[0].mlp.fc1.weight
+    gradients = [
+        torch.autograd.grad(tokens_BFD.square().sum(), weight)[0]
+        for tokens_BFD in (all_tokens[:, :, 0], classes_BFD)
+    ]
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-4)
+
+
 @torch.no_grad()
 def test_shift_lets_frames_see_their_neighbours_only(towers: ClipTowers) -> None:
     frames = pixels(3, 4)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
+from transformers.models.clip.modeling_clip import CLIPAttention
 
 from vidsift.encoders.masks import longest, require_prefix, require_real
 from vidsift.encoders.token_shift import FrameNeighbours, frame_neighbours, shift_tokens
@@ -279,6 +280,36 @@ class ClipTowers(nn.Module):
             return tokens_BFLD
         return tokens_BFLD, tuple(_to_videos(state_NLW, mask_BF, whole) for state_NLW in states)
 
+    def encode_frame_classes(
+        self, pixels_BF3SS: Tensor, mask_BF: Tensor, shift_blocks: Sequence[int] = (), *, shift_n_div: int = 7
+    ) -> Tensor:
+        """Encode the frames of videos to their class tokens alone, CLIP's token for the whole picture.
+
+        The same as ``encode_frames(...)[:, :, 0]`` to rounding, but the last block only looks at the patches
+        and does not compute what becomes of them: cheaper by most of one block.
+
+        Args:
+            pixels_BF3SS: see :meth:`encode_frames`, as all arguments.
+            mask_BF: bool ``(B, F)``.
+            shift_blocks: blocks with token shift.
+            shift_n_div: how the shift divides the tokens.
+
+        Returns:
+            ``(B, F, D)``, zero where masked.
+
+        Raises:
+            ValueError: as :meth:`encode_frames`.
+        """
+        require_real(mask_BF, "video", "frame")
+        blocks = self._block_numbers(shift_blocks)
+        whole = bool(mask_BF.all())
+        pixels_N3SS = pixels_BF3SS.flatten(0, 1) if whole else pixels_BF3SS[mask_BF]
+        neighbours = frame_neighbours(mask_BF, skip_padded=not whole) if blocks else None
+        tokens_N1D, _ = self._walk_vision(
+            pixels_N3SS, blocks, neighbours, keep=False, shift_n_div=shift_n_div, class_only=True
+        )
+        return _to_videos(tokens_N1D, mask_BF, whole)[:, :, 0]
+
     def _check_text(self, mask_QT: Tensor) -> int:
         """Return the length of the longest text; refuse what the tower cannot read."""
         require_real(mask_QT, "text", "token")
@@ -331,6 +362,7 @@ class ClipTowers(nn.Module):
         *,
         keep: bool,
         shift_n_div: int = 7,
+        class_only: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
         """Return projected tokens and, when asked to keep them, the states of all layers."""
         side = self.image_size_px
@@ -343,7 +375,13 @@ class ClipTowers(nn.Module):
         state_NLW = tower.pre_layrnorm(tower.embeddings(pixels_N3SS))
         states = [state_NLW] if keep else []
         for number, block in enumerate(tower.encoder.layers):
-            if neighbours is not None and number in shift_blocks:
+            if class_only and number == self.vision_blocks - 1:
+                seen_NLW = block.layer_norm1(state_NLW)
+                if neighbours is not None and number in shift_blocks:
+                    seen_NLW = shift_tokens(seen_NLW, neighbours, shift_n_div)
+                state_NLW = state_NLW[:, :1] + _attention_of_class(block.self_attn, seen_NLW)
+                state_NLW = state_NLW + block.mlp(block.layer_norm2(state_NLW))
+            elif neighbours is not None and number in shift_blocks:
                 seen_NLW = shift_tokens(block.layer_norm1(state_NLW), neighbours, shift_n_div)
                 state_NLW = state_NLW + block.self_attn(hidden_states=seen_NLW, attention_mask=None)[0]
                 state_NLW = state_NLW + block.mlp(block.layer_norm2(state_NLW))
@@ -372,6 +410,25 @@ def _packs(lengths: list[int], most_tokens: int) -> Iterator[tuple[int, int]]:
             start = end
         end += length
     yield start, end
+
+
+def _attention_of_class(attention: CLIPAttention, seen_NLW: Tensor) -> Tensor:
+    """What the first token takes from all tokens: ``(N, 1, W)``."""
+
+    def heads(projected_NLW: Tensor) -> Tensor:
+        pictures, _, width = projected_NLW.shape
+        return projected_NLW.view(pictures, -1, attention.num_heads, width // attention.num_heads).transpose(
+            1, 2
+        )
+
+    query, key, value = (
+        attention.q_proj(seen_NLW[:, :1]),
+        attention.k_proj(seen_NLW),
+        attention.v_proj(seen_NLW),
+    )
+    met_NH1E = F.scaled_dot_product_attention(heads(query), heads(key), heads(value), scale=attention.scale)
+    taken_N1W: Tensor = attention.out_proj(met_NH1E.transpose(1, 2).flatten(2))
+    return taken_N1W
 
 
 def _to_videos(tokens_NLD: Tensor, mask_BF: Tensor, whole: bool) -> Tensor:

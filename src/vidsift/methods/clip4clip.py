@@ -76,7 +76,7 @@ class Clip4Clip(Method):
 
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
         """Return the set "frame" ``(B, F, D)``: class tokens, after the head across frames."""
-        frames_BFD = self.towers.encode_frames(pixels_BF3SS, mask_BF)[:, :, 0].float()
+        frames_BFD = self.towers.encode_frame_classes(pixels_BF3SS, mask_BF).float()
         return {"frame": frame_set(self.temporal(frames_BFD, mask_BF), mask_BF, times_BF)}
 
     def loss(self, text: Features, video: Features) -> dict[str, Tensor]:

@@ -123,9 +123,9 @@ class Drl(Method):
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
         """Return the set "frame" ``(B, F, D)``: class tokens, after the head across frames."""
         seen_BF = torch.ones_like(mask_BF) if self.full_width else mask_BF
-        frames_BFD = self.towers.encode_frames(
+        frames_BFD = self.towers.encode_frame_classes(
             pixels_BF3SS, seen_BF, self.shift_blocks, shift_n_div=self.shift_n_div
-        )[:, :, 0].float()
+        ).float()
         if self.full_width:
             frames_BFD = keep_padded(self.temporal, frames_BFD, mask_BF)
         else:

@@ -32,5 +32,6 @@ class ZeroShot(Method):
 
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
         """Return the set "frame" ``(B, F, D)``."""
-        tokens_BFND = self.towers.encode_frames(pixels_BF3SS, mask_BF)
-        return {"frame": frame_set(tokens_BFND[:, :, 0], mask_BF, times_BF)}
+        return {
+            "frame": frame_set(self.towers.encode_frame_classes(pixels_BF3SS, mask_BF), mask_BF, times_BF)
+        }
