@@ -1,0 +1,127 @@
+"""Judge trained Shapes models on the test split, write the table, and bundle the first of them.
+
+Give the folder of each seed's run; the files of the test library are rendered once:
+
+    vidsift train recipes/shapes/backbone.yaml
+    vidsift train recipes/shapes/wti.yaml
+    python recipes/shapes/report.py runs/shapes --bundle
+
+Writes results/shapes-wti.json and results/shapes-wti.md, and with --bundle src/vidsift/assets/shapes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import vidsift
+from vidsift.data.folder import read_folder
+from vidsift.data.shapes import write_library
+from vidsift.data.shapes_world import TAGS
+from vidsift.evaluation.evaluate import evaluate_entries
+
+ROOT = Path(__file__).parents[2]
+VIDEOS = 640
+
+
+def main() -> None:
+    """Judge, write, bundle."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "runs", nargs="+", type=Path, help="A folder that vidsift train wrote, for each seed."
+    )
+    options.add_argument("--library", type=Path, default=Path("runs/shapes-test"), help="Rendered here.")
+    options.add_argument("--bundle", action="store_true", help="Make the first run the bundled model.")
+    chosen = options.parse_args()
+    if not (chosen.library / "captions.jsonl").is_file():
+        write_library(chosen.library, "test", VIDEOS, seed=0)
+    entries = read_folder(chosen.library)
+    reports = []
+    for run in chosen.runs:
+        report = evaluate_entries(vidsift.load(run), entries, split="test")
+        report["training"] = training_of(run)
+        reports.append(report)
+        print(run, report["text_to_video"])
+    text = table(reports)
+    (ROOT / "results" / "shapes-wti.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
+    (ROOT / "results" / "shapes-wti.md").write_text(text, encoding="utf-8")
+    print(text)
+    if chosen.bundle:
+        bundle(chosen.runs[0], reports[0])
+
+
+def training_of(run: Path) -> dict[str, Any]:
+    """Steps and minutes of a run, from its log."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    last = [line for line in lines if "loss" in line][-1]
+    return {"run": run.name, "steps": last["step"], "minutes": round(last["seconds"] / 60, 1)}
+
+
+def table(reports: Sequence[dict[str, Any]]) -> str:
+    """Write the numbers of all seeds as a page."""
+    first = reports[0]
+    protocol = first["protocol"]
+    rows = [("all", [one["text_to_video"] for one in reports], [one["choice"]["all"] for one in reports])]
+    rows += [
+        (tag, [one["by_tag"][tag] for one in reports], [one["choice"]["by_tag"][tag] for one in reports])
+        for tag in TAGS
+    ]
+    lines = [
+        "# Shapes, WTI from fresh weights",
+        "",
+        (
+            "`python recipes/shapes/report.py RUN...`, after `vidsift train recipes/shapes/backbone.yaml` and "
+            "`vidsift train recipes/shapes/wti.yaml`."
+        ),
+        "",
+        (
+            f"Test split: {protocol['videos']} videos decoded from their files, {protocol['captions']} captions, "
+            f"{protocol['frames']} frames a video; chance {100 / protocol['videos']:.2f} % R@1, and "
+            f"{first['choice']['all']['chance']:.0f} % for the choice among a group of hard negatives."
+        ),
+        f"{len(reports)} seed(s); steps and minutes of the second stage: "
+        + ", ".join(f"{one['training']['steps']} in {one['training']['minutes']}" for one in reports)
+        + ".",
+        "",
+        "| queries | R@1 | R@5 | R@10 | MdR | right among hard negatives |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, recalls, choices in rows:
+        cells = [spread([one[key] for one in recalls]) for key in ("R@1", "R@5", "R@10", "MdR")]
+        cells.append(spread([one["right"] for one in choices]))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    for kind in ("seen", "unseen"):
+        recalls = [one["by_novelty"][kind] for one in reports]
+        cells = [spread([one[key] for one in recalls]) for key in ("R@1", "R@5", "R@10", "MdR")]
+        lines.append(f"| {kind} combinations | " + " | ".join(cells) + " | |")
+    backwards = spread([one["video_to_text"]["R@1"] for one in reports])
+    return "\n".join([*lines, "", f"Video to text R@1: {backwards}."]) + "\n"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Write the mean, and the standard deviation where there are several."""
+    mean = f"{statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} +- {statistics.stdev(values):.1f}"
+
+
+def bundle(run: Path, report: dict[str, Any]) -> None:
+    """Store a run as the model that comes with the package, in half precision."""
+    model = vidsift.load(run)
+    model.name = "shapes"
+    measured = {
+        name: round(value, 1) for name, value in report["text_to_video"].items() if name != "questions"
+    }
+    card = {"Test split of Shapes, text to video": measured}
+    model.save(ROOT / "src" / "vidsift" / "assets" / "shapes", dtype=torch.float16, card=card)
+
+
+if __name__ == "__main__":
+    main()
