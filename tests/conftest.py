@@ -1,4 +1,4 @@
-"""Fixtures shared by all rooms."""
+"""Fixtures shared by all rooms, and the option that runs the long tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,21 @@ from pathlib import Path
 import pytest
 
 MEDIA = Path(os.environ.get("VIDSIFT_MEDIA", Path(__file__).parents[2] / "shared" / "media"))
+SOAK = Path(__file__).parent / "soak"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the long tests in tests/soak too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out unless they are asked for."""
+    if config.getoption("--soak"):
+        return
+    long = [item for item in items if item.path.is_relative_to(SOAK)]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
 
 
 @pytest.fixture

@@ -54,7 +54,11 @@ def listing(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def test_the_demo_renders_indexes_and_searches_and_does_only_what_changed(tmp_path: Path, run: Any) -> None:
+def test_the_demo_renders_indexes_and_searches_and_does_only_what_changed(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / models.BUNDLED).mkdir()  # a folder of that name is not taken for the model
+    monkeypatch.chdir(tmp_path)
     options = ("--folder", tmp_path, "--videos", VIDEOS, "--questions", QUESTIONS)
     status, printed, errors = run(*options)
     assert (status, errors) == (0, "")

@@ -182,7 +182,12 @@ def _open(
 
 def _lasting(source: str | Path) -> str:
     """The name under which the model is found from any working folder."""
-    return absolute(source) if Path(source).expanduser().exists() else str(source)
+    from vidsift.methods.model import BUNDLED
+
+    # The bundled model's name wins over a folder that happens to be called so.
+    if str(source) == BUNDLED or not Path(source).expanduser().exists():
+        return str(source)
+    return absolute(source)
 
 
 class _Run:
