@@ -84,7 +84,7 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
         "",
         (
             f"Test split: {protocol['videos']} videos decoded from their files, {protocol['captions']} "
-            f"captions, {protocol['frames']} frames a video; chance {100 / protocol['videos']:.2f} % R@1, and "
+            f"captions, {protocol['frames']} frames; chance {100 / protocol['videos']:.2f} % R@1, and "
             f"{first['choice']['all']['chance']:.0f} % for the choice among a group of hard negatives."
         ),
         f"{len(reports)} seed(s); steps and minutes of the second stage: "
