@@ -78,8 +78,8 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
         "# Shapes, WTI from fresh weights",
         "",
         (
-            "`python recipes/shapes/report.py RUN...`, after `vidsift train recipes/shapes/backbone.yaml` and "
-            "`vidsift train recipes/shapes/wti.yaml`."
+            "`python recipes/shapes/report.py RUN...`, after `vidsift train recipes/shapes/backbone.yaml` "
+            "and `vidsift train recipes/shapes/wti.yaml`."
         ),
         "",
         (
