@@ -158,7 +158,7 @@ def _lines() -> Callable[[Progress], None]:
 
     def show(progress: Progress) -> None:
         nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY_SECONDS:
+        if progress.videos_done and time.monotonic() - last >= _LINE_EVERY_SECONDS:
             last = time.monotonic()
             done = f"{progress.videos_done} of {progress.videos_total} videos"
             typer.echo(f"{done}, {rate.text(progress)}, {rate.left(progress)}", err=True)

@@ -24,8 +24,8 @@ from vidsift.types import Features, TokenSet
 
 __all__ = ["BLOCK", "Gallery", "Places", "ScanFormat", "ScanSet", "best_scan_format"]
 
-BLOCK = 512
-"""Segments in a block: the products of a question with it stay in the processor's cache."""
+BLOCK = 1024
+"""Segments in a block: few operations for one question, and within 64 MB for 32 of them."""
 
 _READ_ROWS = 2048
 ScanFormat = Literal["int8", "bf16", "fp32"]
