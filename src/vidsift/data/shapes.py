@@ -246,7 +246,7 @@ def write_library(
     if spoken_names:
         clips = [Clip(_spoken_name(c), c.scene, c.captions, c.group, c.unseen) for c in clips]
     jobs = [(str(root / clip.name), clip.scene, size_px, frames_per_second) for clip in clips]
-    processes = workers or len(os.sched_getaffinity(0))
+    processes = workers or (os.cpu_count() or 1)
     if processes == 1:
         for job in jobs:
             _write_one(job)
