@@ -119,7 +119,12 @@ def bundle(run: Path, report: dict[str, Any]) -> None:
     measured = {
         name: round(value, 1) for name, value in report["text_to_video"].items() if name != "questions"
     }
-    card = {"Test split of Shapes, text to video": measured}
+    training = report["training"]
+    card = {
+        "Training": f"`recipes/shapes/backbone.yaml`, then {training['steps']} steps of "
+        f"`recipes/shapes/wti.yaml` in {training['minutes']} minutes",
+        "Test split of Shapes, text to video": measured,
+    }
     model.save(ROOT / "src" / "vidsift" / "assets" / "shapes", dtype=torch.float16, card=card)
 
 
