@@ -22,6 +22,8 @@ PLAIN = {"COLUMNS": "120", "_TYPER_FORCE_DISABLE_TERMINAL": "1", "NO_COLOR": "1"
 # Runs the program with one verb exchanged for a statement that stands in the first argument.
 DRIVER = """
 import os, signal, sys
+# A runner in the background may have handed down that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import vidsift.cli.info
 def info():
     exec(statement, globals())
