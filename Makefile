@@ -39,7 +39,7 @@ format: setup  ## format and fix what can be fixed
 bench: setup  ## run the benchmarks, write results/
 	for one in $(BENCHMARKS); do $(BIN)/python benchmarks/$$one.py || exit 1; done
 
-docs: setup  ## draw the pictures of docs/ and fill in generated tables
+docs: setup  ## draw the pictures of docs/
 	$(BIN)/python docs/make_pictures.py
 
 soak: setup  ## long fault and stress runs, kept out of CI
