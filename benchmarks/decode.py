@@ -25,7 +25,8 @@ from typing import Any
 from decode_files import FPS, Pitfall, encode, make_up, number_in, pitfalls
 from decode_readers import JUDGED, PEERS, READERS, TIMED
 
-SECONDS, FRAMES, COMMAND = 30, 12, "PYTHONPATH=src python benchmarks/decode.py"
+SECONDS, FRAMES = 30, 12
+COMMAND = " ".join(["PYTHONPATH=src python benchmarks/decode.py", *sys.argv[1:]])
 GOPS = (250, 30)
 GROUNDS = {
     "smooth": ("Smooth ground, as through a lens, x264 veryfast", "veryfast"),

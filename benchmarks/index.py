@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,7 +36,7 @@ from vidsift.index.pool import DecodePool
 from vidsift.index.reader import ReadSettings, Segment
 from vidsift.methods.model import Model
 
-COMMAND = "OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/index.py"
+COMMAND = " ".join(["OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/index.py", *sys.argv[1:]])
 TARGET, FPS, SECONDS = 1.15, 30, 10
 ROOT = Path(__file__).resolve().parents[1]
 

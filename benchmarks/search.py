@@ -16,6 +16,7 @@ import ctypes
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,7 +40,7 @@ from vidsift.search.scan import scan
 from vidsift.search.searcher import Index
 from vidsift.types import TokenSet
 
-COMMAND = "OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/search.py"
+COMMAND = " ".join(["OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/search.py", *sys.argv[1:]])
 FRAMES, DIM, PADDED_WORDS, PART, HITS = 12, 512, 32, 20_000, 10
 TARGETS = {1: 6.0, 32: 8.0}
 EXTRA_MB, AGREEMENT = 64, 0.999

@@ -51,7 +51,8 @@ def page(rows: Sequence[Row], name: str) -> None:
 
 def still(background: str, *things: Thing) -> Picture:
     """One picture of things that do nothing."""
-    return render(Scene(background, things, (), "appearance", (), LOOK), np.zeros(1), SIDE_PX)[0]
+    picture: Picture = render(Scene(background, things, (), "appearance", (), LOOK), np.zeros(1), SIDE_PX)[0]
+    return picture
 
 
 def big(shape: str, colour: str, texture: str = "plain") -> Thing:
