@@ -267,18 +267,11 @@ class ClipTowers(nn.Module):
         Source: TS2-Net, arXiv 2207.07852, section 3.2 (the shift); the rest as in ``encode_images``.
         Differs: padded frames are not encoded and shift nowhere.
         """
-        require_real(mask_BF, "video", "frame")
-        blocks = self._block_numbers(shift_blocks)
         whole = not skip_padded or bool(mask_BF.all())
-        pixels_N3SS = pixels_BF3SS.flatten(0, 1) if whole else pixels_BF3SS[mask_BF]
-        neighbours = frame_neighbours(mask_BF, skip_padded=not whole) if blocks else None
-        tokens_NLD, states = self._walk_vision(
-            pixels_N3SS, blocks, neighbours, keep=hidden, shift_n_div=shift_n_div
+        tokens_BFLD, states = self._walk_frames(
+            pixels_BF3SS, mask_BF, shift_blocks, whole=whole, keep=hidden, shift_n_div=shift_n_div
         )
-        tokens_BFLD = _to_videos(tokens_NLD, mask_BF, whole)
-        if not hidden:
-            return tokens_BFLD
-        return tokens_BFLD, tuple(_to_videos(state_NLW, mask_BF, whole) for state_NLW in states)
+        return (tokens_BFLD, states) if hidden else tokens_BFLD
 
     def encode_frame_classes(
         self, pixels_BF3SS: Tensor, mask_BF: Tensor, shift_blocks: Sequence[int] = (), *, shift_n_div: int = 7
@@ -300,15 +293,16 @@ class ClipTowers(nn.Module):
         Raises:
             ValueError: as :meth:`encode_frames`.
         """
-        require_real(mask_BF, "video", "frame")
-        blocks = self._block_numbers(shift_blocks)
-        whole = bool(mask_BF.all())
-        pixels_N3SS = pixels_BF3SS.flatten(0, 1) if whole else pixels_BF3SS[mask_BF]
-        neighbours = frame_neighbours(mask_BF, skip_padded=not whole) if blocks else None
-        tokens_N1D, _ = self._walk_vision(
-            pixels_N3SS, blocks, neighbours, keep=False, shift_n_div=shift_n_div, class_only=True
+        tokens_BF1D, _ = self._walk_frames(
+            pixels_BF3SS,
+            mask_BF,
+            shift_blocks,
+            whole=bool(mask_BF.all()),
+            keep=False,
+            shift_n_div=shift_n_div,
+            class_only=True,
         )
-        return _to_videos(tokens_N1D, mask_BF, whole)[:, :, 0]
+        return tokens_BF1D[:, :, 0]
 
     def _check_text(self, mask_QT: Tensor) -> int:
         """Return the length of the longest text; refuse what the tower cannot read."""
@@ -354,6 +348,28 @@ class ClipTowers(nn.Module):
                 states.append(state_QTW)
         return self.clip.text_projection(tower.final_layer_norm(state_QTW)), states
 
+    def _walk_frames(
+        self,
+        pixels_BF3SS: Tensor,
+        mask_BF: Tensor,
+        shift_blocks: Sequence[int],
+        *,
+        whole: bool,
+        keep: bool,
+        shift_n_div: int,
+        class_only: bool = False,
+    ) -> tuple[Tensor, Hidden]:
+        """Walk the frames of videos, padded ones too where ``whole``, and put the results in their places."""
+        require_real(mask_BF, "video", "frame")
+        blocks = self._block_numbers(shift_blocks)
+        pixels_N3SS = pixels_BF3SS.flatten(0, 1) if whole else pixels_BF3SS[mask_BF]
+        neighbours = frame_neighbours(mask_BF, skip_padded=not whole) if blocks else None
+        tokens_NLD, states = self._walk_vision(
+            pixels_N3SS, blocks, neighbours, keep=keep, shift_n_div=shift_n_div, class_only=class_only
+        )
+        placed = tuple(_to_videos(state_NLW, mask_BF, whole) for state_NLW in states)
+        return _to_videos(tokens_NLD, mask_BF, whole), placed
+
     def _walk_vision(
         self,
         pixels_N3SS: Tensor,
@@ -375,18 +391,14 @@ class ClipTowers(nn.Module):
         state_NLW = tower.pre_layrnorm(tower.embeddings(pixels_N3SS))
         states = [state_NLW] if keep else []
         for number, block in enumerate(tower.encoder.layers):
+            seen_NLW = block.layer_norm1(state_NLW)
+            if neighbours is not None and number in shift_blocks:
+                seen_NLW = shift_tokens(seen_NLW, neighbours, shift_n_div)
             if class_only and number == self.vision_blocks - 1:
-                seen_NLW = block.layer_norm1(state_NLW)
-                if neighbours is not None and number in shift_blocks:
-                    seen_NLW = shift_tokens(seen_NLW, neighbours, shift_n_div)
                 state_NLW = state_NLW[:, :1] + _attention_of_class(block.self_attn, seen_NLW)
-                state_NLW = state_NLW + block.mlp(block.layer_norm2(state_NLW))
-            elif neighbours is not None and number in shift_blocks:
-                seen_NLW = shift_tokens(block.layer_norm1(state_NLW), neighbours, shift_n_div)
-                state_NLW = state_NLW + block.self_attn(hidden_states=seen_NLW, attention_mask=None)[0]
-                state_NLW = state_NLW + block.mlp(block.layer_norm2(state_NLW))
             else:
-                state_NLW = block(state_NLW, None)
+                state_NLW = state_NLW + block.self_attn(hidden_states=seen_NLW, attention_mask=None)[0]
+            state_NLW = state_NLW + block.mlp(block.layer_norm2(state_NLW))
             if keep:
                 states.append(state_NLW)
         return self.clip.visual_projection(tower.post_layernorm(state_NLW)), states
