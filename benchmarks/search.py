@@ -35,6 +35,7 @@ from vidsift.index.reading import BLOCK
 from vidsift.index.schema import layout_of
 from vidsift.index.storage import FileRecord, Manifest, Store
 from vidsift.interactions.batches import concatenate_features
+from vidsift.interactions.quantised import product
 from vidsift.methods.model import Model
 from vidsift.search.scan import scan
 from vidsift.search.searcher import Index
@@ -186,13 +187,12 @@ def _status(name: str) -> int:
 def gemm_alone(index: Index, queries: list[dict[str, TokenSet]]) -> Callable[[], Any]:
     """The multiplications of the scan and nothing else, in its number format and blocks."""
     words = torch.cat([one["word"].tokens[0] for one in queries])
-    blocks = [index.gallery.block(number)["frame"].tokens for number in range(index.gallery.blocks)]
-    flat = [block.transpose(0, 1).flatten(0, 1).t() for block in blocks]
-    if blocks[0].dtype == torch.int8:
-        whole = (words * 127).round().to(torch.int8)
-        return lambda: [torch._int_mm(whole, block) for block in flat]
-    same = words.to(blocks[0].dtype)
-    return lambda: [same @ block for block in flat]
+    blocks = [index.gallery.block(number)["frame"] for number in range(index.gallery.blocks)]
+    if blocks[0].scale is not None:
+        words = (words * 127).round().to(torch.int8)
+    same = words.to(blocks[0].tokens.dtype)
+    flat = [(block.tokens.transpose(0, 1).flatten(0, 1), block.packed) for block in blocks]
+    return lambda: [product(same, tokens, packed) for tokens, packed in flat]
 
 
 def measure(index: Index, parts: list[TokenSet], count: int, rounds: int) -> dict[str, Any]:

@@ -87,6 +87,9 @@ class TokenSet:
         group: index within the frame (object, patch), int64 ``(B, N)``.
         scale: ``(B,)``; the real tokens are ``tokens * scale`` (tokens kept in int8 for scanning).
             One for each row, so that maxima within a row can be taken before scaling.
+        packed: int8 tokens of all rows in the form that multiplies fastest, see
+            :func:`~vidsift.interactions.quantised.pack`; ``tokens`` then has a shape only (device "meta").
+            Such a set is scored as a whole: its rows cannot be taken.
     """
 
     tokens: torch.Tensor
@@ -96,6 +99,7 @@ class TokenSet:
     frame: torch.Tensor | None = None
     group: torch.Tensor | None = None
     scale: torch.Tensor | None = None
+    packed: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts whose shapes do not belong together."""
@@ -106,7 +110,7 @@ class TokenSet:
         expected = self.tokens.shape[:2]
         for name, part in self._parts().items():
             wanted = expected[:1] if name == "scale" else expected
-            if name != "tokens" and part.shape != wanted:
+            if name not in ("tokens", "packed") and part.shape != wanted:
                 raise ValueError(
                     f"TokenSet: {name} has shape {tuple(part.shape)}, expected {tuple(wanted)} to suit "
                     f"tokens of shape {tuple(self.tokens.shape)}"
@@ -124,6 +128,8 @@ class TokenSet:
         """Return the rows that ``index`` (a slice, indices or a mask) names."""
         if isinstance(index, int):
             raise TypeError(f"TokenSet[{index}]: rows are taken by slice; write [{index}:{index + 1}]")
+        if self.packed is not None:
+            raise TypeError("TokenSet: packed tokens are scored as a whole; take rows before pack()")
         return TokenSet(**{name: part[index] for name, part in self._parts().items()})
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> TokenSet:

@@ -12,6 +12,8 @@ from vidsift.index import reading
 from vidsift.index.candidates import all_segments
 from vidsift.index.reading import Gallery, ScanFormat
 from vidsift.index.storage import IndexFolderError, Store
+from vidsift.interactions.quantised import product
+from vidsift.types import TokenSet
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5]
 
@@ -37,7 +39,7 @@ def test_blocks_hold_the_stored_tokens_in_the_scan_format(
     tolerance = {"int8": 0.01, "bf16": 0.01, "fp32": 0.0}[scan_format]
     for number, one in enumerate(found):
         expected = compact["frame"][number * 3 : number * 3 + 3]
-        tokens = one.tokens.float() * (1 if one.scale is None else one.scale[:, None, None])
+        tokens = _tokens(one) * (1 if one.scale is None else one.scale[:, None, None])
         assert (tokens - expected.tokens).abs().max() <= tolerance
         assert torch.equal(one.mask, expected.mask)
         assert one.weights is not None
@@ -45,6 +47,26 @@ def test_blocks_hold_the_stored_tokens_in_the_scan_format(
         assert torch.equal(one.weights, expected.weights)
     if method == "drl":
         assert found[0].tokens.dtype == (torch.int8 if scan_format == "int8" else torch.float32)
+
+
+def _tokens(one: TokenSet) -> torch.Tensor:
+    """The tokens of a block; packed ones have no values to read, but their products with unit vectors."""
+    if one.packed is None:
+        return one.tokens.float()
+    videos, slots, dim = one.tokens.shape
+    columns = product(torch.eye(dim, dtype=torch.int8), one.tokens.transpose(0, 1).flatten(0, 1), one.packed)
+    return columns.t().unflatten(0, (slots, videos)).transpose(0, 1)
+
+
+def test_a_packed_block_takes_no_more_memory_and_refuses_to_be_cut(tmp_path: Path) -> None:
+    model = tiny.model("drl")
+    gallery = Gallery.read(filled(tmp_path / "index", model, COUNTS), model.method, "int8")
+    block = gallery.block(0)["frame"]
+    if block.packed is None:
+        pytest.skip("this build of torch packs no tokens")
+    assert block.tokens.device.type == "meta"
+    with pytest.raises(TypeError, match="as a whole"):
+        block[:1]
 
 
 def test_rows_stand_in_the_order_of_ids_however_they_were_added(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from tests.methods import tiny
 
-from vidsift.interactions.quantised import product, quantise
+from vidsift.interactions import quantised
+from vidsift.interactions.quantised import pack, product, quantise
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,42 @@ def test_whole_products_are_exact_for_every_shape(rows: int, columns: int, chann
     text = torch.randint(-127, 128, (rows, channels), generator=generator, dtype=torch.int8)
     video = torch.randint(-127, 128, (columns, channels), generator=generator, dtype=torch.int8)
     assert torch.equal(product(text, video).long(), text.long() @ video.long().t())
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "channels"),
+    [(1, 1, 1), (1, 12, 512), (3, 7, 64), (5, 9, 33), (17, 1, 512), (2, 3, 7), (33, 65, 127)],
+)
+def test_packed_products_are_the_same_sums(rows: int, columns: int, channels: int) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    text = torch.randint(-128, 128, (rows, channels), generator=generator, dtype=torch.int8)
+    video = torch.randint(-128, 128, (columns, channels), generator=generator, dtype=torch.int8)
+    packed = pack(video)
+    if packed is None:
+        pytest.skip("this build of torch packs no tokens")
+    found = product(text, video.to("meta"), packed)
+    assert torch.equal(found.long(), text.long() @ video.long().t())
+
+
+def test_packed_sums_are_exact_up_to_a_thousand_channels() -> None:
+    text = torch.full((2, 1040), 127, dtype=torch.int8)
+    packed = pack(-text)
+    if packed is None:
+        pytest.skip("this build of torch packs no tokens")
+    assert set(product(text, text, packed).flatten().tolist()) == {-127 * 127 * 1040}
+
+
+def test_a_torch_that_packs_nothing_or_wrongly_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_: object) -> torch.Tensor:
+        return torch.zeros(2, 4)
+
+    for broken in (wrong, None):
+        fake = type("Ops", (), {"qlinear_prepack": wrong, "qlinear_pointwise": broken})
+        monkeypatch.setattr(torch.ops, "onednn", fake if broken else object())
+        quantised._packs.cache_clear()
+        assert pack(torch.ones(3, 5, dtype=torch.int8)) is None
+    monkeypatch.undo()
+    quantised._packs.cache_clear()
 
 
 def test_the_largest_sums_do_not_overflow() -> None:

@@ -80,7 +80,7 @@ def _score_int8(text: TokenSet, video: TokenSet) -> Tensor:
     """Cosines of sets of one int8 token each."""
     assert text.scale is not None
     assert video.scale is not None
-    products_QV = product(text.tokens[:, 0], video.tokens[:, 0])
+    products_QV = product(text.tokens[:, 0], video.tokens[:, 0], video.packed)
     return products_QV * (text.scale[:, None] * (video.scale * _weights(video)[:, 0]))
 
 

@@ -50,7 +50,7 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
     words_PD, frames_FVD = text.tokens[text.mask], video.tokens.transpose(0, 1)
     if frames_FVD.is_contiguous():
         # Frames outermost in memory, as a scan lays them out: both maxima run along contiguous videos.
-        products_PN = product(words_PD, frames_FVD.flatten(0, 1))
+        products_PN = product(words_PD, frames_FVD.flatten(0, 1), video.packed)
         products_PVF = products_PN.view(-1, frames, videos).transpose(1, 2)
         video_best_QVF = segment_max(products_PN, lengths).view(-1, frames, videos).transpose(1, 2)
     else:

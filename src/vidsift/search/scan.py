@@ -13,10 +13,10 @@ from vidsift.types import Features
 
 __all__ = ["QUERIES_AT_ONCE", "scan"]
 
-QUERIES_AT_ONCE = 32
-"""More questions are scanned in groups: their words times a block stay within a few megabytes."""
+QUERIES_AT_ONCE = 8
+"""More questions are scanned in groups: 100 words multiply as fast as 400, in a quarter of the memory."""
 
-_MERGE_ROWS = 16 * BLOCK
+_MERGE_ROWS = 4 * BLOCK
 
 
 def scan(
