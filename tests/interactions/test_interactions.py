@@ -15,6 +15,7 @@ from vidsift.interactions.batches import pad_tokens
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.quantised import quantise
+from vidsift.interactions.sharpened import SharpenedTokenWise
 from vidsift.interactions.token_wise import TokenWise, WeightedTokenWise, best_matches
 from vidsift.types import TokenSet
 
@@ -36,6 +37,7 @@ INTERACTIONS: dict[str, Interaction] = {
     "wti1": seeded(lambda: WeightedTokenWise(DIM, 1)),
     "wti2": seeded(lambda: WeightedTokenWise(DIM, 2)),
     "wti3": seeded(lambda: WeightedTokenWise(DIM, 3)),
+    "sharpened": SharpenedTokenWise(20.0),
     "cross": seeded(lambda: CrossTransformer(DIM, layers=1, heads=2, max_positions=24)),
 }
 OPEN = [name for name, one in INTERACTIONS.items() if not one.black_box]
