@@ -1,0 +1,183 @@
+"""The best k of some scored tokens: smoothed by noise so that it can be learned, or hard.
+
+A selection is written as indicators ``(B, k, N)``: how much of each token stands in each of the k places.
+Places are in the order of the tokens, not of the scores. The chosen tokens are
+``indicators_BkN @ tokens_BND``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+__all__ = ["PerturbedTopK", "TopKGradient", "hard_top_k", "perturbed_top_k"]
+
+TopKGradient: TypeAlias = Literal["full", "diagonal"]
+
+
+def hard_top_k(scores_BN: Tensor, k: int) -> Tensor:
+    """Choose the k highest scores of each row.
+
+    Args:
+        scores_BN: ``(B, N)``.
+        k: how many, 1 to N.
+
+    Returns:
+        Indicators ``(B, k, N)``, fp32: one 1 in each of the k places, which are in the order of the tokens.
+        Of equal scores the first ones are chosen.
+
+    Raises:
+        ValueError: if there are fewer than k scores.
+    """
+    _check_k(scores_BN, k)
+    chosen_Bk = scores_BN.sort(dim=1, descending=True, stable=True).indices[:, :k].sort(dim=1).values
+    return torch.nn.functional.one_hot(chosen_Bk, scores_BN.shape[1]).float()
+
+
+def perturbed_top_k(
+    scores_BN: Tensor,
+    k: int,
+    *,
+    samples: int = 500,
+    sigma: float = 0.05,
+    gradient: TopKGradient = "full",
+    noise_BSN: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Choose the k highest scores of each row on average over noise, which has a gradient.
+
+    The hard choice of ``scores + sigma * noise`` is averaged over ``samples`` draws of standard normal noise.
+    Its gradient with respect to the scores is that of the expectation, estimated from the same draws:
+    ``mean(choice * noise) / sigma``.
+
+    Args:
+        scores_BN: ``(B, N)``.
+        k: how many, 1 to N.
+        samples: draws of noise, S.
+        sigma: how far the noise moves the scores.
+        gradient: "full" takes the whole derivative, of each place by every score; "diagonal" only that of
+            a token's part of a place by the same token's score, as the released code does.
+        noise_BSN: the draws ``(B, S, N)``, for reproduction; ``samples`` is then not read.
+        generator: of the draws, on the scores' device; torch's own by default.
+
+    Returns:
+        Indicators ``(B, k, N)``, fp32; each of the k places sums to 1.
+
+    Raises:
+        ValueError: if there are fewer than k scores, ``sigma`` or ``samples`` is not positive, or the noise
+            does not fit the scores.
+
+    Source: Berthet et al., Learning with differentiable perturbed optimizers, arXiv 2002.08676, Prop. 3.1;
+        Cordonnier et al., arXiv 2104.03059; LiuRicky/ts2_net modules/differential_topk.py.
+    Differs: the released code keeps only the diagonal of the derivative (``gradient="diagonal"``); the
+        one-hot choices of all draws are counted, not laid out.
+
+    Example:
+        >>> perturbed_top_k(torch.tensor([[3.0, 1.0, 2.0]]), 2, sigma=1e-3)
+        tensor([[[1., 0., 0.],
+                 [0., 0., 1.]]])
+    """
+    _check_k(scores_BN, k)
+    if gradient not in get_args(TopKGradient):
+        raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(get_args(TopKGradient))}")
+    if sigma <= 0 or samples < 1:
+        raise ValueError(
+            f"perturbed top-k with sigma {sigma} and {samples} samples: both must be positive; "
+            "for a choice without noise use hard_top_k"
+        )
+    rows, count = scores_BN.shape
+    if noise_BSN is None:
+        noise_BSN = torch.randn(rows, samples, count, device=scores_BN.device, generator=generator)
+    if noise_BSN.ndim != 3 or noise_BSN.shape[::2] != scores_BN.shape:
+        raise ValueError(
+            f"noise has shape {tuple(noise_BSN.shape)}, expected ({rows}, samples, {count}) for "
+            f"scores of shape {tuple(scores_BN.shape)}"
+        )
+    chosen: Tensor = _PerturbedTopK.apply(scores_BN.float(), k, sigma, gradient, noise_BSN.float())
+    return chosen
+
+
+class PerturbedTopK(nn.Module):
+    """A top-k that is perturbed in training and hard, so deterministic, at inference.
+
+    Source: see :func:`perturbed_top_k`.
+    Differs: LiuRicky/ts2_net draws noise at inference too, so that scores change from run to run.
+
+    Args:
+        k: how many are chosen.
+        samples: draws of noise in training.
+        sigma: how far the noise moves the scores.
+        gradient: see :func:`perturbed_top_k`.
+    """
+
+    def __init__(
+        self, k: int, samples: int = 500, sigma: float = 0.05, gradient: TopKGradient = "full"
+    ) -> None:
+        """See the class."""
+        super().__init__()
+        self.k = k
+        self.samples = samples
+        self.sigma = sigma
+        self.gradient: TopKGradient = gradient
+
+    def forward(self, scores_BN: Tensor, noise_BSN: Tensor | None = None) -> Tensor:
+        """Return indicators ``(B, k, N)``, fp32.
+
+        Args:
+            scores_BN: ``(B, N)``.
+            noise_BSN: draws ``(B, S, N)`` to choose by, at inference too; for reproduction.
+
+        Raises:
+            ValueError: as :func:`perturbed_top_k`.
+        """
+        if not self.training and noise_BSN is None:
+            return hard_top_k(scores_BN, self.k)
+        return perturbed_top_k(
+            scores_BN,
+            self.k,
+            samples=self.samples,
+            sigma=self.sigma,
+            gradient=self.gradient,
+            noise_BSN=noise_BSN,
+        )
+
+
+class _PerturbedTopK(torch.autograd.Function):
+    """The estimate and its gradient; see :func:`perturbed_top_k`."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 (torch passes them by place)
+        ctx: Any, scores_BN: Tensor, k: int, sigma: float, gradient: TopKGradient, noise_BSN: Tensor
+    ) -> Tensor:
+        moved_BSN = torch.addcmul(scores_BN[:, None], noise_BSN, noise_BSN.new_tensor(sigma))
+        chosen_BSk = moved_BSN.topk(k, dim=2, sorted=False).indices.sort(dim=2).values
+        chosen_BkS = chosen_BSk.transpose(1, 2).contiguous()
+        ctx.save_for_backward(chosen_BkS, noise_BSN)
+        ctx.sigma, ctx.gradient = sigma, gradient
+        counts_BkN = scores_BN.new_zeros(len(scores_BN), k, scores_BN.shape[1])
+        counts_BkN.scatter_add_(2, chosen_BkS, scores_BN.new_ones(()).expand(chosen_BkS.shape))
+        return counts_BkN / noise_BSN.shape[1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BkN: Tensor) -> tuple[Tensor, None, None, None, None]:
+        chosen_BkS, noise_BSN = ctx.saved_tensors
+        grad_BkS = grad_BkN.gather(2, chosen_BkS)
+        if ctx.gradient == "full":
+            result_BN = (grad_BkS.sum(dim=1, keepdim=True) @ noise_BSN).squeeze(1)
+        else:
+            own_BkS = noise_BSN.gather(2, chosen_BkS.transpose(1, 2)).transpose(1, 2)
+            result_BN = grad_BkN.new_zeros(len(grad_BkN), grad_BkN.shape[2])
+            result_BN.scatter_add_(1, chosen_BkS.flatten(1), (grad_BkS * own_BkS).flatten(1))
+        return result_BN / (noise_BSN.shape[1] * ctx.sigma), None, None, None, None
+
+
+def _check_k(scores_BN: Tensor, k: int) -> None:
+    if scores_BN.ndim != 2 or not 1 <= k <= scores_BN.shape[1]:
+        raise ValueError(
+            f"top-{k} of scores of shape {tuple(scores_BN.shape)}: expected (rows, tokens) with k from "
+            "1 to the number of tokens; choose fewer, or all without a selection"
+        )
