@@ -9,83 +9,35 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidsift.interactions.base import Interaction
-from vidsift.interactions.masked import (
-    lowest,
-    masked_max,
-    masked_softmax,
-    maximum,
-    segment_max,
-    uniform_weights,
-    unit_tokens,
-)
-from vidsift.interactions.quantised import product, quantise
+from vidsift.interactions.best_match import Padding, best_matches
+from vidsift.interactions.masked import masked_max, masked_softmax, uniform_weights, unit_tokens
 from vidsift.types import Alignment, TokenSet
 
-__all__ = ["Padding", "TokenWise", "WeightedTokenWise", "best_matches", "token_wise"]
+__all__ = ["Padding", "Paths", "TokenWise", "WeightedTokenWise", "best_matches", "token_wise"]
 
-Padding = Literal["excluded", "zero"]
+Paths = Literal["dual", "t2v", "v2t"]
 
-
-def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded") -> tuple[Tensor, Tensor]:
-    """Best match of every real word in every video, and of every frame in every text.
-
-    Words of all texts are packed one after the other, so padded words are never multiplied.
-
-    Args:
-        text: prepared, ``(Q, T, D)``; P of its tokens are real.
-        video: prepared, ``(V, F, D)``; the same number format as ``text``, or int8 (then text follows).
-        padding: "excluded" keeps padding out. "zero" is the released code's rule: a padded entry counts
-            as similarity 0 and wins where all real ones are negative. It depends on the padded width, so
-            it needs sets that are padded as they were in training.
-
-    Returns:
-        ``text_best_PV`` and ``video_best_QVF`` (entries of padded frames mean nothing; their weight is 0).
-
-    Source: DRL, foolwood/DRL tvr/models/modeling.py, wti_interaction.
-    """
-    if video.scale is not None and text.scale is None:
-        text = quantise(text)
-    videos, frames, _ = video.tokens.shape
-    lengths = text.mask.sum(dim=1).tolist()
-    words_PD, frames_FVD = text.tokens[text.mask], video.tokens.transpose(0, 1)
-    if frames_FVD.is_contiguous():
-        # Frames outermost in memory, as a scan lays them out: both maxima run along contiguous videos.
-        products_PN = product(words_PD, frames_FVD.flatten(0, 1), video.packed)
-        products_PVF = products_PN.view(-1, frames, videos).transpose(1, 2)
-        video_best_QVF = segment_max(products_PN, lengths).view(-1, frames, videos).transpose(1, 2)
-    else:
-        products_PN = product(words_PD, video.tokens.flatten(0, 1))
-        products_PVF = products_PN.view(-1, videos, frames)
-        video_best_QVF = segment_max(products_PN, lengths).view(-1, videos, frames)
-    if bool(video.mask.all()):
-        text_best_PV = maximum(products_PVF, dim=2)
-    else:
-        text_best_PV = maximum(products_PVF.masked_fill(~video.mask, lowest(products_PVF.dtype)), dim=2)
-    if text.scale is not None and video.scale is not None:
-        word_scale_P = text.scale[text.mask.nonzero()[:, 0]]
-        text_best_PV = text_best_PV * word_scale_P[:, None] * video.scale
-        video_best_QVF = video_best_QVF * text.scale[:, None, None] * video.scale[:, None]
-    if padding == "zero":
-        padded_V, padded_Q = ~video.mask.all(dim=1), ~text.mask.all(dim=1)
-        text_best_PV = torch.where(padded_V, text_best_PV.clamp_min(0), text_best_PV)
-        video_best_QVF = torch.where(padded_Q[:, None, None], video_best_QVF.clamp_min(0), video_best_QVF)
-    return text_best_PV, video_best_QVF
+_SHARES: dict[Paths, tuple[float, float]] = {"dual": (0.5, 0.5), "t2v": (1.0, 0.0), "v2t": (0.0, 1.0)}
+"""What the words' best matches and the frames' count for in the score."""
 
 
-def token_wise(text: TokenSet, video: TokenSet, padding: Padding = "excluded") -> Tensor:
+def token_wise(
+    text: TokenSet, video: TokenSet, padding: Padding = "excluded", paths: Paths = "dual"
+) -> Tensor:
     """Half the weighted sum of the words' best matches plus half that of the frames'.
 
     Args:
         text: prepared, unit tokens ``(Q, T, D)`` with weights that sum to 1.
         video: prepared, unit tokens ``(V, F, D)`` with weights that sum to 1.
         padding: see :func:`best_matches`.
+        paths: "dual" takes both; "t2v" the words' best frames alone, "v2t" the frames' best words.
 
     Returns:
         ``sim_QV`` in [-1, 1].
 
-    Source: DRL (arXiv 2203.07111) Eq. 5 and 6; foolwood/DRL tvr/models/modeling.py, wti_interaction.
-    Differs: padded tokens are left out, where the code multiplies them to 0 (``padding="zero"``); the two
-        directions are averaged as in the code, where the paper's equations add them.
+    Source: DRL (arXiv 2203.07111) Eq. 5 and 6, Table 3 (``paths``); foolwood/DRL tvr/models/modeling.py,
+        wti_interaction.
+    Differs: padded tokens are left out, where the code multiplies them to 0 (``padding="zero"``).
     """
     text_best_PV, video_best_QVF = best_matches(text, video, padding)
     text_weights, video_weights = _weights(text), _weights(video)
@@ -96,7 +48,8 @@ def token_wise(text: TokenSet, video: TokenSet, padding: Padding = "excluded") -
     )
     text_to_video = word_weights_QP @ text_best_PV.to(word_weights_QP.dtype)
     video_to_text = (video_best_QVF * video_weights).sum(dim=2)
-    return (text_to_video + video_to_text) / 2
+    text_share, video_share = _SHARES[paths]
+    return text_share * text_to_video + video_share * video_to_text
 
 
 class TokenWise(Interaction):
@@ -107,15 +60,22 @@ class TokenWise(Interaction):
 
     Args:
         padding: "zero" reproduces the released treatment of padding, see :func:`best_matches`.
+        paths: one direction alone or both, see :func:`token_wise`.
+
+    Raises:
+        ValueError: if ``paths`` is not one of its choices.
     """
 
     preparation: str | None = "unit, uniform"
     scans_int8 = True
 
-    def __init__(self, padding: Padding = "excluded") -> None:
+    def __init__(self, padding: Padding = "excluded", paths: Paths = "dual") -> None:
         """See the class."""
         super().__init__()
+        if paths not in _SHARES:
+            raise ValueError(f"token-wise paths {paths!r}: expected one of {', '.join(_SHARES)}")
         self.padding: Padding = padding
+        self.paths: Paths = paths
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
         return text.replace(tokens=self._unit(text), weights=uniform_weights(text.mask, text.tokens.dtype))
@@ -129,14 +89,16 @@ class TokenWise(Interaction):
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return :func:`token_wise` of the prepared sets."""
-        return token_wise(text, video, self.padding)
+        return token_wise(text, video, self.padding, self.paths)
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
         """Give half a word's weight to its best frame, half a frame's weight to its best word.
 
+        Of a single path, the words or the frames alone give, and give all of their weight.
+
         A maximum that padding won under ``padding="zero"`` contributes 0 and names the first padded token.
         """
-        return _align(text, video, self.padding)
+        return _align(text, video, self.padding, self.paths)
 
 
 class WeightedTokenWise(TokenWise):
@@ -150,15 +112,19 @@ class WeightedTokenWise(TokenWise):
         dim: channels of the tokens.
         layers: fully connected layers of each head: 1, 2 (default) or 3.
         padding: see :class:`TokenWise`.
+        paths: see :class:`TokenWise`; the side whose matches are not asked for has no head, and weighs its
+            tokens alike.
     """
 
     preparation = None
 
-    def __init__(self, dim: int, layers: int = 2, padding: Padding = "excluded") -> None:
+    def __init__(
+        self, dim: int, layers: int = 2, padding: Padding = "excluded", paths: Paths = "dual"
+    ) -> None:
         """See the class."""
-        super().__init__(padding)
-        self.text_weight = weight_head(dim, layers)
-        self.video_weight = weight_head(dim, layers)
+        super().__init__(padding, paths)
+        self.text_weight = weight_head(dim, layers) if paths != "v2t" else None
+        self.video_weight = weight_head(dim, layers) if paths != "t2v" else None
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
         return self._weigh(text, self.text_weight)
@@ -166,7 +132,9 @@ class WeightedTokenWise(TokenWise):
     def _prepare_video(self, video: TokenSet) -> TokenSet:
         return self._weigh(video, self.video_weight)
 
-    def _weigh(self, tokens: TokenSet, head: nn.Module) -> TokenSet:
+    def _weigh(self, tokens: TokenSet, head: nn.Module | None) -> TokenSet:
+        if head is None:
+            return super()._prepare_text(tokens)
         weights = masked_softmax(head(tokens.tokens).squeeze(-1), tokens.mask)
         return tokens.replace(tokens=self._unit(tokens), weights=weights)
 
@@ -202,7 +170,7 @@ def _first_padded(tokens: TokenSet) -> Tensor:
     return tokens.mask.long().argmin(dim=1, keepdim=True)
 
 
-def _align(text: TokenSet, video: TokenSet, padding: Padding) -> Alignment:
+def _align(text: TokenSet, video: TokenSet, padding: Padding, paths: Paths) -> Alignment:
     values_BTN = text.tokens @ video.tokens.transpose(1, 2)
     text_best_BT, best_video_BT = masked_max(values_BTN, video.mask[:, None, :], dim=2)
     video_best_BN, best_text_BN = masked_max(values_BTN, text.mask[:, :, None], dim=1)
@@ -217,9 +185,14 @@ def _align(text: TokenSet, video: TokenSet, padding: Padding) -> Alignment:
         best_video_BT = torch.where(text_lost_BT, _first_padded(video), best_video_BT)
         best_text_BN = torch.where(video_lost_BN, _first_padded(text), best_text_BN)
     text_weights, video_weights = _weights(text), _weights(video)
+    text_share, video_share = _SHARES[paths]
+    text_given_BT, video_given_BN = (
+        text_share * text_weights * text_best_BT,
+        video_share * video_weights * video_best_BN,
+    )
     contributions = torch.zeros_like(values_BTN)
-    contributions.scatter_add_(2, best_video_BT.unsqueeze(2), (text_weights * text_best_BT / 2).unsqueeze(2))
-    contributions.scatter_add_(1, best_text_BN.unsqueeze(1), (video_weights * video_best_BN / 2).unsqueeze(1))
+    contributions.scatter_add_(2, best_video_BT.unsqueeze(2), text_given_BT.unsqueeze(2))
+    contributions.scatter_add_(1, best_text_BN.unsqueeze(1), video_given_BN.unsqueeze(1))
     both = text.mask[:, :, None] & video.mask[:, None, :]
     return Alignment(
         values=values_BTN.masked_fill(~both, 0),
