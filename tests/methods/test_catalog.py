@@ -30,6 +30,8 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "drl-wti-random": ("drl", {"temporal": "none", "cdcr": "random"}),
     "drl-wti-summed": ("drl", {"temporal": "none", "cdcr": "best_match_summed"}),
     "drl-xti": ("drl", {"interaction": "xti", "temporal": "none", "cross_layers": 1}),
+    "prost": ("prost", {"objects": 4, "phrases": 5}),
+    "prost-included": ("prost", {"objects": 3, "phrases": 4, "max_frames": 6, "padding": "included"}),
 }
 every_variant = pytest.mark.parametrize(("method", "arguments"), VARIANTS.values(), ids=list(VARIANTS))
 

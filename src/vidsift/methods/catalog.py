@@ -11,6 +11,7 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.methods.base import Method
 from vidsift.methods.clip4clip import Clip4Clip
 from vidsift.methods.drl import Drl
+from vidsift.methods.prost import Prost
 from vidsift.methods.zero_shot import ZeroShot
 
 __all__ = ["METHODS", "build_method", "resolve_arguments"]
@@ -19,6 +20,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "zero_shot": ZeroShot,
     "clip4clip": Clip4Clip,
     "drl": Drl,
+    "prost": Prost,
 }
 """Name -> class; each takes the towers and keyword arguments that JSON can hold."""
 

@@ -1,0 +1,127 @@
+"""Prototype matching of ProST: every object meets its best phrase in its best frame, a sentence its best event."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from vidsift.interactions.base import Interaction
+from vidsift.interactions.masked import lowest, masked_max, maximum, segment_max, unit_tokens
+from vidsift.interactions.quantised import product, quantise
+from vidsift.types import Alignment, TokenSet
+
+__all__ = ["PrototypeMatching"]
+
+
+class PrototypeMatching(Interaction):
+    """Mean over groups of video tokens of the best cosine that a token of the group has with a text token.
+
+    Object-phrase matching: ``groups`` is the number of objects in a frame; object o takes its best phrase in
+    its best frame, and the objects are averaged. Event-sentence matching: one group, all events; the sentence
+    takes its best event.
+
+    Video tokens stand frame by frame, the objects of a frame in the same order everywhere: token n belongs to
+    group ``n % groups``. A group without a real token is left out of the mean.
+
+    Source: ProST supplement, Algorithm 1; IMCCretrieval/ProST modules/modeling.py, get_max_similarity_logits.
+    Differs: padded tokens are left out of the maxima (there they can win).
+
+    Args:
+        groups: objects of a frame; 1 for events.
+
+    Raises:
+        ValueError: if there is no group.
+    """
+
+    preparation = "unit"
+    scans_int8 = True
+
+    def __init__(self, groups: int = 1) -> None:
+        """See the class."""
+        super().__init__()
+        if groups < 1:
+            raise ValueError(f"PrototypeMatching: {groups} groups; expected at least 1")
+        self.groups = groups
+
+    def _prepare_text(self, text: TokenSet) -> TokenSet:
+        return text.replace(tokens=unit_tokens(text))
+
+    def _prepare_video(self, video: TokenSet) -> TokenSet:
+        return video.replace(tokens=unit_tokens(video))
+
+    def score(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Return the mean over groups of their best pairs, ``sim_QV``.
+
+        Products are taken frame by frame and reduced at once: neither the forward pass nor the backward
+        pass holds those of more than one frame.
+        """
+        if video.scale is not None and text.scale is None:
+            text = quantise(text)
+        if video.packed is None:
+            best_FQGV = self._best_by_frame(text, video)
+        else:
+            # Packed tokens multiply as a whole: one text at a time keeps the products small.
+            rows = [self._best_by_frame(text[row : row + 1], video) for row in range(len(text))]
+            best_FQGV = torch.cat(rows, dim=1)
+        real_FGV = self._by_frame(video.mask.t())
+        best_FQGV = best_FQGV.masked_fill(~real_FGV[:, None], lowest(best_FQGV.dtype))
+        present_GV = real_FGV.any(dim=0)
+        best_QGV = maximum(best_FQGV, dim=0).masked_fill(~present_GV, 0)
+        sim_QV = best_QGV.sum(dim=1) / present_GV.sum(dim=0)
+        if text.scale is not None and video.scale is not None:
+            sim_QV = sim_QV * text.scale[:, None] * video.scale
+        return sim_QV
+
+    def align(self, text: TokenSet, video: TokenSet) -> Alignment:
+        """Give each group's share to the one meeting that was its best."""
+        values_BTN = text.tokens @ video.tokens.transpose(1, 2)
+        best_video_BT = masked_max(values_BTN, video.mask[:, None, :], dim=2)[1]
+        best_BN, best_text_BN = masked_max(values_BTN, text.mask[:, :, None], dim=1)
+        real_BFG = self._by_frame(video.mask, dim=1)
+        best_BG, frame_BG = masked_max(self._by_frame(best_BN, dim=1), real_BFG, dim=1)
+        present_BG = real_BFG.any(dim=1)
+        share_B1 = 1 / present_BG.sum(dim=1, keepdim=True)
+        group_G = torch.arange(self.groups, device=best_BG.device)
+        token_BG = (frame_BG * self.groups + group_G).clamp_max(values_BTN.shape[2] - 1)
+        won_BN = torch.zeros_like(best_BN)
+        won_BN.scatter_add_(1, token_BG, best_BG.masked_fill(~present_BG, 0) * share_B1)
+        contributions = torch.zeros_like(values_BTN)
+        contributions.scatter_(1, best_text_BN.unsqueeze(1), won_BN.unsqueeze(1))
+        both = text.mask[:, :, None] & video.mask[:, None, :]
+        real = text.mask.to(values_BTN.dtype)
+        return Alignment(
+            values=values_BTN.masked_fill(~both, 0),
+            contributions=contributions,
+            best_video_token=best_video_BT,
+            best_text_token=best_text_BN,
+            text_weights=real / real.sum(dim=1, keepdim=True),
+            video_weights=video.mask.to(values_BTN.dtype) * share_B1,
+        )
+
+    def compact_video(self, video: TokenSet) -> TokenSet:
+        """Keep tokens and mask: the order says the groups."""
+        return TokenSet(tokens=video.tokens, mask=video.mask)
+
+    def _by_frame(self, part: Tensor, dim: int = 0) -> Tensor:
+        """Split the tokens along ``dim`` into (frames, groups); the last frame is filled up with zeros."""
+        missing = -part.shape[dim] % self.groups
+        if missing:
+            part = pad(part.movedim(dim, -1), (0, missing)).movedim(-1, dim)
+        return part.unflatten(dim, (-1, self.groups))
+
+    def _best_by_frame(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Best text token of each video token: ``(F, Q, G, V)``, not yet scaled; padding not yet masked."""
+        lengths = text.mask.sum(dim=1).tolist()
+        words_PD = text.tokens[text.mask]
+        tokens_NVD = video.tokens.transpose(0, 1)
+        if video.packed is not None:
+            products_PN = product(words_PD, tokens_NVD.flatten(0, 1), video.packed)
+            best_QNV = segment_max(products_PN, lengths).unflatten(1, tokens_NVD.shape[:2])
+            return self._by_frame(best_QNV, dim=1).transpose(0, 1)
+        best = []
+        for frame_GVD in tokens_NVD.split(self.groups):
+            best_QN = segment_max(product(words_PD, frame_GVD.flatten(0, 1)), lengths)
+            best_QGV = best_QN.unflatten(1, frame_GVD.shape[:2])
+            best.append(pad(best_QGV, (0, 0, 0, self.groups - len(frame_GVD))))
+        return torch.stack(best)

@@ -1,0 +1,123 @@
+"""Prototype matching: groups take their best pair; nothing depends on how tokens lie or are packed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.methods import tiny
+
+from vidsift.interactions.batches import pad_tokens
+from vidsift.interactions.prototype import PrototypeMatching
+from vidsift.interactions.quantised import pack, quantise
+from vidsift.types import TokenSet
+
+DIM, OBJECTS = 8, 3
+
+
+def sets(groups: int) -> tuple[TokenSet, TokenSet]:
+    """Texts of 4, 1 and 2 tokens; videos of 3, 1 and 2 frames."""
+    meet = PrototypeMatching(groups)
+    text = tiny.token_set([4, 1, 2], 4, DIM)
+    video = tiny.token_set([3 * groups, groups, 2 * groups], 3 * groups, DIM, seed=1)
+    return meet.prepare_text(text), meet.prepare_video(video)
+
+
+def restated(text: TokenSet, video: TokenSet, groups: int) -> torch.Tensor:
+    """Algorithm 1 of the supplement for one pair after the other, padding cut off."""
+    rows = []
+    for words_TD, text_mask in zip(text.tokens, text.mask, strict=True):
+        row = []
+        for tokens_ND, video_mask in zip(video.tokens, video.mask, strict=True):
+            objects_FOD = tokens_ND[video_mask].unflatten(0, (-1, groups))
+            logits = torch.einsum("pd,fod->fpo", words_TD[text_mask], objects_FOD)
+            row.append(logits.amax(dim=1).amax(dim=0).sum() / groups)
+        rows.append(torch.stack(row))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("groups", [1, OBJECTS])
+def test_the_score_is_algorithm_1(groups: int) -> None:
+    text, video = sets(groups)
+    torch.testing.assert_close(PrototypeMatching(groups).score(text, video), restated(text, video, groups))
+
+
+@pytest.mark.parametrize("groups", [1, OBJECTS])
+def test_packed_int8_and_frames_outermost_score_the_same(groups: int) -> None:
+    meet = PrototypeMatching(groups)
+    text, video = sets(groups)
+    compact = meet.compact_video(video)
+    exact = meet.score(text, video)
+    turned = compact.replace(tokens=compact.tokens.transpose(0, 1).contiguous().transpose(0, 1))
+    torch.testing.assert_close(meet.score(text, turned), exact, atol=1e-6, rtol=1e-6)
+    small = quantise(turned)
+    scanned = meet.score(text, small)
+    torch.testing.assert_close(scanned, exact, atol=0.02, rtol=0)
+    packed = pack(small.tokens.transpose(0, 1).flatten(0, 1))
+    if packed is not None:
+        whole = small.replace(packed=packed, tokens=small.tokens.to("meta"))
+        torch.testing.assert_close(meet.score(text, whole), scanned)
+
+
+def test_padding_that_ends_within_a_frame_changes_nothing() -> None:
+    meet = PrototypeMatching(OBJECTS)
+    text, video = sets(OBJECTS)
+    wider_text, wider_video = pad_tokens(text, 5), pad_tokens(video, 3 * OBJECTS + 2)
+    for wider in (wider_text, wider_video):
+        wider.tokens[~wider.mask] = 100.0
+    torch.testing.assert_close(meet.score(wider_text, wider_video), meet.score(text, video))
+    account, same = meet.align(wider_text, wider_video), meet.align(text, video)
+    kept = account.contributions[:, :4, : 3 * OBJECTS]
+    torch.testing.assert_close(kept, same.contributions)
+    assert account.contributions.count_nonzero() == kept.count_nonzero()
+
+
+def test_contributions_sum_to_the_score_and_stand_at_the_best_pairs() -> None:
+    meet = PrototypeMatching(OBJECTS)
+    text, video = sets(OBJECTS)
+    account = meet.align(text, video)
+    score = meet.score(text, video).diagonal()
+    torch.testing.assert_close(account.contributions.sum(dim=(1, 2)), score)
+    # One meeting for each object of a video.
+    assert (account.contributions != 0).sum(dim=(1, 2)).tolist() == [OBJECTS] * 3
+    by_group = account.contributions.unflatten(2, (-1, OBJECTS)).sum(dim=(1, 2))
+    both = text.mask[:, :, None] & video.mask[:, None, :]
+    best = account.values.masked_fill(~both, -torch.inf).unflatten(2, (-1, OBJECTS)).amax(dim=(1, 2))
+    torch.testing.assert_close(by_group, best / OBJECTS)
+
+
+def test_a_worked_example() -> None:
+    """Two frames of two objects: object 1 is best in frame 2, object 2 in frame 1."""
+    half = 3**0.5 / 2
+    objects = torch.tensor([[[0.5, half], [0.0, 3.0], [2.0, 0.0], [-1.0, 0.0]]])
+    text = TokenSet(torch.tensor([[[4.0, 0.0], [-0.5, half]]]), torch.ones(1, 2, dtype=torch.bool))
+    video = TokenSet(objects, torch.ones(1, 4, dtype=torch.bool))
+    meet = PrototypeMatching(2)
+    sides = meet.prepare_text(text), meet.prepare_video(video)
+    assert meet.score(*sides).item() == pytest.approx((1 + half) / 2)
+    expected = torch.tensor([[[0.0, 0.0, 0.5, 0.0], [0.0, half / 2, 0.0, 0.0]]])
+    torch.testing.assert_close(meet.align(*sides).contributions, expected)
+
+
+def test_a_group_without_a_real_token_is_left_out() -> None:
+    meet = PrototypeMatching(OBJECTS)
+    text = meet.prepare_text(tiny.token_set([2], 2, DIM))
+    video = meet.prepare_video(tiny.token_set([2], 2, DIM, seed=1))
+    one_each = [
+        meet.score(text, video.replace(mask=video.mask & row)) for row in torch.eye(2).bool()[:, None]
+    ]
+    torch.testing.assert_close(meet.score(text, video), torch.stack(one_each).mean(dim=0))
+    assert meet.align(text, video).contributions.sum() == pytest.approx(meet.score(text, video).item())
+
+
+def test_gradients_are_those_of_the_restated_formula() -> None:
+    meet = PrototypeMatching(OBJECTS)
+    sides = [one.replace(tokens=one.tokens.requires_grad_()) for one in sets(OBJECTS)]
+    found = torch.autograd.grad(meet.score(*sides).square().sum(), [one.tokens for one in sides])
+    expected = torch.autograd.grad(restated(*sides, OBJECTS).square().sum(), [one.tokens for one in sides])
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+def test_no_groups_are_refused() -> None:
+    with pytest.raises(ValueError, match="0 groups; expected at least 1"):
+        PrototypeMatching(0)
