@@ -84,9 +84,9 @@ def test_object_and_event_prototypes(golden: Golden) -> None:
     torch.testing.assert_close(events, file["out.event_prototypes"], atol=1e-5, rtol=1e-5)
     assert torch.equal(objects[:, :, 0], file["in.frame_tokens"][:, :, 0])
     # The maps are what the prototypes were made with.
-    mixed = maps.objects_BFLO.transpose(-1, -2) @ file["in.frame_tokens"]
+    mixed = maps.objects.transpose(-1, -2) @ file["in.frame_tokens"]
     torch.testing.assert_close(mixed, objects[:, :, 1:])
-    for attention in (maps.frames_SBFM, maps.events_SBEF):
+    for attention in (maps.frames, maps.events):
         torch.testing.assert_close(attention.sum(dim=-1), torch.ones(attention.shape[:-1]))
 
 

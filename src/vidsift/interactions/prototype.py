@@ -1,4 +1,4 @@
-"""Prototype matching of ProST: every object meets its best phrase in its best frame, a sentence its best event."""
+"""ProST's matching: every object meets its best phrase in its best frame, a sentence its best event."""
 
 from __future__ import annotations
 

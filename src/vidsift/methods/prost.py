@@ -40,16 +40,18 @@ class VideoMaps(NamedTuple):
     """Where a video's prototypes came from, for figures; zero where frames are padded.
 
     Attributes:
-        objects_BFLO: share of each of a frame's tokens (class token first, then the patches row by row) in
-            each of its objects but the first, which is the class token itself; not negative, ``O = N_o - 1``.
-        frames_SBFM: attention of each frame query to the objects of all frames (M of them, frame by frame),
-            for each of the S layers of the frame decoder.
-        events_SBEF: attention of each event query to the frames, for each layer of the event decoder.
+        objects: ``(B, F, L, N_o - 1)``, share of each of a frame's L tokens (class token first, then the
+            patches row by row) in each of its objects but the first, which is the class token itself; not
+            negative, not normalised.
+        frames: ``(layers, B, F, F * N_o)``, attention of each frame query to the objects of all frames, frame
+            by frame, in each layer of the frame decoder.
+        events: ``(layers, B, N_e, F)``, attention of each event query to the frames, in each layer of the
+            event decoder.
     """
 
-    objects_BFLO: Tensor
-    frames_SBFM: Tensor
-    events_SBEF: Tensor
+    objects: Tensor
+    frames: Tensor
+    events: Tensor
 
 
 class Prost(Method):
