@@ -55,7 +55,7 @@ def _tokens(one: TokenSet) -> torch.Tensor:
         return one.tokens.float()
     videos, slots, dim = one.tokens.shape
     columns = product(torch.eye(dim, dtype=torch.int8), one.tokens.transpose(0, 1).flatten(0, 1), one.packed)
-    return columns.t().unflatten(0, (slots, videos)).transpose(0, 1)
+    return columns.t().reshape(slots, videos, dim).transpose(0, 1)
 
 
 def test_a_packed_block_takes_no_more_memory_and_refuses_to_be_cut(tmp_path: Path) -> None:

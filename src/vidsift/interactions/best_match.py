@@ -49,7 +49,9 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
     lengths = text.mask.sum(dim=1).tolist()
     words_PD = text.tokens[text.mask]
     if torch.is_grad_enabled() and (words_PD.requires_grad or video.tokens.requires_grad):
-        text_best_PV, video_best_QVF = _BlockedMaxima.apply(words_PD, lengths, video.tokens, video.mask)
+        text_best_PV, video_best_QVF = _BlockedMaxima.apply(  # type: ignore[no-untyped-call]
+            words_PD, lengths, video.tokens, video.mask
+        )
     else:
         text_best_PV, video_best_QVF = _maxima(words_PD, lengths, video)
     if text.scale is not None and video.scale is not None:
@@ -93,17 +95,15 @@ class _BlockedMaxima(Function):
         hidden_VF = None if bool(mask_VF.all()) else ~mask_VF
         parts = []
         for block in _blocks(videos, len(words_PD) * frames):
-            products_PBF = (words_PD @ frames_VFD[block].flatten(0, 1).t()).unflatten(1, (-1, frames))
-            by_text = [rows.max(dim=0) for rows in products_PBF.flatten(1).split(lengths)]
+            products_PBF = (words_PD @ frames_VFD[block].flatten(0, 1).t()).view(len(words_PD), -1, frames)
+            by_text = [rows.max(dim=0) for rows in torch.split(products_PBF.flatten(1), lengths)]
             video_best_QN = torch.stack([best.values for best in by_text])
             word_QN = torch.stack([best.indices for best in by_text]) + first_word_Q1
             if hidden_VF is not None:
                 products_PBF.masked_fill_(hidden_VF[block], -torch.inf)
             text_best_PB, frame_PB = products_PBF.max(dim=2)
-            shape = (-1, frames)
-            parts.append(
-                (text_best_PB, frame_PB, video_best_QN.unflatten(1, shape), word_QN.unflatten(1, shape))
-            )
+            shape = (len(lengths), -1, frames)
+            parts.append((text_best_PB, frame_PB, video_best_QN.view(shape), word_QN.view(shape)))
         text_best_PV, frame_PV, video_best_QVF, word_QVF = (
             torch.cat(part, dim=1) for part in zip(*parts, strict=True)
         )
@@ -112,9 +112,7 @@ class _BlockedMaxima(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(  # type: ignore[override]
-        ctx: Any, text_grad_PV: Tensor, video_grad_QVF: Tensor
-    ) -> tuple[Tensor, None, Tensor, None]:
+    def backward(ctx: Any, text_grad_PV: Tensor, video_grad_QVF: Tensor) -> tuple[Tensor, None, Tensor, None]:
         """Route each maximum's gradient to the word and the frame that met there.
 
         Source: the chain rule: row p of the gradient by products holds ``text_grad`` at each word's best
@@ -129,7 +127,7 @@ class _BlockedMaxima(Function):
             grad_PN = grad_PBF.flatten(1)
             grad_PN.scatter_add_(0, word_QVF[:, block].flatten(1).long(), video_grad_QVF[:, block].flatten(1))
             words_grad_PD.addmm_(grad_PN, frames_VFD[block].flatten(0, 1))
-            frames_grad_VFD[block] = (grad_PN.t() @ words_PD).unflatten(0, (-1, frames))
+            frames_grad_VFD[block] = (grad_PN.t() @ words_PD).view_as(frames_grad_VFD[block])
         return words_grad_PD, None, frames_grad_VFD, None
 
 
