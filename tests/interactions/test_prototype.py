@@ -28,7 +28,7 @@ def restated(text: TokenSet, video: TokenSet, groups: int) -> torch.Tensor:
     for words_TD, text_mask in zip(text.tokens, text.mask, strict=True):
         row = []
         for tokens_ND, video_mask in zip(video.tokens, video.mask, strict=True):
-            objects_FOD = tokens_ND[video_mask].unflatten(0, (-1, groups))
+            objects_FOD = torch.unflatten(tokens_ND[video_mask], 0, (-1, groups))
             logits = torch.einsum("pd,fod->fpo", words_TD[text_mask], objects_FOD)
             row.append(logits.amax(dim=1).amax(dim=0).sum() / groups)
         rows.append(torch.stack(row))
@@ -79,9 +79,10 @@ def test_contributions_sum_to_the_score_and_stand_at_the_best_pairs() -> None:
     torch.testing.assert_close(account.contributions.sum(dim=(1, 2)), score)
     # One meeting for each object of a video.
     assert (account.contributions != 0).sum(dim=(1, 2)).tolist() == [OBJECTS] * 3
-    by_group = account.contributions.unflatten(2, (-1, OBJECTS)).sum(dim=(1, 2))
+    by_group = torch.unflatten(account.contributions, 2, (-1, OBJECTS)).sum(dim=(1, 2))
     both = text.mask[:, :, None] & video.mask[:, None, :]
-    best = account.values.masked_fill(~both, -torch.inf).unflatten(2, (-1, OBJECTS)).amax(dim=(1, 2))
+    ranked = account.values.masked_fill(~both, -torch.inf)
+    best = torch.unflatten(ranked, 2, (-1, OBJECTS)).amax(dim=(1, 2))
     torch.testing.assert_close(by_group, best / OBJECTS)
 
 
@@ -112,8 +113,10 @@ def test_a_group_without_a_real_token_is_left_out() -> None:
 def test_gradients_are_those_of_the_restated_formula() -> None:
     meet = PrototypeMatching(OBJECTS)
     sides = [one.replace(tokens=one.tokens.requires_grad_()) for one in sets(OBJECTS)]
-    found = torch.autograd.grad(meet.score(*sides).square().sum(), [one.tokens for one in sides])
-    expected = torch.autograd.grad(restated(*sides, OBJECTS).square().sum(), [one.tokens for one in sides])
+    found = torch.autograd.grad(meet.score(sides[0], sides[1]).square().sum(), [one.tokens for one in sides])
+    expected = torch.autograd.grad(
+        restated(sides[0], sides[1], OBJECTS).square().sum(), [one.tokens for one in sides]
+    )
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 

@@ -108,7 +108,7 @@ class PrototypeMatching(Interaction):
         missing = -part.shape[dim] % self.groups
         if missing:
             part = pad(part.movedim(dim, -1), (0, missing)).movedim(-1, dim)
-        return part.unflatten(dim, (-1, self.groups))
+        return torch.unflatten(part, dim, (-1, self.groups))
 
     def _best_by_frame(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Best text token of each video token: ``(F, Q, G, V)``, not yet scaled; padding not yet masked."""
@@ -117,11 +117,11 @@ class PrototypeMatching(Interaction):
         tokens_NVD = video.tokens.transpose(0, 1)
         if video.packed is not None:
             products_PN = product(words_PD, tokens_NVD.flatten(0, 1), video.packed)
-            best_QNV = segment_max(products_PN, lengths).unflatten(1, tokens_NVD.shape[:2])
+            best_QNV = torch.unflatten(segment_max(products_PN, lengths), 1, tokens_NVD.shape[:2])
             return self._by_frame(best_QNV, dim=1).transpose(0, 1)
         best = []
-        for frame_GVD in tokens_NVD.split(self.groups):
+        for frame_GVD in torch.split(tokens_NVD, self.groups):
             best_QN = segment_max(product(words_PD, frame_GVD.flatten(0, 1)), lengths)
-            best_QGV = best_QN.unflatten(1, frame_GVD.shape[:2])
+            best_QGV = torch.unflatten(best_QN, 1, frame_GVD.shape[:2])
             best.append(pad(best_QGV, (0, 0, 0, self.groups - len(frame_GVD))))
         return torch.stack(best)
