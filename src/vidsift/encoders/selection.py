@@ -96,7 +96,9 @@ def perturbed_top_k(
             f"noise has shape {tuple(noise_BSN.shape)}, expected ({rows}, samples, {count}) for "
             f"scores of shape {tuple(scores_BN.shape)}"
         )
-    chosen: Tensor = _PerturbedTopK.apply(scores_BN.float(), k, sigma, gradient, noise_BSN.float())
+    chosen: Tensor = _PerturbedTopK.apply(  # type: ignore[no-untyped-call]
+        scores_BN.float(), k, sigma, gradient, noise_BSN.float()
+    )
     return chosen
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "sentence_set",
     "start_from_text",
     "temporal_head",
+    "until_the_end",
     "word_set",
 ]
 
@@ -94,3 +95,14 @@ def frame_set(tokens_BFD: Tensor, mask_BF: Tensor, times_BF: Tensor) -> TokenSet
     return TokenSet(
         tokens=tokens_BFD.float(), mask=mask_BF, times_seconds=times_BF.double(), frame=frame_BF.contiguous()
     )
+
+
+def until_the_end(times_BF: Tensor, mask_BF: Tensor) -> Tensor:
+    """Give padded frames the last real frame's second, for rules by which padding counts as frames.
+
+    Args:
+        times_BF: when each frame is shown, in seconds.
+        mask_BF: bool, True at real frames; at least one in each row.
+    """
+    last_B1 = times_BF.masked_fill(~mask_BF, -torch.inf).amax(dim=1, keepdim=True)
+    return torch.where(mask_BF, times_BF, last_B1)

@@ -1,0 +1,101 @@
+"""The sentence against every frame, frames weighted by how well they fit (TS2-Net)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from vidsift.interactions.base import Interaction
+from vidsift.interactions.masked import masked_max, masked_softmax, unit_tokens
+from vidsift.interactions.quantised import product, quantise
+from vidsift.types import Alignment, TokenSet
+
+__all__ = ["FrameSoftmax", "frame_weights"]
+
+
+def frame_weights(cosines_XF: Tensor, mask_XF: Tensor, sharpness: float = 4.0) -> Tensor:
+    """Softmax over the frames of a video, of their cosines as a vector of unit length.
+
+    Args:
+        cosines_XF: of a sentence with the frames of a video, any leading dimensions.
+        mask_XF: bool, broadcastable to them, True at real frames.
+        sharpness: factor on the unit vector; how far apart the cosines lie does not matter.
+
+    Returns:
+        Weights like ``cosines_XF`` that sum to 1, 0 where masked.
+
+    Source: LiuRicky/ts2_net modules/modeling.py, get_frame_similarity; TS2-Net (arXiv 2207.07852)
+        section 3.4.
+    """
+    unit_XF = normalize(cosines_XF.masked_fill(~mask_XF, 0), dim=-1)
+    return masked_softmax(sharpness * unit_XF, mask_XF)
+
+
+class FrameSoftmax(Interaction):
+    """Weighted mean of the sentence's cosines with the frames, weights by :func:`frame_weights`.
+
+    The weights belong to the pair: they follow from its cosines. The account of :meth:`align` is complete.
+
+    Source: TS2-Net (arXiv 2207.07852); LiuRicky/ts2_net modules/modeling.py, get_frame_similarity and
+        get_frame_selectedcls_similarity (the same for one text token).
+    Differs: a video whose cosines are all 0 scores 0, there NaN.
+
+    Args:
+        sharpness: see :func:`frame_weights`.
+    """
+
+    preparation = "unit"
+    scans_int8 = True
+
+    def __init__(self, sharpness: float = 4.0) -> None:
+        """See the class."""
+        super().__init__()
+        self.sharpness = sharpness
+
+    def _prepare_text(self, text: TokenSet) -> TokenSet:
+        if text.tokens.shape[1] != 1:
+            raise ValueError(
+                f"FrameSoftmax got texts of {text.tokens.shape[1]} tokens; it compares one token of a text, "
+                "the sentence, with the frames"
+            )
+        return text.replace(tokens=unit_tokens(text))
+
+    def _prepare_video(self, video: TokenSet) -> TokenSet:
+        return video.replace(tokens=unit_tokens(video))
+
+    def score(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Return the weighted cosines, ``sim_QV`` in [-1, 1]."""
+        cosines_QVF = _cosines(text, video)
+        return (frame_weights(cosines_QVF, video.mask, self.sharpness) * cosines_QVF).sum(dim=2)
+
+    def align(self, text: TokenSet, video: TokenSet) -> Alignment:
+        """Give each frame its weighted cosine; every frame contributes."""
+        values_BTN = text.tokens @ video.tokens.transpose(1, 2)
+        weights_BTN = frame_weights(values_BTN, video.mask[:, None], self.sharpness)
+        return Alignment(
+            values=values_BTN,
+            contributions=weights_BTN * values_BTN,
+            best_video_token=masked_max(values_BTN, video.mask[:, None], dim=2)[1],
+            best_text_token=values_BTN.argmax(dim=1),
+            text_weights=weights_BTN.sum(dim=2),
+            video_weights=weights_BTN.sum(dim=1),
+        )
+
+
+def _cosines(text: TokenSet, video: TokenSet) -> Tensor:
+    """Products of the sentences with all frames, ``(Q, V, F)``, of floats or of int8."""
+    if video.scale is not None and text.scale is None:
+        text = quantise(text)
+    videos, frames, _ = video.tokens.shape
+    sentence_QD, frames_FVD = text.tokens[:, 0], video.tokens.transpose(0, 1)
+    if video.scale is None:
+        sentence_QD = sentence_QD.to(video.tokens.dtype)
+    if frames_FVD.is_contiguous():
+        # Frames outermost in memory, as a scan lays them out.
+        products_QN = product(sentence_QD, frames_FVD.flatten(0, 1), video.packed)
+        products_QVF = products_QN.view(-1, frames, videos).transpose(1, 2)
+    else:
+        products_QVF = product(sentence_QD, video.tokens.flatten(0, 1)).view(-1, videos, frames)
+    if text.scale is None or video.scale is None:
+        return products_QVF
+    return products_QVF * text.scale[:, None, None] * video.scale[:, None]
