@@ -16,15 +16,18 @@ _TOKENS_AT_ONCE = 16384
 
 
 class CrossTransformer(Interaction):
-    """Similarity read off the first token of a small transformer over [text tokens; video tokens].
+    """Similarity read off the end-of-text token of a small transformer over [text tokens; video tokens].
 
-    Every pair is a run of its own, so this is thousands of times dearer than a product of tokens: for
-    training, for evaluation, and for re-ranking a few candidates, not for scanning.
+    The text is its end-of-text token alone (released code) or all its words (the paper). Every pair is a run
+    of its own, so this is thousands of times dearer than a product of tokens: for training, for evaluation,
+    and for re-ranking a few candidates, not for scanning.
 
     Source: CLIP4Clip modules/modeling.py (tightTransf) and modules/module_cross.py; DRL Eq. 4, released as
         ``--interaction xti`` in tvr/models/modeling.py.
     Differs: padded tokens are -inf before the softmax (there -1e6, the same to rounding), and a video token's
-        position counts the real text tokens before it, so that padding never changes a score.
+        position counts the real text tokens before it, so that padding never changes a score. The released
+        code knows only texts of one token and reads the first; Eq. 4 does not say where it reads, so of
+        several words it is the last real one, which is the same token where there is one.
 
     Args:
         dim: channels of the tokens.
@@ -105,6 +108,8 @@ class CrossTransformer(Interaction):
         padding_B11L = ~torch.cat([text.mask, video.mask], dim=1)[:, None, None, :]
         for block in self.blocks:
             state_BLD = block(state_BLD, padding_B11L)
-        raised_BD = self.pool(self.pool_norm(state_BLD[:, 0]))
+        end_B = text.mask.sum(dim=1) - 1
+        read_BD = state_BLD[torch.arange(len(end_B), device=end_B.device), end_B]
+        raised_BD = self.pool(self.pool_norm(read_BD))
         score_B1: Tensor = self.out(raised_BD * torch.sigmoid(1.702 * raised_BD))
         return score_B1.squeeze(1)

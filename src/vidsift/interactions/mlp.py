@@ -1,0 +1,91 @@
+"""A perceptron that reads the sentence and the mean frame together and gives one number: a black box."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from vidsift.interactions.base import Interaction
+from vidsift.interactions.masked import masked_mean
+from vidsift.types import TokenSet
+
+__all__ = ["PairPerceptron"]
+
+_NUMBERS_AT_ONCE = 1 << 22
+
+
+class PairPerceptron(Interaction):
+    """Similarity by fully connected layers over [sentence; mean frame], as encoded.
+
+    The first layer is linear in each side, so its two halves are computed once for each text and video; what
+    follows is a run of its own for every pair.
+
+    Source: DRL (arXiv 2203.07111) Eq. 3 and section 7.3: L layers, the first of 2D channels to D, the last of
+        D to one number, ReLU between them.
+    Differs: the released code builds L = 2 (``similarity_dense`` in tvr/models/modeling.py) and never runs
+        it; the paper counts L = 4, and so do we. Fresh weights as for the code's other heads, N(0, 0.02)
+        and 0.
+
+    Args:
+        dim: channels of the tokens.
+        layers: fully connected layers, the last one included.
+
+    Raises:
+        ValueError: if there are fewer than two layers.
+    """
+
+    black_box = True
+    preparation = "mean"
+
+    def __init__(self, dim: int, layers: int = 4) -> None:
+        """See the class."""
+        super().__init__()
+        if layers < 2:
+            raise ValueError(f"perceptron of {layers} layer(s): expected at least 2 (DRL counts 4)")
+        self.join = nn.Linear(2 * dim, dim)
+        parts: list[nn.Module] = [nn.ReLU()]
+        for _ in range(layers - 2):
+            parts += [nn.Linear(dim, dim), nn.ReLU()]
+        self.judge = nn.Sequential(*parts, nn.Linear(dim, 1))
+        for part in (self.join, *self.judge):
+            if isinstance(part, nn.Linear):
+                nn.init.normal_(part.weight, std=0.02)
+                nn.init.zeros_(part.bias)
+
+    def forward(self, pairs_PE: Tensor) -> Tensor:
+        """Judge pairs put end to end, ``(P, 2D)`` -> ``(P, 1)``: the formula that :meth:`score` splits."""
+        judged_P1: Tensor = self.judge(self.join(pairs_PE))
+        return judged_P1
+
+    def _prepare_text(self, text: TokenSet) -> TokenSet:
+        return _mean(text)
+
+    def _prepare_video(self, video: TokenSet) -> TokenSet:
+        return _mean(video)
+
+    def score(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Judge every pair, some at a time; ``sim_QV``, not bounded."""
+        text_weight_DD, video_weight_DD = self.join.weight.chunk(2, dim=1)
+        text_QD = linear(text.tokens[:, 0].to(text_weight_DD.dtype), text_weight_DD, self.join.bias)
+        video_VD = linear(video.tokens[:, 0].to(video_weight_DD.dtype), video_weight_DD)
+        at_once = max(1, _NUMBERS_AT_ONCE // text_QD.shape[1])
+        return torch.cat(
+            [
+                torch.cat(
+                    [
+                        self.judge(words_QD[:, None] + frames_VD).squeeze(2)
+                        for words_QD in torch.split(text_QD, max(1, at_once // len(frames_VD)))
+                    ]
+                )
+                for frames_VD in torch.split(video_VD, at_once)
+            ],
+            dim=1,
+        )
+
+
+def _mean(tokens: TokenSet) -> TokenSet:
+    """Reduce each row to the mean of its tokens: what Table 1 stores, and all that is compared."""
+    return TokenSet(
+        tokens=masked_mean(tokens.tokens, tokens.mask).unsqueeze(1), mask=tokens.mask.any(dim=1, keepdim=True)
+    )
