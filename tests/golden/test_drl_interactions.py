@@ -15,6 +15,7 @@ from vidsift.interactions.base import Interaction
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.masked import masked_mean
+from vidsift.interactions.mlp import PairPerceptron
 from vidsift.interactions.token_wise import Padding, TokenWise, WeightedTokenWise
 from vidsift.losses.contrastive import info_nce
 from vidsift.losses.decorrelation import Decorrelation, MatchForm, decorrelation
@@ -49,6 +50,7 @@ def interaction(file: Mapping[str, Any], name: str, padding: Padding = "zero") -
     weighted = WeightedTokenWise(channels, layers, padding)
     for side in ("text", "video"):
         head = weighted.text_weight if side == "text" else weighted.video_weight
+        assert head is not None
         prefix = f"{name}.w.{side}_weight_fc."
         stored = {key.removeprefix(prefix): file[key] for key in file if key.startswith(prefix)}
         head.load_state_dict({f"0.{key}": value for key, value in stored.items()} if layers == 1 else stored)
@@ -145,6 +147,7 @@ def test_gradients_of_features_and_weight_heads(golden: Any, name: str, variant:
         return
     assert isinstance(meet, WeightedTokenWise)
     for side, head in (("text", meet.text_weight), ("video", meet.video_weight)):
+        assert head is not None
         for parameter, value in head.named_parameters():
             released = parameter.removeprefix("0.") if name == "wti1" else parameter
             expected = file[f"{key}.grad.{side}_weight_fc.{released}"]
@@ -204,16 +207,22 @@ def test_the_sentence_and_the_mean_frame(golden: Any) -> None:
     torch.testing.assert_close(mean_VD, file["out.video_avg_feat7"], atol=1e-6, rtol=1e-6)
 
 
-def test_the_mlp_head_is_left_for_the_method_that_needs_it(golden: Any) -> None:
-    """The released code builds this module and never runs it; it is restated here until DRL's MLP exists."""
+def test_the_perceptron_over_pairs(golden: Any) -> None:
+    """The released code builds these two layers and never runs them; their values were recorded alone."""
     file = golden(FILE)
-    first, second = (
-        (file[f"mlp.w.similarity_dense.{layer}.weight"], file[f"mlp.w.similarity_dense.{layer}.bias"])
-        for layer in (0, 2)
+    weights = file.under("mlp.w.similarity_dense.")
+    renamed = {"0": "join", "2": "judge.1"}
+    pairs_PE, expected_P1 = file["mlp.module_in"], file["mlp.module_out"]
+    channels = pairs_PE.shape[1] // 2
+    meet = PairPerceptron(channels, layers=2)
+    meet.load_state_dict(
+        {f"{renamed[key.split('.')[0]]}.{key.split('.')[1]}": value for key, value in weights.items()}
     )
-    hidden = torch.nn.functional.linear(file["mlp.module_in"], *first).relu()
-    out = torch.nn.functional.linear(hidden, *second)
-    torch.testing.assert_close(out, file["mlp.module_out"], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(meet(pairs_PE), expected_P1, atol=1e-5, rtol=1e-5)
+    one_P1 = torch.ones(len(pairs_PE), 1, dtype=torch.bool)
+    sides = [TokenSet(side[:, None], one_P1) for side in pairs_PE.split(channels, dim=1)]
+    sim_PP = meet.score(meet.prepare_text(sides[0]), meet.prepare_video(sides[1]))
+    torch.testing.assert_close(sim_PP.diagonal(), expected_P1[:, 0], atol=1e-5, rtol=1e-5)
 
 
 def test_every_recorded_value_is_used(golden: Any, request: pytest.FixtureRequest) -> None:

@@ -281,6 +281,20 @@ def test_another_format_is_refused_with_a_remedy(folder: Path) -> None:
         load(folder)
 
 
+def test_a_folder_from_before_an_argument_is_the_model_that_it_was(model: Model, folder: Path) -> None:
+    """The argument stands at its default, and what was indexed with the model still is of the model."""
+    arguments = dict(model.arguments)
+    assert arguments.pop("paths") == "dual"
+    write_config(folder, arguments=arguments)
+    older = load(folder, device="cpu")
+    assert older.compute_fingerprint() == older.fingerprint != model.fingerprint
+    older.save(folder)
+    assert config_of(folder)["arguments"] == arguments
+    assert load(folder, device="cpu").fingerprint == older.fingerprint
+    text = model.encode_text(tiny.CAPTIONS)["word"]
+    assert torch.equal(older.encode_text(tiny.CAPTIONS)["word"].tokens, text.tokens)
+
+
 def test_an_interrupted_folder_is_refused(folder: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(ModelFolderError, match=r"no config\.json.*interrupted"):

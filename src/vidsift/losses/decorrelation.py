@@ -6,12 +6,14 @@ every interaction that is not a black box.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from vidsift.interactions.base import pooled
+from vidsift.interactions.hierarchical import level_vectors
+from vidsift.interactions.token_wise import Paths
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["Decorrelation", "MatchForm", "channel_correlation", "decorrelation", "draw_tokens"]
@@ -38,6 +40,8 @@ def decorrelation(
     *,
     centred: bool = True,
     draws: tuple[Tensor, Tensor] | None = None,
+    paths: Paths = "dual",
+    levels: int = 1,
 ) -> Decorrelation:
     """Correlate the channels of matched tokens and say how far that is from the identity.
 
@@ -45,51 +49,62 @@ def decorrelation(
         text: prepared, ``(B, T, D)``; row i belongs to video i.
         video: prepared, ``(B, N, D)``.
         form: which tokens are matched with which, and how much each match counts.
-            "single": the pooled text with the pooled video, each pair 1/B (DRL's form for DP).
+            "single": the pooled text with the pooled video, each pair 1/B (Algorithm 3; the code's DP).
             "random": one drawn token of each text with one of its video, each 1/B (released variant 1).
-            "best_match": every token with its best match, in both directions, each 1/tokens (variant 2).
-            "best_match_summed": the same, each 1/B (the paper's Algorithm 4).
-            "weighted": the same, each its own weight/B (variant 3).
+            "best_match": every token with its best match, M of them in each direction, each 1/M (Algorithm 4
+            as it must be meant; released variant 2).
+            "best_match_summed": the same, each 1/B (the divisor that Algorithm 4 prints).
+            "weighted": the same, each its share of its row's weights, divided by B (released variant 3).
         alignment: of the same pairs; needed by the three best-match forms.
         centred: take the correlation of standardised channels (code, Algorithms 3 and 4); otherwise the
             uncentred cosine of Eq. 8.
         draws: for "random", which of its real tokens each text and each video gives, int64 ``(B,)`` each;
             drawn here when None.
+        paths: whose best matches count: "dual" averages the words' and the frames', "t2v" takes the words'
+            alone, "v2t" the frames' alone.
+        levels: of hierarchical tokens. "single" is then taken of each level by itself, as each is compared by
+            itself, and the parts are averaged; "random" would pair different levels and is refused.
 
     Raises:
-        ValueError: if a batch is too small to standardise, or what the form needs is missing.
+        ValueError: if a batch is too small to standardise, what the form needs is missing, or the form does
+            not suit the tokens.
 
     Source: DRL (arXiv 2203.07111) Eq. 8, Algorithms 3 and 4; foolwood/DRL tvr/models/modeling.py.
-    Differs: Algorithm 4 as printed correlates words with frames of another row in its second half; what it
-        means is done, as in the code. The code weighs the parts by alpha1 and alpha2, the paper by 1
-        and alpha.
+    Differs: Algorithm 4 cannot run as printed: its second half multiplies the words with the words that the
+        frames met, of which there are another number; here, as in the code, it is the frames with those.
+        It counts the matches, as X, but divides by B, and then the diagonal of perfect agreement is M/B, not
+        the 1 that the loss asks for; Algorithm 3 divides by what it counted. Eq. 8 does not centre
+        (``centred=False``), both Algorithms do. The code weighs the parts by alpha1 and alpha2, the paper by
+        1 and alpha.
     """
+    if form == "single" and levels > 1:
+        sides = [level_vectors(tokens, levels).unbind(dim=1) for tokens in (text, video)]
+        each = [_parts(channel_correlation(*pair, centred=centred)) for pair in zip(*sides, strict=True)]
+        return Decorrelation(*(torch.stack(part).mean() for part in zip(*each, strict=True)))
     if form == "single":
         return _parts(channel_correlation(pooled(text), pooled(video), centred=centred))
     if form == "random":
+        if levels > 1:
+            raise ValueError(
+                "decorrelation form 'random' would pair tokens of different levels; take 'single' (each "
+                "level by itself) or one of the best-match forms, which stay within a level"
+            )
         text_draw_B, video_draw_B = draws if draws is not None else (draw_tokens(text), draw_tokens(video))
         drawn = _nth_real(text, text_draw_B), _nth_real(video, video_draw_B)
         return _parts(channel_correlation(*drawn, centred=centred))
+    if form not in get_args(MatchForm):
+        raise ValueError(f"decorrelation form {form!r}: expected one of {', '.join(get_args(MatchForm))}")
     if alignment is None:
         raise ValueError(
             f"decorrelation form {form!r} reads the best matches: pass the alignment of the pairs"
         )
-    rows = len(text)
-    to_video = _matches(text, video, alignment.best_video_token)
-    to_text = _matches(video, text, alignment.best_text_token)
-    if form == "weighted":
-        shares = alignment.text_weights[text.mask] / rows, alignment.video_weights[video.mask] / rows
-    elif form == "best_match_summed":
-        shares = to_video[0].new_full((1,), 1 / rows), to_video[0].new_full((1,), 1 / rows)
-    elif form == "best_match":
-        shares = tuple(one[0].new_full((1,), 1 / len(one[0])) for one in (to_video, to_text))  # type: ignore[assignment]
-    else:
-        raise ValueError(f"decorrelation form {form!r}: expected one of {', '.join(MatchForm.__args__)}")
-    both = [
-        channel_correlation(*match, shares_M=share, centred=centred)
-        for match, share in zip((to_video, to_text), shares, strict=True)
+    words = _Matches(text, video, alignment.best_video_token, alignment.text_weights)
+    frames = _Matches(video, text, alignment.best_text_token, alignment.video_weights)
+    counted = {"dual": (words, frames), "t2v": (words,), "v2t": (frames,)}[paths]
+    correlations = [
+        channel_correlation(one.own_MD, one.met_MD, one.shares(form), centred=centred) for one in counted
     ]
-    return _parts((both[0] + both[1]) / 2)
+    return _parts(torch.stack(correlations).mean(dim=0))
 
 
 def channel_correlation(
@@ -137,10 +152,21 @@ def _nth_real(tokens: TokenSet, place_B: Tensor) -> Tensor:
     return tokens.tokens[chosen_BN]
 
 
-def _matches(own: TokenSet, other: TokenSet, best_BN: Tensor) -> tuple[Tensor, Tensor]:
+class _Matches:
     """Every real token of ``own`` and the token of ``other`` that it met best, ``(M, D)`` each."""
-    index_BND = best_BN.unsqueeze(-1).expand(-1, -1, other.tokens.shape[-1])
-    return own.tokens[own.mask], other.tokens.gather(1, index_BND)[own.mask]
+
+    def __init__(self, own: TokenSet, other: TokenSet, best_BN: Tensor, weights_BN: Tensor) -> None:
+        index_BND = best_BN.unsqueeze(-1).expand(-1, -1, other.tokens.shape[-1])
+        self.own_MD = own.tokens[own.mask]
+        self.met_MD = other.tokens.gather(1, index_BND)[own.mask]
+        self._mask_BN, self._weights_BN = own.mask, weights_BN
+
+    def shares(self, form: MatchForm) -> Tensor:
+        """How much each match counts, ``(M,)`` or one for all ``(1,)``."""
+        rows = len(self._mask_BN)
+        if form == "weighted":
+            return (self._weights_BN / self._weights_BN.sum(dim=1, keepdim=True))[self._mask_BN] / rows
+        return self.own_MD.new_full((1,), 1 / (rows if form == "best_match_summed" else len(self.own_MD)))
 
 
 def _parts(correlation_DD: Tensor) -> Decorrelation:

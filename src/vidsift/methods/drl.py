@@ -1,9 +1,19 @@
 """DRL: disentangled representation learning for text-video retrieval (arXiv 2203.07111).
 
 A sentence is all its words (or its end-of-text token), a video the class tokens of its frames after a head
-across them. How the two meet is the paper's question: dot product (DP), token-wise (TI), weighted
-token-wise (WTI, the paper's answer) or a cross transformer (XTI). Channel decorrelation (CDCR) is added to
-the contrastive loss.
+across them. How the two meet is the paper's question, and its answer is weighted token-wise (WTI). Channel
+decorrelation (CDCR) is added to the contrastive loss of every interaction that is not a black box.
+
+===========  ==========================================================  =============================
+interaction  how a sentence and a video meet                             operations per pair (Table 1)
+===========  ==========================================================  =============================
+``dp``       cosine of the end-of-text token with the mean frame         D
+``hi``       the same at S depths of the towers, gated by the sentence   S D
+``mlp``      a perceptron of L layers over both, a black box             L D^2 + D
+``xti``      a transformer of L layers over both, a black box            (N D^2 + N^2 D) L, N = N_t + N_v
+``ti``       every word's best frame and every frame's best word         N_t N_v D
+``wti``      the same, weighted by what heads read in each token         N_t N_v D + N_t + N_v
+===========  ==========================================================  =============================
 """
 
 from __future__ import annotations
@@ -14,11 +24,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.clip import ClipTowers, end_of_text
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.interactions.dot import MeanDot
-from vidsift.interactions.token_wise import Padding, TokenWise, WeightedTokenWise
+from vidsift.interactions.hierarchical import Hierarchical
+from vidsift.interactions.mlp import PairPerceptron
+from vidsift.interactions.token_wise import Padding, Paths, TokenWise, WeightedTokenWise
 from vidsift.losses.contrastive import info_nce
 from vidsift.losses.decorrelation import MatchForm, decorrelation
 from vidsift.methods.base import Method, Term
@@ -31,44 +43,61 @@ from vidsift.methods.parts import (
     temporal_head,
     word_set,
 )
-from vidsift.types import Features, TokenSet
+from vidsift.types import Alignment, Features, TokenSet
 
-__all__ = ["Cdcr", "Drl", "DrlInteraction"]
+__all__ = ["Cdcr", "CrossText", "Drl", "DrlInteraction", "complexity"]
 
-DrlInteraction = Literal["dp", "ti", "wti", "xti"]
-Cdcr = Literal["auto", "none", "single", "random", "best_match", "best_match_summed", "weighted"]
+DrlInteraction = Literal["dp", "hi", "mlp", "xti", "ti", "wti"]
+CrossText = Literal["sentence", "word"]
+Cdcr = Literal["auto", "paper", "none", "single", "random", "best_match", "best_match_summed", "weighted"]
 
-_TEXT_SET = {"dp": "sentence", "ti": "word", "wti": "word", "xti": "sentence"}
-_CDCR: dict[str, MatchForm | None] = {"dp": "single", "ti": "best_match", "wti": "weighted", "xti": None}
+_TEXT_SET = {"dp": "sentence", "hi": "level", "mlp": "sentence", "ti": "word", "wti": "word"}
+_CDCR: dict[str, MatchForm | None] = {
+    "dp": "single",
+    "hi": "single",
+    "mlp": None,
+    "xti": None,
+    "ti": "best_match",
+    "wti": "weighted",
+}
 
 
 class Drl(Method):
     """DRL with one of its interactions.
 
-    Source: foolwood/DRL tvr/models/modeling.py.
+    Source: foolwood/DRL tvr/models/modeling.py; HI and MLP, which it lacks, from the paper's Eq. 2 and 3.
     Differs: padding is left out of every maximum (``padding="zero"`` gives the released rule); CDCR follows
         the paper's alpha and the interaction's own matches (the released scripts set alpha 0).
 
     Args:
         towers: the CLIP towers.
-        interaction: "dp", "ti", "wti" or "xti".
+        interaction: "dp", "hi", "mlp", "xti", "ti" or "wti".
         weight_layers: fully connected layers of each weight head of WTI: 1, 2 or 3.
         temporal: the head across frames: "none", "lstm" or "transformer".
         temporal_layers: blocks of the transformer across frames.
         cross_layers: blocks of XTI.
         max_frames: longest video, in frames, that the transformers know positions for.
-        cdcr: form of the decorrelation, see :func:`~vidsift.losses.decorrelation.decorrelation`; "auto" takes
-            "single" for DP, "best_match" for TI, "weighted" for WTI and "none" for XTI.
+        cdcr: form of the decorrelation, see :func:`~vidsift.losses.decorrelation.decorrelation`. "auto" takes
+            "single" for DP and HI, "best_match" for TI, "weighted" for WTI and "none" for the black boxes.
+            "paper" is the same but for WTI, which takes Algorithm 4's "best_match". The released variants 1,
+            2, 3 are "random", "best_match", "weighted" (all "single" for DP).
         cdcr_alpha: weight of the redundancy between channels.
         cdcr_on_diagonal: weight of the agreement within channels.
-        cdcr_lambda: weight of the decorrelation beside InfoNCE.
+        cdcr_lambda: weight of the decorrelation beside InfoNCE as the code takes it, the mean of its two
+            directions. Beside Eq. 7, which adds them, the same training has twice this lambda.
         shift_blocks: blocks of the image tower in which tokens move between frames (from TS2-Net).
         shift_n_div: how many tokens move, see :func:`~vidsift.encoders.token_shift.shift_tokens`.
         padding: "zero" for the released treatment of padding in TI and WTI: padding is encoded and counts as
             similarity 0; texts and videos are then padded to full width.
+        paths: "dual", or one direction of TI and WTI alone, "t2v" or "v2t" (Table 3); CDCR follows it.
+        levels: S of HI: the last blocks of each tower that are compared.
+        mlp_layers: L of MLP: 4 as the paper counts, 2 as the code builds.
+        cross_text: what XTI reads of a text: "sentence", its end-of-text token (code), or "word", all its
+            tokens (paper, Eq. 4).
+        cdcr_centred: False takes the correlations of CDCR as Eq. 8 writes them, without centring.
 
     Raises:
-        ValueError: if an argument is not one of its choices, or CDCR is asked of XTI.
+        ValueError: if an argument is not one of its choices, or CDCR is asked of a black box.
     """
 
     def __init__(
@@ -88,40 +117,60 @@ class Drl(Method):
         shift_blocks: Sequence[int] = (),
         shift_n_div: int = 7,
         padding: Padding = "excluded",
+        paths: Paths = "dual",
+        levels: int = 3,
+        mlp_layers: int = 4,
+        cross_text: CrossText = "sentence",
+        cdcr_centred: bool = True,
     ) -> None:
         """See the class."""
         _check("interaction", interaction, get_args(DrlInteraction))
         _check("cdcr", cdcr, get_args(Cdcr))
         _check("padding", padding, get_args(Padding))
-        meeting = _meeting(
-            interaction,
-            towers,
-            weight_layers=weight_layers,
-            cross_layers=cross_layers,
-            max_frames=max_frames,
-            padding=padding,
-        )
-        super().__init__(towers, [Term(_TEXT_SET[interaction], "frame", meeting)])
+        _check("paths", paths, get_args(Paths))
+        _check("cross_text", cross_text, get_args(CrossText))
+        meeting: Interaction
+        if interaction == "dp":
+            meeting = MeanDot()
+        elif interaction == "hi":
+            meeting = Hierarchical(towers.dim, _check_levels(levels, towers))
+        elif interaction == "mlp":
+            meeting = PairPerceptron(towers.dim, mlp_layers)
+        elif interaction == "xti":
+            longest = max_frames + (towers.max_tokens if cross_text == "word" else 1)
+            meeting = CrossTransformer(towers.dim, layers=cross_layers, max_positions=longest)
+            start_from_text(meeting, towers)
+        elif interaction == "ti":
+            meeting = TokenWise(padding, paths)
+        else:
+            meeting = WeightedTokenWise(towers.dim, weight_layers, padding, paths)
+        text_set = cross_text if interaction == "xti" else _TEXT_SET[interaction]
+        super().__init__(towers, [Term(text_set, "level" if interaction == "hi" else "frame", meeting)])
         self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames)
-        self.cdcr = _CDCR[interaction] if cdcr == "auto" else None if cdcr == "none" else cdcr
-        if self.cdcr is not None and meeting.black_box:
-            raise ValueError(f"drl: cdcr={cdcr} needs matched tokens, xti is a black box; use cdcr=none")
+        self.cdcr = _cdcr_form(cdcr, interaction)
+        self.paths: Paths = paths
+        self.levels = levels if interaction == "hi" else 1
         self.cdcr_alpha = cdcr_alpha
         self.cdcr_on_diagonal = cdcr_on_diagonal
         self.cdcr_lambda = cdcr_lambda
+        self.cdcr_centred = cdcr_centred
         self.shift_blocks = tuple(shift_blocks)
         self.shift_n_div = shift_n_div
         self.full_width = padding == "zero" and interaction in ("ti", "wti")
 
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
-        """Return the set "word" ``(Q, T, D)``, or "sentence" ``(Q, 1, D)`` for DP and XTI."""
+        """Return "word" ``(Q, T, D)``, "sentence" ``(Q, 1, D)`` or, for HI, "level" ``(Q, S, D)``."""
         name = self.terms[0].text
+        if name == "level":
+            return {name: self._sentence_levels(ids_QT, mask_QT)}
         seen_QT = torch.ones_like(mask_QT) if self.full_width else mask_QT
         tokens_QTD = self.towers.encode_text(ids_QT, seen_QT)
         return {name: (word_set if name == "word" else sentence_set)(tokens_QTD, mask_QT)}
 
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
-        """Return the set "frame" ``(B, F, D)``: class tokens, after the head across frames."""
+        """Return "frame" ``(B, F, D)``, class tokens after the head across frames, or "level" for HI."""
+        if self.terms[0].video == "level":
+            return {"level": self._frame_levels(pixels_BF3SS, mask_BF, times_BF)}
         seen_BF = torch.ones_like(mask_BF) if self.full_width else mask_BF
         frames_BFD = self.towers.encode_frame_classes(
             pixels_BF3SS, seen_BF, self.shift_blocks, shift_n_div=self.shift_n_div
@@ -131,6 +180,39 @@ class Drl(Method):
         else:
             frames_BFD = self.temporal(frames_BFD, mask_BF)
         return {"frame": frame_set(frames_BFD, mask_BF, times_BF)}
+
+    def _sentence_levels(self, ids_QT: Tensor, mask_QT: Tensor) -> TokenSet:
+        """The end-of-text token after each of the last S blocks, ``(Q, S, D)``, the deepest last.
+
+        Each goes through the tower's own last norm and projection, so that the deepest is DP's sentence.
+        """
+        _, states = self.towers.encode_text(ids_QT, mask_QT, hidden=True)
+        ends_QSW = torch.cat([end_of_text(state, mask_QT) for state in states[-self.levels :]], dim=1)
+        clip = self.towers.clip
+        tokens_QSD = clip.text_projection(clip.text_model.final_layer_norm(ends_QSW))
+        level_QS = torch.arange(self.levels, device=mask_QT.device).repeat(len(ids_QT), 1)
+        return TokenSet(tokens_QSD.float(), torch.ones_like(level_QS, dtype=torch.bool), group=level_QS)
+
+    def _frame_levels(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> TokenSet:
+        """The class tokens after each of the last S blocks, frame by frame, ``(B, F * S, D)``.
+
+        Each goes through the tower's own last norm and projection, then through the head across frames, which
+        the levels share; the deepest are DP's frames.
+        """
+        _, states = self.towers.encode_frames(
+            pixels_BF3SS, mask_BF, self.shift_blocks, shift_n_div=self.shift_n_div, hidden=True
+        )
+        classes_SBFW = torch.stack([state[:, :, 0] for state in states[-self.levels :]])
+        clip = self.towers.clip
+        tokens_SBFD = clip.visual_projection(clip.vision_model.post_layernorm(classes_SBFW)).float()
+        tokens_SBFD = torch.stack([self.temporal(tokens_BFD, mask_BF) for tokens_BFD in tokens_SBFD])
+        frames = frame_set(tokens_SBFD[-1], mask_BF, times_BF)
+        each = {
+            name: getattr(frames, name).repeat_interleave(self.levels, dim=1)
+            for name in ("mask", "times_seconds", "frame")
+        }
+        level_BN = torch.arange(self.levels, device=mask_BF.device).repeat(*mask_BF.shape)
+        return TokenSet(tokens_SBFD.permute(1, 2, 0, 3).flatten(1, 2), group=level_BN, **each)
 
     def loss(self, text: Features, video: Features) -> dict[str, Tensor]:
         """Return InfoNCE plus lambda times CDCR, and both parts (DRL Eq. 9).
@@ -144,33 +226,89 @@ class Drl(Method):
             return {"loss": contrast, "info_nce": contrast.detach()}
         (term,) = self.terms
         text_set, video_set = text[term.text], video[term.video]
-        alignment = None
+        alignment: Alignment | None = None
         if self.cdcr not in ("single", "random"):
             alignment = term.interaction.align(text_set, video_set)
-        parts = decorrelation(text_set, video_set, self.cdcr, alignment)
+        parts = decorrelation(
+            text_set,
+            video_set,
+            self.cdcr,
+            alignment,
+            centred=self.cdcr_centred,
+            paths=self.paths,
+            levels=self.levels,
+        )
         redundancy = parts.total(self.cdcr_alpha, self.cdcr_on_diagonal)
         loss = contrast + self.cdcr_lambda * redundancy
         return {"loss": loss, "info_nce": contrast.detach(), "cdcr": redundancy.detach()}
 
 
-def _meeting(
-    interaction: str,
-    towers: ClipTowers,
+def complexity(
+    interaction: DrlInteraction,
     *,
-    weight_layers: int,
-    cross_layers: int,
-    max_frames: int,
-    padding: Padding,
-) -> Interaction:
-    if interaction == "dp":
-        return MeanDot()
-    if interaction == "ti":
-        return TokenWise(padding)
-    if interaction == "wti":
-        return WeightedTokenWise(towers.dim, weight_layers, padding)
-    cross = CrossTransformer(towers.dim, layers=cross_layers, max_positions=max_frames + 1)
-    start_from_text(cross, towers)
-    return cross
+    dim: int = 512,
+    words: int = 32,
+    frames: int = 12,
+    layers: int = 4,
+    levels: int = 3,
+) -> tuple[int, int]:
+    """Multiplications for a pair, and numbers stored for a video, as the paper counts them.
+
+    Args:
+        interaction: one of the six.
+        dim: D.
+        words: N_t.
+        frames: N_v.
+        layers: L, of MLP and XTI.
+        levels: S, of HI.
+
+    Raises:
+        ValueError: if there is no such interaction.
+
+    Source: DRL Tables 1 and 6, section 7.3.
+    Differs: section 7.3 gives XTI as 24,464 times DP, and WTI as 63.69 times less than XTI; both leave out
+        the L = 4 of its own formula, with which they are 97,856 and 254.8.
+
+    Example:
+        >>> complexity("mlp")[0] // complexity("dp")[0]
+        2049
+    """
+    _check("interaction", interaction, get_args(DrlInteraction))
+    both = words + frames
+    return {
+        "dp": (dim, dim),
+        "hi": (levels * dim, levels * dim),
+        "mlp": (layers * dim**2 + dim, dim),
+        "xti": ((both * dim**2 + both**2 * dim) * layers, frames * dim),
+        "ti": (words * frames * dim, frames * dim),
+        "wti": (words * frames * dim + both, frames * (dim + 1)),
+    }[interaction]
+
+
+def _cdcr_form(cdcr: str, interaction: str) -> MatchForm | None:
+    """Which form is meant; None for none.
+
+    HI takes DP's form, at each of its levels: it compares one sentence with one mean frame there.
+    """
+    own = _CDCR[interaction]
+    if cdcr == "none" or (cdcr == "auto" and own is None):
+        return None
+    if own is None:
+        raise ValueError(
+            f"drl: cdcr={cdcr} needs matched tokens, {interaction} is a black box; use cdcr=none"
+        )
+    if cdcr == "random" and interaction == "hi":
+        raise ValueError("drl: cdcr=random would pair different levels of hi; use cdcr=single")
+    if cdcr == "paper":
+        return "best_match" if own == "weighted" else own
+    return own if cdcr == "auto" else cdcr  # type: ignore[return-value]
+
+
+def _check_levels(levels: int, towers: ClipTowers) -> int:
+    most = min(len(towers.clip.text_model.encoder.layers), towers.vision_blocks)
+    if not 1 <= levels <= most:
+        raise ValueError(f"drl: levels is {levels}, expected 1 to {most}, the blocks of the shallower tower")
+    return levels
 
 
 def _check(name: str, value: str, known: Sequence[str]) -> None:

@@ -92,10 +92,12 @@ def account_for(
         one = account[term.name]
         words_T, tokens_N = text[term.text].mask[0].cpu(), video[term.video].mask[0].cpu()
         times = video[term.video].times_seconds
+        # Grouped tokens (levels of the whole sentence) are no words, though there may be as many.
+        own_pieces = pieces if text[term.text].group is None else ()
         parts.append(
             TermAccount(
                 name=term.name,
-                words=_words(term.text, int(words_T.sum()), query, pieces),
+                words=_words(term.text, int(words_T.sum()), query, own_pieces),
                 times_seconds=None if times is None else times[0].cpu()[tokens_N].numpy(),
                 values=one.values[0].cpu()[words_T][:, tokens_N].numpy(),
                 contributions=one.contributions[0].cpu()[words_T][:, tokens_N].numpy()
