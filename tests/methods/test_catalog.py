@@ -29,6 +29,14 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "drl-wti-none": ("drl", {"temporal": "none", "cdcr": "none", "weight_layers": 1}),
     "drl-wti-random": ("drl", {"temporal": "none", "cdcr": "random"}),
     "drl-wti-summed": ("drl", {"temporal": "none", "cdcr": "best_match_summed"}),
+    "drl-wti-t2v": ("drl", {"temporal": "none", "paths": "t2v"}),
+    "drl-ti-v2t": ("drl", {"interaction": "ti", "temporal": "none", "paths": "v2t", "cdcr_centred": False}),
+    "drl-hi": ("drl", {"interaction": "hi", "levels": 1, "temporal_layers": 1}),
+    "drl-mlp": ("drl", {"interaction": "mlp", "temporal": "none"}),
+    "drl-xti-word": (
+        "drl",
+        {"interaction": "xti", "temporal": "none", "cross_layers": 1, "cross_text": "word"},
+    ),
     "drl-xti": ("drl", {"interaction": "xti", "temporal": "none", "cross_layers": 1}),
     "prost": ("prost", {"objects": 4, "phrases": 5}),
     "prost-included": ("prost", {"objects": 3, "phrases": 4, "max_frames": 6, "padding": "included"}),
@@ -150,7 +158,7 @@ def test_an_unknown_argument_is_answered_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("method", "arguments", "message"),
     [
-        ("drl", {"interaction": "hi"}, "expected one of dp, ti, wti, xti"),
+        ("drl", {"interaction": "it"}, "expected one of dp, hi, mlp, xti, ti, wti"),
         ("drl", {"temporal": "mean"}, "expected one of none, lstm, transformer"),
         ("drl", {"weight_layers": 4}, "expected 1, 2 or 3"),
         ("drl", {"cdcr": "both"}, "expected one of auto"),
