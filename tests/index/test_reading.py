@@ -69,6 +69,17 @@ def test_a_packed_block_takes_no_more_memory_and_refuses_to_be_cut(tmp_path: Pat
         block[:1]
 
 
+def test_segments_of_many_tokens_stand_in_smaller_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_BLOCK_TOKENS", 10)  # two segments of five frames
+    model = tiny.model("drl")
+    gallery = Gallery.read(filled(tmp_path / "index", model, COUNTS), model.method, "fp32")
+    assert gallery.block_size == 2
+    assert [len(gallery.block(number)["frame"]) for number in range(gallery.blocks)] == [2, 2, 2, 2]
+    assert torch.equal(gallery.block(3)["frame"].tokens, gallery.exact([6, 7])["frame"].tokens)
+
+
 def test_rows_stand_in_the_order_of_ids_however_they_were_added(tmp_path: Path) -> None:
     model = tiny.model()
     first = Gallery.read(filled(tmp_path / "a", model, COUNTS), model.method, "fp32")

@@ -21,7 +21,6 @@ COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3]
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "BLOCK", 3)
-    monkeypatch.setattr(scan_module, "BLOCK", 3)
     monkeypatch.setattr(scan_module, "_MERGE_ROWS", 6)
 
 

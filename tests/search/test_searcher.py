@@ -94,8 +94,7 @@ def test_hits_are_the_same_bits_whatever_scans_and_whoever_asks(
     reference = Index.open(store.folder, model).search(QUERIES[0], k=7)
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (reading, scan_module):
-            patch.setattr(module, "BLOCK", block)
+        patch.setattr(reading, "BLOCK", block)
         patch.setattr(scan_module, "_MERGE_ROWS", 2 * block)
         patch.setattr(searcher, "_CANDIDATES", candidates)
         patch.setattr(searcher, "_CANDIDATES_A_HIT", 1)

@@ -1,7 +1,7 @@
 """What a search reads: every segment in memory in the form that scans fastest, and exact rows from disk.
 
 Rows stand in the order of their ids, whatever the order in which they were added. Tokens are kept in blocks
-of :data:`BLOCK` videos, frames outermost, so that the maxima of a token-wise score run along memory.
+of up to :data:`BLOCK` videos, frames outermost, so that the maxima of a token-wise score run along memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from vidsift.types import Features, TokenSet
 __all__ = ["BLOCK", "Gallery", "Places", "ScanFormat", "ScanSet", "best_scan_format"]
 
 BLOCK = 4096
-"""Segments in a block: few operations for one question, and 20 MB of products for eight of them."""
+"""Segments in a block at most: few operations for one question, and 20 MB of products for eight of them."""
+
+_BLOCK_TOKENS = 12 * BLOCK
+"""Tokens of a set in a block at most: where segments have many, a block has fewer segments."""
 
 _READ_ROWS = 2048
 ScanFormat = Literal["int8", "bf16", "fp32"]
@@ -51,13 +54,17 @@ class ScanSet:
         first: compact prepared set of some of them; gives shape and parts.
         scan_format: how tokens are kept.
         device: where.
+        block_size: segments in a block.
     """
 
-    def __init__(self, rows: int, first: TokenSet, scan_format: ScanFormat, device: torch.device) -> None:
+    def __init__(
+        self, rows: int, first: TokenSet, scan_format: ScanFormat, device: torch.device, block_size: int
+    ) -> None:
         """Reserve the memory; :meth:`put` fills it."""
         kinds = {"int8": torch.int8, "bf16": torch.bfloat16, "fp32": torch.float32}
         _, slots, dim = first.tokens.shape
-        blocks = [(min(BLOCK, rows - at)) for at in range(0, rows, BLOCK)]
+        blocks = [min(block_size, rows - at) for at in range(0, rows, block_size)]
+        self._block_size = block_size
         self._quantised = scan_format == "int8"
         self._tokens = [torch.zeros(slots, n, dim, dtype=kinds[scan_format], device=device) for n in blocks]
         self._small: dict[str, list[Tensor]] = {}
@@ -72,9 +79,10 @@ class ScanSet:
     def put(self, places: Tensor, compact: TokenSet) -> None:
         """Write rows at their places (ascending or not), ``compact`` row i at ``places[i]``."""
         kept = quantise(compact) if self._quantised else compact
-        for block in np.unique((places // BLOCK).cpu().numpy()).tolist():
-            chosen = places // BLOCK == block
-            at = places[chosen] - block * BLOCK
+        numbers = places // self._block_size
+        for block in np.unique(numbers.cpu().numpy()).tolist():
+            chosen = numbers == block
+            at = places[chosen] - block * self._block_size
             self._tokens[block][:, at] = kept.tokens[chosen].transpose(0, 1).to(self._tokens[block])
             for name, parts in self._small.items():
                 parts[block][:, at] = getattr(kept, name)[chosen].t().to(parts[block])
@@ -132,6 +140,7 @@ class Gallery:
         spans: start and end in seconds, float64 ``(V, 2)``.
         durations: of each segment's video in seconds, float64 ``(V,)``.
         scan: token sets by name.
+        block_size: segments in a block, the last one excepted.
     """
 
     segment_ids: list[str]
@@ -140,6 +149,7 @@ class Gallery:
     spans: NDArray[np.float64]
     durations: NDArray[np.float64]
     scan: dict[str, ScanSet]
+    block_size: int
     _row_ids: NDArray[np.uint64]
     _table: Any
     _sets: Mapping[str, SetLayout]
@@ -178,6 +188,7 @@ class Gallery:
             spans=np.stack([rows["start_seconds"].to_numpy(), rows["end_seconds"].to_numpy()], axis=1),
             durations=rows["duration_seconds"].to_numpy(),
             scan={},
+            block_size=BLOCK,
             _row_ids=row_ids,
             _table=table,
             _sets=sets,
@@ -198,10 +209,13 @@ class Gallery:
             features = sets_from_table(batch, self._sets)
             with torch.inference_mode():
                 compact = method.compact_video(_on(features, device))
+            if not self.scan:
+                most = max(tokens.tokens.shape[1] for tokens in compact.values())
+                self.block_size = min(BLOCK, max(1, _BLOCK_TOKENS // most))
             for name, tokens in compact.items():
                 if name not in self.scan:
                     chosen = scan_format if scan_format != "int8" or scans_int8(method, name) else "fp32"
-                    self.scan[name] = ScanSet(len(self), tokens, chosen, device)
+                    self.scan[name] = ScanSet(len(self), tokens, chosen, device, self.block_size)
                 self.scan[name].put(places.to(device), tokens)
         for one in self.scan.values():
             one.finish()
@@ -213,10 +227,10 @@ class Gallery:
     @property
     def blocks(self) -> int:
         """Number of blocks."""
-        return -(-len(self) // BLOCK)
+        return -(-len(self) // self.block_size)
 
     def block(self, number: int) -> dict[str, TokenSet]:
-        """Return the scan sets of segments ``number * BLOCK`` onwards, at most :data:`BLOCK` of them."""
+        """Return the scan sets of segments ``number * block_size`` onwards."""
         return {name: one.block(number) for name, one in self.scan.items()}
 
     def exact(self, rows: Sequence[int]) -> dict[str, TokenSet]:

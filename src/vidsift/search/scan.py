@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidsift.index.reading import BLOCK, Gallery
+from vidsift.index.reading import Gallery
 from vidsift.methods.base import Method
 from vidsift.types import Features
 
@@ -16,7 +16,7 @@ __all__ = ["QUERIES_AT_ONCE", "scan"]
 QUERIES_AT_ONCE = 8
 """More questions are scanned in groups: 100 words multiply as fast as 400, in a quarter of the memory."""
 
-_MERGE_ROWS = 4 * BLOCK
+_MERGE_ROWS = 16_384
 
 
 def scan(
@@ -44,24 +44,23 @@ def scan(
     waiting: list[Tensor] = []
     waiting_rows: list[Tensor] = []
     for number in range(gallery.blocks if keep else 0):
-        rows = _rows_of_block(allowed, number)
+        first = number * gallery.block_size
+        rows = _rows_from(allowed, first, first + gallery.block_size)
         if rows is not None:
             with torch.inference_mode():
                 scores_QV = method.similarity(texts, gallery.block(number)).float()
             rows = rows.to(device)
-            waiting.append(
-                scores_QV[:, rows - number * BLOCK] if len(rows) < scores_QV.shape[1] else scores_QV
-            )
+            waiting.append(scores_QV[:, rows - first] if len(rows) < scores_QV.shape[1] else scores_QV)
             waiting_rows.append(rows)
-        if waiting and (number + 1 == gallery.blocks or len(waiting) * BLOCK >= _MERGE_ROWS):
+        if waiting and (number + 1 == gallery.blocks or sum(map(len, waiting_rows)) >= _MERGE_ROWS):
             best, best_rows = _merge(best, best_rows, waiting, waiting_rows, keep)
             waiting, waiting_rows = [], []
     return best, best_rows
 
 
-def _rows_of_block(allowed: NDArray[np.bool_], number: int) -> Tensor | None:
-    inside = allowed[number * BLOCK : (number + 1) * BLOCK]
-    return torch.from_numpy(np.flatnonzero(inside) + number * BLOCK) if inside.any() else None
+def _rows_from(allowed: NDArray[np.bool_], first: int, stop: int) -> Tensor | None:
+    inside = allowed[first:stop]
+    return torch.from_numpy(np.flatnonzero(inside) + first) if inside.any() else None
 
 
 def _merge(
