@@ -6,7 +6,8 @@ Give the folder of each seed's run; the files of the test library are rendered o
     vidsift train recipes/shapes/wti.yaml
     python recipes/shapes/report.py runs/shapes --bundle
 
-Writes results/shapes-wti.json and results/shapes-wti.md, and with --bundle src/vidsift/assets/shapes.
+A run's backbone is looked for where its recipe says, or by that name beside the run. Writes
+results/shapes-wti.json and results/shapes-wti.md, and with --bundle src/vidsift/assets/shapes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 import vidsift
 from vidsift.data.folder import read_folder
@@ -59,10 +61,16 @@ def main() -> None:
 
 
 def training_of(run: Path) -> dict[str, Any]:
-    """Steps and minutes of a run, from its log."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    last = [line for line in lines if "loss" in line][-1]
-    return {"run": run.name, "steps": last["step"], "minutes": round(last["seconds"] / 60, 1)}
+    """Seed, steps and minutes of a run and of the backbone that it started from, from their logs."""
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
+    start = Path(recipe["model"]["start"])
+    folders = {"backbone": start if start.is_absolute() else run.parent / start.name, "wti": run}
+    stages = {}
+    for name, folder in folders.items():
+        text = (folder / "metrics.jsonl").read_text(encoding="utf-8")
+        last = [line for line in map(json.loads, text.splitlines()) if "loss" in line][-1]
+        stages[name] = {"steps": last["step"], "minutes": round(last["seconds"] / 60, 1)}
+    return {"run": run.name, "seed": recipe["seed"], **stages}
 
 
 def table(reports: Sequence[dict[str, Any]]) -> str:
@@ -87,9 +95,9 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
             f"captions, {protocol['frames']} frames; chance {100 / protocol['videos']:.2f} % R@1, and "
             f"{first['choice']['all']['chance']:.0f} % for the choice among a group of hard negatives."
         ),
-        f"{len(reports)} seed(s); steps and minutes of the second stage: "
-        + ", ".join(f"{one['training']['steps']} in {one['training']['minutes']}" for one in reports)
-        + ".",
+        f"Mean and standard deviation of {len(reports)} seeds."
+        if len(reports) > 1
+        else f"Seed {first['training']['seed']} alone.",
         "",
         "| queries | R@1 | R@5 | R@10 | MdR | right among hard negatives |",
         "|---|---|---|---|---|---|",
@@ -103,7 +111,20 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
         cells = [spread([one[key] for one in recalls]) for key in ("R@1", "R@5", "R@10", "MdR")]
         lines.append(f"| {kind} combinations | " + " | ".join(cells) + " | |")
     backwards = spread([one["video_to_text"]["R@1"] for one in reports])
-    return "\n".join([*lines, "", f"Video to text R@1: {backwards}."]) + "\n"
+    lines += [
+        "",
+        f"Video to text R@1: {backwards}.",
+        "",
+        "| seed | backbone steps | minutes | WTI steps | minutes | R@1 | appearance |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in reports:
+        how = one["training"]
+        cells = [how["seed"], how["backbone"]["steps"], how["backbone"]["minutes"]]
+        cells += [how["wti"]["steps"], how["wti"]["minutes"]]
+        cells += [f"{part['R@1']:.1f}" for part in (one["text_to_video"], one["by_tag"]["appearance"])]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def spread(values: Sequence[float]) -> str:
@@ -121,8 +142,8 @@ def bundle(run: Path, report: dict[str, Any]) -> None:
     }
     training = report["training"]
     card = {
-        "Training": f"`recipes/shapes/backbone.yaml`, then {training['steps']} steps of "
-        f"`recipes/shapes/wti.yaml` in {training['minutes']} minutes",
+        "Training": f"{training['backbone']['steps']} steps of `recipes/shapes/backbone.yaml`, then "
+        f"{training['wti']['steps']} of `recipes/shapes/wti.yaml`, seed {training['seed']}",
         "Test split of Shapes, text to video": measured,
     }
     model.save(ROOT / "src" / "vidsift" / "assets" / "shapes", dtype=torch.float16, card=card)
