@@ -42,7 +42,7 @@ def test_a_pair_worked_out_by_hand() -> None:
     # Best of both words is 0.8, of the frames 0.8 and 0.8: whatever eta, the score is 0.8.
     flat = SharpenedTokenWise(100.0)
     assert flat.score(*prepared(flat, text, video)).item() == pytest.approx(0.8, abs=1e-6)
-    # One frame only: words 0.6 and 0.8, frame 0.8. With eta ln(2) / 0.2 the better word counts twice the other.
+    # One frame only: words 0.6 and 0.8, frame 0.8. With eta ln(2) / 0.2 the better word counts double.
     interaction = SharpenedTokenWise(math.log(2) / 0.2)
     text_set, video_set = prepared(interaction, text, TokenSet(video.tokens[:, :1], video.mask[:, :1]))
     expected = ((1 / 3 * 0.6 + 2 / 3 * 0.8) + 0.8) / 2
@@ -110,5 +110,5 @@ def test_int8_and_bf16_scores_are_near_in_the_layout_of_a_scan(outermost: bool) 
 
 @pytest.mark.parametrize("eta", [-1.0, math.inf, math.nan])
 def test_an_eta_that_weighs_nothing_is_refused(eta: float) -> None:
-    with pytest.raises(ValueError, match="eta is .*expected a finite number of at least 0"):
+    with pytest.raises(ValueError, match=r"eta is .*expected a finite number of at least 0"):
         SharpenedTokenWise(eta)

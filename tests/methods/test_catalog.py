@@ -38,6 +38,10 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
         {"interaction": "xti", "temporal": "none", "cross_layers": 1, "cross_text": "word"},
     ),
     "drl-xti": ("drl", {"interaction": "xti", "temporal": "none", "cross_layers": 1}),
+    "pidro": ("pidro", {"head_layers": 1}),
+    "pidro-base": ("pidro", {"head_layers": 1, "routing": "none", "patches": False}),
+    "pidro-selected": ("pidro", {"head_layers": 1, "patch_tokens": 5, "patch_width": 8}),
+    "pidro-transformer": ("pidro", {"head_layers": 1, "routing": "transformer", "patch_layers": 1}),
     "prost": ("prost", {"objects": 4, "phrases": 5}),
     "prost-included": ("prost", {"objects": 3, "phrases": 4, "max_frames": 6, "padding": "included"}),
 }

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vidsift.interactions.base import Interaction
+from vidsift.interactions.best_match import best_matches
 from vidsift.interactions.masked import masked_max, masked_softmax, unit_tokens
-from vidsift.interactions.token_wise import best_matches
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["SharpenedTokenWise", "sharpened_mean", "sharpened_weights"]
@@ -86,7 +86,7 @@ class SharpenedTokenWise(Interaction):
         return (text_to_video_QV + video_to_text_QV) / 2
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
-        """Give half of ``alpha_i a_i`` to word i's best video token, half of ``beta_j b_j`` to j's best word."""
+        """Give half of ``alpha_i a_i`` to word i's best video token, half of ``beta_j b_j`` to its."""
         values_BTN = text.tokens @ video.tokens.transpose(1, 2)
         both = text.mask[:, :, None] & video.mask[:, None, :]
         text_best_BT, best_video_BT = masked_max(values_BTN, video.mask[:, None, :], dim=2)

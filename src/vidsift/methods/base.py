@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,11 +49,15 @@ class Stage:
         name: for logs.
         trained: prefixes of parameter names that learn; empty means all.
         share: the part of all training steps that the stage takes; shares are normalised to 1.
+        without: parts of the method that do not take part yet, see :meth:`Method.leave_out`.
+        own_rates: True if the rate warms up and falls within the stage, False if once over the run.
     """
 
     name: str
     trained: tuple[str, ...] = ()
     share: float = 1.0
+    without: tuple[str, ...] = ()
+    own_rates: bool = False
 
 
 class Method(nn.Module, ABC):
@@ -77,9 +81,13 @@ class Method(nn.Module, ABC):
         """See the class."""
         super().__init__()
         self.towers = towers
-        self.terms = tuple(terms)
         # Terms of one interaction share it; its weights are registered once.
         self.interactions = nn.ModuleList(dict.fromkeys(term.interaction for term in terms))
+        self._use_terms(terms)
+
+    def _use_terms(self, terms: Sequence[Term]) -> None:
+        """Let the similarity be the sum of these terms, whose interactions are all registered."""
+        self.terms = tuple(terms)
         self.text_preparers = _preparers(self.terms, "text")
         self.video_preparers = _preparers(self.terms, "video")
 
@@ -161,6 +169,17 @@ class Method(nn.Module, ABC):
     def stages(self) -> tuple[Stage, ...]:
         """Return the training stages that the paper declares; one stage of everything by default."""
         return (Stage("all"),)
+
+    def leave_out(self, parts: Collection[str]) -> None:
+        """Compute without some parts, as a stage of training asks, until called again (with none for all).
+
+        Raises:
+            ValueError: if the method has no such part.
+        """
+        if parts:
+            raise ValueError(
+                f"{type(self).__name__} has no parts that can be left out, asked for: {', '.join(parts)}"
+            )
 
     def backbone_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Iterate over the pretrained part, which usually learns at a rate of its own."""

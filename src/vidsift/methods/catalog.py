@@ -11,6 +11,7 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.methods.base import Method
 from vidsift.methods.clip4clip import Clip4Clip
 from vidsift.methods.drl import Drl
+from vidsift.methods.pidro import Pidro
 from vidsift.methods.prost import Prost
 from vidsift.methods.zero_shot import ZeroShot
 
@@ -20,6 +21,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "zero_shot": ZeroShot,
     "clip4clip": Clip4Clip,
     "drl": Drl,
+    "pidro": Pidro,
     "prost": Prost,
 }
 """Name -> class; each takes the towers and keyword arguments that JSON can hold."""

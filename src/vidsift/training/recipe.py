@@ -181,6 +181,8 @@ class StagePart(Part):
         batch_size: clips a step in this stage.
         grouped: False draws the scenes of Shapes one by one: no hard negatives in a batch.
         tags: kinds of scenes of Shapes that take turns in this stage; empty for those of the data.
+        without: parts of the method that do not take part in this stage.
+        own_rates: True if the rate warms up and falls within this stage, False if once over the run.
     """
 
     name: str
@@ -190,6 +192,8 @@ class StagePart(Part):
     batch_size: Positive | None = None
     grouped: bool = True
     tags: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    own_rates: bool = False
 
 
 Algorithm = Literal["adamw", "muon"]

@@ -42,6 +42,9 @@ class RunStage:
         batch_size: clips a step.
         grouped: whether a batch of Shapes is made of groups of hard negatives.
         tags: kinds of scenes of Shapes that take turns; empty for the recipe's.
+        steps: how many it has.
+        without: parts of the method that do not take part.
+        own_rates: whether the rate warms up and falls within the stage.
     """
 
     name: str
@@ -51,6 +54,9 @@ class RunStage:
     batch_size: int
     grouped: bool = True
     tags: tuple[str, ...] = ()
+    steps: int = 0
+    without: tuple[str, ...] = ()
+    own_rates: bool = False
 
 
 def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
@@ -156,17 +162,32 @@ def plan_stages(recipe: Recipe, model: Model) -> list[RunStage]:
         (
             one.share,
             RunStage(
-                one.name, 0, one.trained, one.frames or frames, one.batch_size or batch, one.grouped, one.tags
+                one.name,
+                0,
+                one.trained,
+                one.frames or frames,
+                one.batch_size or batch,
+                one.grouped,
+                one.tags,
+                without=one.without,
+                own_rates=one.own_rates,
             ),
         )
         for one in recipe.stages
-    ] or [(one.share, RunStage(one.name, 0, one.trained, frames, batch)) for one in model.method.stages()]
+    ] or [
+        (
+            one.share,
+            RunStage(one.name, 0, one.trained, frames, batch, without=one.without, own_rates=one.own_rates),
+        )
+        for one in model.method.stages()
+    ]
     total, done, planned = sum(share for share, _ in asked), 0.0, []
     for share, stage in asked:
         name, clips = stage.name, stage.batch_size
-        planned.append(replace(stage, first_step=round(recipe.steps * done / total)))
+        first = round(recipe.steps * done / total)
         done += share
-        if round(recipe.steps * done / total) == planned[-1].first_step:
+        planned.append(replace(stage, first_step=first, steps=round(recipe.steps * done / total) - first))
+        if planned[-1].steps == 0:
             raise RecipeError(
                 f"stage {name!r} gets none of the {recipe.steps} steps; raise its share or steps"
             )

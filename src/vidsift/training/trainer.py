@@ -156,6 +156,7 @@ class Trainer:
             for batch in feed:
                 if stage is not (now := self._stage_of(self.step)):
                     stage = now
+                    self.method.leave_out(stage.without)
                     learning = set_trained(self.method, stage.trained)
                     self.say(
                         f"stage {stage.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} "
@@ -183,6 +184,7 @@ class Trainer:
                     mark, marked_step, clips = time.perf_counter(), self.step, 0
                 if self._due(recipe.checkpoint_every_steps):
                     self._save_checkpoint()
+        self.method.leave_out(())
         return loss
 
     def _due(self, every: int) -> bool:
@@ -199,8 +201,10 @@ class Trainer:
                 f"{len(batch.rows)} can; a step needs at least 2"
             )
         recipe = self.recipe.optimiser
+        stage = self._stage_of(self.step)
+        first, steps = (stage.first_step, stage.steps) if stage.own_rates else (0, self.recipe.steps)
         factor = rate_factor(
-            self.step, self.recipe.steps, warmup_share=recipe.warmup_share, final_share=recipe.final_share
+            self.step - first, steps, warmup_share=recipe.warmup_share, final_share=recipe.final_share
         )
         set_rates(self.optimiser, factor)
         losses = self._losses(batch)
