@@ -263,7 +263,12 @@ def test_a_search_scores_explains_and_finds_moments(model: Model, store: Store) 
         assert events.words == [query]
         assert events.times_seconds is None
         assert objects.times_seconds is not None
-        assert len(objects.times_seconds) % OBJECTS == 0
+        assert objects.frame is not None
+        assert objects.group is not None
+        frames = len(objects.times_seconds) // OBJECTS
+        assert objects.group.tolist() == list(range(OBJECTS)) * frames
+        assert objects.frame.tolist() == [frame for frame in range(frames) for _ in range(OBJECTS)]
+        assert (events.frame, events.group) == (None, None)
         assert (objects.contributions != 0).sum() == OBJECTS
     # Some moment is narrower than its segment: times of objects decide it.
     assert any(hit.moment != hit.segment for hit in hits)

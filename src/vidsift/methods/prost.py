@@ -20,7 +20,7 @@ from vidsift.interactions.masked import masked_mean
 from vidsift.interactions.prototype import PrototypeMatching
 from vidsift.losses.contrastive import info_nce
 from vidsift.methods.base import Method, Term
-from vidsift.methods.parts import sentence_set
+from vidsift.methods.parts import sentence_set, until_the_end
 from vidsift.types import Features, TokenSet
 
 __all__ = [
@@ -132,8 +132,10 @@ class Prost(Method):
         words_QTD = self.towers.encode_text(ids_QT, seen_QT).float()
         phrases_QPD, _ = self.phrase_head(words_QTD, seen_QT)
         real_QP = mask_QT.new_ones(phrases_QPD.shape[:2])
+        # Numbered, so that nobody takes them for words where a text has as many.
+        number_QP = torch.arange(real_QP.shape[1], device=real_QP.device).expand(real_QP.shape).contiguous()
         return {
-            "phrase": TokenSet(phrases_QPD.float(), real_QP),
+            "phrase": TokenSet(phrases_QPD.float(), real_QP, group=number_QP),
             "sentence": sentence_set(words_QTD, mask_QT),
         }
 
@@ -147,7 +149,7 @@ class Prost(Method):
         tokens_BFLD = self._tokens(pixels_BF3SS, seen_BF)
         objects_BFOD, events_BED, _ = self.prototypes(tokens_BFLD, seen_BF)
         return {
-            "object": _object_set(objects_BFOD, seen_BF, _times_of_all(times_BF, mask_BF)),
+            "object": _object_set(objects_BFOD, seen_BF, until_the_end(times_BF, mask_BF)),
             "event": TokenSet(events_BED.float(), mask_BF.new_ones(events_BED.shape[:2])),
         }
 
@@ -199,7 +201,10 @@ class Prost(Method):
         return shares_QTP
 
     def loss(self, text: Features, video: Features) -> dict[str, Tensor]:
-        """Return the mean of the symmetric cross-entropies of the two terms, and both.
+        """Return the mean of the terms' symmetric cross-entropies.
+
+        Returns:
+            Named scalars: ``"loss"``, and each term's own for the log.
 
         Source: IMCCretrieval/ProST modules/modeling.py, forward.
         """
@@ -362,12 +367,6 @@ def _object_set(objects_BFOD: Tensor, mask_BF: Tensor, times_BF: Tensor) -> Toke
         frame=place // objects,
         group=place % objects,
     )
-
-
-def _times_of_all(times_BF: Tensor, mask_BF: Tensor) -> Tensor:
-    """Times in which padding has that of the last real frame, for the rule by which padding is matched."""
-    last_B1 = mask_BF.sum(dim=1, keepdim=True) - 1
-    return torch.where(mask_BF, times_BF, times_BF.gather(1, last_B1))
 
 
 _RELEASED_HEADS = {"patch_prototype_weight": "object_head", "word_prototype_weight": "phrase_head"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vidsift.methods.base import Term
 from vidsift.types import Alignment, Features
@@ -23,6 +24,8 @@ class TermAccount:
         name: of the term, e.g. ``word-frame``.
         words: readable text tokens, special ones as they are called, ``T`` of them.
         times_seconds: when each video token is seen ``(N,)``; None if they have no time of their own.
+        frame, group: of each video token its frame's place in the segment, and its own within the frame
+            (object, patch), ``(N,)``; None where that means nothing.
         values: similarity of each word with each video token ``(T, N)``.
         contributions: what each meeting gave to the score ``(T, N)``, the term's weight included.
         text_weights, video_weights: importance of the tokens, ``(T,)`` and ``(N,)``.
@@ -39,6 +42,8 @@ class TermAccount:
     video_weights: NDArray[np.float32]
     best_video_token: NDArray[np.int64]
     best_text_token: NDArray[np.int64]
+    frame: NDArray[np.int64] | None = None
+    group: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +96,16 @@ def account_for(
     for term in terms:
         one = account[term.name]
         words_T, tokens_N = text[term.text].mask[0].cpu(), video[term.video].mask[0].cpu()
-        times = video[term.video].times_seconds
+        seen = video[term.video]
         # Grouped tokens (levels of the whole sentence) are no words, though there may be as many.
         own_pieces = pieces if text[term.text].group is None else ()
         parts.append(
             TermAccount(
                 name=term.name,
                 words=_words(term.text, int(words_T.sum()), query, own_pieces),
-                times_seconds=None if times is None else times[0].cpu()[tokens_N].numpy(),
+                times_seconds=_real(seen.times_seconds, tokens_N),
+                frame=_real(seen.frame, tokens_N),
+                group=_real(seen.group, tokens_N),
                 values=one.values[0].cpu()[words_T][:, tokens_N].numpy(),
                 contributions=one.contributions[0].cpu()[words_T][:, tokens_N].numpy()
                 * np.float32(term.weight),
@@ -109,6 +116,11 @@ def account_for(
             )
         )
     return Explanation(query, score, parts)
+
+
+def _real(part_1N: Tensor | None, tokens_N: Tensor) -> NDArray[Any] | None:
+    """The entries of real tokens, where the set has that part."""
+    return None if part_1N is None else part_1N[0].cpu()[tokens_N].numpy()
 
 
 def _words(name: str, count: int, query: str, pieces: Sequence[str]) -> list[str]:
