@@ -103,7 +103,8 @@ def scores(file: Any, mask_VF: Tensor, frame_mask: Any) -> Tensor:
         method.prepare_text({"sentence": sentence}),
         method.prepare_video({"frame": video}),
     )
-    return method.similarity(text_sets, video_sets) * file["in.logit_scale"].exp()
+    scale: Tensor = file["in.logit_scale"].exp()
+    return method.similarity(text_sets, video_sets) * scale
 
 
 @pytest.mark.parametrize("frame_mask", ["frames", "tiled"])

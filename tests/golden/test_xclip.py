@@ -76,13 +76,11 @@ def start_from_text(method: XClip, clip: dict[str, Tensor]) -> None:
     method.temporal.load_state_dict(renamed | {"positions": method.temporal.positions})
 
 
-def similarity(
-    method: XClip, sentence: Tensor, words: Tensor, frames: Tensor, mask: Tensor, *, whole: bool = True
-) -> Tensor:
-    """Score features; ``whole`` counts padding, as released."""
+def similarity(method: XClip, sentence: Tensor, words: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
+    """Score features; padding counts, as released."""
     everything = torch.ones(words.shape[:2], dtype=torch.bool)
     text = {"sentence": TokenSet(sentence, everything[:, :1]), "word": TokenSet(words, everything)}
-    counted = torch.ones_like(mask, dtype=torch.bool) if whole else mask.bool()
+    counted = torch.ones_like(mask, dtype=torch.bool)
     video = {"video": method.video_set(frames, mask.bool()), "frame": TokenSet(frames, counted)}
     return method.similarity(method.prepare_text(text), method.prepare_video(video))
 
@@ -110,15 +108,15 @@ def test_evaluation_logits(golden: Any, head: str, start: bool) -> None:
 def test_training_logits_loss_and_gradients(golden: Any, head: str) -> None:
     file = golden(FILE)
     method, scale = released(file, head), file["in.logit_scale"].exp()
-    leaves = [
+    sentence, words, frames = (
         file[f"in.{name}"].clone().requires_grad_() for name in ("sequence_output", "seq_features", "visual5")
-    ]
-    sim_BB = similarity(method, *leaves, file["in.video_mask5"])
+    )
+    sim_BB = similarity(method, sentence, words, frames, file["in.video_mask5"])
     torch.testing.assert_close(sim_BB * scale, file[f"{head}.train_logits_5x5"], atol=1e-5, rtol=1e-4)
     loss = info_nce(sim_BB, scale)
     torch.testing.assert_close(loss, file[f"{head}.train_loss"], atol=1e-5, rtol=1e-5)
     torch.autograd.backward(loss)
-    for leaf, name in zip(leaves, ("sent", "words", "visual"), strict=True):
+    for leaf, name in ((sentence, "sent"), (words, "words"), (frames, "visual")):
         torch.testing.assert_close(leaf.grad, file[f"{head}.grad_{name}"], atol=1e-6, rtol=1e-4)
 
 

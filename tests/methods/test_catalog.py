@@ -44,6 +44,13 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "pidro-transformer": ("pidro", {"head_layers": 1, "routing": "transformer", "patch_layers": 1}),
     "prost": ("prost", {"objects": 4, "phrases": 5}),
     "prost-included": ("prost", {"objects": 3, "phrases": 4, "max_frames": 6, "padding": "included"}),
+    "xclip": ("xclip", {"temporal_layers": 1}),
+    "xclip-included": ("xclip", {"padding": "included", "temporal": "lstm", "max_frames": 5}),
+    "ts2net": ("ts2net", {"temporal_layers": 1}),
+    "ts2net-tiled": (
+        "ts2net",
+        {"temporal_layers": 1, "frame_mask": "tiled", "selected": 2, "gradient": "full"},
+    ),
 }
 every_variant = pytest.mark.parametrize(("method", "arguments"), VARIANTS.values(), ids=list(VARIANTS))
 
@@ -169,6 +176,10 @@ def test_an_unknown_argument_is_answered_with_the_known_ones() -> None:
         ("drl", {"padding": "keep"}, "expected one of excluded, zero"),
         ("drl", {"interaction": "xti", "cdcr": "single"}, "black box"),
         ("clip4clip", {"head": "mean"}, "expected one of meanP, seqLSTM"),
+        ("xclip", {"padding": "zero"}, "expected one of excluded, included"),
+        ("ts2net", {"selected": 17}, "selected is 17, expected 1 to the 16 patches"),
+        ("ts2net", {"gradient": "none"}, "expected one of full, diagonal"),
+        ("ts2net", {"frame_mask": "all"}, "expected one of frames, tiled"),
     ],
 )
 def test_a_refused_value_is_answered_with_its_choices(

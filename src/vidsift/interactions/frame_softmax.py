@@ -24,8 +24,8 @@ def frame_weights(cosines_XF: Tensor, mask_XF: Tensor, sharpness: float = 4.0) -
     Returns:
         Weights like ``cosines_XF`` that sum to 1, 0 where masked.
 
-    Source: LiuRicky/ts2_net modules/modeling.py, get_frame_similarity; TS2-Net (arXiv 2207.07852)
-        section 3.4.
+    Source: LiuRicky/ts2_net modules/modeling.py, get_frame_similarity, of TS2-Net (arXiv
+        2207.07852).
     """
     unit_XF = normalize(cosines_XF.masked_fill(~mask_XF, 0), dim=-1)
     return masked_softmax(sharpness * unit_XF, mask_XF)

@@ -31,7 +31,7 @@ def attend(values_XN: Tensor, mask_XN: Tensor, mixing_NN: Tensor | None, tempera
     Raises:
         ValueError: if there are more tokens than the matrix knows.
 
-    Source: X-CLIP (arXiv 2207.07285) section 3.4; xuguohai/X-CLIP modules/modeling_xclip.py, 313-348.
+    Source: X-CLIP (arXiv 2207.07285), AOSM; xuguohai/X-CLIP modules/modeling_xclip.py, 313-348.
     Differs: nothing is masked there. The matrices are in the code only, not in the paper's equations.
     """
     count, known = values_XN.shape[-1], 1 if mixing_NN is None else len(mixing_NN)
@@ -57,8 +57,8 @@ class SimilarityAttention(Interaction):
     the pair's own, made from its similarities, so unlike WTI's they say nothing about a sentence or a video
     alone; and once the learned matrices have left the identity, they need not sum to 1.
 
-    Source: X-CLIP (arXiv 2207.07285) sections 3.3 and 3.4; xuguohai/X-CLIP modules/modeling_xclip.py,
-        310-348.
+    Source: X-CLIP (arXiv 2207.07285), AOSM (attention over similarity matrix); xuguohai/X-CLIP
+        modules/modeling_xclip.py, 310-348.
     Differs: padded tokens take no part: they are -inf before the softmax, and what the learned matrices would
         send to them is dropped. The released code has no mask here; masks that are True throughout reproduce
         it (``padding="included"`` of :class:`~vidsift.methods.xclip.XClip`). Sets shorter than the learned
@@ -109,7 +109,7 @@ class SimilarityAttention(Interaction):
     def _score(self, text: TokenSet, video: TokenSet) -> Tensor:
         words_TD = self._through(text.tokens).flatten(0, 1)
         met_TN = words_TD.to(video.tokens.dtype) @ video.tokens.flatten(0, 1).t()
-        met_QVTN = met_TN.view(*text.mask.shape, *video.mask.shape).transpose(1, 2)
+        met_QVTN = met_TN.float().view(*text.mask.shape, *video.mask.shape).transpose(1, 2)
         return (self._weights(met_QVTN, text.mask[:, None], video.mask) * met_QVTN).sum(dim=(2, 3))
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:

@@ -13,6 +13,8 @@ from vidsift.methods.clip4clip import Clip4Clip
 from vidsift.methods.drl import Drl
 from vidsift.methods.pidro import Pidro
 from vidsift.methods.prost import Prost
+from vidsift.methods.ts2net import Ts2Net
+from vidsift.methods.xclip import XClip
 from vidsift.methods.zero_shot import ZeroShot
 
 __all__ = ["METHODS", "build_method", "resolve_arguments"]
@@ -23,6 +25,8 @@ METHODS: dict[str, Callable[..., Method]] = {
     "drl": Drl,
     "pidro": Pidro,
     "prost": Prost,
+    "xclip": XClip,
+    "ts2net": Ts2Net,
 }
 """Name -> class; each takes the towers and keyword arguments that JSON can hold."""
 

@@ -32,7 +32,7 @@ class TokenSelector(nn.Module):
     A patch is scored by an MLP over itself and the class token. In training the choice is averaged over
     noise, which gives the scores a gradient; at inference it is hard.
 
-    Source: TS2-Net (arXiv 2207.07852) section 3.3; LiuRicky/ts2_net modules/differential_topk.py,
+    Source: TS2-Net (arXiv 2207.07852); LiuRicky/ts2_net modules/differential_topk.py,
         VisualTokenSelection and PredictorLG.
     Differs: no noise at inference, where there scores change from run to run.
 
@@ -171,9 +171,9 @@ class Ts2Net(Method):
             )
         if self.full_width:
             # Tokens stand frame by frame, the mask of frames once after the other: as released.
-            mask_BFK = mask_BF.repeat(1, kept).unflatten(1, (frames, kept))
+            mask_BFK = mask_BF.repeat(1, kept).view(-1, frames, kept)
         else:
             mask_BFK = mask_BF[:, :, None].expand(-1, -1, kept)
         passed_BND = self.temporal(tokens_BFKD.flatten(1, 2), mask_BFK.flatten(1))
-        firsts_BFD = passed_BND.unflatten(1, (frames, kept))[:, :, 0]
+        firsts_BFD = passed_BND[:, ::kept]
         return frame_set(firsts_BFD, mask_BFK[:, :, 0], times_BF)
