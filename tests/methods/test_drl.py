@@ -236,6 +236,27 @@ def test_lambda_weighs_against_the_mean_of_the_directions(arguments: Mapping[str
     torch.testing.assert_close(2 * method.loss(text, video)["loss"], eq_7 + 2 * 0.25 * cdcr)
 
 
+@pytest.mark.parametrize("arguments", [{"interaction": "hi"}, {"interaction": "mlp"}])
+def test_towers_may_compute_in_bf16_while_training(arguments: Mapping[str, Any]) -> None:
+    model = deep({**arguments, "temporal": "transformer", "temporal_layers": 1})
+    method = model.method
+    tokenized = model.tokenize(tiny.CAPTIONS)
+    pixels, times = tiny.videos([3] * len(tiny.CAPTIONS))
+    pictures, seconds = model.norm(torch.from_numpy(np.stack(pixels))), torch.from_numpy(np.stack(times))
+    mask = torch.ones(seconds.shape, dtype=torch.bool)
+    losses = []
+    for rounded in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            words = method.text_features(tokenized.ids, tokenized.mask)
+            frames = method.video_features(pictures, mask, seconds)
+        assert all(one.tokens.dtype == torch.float32 for one in (*words.values(), *frames.values()))
+        losses.append(method.loss(method.prepare_text(words), method.prepare_video(frames))["loss"])
+        torch.autograd.backward(losses[-1])
+    assert losses[0] != losses[1]
+    torch.testing.assert_close(*losses, atol=0.1, rtol=0.1)
+    assert all(value.grad is None or bool(value.grad.isfinite().all()) for value in method.parameters())
+
+
 # Black boxes
 
 

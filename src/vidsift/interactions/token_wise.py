@@ -106,7 +106,9 @@ class WeightedTokenWise(TokenWise):
 
     The heads read the tokens as encoded, before they are made unit length.
 
-    Source: DRL Eq. 6 and Fig. 4; foolwood/DRL tvr/models/modeling.py (``text_weight_fc``).
+    Source: DRL Eq. 6 and Fig. 9; foolwood/DRL tvr/models/modeling.py (``text_weight_fc``).
+    Differs: Eq. 6 writes the frames of its first sum as encoded; Algorithms 1 and 2, the code and we make
+        them unit length in both.
 
     Args:
         dim: channels of the tokens.

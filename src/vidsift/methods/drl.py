@@ -148,7 +148,7 @@ class Drl(Method):
         super().__init__(towers, [Term(text_set, "level" if interaction == "hi" else "frame", meeting)])
         self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames)
         self.cdcr = _cdcr_form(cdcr, interaction)
-        self.paths: Paths = paths
+        self.paths: Paths = paths if interaction in ("ti", "wti") else "dual"
         self.levels = levels if interaction == "hi" else 1
         self.cdcr_alpha = cdcr_alpha
         self.cdcr_on_diagonal = cdcr_on_diagonal
@@ -219,7 +219,8 @@ class Drl(Method):
 
         Source: foolwood/DRL tvr/models/modeling.py, forward.
         Differs: Eq. 7 adds the two directions of InfoNCE; the code, like ours, halves them, so lambda counts
-            twice as much against it as the paper's formula says.
+            twice as much against it as the paper's formula says. Eq. 7 divides by a fixed tau of 100, which
+            must mean times 100; the code learns the scale, up to that.
         """
         contrast = info_nce(self.similarity(text, video), self.scale)
         if self.cdcr is None:
@@ -288,7 +289,8 @@ def complexity(
 def _cdcr_form(cdcr: str, interaction: str) -> MatchForm | None:
     """Which form is meant; None for none.
 
-    HI takes DP's form, at each of its levels: it compares one sentence with one mean frame there.
+    HI takes DP's form at each of its levels, where it compares one sentence with one mean frame as DP does.
+    All levels count alike: weighed by the gate, a level could be gated out of the loss instead of mended.
     """
     own = _CDCR[interaction]
     if cdcr == "none" or (cdcr == "auto" and own is None):
