@@ -21,7 +21,7 @@ DIM = 8
 
 def seeded(**arguments: int) -> SimilarityAttention:
     """Build one whose matrices are far from the identity."""
-    interaction = SimilarityAttention(**arguments)  # type: ignore[arg-type]
+    interaction = SimilarityAttention(**arguments)
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for value in interaction.parameters():
