@@ -39,8 +39,9 @@ format: setup  ## format and fix what can be fixed
 bench: setup  ## run the benchmarks, write results/
 	for one in $(BENCHMARKS); do $(BIN)/python benchmarks/$$one.py || exit 1; done
 
-docs: setup  ## draw the pictures of docs/
+docs: setup  ## draw the pictures of docs/, write the table of methods
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python docs/make_methods.py
 
 soak: setup  ## long fault and stress runs, kept out of CI
 	$(BIN)/pytest -q -p no:cacheprovider tests/soak --soak

@@ -1,0 +1,81 @@
+"""The committed table of methods is what the code says."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from vidsift.methods.catalog import METHODS
+
+SCRIPT = Path(__file__).parents[1] / "docs" / "make_methods.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> Iterator[ModuleType]:
+    spec = importlib.util.spec_from_file_location("make_methods", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by name.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "make_methods", module)
+        spec.loader.exec_module(module)
+        yield module
+
+
+@pytest.fixture(scope="module")
+def page(script: ModuleType) -> str:
+    made: str = script.page()
+    return made
+
+
+def _table(page: str) -> dict[str, dict[str, str]]:
+    lines = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    return {line[0]: dict(zip(lines[0], line, strict=False)) for line in lines[1:]}
+
+
+def test_the_committed_page_is_current(script: ModuleType, page: str) -> None:
+    kept = script.PAGE.read_text(encoding="utf-8")
+    differing = [line[:80] for line in page.splitlines() if line not in kept.splitlines()]
+    assert kept == page, f"run: python docs/make_methods.py (new lines: {differing})"
+
+
+def test_every_method_has_a_row(page: str) -> None:
+    assert {f"**{name}**" for name in METHODS} <= set(_table(page))
+
+
+def test_the_numbers_of_known_rows(page: str) -> None:
+    table = _table(page)
+    # 512 products for the mean frame; 12 frames of 512 halves, and of mask, weight, time and place.
+    assert table["**zero_shot**"]["multiply-adds per pair"] == "512"
+    assert table["**zero_shot**"]["stored bytes per segment"] == f"{12 * (2 * 512 + 1 + 4 + 8 + 4):,}"
+    assert table["**zero_shot**"]["parameters beyond CLIP"] == "0"
+    # Four blocks of 12 D^2 + 13 D, and 76 positions.
+    transformer = 4 * (12 * 512**2 + 13 * 512) + 76 * 512
+    assert table["clip4clip, `head=seqTransf`"]["parameters beyond CLIP"] == f"{transformer:,}"
+    # 28 phrases with 12 frames of 12 objects, the sentence with 3 events.
+    prost = table["**prost**"]
+    assert prost["multiply-adds per pair"] == f"{(28 * 144 + 3) * 512:,}"
+    assert (prost["text sets"], prost["video sets"]) == ("phrase, sentence", "object, event")
+
+
+def test_sections_of_docstrings_are_put_on_one_line(script: ModuleType) -> None:
+    def told() -> None:
+        """Do it.
+
+        Source: a paper, ``file.py``,
+            see :func:`~vidsift.a.b`.
+        Differs: here | there.
+
+        Args:
+            none: at all.
+        """
+
+    assert script.section(told, "Source") == "a paper, `file.py`, see `b`."
+    assert script.section(told, "Differs") == "here \\| there."
+    assert script.section(told, "Raises") == ""
