@@ -12,7 +12,7 @@ from vidsift.types import Alignment, Frames, Hit, Span, TokenSet
 
 
 def tokens(batch: int = 3, width: int = 4, dim: int = 2) -> TokenSet:
-    """A set with every part, all of whose values differ."""
+    """A set with every part that has rows, all of whose values differ."""
     count = batch * width
     return TokenSet(
         tokens=torch.arange(count * dim, dtype=torch.float32).reshape(batch, width, dim),
@@ -26,7 +26,7 @@ def tokens(batch: int = 3, width: int = 4, dim: int = 2) -> TokenSet:
 
 
 def parts(of: TokenSet) -> dict[str, torch.Tensor]:
-    return {part.name: getattr(of, part.name) for part in dataclasses.fields(of)}
+    return {part.name: getattr(of, part.name) for part in dataclasses.fields(of) if part.name != "packed"}
 
 
 def test_a_span_is_a_pair_of_seconds_with_a_length() -> None:
@@ -118,6 +118,13 @@ def test_rows_are_taken_from_every_part(index: slice | torch.Tensor, rows: list[
 def test_a_single_row_is_asked_for_as_a_slice() -> None:
     with pytest.raises(TypeError, match=r"TokenSet\[1\]: rows are taken by slice; write \[1:2\]"):
         tokens()[1]  # type: ignore[index]
+
+
+def test_packed_tokens_are_not_taken_apart() -> None:
+    whole = tokens().replace(packed=torch.zeros(1))
+    assert len(whole) == 3
+    with pytest.raises(TypeError, match=r"packed tokens are scored as a whole; take rows before pack"):
+        whole[1:]
 
 
 def test_a_slice_is_a_view() -> None:

@@ -41,6 +41,7 @@ def main() -> None:
         "runs", nargs="+", type=Path, help="A folder that vidsift train wrote, for each seed."
     )
     options.add_argument("--library", type=Path, default=Path("runs/shapes-test"), help="Rendered here.")
+    options.add_argument("--note", default="", help="What else a reader of the minutes should know.")
     options.add_argument("--bundle", action="store_true", help="Make the first run the bundled model.")
     chosen = options.parse_args()
     if not (chosen.library / "captions.jsonl").is_file():
@@ -52,7 +53,7 @@ def main() -> None:
         report["training"] = training_of(run)
         reports.append(report)
         print(run, report["text_to_video"])
-    text = table(reports)
+    text = table(reports) + (f"\n{chosen.note}\n" if chosen.note else "")
     (ROOT / "results" / "shapes-wti.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
     (ROOT / "results" / "shapes-wti.md").write_text(text, encoding="utf-8")
     print(text)
