@@ -121,7 +121,8 @@ def _clock_text(text: str) -> list[float]:
     return [total] if total > 0 else []
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path) -> bytes:
+    """Return the first bytes of a file that can be read."""
     if path.is_dir():
         raise VideoReadError(path, "is a folder, expected a video file")
     if not path.exists():
@@ -129,21 +130,23 @@ def _check_file(path: Path) -> None:
     if not path.is_file():
         raise VideoReadError(path, "is not a regular file, expected a video file")
     try:
-        empty = path.stat().st_size == 0
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            head = file.read(12)
     except OSError as error:
         raise VideoReadError(path, f"cannot be read: {message_of(error)}") from error
-    if empty:
+    if not head:
         raise VideoReadError(path, "is empty (0 bytes); copy or download it again")
+    return head
 
 
-def _open_container(path: Path) -> av.container.InputContainer:
+def _open_container(path: Path, head: bytes) -> av.container.InputContainer:
+    # The file alone is opened: a playlist under a video's name must not lead elsewhere.
+    options = {"protocol_whitelist": "file"}
+    if head[4:8] == b"ftyp":
+        # The headers of an MP4 say all that is needed; without this FFmpeg decodes pictures to look for more.
+        options["skip_frame"] = "all"
     try:
-        # The file alone is opened: a playlist under a video's name must not lead elsewhere.
-        return av.open(
-            f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace", mode="r"
-        )
+        return av.open(f"file:{path}", options=options, metadata_errors="replace", mode="r")
     except DECODE_ERRORS as error:
         raise VideoReadError(
             path, f"is not a video that can be read ({message_of(error)}); the file may be cut off or damaged"
@@ -198,8 +201,7 @@ def open_video(path: str | Path) -> Iterator[OpenVideo]:
         VideoReadError: the file is missing, empty, a folder, not a video, or has no video stream.
     """
     path = Path(path)
-    _check_file(path)
-    container = _open_container(path)
+    container = _open_container(path, _check_file(path))
     try:
         stream = _choose_stream(path, container)
         assert stream.time_base is not None
