@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.golden.release import cross_weights_from_release
 from torch import Tensor, nn
 
 from vidsift.encoders.temporal import (
@@ -16,7 +15,7 @@ from vidsift.encoders.temporal import (
     TemporalTransformer,
     temporal_weights_from_release,
 )
-from vidsift.interactions.cross import CrossTransformer
+from vidsift.interactions.cross import CrossTransformer, cross_weights_from_release
 from vidsift.interactions.dot import MeanDot
 from vidsift.losses.contrastive import info_nce
 from vidsift.types import TokenSet

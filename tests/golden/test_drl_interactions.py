@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.golden.release import cross_weights_from_release
 from torch import Tensor
 
 from vidsift.encoders.clip import end_of_text
 from vidsift.interactions.base import Interaction
-from vidsift.interactions.cross import CrossTransformer
+from vidsift.interactions.cross import CrossTransformer, cross_weights_from_release
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.masked import masked_mean
 from vidsift.interactions.mlp import PairPerceptron

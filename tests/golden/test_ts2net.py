@@ -15,7 +15,7 @@ from vidsift.encoders.temporal import TemporalTransformer, temporal_weights_from
 from vidsift.encoders.weights import towers_from_openai
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.frame_softmax import FrameSoftmax
-from vidsift.methods.ts2net import TokenSelector, Ts2Net
+from vidsift.methods.ts2net import TokenSelector, Ts2Net, selector_weights_from_release
 from vidsift.types import TokenSet
 
 MODULES = "ts2net_modules"
@@ -25,11 +25,7 @@ SIMILARITY = "ts2net_similarity_e2e"
 def released_selector(weights: dict[str, Tensor]) -> TokenSelector:
     """Build the selector with recorded weights (``score_predictor.*``)."""
     selector = TokenSelector(64, 3, samples=500, sigma=0.05, gradient="diagonal").eval()
-    renamed = {
-        key.replace("score_predictor.in_conv", "lower").replace("score_predictor.out_conv", "judge"): value
-        for key, value in weights.items()
-    }
-    selector.load_state_dict(renamed)
+    selector.load_state_dict(selector_weights_from_release(weights))
     return selector
 
 

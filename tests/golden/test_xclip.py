@@ -14,22 +14,13 @@ from torch.nn.functional import normalize
 from vidsift.encoders.temporal import TemporalTransformer, temporal_weights_from_release
 from vidsift.interactions.similarity_attention import SimilarityAttention
 from vidsift.losses.contrastive import info_nce
-from vidsift.methods.xclip import XClip
+from vidsift.methods.xclip import XClip, xclip_matrices_from_release
 from vidsift.types import TokenSet
 
 FILE = "xclip_similarity"
 TOWERS = "drl_agg_e2e"
 HEADS = ["meanP", "seqTransf"]
-RELEASED = {
-    "global_mat_weight": "interactions.0.channels",
-    "word_logit_weight": "interactions.1.words_first",
-    "frame_logit_weight": "interactions.2.frames_first",
-    "local_mat_weight": "interactions.3.channels",
-    "word_mat_weight": "interactions.3.words_first",
-    "frame_mat_weight": "interactions.3.frames_first",
-    "word_mat_weight2": "interactions.3.words_last",
-    "frame_mat_weight2": "interactions.3.frames_last",
-}
+MATRICES = ("_mat_weight", "_logit_weight", "_mat_weight2")
 
 
 @cache
@@ -48,7 +39,9 @@ def fresh(channels: int, head: str, rows: int) -> XClip:
 def released(file: Any, head: str, *, start: bool = False) -> XClip:
     """Give it the recorded weights; with ``start`` the identities that the released code starts from."""
     weights = file.under(f"{head}.w.")
-    matrices = {RELEASED[key]: weights.pop(key) for key in RELEASED}
+    matrices = xclip_matrices_from_release(
+        {key: weights.pop(key) for key in list(weights) if key.endswith(MATRICES)}
+    )
     if start:
         matrices = {key: torch.eye(len(value)) for key, value in matrices.items()}
     frames = len(matrices["interactions.2.frames_first"])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.temporal import TemporalBlock
+from vidsift.encoders.temporal import TemporalBlock, temporal_weights_from_release
 from vidsift.interactions.base import Interaction
 from vidsift.types import TokenSet
 
-__all__ = ["CrossTransformer"]
+__all__ = ["CrossTransformer", "cross_weights_from_release"]
 
 _TOKENS_AT_ONCE = 16384
 
@@ -113,3 +115,43 @@ class CrossTransformer(Interaction):
         raised_BD = self.pool(self.pool_norm(read_BD))
         score_B1: Tensor = self.out(raised_BD * torch.sigmoid(1.702 * raised_BD))
         return score_B1.squeeze(1)
+
+
+_RELEASED = {
+    "cross.embeddings.position_embeddings.weight": "positions",
+    "cross.pooler.ln_pool.weight": "pool_norm.weight",
+    "cross.pooler.ln_pool.bias": "pool_norm.bias",
+    "cross.pooler.dense.weight": "pool.weight",
+    "cross.pooler.dense.bias": "pool.bias",
+    "similarity_dense.weight": "out.weight",
+    "similarity_dense.bias": "out.bias",
+}
+
+
+def cross_weights_from_release(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of a released cross transformer to the names used here.
+
+    Args:
+        weights: state dict entries ``cross.*`` and ``similarity_dense.*``, without a ``module.`` prefix.
+
+    Returns:
+        The state dict for :class:`CrossTransformer` (``max_positions`` = rows of ``positions``).
+
+    Raises:
+        ValueError: listing every key that does not belong to it.
+
+    Source: ArrowLuo/CLIP4Clip modules/module_cross.py, foolwood/DRL tvr/models/module_cross.py (names).
+    """
+    blocks: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
+    unknown: list[str] = []
+    for key, value in weights.items():
+        if key in _RELEASED:
+            renamed[_RELEASED[key]] = value
+        elif key.startswith("cross.transformer."):
+            blocks[key.replace("cross.transformer.", "transformerClip.", 1)] = value
+        else:
+            unknown.append(key)
+    if unknown:
+        raise ValueError(f"not part of a released cross transformer: {', '.join(sorted(unknown))}")
+    return renamed | temporal_weights_from_release(blocks)

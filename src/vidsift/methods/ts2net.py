@@ -8,7 +8,7 @@ more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -21,7 +21,7 @@ from vidsift.methods.base import Method, Term
 from vidsift.methods.parts import frame_set, sentence_set, temporal_head, until_the_end
 from vidsift.types import TokenSet
 
-__all__ = ["FrameMask", "TokenSelector", "Ts2Net"]
+__all__ = ["FrameMask", "TokenSelector", "Ts2Net", "selector_weights_from_release"]
 
 FrameMask = Literal["frames", "tiled"]
 
@@ -177,3 +177,30 @@ class Ts2Net(Method):
         passed_BND = self.temporal(tokens_BFKD.flatten(1, 2), mask_BFK.flatten(1))
         firsts_BFD = passed_BND[:, ::kept]
         return frame_set(firsts_BFD, mask_BFK[:, :, 0], times_BF)
+
+
+_RELEASED = {"score_predictor.in_conv.": "lower.", "score_predictor.out_conv.": "judge."}
+
+
+def selector_weights_from_release(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of a released visual token selector to those of :class:`TokenSelector`.
+
+    Args:
+        weights: what stands below ``visual_token_selector.``.
+
+    Raises:
+        ValueError: listing every key that does not belong to it.
+
+    Source: LiuRicky/ts2_net modules/differential_topk.py (parameter names).
+    """
+    renamed: dict[str, Tensor] = {}
+    unknown: list[str] = []
+    for key, value in weights.items():
+        start = next((one for one in _RELEASED if key.startswith(one)), None)
+        if start is None:
+            unknown.append(key)
+        else:
+            renamed[_RELEASED[start] + key.removeprefix(start)] = value
+    if unknown:
+        raise ValueError(f"not part of a released token selector: {', '.join(sorted(unknown))}")
+    return renamed

@@ -7,6 +7,7 @@ have many tokens, attention over the similarity matrix says which meetings count
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
@@ -26,7 +27,7 @@ from vidsift.methods.parts import (
 )
 from vidsift.types import TokenSet
 
-__all__ = ["Padding", "XClip"]
+__all__ = ["Padding", "XClip", "xclip_matrices_from_release"]
 
 Padding = Literal["excluded", "included"]
 
@@ -99,3 +100,32 @@ class XClip(Method):
         passed = TokenSet(self.temporal(frames_BFD, mask_BF), mask_BF)
         video_B1D = masked_mean(unit_tokens(passed), mask_BF).unsqueeze(1)
         return TokenSet(video_B1D, mask_BF.new_ones(len(mask_BF), 1))
+
+
+_RELEASED = {
+    "global_mat_weight": "interactions.0.channels",
+    "word_logit_weight": "interactions.1.words_first",
+    "frame_logit_weight": "interactions.2.frames_first",
+    "local_mat_weight": "interactions.3.channels",
+    "word_mat_weight": "interactions.3.words_first",
+    "frame_mat_weight": "interactions.3.frames_first",
+    "word_mat_weight2": "interactions.3.words_last",
+    "frame_mat_weight2": "interactions.3.frames_last",
+}
+
+
+def xclip_matrices_from_release(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the eight learned matrices of a released X-CLIP to their names in :class:`XClip`.
+
+    Args:
+        weights: state dict entries without a ``module.`` prefix, matrices alone.
+
+    Raises:
+        ValueError: listing every key that is none of the eight.
+
+    Source: xuguohai/X-CLIP modules/modeling_xclip.py (parameter names).
+    """
+    unknown = sorted(weights.keys() - _RELEASED.keys())
+    if unknown:
+        raise ValueError(f"not a matrix of a released X-CLIP: {', '.join(unknown)}")
+    return {_RELEASED[key]: value for key, value in weights.items()}
