@@ -112,7 +112,7 @@ def test_every_key_that_does_not_fit_is_listed(checkpoint: Path, tmp_path: Path)
     [
         (["nowhere.pt", "-o", "model"], "there is no such file"),
         (["CHECKPOINT", "-o", "CHECKPOINT/.."], "not empty"),
-        (["CHECKPOINT", "-o", "model", "--from", "paddle"], "expected one of: openai"),
+        (["CHECKPOINT", "-o", "model", "--from", "paddle"], "expected one of: clip4clip"),
     ],
 )
 def test_what_cannot_be_converted_is_answered(

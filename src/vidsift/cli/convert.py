@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from vidsift.methods.model import Model
+    from vidsift.methods.released import Release
+
 __all__ = ["convert"]
 
-_FORMS = ("openai",)
+_FORMS = ("clip4clip", "drl", "xclip", "ts2net", "prost", "openai")
 
 
 def convert(
@@ -18,7 +23,11 @@ def convert(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")],
     source: Annotated[
         str,
-        typer.Option("--from", help="Whose form the checkpoint has: openai (also plain CLIP state dicts)."),
+        typer.Option(
+            "--from",
+            help=f"Whose form the checkpoint has: {', '.join(_FORMS)} (the last also for plain CLIP state "
+            "dicts).",
+        ),
     ] = "openai",
     vocabulary: Annotated[
         Path | None,
@@ -26,7 +35,32 @@ def convert(
             help="CLIP's BPE vocabulary file, or a folder with tokenizer files; default: beside it."
         ),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames to look at in a stretch of video.")] = 12,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="Frames to look at in a stretch of video; 12 for openai, else as trained."),
+    ] = None,
+    max_words: Annotated[
+        int | None,
+        typer.Option(min=3, help="Longest text in tokens, start and end included, as trained."),
+    ] = None,
+    sampling: Annotated[
+        str | None,
+        typer.Option(
+            help="Which seconds to look at: uniform (openai), one_fps_linspace (others) or head; as trained."
+        ),
+    ] = None,
+    corrected: Annotated[
+        bool,
+        typer.Option(
+            "--corrected", help="Leave padding out of scores, where the released code lets it take part."
+        ),
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="An argument of the method that shapes do not tell."
+        ),
+    ] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="Store the weights in half the space.")] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Open a TorchScript archive that OpenAI did not publish.")
@@ -39,17 +73,72 @@ def convert(
         raise ValueError(f"{checkpoint}: there is no such file; name the file that holds the weights")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"{output} exists and is not empty; name a new folder")
+    arguments = _read_settings(settings or [])
+    if source == "openai" and (corrected or arguments):
+        raise ValueError("--corrected and --set are for released models; a plain CLIP has nothing to set")
 
     import torch
 
-    from vidsift.encoders.weights import load_clip
+    from vidsift.encoders.weights import load_clip, read_state_dict, with_tokenizer
     from vidsift.methods.model import Model
+    from vidsift.methods.reading import SAMPLING, VideoReading
+    from vidsift.methods.released import read_release
 
-    clip = load_clip(checkpoint, vocabulary=vocabulary, trust_torchscript=trust)
-    model = Model.create("zero_shot", *clip, frames=frames, name=output.resolve().name)
-    card = {"Converted from": f"`{checkpoint.name}`, a CLIP checkpoint of OpenAI's form."}
+    policy: Any = sampling or ("uniform" if source == "openai" else "one_fps_linspace")
+    if policy not in SAMPLING:
+        raise ValueError(f"--sampling is {policy!r}, expected one of: {', '.join(SAMPLING)}")
+    name = output.resolve().name
+    form = "a CLIP checkpoint of OpenAI's form"
+    release: Release | None = None
+    if source == "openai":
+        clip = load_clip(checkpoint, vocabulary=vocabulary, trust_torchscript=trust)
+        model = Model.create(
+            "zero_shot", *clip, frames=frames or 12, sampling=policy, max_words=max_words, name=name
+        )
+    else:
+        form = f"a checkpoint of {source}'s released code"
+        release = read_release(
+            read_state_dict(checkpoint),
+            source,
+            str(checkpoint),
+            frames=frames,
+            max_words=max_words,
+            corrected=corrected,
+            arguments=arguments,
+        )
+        clip = with_tokenizer(release.method.towers, checkpoint, vocabulary=vocabulary)
+        norm = clip.norm
+        model = Model(
+            release.method,
+            clip.tokenizer,
+            VideoReading(release.frames, policy, norm.size_px, norm.mean, norm.std),
+            method_name=release.method_name,
+            arguments=release.arguments,
+            max_words=release.max_words,
+            name=name,
+        )
+    card = {"Converted from": f"`{checkpoint.name}`, {form}."}
     model.save(output, dtype=torch.float16 if fp16 else torch.float32, card=card)
+    _report(model, release)
+    typer.echo(f"Wrote {output}. Try: vidsift index FOLDER --model {output}")
 
+
+def _read_settings(settings: list[str]) -> dict[str, Any]:
+    """Turn ``NAME=VALUE`` into arguments; what is not JSON is a word."""
+    arguments: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not key or not equals:
+            raise ValueError(f"--set {setting!r}: expected NAME=VALUE, for example --set interaction=ti")
+        try:
+            arguments[key] = json.loads(value)
+        except ValueError:
+            arguments[key] = value
+    return arguments
+
+
+def _report(model: Model, release: Release | None) -> None:
+    """Say what came of the checkpoint."""
     towers = model.method.towers
     parameters = sum(value.numel() for value in model.method.parameters())
     typer.echo(f"Every weight found its place: {parameters:,} parameters, none missing, none left over.")
@@ -57,4 +146,22 @@ def convert(
         f"Pictures of {towers.image_size_px} px in {towers.patches} patches, texts of at most "
         f"{towers.max_tokens} tokens, {towers.dim} channels."
     )
-    typer.echo(f"Wrote {output}. Try: vidsift index FOLDER --model {output}")
+    if release is None:
+        return
+    values = ", ".join(f"{key}={_shown(value)}" for key, value in release.arguments.items())
+    typer.echo(f"Method {release.method_name}: {values}")
+    typer.echo(
+        f"Read with {release.frames} frames ({model.reading.sampling}), texts with at most "
+        f"{release.max_words} tokens."
+    )
+    if release.assumed:
+        values = ", ".join(f"{key}={_shown(value)}" for key, value in release.assumed.items())
+        typer.echo(f"Not in the weights, taken from the released code (change with --set): {values}")
+    for line in release.cut:
+        typer.echo(f"Cut to the longest video: {line}")
+    if release.dead:
+        typer.echo(f"Left out, no one reads them ({len(release.dead)}): {', '.join(release.dead)}")
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

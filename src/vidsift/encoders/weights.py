@@ -28,7 +28,15 @@ from vidsift.encoders.pixels import OPENAI_MEAN, OPENAI_STD, PixelNorm
 from vidsift.encoders.strict import WeightsError, load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
 
-__all__ = ["LoadedClip", "WeightsError", "load_clip", "read_state_dict", "save_clip", "towers_from_openai"]
+__all__ = [
+    "LoadedClip",
+    "WeightsError",
+    "load_clip",
+    "read_state_dict",
+    "save_clip",
+    "towers_from_openai",
+    "with_tokenizer",
+]
 
 _VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 _SETTINGS = ("*.json", "merges.txt")
@@ -70,9 +78,8 @@ def load_clip(
     path = Path(name_or_folder).expanduser()
     if path.is_file():
         weights = read_state_dict(path, trust_torchscript=trust_torchscript)
-        towers = towers_from_openai(weights, str(path), attention=attention)
-        return _checked(
-            towers, _vocabulary_of_file(path, vocabulary), PixelNorm(towers.image_size_px), str(path)
+        return with_tokenizer(
+            towers_from_openai(weights, str(path), attention=attention), path, vocabulary=vocabulary
         )
     folder = path if path.is_dir() else _download(str(name_or_folder))
     config = _read_config(folder)
@@ -85,6 +92,23 @@ def load_clip(
     except (FileNotFoundError, ValueError) as error:
         raise WeightsError(str(error)) from error
     return _checked(towers, tokenizer, _read_norm(folder, towers.image_size_px), str(folder))
+
+
+def with_tokenizer(
+    towers: ClipTowers, path: str | Path, *, vocabulary: str | Path | None = None
+) -> LoadedClip:
+    """Give towers the tokenizer that stands beside their weights file, and CLIP's colours.
+
+    Args:
+        towers: as read from ``path``.
+        path: the weights file.
+        vocabulary: see :func:`load_clip`.
+
+    Raises:
+        WeightsError: there is no vocabulary, or it has more entries than the text tower.
+    """
+    tokenizer = _vocabulary_of_file(Path(path), vocabulary)
+    return _checked(towers, tokenizer, PixelNorm(towers.image_size_px), str(path))
 
 
 def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm: PixelNorm) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from vidsift.methods.catalog import build_method
 __all__ = [
     "FORMAT",
     "ModelFolderError",
+    "assemble_method",
     "backbone_config",
     "fingerprint_of",
     "holds_model",
@@ -138,21 +139,47 @@ def read_method(folder: Path, config: Mapping[str, Any]) -> Method:
         raise ModelFolderError(
             f"{path}: not readable as safetensors ({error}); copy the folder again"
         ) from error
+    backbone = CLIPConfig.from_dict(dict(config["backbone"]))
+    return assemble_method(config["method"], backbone, config["arguments"], weights, source=str(path))
+
+
+def assemble_method(
+    name: str,
+    backbone: CLIPConfig,
+    arguments: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    *,
+    source: str,
+    unknown: Sequence[str] = (),
+) -> Method:
+    """Build a method and give it all its weights, in fp32 and evaluation mode.
+
+    Args:
+        name: in the catalogue.
+        backbone: of the CLIP towers.
+        arguments: of the method.
+        weights: the method's state dict.
+        source: where the weights come from, for messages.
+        unknown: keys of the source that already had no counterpart when they were renamed.
+
+    Raises:
+        ValueError: if the method or an argument is refused, or listing every missing, unexpected and
+            misshapen key.
+    """
     with torch.device("meta"):
-        towers = ClipTowers(CLIPConfig.from_dict(dict(config["backbone"])))
-        method = build_method(config["method"], towers, config["arguments"])
-    load_strictly(method, weights, str(path))
-    _number_positions(method, path)
+        method = build_method(name, ClipTowers(backbone), arguments)
+    load_strictly(method, weights, source, unknown)
+    _number_positions(method, source)
     return method.eval()
 
 
-def _number_positions(method: Method, path: Path) -> None:
+def _number_positions(method: Method, source: str) -> None:
     """Fill in the positions, which are no weights and so not stored."""
     for name, buffer in list(method.named_buffers()):
         if not buffer.is_meta:
             continue
         if not name.endswith("position_ids"):
-            raise ModelFolderError(f"{path}: no value for {name}; save the model again")
+            raise ModelFolderError(f"{source}: no value for {name}; save the model again")
         owner = method.get_submodule(name.rpartition(".")[0])
         owner.register_buffer("position_ids", torch.arange(buffer.shape[-1]).expand(1, -1), persistent=False)
 
