@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import typer
@@ -117,13 +118,15 @@ def test_clip4clip_s_heads_are_told_by_their_weights(golden: Any, tmp_path: Path
 
 
 def test_a_checkpoint_of_several_gpus_in_half_precision(golden: Any, tmp_path: Path) -> None:
-    weights = {f"module.{key}": value.half() for key, value in clip4clip(golden).items()}
-    model, _ = converted(tmp_path, weights, "--from", "clip4clip", *WORDS, "--fp16")
+    whole_model = {f"module.{key}": value for key, value in clip4clip(golden).items()}
+    # As released: all that convert_weights rounds is fp16, norms and tables are fp32.
+    exact = [key for key, value in whole_model.items() if torch.equal(value.half().float(), value)]
+    weights = {key: value.half() if key in exact else value for key, value in whole_model.items()}
+    assert "module.clip.visual.proj" in exact
+    model, _ = converted(tmp_path, weights, "--from", "clip4clip", *WORDS)
     assert model.precision == torch.float32
-    # The recorded CLIP was rounded to fp16 when it was made, but for its norms and its tables.
-    torch.testing.assert_close(
-        clip4clip_logits(model, golden), golden("clip4clip_e2e_eval")["out.meanP_logits"], atol=0.05, rtol=0
-    )
+    expected = golden("clip4clip_e2e_eval")["out.meanP_logits"]
+    torch.testing.assert_close(clip4clip_logits(model, golden), expected, atol=1e-4, rtol=0)
 
 
 def test_safetensors_hold_a_released_model_too(golden: Any, tmp_path: Path) -> None:
@@ -217,6 +220,10 @@ def test_drl(golden: Any, tmp_path: Path) -> None:
     assert model.arguments["interaction"] == "wti"
     assert (model.arguments["weight_layers"], model.arguments["temporal_layers"]) == (2, 4)
     assert "taken from the released code (change with --set): padding=zero" in report
+    pixels = [np.zeros((count, 32, 32, 3), dtype=np.uint8) for count in (1, 3)]
+    videos = model.encode_frames(pixels, [np.arange(len(one), dtype=np.float64) for one in pixels])
+    assert videos["frame"].mask.shape == (2, 3)
+    assert model.encode_text(["a red circle"])["word"].mask.shape == (1, 10)
     run_again = tmp_path / "again"
     run_again.mkdir()
     ours, _ = converted(run_again, drl(golden), "--from", "drl", *WORDS, "--corrected")

@@ -43,7 +43,7 @@ def load_strictly(
     if found:
         raise WeightsError(
             f"{source} does not fit this model; {'; '.join(found)}. Nothing was loaded: take the checkpoint "
-            "that belongs to this architecture, or convert it first with `vidsift convert`"
+            "that belongs to this architecture, or name the form it has: `vidsift convert --from ...`"
         )
     # A copy also frees the weights from a file that is only mapped, and from views into larger tensors.
     module.load_state_dict(
