@@ -181,6 +181,7 @@ def test_nothing_is_unpickled_beyond_tensors(
         (["--from", "drl", *WORDS], "--set interaction=dp or --set interaction=ti"),
         (["--from", "xclip"], "missing word_logit_weight, without which the architecture is unknown"),
         (["--from", "ts2net", *WORDS], "--set shift_blocks=[10,11]"),
+        (["--from", "ts2net", *WORDS, "--set", "shift_blocks=[]"], "missing frame_position_embeddings"),
         (["--from", "prost", *WORDS, "--set", "shift_blocks=[]"], "missing frame_decoder.V"),
         (["--from", "clip4clip", *WORDS, "--set", "head=seqLSTM"], "head is 'meanP', not 'seqLSTM'"),
         (["--from", "clip4clip", *WORDS, "--set", "hed=meanP"], "did you mean 'head'?"),
@@ -323,6 +324,10 @@ def test_ts2net(golden: Any, tmp_path: Path) -> None:
     assert (
         "Left out, no one reads them (2): text_token_selector.score_predictor.in_conv.0.bias, vis" in report
     )
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(WeightsError, match="--set selected=x, expected a number of patches"):
+        run(other, with_clip(wrapped, rest), "--from", "ts2net", *WORDS, "--set", "selected=x")
     method = model.method
     assert isinstance(method, Ts2Net)
     method.selector.register_forward_pre_hook(lambda _, tokens: (*tokens, file["e2e.noise"]))

@@ -219,7 +219,10 @@ def _ts2net(found: _Sorting) -> None:
     found.rows(_POSITIONS)
     if _across_frames(found) != "transformer":
         raise WeightsError(f"{found.source}: an LSTM across frames, which ts2net here does not have")
-    kept = 1 + int(found.given.get("selected", 3))
+    selected = found.given.get("selected", found.assumed["selected"])
+    if not isinstance(selected, int) or selected < 1:
+        raise WeightsError(f"{found.source}: --set selected={selected}, expected a number of patches")
+    kept = 1 + selected
     found.longest = max(1, len(found.weights["temporal.positions"]) // kept)
     found.fixed["max_frames"] = found.longest
     found.keep_rows("temporal.positions", found.longest * kept)
