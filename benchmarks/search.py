@@ -37,7 +37,7 @@ from vidsift.index.storage import FileRecord, Manifest, Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.interactions.quantised import product
 from vidsift.methods.model import Model
-from vidsift.search.scan import scan
+from vidsift.search.scan import scan, scanned_together
 from vidsift.search.searcher import Index
 from vidsift.types import TokenSet
 
@@ -197,13 +197,14 @@ def gemm_alone(index: Index, queries: list[dict[str, TokenSet]]) -> Callable[[],
 
 def measure(index: Index, parts: list[TokenSet], count: int, rounds: int) -> dict[str, Any]:
     queries = texts(count, 7, PART)
-    together, wide = concatenate_features(queries), padded(queries)
+    wide = padded(queries)
+    groups = [concatenate_features(group) for group in scanned_together(queries)]
     everything = np.ones(len(index.gallery), bool)
     method = index.model.method
     ways: dict[str, Callable[[], Any]] = {
         "released": lambda: [released(wide, part) for part in parts],
         "search": lambda: index.rank(queries, HITS, everything),
-        "scan": lambda: scan(index.gallery, method, together, everything, 1024),
+        "scan": lambda: [scan(index.gallery, method, group, everything, 1024) for group in groups],
         "gemm": gemm_alone(index, queries),
     }
     for name in ("search", "gemm"):

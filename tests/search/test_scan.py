@@ -13,7 +13,7 @@ from tests.methods import tiny
 from vidsift.index import reading
 from vidsift.index.reading import Gallery
 from vidsift.search import scan as scan_module
-from vidsift.search.scan import _leaders, scan
+from vidsift.search.scan import _leaders, scan, scanned_together
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3]
 
@@ -64,3 +64,12 @@ def test_nothing_allowed_is_nothing_found(tmp_path: Path) -> None:
     gallery = Gallery.read(filled(tmp_path / "a", model, COUNTS), model.method, "int8")
     scores, rows = scan(gallery, model.method, model.encode_text(["circle"]), np.zeros(len(COUNTS), bool), 5)
     assert scores.shape == rows.shape == (1, 0)
+
+
+def test_texts_are_grouped_by_their_words_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan_module, "_WORDS_AT_ONCE", 8)
+    lengths = [3, 5, 1, 9, 2, 2, 4, 1]
+    texts = [{"word": tiny.token_set([length], length)} for length in lengths]
+    groups = [[len(text["word"].mask[0]) for text in group] for group in scanned_together(texts)]
+    assert groups == [[3, 5], [1], [9], [2, 2, 4], [1]]
+    assert list(scanned_together([])) == []

@@ -22,7 +22,7 @@ from vidsift.methods.model import Model, load
 from vidsift.search.explain import Explanation, account_for
 from vidsift.search.moments import frame_shares, moment_around
 from vidsift.search.rescore import align_exactly, one_thread, score_exactly
-from vidsift.search.scan import QUERIES_AT_ONCE, scan
+from vidsift.search.scan import scan, scanned_together
 from vidsift.types import Features, Hit, Span
 
 __all__ = ["GroupBy", "Index", "QueryError"]
@@ -224,8 +224,7 @@ class Index:
             For each text rows of the gallery with their exact scores, best first.
         """
         ranked: list[list[tuple[int, float]]] = []
-        for start in range(0, len(texts), QUERIES_AT_ONCE):
-            some = texts[start : start + QUERIES_AT_ONCE]
+        for some in scanned_together(texts):
             together = concatenate_features(some)
             allowed_now = allowed & self._first_stage(self.gallery, together)
             # The best segment of each video may stand anywhere: then the whole order is kept.
