@@ -18,8 +18,9 @@ from vidsift.interactions.base import NoAlignmentError
 from vidsift.methods.model import Model
 from vidsift.search import rescore, searcher
 from vidsift.search import scan as scan_module
+from vidsift.search.rescore import Candidates
 from vidsift.search.searcher import Index, QueryError
-from vidsift.types import Hit, Span
+from vidsift.types import Hit, Span, TokenSet
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 4
 QUERIES = (
@@ -256,8 +257,36 @@ def test_thumbnails_are_those_of_the_hit(index: Index) -> None:
 def test_a_score_is_the_same_bits_in_any_company(store: Store, model: Model) -> None:
     gallery = reading.Gallery.read(Store.open(store.folder), model.method, "fp32")
     text = model.encode_text([QUERIES[1]])
-    every = rescore.score_exactly(model.method, gallery, text, list(range(len(COUNTS))))
+
+    def scores(rows: list[int], ahead: list[int]) -> torch.Tensor:
+        return rescore.score_exactly(model.method, Candidates(gallery, ahead), text, rows)
+
+    every = scores(list(range(len(COUNTS))), [])
     order = np.random.default_rng(0).permutation(len(COUNTS)).tolist()
-    assert torch.equal(rescore.score_exactly(model.method, gallery, text, order), every[order])
-    alone = torch.cat([rescore.score_exactly(model.method, gallery, text, [row]) for row in order])
-    assert torch.equal(alone, every[order])
+    for ahead in ([], order, order[:2], list(range(len(COUNTS))) * 2):
+        assert torch.equal(scores(order, ahead), every[order])
+        assert torch.equal(torch.cat([scores([row], ahead) for row in order]), every[order])
+
+
+def test_candidates_are_read_once_for_all_questions(
+    store: Store, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = reading.Gallery.read(Store.open(store.folder), model.method, "fp32")
+    read: list[list[int]] = []
+    exact = gallery.exact
+
+    def counted(rows: list[int], *, score_only: bool = False) -> dict[str, TokenSet]:
+        read.append(list(rows))
+        return exact(rows, score_only=score_only)
+
+    monkeypatch.setattr(gallery, "exact", counted)
+    candidates = Candidates(gallery, [3, 1, 3, 0])
+    tokens = candidates([1, 3])["frame"]
+    assert candidates([0])["frame"].times_seconds is None  # no score reads them
+    assert read == [[0, 1, 3]]
+    assert torch.equal(tokens.tokens, exact([1, 3])["frame"].tokens)
+    candidates([2, 1])
+    assert read == [[0, 1, 3], [2, 1]]
+    monkeypatch.setattr(rescore, "_FETCHED", 2)
+    Candidates(gallery, [0, 1, 2])
+    assert len(read) == 2

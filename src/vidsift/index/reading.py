@@ -7,7 +7,7 @@ of up to :data:`BLOCK` videos, frames outermost, so that the maxima of a token-w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -153,6 +153,7 @@ class Gallery:
     _row_ids: NDArray[np.uint64]
     _table: Any
     _sets: Mapping[str, SetLayout]
+    _score_sets: Mapping[str, SetLayout]
 
     @classmethod
     def read(cls, store: Store, method: Method, scan_format: ScanFormat) -> Gallery:
@@ -192,6 +193,7 @@ class Gallery:
             _row_ids=row_ids,
             _table=table,
             _sets=sets,
+            _score_sets={name: _for_score(layout, method, name) for name, layout in sets.items()},
         )
         gallery._fill(method, scan_format)
         return gallery
@@ -233,9 +235,19 @@ class Gallery:
         """Return the scan sets of segments ``number * block_size`` onwards."""
         return {name: one.block(number) for name, one in self.scan.items()}
 
-    def exact(self, rows: Sequence[int]) -> dict[str, TokenSet]:
-        """Read prepared sets as stored, in the order of ``rows``, ``{set: (rows, slots, dim)}`` in fp32."""
-        return sets_from_table(self.columns(rows, token_columns(self._sets)), self._sets)
+    def exact(self, rows: Sequence[int], *, score_only: bool = False) -> dict[str, TokenSet]:
+        """Read prepared sets as stored.
+
+        Args:
+            rows: which segments.
+            score_only: leave out what a score does not read (times; frames and groups where a scan does
+                without them).
+
+        Returns:
+            Sets in the order of ``rows``, ``{set: (rows, slots, dim)}`` in fp32.
+        """
+        sets = self._score_sets if score_only else self._sets
+        return sets_from_table(self.columns(rows, token_columns(sets)), sets)
 
     def columns(self, rows: Sequence[int], names: Sequence[str]) -> pa.Table:
         """Read stored columns of some segments, in the order of ``rows``."""
@@ -248,6 +260,11 @@ class Gallery:
 def scans_int8(method: Method, name: str) -> bool:
     """Whether all terms that read a video set can score it in int8."""
     return all(term.interaction.scans_int8 for term in method.terms if term.video == name)
+
+
+def _for_score(layout: SetLayout, method: Method, name: str) -> SetLayout:
+    read = ("weights",) if scans_int8(method, name) else ("weights", "frame", "group")
+    return replace(layout, parts=tuple(part for part in layout.parts if part in read))
 
 
 def _on(features: Features, device: torch.device) -> dict[str, TokenSet]:

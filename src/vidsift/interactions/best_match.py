@@ -7,6 +7,7 @@ they are made block by block, and only maxima and places are kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -22,8 +23,8 @@ __all__ = ["Padding", "best_matches"]
 
 Padding = Literal["excluded", "zero"]
 
-_BLOCK_PRODUCTS = 1 << 20
-"""Products made at once in training: 4 MB in fp32, which stays in a processor's cache."""
+_BLOCK_PRODUCTS = 1 << 19
+"""Products made at once in training: 2 MB in fp32, which stays in a processor's cache."""
 
 
 def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded") -> tuple[Tensor, Tensor]:
@@ -46,14 +47,12 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
     """
     if video.scale is not None and text.scale is None:
         text = quantise(text)
-    lengths = text.mask.sum(dim=1).tolist()
-    words_PD = text.tokens[text.mask]
-    if torch.is_grad_enabled() and (words_PD.requires_grad or video.tokens.requires_grad):
+    if torch.is_grad_enabled() and (text.tokens.requires_grad or video.tokens.requires_grad):
         text_best_PV, video_best_QVF = _BlockedMaxima.apply(  # type: ignore[no-untyped-call]
-            words_PD, lengths, video.tokens, video.mask
+            text.tokens, text.mask, video.tokens, video.mask
         )
     else:
-        text_best_PV, video_best_QVF = _maxima(words_PD, lengths, video)
+        text_best_PV, video_best_QVF = _maxima(text, video)
     if text.scale is not None and video.scale is not None:
         word_scale_P = text.scale[text.mask.nonzero()[:, 0]]
         text_best_PV = text_best_PV * word_scale_P[:, None] * video.scale
@@ -65,8 +64,9 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
     return text_best_PV, video_best_QVF
 
 
-def _maxima(words_PD: Tensor, lengths: list[int], video: TokenSet) -> tuple[Tensor, Tensor]:
+def _maxima(text: TokenSet, video: TokenSet) -> tuple[Tensor, Tensor]:
     """Both maxima of all products at once, for scanning and evaluation, where blocks come from outside."""
+    lengths, words_PD = text.mask.sum(dim=1).tolist(), text.tokens[text.mask]
     videos, frames, _ = video.tokens.shape
     frames_FVD = video.tokens.transpose(0, 1)
     if frames_FVD.is_contiguous():
@@ -84,31 +84,31 @@ def _maxima(words_PD: Tensor, lengths: list[int], video: TokenSet) -> tuple[Tens
 
 
 class _BlockedMaxima(Function):
-    """Both maxima with gradients; keeps the places of the maxima instead of the products."""
+    """Both maxima with gradients, some texts at a time; keeps where maxima stood instead of the products."""
 
     @staticmethod
     def forward(
-        ctx: Any, words_PD: Tensor, lengths: list[int], frames_VFD: Tensor, mask_VF: Tensor
+        ctx: Any, text_QTD: Tensor, text_mask_QT: Tensor, frames_VFD: Tensor, mask_VF: Tensor
     ) -> tuple[Tensor, Tensor]:
         videos, frames, _ = frames_VFD.shape
-        first_word_Q1 = torch.tensor([0, *lengths[:-1]], device=words_PD.device).cumsum(0)[:, None]
+        frames_ND = frames_VFD.flatten(0, 1)
         hidden_VF = None if bool(mask_VF.all()) else ~mask_VF
         parts = []
-        for block in _blocks(videos, len(words_PD) * frames):
-            products_PBF = (words_PD @ frames_VFD[block].flatten(0, 1).t()).view(len(words_PD), -1, frames)
-            by_text = [rows.max(dim=0) for rows in torch.split(products_PBF.flatten(1), lengths)]
+        for texts, lengths in _chunks(text_mask_QT, len(frames_ND)):
+            products_PN = text_QTD[texts][text_mask_QT[texts]] @ frames_ND.t()
+            by_text = [rows.max(dim=0) for rows in torch.split(products_PN, lengths)]
             video_best_QN = torch.stack([best.values for best in by_text])
-            word_QN = torch.stack([best.indices for best in by_text]) + first_word_Q1
+            word_QN = torch.stack([_places(best.indices) for best in by_text])
+            products_PVF = products_PN.view(-1, videos, frames)
             if hidden_VF is not None:
-                products_PBF.masked_fill_(hidden_VF[block], -torch.inf)
-            text_best_PB, frame_PB = products_PBF.max(dim=2)
-            shape = (len(lengths), -1, frames)
-            parts.append((text_best_PB, frame_PB, video_best_QN.view(shape), word_QN.view(shape)))
-        text_best_PV, frame_PV, video_best_QVF, word_QVF = (
-            torch.cat(part, dim=1) for part in zip(*parts, strict=True)
+                products_PVF.masked_fill_(hidden_VF, -torch.inf)
+            text_best_PV, frame_PV = products_PVF.max(dim=2)
+            parts.append((text_best_PV, _places(frame_PV), video_best_QN, word_QN))
+        text_best_PV, frame_PV, video_best_QN, word_QN = (
+            torch.cat(part) for part in zip(*parts, strict=True)
         )
-        ctx.save_for_backward(words_PD, frames_VFD, frame_PV.to(torch.int32), word_QVF.to(torch.int32))
-        return text_best_PV, video_best_QVF
+        ctx.save_for_backward(text_QTD, text_mask_QT, frames_VFD, frame_PV, word_QN)
+        return text_best_PV, video_best_QN.view(-1, videos, frames)
 
     @staticmethod
     @once_differentiable
@@ -118,19 +118,36 @@ class _BlockedMaxima(Function):
         Source: the chain rule: row p of the gradient by products holds ``text_grad`` at each word's best
             frame, column (v, f) holds ``video_grad`` at each frame's best word of each text.
         """
-        words_PD, frames_VFD, frame_PV, word_QVF = ctx.saved_tensors
+        text_QTD, text_mask_QT, frames_VFD, frame_PV, word_QN = ctx.saved_tensors
         videos, frames, _ = frames_VFD.shape
-        words_grad_PD, frames_grad_VFD = torch.zeros_like(words_PD), torch.empty_like(frames_VFD)
-        for block in _blocks(videos, len(words_PD) * frames):
-            grad_PBF = words_PD.new_zeros(len(words_PD), len(range(*block.indices(videos))), frames)
-            grad_PBF.scatter_(2, frame_PV[:, block].long()[..., None], text_grad_PV[:, block, None])
-            grad_PN = grad_PBF.flatten(1)
-            grad_PN.scatter_add_(0, word_QVF[:, block].flatten(1).long(), video_grad_QVF[:, block].flatten(1))
-            words_grad_PD.addmm_(grad_PN, frames_VFD[block].flatten(0, 1))
-            frames_grad_VFD[block] = (grad_PN.t() @ words_PD).view_as(frames_grad_VFD[block])
-        return words_grad_PD, None, frames_grad_VFD, None
+        frames_ND, video_grad_QN = frames_VFD.flatten(0, 1), video_grad_QVF.flatten(1)
+        text_grad_QTD, frames_grad_ND = torch.zeros_like(text_QTD), torch.zeros_like(frames_ND)
+        done = 0
+        for texts, lengths in _chunks(text_mask_QT, len(frames_ND)):
+            words, mask_QT = slice(done, done + sum(lengths)), text_mask_QT[texts]
+            done = words.stop
+            grad_PVF = text_QTD.new_zeros(sum(lengths), videos, frames)
+            grad_PVF.scatter_(2, frame_PV[words, :, None].long(), text_grad_PV[words, :, None])
+            first_Q1 = torch.tensor([0, *lengths[:-1]], device=word_QN.device).cumsum(0)[:, None]
+            grad_PN = grad_PVF.flatten(1)
+            grad_PN.scatter_add_(0, word_QN[texts] + first_Q1, video_grad_QN[texts])
+            text_grad_QTD[texts][mask_QT] = grad_PN @ frames_ND
+            frames_grad_ND.addmm_(grad_PN.t(), text_QTD[texts][mask_QT])
+        return text_grad_QTD, None, frames_grad_ND.view_as(frames_VFD), None
 
 
-def _blocks(videos: int, products_a_video: int) -> list[slice]:
-    size = max(1, _BLOCK_PRODUCTS // max(1, products_a_video))
-    return [slice(first, first + size) for first in range(0, videos, size)]
+def _chunks(mask_QT: Tensor, products_a_word: int) -> Iterator[tuple[slice, list[int]]]:
+    """Yield stretches of texts whose products fit into a block, with their numbers of words."""
+    lengths: list[int] = mask_QT.sum(dim=1).tolist()
+    first, words = 0, 0
+    for text, own in enumerate(lengths):
+        if text > first and (words + own) * products_a_word > _BLOCK_PRODUCTS:
+            yield slice(first, text), lengths[first:text]
+            first, words = text, 0
+        words += own
+    yield slice(first, len(lengths)), lengths[first:]
+
+
+def _places(indices: Tensor) -> Tensor:
+    """Keep indices, which are below 32,768 tokens, in two bytes each."""
+    return indices.to(torch.int16)

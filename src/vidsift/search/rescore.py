@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -12,7 +12,7 @@ from vidsift.index.reading import Gallery
 from vidsift.methods.base import Method
 from vidsift.types import Alignment, Features, TokenSet
 
-__all__ = ["SHAPE", "align_exactly", "one_thread", "score_exactly"]
+__all__ = ["SHAPE", "Candidates", "align_exactly", "one_thread", "score_exactly"]
 
 SHAPE = 64
 """Candidates that are scored together with one text; fewer are filled up."""
@@ -34,12 +34,40 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def score_exactly(method: Method, gallery: Gallery, text: Features, rows: Sequence[int]) -> Tensor:
+class Candidates:
+    """Tokens of the segments that several questions will score, read from disk in one go.
+
+    Args:
+        gallery: holds the segments.
+        rows: expected to be asked for; where they are too many to hold, none is read ahead.
+    """
+
+    def __init__(self, gallery: Gallery, rows: Iterable[int] = ()) -> None:
+        """See the class."""
+        self._gallery = gallery
+        ahead = sorted(set(rows))
+        if len(ahead) > _FETCHED:
+            ahead = []
+        self._places = {row: place for place, row in enumerate(ahead)}
+        self._read = self._read_now(ahead) if ahead else {}
+
+    def __call__(self, rows: Sequence[int]) -> dict[str, TokenSet]:
+        """Return the prepared sets of some segments, without what a score does not read."""
+        if not all(row in self._places for row in rows):
+            return self._read_now(rows)
+        places = torch.tensor([self._places[row] for row in rows])
+        return {name: tokens[places] for name, tokens in self._read.items()}
+
+    def _read_now(self, rows: Sequence[int]) -> dict[str, TokenSet]:
+        return self._gallery.exact(rows, score_only=True)
+
+
+def score_exactly(method: Method, candidates: Candidates, text: Features, rows: Sequence[int]) -> Tensor:
     """Score one text with some segments.
 
     Args:
         method: scores.
-        gallery: holds the segments.
+        candidates: give the tokens of the segments.
         text: prepared, one row, not padded.
         rows: of the gallery.
 
@@ -47,7 +75,7 @@ def score_exactly(method: Method, gallery: Gallery, text: Features, rows: Sequen
         fp32 ``(rows,)`` on the CPU, the same bits whatever else is among the rows.
     """
     parts = []
-    for block, real in _fixed_shape(gallery, rows, next(method.parameters()).device):
+    for block, real in _fixed_shape(candidates, rows, next(method.parameters()).device):
         with torch.inference_mode(), one_thread():
             parts.append(method.similarity(text, block)[0, :real].float().cpu())
     return torch.cat(parts) if parts else torch.empty(0)
@@ -64,7 +92,7 @@ def align_exactly(
     Raises:
         NoAlignmentError: if the method is a black box.
     """
-    for block, real in _fixed_shape(gallery, rows, next(method.parameters()).device):
+    for block, real in _fixed_shape(gallery.exact, rows, next(method.parameters()).device):
         texts = {name: _repeat(tokens, SHAPE) for name, tokens in text.items()}
         with torch.inference_mode(), one_thread():
             account = method.align(texts, block)
@@ -76,11 +104,11 @@ def align_exactly(
 
 
 def _fixed_shape(
-    gallery: Gallery, rows: Sequence[int], device: torch.device
+    read: Callable[[Sequence[int]], dict[str, TokenSet]], rows: Sequence[int], device: torch.device
 ) -> Iterator[tuple[dict[str, TokenSet], int]]:
     for first in range(0, len(rows), _FETCHED):
         some = list(rows[first : first + _FETCHED])
-        fetched = gallery.exact(some)
+        fetched = read(some)
         for start in range(0, len(some), SHAPE):
             real = min(SHAPE, len(some) - start)
             fill = start + torch.arange(SHAPE).clamp_max(real - 1)

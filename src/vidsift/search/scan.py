@@ -18,7 +18,7 @@ __all__ = ["scan", "scanned_together"]
 _WORDS_AT_ONCE = 64
 """More words multiply hardly faster, and their products with a block of segments take the memory."""
 
-_MERGE_ROWS = 16_384
+_MERGE_ROWS = 65_536
 
 
 def scanned_together(texts: Sequence[Features]) -> Iterator[list[Features]]:

@@ -21,7 +21,7 @@ from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import Model, load
 from vidsift.search.explain import Explanation, account_for
 from vidsift.search.moments import frame_shares, moment_around
-from vidsift.search.rescore import align_exactly, one_thread, score_exactly
+from vidsift.search.rescore import Candidates, align_exactly, one_thread, score_exactly
 from vidsift.search.scan import scan, scanned_together
 from vidsift.types import Features, Hit, Span
 
@@ -44,6 +44,11 @@ class _Leaders:
     rows: NDArray[np.int64]
     scanned: NDArray[np.float32]
     groups: NDArray[np.int64]
+
+    def first(self, k: int) -> NDArray[np.int64]:
+        """Places of the segments that are scored exactly first: the best of each group."""
+        best = np.sort(np.unique(self.groups, return_index=True)[1])
+        return best[: max(_CANDIDATES, _CANDIDATES_A_HIT * k)]
 
 
 class Index:
@@ -230,18 +235,27 @@ class Index:
             # The best segment of each video may stand anywhere: then the whole order is kept.
             keep = len(self.gallery) if group_by == "video" else max(_KEPT, 4 * _CANDIDATES_A_HIT * k)
             scores, rows = scan(self.gallery, self.model.method, together, allowed_now, keep)
-            for place, text in enumerate(some):
-                row_numbers = rows[place].cpu().numpy()
-                groups = self.gallery.video_numbers[row_numbers] if group_by == "video" else row_numbers
-                leaders = _Leaders(row_numbers, scores[place].cpu().numpy(), groups)
-                best, bar = self._exact(text, leaders, k)
+            scanned = [
+                self._leaders(rows[place].cpu().numpy(), scores[place].cpu().numpy(), group_by)
+                for place in range(len(some))
+            ]
+            candidates = Candidates(
+                self.gallery, (row for one in scanned for row in one.rows[one.first(k)].tolist())
+            )
+            for text, leaders in zip(some, scanned, strict=True):
+                best, bar = self._exact(text, leaders, k, candidates)
                 if (
-                    len(row_numbers) < min(int(allowed_now.sum()), _MOST_CANDIDATES)
+                    len(leaders.rows) < min(int(allowed_now.sum()), _MOST_CANDIDATES)
                     and bar <= leaders.scanned[-1]
                 ):
                     best = self._with_more(text, allowed_now, k)
                 ranked.append(best)
         return ranked
+
+    def _leaders(
+        self, rows: NDArray[np.int64], scanned: NDArray[np.float32], group_by: GroupBy = "segment"
+    ) -> _Leaders:
+        return _Leaders(rows, scanned, self.gallery.video_numbers[rows] if group_by == "video" else rows)
 
     def explain(self, query: str, hit: Hit) -> Explanation:
         """Account for a hit's score: which word met which frame, and what that gave.
@@ -252,7 +266,7 @@ class Index:
         """
         text = self._encode(query)
         row = self._row_of(hit)
-        score = float(score_exactly(self.model.method, self.gallery, text, [row])[0])
+        score = float(score_exactly(self.model.method, Candidates(self.gallery), text, [row])[0])
         account, video = next(align_exactly(self.model.method, self.gallery, text, [row]))
         pieces = self.model.tokenize([query]).pieces[0]
         return account_for(
@@ -331,10 +345,12 @@ class Index:
     def _with_more(self, text: Features, allowed: NDArray[np.bool_], k: int) -> list[tuple[int, float]]:
         """Answer again from more leaders: many segments score nearly alike."""
         scores, rows = scan(self.gallery, self.model.method, text, allowed, _MOST_CANDIDATES)
-        numbers = rows[0].cpu().numpy()
-        return self._exact(text, _Leaders(numbers, scores[0].cpu().numpy(), numbers), k)[0]
+        leaders = self._leaders(rows[0].cpu().numpy(), scores[0].cpu().numpy())
+        return self._exact(text, leaders, k, Candidates(self.gallery))[0]
 
-    def _exact(self, text: Features, leaders: _Leaders, k: int) -> tuple[list[tuple[int, float]], float]:
+    def _exact(
+        self, text: Features, leaders: _Leaders, k: int, candidates: Candidates
+    ) -> tuple[list[tuple[int, float]], float]:
         """Score the leaders exactly until no other of them can be among the best.
 
         How far a scan may be off is taken from the candidates themselves: twice the largest difference seen.
@@ -344,14 +360,13 @@ class Index:
         """
         scanned, groups = leaders.scanned.astype(np.float64), leaders.groups
         exact = np.full(len(scanned), np.nan)
-        wanted = np.sort(np.unique(groups, return_index=True)[1])
-        found = min(k, len(wanted))
-        wanted = wanted[: max(_CANDIDATES, _CANDIDATES_A_HIT * k)]
+        found = min(k, len(np.unique(groups)))
+        wanted = leaders.first(k)
         best: list[int] = []
         bar = -np.inf
         while len(wanted):
             rows = leaders.rows[wanted].tolist()
-            exact[wanted] = score_exactly(self.model.method, self.gallery, text, rows).numpy()
+            exact[wanted] = score_exactly(self.model.method, candidates, text, rows).numpy()
             best = self._best_of_groups(leaders, exact)
             scored = ~np.isnan(exact)
             margin = 2 * float(np.abs(exact - scanned)[scored].max()) + 1e-6
