@@ -35,6 +35,8 @@ def released_drl(file: Any, padding: Padding = "zero") -> Drl:
     method.temporal.load_state_dict(weights)
     (interaction,) = method.interactions
     assert isinstance(interaction, WeightedTokenWise)
+    assert interaction.text_weight is not None
+    assert interaction.video_weight is not None
     interaction.text_weight.load_state_dict(file.under("e2e.w.text_weight_fc."))
     interaction.video_weight.load_state_dict(file.under("e2e.w.video_weight_fc."))
     return method
@@ -122,6 +124,7 @@ def test_gradients_reach_towers_and_weight_heads(golden: Any) -> None:
         assert actual is not None
         torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-3)
     for side, head in (("text", interaction.text_weight), ("video", interaction.video_weight)):
+        assert head is not None
         heads = {name: value.grad for name, value in head.named_parameters()}
         for name, expected in file.under(f"e2e.grad.{side}_weight_fc.").items():
             actual = heads[name]
