@@ -15,10 +15,10 @@ from vidsift.types import Features
 
 __all__ = ["scan", "scanned_together"]
 
-_WORDS_AT_ONCE = 64
+_WORDS_AT_ONCE = 48
 """More words multiply hardly faster, and their products with a block of segments take the memory."""
 
-_MERGE_ROWS = 65_536
+_MERGE_ROWS = 32_768
 
 
 def scanned_together(texts: Sequence[Features]) -> Iterator[list[Features]]:
