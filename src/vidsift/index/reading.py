@@ -193,7 +193,7 @@ class Gallery:
             _row_ids=row_ids,
             _table=table,
             _sets=sets,
-            _score_sets={name: _for_score(layout, method, name) for name, layout in sets.items()},
+            _score_sets={name: _for_score(layout) for name, layout in sets.items()},
         )
         gallery._fill(method, scan_format)
         return gallery
@@ -240,8 +240,7 @@ class Gallery:
 
         Args:
             rows: which segments.
-            score_only: leave out what a score does not read (times; frames and groups where a scan does
-                without them).
+            score_only: leave out the times, which no score reads.
 
         Returns:
             Sets in the order of ``rows``, ``{set: (rows, slots, dim)}`` in fp32.
@@ -262,9 +261,8 @@ def scans_int8(method: Method, name: str) -> bool:
     return all(term.interaction.scans_int8 for term in method.terms if term.video == name)
 
 
-def _for_score(layout: SetLayout, method: Method, name: str) -> SetLayout:
-    read = ("weights",) if scans_int8(method, name) else ("weights", "frame", "group")
-    return replace(layout, parts=tuple(part for part in layout.parts if part in read))
+def _for_score(layout: SetLayout) -> SetLayout:
+    return replace(layout, parts=tuple(part for part in layout.parts if part != "times_seconds"))
 
 
 def _on(features: Features, device: torch.device) -> dict[str, TokenSet]:
