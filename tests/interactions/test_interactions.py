@@ -14,8 +14,11 @@ from vidsift.interactions.base import Interaction, NoAlignmentError, pooled
 from vidsift.interactions.batches import pad_tokens
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.interactions.dot import MeanDot
+from vidsift.interactions.frame_softmax import FrameSoftmax
+from vidsift.interactions.prototype import PrototypeMatching
 from vidsift.interactions.quantised import quantise
 from vidsift.interactions.sharpened import SharpenedTokenWise
+from vidsift.interactions.similarity_attention import SimilarityAttention
 from vidsift.interactions.token_wise import TokenWise, WeightedTokenWise, best_matches
 from vidsift.types import TokenSet
 
@@ -194,6 +197,35 @@ def test_bf16_sets_score_nearly_the_same(name: str) -> None:
     halved = [side.to(dtype=torch.bfloat16) for side in (text, interaction.compact_video(video))]
     near = interaction.score(*halved).float()
     torch.testing.assert_close(near, interaction.score(text, video), atol=0.03, rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("kept_in", "tolerance"),
+    [
+        # Unit tokens rounded on both sides move a product by less than twice the rounding, 2**-9 and 2**-12
+        # of it, and rounding the product adds as much; sharpened weights follow the products' errors.
+        (torch.bfloat16, 0.02),
+        (torch.float16, 0.002),
+    ],
+)
+@pytest.mark.parametrize("name", [*OPEN, "prototype", "frame softmax", "attention"])
+def test_texts_in_fp32_meet_a_gallery_kept_in_half_of_it(
+    name: str, kept_in: torch.dtype, tolerance: float
+) -> None:
+    """A search asks so: the question is encoded in fp32, the index may be kept smaller."""
+    others = {
+        "prototype": PrototypeMatching(2),
+        "frame softmax": FrameSoftmax(),
+        "attention": SimilarityAttention(max_video=4, temperature=0.1),
+    }
+    interaction = INTERACTIONS[name] if name in INTERACTIONS else others[name]
+    words = [1, 1] if name in ("frame softmax", "attention") else [3, 1]
+    text = interaction.prepare_text(tiny.token_set(words, max(words), DIM))
+    video = interaction.prepare_video(tiny.token_set([4, 1, 2], 4, DIM, seed=1))
+    kept = video.to(dtype=kept_in)
+    for gallery in (kept, interaction.compact_video(kept)):
+        near = interaction.score(text, gallery).float()
+        torch.testing.assert_close(near, interaction.score(text, video), atol=tolerance, rtol=0)
 
 
 def test_frames_outermost_in_memory_give_the_same_matches() -> None:

@@ -12,10 +12,10 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from vidsift.interactions.masked import require_real_tokens
+from vidsift.interactions.masked import require_real_tokens, unit_tokens
 from vidsift.types import Alignment, TokenSet
 
-__all__ = ["Interaction", "NoAlignmentError", "pooled"]
+__all__ = ["Interaction", "NoAlignmentError", "UnitTokens", "pooled"]
 
 
 class NoAlignmentError(TypeError):
@@ -104,6 +104,18 @@ class Interaction(nn.Module, ABC):
         ``align`` needs the full prepared set.
         """
         return video
+
+
+class UnitTokens(Interaction):
+    """An interaction whose preparing makes the tokens of both sides unit length, and nothing else."""
+
+    preparation = "unit"
+
+    def _prepare_text(self, text: TokenSet) -> TokenSet:
+        return text.replace(tokens=unit_tokens(text))
+
+    def _prepare_video(self, video: TokenSet) -> TokenSet:
+        return video.replace(tokens=unit_tokens(video))
 
 
 def pooled(tokens: TokenSet) -> Tensor:

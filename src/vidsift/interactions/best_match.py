@@ -8,18 +8,18 @@ they are made block by block, and only maxima and places are kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from vidsift.interactions.masked import lowest, maximum, segment_max
+from vidsift.interactions.masked import lowest, masked_max, maximum, segment_max
 from vidsift.interactions.quantised import product, quantise
-from vidsift.types import TokenSet
+from vidsift.types import Alignment, TokenSet
 
-__all__ = ["Padding", "best_matches"]
+__all__ = ["Padding", "PairMatches", "account", "best_matches", "pair_matches"]
 
 Padding = Literal["excluded", "zero"]
 
@@ -35,7 +35,7 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
 
     Args:
         text: prepared, ``(Q, T, D)``; P of its tokens are real.
-        video: prepared, ``(V, F, D)``; the same number format as ``text``, or int8 (then text follows).
+        video: prepared, ``(V, F, D)``, in any number format; ``text`` follows it.
         padding: "excluded" keeps padding out. "zero" is the released code's rule: a padded entry counts
             as similarity 0 and wins where all real ones are negative. It depends on the padded width, so
             it needs sets that are padded as they were in training.
@@ -47,6 +47,8 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
     """
     if video.scale is not None and text.scale is None:
         text = quantise(text)
+    elif text.scale is None:
+        text = text.replace(tokens=text.tokens.to(video.tokens.dtype))
     if torch.is_grad_enabled() and (text.tokens.requires_grad or video.tokens.requires_grad):
         text_best_PV, video_best_QVF = _BlockedMaxima.apply(  # type: ignore[no-untyped-call]
             text.tokens, text.mask, video.tokens, video.mask
@@ -62,6 +64,83 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
         text_best_PV = torch.where(padded_V, text_best_PV.clamp_min(0), text_best_PV)
         video_best_QVF = torch.where(padded_Q[:, None, None], video_best_QVF.clamp_min(0), video_best_QVF)
     return text_best_PV, video_best_QVF
+
+
+class PairMatches(NamedTuple):
+    """Products of matched pairs, row i text i with video i, and where each token met best.
+
+    Attributes:
+        values: of every text token with every video token, padded ones too, ``(B, T, N)``.
+        text_best: the best match of each text token, ``(B, T)``.
+        best_video_token: where it stands, int64 ``(B, T)``.
+        video_best: the best match of each video token, ``(B, N)``.
+        best_text_token: where it stands, int64 ``(B, N)``.
+    """
+
+    values: Tensor
+    text_best: Tensor
+    best_video_token: Tensor
+    video_best: Tensor
+    best_text_token: Tensor
+
+
+def pair_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded") -> PairMatches:
+    """Find :func:`best_matches` of matched pairs alone, and where they stand.
+
+    Args:
+        text: prepared, ``(B, T, D)``.
+        video: prepared, ``(B, N, D)``.
+        padding: see :func:`best_matches`; a maximum that padding wins is 0 and stands at the first padded
+            token.
+    """
+    values_BTN = text.tokens @ video.tokens.transpose(1, 2)
+    over_video = masked_max(values_BTN, video.mask[:, None, :], dim=2)
+    over_text = masked_max(values_BTN, text.mask[:, :, None], dim=1)
+    if padding == "zero":
+        over_video, over_text = _or_padding(*over_video, video), _or_padding(*over_text, text)
+    return PairMatches(values_BTN, *over_video, *over_text)
+
+
+def _or_padding(best_BX: Tensor, place_BX: Tensor, other: TokenSet) -> tuple[Tensor, Tensor]:
+    """Let padding of the other side win, with 0, where all its real tokens are worse."""
+    lost_BX = (best_BX < 0) & ~other.mask.all(dim=1, keepdim=True)
+    first_padded_B1 = other.mask.long().argmin(dim=1, keepdim=True)
+    return best_BX.masked_fill(lost_BX, 0), torch.where(lost_BX, first_padded_B1, place_BX)
+
+
+def account(
+    text: TokenSet,
+    video: TokenSet,
+    matches: PairMatches,
+    *,
+    text_weights: Tensor,
+    video_weights: Tensor,
+    shares: tuple[float, float] = (0.5, 0.5),
+) -> Alignment:
+    """Give each token's weighted best match to the meeting where it stood.
+
+    Args:
+        text: prepared, ``(B, T, D)``.
+        video: prepared, ``(B, N, D)``.
+        matches: of them, by :func:`pair_matches`.
+        text_weights: how much the match of each text token counts, ``(B, T)``, 0 where masked.
+        video_weights: of each video token, ``(B, N)``.
+        shares: what all matches of the text tokens count for in the score, and all of the video tokens.
+    """
+    text_given_BT = shares[0] * text_weights * matches.text_best
+    video_given_BN = shares[1] * video_weights * matches.video_best
+    contributions = torch.zeros_like(matches.values)
+    contributions.scatter_add_(2, matches.best_video_token.unsqueeze(2), text_given_BT.unsqueeze(2))
+    contributions.scatter_add_(1, matches.best_text_token.unsqueeze(1), video_given_BN.unsqueeze(1))
+    both = text.mask[:, :, None] & video.mask[:, None, :]
+    return Alignment(
+        values=matches.values.masked_fill(~both, 0),
+        contributions=contributions,
+        best_video_token=matches.best_video_token,
+        best_text_token=matches.best_text_token,
+        text_weights=text_weights,
+        video_weights=video_weights,
+    )
 
 
 def _maxima(text: TokenSet, video: TokenSet) -> tuple[Tensor, Tensor]:

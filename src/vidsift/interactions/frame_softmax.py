@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vidsift.interactions.base import Interaction
-from vidsift.interactions.masked import masked_max, masked_softmax, unit_tokens
-from vidsift.interactions.quantised import product, quantise
+from vidsift.interactions.base import UnitTokens
+from vidsift.interactions.best_match import best_matches
+from vidsift.interactions.masked import masked_max, masked_softmax
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["FrameSoftmax", "frame_weights"]
@@ -31,7 +31,7 @@ def frame_weights(cosines_XF: Tensor, mask_XF: Tensor, sharpness: float = 4.0) -
     return masked_softmax(sharpness * unit_XF, mask_XF)
 
 
-class FrameSoftmax(Interaction):
+class FrameSoftmax(UnitTokens):
     """Weighted mean of the sentence's cosines with the frames, weights by :func:`frame_weights`.
 
     The weights belong to the pair: they follow from its cosines. The account of :meth:`align` is complete.
@@ -44,7 +44,6 @@ class FrameSoftmax(Interaction):
         sharpness: see :func:`frame_weights`.
     """
 
-    preparation = "unit"
     scans_int8 = True
 
     def __init__(self, sharpness: float = 4.0) -> None:
@@ -58,14 +57,11 @@ class FrameSoftmax(Interaction):
                 f"FrameSoftmax got texts of {text.tokens.shape[1]} tokens; it compares one token of a text, "
                 "the sentence, with the frames"
             )
-        return text.replace(tokens=unit_tokens(text))
-
-    def _prepare_video(self, video: TokenSet) -> TokenSet:
-        return video.replace(tokens=unit_tokens(video))
+        return super()._prepare_text(text)
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return the weighted cosines, ``sim_QV`` in [-1, 1]."""
-        cosines_QVF = _cosines(text, video)
+        cosines_QVF = best_matches(text, video)[1]  # the one text token is every frame's best
         return (frame_weights(cosines_QVF, video.mask, self.sharpness) * cosines_QVF).sum(dim=2)
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
@@ -80,22 +76,3 @@ class FrameSoftmax(Interaction):
             text_weights=weights_BTN.sum(dim=2),
             video_weights=weights_BTN.sum(dim=1),
         )
-
-
-def _cosines(text: TokenSet, video: TokenSet) -> Tensor:
-    """Products of the sentences with all frames, ``(Q, V, F)``, of floats or of int8."""
-    if video.scale is not None and text.scale is None:
-        text = quantise(text)
-    videos, frames, _ = video.tokens.shape
-    sentence_QD, frames_FVD = text.tokens[:, 0], video.tokens.transpose(0, 1)
-    if video.scale is None:
-        sentence_QD = sentence_QD.to(video.tokens.dtype)
-    if frames_FVD.is_contiguous():
-        # Frames outermost in memory, as a scan lays them out.
-        products_QN = product(sentence_QD, frames_FVD.flatten(0, 1), video.packed)
-        products_QVF = products_QN.view(-1, frames, videos).transpose(1, 2)
-    else:
-        products_QVF = product(sentence_QD, video.tokens.flatten(0, 1)).view(-1, videos, frames)
-    if text.scale is None or video.scale is None:
-        return products_QVF
-    return products_QVF * text.scale[:, None, None] * video.scale[:, None]

@@ -102,4 +102,6 @@ def segment_max(values_PN: Tensor, lengths: list[int]) -> Tensor:
     Returns:
         ``(groups, N)``.
     """
+    if len(lengths) == len(values_PN):
+        return values_PN
     return torch.stack([maximum(rows, dim=0) for rows in torch.split(values_PN, lengths)])

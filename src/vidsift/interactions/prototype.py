@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vidsift.interactions.base import Interaction
-from vidsift.interactions.masked import lowest, masked_max, maximum, segment_max, unit_tokens
+from vidsift.interactions.base import UnitTokens
+from vidsift.interactions.best_match import pair_matches
+from vidsift.interactions.masked import lowest, masked_max, maximum, segment_max
 from vidsift.interactions.quantised import product, quantise
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["PrototypeMatching"]
 
 
-class PrototypeMatching(Interaction):
+class PrototypeMatching(UnitTokens):
     """Mean over groups of video tokens of the best cosine that a token of the group has with a text token.
 
     Object-phrase matching: ``groups`` is the number of objects in a frame; object o takes its best phrase in
@@ -34,7 +35,6 @@ class PrototypeMatching(Interaction):
         ValueError: if there is no group.
     """
 
-    preparation = "unit"
     scans_int8 = True
 
     def __init__(self, groups: int = 1) -> None:
@@ -43,12 +43,6 @@ class PrototypeMatching(Interaction):
         if groups < 1:
             raise ValueError(f"PrototypeMatching: {groups} groups; expected at least 1")
         self.groups = groups
-
-    def _prepare_text(self, text: TokenSet) -> TokenSet:
-        return text.replace(tokens=unit_tokens(text))
-
-    def _prepare_video(self, video: TokenSet) -> TokenSet:
-        return video.replace(tokens=unit_tokens(video))
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return the mean over groups of their best pairs, ``sim_QV``.
@@ -75,9 +69,7 @@ class PrototypeMatching(Interaction):
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
         """Give each group's share to the one meeting that was its best."""
-        values_BTN = text.tokens @ video.tokens.transpose(1, 2)
-        best_video_BT = masked_max(values_BTN, video.mask[:, None, :], dim=2)[1]
-        best_BN, best_text_BN = masked_max(values_BTN, text.mask[:, :, None], dim=1)
+        values_BTN, _, best_video_BT, best_BN, best_text_BN = pair_matches(text, video)
         real_BFG = self._by_frame(video.mask, dim=1)
         best_BG, frame_BG = masked_max(self._by_frame(best_BN, dim=1), real_BFG, dim=1)
         present_BG = real_BFG.any(dim=1)

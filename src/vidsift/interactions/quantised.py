@@ -42,13 +42,13 @@ def product(text_PD: Tensor, video_ND: Tensor, packed: Tensor | None = None) -> 
 
     Args:
         text_PD: floating point or int8.
-        video_ND: of the same type.
+        video_ND: int8 where ``text_PD`` is; else floating point, of any precision.
         packed: what :func:`pack` made of ``video_ND``, which then gives only the shape.
 
     Returns:
         Of int8 operands exact whole sums, not yet scaled: int32 on a CPU, float elsewhere, where the integer
         product takes only some shapes, and of packed tokens (exact there up to 1,040 channels). Of floats
-        their own type.
+        the type of ``video_ND``.
     """
     if packed is not None:
         ones, zeros = _unit_scales(len(video_ND))
@@ -59,7 +59,7 @@ def product(text_PD: Tensor, video_ND: Tensor, packed: Tensor | None = None) -> 
         )
         return product_PN
     if text_PD.dtype != torch.int8:
-        return text_PD @ video_ND.t()
+        return text_PD.to(video_ND.dtype) @ video_ND.t()
     if text_PD.device.type == "cpu":
         return torch._int_mm(text_PD, video_ND.t())
     return text_PD.float() @ video_ND.t().float()

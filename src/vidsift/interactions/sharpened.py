@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from vidsift.interactions.base import Interaction
-from vidsift.interactions.best_match import best_matches
-from vidsift.interactions.masked import masked_max, masked_softmax, unit_tokens
+from vidsift.interactions.base import UnitTokens
+from vidsift.interactions.best_match import account, best_matches, pair_matches
+from vidsift.interactions.masked import masked_softmax
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["SharpenedTokenWise", "sharpened_mean", "sharpened_weights"]
@@ -37,7 +37,7 @@ def sharpened_mean(best: Tensor, mask: Tensor, eta: float, dim: int = -1) -> Ten
     return (sharpened_weights(best, mask, eta, dim) * best).sum(dim)
 
 
-class SharpenedTokenWise(Interaction):
+class SharpenedTokenWise(UnitTokens):
     """Half the words' best matches plus half those of the video tokens, each weighted by its own strength.
 
     With unit tokens ``t_i`` and ``f_j``, ``a_i = max_j t_i.f_j`` and ``b_j = max_i t_i.f_j``::
@@ -58,7 +58,6 @@ class SharpenedTokenWise(Interaction):
         ValueError: if ``eta`` is negative or not finite.
     """
 
-    preparation = "unit"
     scans_int8 = True
 
     def __init__(self, eta: float = 100.0) -> None:
@@ -67,12 +66,6 @@ class SharpenedTokenWise(Interaction):
         if not (math.isfinite(eta) and eta >= 0):
             raise ValueError(f"eta is {eta}, expected a finite number of at least 0 (the paper's is 100)")
         self.eta = eta
-
-    def _prepare_text(self, text: TokenSet) -> TokenSet:
-        return text.replace(tokens=unit_tokens(text))
-
-    def _prepare_video(self, video: TokenSet) -> TokenSet:
-        return video.replace(tokens=unit_tokens(video))
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return ``sim_QV`` in [-1, 1]; a video set in int8 gives it to about 1 %."""
@@ -87,23 +80,10 @@ class SharpenedTokenWise(Interaction):
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
         """Give half of ``alpha_i a_i`` to word i's best video token, half of ``beta_j b_j`` to its."""
-        values_BTN = text.tokens @ video.tokens.transpose(1, 2)
-        both = text.mask[:, :, None] & video.mask[:, None, :]
-        text_best_BT, best_video_BT = masked_max(values_BTN, video.mask[:, None, :], dim=2)
-        video_best_BN, best_text_BN = masked_max(values_BTN, text.mask[:, :, None], dim=1)
-        alpha_BT = sharpened_weights(text_best_BT, text.mask, self.eta)
-        beta_BN = sharpened_weights(video_best_BN, video.mask, self.eta)
-        contributions = torch.zeros_like(values_BTN)
-        contributions.scatter_add_(2, best_video_BT.unsqueeze(2), (alpha_BT * text_best_BT / 2).unsqueeze(2))
-        contributions.scatter_add_(1, best_text_BN.unsqueeze(1), (beta_BN * video_best_BN / 2).unsqueeze(1))
-        return Alignment(
-            values=values_BTN.masked_fill(~both, 0),
-            contributions=contributions,
-            best_video_token=best_video_BT,
-            best_text_token=best_text_BN,
-            text_weights=alpha_BT,
-            video_weights=beta_BN,
-        )
+        matches = pair_matches(text, video)
+        alpha_BT = sharpened_weights(matches.text_best, text.mask, self.eta)
+        beta_BN = sharpened_weights(matches.video_best, video.mask, self.eta)
+        return account(text, video, matches, text_weights=alpha_BT, video_weights=beta_BN)
 
 
 def _exact(best: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vidsift.interactions.base import Interaction
-from vidsift.interactions.masked import masked_max, masked_softmax, unit_tokens
+from vidsift.interactions.base import UnitTokens
+from vidsift.interactions.masked import masked_max, masked_softmax
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["SimilarityAttention", "attend"]
@@ -46,7 +46,7 @@ def attend(values_XN: Tensor, mask_XN: Tensor, mixing_NN: Tensor | None, tempera
     return (attention_XN @ mixing_NN[:count, :count]).masked_fill(~mask_XN, 0)
 
 
-class SimilarityAttention(Interaction):
+class SimilarityAttention(UnitTokens):
     """The similarity matrix of a pair, pooled along words and along frames by attention over its own entries.
 
     Words are pooled first and then frames, frames first and then words, and the two results are averaged. A
@@ -71,8 +71,6 @@ class SimilarityAttention(Interaction):
         temperature: of the attention.
     """
 
-    preparation = "unit"
-
     def __init__(
         self, *, dim: int | None = None, max_text: int = 1, max_video: int = 1, temperature: float = 0.01
     ) -> None:
@@ -85,12 +83,6 @@ class SimilarityAttention(Interaction):
         self.frames_first = _identity(max_video, max_video > 1)
         self.words_last = _identity(max_text, both)
         self.frames_last = _identity(max_video, both)
-
-    def _prepare_text(self, text: TokenSet) -> TokenSet:
-        return text.replace(tokens=unit_tokens(text))
-
-    def _prepare_video(self, video: TokenSet) -> TokenSet:
-        return video.replace(tokens=unit_tokens(video))
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Pool the similarity matrix of every pair; ``sim_QV``.

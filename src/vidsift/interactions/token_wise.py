@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidsift.interactions.base import Interaction
-from vidsift.interactions.best_match import Padding, best_matches
-from vidsift.interactions.masked import masked_max, masked_softmax, uniform_weights, unit_tokens
+from vidsift.interactions.best_match import Padding, account, best_matches, pair_matches
+from vidsift.interactions.masked import masked_softmax, uniform_weights, unit_tokens
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["Padding", "Paths", "TokenWise", "WeightedTokenWise", "best_matches", "token_wise"]
@@ -98,7 +98,15 @@ class TokenWise(Interaction):
 
         A maximum that padding won under ``padding="zero"`` contributes 0 and names the first padded token.
         """
-        return _align(text, video, self.padding, self.paths)
+        matches = pair_matches(text, video, self.padding)
+        return account(
+            text,
+            video,
+            matches,
+            text_weights=_weights(text),
+            video_weights=_weights(video),
+            shares=_SHARES[self.paths],
+        )
 
 
 class WeightedTokenWise(TokenWise):
@@ -166,41 +174,3 @@ def _weights(tokens: TokenSet) -> Tensor:
             "token_wise got a set without weights; pass it through prepare_text or prepare_video"
         )
     return tokens.weights
-
-
-def _first_padded(tokens: TokenSet) -> Tensor:
-    return tokens.mask.long().argmin(dim=1, keepdim=True)
-
-
-def _align(text: TokenSet, video: TokenSet, padding: Padding, paths: Paths) -> Alignment:
-    values_BTN = text.tokens @ video.tokens.transpose(1, 2)
-    text_best_BT, best_video_BT = masked_max(values_BTN, video.mask[:, None, :], dim=2)
-    video_best_BN, best_text_BN = masked_max(values_BTN, text.mask[:, :, None], dim=1)
-    if padding == "zero":
-        padded_text, padded_video = ~text.mask.all(dim=1), ~video.mask.all(dim=1)
-        text_lost_BT, video_lost_BN = (
-            (best < 0) & padded[:, None]
-            for best, padded in ((text_best_BT, padded_video), (video_best_BN, padded_text))
-        )
-        text_best_BT = text_best_BT.masked_fill(text_lost_BT, 0)
-        video_best_BN = video_best_BN.masked_fill(video_lost_BN, 0)
-        best_video_BT = torch.where(text_lost_BT, _first_padded(video), best_video_BT)
-        best_text_BN = torch.where(video_lost_BN, _first_padded(text), best_text_BN)
-    text_weights, video_weights = _weights(text), _weights(video)
-    text_share, video_share = _SHARES[paths]
-    text_given_BT, video_given_BN = (
-        text_share * text_weights * text_best_BT,
-        video_share * video_weights * video_best_BN,
-    )
-    contributions = torch.zeros_like(values_BTN)
-    contributions.scatter_add_(2, best_video_BT.unsqueeze(2), text_given_BT.unsqueeze(2))
-    contributions.scatter_add_(1, best_text_BN.unsqueeze(1), video_given_BN.unsqueeze(1))
-    both = text.mask[:, :, None] & video.mask[:, None, :]
-    return Alignment(
-        values=values_BTN.masked_fill(~both, 0),
-        contributions=contributions,
-        best_video_token=best_video_BT,
-        best_text_token=best_text_BN,
-        text_weights=text_weights,
-        video_weights=video_weights,
-    )
