@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,9 +23,10 @@ from typing import Any
 
 from decode_files import FPS, Pitfall, encode, make_up, number_in, pitfalls
 from decode_readers import JUDGED, PEERS, READERS, TIMED
+from measuring import ROOT, command_line, processor, write_results
 
 SECONDS, FRAMES = 30, 12
-COMMAND = " ".join(["PYTHONPATH=src python benchmarks/decode.py", *sys.argv[1:]])
+COMMAND = command_line(__file__, "PYTHONPATH=src")
 GOPS = (250, 30)
 GROUNDS = {
     "smooth": ("Smooth ground, as through a lens, x264 veryfast", "veryfast"),
@@ -34,7 +34,6 @@ GROUNDS = {
 }
 TARGETS = {250: 1.4, 30: 1.3}
 PACKAGES = ("av", "torchcodec", "torch", "decord", "opencv-python-headless", "pillow", "numpy")
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def serve(name: str) -> None:
@@ -162,15 +161,6 @@ def _installed() -> dict[str, str]:
     return found
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]}, {len(names)} cores" if names else platform.machine()
-
-
 def _speed_table(files: dict[str, Any]) -> list[str]:
     """One table for each file: the readers' times, and the ratio to the best of the others."""
     lines: list[str] = []
@@ -270,7 +260,7 @@ def main() -> None:
     workers = {name: worker for name, worker in workers.items() if not worker.missing}
     result: dict[str, Any] = {
         "command": COMMAND,
-        "machine": _processor(),
+        "machine": processor(),
         "versions": _installed(),
         "rounds": arguments.rounds,
         "missing": missing,
@@ -290,10 +280,7 @@ def main() -> None:
     result["pitfalls"] = {trap.name: pitfall_row(workers, trap) for trap in traps}
     for worker in workers.values():
         worker.close()
-    arguments.results.mkdir(exist_ok=True)
-    (arguments.results / "decode.json").write_text(json.dumps(result, indent=1) + "\n")
-    (arguments.results / "decode.md").write_text(table(result))
-    print(table(result))
+    write_results(arguments.results, "decode", result, table(result))
 
 
 if __name__ == "__main__":

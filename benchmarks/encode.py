@@ -11,10 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
-import json
 import os
-import platform
-import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,6 +21,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from measuring import ROOT, command_line, processor, take_turns, write_results
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
@@ -31,26 +29,17 @@ from vidsift.encoders.clip import ATTENTION_KINDS, ClipTowers, end_of_text
 from vidsift.encoders.precision import best_inference_dtype
 from vidsift.encoders.tokenizer import Tokenizer
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("VIDSIFT_SHARED", ROOT.parent / "shared"))
 CAPTIONS = SHARED / "annotations" / "msrvtt" / "MSRVTT_JSFUSION_test.csv"
 VOCABULARY = SHARED / "golden" / "bpe_simple_vocab_16e6.txt.gz"
-COMMAND = "PYTHONPATH=src python benchmarks/encode.py"
+COMMAND = command_line(__file__, "PYTHONPATH=src")
 PICTURES, TEXTS, PADDED = 12, 64, 77
 Case = Callable[[], Any]
 
 
-def take_turns(cases: dict[str, Case], rounds: int) -> dict[str, float]:
-    """Return the least CPU seconds of each case over rounds in which every case ran once."""
-    best: dict[str, float] = {}
-    for turn in range(rounds + 1):  # the first round warms up
-        for name, case in cases.items():
-            begin = time.process_time()
-            case()
-            spent = time.process_time() - begin
-            if turn:
-                best[name] = min(spent, best.get(name, spent))
-    return best
+def least(cases: dict[str, Case], rounds: int) -> dict[str, float]:
+    """Return the least CPU seconds of each case."""
+    return {name: min(spent) for name, spent in take_turns(cases, rounds).items()}
 
 
 def int8(towers: ClipTowers) -> ClipTowers:
@@ -102,7 +91,7 @@ def pictures(towers: ClipTowers, rounds: int) -> list[dict[str, Any]]:
         "products alone bf16": products(towers, torch.bfloat16),
         "products alone int8": products(towers, torch.int8),
     }
-    seconds = take_turns(cases, rounds)
+    seconds = least(cases, rounds)
     reference = towers.clip.get_image_features(pixel_values=pixels).pooler_output
     rows = []
     for name, spent in seconds.items():
@@ -171,7 +160,7 @@ def texts(towers: ClipTowers, rounds: int) -> tuple[list[dict[str, Any]], str]:
         half = copy.deepcopy(towers).to(torch.bfloat16)
         cases["vidsift bf16, cut and packed"] = lambda: packed(half)
         cases["vidsift bf16, cut, one by one"] = lambda: one_by_one(half)
-    seconds = take_turns(cases, rounds)
+    seconds = least(cases, rounds)
     reference = padded(32)
     rows = []
     for name, spent in seconds.items():
@@ -210,7 +199,7 @@ def attention(rounds: int) -> list[dict[str, Any]]:
         for shape, run in runs.items():
             cases[f"{shape}|forward|{kind}"] = torch.no_grad()(run)
             cases[f"{shape}|forward and backward|{kind}"] = lambda r=run: r().sum().backward()
-    seconds = take_turns(cases, rounds)
+    seconds = least(cases, rounds)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for name, spent in seconds.items():
         shape, step, kind = name.split("|")
@@ -237,7 +226,7 @@ def machine() -> dict[str, Any]:
     able = torch.cpu.get_capabilities()
     wanted = ("avx2", "avx512_f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "bf16", "i8mm")
     return {
-        "processor": able.get("cpu_name") or platform.processor(),
+        "processor": able.get("cpu_name") or processor(),
         "able": [name for name in wanted if able.get(name)],
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in ("torch", "transformers")},
@@ -286,10 +275,7 @@ def main() -> None:
     found["texts"], found["captions"] = texts(towers, arguments.rounds)
     found["attention"] = attention(arguments.rounds)
     found["pictures"] = pictures(towers, arguments.rounds)
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    (arguments.results / "encode.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    (arguments.results / "encode.md").write_text(report(found), encoding="utf-8")
-    print(report(found))
+    write_results(arguments.results, "encode", found, report(found))
 
 
 if __name__ == "__main__":

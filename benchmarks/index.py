@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +24,7 @@ from typing import Any, cast
 import av
 import numpy as np
 import torch
+from measuring import ROOT, command_line, machine, rows_of, write_results
 from transformers import CLIPConfig
 
 from vidsift.encoders.clip import ClipTowers
@@ -36,9 +35,8 @@ from vidsift.index.pool import DecodePool
 from vidsift.index.reader import ReadSettings, Segment
 from vidsift.methods.model import Model
 
-COMMAND = " ".join(["OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/index.py", *sys.argv[1:]])
+COMMAND = command_line(__file__)
 TARGET, FPS, SECONDS = 1.15, 30, 10
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def render(folder: Path, count: int, width_px: int, height_px: int) -> list[str]:
@@ -122,9 +120,7 @@ def main() -> None:
     ratio = best["whole_s"] / max(best["decode_s"], best["encode_s"])
     result = {
         "command": COMMAND,
-        "machine": platform.machine(),
-        "processors": os.cpu_count(),
-        "torch": torch.__version__,
+        **machine(),
         "videos": chosen.videos,
         "size_px": chosen.size,
         "rounds": rounds,
@@ -132,18 +128,24 @@ def main() -> None:
         "whole_over_slower": round(ratio, 3),
         "target": TARGET,
     }
-    chosen.out.mkdir(exist_ok=True)
-    (chosen.out / "index.json").write_text(json.dumps(result, indent=2) + "\n")
     load = max(one["load"] for one in rounds)
-    (chosen.out / "index.md").write_text(
-        "# Indexing\n\n"
-        f"`{COMMAND}`: wall time, least of {len(rounds)} rounds; {chosen.videos} videos of "
-        f"{SECONDS} s, {chosen.size[0]} x {chosen.size[1]}, 12 frames each; ViT-B/32's size, fp32; one "
-        f"thread encodes, one process decodes; {os.cpu_count()} processors, load up to {load:.1f}.\n\n"
-        "| decode alone | encode alone | whole | whole / slower | target |\n|---:|---:|---:|---:|---:|\n"
-        f"| {best['decode_s']:.2f} s | {best['encode_s']:.2f} s | {best['whole_s']:.2f} s | {ratio:.2f} | "
-        f"{TARGET} |\n"
-    )
+    times = [f"{best[name]:.2f} s" for name in ("decode_s", "encode_s", "whole_s")]
+    lines = [
+        "# Indexing",
+        "",
+        (
+            f"`{COMMAND}`: wall time, least of {len(rounds)} rounds; {chosen.videos} videos of "
+            f"{SECONDS} s, {chosen.size[0]} x {chosen.size[1]}, 12 frames each; ViT-B/32's size, fp32; one "
+            f"thread encodes, one process decodes; {os.cpu_count()} processors, load up to {load:.1f}."
+        ),
+        "",
+        *rows_of(
+            ["decode alone", "encode alone", "whole", "whole / slower", "target"],
+            [[*times, f"{ratio:.2f}", TARGET]],
+            left=0,
+        ),
+    ]
+    write_results(chosen.out, "index", result, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,7 @@ stored tokens.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
-import os
-import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from measuring import ROOT, command_line, machine, peak_extra_mb, rows_of, take_turns, write_results
+from released import released_wti
 from transformers import CLIPConfig
 
 from vidsift.encoders.clip import ClipTowers
@@ -41,11 +39,10 @@ from vidsift.search.scan import scan, scanned_together
 from vidsift.search.searcher import Index
 from vidsift.types import TokenSet
 
-COMMAND = " ".join(["OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/search.py", *sys.argv[1:]])
+COMMAND = command_line(__file__)
 FRAMES, DIM, PADDED_WORDS, PART, HITS = 12, 512, 32, 20_000, 10
 TARGETS = {1: 6.0, 32: 8.0}
 EXTRA_MB, AGREEMENT = 64, 0.999
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def tokens(rows: int, count: int, rng: torch.Generator, centres: torch.Tensor, spread: float) -> torch.Tensor:
@@ -138,18 +135,6 @@ def build(folder: Path, loaded: Model, rows: int) -> Index:
     return Index(Store.open(folder), loaded)
 
 
-def released(text: TokenSet, video: TokenSet) -> torch.Tensor:
-    """The released computation of WTI: everything materialised, padding multiplied to zero."""
-    assert text.weights is not None
-    assert video.weights is not None
-    products = torch.einsum("qtd,vfd->qvtf", text.tokens, video.tokens)
-    products = torch.einsum("qvtf,qt->qvtf", products, text.mask.float())
-    products = torch.einsum("qvtf,vf->qvtf", products, video.mask.float())
-    text_to_video = torch.einsum("qvt,qt->qv", products.max(dim=-1).values, text.weights)
-    video_to_text = torch.einsum("qvf,vf->qv", products.max(dim=-2).values, video.weights)
-    return (text_to_video + video_to_text) / 2
-
-
 def padded(queries: list[dict[str, TokenSet]]) -> TokenSet:
     both = concatenate_features(queries)["word"]
     missing = PADDED_WORDS - both.tokens.shape[1]
@@ -158,30 +143,6 @@ def padded(queries: list[dict[str, TokenSet]]) -> TokenSet:
     return TokenSet(
         pad(both.tokens, (0, 0, 0, missing)), pad(both.mask, (0, missing)), pad(both.weights, (0, missing))
     )
-
-
-def cpu_seconds(work: Callable[[], Any]) -> float:
-    begin = time.process_time()
-    work()
-    return time.process_time() - begin
-
-
-def peak_extra_mb(work: Callable[[], Any]) -> float | None:
-    """Growth of the process's largest resident size while it works (Linux)."""
-    try:
-        # Freed memory that the allocator holds on to would hide what the work takes.
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _status("VmRSS")
-        work()
-        return max(0.0, (_status("VmHWM") - before) / 1024)
-    except (OSError, AttributeError):
-        return None
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
 def gemm_alone(index: Index, queries: list[dict[str, TokenSet]]) -> Callable[[], Any]:
@@ -202,18 +163,14 @@ def measure(index: Index, parts: list[TokenSet], count: int, rounds: int) -> dic
     everything = np.ones(len(index.gallery), bool)
     method = index.model.method
     ways: dict[str, Callable[[], Any]] = {
-        "released": lambda: [released(wide, part) for part in parts],
+        "released": lambda: [released_wti(wide, part) for part in parts],
         "search": lambda: index.rank(queries, HITS, everything),
         "scan": lambda: [scan(index.gallery, method, group, everything, 1024) for group in groups],
         "gemm": gemm_alone(index, queries),
     }
     for name in ("search", "gemm"):
         ways[name]()
-    spent: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, work in ways.items():
-            spent[name].append(cpu_seconds(work))
-    best = {name: min(times) for name, times in spent.items()}
+    best = {name: min(times) for name, times in take_turns(ways, rounds, warm=0).items()}
     return {
         "segments": len(index.gallery),
         "queries": count,
@@ -292,10 +249,23 @@ def _stored(video: TokenSet) -> TokenSet:
 
 
 def write(folder: Path, rows: list[dict[str, Any]], agreed: list[dict[str, Any]], scan_format: str) -> None:
-    folder.mkdir(exist_ok=True)
-    machine = {"machine": platform.machine(), "processors": os.cpu_count(), "torch": torch.__version__}
-    result = {"command": COMMAND, **machine, "scan": scan_format, "rows": rows, "agreement": agreed}
-    (folder / "search.json").write_text(json.dumps(result, indent=2) + "\n")
+    result = {"command": COMMAND, **machine(), "scan": scan_format, "rows": rows, "agreement": agreed}
+    cells = []
+    for row in rows:
+        ms = row["cpu_ms"]
+        extra = "unknown" if row["extra_mb"] is None else f"{row['extra_mb']:.0f}"
+        cells.append([f"{row['segments']:,}", row["queries"], ms["released"], ms["search"], ms["scan"]])
+        cells[-1] += [row["times_faster"], f"{row['target']:g}", f"{row['share_of_gemm']:.0%}", extra]
+    head = [
+        "segments",
+        "queries",
+        "released ms",
+        "search ms",
+        "scan ms",
+        "times faster",
+        "target",
+        "GEMM/scan",
+    ]
     lines = [
         "# Search by WTI",
         "",
@@ -304,17 +274,9 @@ def write(folder: Path, rows: list[dict[str, Any]], agreed: list[dict[str, Any]]
         f"MSR-VTT's captions, which the released way pads to {PADDED_WORDS} words. Search is the whole:",
         "scan, choice, and exact scores from the stored tokens.",
         "",
-        "| segments | queries | released ms | search ms | scan ms | times faster | target | GEMM/scan | MB |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        *rows_of([*head, "MB"], cells, left=0),
+        "",
     ]
-    for row in rows:
-        ms = row["cpu_ms"]
-        extra = "unknown" if row["extra_mb"] is None else f"{row['extra_mb']:.0f}"
-        lines.append(
-            f"| {row['segments']:,} | {row['queries']} | {ms['released']} | {ms['search']} | {ms['scan']} | "
-            f"{row['times_faster']} | {row['target']:g} | {row['share_of_gemm']:.0%} | {extra} |"
-        )
-    lines.append("")
     for one in agreed:
         lines.append(
             f"Top {HITS} of {one['queries']} queries over {one['segments']:,} segments: the same ten as fp32 "
@@ -324,7 +286,7 @@ def write(folder: Path, rows: list[dict[str, Any]], agreed: list[dict[str, Any]]
     lines.append(
         f"Extra memory is the growth of the resident peak during a search; target {EXTRA_MB} MB at any size."
     )
-    (folder / "search.md").write_text("\n".join(lines) + "\n")
+    write_results(folder, "search", result, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

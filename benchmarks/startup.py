@@ -9,24 +9,23 @@ the bundled model:
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from measuring import ROOT, command_line, rows_of, take_turns, write_results
+
 IMPORTS = "import torch; from transformers import CLIPModel, CLIPTokenizer"
 
 
-def seconds_of(command: list[str]) -> float:
-    """Wall seconds of a process that has to succeed."""
-    began = time.perf_counter()
+def run(command: list[str]) -> None:
+    """Run a process that has to succeed."""
     subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - began
 
 
 def main() -> None:
@@ -37,22 +36,17 @@ def main() -> None:
     python = sys.executable
     vidsift = [python, "-m", "vidsift"]
     with tempfile.TemporaryDirectory() as place:
-        subprocess.run(
-            [*vidsift, "demo", "--folder", place, "--videos", "16"], check=True, capture_output=True
-        )
+        run([*vidsift, "demo", "--folder", place, "--videos", "16"])
         cases = {
             "python -c pass": [python, "-c", "pass"],
             "vidsift --help": [*vidsift, "--help"],
             "import torch and transformers' CLIP": [python, "-c", IMPORTS],
             "vidsift search (cold)": [*vidsift, "search", "a red square", "--index", f"{place}/index"],
         }
-        taken: dict[str, list[float]] = {name: [] for name in cases}
-        for _ in range(chosen.rounds + 1):
-            for name, command in cases.items():
-                taken[name].append(seconds_of(command))
-    # The first round warms the file cache.
+        ways = {name: partial(run, command) for name, command in cases.items()}
+        taken = take_turns(ways, chosen.rounds, clock=time.perf_counter)  # the first warms the file cache
     rows = {
-        name: {"min_seconds": min(values[1:]), "median_seconds": statistics.median(values[1:])}
+        name: {"min_seconds": min(values), "median_seconds": statistics.median(values)}
         for name, values in taken.items()
     }
     ratio = (
@@ -60,27 +54,23 @@ def main() -> None:
         / rows["import torch and transformers' CLIP"]["min_seconds"]
     )
     report = {
-        "command": "python benchmarks/startup.py",
+        "command": command_line(__file__, ""),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "rounds": chosen.rounds,
         "rows": rows,
         "search_over_imports": ratio,
     }
-    chosen.results.mkdir(exist_ok=True)
-    (chosen.results / "startup.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    cells = [[name, *(f"{value:.2f}" for value in row.values())] for name, row in rows.items()]
     lines = [
         "# Start-up",
         "",
         f"`{report['command']}`, {report['machine']}, {chosen.rounds} rounds, whole processes, wall time.",
         "",
-        "| process | min s | median s |",
-        "|---|---|---|",
-        *(f"| {n} | {r['min_seconds']:.2f} | {r['median_seconds']:.2f} |" for n, r in rows.items()),
+        *rows_of(["process", "min s", "median s"], cells),
         "",
         f"A cold search takes {ratio:.2f} times what importing torch and the CLIP classes alone takes.",
     ]
-    (chosen.results / "startup.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    write_results(chosen.results, "startup", report, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,31 +11,27 @@ the growth of its largest resident size from before the step.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
-import os
-import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import ROOT, command_line, machine, peak_extra_mb, rows_of, take_turns, write_results
+from released import released_wti
 from torch import Tensor
 
 from vidsift.interactions.token_wise import token_wise
 from vidsift.losses.contrastive import info_nce
 from vidsift.types import TokenSet
 
-COMMAND = " ".join(
-    ["OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/token_wise_training.py", *sys.argv[1:]]
-)
+COMMAND = command_line(__file__)
 SHAPES = ((128, 32, 12), (64, 64, 64))
 DIM = 512
 TARGET_TIME, TARGET_MEMORY = 0.8, 1 / 8
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def sides(batch: int, words: int, frames: int, full: bool) -> tuple[TokenSet, TokenSet]:
@@ -54,20 +50,8 @@ def sides(batch: int, words: int, frames: int, full: bool) -> tuple[TokenSet, To
     )
 
 
-def plain(text: TokenSet, video: TokenSet) -> Tensor:
-    """The released computation of WTI."""
-    assert text.weights is not None
-    assert video.weights is not None
-    products = torch.einsum("qtd,vfd->qvtf", text.tokens, video.tokens)
-    products = torch.einsum("qvtf,qt->qvtf", products, text.mask.float())
-    products = torch.einsum("qvtf,vf->qvtf", products, video.mask.float())
-    text_to_video = torch.einsum("qvt,qt->qv", products.max(dim=-1).values, text.weights)
-    video_to_text = torch.einsum("qvf,vf->qv", products.max(dim=-2).values, video.weights)
-    return (text_to_video + video_to_text) / 2
-
-
 Similarity = Callable[[TokenSet, TokenSet], Tensor]
-WAYS: dict[str, Similarity] = {"plain": plain, "blocked": token_wise}
+WAYS: dict[str, Similarity] = {"plain": released_wti, "blocked": token_wise}
 
 
 def step(similarity: Similarity, text: TokenSet, video: TokenSet) -> None:
@@ -90,30 +74,18 @@ def _peak(way: str, shape: tuple[int, int, int], full: bool) -> float:
     step(WAYS[way], text, video)  # libraries take their memory
     text, video = sides(*shape, full)
     gradients = sum(one.tokens.numel() * one.tokens.element_size() for one in (text, video))
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
-    step(WAYS[way], text, video)
-    return (_status("VmHWM") - before) / 1024 - gradients / 2**20
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1])
+    extra = peak_extra_mb(lambda: step(WAYS[way], text, video))
+    if extra is None:
+        raise SystemExit("the peak of memory is read from /proc, which is not here: this needs Linux")
+    return extra - gradients / 2**20
 
 
 def measure(shape: tuple[int, int, int], full: bool, rounds: int) -> dict[str, Any]:
     text, video = sides(*shape, full)
-    spent: dict[str, list[float]] = {way: [] for way in WAYS}
-    for turn in range(rounds + 1):
-        for way, similarity in WAYS.items():
-            begin = time.process_time()
-            step(similarity, text, video)
-            if turn:
-                spent[way].append(time.process_time() - begin)
+    spent = take_turns({way: partial(step, one, text, video) for way, one in WAYS.items()}, rounds)
     gradients = {}
     # The plain formula lets padding win where all real words are worse; so does ours when told to.
-    same = {"plain": plain, "blocked": lambda one, other: token_wise(one, other, padding="zero")}
+    same = {"plain": released_wti, "blocked": lambda one, other: token_wise(one, other, padding="zero")}
     for way, similarity in same.items():
         step(similarity, text, video)
         gradients[way] = torch.cat([one.tokens.grad.flatten() for one in (text, video)])  # type: ignore[union-attr]
@@ -144,19 +116,19 @@ def main() -> None:
         print(_peak(**json.loads(chosen.peak)))
         return
     rows = [measure(shape, full, chosen.rounds) for shape in SHAPES for full in (True, False)]
-    result = {
-        "command": COMMAND,
-        "machine": platform.machine(),
-        "processors": os.cpu_count(),
-        "torch": torch.__version__,
-        "rows": rows,
-    }
-    (chosen.out / "token-wise-training.json").write_text(json.dumps(result, indent=2) + "\n")
-    (chosen.out / "token-wise-training.md").write_text(table(rows))
-    print(table(rows))
+    result = {"command": COMMAND, **machine(), "rows": rows}
+    write_results(chosen.out, "token-wise-training", result, table(rows))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
+    head = ["batch", "words", "frames", "sentences", "plain ms", "ours ms", "time", "plain MB", "ours MB"]
+    head.append("share")
+    cells = []
+    for row in rows:
+        ms, mb = row["cpu_ms"], row["extra_mb"]
+        cells.append([row[name] for name in ("batch", "words", "frames", "sentences")])
+        cells[-1] += [f"{ms['plain']:g}", f"{ms['blocked']:g}", f"{row['time']:.2f}"]
+        cells[-1] += [f"{mb['plain']:g}", f"{mb['blocked']:g}", f"{row['memory']:.3f}"]
     lines = [
         "# The similarity of a training step by WTI",
         "",
@@ -165,16 +137,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         "gradients.",
         f"Targets: {TARGET_TIME:g} x the time, {TARGET_MEMORY:g} x the memory of the plain formula.",
         "",
-        "| batch | words | frames | sentences | plain ms | ours ms | time | plain MB | ours MB | share |",
-        "|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|",
+        *rows_of(head, cells, left=0),
     ]
-    for row in rows:
-        ms, mb = row["cpu_ms"], row["extra_mb"]
-        lines.append(
-            f"| {row['batch']} | {row['words']} | {row['frames']} | {row['sentences']} | {ms['plain']:g} | "
-            f"{ms['blocked']:g} | {row['time']:.2f} | {mb['plain']:g} | {mb['blocked']:g} | "
-            f"{row['memory']:.3f} |"
-        )
     worst = max(row["gradients_off"] for row in rows)
     lines += ["", f"Gradients differ by at most {worst:.0e} of the largest one."]
     return "\n".join(lines) + "\n"

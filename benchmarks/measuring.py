@@ -1,0 +1,119 @@
+"""What the benchmarks share: rounds that take turns, peaks of memory, the machine, the results' two files.
+
+Nothing here imports torch before it is used, so that processes that only decode stay light.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+Work = Callable[[], Any]
+
+
+def command_line(script: str, before: str = "OMP_NUM_THREADS=1 PYTHONPATH=src") -> str:
+    """Say how a benchmark was started, from the repository's root.
+
+    Args:
+        script: its ``__file__``.
+        before: variables that belong to it.
+    """
+    return " ".join([*before.split(), "python", f"benchmarks/{Path(script).name}", *sys.argv[1:]])
+
+
+def take_turns(
+    ways: Mapping[str, Work],
+    rounds: int,
+    *,
+    warm: int = 1,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, list[float]]:
+    """Time ways side by side: in each round every way runs once, so that other work disturbs all alike.
+
+    Args:
+        ways: what to run, by name.
+        rounds: rounds that count.
+        warm: rounds before them that do not.
+        clock: CPU time of the process by default.
+
+    Returns:
+        Seconds of every counted round, by name.
+    """
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(-warm, rounds):
+        for name, work in ways.items():
+            begin = clock()
+            work()
+            if turn >= 0:
+                spent[name].append(clock() - begin)
+    return spent
+
+
+def peak_extra_mb(work: Work) -> float | None:
+    """Growth of the process's largest resident size while it works, in MiB; None where that is not Linux."""
+    try:
+        # Freed memory that the allocator holds on to would hide what the work takes.
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _status_kb("VmRSS")
+        work()
+        return max(0.0, (_status_kb("VmHWM") - before) / 1024)
+    except (OSError, AttributeError):
+        return None
+
+
+def _status_kb(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1])
+
+
+def processor() -> str:
+    """Name the processor and count its cores."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores" if names else platform.machine()
+
+
+def machine() -> dict[str, Any]:
+    """What a reader of timings has to know of where they were taken."""
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    return {
+        "machine": platform.machine(),
+        "processor": processor(),
+        "processors": os.cpu_count(),
+        "load": load,
+        "torch": version("torch"),
+    }
+
+
+def where(facts: Mapping[str, Any]) -> str:
+    """Put :func:`machine` into words, with what else the processors had to do."""
+    load = "" if facts["load"] is None else f", load {facts['load']:g} at the end"
+    return f"{facts['processor']}, torch {facts['torch']}{load}"
+
+
+def rows_of(head: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> list[str]:
+    """Lay out a Markdown table; the first ``left`` columns stand left, the others right."""
+    rule = "|---" * left + "|---:" * (len(head) - left) + "|"
+    first, *others = (f"| {' | '.join(map(str, line))} |" for line in (head, *rows))
+    return [first, rule, *others]
+
+
+def write_results(folder: Path, name: str, found: object, page: str) -> None:
+    """Write ``name.json`` and ``name.md``, and show the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(page, encoding="utf-8")
+    print(page, end="", flush=True)
