@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from vidsift.encoders.fresh import fresh_linears
 from vidsift.encoders.masks import require_prefix, require_real
 
 if TYPE_CHECKING:
@@ -176,9 +177,7 @@ class TemporalBlock(nn.Module):
         self.mlp_norm = nn.LayerNorm(dim, eps=1e-12)
         self.mlp_in = nn.Linear(dim, 4 * dim)
         self.mlp_out = nn.Linear(4 * dim, dim)
-        for linear in (self.attention_in, self.attention_out, self.mlp_in, self.mlp_out):
-            nn.init.normal_(linear.weight, std=0.02)
-            nn.init.zeros_(linear.bias)
+        fresh_linears(self)
 
     def forward(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
         """Return the new state; ``padding_B11F`` is True on frames that nobody may look at."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.fresh import fresh_linears
 from vidsift.encoders.temporal import TemporalBlock, temporal_weights_from_release
 from vidsift.interactions.base import Interaction
 from vidsift.types import TokenSet
@@ -53,9 +54,7 @@ class CrossTransformer(Interaction):
         self.pool = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, 1)
         nn.init.normal_(self.positions, std=0.02)
-        for linear in (self.pool, self.out):
-            nn.init.normal_(linear.weight, std=0.02)
-            nn.init.zeros_(linear.bias)
+        fresh_linears(self.pool, self.out)
 
     @torch.no_grad()
     def init_from_text(self, towers: ClipTowers) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
+from vidsift.encoders.fresh import fresh_linears
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.masked import unit_tokens
@@ -40,8 +41,7 @@ class Hierarchical(Interaction):
         super().__init__()
         self.levels = levels
         self.gate = nn.Linear(dim, levels)
-        nn.init.normal_(self.gate.weight, std=0.02)
-        nn.init.zeros_(self.gate.bias)
+        fresh_linears(self.gate)
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
         if text.tokens.shape[1] != self.levels:

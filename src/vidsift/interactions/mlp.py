@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from vidsift.encoders.fresh import fresh_linears
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.masked import masked_mean
 from vidsift.types import TokenSet
@@ -48,10 +49,7 @@ class PairPerceptron(Interaction):
         for _ in range(layers - 2):
             parts += [nn.Linear(dim, dim), nn.ReLU()]
         self.judge = nn.Sequential(*parts, nn.Linear(dim, 1))
-        for part in (self.join, *self.judge):
-            if isinstance(part, nn.Linear):
-                nn.init.normal_(part.weight, std=0.02)
-                nn.init.zeros_(part.bias)
+        fresh_linears(self)
 
     def forward(self, pairs_PE: Tensor) -> Tensor:
         """Judge pairs put end to end, ``(P, 2D)`` -> ``(P, 1)``: the formula that :meth:`score` splits."""

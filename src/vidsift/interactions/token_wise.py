@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from vidsift.encoders.fresh import fresh_linears
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.best_match import Padding, account, best_matches, pair_matches
 from vidsift.interactions.masked import masked_softmax, uniform_weights, unit_tokens
@@ -161,10 +162,7 @@ def weight_head(dim: int, layers: int) -> nn.Sequential:
     for _ in range(layers - 1):
         parts += [nn.Linear(dim, dim), nn.ReLU(inplace=True)]
     head = nn.Sequential(*parts, nn.Linear(dim, 1))
-    for part in head:
-        if isinstance(part, nn.Linear):
-            nn.init.normal_(part.weight, std=0.02)
-            nn.init.zeros_(part.bias)
+    fresh_linears(head)
     return head
 
 

@@ -18,7 +18,14 @@ from vidsift.interactions.cross import CrossTransformer
 from vidsift.interactions.dot import MeanDot
 from vidsift.losses.contrastive import info_nce
 from vidsift.methods.base import Method, Term
-from vidsift.methods.parts import Temporal, frame_set, sentence_set, start_from_text, temporal_head
+from vidsift.methods.parts import (
+    Temporal,
+    check_choice,
+    frame_set,
+    sentence_set,
+    start_from_text,
+    temporal_head,
+)
 from vidsift.types import Features, TokenSet
 
 __all__ = ["Clip4Clip", "Head"]
@@ -56,8 +63,7 @@ class Clip4Clip(Method):
         max_frames: int = 76,
     ) -> None:
         """See the class."""
-        if head not in get_args(Head):
-            raise ValueError(f"clip4clip: head is {head!r}, expected one of {', '.join(get_args(Head))}")
+        check_choice("clip4clip", "head", head, get_args(Head))
         interaction: Interaction = MeanDot()
         if head == "tightTransf":
             interaction = CrossTransformer(towers.dim, layers=cross_layers, max_positions=max_frames + 1)

@@ -36,6 +36,7 @@ from vidsift.losses.decorrelation import MatchForm, decorrelation
 from vidsift.methods.base import Method, Term
 from vidsift.methods.parts import (
     Temporal,
+    check_choice,
     frame_set,
     keep_padded,
     sentence_set,
@@ -124,11 +125,11 @@ class Drl(Method):
         cdcr_centred: bool = True,
     ) -> None:
         """See the class."""
-        _check("interaction", interaction, get_args(DrlInteraction))
-        _check("cdcr", cdcr, get_args(Cdcr))
-        _check("padding", padding, get_args(Padding))
-        _check("paths", paths, get_args(Paths))
-        _check("cross_text", cross_text, get_args(CrossText))
+        check_choice("drl", "interaction", interaction, get_args(DrlInteraction))
+        check_choice("drl", "cdcr", cdcr, get_args(Cdcr))
+        check_choice("drl", "padding", padding, get_args(Padding))
+        check_choice("drl", "paths", paths, get_args(Paths))
+        check_choice("drl", "cross_text", cross_text, get_args(CrossText))
         meeting: Interaction
         if interaction == "dp":
             meeting = MeanDot()
@@ -274,7 +275,7 @@ def complexity(
         >>> complexity("mlp")[0] // complexity("dp")[0]
         2049
     """
-    _check("interaction", interaction, get_args(DrlInteraction))
+    check_choice("drl", "interaction", interaction, get_args(DrlInteraction))
     both = words + frames
     return {
         "dp": (dim, dim),
@@ -311,8 +312,3 @@ def _check_levels(levels: int, towers: ClipTowers) -> int:
     if not 1 <= levels <= most:
         raise ValueError(f"drl: levels is {levels}, expected 1 to {most}, the blocks of the shallower tower")
     return levels
-
-
-def _check(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"drl: {name} is {value!r}, expected one of {', '.join(known)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -13,7 +14,9 @@ from vidsift.interactions.cross import CrossTransformer
 from vidsift.types import TokenSet
 
 __all__ = [
+    "PaddedTokens",
     "Temporal",
+    "check_choice",
     "frame_set",
     "keep_padded",
     "sentence_set",
@@ -24,6 +27,18 @@ __all__ = [
 ]
 
 Temporal = Literal["none", "lstm", "transformer"]
+PaddedTokens = Literal["excluded", "included"]
+"""Whether padding stays out of a method, or is encoded and compared like real tokens as in released code."""
+
+
+def check_choice(method: str, name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse an argument of a method that is none of its choices.
+
+    Raises:
+        ValueError: with the value and the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{method}: {name} is {value!r}, expected one of {', '.join(choices)}")
 
 
 def temporal_head(kind: str, towers: ClipTowers, layers: int, max_frames: int) -> nn.Module:

@@ -22,13 +22,14 @@ from transformers import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from vidsift.encoders.clip import ClipTowers, end_of_text
+from vidsift.encoders.fresh import fresh_linears
 from vidsift.encoders.masks import require_real
 from vidsift.encoders.selection import PerturbedTopK
 from vidsift.encoders.temporal import TemporalBlock, TemporalTransformer
 from vidsift.interactions.sharpened import SharpenedTokenWise
 from vidsift.losses.contrastive import info_nce
 from vidsift.methods.base import Method, Stage, Term
-from vidsift.methods.parts import frame_set, temporal_head, word_set
+from vidsift.methods.parts import check_choice, frame_set, temporal_head, word_set
 from vidsift.types import Features, TokenSet
 
 __all__ = [
@@ -96,8 +97,7 @@ class Pidro(Method):
         tau: float = 100.0,
     ) -> None:
         """See the class."""
-        if routing not in get_args(Routing):
-            raise ValueError(f"pidro: routing is {routing!r}, expected one of {', '.join(get_args(Routing))}")
+        check_choice("pidro", "routing", routing, get_args(Routing))
         meeting = SharpenedTokenWise(eta)
         every = [Term("word", "frame", meeting), Term("word", "patch", meeting, patch_lambda)]
         super().__init__(towers, every if patches else every[:1])
@@ -325,10 +325,7 @@ def tower_blocks(layers: int, blocks: int, choice: BlockChoice = "first") -> tup
         >>> tower_blocks(4, 12), tower_blocks(4, 12, "last"), tower_blocks(4, 12, "spread")
         ((1, 2, 3, 4), (9, 10, 11, 12), (3, 6, 9, 12))
     """
-    if choice not in get_args(BlockChoice):
-        raise ValueError(
-            f"pidro: patch_blocks is {choice!r}, expected one of {', '.join(get_args(BlockChoice))}"
-        )
+    check_choice("pidro", "patch_blocks", choice, get_args(BlockChoice))
     if not 1 <= layers <= blocks:
         raise ValueError(
             f"pidro: patch_layers is {layers}, expected 1 to {blocks}, the blocks of the image tower"
@@ -358,9 +355,7 @@ class PatchSelector(nn.Module):
         self.hidden = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, 1)
         self.top = PerturbedTopK(keep, samples, sigma)
-        for linear in (self.hidden, self.out):
-            nn.init.normal_(linear.weight, std=0.02)
-            nn.init.zeros_(linear.bias)
+        fresh_linears(self)
 
     def scores(self, patches_BPD: Tensor) -> Tensor:
         """S of Eq. 1, the importance of each patch; rows sum to 1, ``(B, P)``."""
@@ -485,10 +480,7 @@ def _narrowed(towers: ClipTowers, width: int) -> CLIPVisionConfig:
 
 def _fresh_block(config: CLIPVisionConfig) -> CLIPEncoderLayer:
     block = CLIPEncoderLayer(config)
-    for part in block.modules():
-        if isinstance(part, nn.Linear):
-            nn.init.normal_(part.weight, std=0.02)
-            nn.init.zeros_(part.bias)
+    fresh_linears(block)
     return block
 
 

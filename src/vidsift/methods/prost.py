@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,10 @@ from vidsift.interactions.masked import masked_mean
 from vidsift.interactions.prototype import PrototypeMatching
 from vidsift.losses.contrastive import info_nce
 from vidsift.methods.base import Method, Term
-from vidsift.methods.parts import sentence_set, until_the_end
+from vidsift.methods.parts import PaddedTokens, check_choice, sentence_set, until_the_end
 from vidsift.types import Features, TokenSet
 
 __all__ = [
-    "PaddedFrames",
     "Prost",
     "PrototypeDecoder",
     "PrototypeHead",
@@ -32,8 +31,6 @@ __all__ = [
     "adaptive_window",
     "prost_weights_from_release",
 ]
-
-PaddedFrames = Literal["excluded", "included"]
 
 
 class VideoMaps(NamedTuple):
@@ -97,7 +94,7 @@ class Prost(Method):
         max_frames: int = 12,
         shift_blocks: Sequence[int] = (-2, -1),
         shift_n_div: int = 7,
-        padding: PaddedFrames = "excluded",
+        padding: PaddedTokens = "excluded",
     ) -> None:
         """See the class."""
         least = {"objects": (objects, 2), "phrases": (phrases, 1), "events": (events, 1)}
@@ -108,9 +105,7 @@ class Prost(Method):
                 raise ValueError(f"prost: {name} is {value}, expected at least {lowest}")
         if not 0 <= window <= 1:
             raise ValueError(f"prost: window is {window}, a share of all objects: expected 0 to 1")
-        if padding not in get_args(PaddedFrames):
-            known = ", ".join(get_args(PaddedFrames))
-            raise ValueError(f"prost: padding is {padding!r}, expected one of {known}")
+        check_choice("prost", "padding", padding, get_args(PaddedTokens))
         object_phrase = Term("phrase", "object", PrototypeMatching(objects))
         super().__init__(towers, [object_phrase, Term("sentence", "event", PrototypeMatching())])
         self.object_head = PrototypeHead(towers.dim, objects - 1)

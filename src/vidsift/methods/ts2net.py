@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.fresh import fresh_linears
 from vidsift.encoders.selection import PerturbedTopK, TopKGradient
 from vidsift.interactions.frame_softmax import FrameSoftmax
 from vidsift.methods.base import Method, Term
-from vidsift.methods.parts import frame_set, sentence_set, temporal_head, until_the_end
+from vidsift.methods.parts import check_choice, frame_set, sentence_set, temporal_head, until_the_end
 from vidsift.types import TokenSet
 
 __all__ = ["FrameMask", "TokenSelector", "Ts2Net", "selector_weights_from_release"]
@@ -51,9 +52,7 @@ class TokenSelector(nn.Module):
             nn.Linear(2 * half, half, bias=False), nn.GELU(), nn.Linear(half, 1, bias=False), nn.Tanh()
         )
         self.top_k = PerturbedTopK(k, samples, sigma, gradient)
-        for part in self.modules():
-            if isinstance(part, nn.Linear):
-                nn.init.normal_(part.weight, std=0.02)
+        fresh_linears(self)
 
     def scores(self, tokens_NLD: Tensor) -> Tensor:
         """Score all tokens of N frames, class token first: ``(N, L)`` in [-1, 1]."""
@@ -117,12 +116,8 @@ class Ts2Net(Method):
         frame_mask: FrameMask = "frames",
     ) -> None:
         """See the class."""
-        for name, value, known in (
-            ("gradient", gradient, get_args(TopKGradient)),
-            ("frame_mask", frame_mask, get_args(FrameMask)),
-        ):
-            if value not in known:
-                raise ValueError(f"ts2net: {name} is {value!r}, expected one of {', '.join(known)}")
+        check_choice("ts2net", "gradient", gradient, get_args(TopKGradient))
+        check_choice("ts2net", "frame_mask", frame_mask, get_args(FrameMask))
         if not 1 <= selected <= towers.patches:
             raise ValueError(f"ts2net: selected is {selected}, expected 1 to the {towers.patches} patches")
         super().__init__(towers, [Term("sentence", "frame", FrameSoftmax())])

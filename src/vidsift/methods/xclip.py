@@ -8,7 +8,7 @@ have many tokens, attention over the similarity matrix says which meetings count
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -18,7 +18,9 @@ from vidsift.interactions.masked import masked_mean, unit_tokens
 from vidsift.interactions.similarity_attention import SimilarityAttention
 from vidsift.methods.base import Method, Term
 from vidsift.methods.parts import (
+    PaddedTokens,
     Temporal,
+    check_choice,
     frame_set,
     sentence_set,
     temporal_head,
@@ -27,9 +29,7 @@ from vidsift.methods.parts import (
 )
 from vidsift.types import TokenSet
 
-__all__ = ["Padding", "XClip", "xclip_matrices_from_release"]
-
-Padding = Literal["excluded", "included"]
+__all__ = ["XClip", "xclip_matrices_from_release"]
 
 
 class XClip(Method):
@@ -61,11 +61,10 @@ class XClip(Method):
         temporal_layers: int = 4,
         max_words: int | None = None,
         max_frames: int = 76,
-        padding: Padding = "excluded",
+        padding: PaddedTokens = "excluded",
     ) -> None:
         """See the class."""
-        if padding not in get_args(Padding):
-            raise ValueError(f"xclip: padding is {padding!r}, expected one of {', '.join(get_args(Padding))}")
+        check_choice("xclip", "padding", padding, get_args(PaddedTokens))
         words = towers.max_tokens if max_words is None else max_words
         meet = SimilarityAttention
         super().__init__(
