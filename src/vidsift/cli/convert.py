@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -17,24 +17,36 @@ __all__ = ["convert"]
 _FORMS = ("clip4clip", "drl", "xclip", "ts2net", "prost", "openai")
 
 
+_Source = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        help=f"Whose form the checkpoint has: {', '.join(_FORMS)} (the last also for plain CLIP state "
+        "dicts).",
+    ),
+]
+_Vocabulary = Annotated[
+    Path | None,
+    typer.Option(help="CLIP's BPE vocabulary file, or a folder with tokenizer files; default: beside it."),
+]
+_Sampling = Annotated[
+    str | None,
+    typer.Option(
+        help="Which seconds to look at: uniform (openai), one_fps_linspace (others) or head; as trained."
+    ),
+]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="An argument of the method that shapes do not tell."),
+]
+
+
 def convert(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="The file with the weights.")],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")],
-    source: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            help=f"Whose form the checkpoint has: {', '.join(_FORMS)} (the last also for plain CLIP state "
-            "dicts).",
-        ),
-    ] = "openai",
-    vocabulary: Annotated[
-        Path | None,
-        typer.Option(
-            help="CLIP's BPE vocabulary file, or a folder with tokenizer files; default: beside it."
-        ),
-    ] = None,
+    source: _Source = "openai",
+    vocabulary: _Vocabulary = None,
     frames: Annotated[
         int | None,
         typer.Option(min=1, help="Frames to look at in a stretch of video; 12 for openai, else as trained."),
@@ -43,84 +55,114 @@ def convert(
         int | None,
         typer.Option(min=3, help="Longest text in tokens, start and end included, as trained."),
     ] = None,
-    sampling: Annotated[
-        str | None,
-        typer.Option(
-            help="Which seconds to look at: uniform (openai), one_fps_linspace (others) or head; as trained."
-        ),
-    ] = None,
+    sampling: _Sampling = None,
     corrected: Annotated[
         bool,
         typer.Option(
             "--corrected", help="Leave padding out of scores, where the released code lets it take part."
         ),
     ] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="An argument of the method that shapes do not tell."
-        ),
-    ] = None,
+    settings: _Settings = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="Store the weights in half the space.")] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Open a TorchScript archive that OpenAI did not publish.")
     ] = False,
 ) -> None:
     """Turn a released checkpoint into a vidsift folder."""
-    if source not in _FORMS:
-        raise ValueError(f"--from is {source!r}, expected one of: {', '.join(_FORMS)}")
-    if not checkpoint.is_file():
-        raise ValueError(f"{checkpoint}: there is no such file; name the file that holds the weights")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"{output} exists and is not empty; name a new folder")
+    _check(checkpoint, output, source)
     arguments = _read_settings(settings or [])
     if source == "openai" and (corrected or arguments):
         raise ValueError("--corrected and --set are for released models; a plain CLIP has nothing to set")
 
     import torch
 
-    from vidsift.encoders.weights import load_clip, read_state_dict, with_tokenizer
-    from vidsift.methods.model import Model
-    from vidsift.methods.reading import SAMPLING, VideoReading
-    from vidsift.methods.released import read_release
-
-    policy: Any = sampling or ("uniform" if source == "openai" else "one_fps_linspace")
-    if policy not in SAMPLING:
-        raise ValueError(f"--sampling is {policy!r}, expected one of: {', '.join(SAMPLING)}")
-    name = output.resolve().name
-    form = "a CLIP checkpoint of OpenAI's form"
-    release: Release | None = None
+    wanted = _Wanted(output.resolve().name, frames, max_words, _policy(sampling, source), vocabulary)
+    form, release = "a CLIP checkpoint of OpenAI's form", None
     if source == "openai":
-        clip = load_clip(checkpoint, vocabulary=vocabulary, trust_torchscript=trust)
-        model = Model.create(
-            "zero_shot", *clip, frames=frames or 12, sampling=policy, max_words=max_words, name=name
-        )
+        model = _plain_clip(checkpoint, wanted, trust=trust)
     else:
         form = f"a checkpoint of {source}'s released code"
-        release = read_release(
-            read_state_dict(checkpoint),
-            source,
-            str(checkpoint),
-            frames=frames,
-            max_words=max_words,
-            corrected=corrected,
-            arguments=arguments,
-        )
-        clip = with_tokenizer(release.method.towers, checkpoint, vocabulary=vocabulary)
-        norm = clip.norm
-        model = Model(
-            release.method,
-            clip.tokenizer,
-            VideoReading(release.frames, policy, norm.size_px, norm.mean, norm.std),
-            method_name=release.method_name,
-            arguments=release.arguments,
-            max_words=release.max_words,
-            name=name,
-        )
+        model, release = _released(checkpoint, source, wanted, corrected=corrected, arguments=arguments)
     card = {"Converted from": f"`{checkpoint.name}`, {form}."}
     model.save(output, dtype=torch.float16 if fp16 else torch.float32, card=card)
     _report(model, release)
     typer.echo(f"Wrote {output}. Try: vidsift index FOLDER --model {output}")
+
+
+class _Wanted(NamedTuple):
+    """What is asked of the new model, whatever it is converted from."""
+
+    name: str
+    frames: int | None
+    max_words: int | None
+    sampling: Any
+    vocabulary: Path | None
+
+
+def _check(checkpoint: Path, output: Path, source: str) -> None:
+    """Refuse what cannot be read or written, before anything heavy is loaded."""
+    if source not in _FORMS:
+        raise ValueError(f"--from is {source!r}, expected one of: {', '.join(_FORMS)}")
+    if not checkpoint.is_file():
+        raise ValueError(f"{checkpoint}: there is no such file; name the file that holds the weights")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"{output} exists and is not empty; name a new folder")
+
+
+def _policy(sampling: str | None, source: str) -> str:
+    """Which seconds the model looks at: those asked for, or those of the source's own scripts."""
+    from vidsift.methods.reading import SAMPLING
+
+    policy = sampling or ("uniform" if source == "openai" else "one_fps_linspace")
+    if policy not in SAMPLING:
+        raise ValueError(f"--sampling is {policy!r}, expected one of: {', '.join(SAMPLING)}")
+    return policy
+
+
+def _plain_clip(checkpoint: Path, wanted: _Wanted, *, trust: bool) -> Model:
+    from vidsift.encoders.weights import load_clip
+    from vidsift.methods.model import Model
+
+    clip = load_clip(checkpoint, vocabulary=wanted.vocabulary, trust_torchscript=trust)
+    return Model.create(
+        "zero_shot",
+        *clip,
+        frames=wanted.frames or 12,
+        sampling=wanted.sampling,
+        max_words=wanted.max_words,
+        name=wanted.name,
+    )
+
+
+def _released(
+    checkpoint: Path, source: str, wanted: _Wanted, *, corrected: bool, arguments: dict[str, Any]
+) -> tuple[Model, Release]:
+    from vidsift.encoders.weights import read_state_dict, with_tokenizer
+    from vidsift.methods.model import Model
+    from vidsift.methods.reading import VideoReading
+    from vidsift.methods.released import read_release
+
+    release = read_release(
+        read_state_dict(checkpoint),
+        source,
+        str(checkpoint),
+        frames=wanted.frames,
+        max_words=wanted.max_words,
+        corrected=corrected,
+        arguments=arguments,
+    )
+    clip = with_tokenizer(release.method.towers, checkpoint, vocabulary=wanted.vocabulary)
+    norm = clip.norm
+    model = Model(
+        release.method,
+        clip.tokenizer,
+        VideoReading(release.frames, wanted.sampling, norm.size_px, norm.mean, norm.std),
+        method_name=release.method_name,
+        arguments=release.arguments,
+        max_words=release.max_words,
+        name=wanted.name,
+    )
+    return model, release
 
 
 def _read_settings(settings: list[str]) -> dict[str, Any]:

@@ -133,15 +133,20 @@ class _Sorting:
 def _clip4clip(found: _Sorting) -> None:
     if found.has(*_CROSS):
         found.fixed["head"] = "tightTransf"
-        rows = found.rows("cross.embeddings.position_embeddings.weight")
-        found.take(_CROSS, cross_weights_from_release, "interactions.0.")
-        found.fixed |= {"cross_layers": found.blocks("interactions.0.blocks."), "max_frames": rows - 1}
-        found.longest = rows - 1
+        _cross(found)
+        found.longest = found.fixed["max_frames"]
         return
     kind = _across_frames(found)
     found.fixed["head"] = {"none": "meanP", "lstm": "seqLSTM", "transformer": "seqTransf"}[kind]
     if kind == "transformer":
         found.fixed["max_frames"] = found.longest
+
+
+def _cross(found: _Sorting) -> None:
+    """Sort the cross transformer; one of its positions is the sentence's."""
+    rows = found.rows("cross.embeddings.position_embeddings.weight")
+    found.take(_CROSS, cross_weights_from_release, "interactions.0.")
+    found.fixed |= {"cross_layers": found.blocks("interactions.0.blocks."), "max_frames": rows - 1}
 
 
 def _across_frames(found: _Sorting) -> str:
@@ -167,9 +172,7 @@ def _drl(found: _Sorting) -> None:
         found.fixed["weight_layers"] = 1 + max((int(key.split(".")[3]) for key in last), default=0) // 2
     elif found.has(*_CROSS):
         found.fixed["interaction"] = "xti"
-        rows = found.rows("cross.embeddings.position_embeddings.weight")
-        found.take(_CROSS, cross_weights_from_release, "interactions.0.")
-        found.fixed |= {"cross_layers": found.blocks("interactions.0.blocks."), "max_frames": rows - 1}
+        _cross(found)
     elif found.given.get("interaction") not in ("dp", "ti"):
         raise WeightsError(
             f"{found.source}: DRL's dp and ti have the same weights; say which it is with "
