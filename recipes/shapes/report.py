@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from vidsift.data.shapes_world import TAGS
 from vidsift.evaluation.evaluate import evaluate_entries
 
 ROOT = Path(__file__).parents[2]
+LIBRARY = Path("runs/shapes-test")
 VIDEOS = 640
 
 
@@ -40,7 +42,7 @@ def main() -> None:
     options.add_argument(
         "runs", nargs="+", type=Path, help="A folder that vidsift train wrote, for each seed."
     )
-    options.add_argument("--library", type=Path, default=Path("runs/shapes-test"), help="Rendered here.")
+    options.add_argument("--library", type=Path, default=LIBRARY, help="Rendered here.")
     options.add_argument("--note", default="", help="What else a reader of the minutes should know.")
     options.add_argument("--bundle", action="store_true", help="Make the first run the bundled model.")
     chosen = options.parse_args()
@@ -53,7 +55,7 @@ def main() -> None:
         report["training"] = training_of(run)
         reports.append(report)
         print(run, report["text_to_video"])
-    text = table(reports) + (f"\n{chosen.note}\n" if chosen.note else "")
+    text = table(reports, command_line(chosen)) + (f"\n{chosen.note}\n" if chosen.note else "")
     (ROOT / "results" / "shapes-wti.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
     (ROOT / "results" / "shapes-wti.md").write_text(text, encoding="utf-8")
     print(text)
@@ -61,21 +63,45 @@ def main() -> None:
         bundle(chosen.runs[0], reports[0])
 
 
+def command_line(chosen: argparse.Namespace) -> str:
+    """Say what was run, the note and the bundle apart."""
+    command = ["python", "recipes/shapes/report.py", *map(str, chosen.runs)]
+    if chosen.library != LIBRARY:
+        command += ["--library", str(chosen.library)]
+    return shlex.join(command)
+
+
 def training_of(run: Path) -> dict[str, Any]:
-    """Seed, steps and minutes of a run and of the backbone that it started from, from their logs."""
+    """Seed and costs of a run and of the backbone that it started from, from their logs.
+
+    Returns:
+        For each of the two its steps, the minutes of training alone, and the seconds that validation took
+        beside them.
+    """
     recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
     start = Path(recipe["model"]["start"])
     folders = {"backbone": start if start.is_absolute() else run.parent / start.name, "wti": run}
     stages = {}
     for name, folder in folders.items():
         text = (folder / "metrics.jsonl").read_text(encoding="utf-8")
-        last = [line for line in map(json.loads, text.splitlines()) if "loss" in line][-1]
-        stages[name] = {"steps": last["step"], "minutes": round(last["seconds"] / 60, 1)}
+        lines = [json.loads(line) for line in text.splitlines()]
+        last = [line for line in lines if "loss" in line][-1]
+        validation = sum(line.get("validation_seconds", 0.0) for line in lines)
+        stages[name] = {
+            "steps": last["step"],
+            "minutes": round(last["seconds"] / 60, 1),
+            "validation_seconds": round(validation, 1),
+        }
     return {"run": run.name, "seed": recipe["seed"], **stages}
 
 
-def table(reports: Sequence[dict[str, Any]]) -> str:
-    """Write the numbers of all seeds as a page."""
+def table(reports: Sequence[dict[str, Any]], command: str) -> str:
+    """Write the numbers of all seeds as a page.
+
+    Args:
+        reports: of the seeds.
+        command: what made them.
+    """
     first = reports[0]
     protocol = first["protocol"]
     rows = [("all", [one["text_to_video"] for one in reports], [one["choice"]["all"] for one in reports])]
@@ -87,8 +113,8 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
         "# Shapes, WTI from fresh weights",
         "",
         (
-            "`python recipes/shapes/report.py RUN...`, after `vidsift train recipes/shapes/backbone.yaml` "
-            "and `vidsift train recipes/shapes/wti.yaml`."
+            f"`{command}`, after `vidsift train recipes/shapes/backbone.yaml` and `vidsift train "
+            "recipes/shapes/wti.yaml` for each seed."
         ),
         "",
         (
@@ -116,13 +142,19 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
         "",
         f"Video to text R@1: {backwards}.",
         "",
-        "| seed | backbone steps | minutes | WTI steps | minutes | R@1 | appearance |",
-        "|---|---|---|---|---|---|---|",
+        "Minutes of training alone; the seconds spent on validation are beside them.",
+        "",
+        (
+            "| seed | backbone steps | minutes | validation s | WTI steps | minutes | validation s "
+            "| R@1 | appearance |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for one in reports:
         how = one["training"]
-        cells = [how["seed"], how["backbone"]["steps"], how["backbone"]["minutes"]]
-        cells += [how["wti"]["steps"], how["wti"]["minutes"]]
+        cells = [how["seed"]]
+        for stage in ("backbone", "wti"):
+            cells += [how[stage][name] for name in ("steps", "minutes", "validation_seconds")]
         cells += [f"{part['R@1']:.1f}" for part in (one["text_to_video"], one["by_tag"]["appearance"])]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
