@@ -58,8 +58,32 @@ def take_turns(
     return spent
 
 
-def peak_extra_mb(work: Work) -> float | None:
-    """Growth of the process's largest resident size while it works, in MiB; None where that is not Linux."""
+def clock_of(device: str) -> Callable[[], float]:
+    """CPU time of the process, or for a GPU the wall time after everything that was asked of it is done."""
+    if device == "cpu":
+        return time.process_time
+    import torch
+
+    def finished() -> float:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    return finished
+
+
+def peak_extra_mb(work: Work, device: str = "cpu") -> float | None:
+    """Most memory that work takes beside what is held already, in MiB.
+
+    On a CPU the growth of the process's largest resident size (None where that is not Linux), on a GPU that
+    of the allocator.
+    """
+    if device != "cpu":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        work()
+        return float(torch.cuda.max_memory_allocated() - held) / 2**20
     try:
         # Freed memory that the allocator holds on to would hide what the work takes.
         ctypes.CDLL(None).malloc_trim(0)
