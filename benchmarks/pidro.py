@@ -238,9 +238,9 @@ def report(found: dict[str, Any]) -> str:
             f"`{COMMAND}` on {where(found)}; {FRAMES} frames, {WORDS} words, ViT-B/32, fp32, batch "
             f"{found['batch']}. Time (median of {found['rounds']} rounds) and peak memory (weights, and what "
             "the batch takes beside them) as ratios to the base model B; the paper's figures (V100, batch "
-            "128) in brackets. Parameters without the token embedding of 25.3 M, which is what makes the paper's "
-            "base 138 M. Multiply-adds of one video and one sentence; on a CPU those of tokens with tokens "
-            "inside the towers' attention, 1 %, are not counted."
+            "128) in brackets. Parameters without the token embedding of 25.3 M, which is what makes the "
+            "paper's base 138 M. Multiply-adds of one video and one sentence; on a CPU those of tokens with "
+            "tokens inside the towers' attention, 1 %, are not counted."
         ),
         "",
         *costs(found["rows"]),
