@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
-BENCHMARKS ?= startup decode encode index search shapes
+BENCHMARKS ?= startup decode encode index search shapes token_wise_training interactions pidro
 
 .PHONY: help setup demo test check format lint types bench docs soak clean
 
@@ -36,7 +36,7 @@ format: setup  ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## run the benchmarks, write results/
+bench: setup  ## run the benchmarks, write results/ (BENCHMARKS names some; interactions and pidro take 8 minutes each)
 	for one in $(BENCHMARKS); do $(BIN)/python benchmarks/$$one.py || exit 1; done
 
 docs: setup  ## draw the pictures of docs/, write the table of methods
