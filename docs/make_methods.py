@@ -30,13 +30,14 @@ from vidsift.index.schema import SetLayout, segments_schema, token_columns
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import METHODS, build_method, resolve_arguments
 from vidsift.methods.model import Model
+from vidsift.search.searcher import CANDIDATES
 
 PAGE = Path(__file__).parent / "methods.md"
 FRAMES, WORDS, DIM = 12, 32, 512
 PAIRS_A_SIDE = 4
 COLUMNS = (
     "method", "text sets", "video sets", "terms", "loss", "parameters beyond CLIP",
-    "stored bytes per segment", "multiply-adds per pair", "source", "differences",
+    "stored bytes per segment", "multiply-adds per pair", "search", "source", "differences",
 )  # fmt: skip
 HEAD = f"""# The methods
 
@@ -47,7 +48,10 @@ or how many parameters there are. All numbers are for a CLIP of ViT-B/32's size 
 {DIM} channels) with {FRAMES} frames and texts of {WORDS} tokens. Stored bytes are those of the token sets in
 the index: fp16 tokens with mask, weights, times and places. Multiply-adds are those of the matrix products
 that score one text with one video, both prepared: the mean over {PAIRS_A_SIDE} texts with {PAIRS_A_SIDE}
-videos, so that work on one side alone is shared out. Elementwise work is not counted.
+videos, so that work on one side alone is shared out. Elementwise work is not counted. A search scores every
+segment exactly, or, where the similarity is a black box, the candidates that the named first stage finds: its
+hits are then the best of these candidates ({CANDIDATES} unless told otherwise), and their moments the first
+stage's.
 
 """
 
@@ -176,7 +180,7 @@ def loss_of(method: Method) -> str:
 def cells(row: Row, seen: set[type]) -> list[str]:
     """One line of the table; what an earlier line said of the same classes is not said again."""
     stored, operations = measure(row)
-    terms = row.method.terms
+    terms, stage = row.method.terms, row.method.first_stage
     fresh = [
         one
         for one in dict.fromkeys([type(row.method), *(type(term.interaction) for term in terms)])
@@ -196,6 +200,7 @@ def cells(row: Row, seen: set[type]) -> list[str]:
         f"{row.parameters:,}",
         f"{stored:,}",
         f"{operations:,}",
+        "every segment" if stage is None else f"candidates of {stage.label}",
         told["Source"],
         told["Differs"],
     ]

@@ -183,6 +183,8 @@ class Hit:
         video_id: identity of the file's content.
         segment: the stretch of the video that was scored.
         moment: the stretch within it around the frames that matched best.
+        candidates: how many segments a cheap first stage left for a black box to score, of which this is the
+            best; None where all that could be found were scored.
     """
 
     rank: int
@@ -191,3 +193,4 @@ class Hit:
     video_id: str
     segment: Span
     moment: Span
+    candidates: int | None = None

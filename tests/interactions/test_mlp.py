@@ -69,7 +69,7 @@ def test_padding_and_company_never_change_a_score(meet: PairPerceptron) -> None:
 
 def test_a_video_is_kept_as_its_mean_frame(meet: PairPerceptron) -> None:
     video = tiny.token_set([4, 1], 4, DIM)
-    kept = meet.prepare_video(video)
+    kept = meet.compact_video(meet.prepare_video(video))
     assert kept.tokens.shape == (2, 1, DIM)
     torch.testing.assert_close(kept.tokens[0, 0], video.tokens[0].mean(dim=0))
     torch.testing.assert_close(kept.tokens[1, 0], video.tokens[1, 0])

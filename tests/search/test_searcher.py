@@ -14,9 +14,8 @@ from tests.methods import tiny
 
 from vidsift.index import reading
 from vidsift.index.storage import FileRecord, IndexFolderError, Store
-from vidsift.interactions.base import NoAlignmentError
 from vidsift.methods.model import Model
-from vidsift.search import rescore, searcher
+from vidsift.search import ranking, rescore
 from vidsift.search import scan as scan_module
 from vidsift.search.rescore import Candidates
 from vidsift.search.searcher import Index, QueryError
@@ -50,8 +49,8 @@ def index(store: Store, model: Model) -> Index:
 @pytest.fixture
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few are scored exactly that the scan has to choose."""
-    for name, value in (("_CANDIDATES", 3), ("_CANDIDATES_A_HIT", 1), ("_KEPT", 8)):
-        monkeypatch.setattr(searcher, name, value)
+    for name, value in (("_CANDIDATES", 3), ("_CANDIDATES_A_HIT", 1), ("_KEPT", 8), ("_KEPT_A_HIT", 4)):
+        monkeypatch.setattr(ranking, name, value)
 
 
 def _expected(store: Store, model: Model, query: str) -> list[tuple[str, float]]:
@@ -97,8 +96,8 @@ def test_hits_are_the_same_bits_whatever_scans_and_whoever_asks(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "BLOCK", block)
         patch.setattr(scan_module, "_MERGE_ROWS", 2 * block)
-        patch.setattr(searcher, "_CANDIDATES", candidates)
-        patch.setattr(searcher, "_CANDIDATES_A_HIT", 1)
+        patch.setattr(ranking, "_CANDIDATES", candidates)
+        patch.setattr(ranking, "_CANDIDATES_A_HIT", 1)
         try:
             torch.set_num_threads(threads)
             found = Index.open(store.folder, model, scan_format=scan_format)
@@ -236,16 +235,6 @@ def test_an_explanation_sums_to_the_score_of_the_hit(index: Index) -> None:
         explanation = index.explain(QUERIES[0], hit)
         assert explanation.score == hit.score
         assert explanation.total == pytest.approx(hit.score, abs=1e-6)
-
-
-def test_a_black_box_finds_whole_segments_and_explains_nothing(tmp_path: Path) -> None:
-    model = tiny.model("drl", {"interaction": "xti"})
-    index = Index.open(filled(tmp_path / "index", model, COUNTS[:6]).folder, model)
-    hits = index.search("circle", k=6)
-    assert all(hit.moment == hit.segment for hit in hits)
-    assert len(hits) == 6
-    with pytest.raises(NoAlignmentError):
-        index.explain("circle", hits[0])
 
 
 def test_thumbnails_are_those_of_the_hit(index: Index) -> None:

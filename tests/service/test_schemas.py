@@ -19,6 +19,7 @@ def test_a_hit_goes_over_the_wire_with_all_that_it_holds() -> None:
         "end": 41.25,
         "segment_start": 30.0,
         "segment_end": 60.0,
+        "candidates": None,
     }
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from vidsift.methods.base import Method
 
 __all__ = ["info"]
 
@@ -46,7 +49,8 @@ def _model_facts(target: str, *, verify: bool) -> dict[str, Any]:
         "similarity": [
             f"{term.weight:g} x {term.name} ({type(term.interaction).__name__})" for term in method.terms
         ],
-        "explains": not any(term.interaction.black_box for term in method.terms),
+        "explains": not method.black_box,
+        "searches": _searching(method),
         "parameters": sum(value.numel() for value in method.parameters()),
         "channels": method.towers.dim,
         "longest text": f"{model.max_words} tokens",
@@ -58,6 +62,15 @@ def _model_facts(target: str, *, verify: bool) -> dict[str, Any]:
     if verify:
         facts["verified"] = _verified(model)
     return facts
+
+
+def _searching(method: Method) -> str:
+    """What a search scores: everything, or what a first stage leaves for a black box."""
+    if not method.black_box:
+        return "every segment"
+    if method.first_stage is None:
+        return "not at all: a black box without a first stage"
+    return f"candidates found by {method.first_stage.label}, which also gives the moments"
 
 
 def _verified(model: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from vidsift.search.searcher import Index
     from vidsift.types import Hit
 
 __all__ = ["search"]
@@ -35,6 +36,12 @@ def search(  # noqa: PLR0917 - the options of the verb
     by: Annotated[
         str, typer.Option(metavar="segment|video", help="'video' keeps the best segment of each video.")
     ] = "segment",
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="How many segments a black box scores, found by its first stage. [100]"
+        ),
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="Where the index's model is now, if it was moved.")
     ] = None,
@@ -65,10 +72,12 @@ def search(  # noqa: PLR0917 - the options of the verb
         min_duration_seconds=min_duration,
         max_duration_seconds=max_duration,
         group_by="video" if by == "video" else "segment",
+        candidates=candidates,
     )
     if verbose:
         pieces = " ".join(opened.model.tokenize([query]).pieces[0])
         typer.echo(f"{len(opened)} segments searched with {opened.model.name} for: {pieces}", err=True)
+    _tell_of_candidates(opened, hits)
     if not hits:
         nothing = "nothing is indexed yet" if not len(opened) else "no video fits the conditions"
         typer.echo(f"vidsift: {nothing}", err=True)
@@ -77,10 +86,27 @@ def search(  # noqa: PLR0917 - the options of the verb
             typer.echo(path)
         return
     for hit in hits:
-        typer.echo(json.dumps(_as_object(hit), ensure_ascii=False) if as_json else _as_line(hit))
+        found = _as_object(hit, black_box=opened.model.method.black_box) if as_json else None
+        typer.echo(_as_line(hit) if found is None else json.dumps(found, ensure_ascii=False))
 
 
-def _as_object(hit: Hit) -> dict[str, Any]:
+def _tell_of_candidates(opened: Index, hits: list[Hit]) -> None:
+    """Say that hits are the best of candidates alone, where a black box could not score everything."""
+    stage = opened.model.method.first_stage
+    if stage is None or not hits or hits[0].candidates is None:
+        return
+    typer.echo(
+        f"vidsift: {opened.model.name} is a black box: these are the best of {hits[0].candidates} candidates "
+        f"found by {stage.label}; --candidates N takes more",
+        err=True,
+    )
+
+
+def _as_object(hit: Hit, *, black_box: bool) -> dict[str, Any]:
+    own = {
+        "candidates": hit.candidates,
+        "account": "black box: no account; the moment is that of the first stage",
+    }
     return {
         "rank": hit.rank,
         "score": hit.score,
@@ -90,7 +116,7 @@ def _as_object(hit: Hit) -> dict[str, Any]:
         "segment_start": hit.segment.start_seconds,
         "segment_end": hit.segment.end_seconds,
         "video_id": hit.video_id,
-    }
+    } | (own if black_box else {})
 
 
 def _as_line(hit: Hit) -> str:

@@ -113,6 +113,7 @@ def build_index(
 
     Raises:
         IndexFolderError: the index is of another model, segment length or format, damaged, or being written.
+        NotSearchableError: the model is a black box for which nothing finds candidates.
         ValueError: a folder does not exist, or the model cannot be loaded.
     """
     began = time.monotonic()
@@ -143,6 +144,7 @@ def _open(
     folder: Path, model: str | Path | Model | None, segment: SegmentLength, device: str
 ) -> tuple[Store, Model]:
     """Open or create the index, and load the model that it belongs to."""
+    from vidsift.index.candidates import check_searchable
     from vidsift.index.encode import sets_of
     from vidsift.methods.model import Model, load
 
@@ -155,6 +157,9 @@ def _open(
             raise IndexFolderError(f"the index {folder} was made with a model from memory; pass that model")
     loaded = source if isinstance(source, Model) else load(source, device)
     name = "" if isinstance(source, Model) else _lasting(source)
+    sets = sets_of(loaded) if store is None else store.manifest.sets
+    # Told now, and not after hours of reading videos.
+    check_searchable(loaded, sets)
     if store is None:
         manifest = Manifest(
             model=name,
@@ -163,7 +168,7 @@ def _open(
             fingerprint=loaded.fingerprint,
             segment=segment,
             reading=loaded.reading.to_dict(),
-            sets=sets_of(loaded),
+            sets=sets,
         )
         return Store.create(folder, manifest), loaded
     if loaded.fingerprint != store.manifest.fingerprint:

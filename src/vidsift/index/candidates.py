@@ -1,26 +1,70 @@
-"""First stage of a search: which segments are worth scoring with the interaction. Today: all of them.
-
-A later stage (nearest pooled vectors, an approximate index) is another function of this form; what follows
-it (scan, exact scores, filters) does not change.
-"""
+"""What a search scores: which segments it scans, and by what it finds candidates for a black box."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.index.reading import Gallery
+from vidsift.index.schema import SetLayout
+from vidsift.methods.base import FirstStage, Method
+from vidsift.methods.model import Model
 from vidsift.types import Features
 
-__all__ = ["FirstStage", "all_segments"]
+__all__ = ["NotSearchableError", "Preselection", "all_segments", "check_searchable", "first_stage_of"]
 
-FirstStage: TypeAlias = Callable[[Gallery, Features], NDArray[np.bool_]]
-"""Prepared texts to the segments that are scored for any of them: bool ``(V,)``."""
+Preselection: TypeAlias = Callable[[Gallery, Features], NDArray[np.bool_]]
+"""Prepared texts to the segments that are scanned for any of them: bool ``(V,)``.
+
+Nearest pooled vectors or an approximate index would be another function of this form; what follows it (scan,
+exact scores, filters) does not change.
+"""
+
+
+class NotSearchableError(ValueError):
+    """The method is a black box for which nothing can find candidates; the message says what it lacks."""
 
 
 def all_segments(gallery: Gallery, _texts: Features) -> NDArray[np.bool_]:
-    """Every segment: the search is exact."""
+    """Every segment: the scan is complete."""
     return np.ones(len(gallery), np.bool_)
+
+
+def first_stage_of(method: Method) -> FirstStage:
+    """What finds candidates for a black box.
+
+    Raises:
+        NotSearchableError: if the method declares nothing.
+    """
+    if method.first_stage is not None:
+        return method.first_stage
+    name, dear = type(method).__name__, next(one for one in method.terms if one.interaction.black_box)
+    raise NotSearchableError(
+        f"{name} cannot be searched with: its term {dear.name} ({type(dear.interaction).__name__}) is a "
+        "black box, too dear to score every segment, and it declares no first stage; give Method.__init__ "
+        'one, for example first_stage=[Term("sentence", "frame", MeanDot())], or use the method for '
+        "evaluation alone"
+    )
+
+
+def check_searchable(model: Model, sets: Mapping[str, SetLayout]) -> None:
+    """Refuse a model that no index of such sets could be searched with.
+
+    Raises:
+        NotSearchableError: a black box declares no first stage, or one whose sets cannot meet.
+    """
+    if not model.method.black_box:
+        return
+    stage = first_stage_of(model.method)
+    text = stage.adapt_text(model.encode_text(["video"]))
+    for term in stage.terms:
+        words, frames = text[term.text].tokens.shape[2], sets[term.video].dim
+        if words != frames:
+            raise NotSearchableError(
+                f"{model.name} cannot be searched with: its first stage {term.name} compares texts of "
+                f"{words} channels with videos of {frames}; project both to one width, or declare a first "
+                "stage over other sets"
+            )

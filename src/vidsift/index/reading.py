@@ -7,7 +7,7 @@ of up to :data:`BLOCK` videos, frames outermost, so that the maxima of a token-w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidsift.index.schema import SetLayout, sets_from_table, token_columns
+from vidsift.index.schema import SetLayout, parts_from_table, sets_from_table, token_columns
 from vidsift.index.storage import FileRecord, IndexFolderError, Store
 from vidsift.interactions.quantised import pack, quantise
-from vidsift.methods.base import Method
+from vidsift.methods.base import Method, TermSum
 from vidsift.types import Features, TokenSet
 
 __all__ = ["BLOCK", "Gallery", "Places", "ScanFormat", "ScanSet", "best_scan_format"]
@@ -141,6 +141,7 @@ class Gallery:
         durations: of each segment's video in seconds, float64 ``(V,)``.
         scan: token sets by name.
         block_size: segments in a block, the last one excepted.
+        device: where they are scanned, and candidates scored.
     """
 
     segment_ids: list[str]
@@ -150,10 +151,13 @@ class Gallery:
     durations: NDArray[np.float64]
     scan: dict[str, ScanSet]
     block_size: int
+    device: torch.device
     _row_ids: NDArray[np.uint64]
     _table: Any
     _sets: Mapping[str, SetLayout]
     _score_sets: Mapping[str, SetLayout]
+    _known: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """Columns held in memory, ``{column: (V, slots)}``: what a score reads of a segment beside its tokens."""
 
     @classmethod
     def read(cls, store: Store, method: Method, scan_format: ScanFormat) -> Gallery:
@@ -190,37 +194,46 @@ class Gallery:
             durations=rows["duration_seconds"].to_numpy(),
             scan={},
             block_size=BLOCK,
+            device=next(method.parameters()).device,
             _row_ids=row_ids,
             _table=table,
             _sets=sets,
             _score_sets={name: _for_score(layout) for name, layout in sets.items()},
         )
-        gallery._fill(method, scan_format)
+        gallery._fill(method.scanned, scan_format)
         return gallery
 
-    def _fill(self, method: Method, scan_format: ScanFormat) -> None:
+    def _fill(self, terms: TermSum, scan_format: ScanFormat) -> None:
         order = np.argsort(self._row_ids)
         ascending = self._row_ids[order]
-        device = next(method.parameters()).device
-        reader = self._table.search().select(token_columns(self._sets)).with_row_id(True)
+        reader = self._table.search().select(token_columns(self._score_sets)).with_row_id(True)
         for batch in reader.to_batches(batch_size=_READ_ROWS):
             if not batch.num_rows:
                 continue
             ids = batch.column("_rowid").to_numpy()
-            places = torch.from_numpy(order[np.searchsorted(ascending, ids)])
-            features = sets_from_table(batch, self._sets)
+            rows = order[np.searchsorted(ascending, ids)]
+            places = torch.from_numpy(rows)
+            parts = parts_from_table(batch, self._score_sets)
+            self._remember(rows, parts)
+            features = sets_from_table(batch, self._score_sets, parts)
             with torch.inference_mode():
-                compact = method.compact_video(_on(features, device))
+                compact = terms.compact_video(terms.adapt_video(_on(features, self.device)))
             if not self.scan:
                 most = max(tokens.tokens.shape[1] for tokens in compact.values())
                 self.block_size = min(BLOCK, max(1, _BLOCK_TOKENS // most))
             for name, tokens in compact.items():
                 if name not in self.scan:
-                    chosen = scan_format if scan_format != "int8" or scans_int8(method, name) else "fp32"
-                    self.scan[name] = ScanSet(len(self), tokens, chosen, device, self.block_size)
-                self.scan[name].put(places.to(device), tokens)
+                    chosen = scan_format if scan_format != "int8" or scans_int8(terms, name) else "fp32"
+                    self.scan[name] = ScanSet(len(self), tokens, chosen, self.device, self.block_size)
+                self.scan[name].put(places.to(self.device), tokens)
         for one in self.scan.values():
             one.finish()
+
+    def _remember(self, rows: NDArray[np.int64], parts: Mapping[str, NDArray[Any]]) -> None:
+        for name, values in parts.items():
+            if name not in self._known:
+                self._known[name] = np.zeros((len(self), values.shape[1]), values.dtype)
+            self._known[name][rows] = values
 
     def __len__(self) -> int:
         """Return the number of segments."""
@@ -246,19 +259,23 @@ class Gallery:
             Sets in the order of ``rows``, ``{set: (rows, slots, dim)}`` in fp32.
         """
         sets = self._score_sets if score_only else self._sets
-        return sets_from_table(self.columns(rows, token_columns(sets)), sets)
+        known = {name: values[list(rows)] for name, values in self._known.items()}
+        # Every column read costs as much as the tokens of a dozen segments.
+        wanted = [name for name in token_columns(sets) if name not in known]
+        return sets_from_table(self.columns(rows, wanted), sets, known)
 
     def columns(self, rows: Sequence[int], names: Sequence[str]) -> pa.Table:
         """Read stored columns of some segments, in the order of ``rows``."""
         wanted = self._row_ids[list(rows)]
         taken = self._table.take_row_ids(wanted.tolist()).select(list(names)).with_row_id().to_arrow()
-        at = {int(row_id): place for place, row_id in enumerate(taken["_rowid"].to_pylist())}
-        return taken.take([at[int(one)] for one in wanted])
+        ids = taken["_rowid"].to_numpy()
+        order = np.argsort(ids)
+        return taken.take(order[np.searchsorted(ids, wanted, sorter=order)])
 
 
-def scans_int8(method: Method, name: str) -> bool:
+def scans_int8(terms: TermSum, name: str) -> bool:
     """Whether all terms that read a video set can score it in int8."""
-    return all(term.interaction.scans_int8 for term in method.terms if term.video == name)
+    return all(term.interaction.scans_int8 for term in terms.terms if term.video == name)
 
 
 def _for_score(layout: SetLayout) -> SetLayout:

@@ -24,6 +24,7 @@ __all__ = [
     "SetLayout",
     "files_schema",
     "layout_of",
+    "parts_from_table",
     "segments_schema",
     "set_to_columns",
     "sets_from_table",
@@ -159,20 +160,45 @@ def set_to_columns(name: str, tokens: TokenSet, layout: SetLayout) -> dict[str, 
     return columns
 
 
-def sets_from_table(table: pa.Table | pa.RecordBatch, sets: Mapping[str, SetLayout]) -> dict[str, TokenSet]:
-    """Read prepared sets back: fp32 tokens (of stored fp16), ``(rows, slots, dim)``."""
+def parts_from_table(
+    table: pa.Table | pa.RecordBatch, sets: Mapping[str, SetLayout]
+) -> dict[str, NDArray[Any]]:
+    """Read all that sets have beside tokens, as stored: ``{column: (rows, slots)}``."""
+    return {
+        f"{name}_{part}": _values(table, f"{name}_{part}", (table.num_rows, layout.slots))
+        for name, layout in sets.items()
+        for part in ("mask", *layout.parts)
+    }
+
+
+def sets_from_table(
+    table: pa.Table | pa.RecordBatch,
+    sets: Mapping[str, SetLayout],
+    known: Mapping[str, NDArray[Any]] | None = None,
+) -> dict[str, TokenSet]:
+    """Read prepared sets back: fp32 tokens (of stored fp16), ``(rows, slots, dim)``.
+
+    Args:
+        table: has the columns, see :func:`token_columns`.
+        sets: layout of the index.
+        known: columns that need not be read, of the same rows, as :func:`parts_from_table` gives them.
+    """
     import torch
 
     from vidsift.types import TokenSet
 
     found: dict[str, TokenSet] = {}
+    held = {} if known is None else known
     for name, layout in sets.items():
         shape = (table.num_rows, layout.slots)
         stored = _whole(table.column(f"{name}_tokens"))
         width = layout.slots * layout.dim * 2
         data = memoryview(stored.buffers()[1])[stored.offset * width :]
         halves = np.frombuffer(data, np.float16, count=shape[0] * layout.slots * layout.dim)
-        values = {part: _values(table, f"{name}_{part}", shape) for part in ("mask", *layout.parts)}
+        values = {
+            part: held[column] if (column := f"{name}_{part}") in held else _values(table, column, shape)
+            for part in ("mask", *layout.parts)
+        }
         parts = {
             part: torch.from_numpy(value.astype(np.int64 if part in ("frame", "group") else value.dtype))
             for part, value in values.items()

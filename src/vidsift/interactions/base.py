@@ -32,11 +32,13 @@ class Interaction(nn.Module, ABC):
         black_box: True if the score cannot be split into meetings of tokens; then :meth:`align` raises.
         scans_int8: True if :meth:`score` takes video sets kept in int8, see
             :func:`~vidsift.interactions.quantised.quantise`; a search then scans in int8.
+        quantises_text: True if :meth:`score` then quantises the whole text set first; a scan does so once.
     """
 
     preparation: str | None = "as is"
     black_box: bool = False
     scans_int8: bool = False
+    quantises_text: bool = False
 
     def prepare_text(self, text: TokenSet) -> TokenSet:
         """Do what needs the text side only.

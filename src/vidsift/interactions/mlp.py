@@ -37,7 +37,6 @@ class PairPerceptron(Interaction):
     """
 
     black_box = True
-    preparation = "mean"
 
     def __init__(self, dim: int, layers: int = 4) -> None:
         """See the class."""
@@ -56,17 +55,11 @@ class PairPerceptron(Interaction):
         judged_P1: Tensor = self.judge(self.join(pairs_PE))
         return judged_P1
 
-    def _prepare_text(self, text: TokenSet) -> TokenSet:
-        return _mean(text)
-
-    def _prepare_video(self, video: TokenSet) -> TokenSet:
-        return _mean(video)
-
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Judge every pair, some at a time; ``sim_QV``, not bounded."""
         text_weight_DD, video_weight_DD = self.join.weight.chunk(2, dim=1)
-        text_QD = linear(text.tokens[:, 0].to(text_weight_DD.dtype), text_weight_DD, self.join.bias)
-        video_VD = linear(video.tokens[:, 0].to(video_weight_DD.dtype), video_weight_DD)
+        text_QD = linear(_mean(text).to(text_weight_DD.dtype), text_weight_DD, self.join.bias)
+        video_VD = linear(_mean(video).to(video_weight_DD.dtype), video_weight_DD)
         at_once = max(1, _NUMBERS_AT_ONCE // text_QD.shape[1])
         return torch.cat(
             [
@@ -81,9 +74,10 @@ class PairPerceptron(Interaction):
             dim=1,
         )
 
+    def compact_video(self, video: TokenSet) -> TokenSet:
+        """Keep the mean of each video's frames, all that is compared: what Table 1 stores."""
+        return TokenSet(_mean(video).unsqueeze(1), video.mask.any(dim=1, keepdim=True))
 
-def _mean(tokens: TokenSet) -> TokenSet:
-    """Reduce each row to the mean of its tokens: what Table 1 stores, and all that is compared."""
-    return TokenSet(
-        tokens=masked_mean(tokens.tokens, tokens.mask).unsqueeze(1), mask=tokens.mask.any(dim=1, keepdim=True)
-    )
+
+def _mean(tokens: TokenSet) -> Tensor:
+    return masked_mean(tokens.tokens, tokens.mask)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
 from vidsift.interactions.base import Interaction
+from vidsift.interactions.quantised import quantise
 from vidsift.losses.contrastive import info_nce
 from vidsift.types import Alignment, Features, TokenSet
 
-__all__ = ["MAX_LOGIT_SCALE", "Method", "Stage", "Term"]
+__all__ = ["MAX_LOGIT_SCALE", "FirstStage", "Method", "Stage", "Term", "TermSum"]
 
 MAX_LOGIT_SCALE = math.log(100)
 """CLIP's clamp on the learned scale, applied after each step (CLIP4Clip main_task_retrieval.py)."""
@@ -39,6 +40,120 @@ class Term:
     def name(self) -> str:
         """Name of the term, e.g. ``word-frame``."""
         return f"{self.text}-{self.video}"
+
+
+class TermSum:
+    """A sum of terms: how prepared sets are compared, reduced for a scan, and accounted for.
+
+    Attributes:
+        terms: the summands.
+        text_preparers, video_preparers: which interaction each set belongs to.
+    """
+
+    terms: tuple[Term, ...]
+    text_preparers: dict[str, Interaction]
+    video_preparers: dict[str, Interaction]
+
+    def adapt_text(self, text: Features) -> Features:
+        """Return a method's prepared text sets as these terms compare them: a method's own as they are."""
+        return text
+
+    def adapt_video(self, video: Features) -> Features:
+        """Return a method's prepared video sets, which the index stores, as these terms compare them."""
+        return video
+
+    def compact_video(self, video: Features) -> dict[str, TokenSet]:
+        """Reduce prepared video sets to what :meth:`similarity` reads (smaller, not for :meth:`align`)."""
+        return {name: one.compact_video(video[name]) for name, one in self.video_preparers.items()}
+
+    def scan_text(self, text: Features, video: Features) -> dict[str, TokenSet]:
+        """Bring prepared texts into the number format of a scan, once for all its blocks.
+
+        Args:
+            text: prepared, or returned by an earlier call.
+            video: a block of the scan.
+        """
+        ready = dict(text)
+        for name in self.text_preparers:
+            met = [(one.interaction, video[one.video]) for one in self.terms if one.text == name]
+            if met and all(one.quantises_text and seen.scale is not None for one, seen in met):
+                ready[name] = text[name] if text[name].scale is not None else quantise(text[name])
+        return ready
+
+    def term_scores(self, text: Features, video: Features) -> dict[str, Tensor]:
+        """Score every prepared text with every prepared video, term by term: ``{name: sim_QV}``."""
+        return {term.name: term.interaction.score(text[term.text], video[term.video]) for term in self.terms}
+
+    def similarity(self, text: Features, video: Features) -> Tensor:
+        """Sum the terms by their weights: ``sim_QV``, without the learned scale."""
+        return self.combine(self.term_scores(text, video))
+
+    def combine(self, scores: dict[str, Tensor]) -> Tensor:
+        """Sum term scores by the terms' weights."""
+        return torch.stack([term.weight * scores[term.name] for term in self.terms]).sum(dim=0)
+
+    def align(self, text: Features, video: Features) -> dict[str, Alignment]:
+        """Account for the score of matched pairs, term by term; weights of terms are not applied.
+
+        Raises:
+            NoAlignmentError: if a term's interaction is a black box.
+        """
+        return {term.name: term.interaction.align(text[term.text], video[term.video]) for term in self.terms}
+
+
+class FirstStage(TermSum):
+    """The cheap terms by which a search finds the segments that a black box then scores.
+
+    They read the sets that the black box keeps as encoded, and prepare them for themselves; sets that only
+    they read are prepared and stored like those of any term. Nothing in them is learned.
+
+    Args:
+        terms: at least one; none a black box.
+        text_preparers, video_preparers: which interaction of the method prepares each of its sets.
+
+    Raises:
+        ValueError: if a term is a black box or has learned weights, or a set of its is not kept as encoded.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Term],
+        text_preparers: Mapping[str, Interaction],
+        video_preparers: Mapping[str, Interaction],
+    ) -> None:
+        """See the class."""
+        for term in terms:
+            kind = type(term.interaction).__name__
+            if term.interaction.black_box or any(True for _ in term.interaction.parameters()):
+                why = "is a black box itself" if term.interaction.black_box else "has learned weights"
+                raise ValueError(
+                    f"first stage {term.name}: {kind} {why}, so it cannot find candidates for another; "
+                    "use an interaction that learns nothing, for example MeanDot or TokenWise"
+                )
+        self.terms = tuple(terms)
+        self.text_preparers = _preparers(self.terms, "text")
+        self.video_preparers = _preparers(self.terms, "video")
+        self._late_text = _prepared_late(self.text_preparers, text_preparers)
+        self._late_video = _prepared_late(self.video_preparers, video_preparers)
+
+    @property
+    def label(self) -> str:
+        """What the terms are, for people: ``MeanDot(sentence, frame)``."""
+        return " + ".join(f"{type(one.interaction).__name__}({one.text}, {one.video})" for one in self.terms)
+
+    def adapt_text(self, text: Features) -> dict[str, TokenSet]:
+        """Prepare the text sets that the black box keeps as encoded."""
+        return {
+            name: one.prepare_text(text[name]) if name in self._late_text else text[name]
+            for name, one in self.text_preparers.items()
+        }
+
+    def adapt_video(self, video: Features) -> dict[str, TokenSet]:
+        """Prepare the video sets that the black box keeps as encoded."""
+        return {
+            name: one.prepare_video(video[name]) if name in self._late_video else video[name]
+            for name, one in self.video_preparers.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -60,30 +175,40 @@ class Stage:
     own_rates: bool = False
 
 
-class Method(nn.Module, ABC):
+class Method(nn.Module, TermSum, ABC):
     """A paper's model: towers, what comes after them, and the terms of its similarity.
 
     Attributes:
         full_width: padding takes part in the score (the released rule of some papers), so texts are padded to
             the model's longest and videos to its number of frames, whatever else is in the batch.
+        first_stage: what finds candidates for a black box; None where a search scores every segment.
 
     Args:
         towers: the CLIP towers.
         terms: the summands of the similarity.
+        first_stage: where a term is a black box, the cheap terms by which a search finds what it scores;
+            without them the method can be trained and evaluated, not searched with.
 
     Raises:
-        ValueError: if two terms share a set but prepare it differently.
+        ValueError: if two terms share a set but prepare it differently, or the first stage is refused, see
+            :class:`FirstStage`.
     """
 
     full_width: bool = False
 
-    def __init__(self, towers: ClipTowers, terms: Sequence[Term]) -> None:
+    def __init__(self, towers: ClipTowers, terms: Sequence[Term], first_stage: Sequence[Term] = ()) -> None:
         """See the class."""
         super().__init__()
         self.towers = towers
         # Terms of one interaction share it; its weights are registered once.
         self.interactions = nn.ModuleList(dict.fromkeys(term.interaction for term in terms))
         self._use_terms(terms)
+        self.first_stage: FirstStage | None = None
+        if first_stage:
+            stage = FirstStage(first_stage, self.text_preparers, self.video_preparers)
+            self.first_stage = stage
+            self.text_preparers = self.text_preparers | _added(stage.text_preparers, self.text_preparers)
+            self.video_preparers = self.video_preparers | _added(stage.video_preparers, self.video_preparers)
 
     def _use_terms(self, terms: Sequence[Term]) -> None:
         """Let the similarity be the sum of these terms, whose interactions are all registered."""
@@ -124,29 +249,15 @@ class Method(nn.Module, ABC):
         """Do for every video set what its interaction needs of that side alone; the index stores this."""
         return {name: one.prepare_video(features[name]) for name, one in self.video_preparers.items()}
 
-    def compact_video(self, video: Features) -> dict[str, TokenSet]:
-        """Reduce prepared video sets to what :meth:`similarity` reads (smaller, not for :meth:`align`)."""
-        return {name: one.compact_video(video[name]) for name, one in self.video_preparers.items()}
+    @property
+    def black_box(self) -> bool:
+        """Whether a term is a black box: dear to score, and without an account."""
+        return any(term.interaction.black_box for term in self.terms)
 
-    def term_scores(self, text: Features, video: Features) -> dict[str, Tensor]:
-        """Score every prepared text with every prepared video, term by term: ``{name: sim_QV}``."""
-        return {term.name: term.interaction.score(text[term.text], video[term.video]) for term in self.terms}
-
-    def similarity(self, text: Features, video: Features) -> Tensor:
-        """Sum the terms by their weights: ``sim_QV``, without the learned scale."""
-        return self.combine(self.term_scores(text, video))
-
-    def combine(self, scores: dict[str, Tensor]) -> Tensor:
-        """Sum term scores by the terms' weights."""
-        return torch.stack([term.weight * scores[term.name] for term in self.terms]).sum(dim=0)
-
-    def align(self, text: Features, video: Features) -> dict[str, Alignment]:
-        """Account for the score of matched pairs, term by term; weights of terms are not applied.
-
-        Raises:
-            NoAlignmentError: if a term's interaction is a black box.
-        """
-        return {term.name: term.interaction.align(text[term.text], video[term.video]) for term in self.terms}
+    @property
+    def scanned(self) -> TermSum:
+        """What a search scores every segment with: the method itself, or the first stage of a black box."""
+        return self.first_stage if self.black_box and self.first_stage is not None else self
 
     @property
     def scale(self) -> Tensor:
@@ -199,3 +310,23 @@ def _preparers(terms: Sequence[Term], side: str) -> dict[str, Interaction]:
                 "give the second one its tokens under another set name"
             )
     return preparers
+
+
+def _added(own: Mapping[str, Interaction], there: Mapping[str, Interaction]) -> dict[str, Interaction]:
+    return {name: one for name, one in own.items() if name not in there}
+
+
+def _prepared_late(own: Mapping[str, Interaction], stored: Mapping[str, Interaction]) -> frozenset[str]:
+    """Which sets of a first stage are stored as encoded, for a black box, and have yet to be prepared."""
+    late = set()
+    for name, one in own.items():
+        keeper = stored.get(name, one)
+        if keeper is one or (one.preparation is not None and keeper.preparation == one.preparation):
+            continue
+        if keeper.preparation != Interaction.preparation:
+            raise ValueError(
+                f"first stage: the set {name!r} is kept as {type(keeper).__name__} prepares it, and "
+                f"{type(one).__name__} needs it as encoded; give it the tokens under another set name"
+            )
+        late.add(name)
+    return frozenset(late)

@@ -44,7 +44,8 @@ class Clip4Clip(Method):
     Args:
         towers: the CLIP towers.
         head: "meanP" (mean of the frames), "seqLSTM" or "seqTransf" (the mean after an LSTM or a transformer
-            across the frames), "tightTransf" (a transformer over sentence and frames together: a black box).
+            across the frames), "tightTransf" (a transformer over sentence and frames together: a black box,
+            for which a search finds candidates as meanP does).
         temporal_layers: blocks of seqTransf.
         cross_layers: blocks of tightTransf.
         max_frames: longest video, in frames, that seqTransf and tightTransf know positions for.
@@ -68,7 +69,8 @@ class Clip4Clip(Method):
         if head == "tightTransf":
             interaction = CrossTransformer(towers.dim, layers=cross_layers, max_positions=max_frames + 1)
             start_from_text(interaction, towers)
-        super().__init__(towers, [Term("sentence", "frame", interaction)])
+        stage = [Term("sentence", "frame", MeanDot())] if interaction.black_box else []
+        super().__init__(towers, [Term("sentence", "frame", interaction)], stage)
         self.head = head
         self.temporal: nn.Module = (
             TemporalMean()

@@ -72,7 +72,8 @@ class Drl(Method):
 
     Args:
         towers: the CLIP towers.
-        interaction: "dp", "hi", "mlp", "xti", "ti" or "wti".
+        interaction: "dp", "hi", "mlp", "xti", "ti" or "wti"; for the black boxes, MLP and XTI, a search finds
+            candidates as DP does.
         weight_layers: fully connected layers of each weight head of WTI: 1, 2 or 3.
         temporal: the head across frames: "none", "lstm" or "transformer".
         temporal_layers: blocks of the transformer across frames.
@@ -146,7 +147,9 @@ class Drl(Method):
         else:
             meeting = WeightedTokenWise(towers.dim, weight_layers, padding, paths)
         text_set = cross_text if interaction == "xti" else _TEXT_SET[interaction]
-        super().__init__(towers, [Term(text_set, "level" if interaction == "hi" else "frame", meeting)])
+        stage = [Term("sentence", "frame", MeanDot())] if meeting.black_box else []
+        terms = [Term(text_set, "level" if interaction == "hi" else "frame", meeting)]
+        super().__init__(towers, terms, stage)
         self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames)
         self.cdcr = _cdcr_form(cdcr, interaction)
         self.paths: Paths = paths if interaction in ("ti", "wti") else "dual"
@@ -160,13 +163,18 @@ class Drl(Method):
         self.full_width = padding == "zero" and interaction in ("ti", "wti")
 
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
-        """Return "word" ``(Q, T, D)``, "sentence" ``(Q, 1, D)`` or, for HI, "level" ``(Q, S, D)``."""
-        name = self.terms[0].text
-        if name == "level":
-            return {name: self._sentence_levels(ids_QT, mask_QT)}
+        """Return "word" ``(Q, T, D)``, "sentence" ``(Q, 1, D)`` or, for HI, "level" ``(Q, S, D)``.
+
+        XTI over words gives its first stage the sentence as well.
+        """
+        if "level" in self.text_preparers:
+            return {"level": self._sentence_levels(ids_QT, mask_QT)}
         seen_QT = torch.ones_like(mask_QT) if self.full_width else mask_QT
         tokens_QTD = self.towers.encode_text(ids_QT, seen_QT)
-        return {name: (word_set if name == "word" else sentence_set)(tokens_QTD, mask_QT)}
+        return {
+            name: (word_set if name == "word" else sentence_set)(tokens_QTD, mask_QT)
+            for name in self.text_preparers
+        }
 
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
         """Return "frame" ``(B, F, D)``, class tokens after the head across frames, or "level" for HI."""

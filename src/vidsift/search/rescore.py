@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from vidsift.index.reading import Gallery
-from vidsift.methods.base import Method
+from vidsift.methods.base import TermSum
 from vidsift.types import Alignment, Features, TokenSet
 
 __all__ = ["SHAPE", "Candidates", "align_exactly", "one_thread", "score_exactly"]
 
-SHAPE = 64
+SHAPE = 32
 """Candidates that are scored together with one text; fewer are filled up."""
 
 _FETCHED = 512
@@ -45,6 +45,7 @@ class Candidates:
     def __init__(self, gallery: Gallery, rows: Iterable[int] = ()) -> None:
         """See the class."""
         self._gallery = gallery
+        self.device = gallery.device
         ahead = sorted(set(rows))
         if len(ahead) > _FETCHED:
             ahead = []
@@ -62,44 +63,52 @@ class Candidates:
         return self._gallery.exact(rows, score_only=True)
 
 
-def score_exactly(method: Method, candidates: Candidates, text: Features, rows: Sequence[int]) -> Tensor:
+def score_exactly(terms: TermSum, candidates: Candidates, text: Features, rows: Sequence[int]) -> Tensor:
     """Score one text with some segments.
 
     Args:
-        method: scores.
+        terms: a method, or the first stage of one.
         candidates: give the tokens of the segments.
-        text: prepared, one row, not padded.
+        text: prepared for the terms, one row, not padded.
         rows: of the gallery.
 
     Returns:
         fp32 ``(rows,)`` on the CPU, the same bits whatever else is among the rows.
     """
     parts = []
-    for block, real in _fixed_shape(candidates, rows, next(method.parameters()).device):
+    for block, real in _fixed_shape(candidates, rows, candidates.device):
         with torch.inference_mode(), one_thread():
-            parts.append(method.similarity(text, block)[0, :real].float().cpu())
+            parts.append(terms.similarity(text, terms.adapt_video(block))[0, :real].float().cpu())
     return torch.cat(parts) if parts else torch.empty(0)
 
 
 def align_exactly(
-    method: Method, gallery: Gallery, text: Features, rows: Sequence[int]
+    terms: TermSum, gallery: Gallery, text: Features, rows: Sequence[int]
 ) -> Iterator[tuple[dict[str, Alignment], dict[str, TokenSet]]]:
     """Account for the scores of one text with some segments, one after the other.
 
+    Args:
+        terms: a method, or the first stage of one.
+        gallery: holds the segments.
+        text: prepared for the terms, one row, not padded.
+        rows: of the gallery.
+
     Yields:
-        For each row the alignment of every term, and the segment's prepared sets; one row each.
+        For each row the alignment of every term, and the segment's sets as the terms compare them; one row
+        each.
 
     Raises:
-        NoAlignmentError: if the method is a black box.
+        NoAlignmentError: if a term is a black box.
     """
-    for block, real in _fixed_shape(gallery.exact, rows, next(method.parameters()).device):
+    for block, real in _fixed_shape(gallery.exact, rows, gallery.device):
         texts = {name: _repeat(tokens, SHAPE) for name, tokens in text.items()}
         with torch.inference_mode(), one_thread():
-            account = method.align(texts, block)
+            compared = terms.adapt_video(block)
+            account = terms.align(texts, compared)
         for row in range(real):
             yield (
                 {name: _row(one, row) for name, one in account.items()},
-                {name: tokens[row : row + 1] for name, tokens in block.items()},
+                {name: tokens[row : row + 1] for name, tokens in compared.items()},
             )
 
 
@@ -111,8 +120,9 @@ def _fixed_shape(
         fetched = read(some)
         for start in range(0, len(some), SHAPE):
             real = min(SHAPE, len(some) - start)
-            fill = start + torch.arange(SHAPE).clamp_max(real - 1)
-            yield {name: tokens[fill].to(device=device) for name, tokens in fetched.items()}, real
+            own = slice(start, start + SHAPE)
+            filled = own if real == SHAPE else start + torch.arange(SHAPE).clamp_max(real - 1)
+            yield {name: tokens[filled].to(device=device) for name, tokens in fetched.items()}, real
 
 
 def _repeat(tokens: TokenSet, times: int) -> TokenSet:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.index.reading import Gallery
-from vidsift.methods.base import Method
+from vidsift.methods.base import TermSum
 from vidsift.types import Features
 
 __all__ = ["scan", "scanned_together"]
@@ -37,14 +37,14 @@ def scanned_together(texts: Sequence[Features]) -> Iterator[list[Features]]:
 
 
 def scan(
-    gallery: Gallery, method: Method, texts: Features, allowed: NDArray[np.bool_], keep: int
+    gallery: Gallery, terms: TermSum, texts: Features, allowed: NDArray[np.bool_], keep: int
 ) -> tuple[Tensor, Tensor]:
-    """Score every allowed segment with the method's own similarity and keep the best of each text.
+    """Score every allowed segment with the terms' own similarity and keep the best of each text.
 
     Args:
         gallery: what is searched.
-        method: scores.
-        texts: prepared, see :func:`scanned_together`.
+        terms: those that it was read for: a method, or the first stage of one.
+        texts: prepared for the terms, see :func:`scanned_together`.
         allowed: bool ``(V,)``; others are passed over.
         keep: how many to keep of each text.
 
@@ -65,7 +65,9 @@ def scan(
         rows = _rows_from(allowed, first, first + gallery.block_size)
         if rows is not None:
             with torch.inference_mode():
-                scores_QV = method.similarity(texts, gallery.block(number)).float()
+                block = gallery.block(number)
+                texts = terms.scan_text(texts, block)
+                scores_QV = terms.similarity(texts, block).float()
             rows = rows.to(device)
             waiting.append(scores_QV[:, rows - first] if len(rows) < scores_QV.shape[1] else scores_QV)
             waiting_rows.append(rows)

@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.index.candidates import FirstStage, all_segments
+from vidsift.index.candidates import Preselection, all_segments, check_searchable
 from vidsift.index.plan import absolute
 from vidsift.index.plan import under as lies_under
 from vidsift.index.reading import Gallery, Places, ScanFormat, best_scan_format
 from vidsift.index.storage import IndexFolderError, Store, default_folder, describe
-from vidsift.interactions.base import NoAlignmentError
-from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import Model, load
 from vidsift.search.explain import Explanation, account_for
 from vidsift.search.moments import frame_shares, moment_around
+from vidsift.search.ranking import GroupBy, Ranked, Wanted, rank, rerank
 from vidsift.search.rescore import Candidates, align_exactly, one_thread, score_exactly
-from vidsift.search.scan import scan, scanned_together
 from vidsift.types import Features, Hit, Span
 
-__all__ = ["GroupBy", "Index", "QueryError"]
+__all__ = ["CANDIDATES", "GroupBy", "Index", "QueryError"]
 
-GroupBy = Literal["segment", "video"]
-
-_CANDIDATES, _CANDIDATES_A_HIT, _MOST_CANDIDATES = 64, 4, 4096
-_KEPT = 1024
+CANDIDATES = 100
+"""Segments that a black box scores for a question when nobody says."""
 
 
 class QueryError(ValueError):
     """The question cannot be answered as it is; the message says what to change."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Leaders:
-    """The segments that lead a scan, descending, and what is known of them."""
-
-    rows: NDArray[np.int64]
-    scanned: NDArray[np.float32]
-    groups: NDArray[np.int64]
-
-    def first(self, k: int) -> NDArray[np.int64]:
-        """Places of the segments that are scored exactly first: the best of each group."""
-        best = np.sort(np.unique(self.groups, return_index=True)[1])
-        return best[: max(_CANDIDATES, _CANDIDATES_A_HIT * k)]
 
 
 class Index:
@@ -58,6 +39,10 @@ class Index:
     best is scored again in fp32, in one fixed shape. They do not depend on the scan's number format or
     blocks, on other questions asked together, on the number of threads, or on the order in which videos were
     added. Equal scores stand in the order of segment ids.
+
+    A method that is a black box (DRL's MLP and XTI, CLIP4Clip's tightTransf) is too dear for that: the
+    segments that lead by its first stage, found as exactly, are its candidates, and it ranks them. Such hits
+    are the best of the candidates, and say of how many; their moments are the first stage's.
 
     Example:
         ``vidsift.Index.open("my-index").search("a dog catches a frisbee", k=5)``
@@ -70,14 +55,14 @@ class Index:
         *,
         device: str = "auto",
         scan_format: ScanFormat | None = None,
-        first_stage: FirstStage = all_segments,
+        preselect: Preselection = all_segments,
     ) -> None:
         """Use :meth:`open`."""
         self._store = store
         self._given_model = model
         self._device = device
         self._scan_format = scan_format
-        self._first_stage = first_stage
+        self._preselect = preselect
 
     @classmethod
     def open(
@@ -98,6 +83,7 @@ class Index:
 
         Raises:
             IndexFolderError: there is no index, it is damaged, of another format, or of another model.
+            NotSearchableError: the model is a black box without a first stage.
         """
         store = Store.open(default_folder() if folder is None else Path(folder).expanduser())
         loaded = model if isinstance(model, Model) or model is None else load(model, device)
@@ -164,6 +150,7 @@ class Index:
         min_duration_seconds: float | None = None,
         max_duration_seconds: float | None = None,
         group_by: GroupBy = "segment",
+        candidates: int | None = None,
     ) -> list[Hit]:
         """Find the segments that fit a sentence best.
 
@@ -174,6 +161,8 @@ class Index:
             min_duration_seconds: only videos at least this long.
             max_duration_seconds: only videos at most this long.
             group_by: "video" keeps only the best segment of each video.
+            candidates: how many segments a black box scores, :data:`CANDIDATES` when None, ``k`` at least;
+                as many as there are makes its hits exact. Other methods score every segment.
 
         Returns:
             Hits, best first.
@@ -189,6 +178,7 @@ class Index:
             min_duration_seconds=min_duration_seconds,
             max_duration_seconds=max_duration_seconds,
             group_by=group_by,
+            candidates=candidates,
         )[0]
 
     def search_many(
@@ -200,18 +190,20 @@ class Index:
         min_duration_seconds: float | None = None,
         max_duration_seconds: float | None = None,
         group_by: GroupBy = "segment",
+        candidates: int | None = None,
     ) -> list[list[Hit]]:
         """Answer several questions in one scan; each gets the hits that :meth:`search` would give it."""
         if k < 1:
             raise QueryError(f"k is {k}, expected at least 1")
         if group_by not in ("segment", "video"):
             raise QueryError(f"group_by is {group_by!r}, expected 'segment' or 'video'")
+        self._check_candidates(candidates)
         for query in queries:
             self._check_query(query)
         paths = self._paths_under(under)
         allowed = self._allowed(paths, min_duration_seconds, max_duration_seconds)
         texts = [self._encode(query) for query in queries]
-        ranked = self.rank(texts, k, allowed, group_by)
+        ranked = self._rank(texts, k, allowed, group_by, candidates)
         return [self._hits(text, best, paths) for text, best in zip(texts, ranked, strict=True)]
 
     def rank(
@@ -228,34 +220,21 @@ class Index:
         Returns:
             For each text rows of the gallery with their exact scores, best first.
         """
-        ranked: list[list[tuple[int, float]]] = []
-        for some in scanned_together(texts):
-            together = concatenate_features(some)
-            allowed_now = allowed & self._first_stage(self.gallery, together)
-            # The best segment of each video may stand anywhere: then the whole order is kept.
-            keep = len(self.gallery) if group_by == "video" else max(_KEPT, 4 * _CANDIDATES_A_HIT * k)
-            scores, rows = scan(self.gallery, self.model.method, together, allowed_now, keep)
-            scanned = [
-                self._leaders(rows[place].cpu().numpy(), scores[place].cpu().numpy(), group_by)
-                for place in range(len(some))
-            ]
-            candidates = Candidates(
-                self.gallery, (row for one in scanned for row in one.rows[one.first(k)].tolist())
-            )
-            for text, leaders in zip(some, scanned, strict=True):
-                best, bar = self._exact(text, leaders, k, candidates)
-                if (
-                    len(leaders.rows) < min(int(allowed_now.sum()), _MOST_CANDIDATES)
-                    and bar <= leaders.scanned[-1]
-                ):
-                    best = self._with_more(text, allowed_now, k)
-                ranked.append(best)
-        return ranked
+        return [one.best for one in self._rank(texts, k, allowed, group_by, None)]
 
-    def _leaders(
-        self, rows: NDArray[np.int64], scanned: NDArray[np.float32], group_by: GroupBy = "segment"
-    ) -> _Leaders:
-        return _Leaders(rows, scanned, self.gallery.video_numbers[rows] if group_by == "video" else rows)
+    def _rank(
+        self,
+        texts: Sequence[Features],
+        k: int,
+        allowed: NDArray[np.bool_],
+        group_by: GroupBy,
+        candidates: int | None,
+    ) -> list[Ranked]:
+        method, gallery = self.model.method, self.gallery
+        wanted = Wanted(k, allowed, group_by, self._preselect)
+        if not method.black_box:
+            return rank(gallery, method, texts, wanted)
+        return rerank(gallery, method, texts, wanted, CANDIDATES if candidates is None else candidates)
 
     def explain(self, query: str, hit: Hit) -> Explanation:
         """Account for a hit's score: which word met which frame, and what that gave.
@@ -284,6 +263,17 @@ class Index:
         table = self.gallery.columns([self._row_of(hit)], ["thumbnail"])
         return bytes(table["thumbnail"][0].as_py())
 
+    def _check_candidates(self, candidates: int | None) -> None:
+        if candidates is None:
+            return
+        if candidates < 1:
+            raise QueryError(f"candidates is {candidates}, expected at least 1")
+        if not self.model.method.black_box:
+            raise QueryError(
+                f"candidates is {candidates}, but {self.model.name} is no black box and scores every "
+                "segment; leave candidates out"
+            )
+
     def _check(self, model: Model) -> None:
         manifest = self._store.manifest
         if model.fingerprint != manifest.fingerprint:
@@ -293,6 +283,7 @@ class Index:
                 f"{model.name} has {model.fingerprint[:12]}; use that model, or index the videos again into "
                 "another folder"
             )
+        check_searchable(model, manifest.sets)
 
     def _check_query(self, query: str) -> None:
         if not query.strip():
@@ -342,52 +333,9 @@ class Index:
             allowed &= gallery.durations <= longest
         return allowed
 
-    def _with_more(self, text: Features, allowed: NDArray[np.bool_], k: int) -> list[tuple[int, float]]:
-        """Answer again from more leaders: many segments score nearly alike."""
-        scores, rows = scan(self.gallery, self.model.method, text, allowed, _MOST_CANDIDATES)
-        leaders = self._leaders(rows[0].cpu().numpy(), scores[0].cpu().numpy())
-        return self._exact(text, leaders, k, Candidates(self.gallery))[0]
-
-    def _exact(
-        self, text: Features, leaders: _Leaders, k: int, candidates: Candidates
-    ) -> tuple[list[tuple[int, float]], float]:
-        """Score the leaders exactly until no other of them can be among the best.
-
-        How far a scan may be off is taken from the candidates themselves: twice the largest difference seen.
-
-        Returns:
-            Rows and scores, best first, and the scan's score below which nothing can be among them.
-        """
-        scanned, groups = leaders.scanned.astype(np.float64), leaders.groups
-        exact = np.full(len(scanned), np.nan)
-        found = min(k, len(np.unique(groups)))
-        wanted = leaders.first(k)
-        best: list[int] = []
-        bar = -np.inf
-        while len(wanted):
-            rows = leaders.rows[wanted].tolist()
-            exact[wanted] = score_exactly(self.model.method, candidates, text, rows).numpy()
-            best = self._best_of_groups(leaders, exact)
-            scored = ~np.isnan(exact)
-            margin = 2 * float(np.abs(exact - scanned)[scored].max()) + 1e-6
-            bar = exact[best[found - 1]] - margin if len(best) >= found else -np.inf
-            own_best = np.full(int(groups.max()) + 1, -np.inf)
-            own_best[groups[best]] = exact[best]
-            wanted = np.flatnonzero(~scored & (scanned >= bar) & (scanned >= own_best[groups] - margin))
-            wanted = wanted[: max(0, _MOST_CANDIDATES - int(scored.sum()))]
-        return [(int(leaders.rows[place]), float(exact[place])) for place in best[:k]], bar
-
-    def _best_of_groups(self, leaders: _Leaders, exact: NDArray[np.float64]) -> list[int]:
-        """Places of the best scored segment of each group, best first."""
-        scored = np.flatnonzero(~np.isnan(exact))
-        # Rows ascend with segment ids, which settle equal scores.
-        order = scored[np.lexsort((leaders.rows[scored], -exact[scored]))]
-        first = np.sort(np.unique(leaders.groups[order], return_index=True)[1])
-        return [int(place) for place in order[first]]
-
-    def _hits(self, text: Features, best: list[tuple[int, float]], paths: dict[str, str]) -> list[Hit]:
+    def _hits(self, text: Features, ranked: Ranked, paths: dict[str, str]) -> list[Hit]:
         gallery = self.gallery
-        rows = [row for row, _ in best]
+        rows = [row for row, _ in ranked.best]
         segments = [Span(*map(float, gallery.spans[row])) for row in rows]
         moments = self._moments(text, rows, segments)
         return [
@@ -398,19 +346,17 @@ class Index:
                 video_id=gallery.video_ids[row],
                 segment=segments[place],
                 moment=moments[place],
+                candidates=ranked.candidates,
             )
-            for place, (row, score) in enumerate(best)
+            for place, (row, score) in enumerate(ranked.best)
         ]
 
     def _moments(self, text: Features, rows: list[int], segments: list[Span]) -> list[Span]:
-        """The moment of each hit; the whole segment where the method gives no account of its score."""
-        try:
-            accounts = list(align_exactly(self.model.method, self.gallery, text, rows))
-        except NoAlignmentError:
-            return segments
-        terms = self.model.method.terms
+        """The moment of each hit; a black box gives no account, so that of its first stage stands in."""
+        terms = self.model.method.scanned
+        accounts = align_exactly(terms, self.gallery, terms.adapt_text(text), rows)
         return [
-            moment_around(*frame_shares(terms, account, video), segment)
+            moment_around(*frame_shares(terms.terms, account, video), segment)
             for (account, video), segment in zip(accounts, segments, strict=True)
         ]
 

@@ -36,6 +36,11 @@ class SearchHit(BaseModel):
     end: float = Field(description="End of the best moment, in seconds.")
     segment_start: float = Field(description="Start of the segment that was scored, in seconds.")
     segment_end: float = Field(description="End of the segment that was scored, in seconds.")
+    candidates: int | None = Field(
+        default=None,
+        description="Where the model is a black box: how many segments, found by its first stage, this is "
+        "the best of. Null where all were scored.",
+    )
 
     @classmethod
     def of(cls, hit: Hit) -> SearchHit:
@@ -49,6 +54,7 @@ class SearchHit(BaseModel):
             end=hit.moment.end_seconds,
             segment_start=hit.segment.start_seconds,
             segment_end=hit.segment.end_seconds,
+            candidates=hit.candidates,
         )
 
 
