@@ -19,6 +19,7 @@ from vidsift.video.container import open_video
 from vidsift.video.decode import cheaper_way
 from vidsift.video.picture import to_rgb
 from vidsift.video.through import Shown, decode_through
+from vidsift.video.transforms import centre_crop, clip_pixels, resize_short_side, to_image
 
 OPEN_GOP = {"x264-params": "open-gop=1:scenecut=0:b-pyramid=2"}
 JITTER = [index * 33 + (index * 7) % 5 * 5 for index in range(60)]
@@ -229,6 +230,11 @@ def test_encoder_sized_pictures_are_cut_as_they_come(tmp_path: Path) -> None:
     frames = read_frames(path, [0.0, 1.0], size_px=24)
     assert frames.pixels.shape == (2, 24, 24, 3)
     assert frames.pixels.dtype == np.uint8
+    whole = read_frames(path, [0.0, 1.0])
+    for square, picture in zip(frames.pixels, whole.pixels, strict=True):
+        np.testing.assert_array_equal(square, clip_pixels(picture, 24))
+        resized = centre_crop(resize_short_side(to_image(picture), 24), 24)
+        assert np.abs(square.astype(int) - np.asarray(resized)).max() <= 1
 
 
 def test_alpha_is_dropped(tmp_path: Path) -> None:

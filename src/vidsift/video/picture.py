@@ -82,5 +82,5 @@ def to_rgb(frame: VideoFrame) -> NDArray[np.uint8]:
     stretched, as in the loaders that the published results were computed with.
     """
     matrix = _linear_part(frame)
-    pixels = np.asarray(frame.to_ndarray(format="rgb24", interpolation="BICUBIC"), np.uint8)
+    pixels = np.asarray(frame.to_ndarray(format="rgb24", interpolation="BICUBIC", threads=1), np.uint8)
     return pixels if matrix == _IDENTITY else upright(pixels, matrix)
