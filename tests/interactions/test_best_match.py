@@ -1,4 +1,4 @@
-"""The blocked maxima of training: values and gradients of the plain formula, whatever the blocks."""
+"""Best matches of packed words: values and gradients of the plain formula."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidsift.interactions import best_match
 from vidsift.interactions.best_match import best_matches
 from vidsift.types import TokenSet
 
@@ -30,12 +29,8 @@ def _plain(text: TokenSet, video: TokenSet) -> tuple[Tensor, Tensor]:
     return over_frames.transpose(1, 2)[text.mask], over_words
 
 
-@pytest.mark.parametrize("products", [1, 40, 1 << 20])
 @pytest.mark.parametrize(("texts", "videos"), [([3, 1, 5], [4, 2, 4, 1, 3]), ([2], [3]), ([1, 1], [1, 1, 1])])
-def test_blocks_give_values_and_gradients_of_the_plain_formula(
-    products: int, texts: list[int], videos: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(best_match, "_BLOCK_PRODUCTS", products)
+def test_values_and_gradients_are_those_of_the_plain_formula(texts: list[int], videos: list[int]) -> None:
     text, video = _sides(texts, videos)
     real = video.mask.expand(len(texts), -1, -1)
     generator = torch.Generator().manual_seed(1)
@@ -81,17 +76,3 @@ def test_training_and_evaluation_give_the_same_maxima() -> None:
     real = video.mask.expand(len(text), -1, -1)
     assert torch.equal(trained[0].detach(), evaluated[0])
     assert torch.equal(trained[1].detach()[real], evaluated[1][real])
-
-
-def test_what_is_kept_for_the_gradient_does_not_hold_the_products() -> None:
-    text, video = _sides([8] * 6, [7] * 9, dim=4)
-    kept: list[Tensor] = []
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept.append(tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        best_matches(text, video)
-    products = 6 * 8 * 9 * 7
-    assert max(one.numel() for one in kept) < products / 4

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vidsift.interactions.base import UnitTokens
-from vidsift.interactions.best_match import best_matches
 from vidsift.interactions.masked import masked_max, masked_softmax
+from vidsift.interactions.pooled_match import pooled_matches
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["FrameSoftmax", "frame_weights"]
@@ -61,7 +61,10 @@ class FrameSoftmax(UnitTokens):
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return the weighted cosines, ``sim_QV`` in [-1, 1]."""
-        cosines_QVF = best_matches(text, video)[1]  # the one text token is every frame's best
+        return pooled_matches(text, video, self._pool)
+
+    def _pool(self, _text: TokenSet, video: TokenSet, _best_QV: Tensor, cosines_QVF: Tensor) -> Tensor:
+        """The one token of a text is every frame's best match."""
         return (frame_weights(cosines_QVF, video.mask, self.sharpness) * cosines_QVF).sum(dim=2)
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from vidsift.interactions.base import UnitTokens
-from vidsift.interactions.best_match import account, best_matches, pair_matches
+from vidsift.interactions.best_match import account, pair_matches
 from vidsift.interactions.masked import masked_softmax
+from vidsift.interactions.pooled_match import pooled_matches
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["SharpenedTokenWise", "sharpened_mean", "sharpened_weights"]
@@ -69,7 +70,10 @@ class SharpenedTokenWise(UnitTokens):
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return ``sim_QV`` in [-1, 1]; a video set in int8 gives it to about 1 %."""
-        text_best_PV, video_best_QVN = (_exact(best) for best in best_matches(text, video))
+        return pooled_matches(text, video, self._pool)
+
+    def _pool(self, text: TokenSet, video: TokenSet, text_best_PV: Tensor, video_best_QVN: Tensor) -> Tensor:
+        text_best_PV, video_best_QVN = _exact(text_best_PV), _exact(video_best_QVN)
         text_best_QTV = text_best_PV.new_zeros(*text.mask.shape, len(video))
         text_best_QTV[text.mask] = text_best_PV
         # Videos innermost: so lie the blocks that a scan reads.

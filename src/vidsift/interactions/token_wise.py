@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from vidsift.encoders.fresh import fresh_linears
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.best_match import Padding, account, best_matches, pair_matches
 from vidsift.interactions.masked import masked_softmax, uniform_weights, unit_tokens
+from vidsift.interactions.pooled_match import pooled_matches
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["Padding", "Paths", "TokenWise", "WeightedTokenWise", "best_matches", "token_wise"]
@@ -40,7 +42,17 @@ def token_wise(
         wti_interaction.
     Differs: padded tokens are left out, where the code multiplies them to 0 (``padding="zero"``).
     """
-    text_best_PV, video_best_QVF = best_matches(text, video, padding)
+    return pooled_matches(text, video, partial(_weighted_sums, shares=_SHARES[paths]), padding)
+
+
+def _weighted_sums(
+    text: TokenSet,
+    video: TokenSet,
+    text_best_PV: Tensor,
+    video_best_QVF: Tensor,
+    *,
+    shares: tuple[float, float],
+) -> Tensor:
     text_weights, video_weights = _weights(text), _weights(video)
     owner_P = text.mask.nonzero()[:, 0]
     word_weights_QP = text_weights.new_zeros(len(text), len(owner_P))
@@ -49,8 +61,7 @@ def token_wise(
     )
     text_to_video = word_weights_QP @ text_best_PV.to(word_weights_QP.dtype)
     video_to_text = (video_best_QVF * video_weights).sum(dim=2)
-    text_share, video_share = _SHARES[paths]
-    return text_share * text_to_video + video_share * video_to_text
+    return shares[0] * text_to_video + shares[1] * video_to_text
 
 
 class TokenWise(Interaction):
@@ -69,6 +80,7 @@ class TokenWise(Interaction):
 
     preparation: str | None = "unit, uniform"
     scans_int8 = True
+    quantises_text = True
 
     def __init__(self, padding: Padding = "excluded", paths: Paths = "dual") -> None:
         """See the class."""
