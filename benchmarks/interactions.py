@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -27,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pyarrow as pa
 import torch
+from made_up import DIM, FRAMES, WORDS, footage, like, questions, towers_of
 from measuring import (
     ROOT,
     clock_of,
@@ -38,21 +38,19 @@ from measuring import (
     where,
     write_results,
 )
-from transformers import CLIPConfig
+from prost_ts2net import MULTIPLICATIONS, compare_peers, compared, said_of_prost
 
-from vidsift.encoders.clip import ClipTowers
 from vidsift.index.reading import BLOCK, ScanSet, best_scan_format, scans_int8
 from vidsift.index.schema import layout_of, segments_schema, token_columns
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import build_method
 from vidsift.methods.drl import complexity
-from vidsift.methods.ts2net import Ts2Net
-from vidsift.types import Features, TokenSet
+from vidsift.types import Features
 
 COMMAND = command_line(__file__)
-FRAMES, WORDS, DIM, PREPARED_TOGETHER = 12, 32, 512, 512
+PREPARED_TOGETHER = 512
 VIDEOS = {"cpu": 100_000, "cuda": 1_000_000}
-HELD_MB = {"cpu": 512, "cuda": 8192}
+HELD_MB = 512
 """Videos kept of each method; where all would take more, these are gone through again and again."""
 
 
@@ -102,41 +100,11 @@ CASES = (
     _drl("ti", "N_t N_v D", 536),
     _drl("wti", "N_t N_v D + N_t + N_v", 565),
     Case("PIDRo", "pidro", {}, "N_t (N_v + 49) D", WORDS * (FRAMES + 49) * DIM),
-    Case("ProST", "prost", {}, "(N_p N_v N_o + N_e) D", (28 * FRAMES * 12 + 3) * DIM),
+    Case("ProST", "prost", {}, "(N_p N_v N_o + N_e) D", MULTIPLICATIONS["ProST"]),
     Case("X-CLIP", "xclip", {}, "(1 + N_t) (1 + N_v) D", (1 + WORDS) * (1 + FRAMES) * DIM),
-    Case("TS2-Net", "ts2net", {}, "N_v D", FRAMES * DIM),
+    Case("TS2-Net", "ts2net", {}, "N_v D", MULTIPLICATIONS["TS2-Net"]),
 )
 BLACK_BOXES = ("MLP", "XTI", "XTI, end-of-text alone (code)")
-
-
-def towers_of(*, thin: bool) -> ClipTowers:
-    """A CLIP of ViT-B/32's tokens and blocks; ``thin`` has them in narrow towers, which are not timed."""
-    narrow = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2} if thin else {}
-    return ClipTowers(CLIPConfig(projection_dim=DIM, text_config=dict(narrow), vision_config=dict(narrow)))
-
-
-def questions(method: Method, count: int, device: str) -> dict[str, TokenSet]:
-    """Texts of all words, as encoded."""
-    ids = torch.randint(1, 1000, (count, WORDS), device=device)
-    return dict(method.text_features(ids, torch.ones_like(ids, dtype=torch.bool)))
-
-
-def footage(method: Method, count: int, device: str) -> dict[str, TokenSet]:
-    """Videos of all frames, as encoded."""
-    side = method.towers.image_size_px
-    pixels = torch.randn(count, FRAMES, 3, side, side, device=device)
-    mask = torch.ones(count, FRAMES, dtype=torch.bool, device=device)
-    times = torch.arange(FRAMES, dtype=torch.float64, device=device).repeat(count, 1)
-    return dict(method.video_features(pixels, mask, times))
-
-
-def like(first: Features, rows: int) -> dict[str, TokenSet]:
-    """As many rows shaped like the first of these sets, with random tokens."""
-    made = {}
-    for name, one in first.items():
-        several = one[torch.zeros(rows, dtype=torch.int64, device=one.tokens.device)]
-        made[name] = several.replace(tokens=torch.randn_like(several.tokens))
-    return made
 
 
 @dataclass(frozen=True)
@@ -180,7 +148,7 @@ def hold(method: Method, first: Features, wanted: str, videos: int, device: str)
     block_size = min(max(1, FRAMES * BLOCK // most), BLOCK, videos)
     row_bytes = sum(one.tokens[0].numel() * widths[kinds[name]] for name, one in compact.items())
     blocks = -(-videos // block_size)
-    kept = max(1, min(blocks, (HELD_MB[device] << 20) // (row_bytes * block_size)))
+    kept = max(1, min(blocks, (HELD_MB << 20) // (row_bytes * block_size)))
     sets = {
         name: ScanSet(kept * block_size, one, kinds[name], torch.device(device), block_size)
         for name, one in compact.items()
@@ -221,7 +189,8 @@ def score_all(videos: int, rounds: int, device: str) -> list[dict[str, Any]]:
         first = footage(method, 1, device)
         sample = videos if case.sample is None else min(videos, case.sample * (64 if device == "cuda" else 1))
         for wanted in dict.fromkeys(("fp32", fast)):
-            if wanted == "fp32" or case.label not in BLACK_BOXES:
+            able = wanted != "int8" or any(scans_int8(method, name) for name in method.video_preparers)
+            if wanted == "fp32" or (able and case.label not in BLACK_BOXES):
                 held[case.label, wanted] = hold(method, first, wanted, sample, device)
         rows.append(
             {
@@ -238,8 +207,9 @@ def score_all(videos: int, rounds: int, device: str) -> list[dict[str, Any]]:
     spent = take_turns(works, rounds, clock=clock_of(device))
     for row in rows:
         for role, wanted in (("fp32", "fp32"), ("search", fast)):
-            key = (str(row["method"]), wanted)
-            if key in held:
+            label = str(row["method"])
+            key = (label, wanted if (label, wanted) in held else "fp32")
+            if role == "fp32" or label not in BLACK_BOXES:
                 one, seconds = held[key], spent["\n".join(key)]
                 row[role] = {
                     "format": one.kind,
@@ -249,93 +219,6 @@ def score_all(videos: int, rounds: int, device: str) -> list[dict[str, Any]]:
                 }
         print(row, flush=True)
     return rows
-
-
-def search_of_peers(methods: Mapping[str, Method], rounds: int, device: str) -> dict[str, float]:
-    """Seconds for 1,000 texts and 1,000 videos, from 8 texts; TS2-Net also as released, from 100 videos.
-
-    There the transformer behind the selected tokens stands inside the similarity, so that it runs again for
-    every batch of texts: LiuRicky/ts2_net modules/modeling.py, _loose_similarity; batches of 8 as in
-    scripts/run_msrvtt.sh.
-    """
-    works: dict[str, Callable[[], Any]] = {}
-    for name, method in methods.items():
-        text = method.prepare_text(like(questions(method, 1, device), 8))
-        video = method.prepare_video(like(footage(method, 1, device), 1000))
-        works[name] = partial(method.similarity, text, video)
-    released = methods["TS2-Net"]
-    assert isinstance(released, Ts2Net)
-    chosen = torch.randn(100, FRAMES, 4, DIM, device=device)
-    mask = torch.ones(100, FRAMES, dtype=torch.bool, device=device)
-    sentence = released.prepare_text(like(questions(released, 1, device), 8))
-
-    def inside() -> None:
-        frames = released.frame_set(chosen, mask, torch.zeros(100, FRAMES, dtype=torch.float64))
-        released.similarity(sentence, released.prepare_video({"frame": frames}))
-
-    works["TS2-Net, released"] = inside
-    times = {"TS2-Net, released": 1000 / 100 * 1000 / 8}
-    spent = take_turns(works, rounds, clock=clock_of(device))
-    return {name: median(one) * times.get(name, 1000 / 8) for name, one in spent.items()}
-
-
-def training_of_peers(
-    methods: Mapping[str, Method], batch: int, rounds: int, device: str
-) -> Iterator[tuple[str, dict[str, float], dict[str, float | None]]]:
-    """What, seconds and extra MB: features, a step of a small batch, the loss of a batch of 128."""
-
-    def features(method: Method) -> None:
-        with torch.inference_mode():
-            method.eval().prepare_text(questions(method, batch, device))
-            method.prepare_video(footage(method, batch, device))
-
-    def step(method: Method) -> None:
-        method.train().zero_grad(set_to_none=True)
-        text = method.prepare_text(questions(method, batch, device))
-        video = method.prepare_video(footage(method, batch, device))
-        torch.autograd.backward(method.loss(text, video)["loss"])
-
-    def loss(method: Method, text: Features, video: Features) -> None:
-        method.train().zero_grad(set_to_none=True)
-        losses = method.loss(method.prepare_text(text), method.prepare_video(video))
-        torch.autograd.backward(losses["loss"])
-
-    both: dict[str, dict[str, Callable[[], Any]]] = {
-        "features": {name: partial(features, one) for name, one in methods.items()},
-        "step": {name: partial(step, one) for name, one in methods.items()},
-        "loss": {},
-    }
-    for name, one in methods.items():
-        with torch.no_grad():
-            sides = like(questions(one, 1, device), 128), like(footage(one, 1, device), 128)
-        for side in (*sides[0].values(), *sides[1].values()):
-            side.tokens.requires_grad_()
-        both["loss"][name] = partial(loss, one, *sides)
-    with torch.enable_grad():
-        for what, works in both.items():
-            spent = take_turns(works, rounds, clock=clock_of(device))
-            extra = {name: peak_extra_mb(work, device) for name, work in works.items()}
-            yield what, {name: median(one) for name, one in spent.items()}, extra
-
-
-def compare_peers(batch: int, rounds: int, device: str) -> dict[str, Any]:
-    """ProST and TS2-Net around the same towers."""
-    towers = towers_of(thin=False).to(device)
-    arguments = {"ProST": {}, "TS2-Net": {"max_frames": FRAMES}}
-    methods = {
-        label: build_method(name, towers, arguments[label]).to(device).eval()
-        for label, name in (("TS2-Net", "ts2net"), ("ProST", "prost"))
-    }
-    found: dict[str, Any] = {
-        "batch": batch,
-        "search": search_of_peers(methods, rounds, device),
-        "extra_mb": {},
-    }
-    for what, seconds, extra in training_of_peers(methods, batch, rounds, device):
-        found[what], found["extra_mb"][what] = seconds, extra
-        print(what, seconds, extra, flush=True)
-    found["step_of_128"] = {name: found["step"][name] * 128 / batch + found["loss"][name] for name in methods}
-    return found
 
 
 def scored(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -391,64 +274,6 @@ def said_of_drl(rows: Sequence[dict[str, Any]], base: float) -> str:
     )
 
 
-def said_of_prost(peers: dict[str, Any]) -> str:
-    """What the second table says of the supplement's claim."""
-    search = peers["search"]
-    ratio = {name: one["ProST"] / one["TS2-Net"] for name, one in peers.items() if _has_both(one)}
-    slower, faster = ratio["search"], search["TS2-Net, released"] / search["ProST"]
-    if slower > 1:
-        first = f"does not hold for the methods: with prepared videos ProST takes {slower:.0f} times as long"
-    else:
-        first = f"holds: with prepared videos ProST takes {slower:.2f} of TS2-Net's time"
-    return (
-        f"That ProST searches 7 to 8 times faster than TS2-Net {first}; its similarity has "
-        f"{_multiplications('ProST'):,} multiplications a pair, TS2-Net's {_multiplications('TS2-Net'):,}. "
-        "The released TS2-Net runs its transformer inside the similarity, over all videos again for every 8 "
-        "texts (LiuRicky/ts2_net modules/modeling.py, _loose_similarity; scripts/run_msrvtt.sh); "
-        f"beside that ProST is {faster:.0f} times faster. So the claim is about that code, not about the "
-        f"methods. Features cost {ratio['features']:.2f} times TS2-Net's (paper: 1.01), training "
-        f"{ratio['step_of_128']:.2f} times (paper: 0.77)."
-    )
-
-
-def _has_both(one: object) -> bool:
-    return isinstance(one, dict) and "ProST" in one and "TS2-Net" in one
-
-
-def _multiplications(label: str) -> int:
-    return next(case.multiplications for case in CASES if case.label == label)
-
-
-def compared(peers: dict[str, Any]) -> list[str]:
-    """The table of ProST and TS2-Net."""
-    search = peers["search"]
-    head = ["", "TS2-Net", "ProST", "ProST / TS2-Net", "paper: TS2-Net", "paper: ProST", "paper: ratio"]
-    batch = peers["batch"]
-
-    def line(what: str, first: float, second: float, paper: Sequence[str]) -> list[str]:
-        return [what, f"{first:.3g} s", f"{second:.3g} s", f"{second / first:.2f}", *paper]
-
-    told = ["3.54 s", "0.48 s", "0.14"]
-    lines = [
-        line("search, 1,000 x 1,000, videos prepared", search["TS2-Net"], search["ProST"], ["", "", ""]),
-        line("search as TS2-Net's code does it", search["TS2-Net, released"], search["ProST"], told),
-    ]
-    papers = {
-        "features": (f"features of {batch} videos and texts", ["47.42 s", "47.88 s", "1.01"]),
-        "step": (f"forward and backward, batch {batch}", ["", "", ""]),
-        "loss": ("of these, similarity and loss, batch 128", ["", "", ""]),
-        "step_of_128": ("both put together for a batch of 128", ["8.1 h", "6.2 h", "0.77"]),
-    }
-    for what, (words, paper) in papers.items():
-        lines.append(line(words, peers[what]["TS2-Net"], peers[what]["ProST"], paper))
-    for what, extra in peers["extra_mb"].items():
-        if None not in extra.values():
-            ratio = f"{extra['ProST'] / extra['TS2-Net']:.2f}"
-            cells = [f"{extra[name]:.0f} MB" for name in ("TS2-Net", "ProST")]
-            lines.append([f"more memory: {papers[what][0]}", *cells, ratio, "", "", ""])
-    return rows_of(head, lines)
-
-
 def report(found: dict[str, Any]) -> str:
     """Compose the page."""
     rows, peers = found["rows"], found["peers"]
@@ -470,7 +295,7 @@ def report(found: dict[str, Any]) -> str:
             f"the other columns are the search's own scan ({best_scan_format(found['device'])} here, where a "
             "method can). Rows marked with a sample are extrapolated from it in proportion: the black boxes, "
             "which the search lets re-rank the candidates of a cheap score and never scan. Of each method up "
-            f"to {HELD_MB[found['device']]} MB of videos are held and gone through until all are scored; "
+            f"to {HELD_MB} MB of videos are held and gone through until all are scored; "
             "more MB is the growth of the peak while scoring. S = 3, L = 4, N_t = 32, N_v = 12; 49 patches "
             "of PIDRo; ProST has N_p = 28 phrases, N_o = 12 objects a frame and N_e = 3 events. The formulas "
             "are DRL's (Table 1), for the last four the same way of counting."
