@@ -119,15 +119,16 @@ def said_of_prost(peers: dict[str, Any]) -> str:
     else:
         first = f"holds: with prepared videos ProST takes {slower:.2f} of TS2-Net's time"
     about = "So the claim is about that code, not about the methods. " if slower > 1 < faster else ""
+    shows = "nothing shows" if ratio["step_of_128"] > 0.95 else "some shows"
     return (
         f"That ProST searches 7 to 8 times faster than TS2-Net {first}; its similarity has "
         f"{MULTIPLICATIONS['ProST']:,} multiplications a pair, TS2-Net's {MULTIPLICATIONS['TS2-Net']:,}. "
         "The released TS2-Net runs its transformer inside the similarity, over all videos again for every 8 "
         "texts (LiuRicky/ts2_net modules/modeling.py, _loose_similarity; scripts/run_msrvtt.sh); "
         f"beside that ProST is {faster:.0f} times faster. {about}Features cost {ratio['features']:.2f} times "
-        "TS2-Net's (paper: 1.01). Of the saving in training (0.77) "
-        f"{'nothing' if ratio['step_of_128'] > 0.95 else 'this much'} shows here: {ratio['step_of_128']:.2f}, "
-        "where a batch of 128 is mostly the towers."
+        f"TS2-Net's (paper: 1.01). Of the saving in training (0.77) {shows} here "
+        f"({ratio['step_of_128']:.2f}): "
+        "a batch of 128 is mostly the towers."
     )
 
 
