@@ -9,12 +9,11 @@ import pytest
 import torch
 from tests.index.library import filled
 from tests.methods import tiny
+from tests.methods.searching import search_in_every_format
 from torch import Tensor
 
-from vidsift.index.reading import ScanFormat
 from vidsift.methods.model import Model
 from vidsift.methods.ts2net import TokenSelector, Ts2Net
-from vidsift.search.searcher import Index
 from vidsift.types import TokenSet
 
 ARGUMENTS: dict[str, Any] = {"temporal_layers": 1, "max_frames": 6}
@@ -156,18 +155,7 @@ def test_features_encoded_under_bf16_autocast_are_fp32() -> None:
 def test_a_search_scores_explains_and_finds_moments(frame_mask: str, tmp_path: Path) -> None:
     model: Model = tiny.model("ts2net", ARGUMENTS | {"frame_mask": frame_mask})
     store = filled(tmp_path / "index", model, COUNTS)
-    formats: tuple[ScanFormat, ...] = ("int8", "bf16", "fp32")
-    found = [Index.open(store.folder, model, scan_format=kind) for kind in formats]
-    hits = found[0].search(QUERY, k=4)
-    assert all(index.search(QUERY, k=4) == hits for index in found)
-    text, gallery = model.encode_text([QUERY]), found[0].gallery
-    scores = model.similarity(text, gallery.exact(range(len(gallery))))[0]
-    best = scores.sort(descending=True).values[:4].tolist()
-    assert [hit.score for hit in hits] == pytest.approx(best, abs=1e-6)
-    for hit in hits:
-        account = found[0].explain(QUERY, hit)
-        assert account.total == pytest.approx(hit.score, abs=1e-6)
-        assert hit.segment.start_seconds <= hit.moment.start_seconds < hit.moment.end_seconds
+    for account in search_in_every_format(model, store, QUERY, k=4).accounts:
         (term,) = account.terms
         assert term.words == [QUERY]
         assert term.video_weights.sum() == pytest.approx(1, abs=1e-5)

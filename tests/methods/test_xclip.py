@@ -8,13 +8,12 @@ import pytest
 import torch
 from tests.index.library import filled
 from tests.methods import tiny
+from tests.methods.searching import search_in_every_format
 
 from vidsift.index.encode import sets_of
-from vidsift.index.reading import ScanFormat
 from vidsift.interactions.similarity_attention import SimilarityAttention
 from vidsift.methods.model import Model
 from vidsift.methods.xclip import XClip
-from vidsift.search.searcher import Index
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2]
 QUERY = "a red circle moves left"
@@ -124,16 +123,6 @@ def test_a_search_scores_explains_and_finds_moments(padding: str, tmp_path: Path
     layout = sets_of(model)
     assert (layout["video"].slots, layout["video"].parts) == (1, ())
     assert (layout["frame"].slots, layout["frame"].parts) == (tiny.FRAMES, ("times_seconds", "frame"))
-    formats: tuple[ScanFormat, ...] = ("int8", "bf16", "fp32")
-    found = [Index.open(store.folder, model, scan_format=kind) for kind in formats]
-    hits = found[0].search(QUERY, k=4)
-    assert all(index.search(QUERY, k=4) == hits for index in found)
-    text, gallery = model.encode_text([QUERY]), found[0].gallery
-    scores = model.similarity(text, gallery.exact(range(len(gallery))))[0]
-    best = scores.sort(descending=True).values[:4].tolist()
-    assert [hit.score for hit in hits] == pytest.approx(best, abs=1e-6)
-    for hit in hits:
-        account = found[0].explain(QUERY, hit)
-        assert account.total == pytest.approx(hit.score, abs=1e-6)
+    for account in search_in_every_format(model, store, QUERY, k=4).accounts:
         assert account.terms[0].times_seconds is None
         assert account.terms[3].times_seconds is not None
