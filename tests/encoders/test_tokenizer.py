@@ -33,6 +33,13 @@ def test_learned_vocabulary_has_clips_form(tokenizer: Tokenizer) -> None:
     assert frequent.ids.shape == (1, 5)
 
 
+def test_learning_again_gives_the_same_vocabulary() -> None:
+    # Hundreds of pairs are equally frequent here; what comes first among them must not be left to chance.
+    words = [f"{first}{second}{third}" for first in "abcdefg" for second in "hijkl" for third in "mnopqr"]
+    learned = [train_tokenizer(words, 640).ids(" ".join(words)) for _ in range(8)]
+    assert all(one == learned[0] for one in learned)
+
+
 def test_learning_does_not_depend_on_order() -> None:
     there, back = train_tokenizer(CAPTIONS, 600), train_tokenizer(reversed(CAPTIONS), 600)
     text = CAPTIONS[0] + CAPTIONS[2]

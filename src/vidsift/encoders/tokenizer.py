@@ -239,8 +239,15 @@ def train_tokenizer(captions: Iterable[str], vocabulary_size: int) -> Tokenizer:
     if not any(cleaned):
         raise ValueError("there are no captions to learn a vocabulary from")
     learner = _backend({}, [])
+    letters = list(_byte_letters().values())
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size, show_progress=False, end_of_word_suffix=_WORD_END, min_frequency=1
+        vocab_size=vocabulary_size,
+        show_progress=False,
+        end_of_word_suffix=_WORD_END,
+        min_frequency=1,
+        # Numbered before any word is read: left alone, the trainer numbers the ends of words in the order
+        # of a hash table, and merges pairs that are equally frequent in the order of their numbers.
+        special_tokens=[*letters, *(letter + _WORD_END for letter in letters)],
     )
     learner.train_from_iterator(cleaned, trainer)
     learned = json.loads(learner.to_str())["model"]["merges"]
