@@ -20,6 +20,7 @@ _VERBS = {
     "demo": "vidsift.cli.demo",
     "serve": "vidsift.cli.serve",
     "train": "vidsift.cli.train",
+    "ablate": "vidsift.cli.ablate",
     "evaluate": "vidsift.cli.evaluate",
     "convert": "vidsift.cli.convert",
     "info": "vidsift.cli.info",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,18 +20,24 @@ __all__ = [
     "ModelPart",
     "NewClip",
     "OptimiserPart",
+    "Part",
     "Recipe",
     "RecipeError",
     "ShapesPart",
     "StagePart",
     "ValidationPart",
     "read_recipe",
+    "read_values",
+    "set_value",
+    "validated",
     "write_recipe",
 ]
 
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1)]
+
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 class RecipeError(ValueError):
@@ -107,6 +113,7 @@ class ModelPart(Part):
         sampling: which seconds the finished model looks at.
         max_words: longest text in tokens; the default is all that the text tower takes.
         attention: how the towers attend: "sdpa" or "eager".
+        frozen_towers: the towers stay as they are in every stage, all but the learned scale of the loss.
     """
 
     start: str | None = None
@@ -117,6 +124,7 @@ class ModelPart(Part):
     sampling: Literal["uniform", "one_fps_linspace", "head"] = "uniform"
     max_words: Positive | None = None
     attention: Literal["sdpa", "eager"] = "sdpa"
+    frozen_towers: bool = False
 
     @model_validator(mode="after")
     def _one_beginning(self) -> ModelPart:
@@ -130,7 +138,7 @@ class ModelPart(Part):
 
 
 class ShapesPart(Part):
-    """Scenes of the Shapes world, drawn and rendered while the run goes on; none is seen twice.
+    """Scenes of the Shapes world, drawn and rendered while the run goes on, or a set that is rendered once.
 
     Attributes:
         source: "shapes-stream".
@@ -139,6 +147,9 @@ class ShapesPart(Part):
         captions_each: sentences for each clip; with more than one, the loss is their mean.
         jitter: how far a picture may be from the middle of its stretch, 0 to 1.
         tags: kinds of groups that take turns; empty for all.
+        clips: train on a set of so many clips, a multiple of 4, epoch after epoch; without, none is seen
+            twice.
+        cache: folder that keeps the set, and what frozen towers make of it.
     """
 
     source: Literal["shapes-stream"]
@@ -147,6 +158,16 @@ class ShapesPart(Part):
     captions_each: Positive = 1
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
     tags: tuple[str, ...] = ()
+    clips: Annotated[int, Field(ge=4, multiple_of=4)] | None = None
+    cache: str | None = None
+
+    @model_validator(mode="after")
+    def _set_has_a_place(self) -> ShapesPart:
+        if (self.clips is None) != (self.cache is None):
+            raise ValueError("clips (how many) and cache (the folder that keeps them) belong together")
+        if self.clips is not None and self.jitter:
+            raise ValueError("a set of clips is rendered once, at fixed seconds: give jitter: 0.0 with clips")
+        return self
 
 
 class FolderPart(Part):
@@ -294,6 +315,25 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: the file is missing or no YAML, or keys or values are refused: each is named.
     """
+    values = read_values(path)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"override {override!r}: expected key=value, e.g. optimiser.learning_rate=3e-4")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"override {override!r}: the value is no YAML: {error}") from error
+        set_value(values, key, value)
+    return validated(Recipe, values, str(path))
+
+
+def read_values(path: str | Path) -> dict[str, Any]:
+    """Read the keys and values of a YAML file.
+
+    Raises:
+        RecipeError: the file is missing, cannot be read, or holds something else.
+    """
     file = Path(path)
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -307,12 +347,25 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(
             f"{file} holds {type(values).__name__}, expected keys and values such as steps: 100"
         )
-    for override in overrides:
-        _override(values, override)
+    return values
+
+
+def validated(kind: type[Checked], values: Mapping[str, Any], where: str) -> Checked:
+    """Check values against a kind of page.
+
+    Args:
+        kind: :class:`Recipe`, or another page.
+        values: as read from YAML.
+        where: what the page is called in errors.
+
+    Raises:
+        RecipeError: naming every key and value that is refused.
+    """
     try:
-        return Recipe.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"{file}: " + "; ".join(_say(one) for one in error.errors())) from error
+        found = "; ".join(_say(one, kind) for one in error.errors())
+        raise RecipeError(f"{where}: {found}") from error
 
 
 def write_recipe(recipe: Recipe, path: str | Path) -> None:
@@ -321,14 +374,17 @@ def write_recipe(recipe: Recipe, path: str | Path) -> None:
     Path(path).write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"override {override!r}: expected key=value, e.g. optimiser.learning_rate=3e-4")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override {override!r}: the value is no YAML: {error}") from error
+def set_value(values: dict[str, Any], key: str, value: Any) -> None:
+    """Change one value in place.
+
+    Args:
+        values: as read from YAML.
+        key: with dots; numbers stand for places in lists, counted from 0.
+        value: the new one.
+
+    Raises:
+        RecipeError: if the key names nothing.
+    """
     *path, last = key.split(".")
     place: Any = values
     for step in path:
@@ -336,27 +392,27 @@ def _override(values: dict[str, Any], override: str) -> None:
             inner = place.setdefault(step, {})
             place[step] = place = {} if inner is None else inner
         else:
-            place = place[_position(place, step, override)]
+            place = place[_position(place, step, key)]
     if isinstance(place, dict):
         place[last] = value
     else:
-        place[_position(place, last, override)] = value
+        place[_position(place, last, key)] = value
 
 
-def _position(place: Any, step: str, override: str) -> int:
+def _position(place: Any, step: str, key: str) -> int:
     if isinstance(place, list) and step.isdigit() and int(step) < len(place):
         return int(step)
     what = f"a list of {len(place)}, counted from 0" if isinstance(place, list) else f"the value {place!r}"
-    raise RecipeError(f"override {override!r}: {step!r} names nothing there; it is {what}")
+    raise RecipeError(f"override of {key!r}: {step!r} names nothing there; it is {what}")
 
 
-def _say(error: Mapping[str, Any]) -> str:
+def _say(error: Mapping[str, Any], kind: type[BaseModel]) -> str:
     """One line about one fault, in the words of the recipe."""
     # The name of a union's member stands in the location, but not in the file.
     place = [str(part) for part in error["loc"] if part not in ("shapes-stream", "folder")]
     key = ".".join(place) or "the recipe"
     if error["type"] == "extra_forbidden":
-        known = _known_keys(error["loc"][:-1])
+        known = _known_keys(error["loc"][:-1], kind)
         close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
         mean = f" (did you mean {close[0]!r}?)" if close else ""
         return f"unknown key {key}{mean}; known here: {', '.join(known)}"
@@ -368,8 +424,7 @@ def _say(error: Mapping[str, Any]) -> str:
     return f"{key}{shown}: {message}"
 
 
-def _known_keys(location: Sequence[str | int]) -> list[str]:
-    part: type[BaseModel] = Recipe
+def _known_keys(location: Sequence[str | int], part: type[BaseModel]) -> list[str]:
     for step in location:
         if isinstance(step, int):
             continue

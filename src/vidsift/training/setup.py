@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,19 @@ from transformers import CLIPConfig
 from vidsift.data.folder import Entry, captions_of, of_split, read_folder
 from vidsift.data.loading import BatchMaker, Look, ShapesBatches
 from vidsift.data.shapes import captions, draw_scene, draw_split, render, segment_centres
+from vidsift.data.shapes_set import ShapesSet, ShapesSetBatches
 from vidsift.data.shapes_world import TAGS
 from vidsift.data.video_batches import FolderBatches, FrameCache
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
+from vidsift.encoders.remembered import RememberedTowers
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
 from vidsift.evaluation.evaluate import judge, read_gallery, refuse_test
 from vidsift.methods.base import Method
 from vidsift.methods.model import Model, load
-from vidsift.training.recipe import FolderPart, NewClip, Recipe, RecipeError
+from vidsift.training.recipe import FolderPart, NewClip, Recipe, RecipeError, StagePart
 
-__all__ = ["RunStage", "Validation", "batch_maker", "build_model", "plan_stages", "set_trained"]
+__all__ = ["RunStage", "Validation", "batch_maker", "build_model", "plan_stages", "remember", "set_trained"]
 
 _VOCABULARY_KEY = 11
 
@@ -158,28 +160,19 @@ def plan_stages(recipe: Recipe, model: Model) -> list[RunStage]:
         RecipeError: if a stage gets no step, or a batch of Shapes is no multiple of 4.
     """
     frames, batch = recipe.model.frames or model.reading.frames, recipe.data.batch_size
+    # What a method declares has no looks of its own; a recipe's stage may name them.
+    declared = recipe.stages or tuple(StagePart(**asdict(stage)) for stage in model.method.stages())
     asked = [
         (
             one.share,
             RunStage(
-                one.name,
-                0,
-                one.trained,
-                one.frames or frames,
-                one.batch_size or batch,
-                one.grouped,
-                one.tags,
-                without=one.without,
-                own_rates=one.own_rates,
+                first_step=0,
+                frames=one.frames or frames,
+                batch_size=one.batch_size or batch,
+                **one.model_dump(exclude={"share", "frames", "batch_size"}),
             ),
         )
-        for one in recipe.stages
-    ] or [
-        (
-            one.share,
-            RunStage(one.name, 0, one.trained, frames, batch, without=one.without, own_rates=one.own_rates),
-        )
-        for one in model.method.stages()
+        for one in declared
     ]
     total, done, planned = sum(share for share, _ in asked), 0.0, []
     for share, stage in asked:
@@ -196,12 +189,13 @@ def plan_stages(recipe: Recipe, model: Model) -> list[RunStage]:
     return planned
 
 
-def set_trained(method: Method, prefixes: Sequence[str]) -> int:
+def set_trained(method: Method, prefixes: Sequence[str], *, frozen_towers: bool = False) -> int:
     """Let the parameters whose names begin with one of the prefixes learn, and no other.
 
     Args:
         method: what is trained.
         prefixes: none for all.
+        frozen_towers: nothing of the towers learns, whatever the prefixes, but the scale of the loss.
 
     Returns:
         How many numbers learn.
@@ -216,7 +210,8 @@ def set_trained(method: Method, prefixes: Sequence[str]) -> int:
             raise RecipeError(f"no parameter begins with {prefix!r}; they begin with: {', '.join(known)}")
     count = 0
     for name, parameter in method.named_parameters():
-        parameter.requires_grad_(not prefixes or name.startswith(tuple(prefixes)))
+        still = frozen_towers and name.startswith("towers.") and parameter is not method.towers.logit_scale
+        parameter.requires_grad_(not still and (not prefixes or name.startswith(tuple(prefixes))))
         count += parameter.numel() * parameter.requires_grad
         if not parameter.requires_grad:
             parameter.grad = None
@@ -234,6 +229,10 @@ def batch_maker(recipe: Recipe, model: Model, stages: Sequence[RunStage]) -> Bat
     )
     data = recipe.data
     if not isinstance(data, FolderPart):
+        if data.clips is not None:
+            remembered = isinstance(model.method.towers, RememberedTowers)
+            clips = _set_of_clips(recipe, model)
+            return ShapesSetBatches(clips, recipe.seed, looks, data.captions_each, with_pixels=not remembered)
         return ShapesBatches(
             recipe.seed,
             looks,
@@ -247,6 +246,34 @@ def batch_maker(recipe: Recipe, model: Model, stages: Sequence[RunStage]) -> Bat
     if data.cache is not None:
         cache = FrameCache.open(data.cache, [entry.path for entry in entries], model.reading)
     return FolderBatches(entries, recipe.seed, looks, model.reading, cache)
+
+
+def _set_of_clips(recipe: Recipe, model: Model) -> ShapesSet:
+    data = recipe.data
+    if isinstance(data, FolderPart) or data.clips is None or data.cache is None:
+        raise ValueError("the recipe names no set of clips")
+    return ShapesSet.open(
+        data.cache,
+        clips=data.clips,
+        frames=model.reading.frames,
+        size_px=model.reading.size_px,
+        tags=data.tags or TAGS,
+    )
+
+
+def remember(recipe: Recipe, model: Model) -> None:
+    """Let frozen towers look only once at a set of clips; not where towers learn or clips are fresh."""
+    data = recipe.data
+    if isinstance(data, FolderPart) or data.clips is None or not recipe.model.frozen_towers:
+        return
+    clips, norm = _set_of_clips(recipe, model), model.norm
+    model.method.towers = RememberedTowers(
+        model.method.towers,
+        clips.folder / "towers",
+        clips.clips,
+        lambda rows: norm(torch.from_numpy(clips.pixels(rows))),
+        asdict(norm),
+    )
 
 
 def _training_entries(data: FolderPart) -> list[Entry]:

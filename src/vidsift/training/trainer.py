@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vidsift.data.loading import Batch, Feed
 from vidsift.encoders.precision import best_inference_dtype
+from vidsift.encoders.remembered import RememberedTowers
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.evaluation.evaluate import headline
 from vidsift.training.checkpoint import (
@@ -28,7 +29,16 @@ from vidsift.training.checkpoint import (
 )
 from vidsift.training.optim import build_optimiser, parameter_groups, rate_factor, set_rates
 from vidsift.training.recipe import Recipe, RecipeError, read_recipe, write_recipe
-from vidsift.training.setup import RunStage, Validation, batch_maker, build_model, plan_stages, set_trained
+from vidsift.training.setup import (
+    RunStage,
+    Validation,
+    batch_maker,
+    build_model,
+    plan_stages,
+    remember,
+    set_trained,
+)
+from vidsift.types import TokenSet
 
 __all__ = ["NonFiniteLossError", "StoppedEarly", "Trainer", "train"]
 
@@ -88,6 +98,7 @@ class Trainer:
         resuming = self._prepare_folder(resume)
         known = Tokenizer.from_folder(self.output / _VOCABULARY) if resuming else None
         self.model = build_model(recipe, known).to(self.device)
+        remember(recipe, self.model)
         self.method = self.model.method
         self.stages = plan_stages(recipe, self.model)
         self._norm = self.model.norm
@@ -157,7 +168,9 @@ class Trainer:
                 if stage is not (now := self._stage_of(self.step)):
                     stage = now
                     self.method.leave_out(stage.without)
-                    learning = set_trained(self.method, stage.trained)
+                    learning = set_trained(
+                        self.method, stage.trained, frozen_towers=recipe.model.frozen_towers
+                    )
                     self.say(
                         f"stage {stage.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} "
                         f"frames, batches of {stage.batch_size}"
@@ -229,7 +242,7 @@ class Trainer:
         times_BF = torch.from_numpy(batch.times_seconds.copy()).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             text = self.method.text_features(words.ids.to(device), words.mask.to(device))
-            video = self.method.video_features(self._norm(pixels), mask_BF, times_BF)
+            video = self._video_features(batch, pixels, mask_BF, times_BF)
         # Similarities times a scale of up to 100 need more digits than bf16 has.
         text, video = self.method.prepare_text(text), self.method.prepare_video(video)
         rows = len(batch.pixels)
@@ -238,6 +251,15 @@ class Trainer:
             for first in range(0, len(batch.captions), rows)
         ]
         return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
+
+    def _video_features(
+        self, batch: Batch, pixels: Tensor, mask_BF: Tensor, times_BF: Tensor
+    ) -> Mapping[str, TokenSet]:
+        towers = self.method.towers
+        if not isinstance(towers, RememberedTowers):
+            return self.method.video_features(self._norm(pixels), mask_BF, times_BF)
+        with towers.of(batch.rows):
+            return self.method.video_features(pixels, mask_BF, times_BF)
 
     def _check(self, step: int, losses: dict[str, Tensor]) -> None:
         value = float(losses["loss"].detach())

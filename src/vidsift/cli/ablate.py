@@ -1,0 +1,53 @@
+"""``vidsift ablate``: train and judge every row of a grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["ablate"]
+
+
+def ablate(  # noqa: PLR0917 - the options of the verb
+    grid: Annotated[Path, typer.Argument(help="A grid of runs, e.g. recipes/shapes/methods.yaml.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the runs.", show_default="runs/NAME")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Also write the page here (.md), and its numbers beside it (.json)."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Run the smaller grid that the file names.")] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time.", show_default="one a core")
+    ] = None,
+    note: Annotated[str, typer.Option(help="A sentence for the page: where it was run.")] = "",
+) -> None:
+    """Train every row of a grid with every seed, judge them on the Shapes test split, and weigh the claims.
+
+    Run the same command again to go on after an interruption: finished runs stay. The page is written to
+    the folder of the runs as report.md.
+    """
+    import os
+
+    from vidsift.training.ablate import ablate as run_grid
+    from vidsift.training.ablate import write_report
+    from vidsift.training.grid import read_grid
+    from vidsift.training.trainer import StoppedEarly
+
+    read = read_grid(grid)
+    chosen = read.smaller() if quick else read
+    folder = Path("runs") / chosen.name if output is None else output
+    try:
+        records = run_grid(chosen, folder, processes=processes or os.cpu_count() or 1, say=typer.echo)
+    except StoppedEarly as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(130) from None
+    command = f"vidsift ablate {grid.as_posix()}{' --quick' if quick else ''}"
+    for page in (folder / "report.md", *((report,) if report else ())):
+        write_report(chosen, records, page, command=command, note=note)
+        typer.echo(f"page written to {page}")
+    if any("failed" in record for record in records):
+        raise typer.Exit(1)

@@ -1,0 +1,146 @@
+"""Frozen towers that look at a fixed set of clips once, and remember every number."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vidsift.encoders.clip import ClipTowers, Hidden
+
+__all__ = ["RememberedTowers"]
+
+_TOGETHER = 64
+
+PixelsOf = Callable[[slice], Tensor]
+
+
+class RememberedTowers(ClipTowers):
+    """CLIP towers whose vision tower does not learn, beside a memory of what it makes of a set of clips.
+
+    Inside :meth:`of`, the frames of clips of the set are looked up; the first time that a method wants a kind
+    of result (class tokens, all tokens, every layer's states; with or without token shift) it is computed
+    for the whole set and kept in files in fp32, which runs of the same towers share. Elsewhere, and for
+    texts, these are the towers that they wrap: same weights, same parameter names.
+
+    Args:
+        towers: what is wrapped.
+        folder: keeps the memory; each set and each state of the weights has files of its own.
+        clips: how many there are.
+        pixels_of: normalised frames of some of them, ``(B, F, 3, S, S)``.
+        about: what the set is, as JSON can hold it.
+    """
+
+    def __init__(
+        self, towers: ClipTowers, folder: str | Path, clips: int, pixels_of: PixelsOf, about: dict[str, Any]
+    ) -> None:
+        """See the class."""
+        nn.Module.__init__(self)
+        self.clip, self.attention = towers.clip, towers.attention
+        self._pixels_of, self._clips = pixels_of, clips
+        what = json.dumps(about, sort_keys=True) + towers.attention
+        self._folder = Path(folder) / f"towers-{_digest(what.encode(), *_weights(towers))}"
+        self._rows: NDArray[np.int64] | None = None
+        self._maps: dict[str, list[NDArray[np.float32]]] = {}
+
+    @contextmanager
+    def of(self, rows: NDArray[np.int64]) -> Iterator[None]:
+        """Say which clips of the set the next frames are."""
+        self._rows = rows
+        try:
+            yield
+        finally:
+            self._rows = None
+
+    def _walk_frames(
+        self,
+        pixels_BF3SS: Tensor,
+        mask_BF: Tensor,
+        shift_blocks: Sequence[int],
+        *,
+        whole: bool,
+        keep: bool,
+        shift_n_div: int,
+        class_only: bool = False,
+    ) -> tuple[Tensor, Hidden]:
+        """Look the frames up, or walk where they are none of the set."""
+
+        def walk(pixels: Tensor, mask: Tensor) -> tuple[Tensor, Hidden]:
+            return super(RememberedTowers, self)._walk_frames(
+                pixels,
+                mask,
+                shift_blocks,
+                whole=whole,
+                keep=keep,
+                shift_n_div=shift_n_div,
+                class_only=class_only,
+            )
+
+        if self._rows is None:
+            return walk(pixels_BF3SS, mask_BF)
+        if not bool(mask_BF.all()):
+            raise ValueError("remembered clips have no padded frames, but the mask hides some")
+        blocks = sorted(self._block_numbers(shift_blocks))
+        shifted = f"shift{shift_n_div}-{'.'.join(map(str, blocks))}" if blocks else "plain"
+        name = f"{shifted}-{'class' if class_only else 'all'}-{'states' if keep else 'last'}"
+        if name not in self._maps:
+            self._maps[name] = self._recall(name, walk)
+        device = mask_BF.device
+        first, *states = (torch.from_numpy(one[self._rows]).to(device) for one in self._maps[name])
+        return first, tuple(states)
+
+    @torch.no_grad()
+    def _recall(
+        self, name: str, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]
+    ) -> list[NDArray[np.float32]]:
+        """Open the files of a kind of result; write them first where they are missing."""
+        place = self._folder / name
+        if not place.is_dir():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Aside first, so that no other process reads half of it.
+            aside = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=self._folder))
+            files: list[NDArray[np.float32]] = []
+            for at in range(0, self._clips, _TOGETHER):
+                some = slice(at, min(at + _TOGETHER, self._clips))
+                pixels = self._pixels_of(some).to(self.logit_scale.device)
+                mask = torch.ones(pixels.shape[:2], dtype=torch.bool, device=pixels.device)
+                tokens, states = walk(pixels, mask)
+                made = [one.float().cpu().numpy() for one in (tokens, *states)]
+                if not files:
+                    files = [
+                        np.lib.format.open_memmap(
+                            aside / f"{number:02}.npy", "w+", np.float32, (self._clips, *one.shape[1:])
+                        )
+                        for number, one in enumerate(made)
+                    ]
+                for file, one in zip(files, made, strict=True):
+                    file[some] = one
+            try:
+                aside.replace(place)
+            except OSError:
+                if not place.is_dir():
+                    raise  # otherwise another process was first, with the same numbers
+        return [np.load(file, mmap_mode="r") for file in sorted(place.glob("*.npy"))]
+
+
+def _weights(towers: ClipTowers) -> Iterator[bytes]:
+    for name, value in sorted(towers.clip.vision_model.state_dict().items()):
+        yield name.encode()
+        yield value.float().cpu().numpy().tobytes()
+    yield towers.clip.visual_projection.weight.detach().float().cpu().numpy().tobytes()
+
+
+def _digest(*parts: bytes) -> str:
+    hasher = hashlib.sha256()
+    for part in parts:
+        hasher.update(part)
+    return hasher.hexdigest()[:16]

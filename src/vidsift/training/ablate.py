@@ -1,0 +1,224 @@
+"""Running a grid: every run trains, is judged on the test split, and is done once and for all.
+
+Runs share the machine side by side, each with the threads that its recipe says. A grid that was stopped goes
+on where it was: finished runs are read, the others go on from their checkpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidsift.data.folder import Entry, captions_of, read_folder
+from vidsift.data.shapes import write_library
+from vidsift.data.video_batches import FrameCache
+from vidsift.evaluation.evaluate import judge, owners
+from vidsift.evaluation.ranks import text_to_video_ranks
+from vidsift.methods.model import Model, load
+from vidsift.training.grid import Grid, Job, jobs_of
+from vidsift.training.grid_report import page
+from vidsift.training.recipe import Recipe, RecipeError
+from vidsift.training.trainer import StoppedEarly, Trainer
+from vidsift.types import Frames
+
+__all__ = ["ablate", "digest_of", "found_per_video", "run_job", "write_report"]
+
+Say = Callable[[str], None]
+Record = dict[str, Any]
+
+_RESULT = "result.json"
+_RUN = "run"
+_TEST_SEED = 0
+
+
+def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = print) -> list[Record]:
+    """Run what of the grid has not been run yet.
+
+    Args:
+        grid: which runs.
+        output: folder of the grid.
+        processes: runs at a time.
+        say: takes a line for each run.
+
+    Returns:
+        A record for each run, in the order of the grid: ``setting``, ``row``, ``seed``, ``report`` (as
+        :func:`~vidsift.evaluation.evaluate.judge` gives it), ``found`` (percentage of each video's captions
+        that find it first), ``tags`` (of the videos), ``steps``, ``parameters``, ``train_seconds``,
+        ``test_seconds``; or ``failed`` with the reason.
+
+    Raises:
+        StoppedEarly: after Ctrl-C, once the runs under way are saved.
+    """
+    folder = Path(output)
+    jobs = list(jobs_of(grid))
+    library = _library(folder, grid.test_videos)
+    records: dict[Path, Record] = {}
+    for job in jobs:
+        known = _known(folder, job)
+        if known is not None:
+            records[job.place] = known
+    left = [job for job in jobs if job.place not in records]
+    say(f"{grid.name}: {len(jobs)} runs, {len(records)} done before, {processes} at a time, output {folder}")
+    begin = time.perf_counter()
+
+    def took(job: Job, record: Record) -> None:
+        records[job.place] = record
+        done = len(left) - (len(jobs) - len(records))
+        rest = (time.perf_counter() - begin) / done * (len(left) - done) / 60
+        say(f"[{len(records)}/{len(jobs)}] {_line(job, record)}, about {rest:.0f} min left")
+
+    if processes == 1:
+        for job in left:
+            took(job, run_job(job, folder, library))
+    elif left:
+        _side_by_side(left, folder, library, processes, took)
+    return [records[job.place] for job in jobs]
+
+
+def _side_by_side(
+    jobs: Sequence[Job], folder: Path, library: Path, processes: int, took: Callable[[Job, Record], None]
+) -> None:
+    # Fresh processes: forking one in which torch runs threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_wait_for_runs) as pool:
+        waiting = {pool.submit(run_job, job, folder, library): job for job in jobs}
+        try:
+            while waiting:
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    took(waiting.pop(future), future.result())
+        except KeyboardInterrupt:
+            # Ctrl-C reached the runs too: they save after the step that they are in.
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise StoppedEarly("stopped; finished runs are kept, the same command goes on") from None
+
+
+def _wait_for_runs() -> None:
+    """Let Ctrl-C mean nothing to a process between runs; a run listens for it itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_job(job: Job, folder: Path, library: Path) -> Record:
+    """Train one run and judge it; what cannot be trained is a record too.
+
+    Args:
+        job: which run.
+        folder: of the grid.
+        library: folder of the test videos.
+    """
+    place = folder / job.place
+    record: Record = {
+        "setting": job.setting,
+        "row": job.row,
+        "seed": job.recipe.seed,
+        "recipe": digest_of(job.recipe),
+    }
+    run = place / _RUN
+    # The loss reports every step to a file; the console belongs to the grid.
+    quiet: Say = lambda _line: None  # noqa: E731
+    try:
+        try:
+            trained = Trainer(job.recipe, run, say=quiet).run()
+        except RecipeError:
+            shutil.rmtree(run, ignore_errors=True)  # another recipe was begun here
+            trained = Trainer(job.recipe, run, say=quiet).run()
+        model = load(run, device="cpu")
+        begin = time.perf_counter()
+        record |= _judged(model, library, folder)
+        record |= {
+            "steps": job.recipe.steps,
+            "parameters": sum(one.numel() for one in model.method.parameters()),
+            "train_seconds": round(trained["seconds"], 1),
+            "test_seconds": round(time.perf_counter() - begin, 1),
+        }
+    except StoppedEarly:
+        raise
+    except (ValueError, RuntimeError) as problem:
+        record["failed"] = " ".join(str(problem).split())
+    place.mkdir(parents=True, exist_ok=True)
+    if (run / "metrics.jsonl").is_file():
+        shutil.copy(run / "metrics.jsonl", place / "metrics.jsonl")
+    (place / _RESULT).write_text(json.dumps(record) + "\n", encoding="utf-8")
+    shutil.rmtree(run, ignore_errors=True)
+    return record
+
+
+def write_report(grid: Grid, records: Sequence[Record], path: Path, *, command: str, note: str = "") -> None:
+    """Write the page of a grid, and beside it the numbers as JSON, without those of single videos."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(grid, records, command, note), encoding="utf-8")
+    kept = [{key: value for key, value in one.items() if key not in ("found", "tags")} for one in records]
+    path.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def digest_of(recipe: Recipe) -> str:
+    """Return what a finished run is known by: all of its recipe that weights see."""
+    values = recipe.model_dump(mode="json")
+    for name in ("threads", "card", "log_every_steps", "checkpoint_every_steps"):
+        del values[name]
+    values["data"].pop("cache")
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _known(folder: Path, job: Job) -> Record | None:
+    try:
+        record: Record = json.loads((folder / job.place / _RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = record.get("recipe") == digest_of(job.recipe) and "failed" not in record
+    return record if same else None
+
+
+def _library(folder: Path, videos: int) -> Path:
+    library = folder / f"shapes-test-{videos}"
+    if not (library / "captions.jsonl").is_file():
+        write_library(library, "test", videos, seed=_TEST_SEED)
+    return library
+
+
+def _judged(model: Model, library: Path, folder: Path) -> Record:
+    """Judge a model on the test files, whose pictures are decoded once for the whole grid."""
+    entries = read_folder(library)
+    paths = [entry.path for entry in entries]
+    cache = FrameCache.open(folder / f"shapes-test-{len(paths)}x{model.reading.frames}", paths, model.reading)
+    frames: list[Frames] = []
+    for row, path in enumerate(paths):
+        read = cache.read(row, path)
+        if isinstance(read, Exception):
+            raise read
+        frames.append(read)
+    videos = model.encode_frames(
+        [one.pixels for one in frames], [one.times_seconds for one in frames], batch_size=32
+    )
+    sim_QV = model.similarity(model.encode_text(captions_of(entries)), videos).float().cpu().numpy()
+    return {
+        "report": judge(sim_QV, entries),
+        "found": found_per_video(sim_QV, entries),
+        "tags": [entry.tag for entry in entries],
+    }
+
+
+def found_per_video(sim_QV: np.ndarray[Any, Any], entries: Sequence[Entry]) -> list[float]:
+    """Return for each video the percentage of its captions that find it first (expected under ties)."""
+    owner_Q = owners(entries)
+    first_Q = text_to_video_ranks(sim_QV, owner_Q).within(1)
+    sums = np.bincount(owner_Q, weights=first_Q, minlength=len(entries))
+    return [round(float(one), 3) for one in 100 * sums / np.bincount(owner_Q, minlength=len(entries))]
+
+
+def _line(job: Job, record: Record) -> str:
+    name = f"{job.setting} / {job.row} / seed {job.recipe.seed}"
+    if "failed" in record:
+        return f"{name}: failed: {record['failed']}"
+    recall = record["report"]["text_to_video"]["R@1"]
+    return f"{name}: R@1 {recall:.1f}, {record['train_seconds'] + record['test_seconds']:.0f} s"

@@ -1,0 +1,200 @@
+"""A grid of runs on one page: what all share, settings, rows, seeds, and the claims that they test."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field, field_validator, model_validator
+
+from vidsift.evaluation.claims import Comparison, parse_order
+from vidsift.training.recipe import Part, Recipe, RecipeError, read_values, set_value, validated
+
+__all__ = ["Claim", "Grid", "Job", "QuickPart", "Row", "jobs_of", "read_grid"]
+
+Changes = dict[str, Any]
+
+
+class Row(Part):
+    """One line of the table: a method, or one of its variants.
+
+    Attributes:
+        name: short, without spaces; claims use it.
+        method: name in the catalogue of methods.
+        arguments: the method's own arguments.
+        settings: those in which the row is run; all by default.
+        changes: further keys of the recipe, with dots, and their values.
+        about: what a reader should know of it.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[^\s|+>]+$")]
+    method: str
+    arguments: dict[str, Any] = Field(default={})
+    settings: tuple[str, ...] = ()
+    changes: Changes = Field(default={})
+    about: str = ""
+
+
+class Claim(Part):
+    """What a paper says, as comparisons of rows.
+
+    Attributes:
+        say: in words.
+        source: where it is said.
+        order: such as ``wti > ti > dp``, see :func:`~vidsift.evaluation.claims.parse_order`; of several, all
+            must hold.
+        tag: the test questions that are meant: "all", or a kind of question.
+    """
+
+    say: str
+    source: str = ""
+    order: tuple[str, ...]
+    tag: str = "all"
+
+    @field_validator("order", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """All comparisons of the claim."""
+        return [one for text in self.order for one in parse_order(text)]
+
+    @property
+    def rows(self) -> set[str]:
+        """The rows that it speaks of."""
+        return {name for one in self.comparisons for name in one.weights}
+
+
+class QuickPart(Part):
+    """A smaller grid for a first look.
+
+    Attributes:
+        rows: those that are run.
+        settings: those that are run.
+        seeds: those that are run.
+        changes: keys of the recipe, with dots, and their values.
+    """
+
+    rows: tuple[str, ...]
+    settings: tuple[str, ...]
+    seeds: tuple[int, ...]
+    changes: Changes = Field(default={})
+
+
+class Grid(Part):
+    """A whole table.
+
+    Attributes:
+        name: of the table; also of its folder below ``runs``.
+        base: the recipe that all runs share, without name and seed.
+        settings: name to the keys of the recipe that it changes.
+        rows: the lines of the table.
+        seeds: each line is run with each.
+        test_videos: videos of the Shapes test split that judge, a multiple of 4.
+        claims: what the table is asked.
+        quick: a smaller grid.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    base: dict[str, Any]
+    settings: Annotated[dict[str, Changes], Field(min_length=1)]
+    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    test_videos: Annotated[int, Field(ge=4, multiple_of=4)] = 640
+    claims: tuple[Claim, ...] = ()
+    quick: QuickPart | None = None
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Grid:
+        names = [row.name for row in self.rows]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"rows are named twice: {', '.join(twice)}")
+        for what, used, known in (
+            *((f"row {row.name!r}", row.settings, self.settings) for row in self.rows),
+            *((f"claim {claim.say!r}", claim.rows, names) for claim in self.claims),
+            *(
+                (("quick", self.quick.rows, names), ("quick", self.quick.settings, self.settings))
+                if self.quick
+                else ()
+            ),
+        ):
+            unknown = sorted(set(used) - set(known))
+            if unknown:
+                raise ValueError(f"{what} names {', '.join(unknown)}; known: {', '.join(known)}")
+        return self
+
+    def rows_of(self, setting: str) -> set[str]:
+        """Return the names of the rows that are run in a setting."""
+        return {row.name for row in self.rows if setting in (row.settings or self.settings)}
+
+    def smaller(self) -> Grid:
+        """Return the quick grid; claims about rows that it leaves out are left out too.
+
+        Raises:
+            RecipeError: if there is none.
+        """
+        if self.quick is None:
+            raise RecipeError(f"the grid {self.name!r} has no quick part; run it whole, or write one")
+        quick = self.quick
+        changed = {
+            "name": f"{self.name}-quick",
+            "settings": {name: {**self.settings[name], **quick.changes} for name in quick.settings},
+            "rows": tuple(row for row in self.rows if row.name in quick.rows),
+            "seeds": quick.seeds,
+            "claims": tuple(claim for claim in self.claims if claim.rows <= set(quick.rows)),
+        }
+        return self.model_copy(update=changed)
+
+
+class Job(NamedTuple):
+    """One run of the grid."""
+
+    setting: str
+    row: str
+    recipe: Recipe
+
+    @property
+    def place(self) -> Path:
+        """Its folder, inside that of the grid."""
+        return Path(self.setting) / self.row / f"seed{self.recipe.seed}"
+
+
+def read_grid(path: str | Path) -> Grid:
+    """Read a grid and check every recipe in it.
+
+    Raises:
+        RecipeError: the file is missing or no YAML, or keys or values are refused: each is named.
+    """
+    grid = validated(Grid, read_values(path), str(path))
+    for one in (grid, grid.smaller()) if grid.quick else (grid,):
+        list(jobs_of(one))
+    return grid
+
+
+def jobs_of(grid: Grid) -> Iterator[Job]:
+    """Return all runs: seed by seed, so that a table that is stopped has every row.
+
+    Raises:
+        RecipeError: if the recipe of a run is refused.
+    """
+    for seed in grid.seeds:
+        for setting, changes in grid.settings.items():
+            for row in grid.rows:
+                if row.name not in grid.rows_of(setting):
+                    continue
+                values = copy.deepcopy(grid.base)
+                values |= {"name": f"{grid.name}/{setting}/{row.name}", "seed": seed}
+                for key, value in {
+                    "model.method": row.method,
+                    "model.arguments": row.arguments,
+                    **changes,
+                    **row.changes,
+                }.items():
+                    set_value(values, key, copy.deepcopy(value))
+                recipe = validated(Recipe, values, f"row {row.name!r} of {setting!r}")
+                yield Job(setting, row.name, recipe)

@@ -1,0 +1,166 @@
+"""A grid of tiny runs: what it leaves, that finished runs stay, and that one fault costs one row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.training.small import RECIPE, silent, write
+from tests.training.test_grid import GRID
+
+from vidsift.data.folder import Entry
+from vidsift.methods.model import load
+from vidsift.training import ablate as module
+from vidsift.training import trainer
+from vidsift.training.ablate import ablate, digest_of, found_per_video, write_report
+from vidsift.training.grid import Grid, jobs_of
+from vidsift.training.recipe import read_recipe
+from vidsift.training.trainer import StoppedEarly, Trainer, train
+
+
+def grid(**changes: Any) -> Grid:
+    return Grid.model_validate({**GRID, "quick": None, **changes})
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("grid")
+    return folder, ablate(grid(), folder, say=silent)
+
+
+def test_every_run_is_judged_on_the_test_files(done: tuple[Path, list[dict[str, Any]]]) -> None:
+    folder, records = done
+    assert [(one["setting"], one["row"], one["seed"]) for one in records] == [
+        (job.setting, job.row, job.recipe.seed) for job in jobs_of(grid())
+    ]
+    for record in records:
+        recall = record["report"]["text_to_video"]["R@1"]
+        assert np.mean(record["found"]) == pytest.approx(recall, abs=1e-3)
+        assert record["report"]["text_to_video"]["questions"] == 24
+        assert record["tags"] == ["appearance"] * 4 + ["motion"] * 4
+        place = folder / record["setting"] / record["row"] / f"seed{record['seed']}"
+        assert sorted(path.name for path in place.iterdir()) == ["metrics.jsonl", "result.json"]
+        assert json.loads((place / "result.json").read_text("utf-8")) == record
+
+
+def test_finished_runs_stay_and_changed_ones_are_run_again(
+    done: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, records = done
+    ran: list[str] = []
+    whole = module.run_job
+
+    def watched(job: Any, *rest: Any) -> Any:
+        ran.append(job.place.as_posix())
+        return whole(job, *rest)
+
+    monkeypatch.setattr(module, "run_job", watched)
+    assert ablate(grid(), folder, say=silent) == records
+    assert ran == []
+    lines: list[str] = []
+    ablate(grid(settings={"short": {"steps": 2}, "long": {"steps": 4}}), folder, say=lines.append)
+    assert ran == ["long/dp/seed3", "long/dp/seed4"]
+    assert lines[0].startswith("tiny: 6 runs, 4 done before, 1 at a time")
+    assert lines[-1].startswith("[6/6] long / dp / seed 4: R@1 ")
+
+
+def test_the_record_of_a_run_is_that_of_training_and_judging_by_hand(
+    done: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    folder, records = done
+    job = next(iter(jobs_of(grid())))
+    assert records[0]["recipe"] == digest_of(job.recipe)
+    Trainer(job.recipe, tmp_path / "run", say=silent).run()
+    model = load(tmp_path / "run", device="cpu")
+    from vidsift.data.folder import read_folder
+    from vidsift.evaluation.evaluate import evaluate_entries
+
+    report = evaluate_entries(model, read_folder(folder / "shapes-test-8"), split="test", workers=0)
+    assert report["by_tag"] == records[0]["report"]["by_tag"]
+
+
+def test_a_row_that_cannot_be_trained_fails_alone(tmp_path: Path) -> None:
+    rows = [
+        {"name": "bad", "method": "drl", "arguments": {"interaction": "hi", "levels": 9}},
+        GRID["rows"][0],
+    ]
+    asked = grid(rows=rows, settings={"short": {"steps": 1}}, seeds=[0], claims=[])
+    bad, good = ablate(asked, tmp_path, say=silent)
+    assert "levels is 9, expected 1 to 1" in bad["failed"]
+    assert "report" in good
+    write_report(asked, [bad, good], tmp_path / "page.md", command="ablate", note="Here.")
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert "- short / bad / seed 0: drl: levels is 9" in page
+    assert "| dp |" in page
+    assert "found" not in json.loads((tmp_path / "page.json").read_text("utf-8"))[1]
+    # It is tried again next time.
+    lines: list[str] = []
+    ablate(asked, tmp_path, say=lines.append)
+    assert "1 done before" in lines[0]
+
+
+def test_a_stopped_grid_goes_on_inside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = grid(settings={"short": {"steps": 4}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
+    whole, steps = Trainer._train_step, []
+
+    def step(self: Trainer, batch: Any) -> None:
+        steps.append(self.step)
+        self._stop = len(steps) == 2
+        whole(self, batch)
+
+    monkeypatch.setattr(trainer.Trainer, "_train_step", step)
+    with pytest.raises(StoppedEarly):
+        ablate(asked, tmp_path, say=silent)
+    (record,) = ablate(asked, tmp_path, say=silent)
+    assert steps == [0, 1, 2, 3]
+    assert record["steps"] == 4
+
+
+def test_two_processes_give_the_same_records(done: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
+    _, records = done
+    asked = grid(settings={"short": {"steps": 2}}, claims=[])
+    expected = [one for one in records if one["setting"] == "short"]
+    found = ablate(asked, tmp_path, processes=2, say=silent)
+    times = ("train_seconds", "test_seconds")
+    for one, two in zip(found, expected, strict=True):
+        assert {k: v for k, v in one.items() if k not in times} == {
+            k: v for k, v in two.items() if k not in times
+        }
+
+
+def test_found_per_video_shares_ties() -> None:
+    entries = [Entry(Path("a"), ("one", "two")), Entry(Path("b"), ("three",))]
+    assert found_per_video(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]]), entries) == [50.0, 50.0]
+
+
+def frozen(folder: Path, **data: Any) -> Path:
+    train(write(folder, steps=2), output=folder / "start", device="cpu", say=silent)
+    arguments = {"interaction": "wti", "temporal": "transformer", "temporal_layers": 1, "cdcr": "none"}
+    model = {"start": str(folder / "start"), "method": "drl", "arguments": arguments, "frames": 2}
+    shapes = RECIPE["data"] | {"jitter": 0.0, "clips": 16, "cache": str(folder / "cache")} | data
+    return write(folder, model=model | {"frozen_towers": True}, data=shapes)
+
+
+def test_frozen_towers_stay_and_all_else_learns(tmp_path: Path) -> None:
+    recipe = frozen(tmp_path)
+    before = Trainer(read_recipe(recipe), tmp_path / "other", device="cpu", say=silent)
+    start = {name: value.clone() for name, value in before.method.state_dict().items()}
+    train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+    end = load(tmp_path / "run", device="cpu").method.state_dict()
+    changed = {name for name, value in end.items() if not torch.equal(value, start[name])}
+    assert {name for name in changed if name.startswith("towers.")} == {"towers.clip.logit_scale"}
+    assert {name for name in end if not name.startswith("towers.")} <= changed
+
+
+def test_remembered_towers_train_as_towers_that_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = frozen(tmp_path)
+    train(recipe, output=tmp_path / "one", device="cpu", say=silent)
+    monkeypatch.setattr(trainer, "remember", lambda _recipe, _model: None)
+    train(recipe, output=tmp_path / "two", device="cpu", say=silent)
+    one, two = (load(tmp_path / name, device="cpu").method.state_dict() for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name], rtol=0, atol=1e-5, msg=name)
