@@ -41,13 +41,12 @@ def test_they_give_what_the_towers_give(towers: ClipTowers, tmp_path: Path, shif
         tokens, states = memory.encode_frames(nothing, mask, shift, hidden=True)
         plain = memory.encode_frames(nothing, mask, shift)
     expected, hidden = towers.encode_frames(seen, mask, shift, hidden=True)
-    tight = {"rtol": 0, "atol": 2e-6}
-    torch.testing.assert_close(tokens, expected, **tight)
-    torch.testing.assert_close(plain, expected, **tight)
-    torch.testing.assert_close(classes, towers.encode_frame_classes(seen, mask, shift), **tight)
+    torch.testing.assert_close(tokens, expected, rtol=0, atol=2e-6)
+    torch.testing.assert_close(plain, expected, rtol=0, atol=2e-6)
+    torch.testing.assert_close(classes, towers.encode_frame_classes(seen, mask, shift), rtol=0, atol=2e-6)
     assert len(states) == len(hidden) == 4
     for one, two in zip(states, hidden, strict=True):
-        torch.testing.assert_close(one, two, **tight)
+        torch.testing.assert_close(one, two, rtol=0, atol=2e-6)
 
 
 def test_they_look_once_and_share_what_they_saw(towers: ClipTowers, tmp_path: Path) -> None:
