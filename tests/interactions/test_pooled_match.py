@@ -51,12 +51,12 @@ def _plain(text: TokenSet, video: TokenSet, padding: Padding = "excluded") -> Te
 
 
 @pytest.mark.parametrize("padding", ["excluded", "zero"])
-@pytest.mark.parametrize("products", [1, 40, 1 << 20])
+@pytest.mark.parametrize("numbers", [1, 100, 1 << 20])
 @pytest.mark.parametrize(("texts", "videos"), [([3, 1, 5], [4, 2, 4, 1, 3]), ([2], [3]), ([1, 1], [1, 1, 1])])
 def test_blocks_give_values_and_gradients_of_the_plain_formula(
-    products: int, texts: list[int], videos: list[int], padding: Padding, monkeypatch: pytest.MonkeyPatch
+    numbers: int, texts: list[int], videos: list[int], padding: Padding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pooled_match, "_BLOCK_PRODUCTS", products)
+    monkeypatch.setattr(pooled_match, "_BLOCK_NUMBERS", numbers)
     text, video = _sides(texts, videos)
     found, expected = pooled_matches(text, video, _pool, padding), _plain(text, video, padding)
     torch.testing.assert_close(found, expected)
