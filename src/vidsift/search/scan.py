@@ -62,24 +62,24 @@ def scan(
     waiting_rows: list[Tensor] = []
     for number in range(gallery.blocks if keep else 0):
         first = number * gallery.block_size
-        rows = _rows_from(allowed, first, first + gallery.block_size)
-        if rows is not None:
+        inside = allowed[first : first + gallery.block_size]
+        found = int(inside.sum())
+        if found:
             with torch.inference_mode():
                 block = gallery.block(number)
                 texts = terms.scan_text(texts, block)
                 scores_QV = terms.similarity(texts, block).float()
-            rows = rows.to(device)
-            waiting.append(scores_QV[:, rows - first] if len(rows) < scores_QV.shape[1] else scores_QV)
+            if found == len(inside):
+                rows = torch.arange(first, first + found, device=device)
+            else:
+                chosen = torch.from_numpy(np.flatnonzero(inside)).to(device)
+                scores_QV, rows = scores_QV[:, chosen], first + chosen
+            waiting.append(scores_QV)
             waiting_rows.append(rows)
         if waiting and (number + 1 == gallery.blocks or sum(map(len, waiting_rows)) >= _MERGE_ROWS):
             best, best_rows = _merge(best, best_rows, waiting, waiting_rows, keep)
             waiting, waiting_rows = [], []
     return best, best_rows
-
-
-def _rows_from(allowed: NDArray[np.bool_], first: int, stop: int) -> Tensor | None:
-    inside = allowed[first:stop]
-    return torch.from_numpy(np.flatnonzero(inside) + first) if inside.any() else None
 
 
 def _merge(
