@@ -17,9 +17,9 @@ FORMATS: tuple[ScanFormat, ...] = ("int8", "bf16", "fp32")
 
 
 class Answer(NamedTuple):
-    """A search's hits and their accounts, and the index that gave them."""
+    """The index that was searched, its hits and their accounts."""
 
-    index: Index
+    opened: Index
     hits: list[Hit]
     accounts: list[Explanation]
 
