@@ -152,6 +152,30 @@ def test_bf16_towers_score_nearly_the_same(method: str, arguments: Mapping[str, 
     assert rounded.fingerprint == model.fingerprint
 
 
+@every_variant
+def test_training_encodes_in_bf16_and_scores_in_fp32(method: str, arguments: Mapping[str, Any]) -> None:
+    model = tiny.model(method, arguments)
+    text = model.tokenize(tiny.CAPTIONS)
+    pixels, times = tiny.videos([3] * len(tiny.CAPTIONS))
+    pictures = model.norm(torch.from_numpy(np.stack(pixels)))
+    seconds = torch.from_numpy(np.stack(times))
+    mask = torch.ones(seconds.shape, dtype=torch.bool)
+    scores = []
+    for rounded in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            words = model.method.text_features(text.ids, text.mask)
+            frames = model.method.video_features(pictures, mask, seconds)
+        words, frames = model.method.prepare_text(words), model.method.prepare_video(frames)
+        scores.append(model.method.similarity(words, frames))
+    assert scores[1].dtype == torch.float32
+    torch.testing.assert_close(scores[1], scores[0], atol=0.05, rtol=0.05)
+    assert not torch.equal(*scores)
+    torch.autograd.backward(model.method.loss(words, frames)["loss"])
+    gradients = [part.grad for part in model.method.parameters() if part.grad is not None]
+    assert gradients
+    assert all(bool(one.isfinite().all()) for one in gradients)
+
+
 def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
     with pytest.raises(
         ValueError, match=r"unknown method 'dlr'; known methods: .*clip4clip, drl.*mean 'drl'"
