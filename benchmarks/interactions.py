@@ -153,11 +153,12 @@ def hold(method: Method, first: Features, wanted: str, videos: int, device: str)
         name: ScanSet(kept * block_size, one, kinds[name], torch.device(device), block_size)
         for name, one in compact.items()
     }
+    # The same rows again and again, each in its own place: to time it takes places, not values.
+    part = method.compact_video(method.prepare_video(like(first, PREPARED_TOGETHER)))
     for at in range(0, kept * block_size, PREPARED_TOGETHER):
-        rows = min(PREPARED_TOGETHER, kept * block_size - at)
-        part = method.compact_video(method.prepare_video(like(first, rows)))
+        places = torch.arange(at, min(at + PREPARED_TOGETHER, kept * block_size), device=device)
         for name, one in part.items():
-            sets[name].put(torch.arange(at, at + rows, device=device), one)
+            sets[name].put(places, one[: len(places)])
     for scanned in sets.values():
         scanned.finish()
     text = method.prepare_text(questions(method, 1, device))
