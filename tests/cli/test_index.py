@@ -53,6 +53,7 @@ def test_what_the_person_can_mend_is_one_line_and_status_2(
         ([str(tmp_path / "nowhere"), *places[1:]], "there is no such folder"),
         ([*places, "--segment", "soon"], "--segment is 'soon'"),
         ([*places, "--segment", "5"], "cuts videos by 'auto', not by 5.0"),
+        ([*places, "--device", "tpu"], "device is 'tpu', expected auto, cpu or cuda"),
     ):
         assert _run(*arguments) == 2
         told = capsys.readouterr()
@@ -60,6 +61,15 @@ def test_what_the_person_can_mend_is_one_line_and_status_2(
         line = told.err.strip().splitlines()[-1]
         assert line.startswith("vidsift: ")
         assert text in line
+
+
+def test_a_folder_without_videos_is_said(
+    places: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "two\nlines"
+    empty.mkdir()
+    assert _run(str(empty), *places[1:], "--model", str(tmp_path / "model")) == 0
+    assert capsys.readouterr().out.endswith(f"No video was found in {tmp_path}/two\\nlines.\n")
 
 
 @pytest.mark.parametrize(("text", "expected"), [("auto", "auto"), ("none", None), ("7.5", 7.5)])

@@ -159,6 +159,13 @@ def test_a_damaged_file_gives_what_it_has(tmp_path: Path, run: Callable[..., Rep
     shutil.copy(media("corrupted.mp4"), tmp_path / "videos")
     report = run()
     assert len(report.failed) + len(report.partial) == 1
+    again = run()
+    assert (again.partial, again.failed) == (report.partial, report.failed)
+    for path in (tmp_path / "videos").iterdir():
+        path.chmod(0o644)
+        path.touch()
+    assert run().partial == report.partial
+    assert run().partial == report.partial
 
 
 def test_a_missing_folder_is_said_before_anything_is_made(tmp_path: Path) -> None:

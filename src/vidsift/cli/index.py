@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidsift.cli.text import one_line
+
 if TYPE_CHECKING:
     from vidsift.index.build import Progress, Report
     from vidsift.index.reader import SegmentLength
@@ -79,6 +81,9 @@ def index(  # noqa: PLR0917 - the options of the verb
             should_stop=stopped.is_set,
         )
     _summary(report, where, verbose=verbose, default=folder is None)
+    found = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
+    if not (found or report.stopped):
+        typer.echo(f"No video was found in {', '.join(one_line(str(one)) for one in folders)}.")
     if report.stopped:
         raise typer.Exit(130)
     if strict and report.failed:
@@ -158,21 +163,24 @@ def _lines() -> Callable[[Progress], None]:
 
     def show(progress: Progress) -> None:
         nonlocal last
+        speeds = rate.text(progress)
         if progress.videos_done and time.monotonic() - last >= _LINE_EVERY_SECONDS:
             last = time.monotonic()
             done = f"{progress.videos_done} of {progress.videos_total} videos"
-            typer.echo(f"{done}, {rate.text(progress)}, {rate.left(progress)}", err=True)
+            typer.echo(f"{done}, {speeds}, {rate.left(progress)}", err=True)
 
     return show
 
 
 class _Rate:
-    """Speeds since the first video was asked for."""
+    """Speeds since the first video was asked for; what comes before it, a model to load, is not counted."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
     def text(self, progress: Progress) -> str:
+        if not progress.videos_done and not progress.frames:
+            self._began = time.monotonic()
         seconds = max(time.monotonic() - self._began, 1e-3)
         return f"{progress.videos_done / seconds:.1f} videos/s, {progress.frames / seconds:.0f} frames/s"
 
@@ -200,7 +208,7 @@ def _summary(report: Report, where: Path, *, verbose: bool, default: bool) -> No
             typer.echo(f"{title}:")
         shown = some if verbose else some[:_LISTED]
         for one in shown:
-            typer.echo(f"  {one.path}: {one.reason}")
+            typer.echo(f"  {one_line(one.path)}: {one_line(one.reason)}")
         if len(some) > len(shown):
             typer.echo(f"  ... and {len(some) - len(shown)} more (--verbose lists all)")
     if report.stopped:

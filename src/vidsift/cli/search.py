@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vidsift.cli.text import one_line
+
 if TYPE_CHECKING:
     from vidsift.search.searcher import Index
     from vidsift.types import Hit
@@ -121,7 +123,7 @@ def _as_object(hit: Hit, *, black_box: bool) -> dict[str, Any]:
 
 def _as_line(hit: Hit) -> str:
     moment = f"{_clock(hit.moment.start_seconds)}-{_clock(hit.moment.end_seconds)}"
-    return f"{hit.score:7.4f}  {moment:>13}  {hit.path}"
+    return f"{hit.score:7.4f}  {moment:>13}  {one_line(hit.path)}"
 
 
 def _clock(seconds: float) -> str:

@@ -66,7 +66,7 @@ class Report:
         moved: files known under another path that is gone.
         removed: paths that are gone.
         failed: files that cannot be read, those known from earlier runs included.
-        partial: files that gave less than they should have.
+        partial: files that gave less than they should have, likewise.
         stopped: the run was asked to stop before it was through.
         frames, seconds: encoded, taken.
     """
@@ -219,6 +219,9 @@ class _Run:
         self.report = Report(unchanged=len(plan.unchanged))
         self.report.failed += [Failure(path, reason) for path, reason in plan.rejected]
         self.report.failed += [Failure(one.path, one.reason or "") for one in plan.failed_before]
+        known = [plan.before[path] for path in plan.unchanged]
+        self.report.partial += [Failure(one.path, one.damage) for one in known if one.damage is not None]
+        self._damage = {one.video_id: one.damage for one in plan.before.values() if one.damage is not None}
         self._progress = Progress(videos_total=len(plan.to_read), failed=len(self.report.failed))
 
     def work(self, segment: SegmentLength, workers: int) -> None:
@@ -259,7 +262,16 @@ class _Run:
             self._progress.frames = self.report.frames
             self._tell()
         elif isinstance(message, Known):
-            self._settle(path, FileRecord(path, message.size_bytes, message.modified_ns, message.video_id))
+            self._settle(
+                path,
+                FileRecord(
+                    path,
+                    message.size_bytes,
+                    message.modified_ns,
+                    message.video_id,
+                    damage=self._damage.get(message.video_id),
+                ),
+            )
         elif isinstance(message, Done):
             video_id = self._encoder.end(path, keep=True)
             self._settle(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.device import choose_device
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.precision import best_inference_dtype
 from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
@@ -431,15 +432,16 @@ def load(
     Args:
         name_or_folder: a folder that vidsift saved, a CLIP folder or file, a CLIP's name on the hub
             (both give zero-shot CLIP), or "shapes" for the small model that comes with the package.
-        device: "auto" takes a GPU where there is one.
+        device: "auto" takes a GPU where there is one; else a name that torch knows.
         precision: of the towers: "fp32", "bf16", or "auto" for bf16 where the machine computes with it.
         frames: frames looked at in a stretch of video, for a plain CLIP; a vidsift folder says so itself.
 
     Raises:
-        ValueError: if the model is not found, not ours, of another format, or its files do not fit.
+        ValueError: if the model is not found, not ours, of another format, or its files do not fit; if there
+            is no such device.
     """
+    place = choose_device(device)
     model = _load(name_or_folder, frames)
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     model.to(place)
     known = {"fp32": torch.float32, "bf16": torch.bfloat16, "auto": best_inference_dtype(place)}
     if precision not in known:
