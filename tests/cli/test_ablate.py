@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from tests.training.test_grid import write
+from tests.training.test_grid import GRID, write
 
 from vidsift.cli.main import main
 
@@ -39,3 +45,31 @@ def test_a_fault_in_the_grid_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
     error = capsys.readouterr().err
     assert "seeds.0 is 'x'" in error
     assert error.count("\n") == 1
+
+
+def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    asked, out = (
+        write(tmp_path, settings={"long": {"steps": 60}}, rows=GRID["rows"][:1], claims=[], quick=None),
+        tmp_path / "out",
+    )
+    command = [sys.executable, "-m", "vidsift", "ablate", str(asked), "-o", str(out), "--processes", "2"]
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and child.poll() is None:
+        if sum(log.stat().st_size > 0 for log in out.rglob("metrics.jsonl")) >= 2:
+            break
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGINT)
+    printed, _ = child.communicate(timeout=120)
+    assert child.returncode == 130, printed
+    assert "stopped; finished runs are kept, the same command goes on" in printed
+    assert "Traceback" not in printed
+    half_done = list(out.rglob("last.pt"))
+    assert half_done
+    again = subprocess.run([*command[:-1], "1"], capture_output=True, text=True, check=True, timeout=300)
+    assert "page written to" in again.stdout
+    records = json.loads((out / "report.json").read_text("utf-8"))
+    assert [record["steps"] for record in records] == [60] * 2
+    assert not list(out.rglob("last.pt"))

@@ -11,11 +11,13 @@ import json
 import multiprocessing
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -90,8 +92,10 @@ def _side_by_side(
 ) -> None:
     # Fresh processes: forking one in which torch runs threads can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_wait_for_runs) as pool:
-        waiting = {pool.submit(run_job, job, folder, library): job for job in jobs}
+    stop = context.Event()
+    with ProcessPoolExecutor(processes, context, _join, (stop,)) as pool:
+        with _deaf():
+            waiting = {pool.submit(run_job, job, folder, library): job for job in jobs}
         try:
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -99,13 +103,35 @@ def _side_by_side(
                     took(waiting.pop(future), future.result())
         except KeyboardInterrupt:
             # Ctrl-C reached the runs too: they save after the step that they are in.
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise StoppedEarly("stopped; finished runs are kept, the same command goes on") from None
 
 
-def _wait_for_runs() -> None:
-    """Let Ctrl-C mean nothing to a process between runs; a run listens for it itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let processes that are started inside hear no Ctrl-C but while they train: a run listens itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Stop(Protocol):
+    def is_set(self) -> bool: ...
+
+
+_stop: _Stop | None = None
+
+
+def _join(stop: _Stop) -> None:
+    """Know, in a process of the pool, how the grid says that nothing new shall begin."""
+    global _stop  # noqa: PLW0603 - a process of the pool belongs to one grid
+    _stop = stop
 
 
 def run_job(job: Job, folder: Path, library: Path) -> Record:
@@ -124,14 +150,14 @@ def run_job(job: Job, folder: Path, library: Path) -> Record:
         "recipe": digest_of(job.recipe),
     }
     run = place / _RUN
-    # The loss reports every step to a file; the console belongs to the grid.
-    quiet: Say = lambda _line: None  # noqa: E731
+    if _stop is not None and _stop.is_set():
+        raise StoppedEarly(f"{job.place} has not begun")
     try:
         try:
-            trained = Trainer(job.recipe, run, say=quiet).run()
+            trained = Trainer(job.recipe, run, say=_to_the_log).run()
         except RecipeError:
             shutil.rmtree(run, ignore_errors=True)  # another recipe was begun here
-            trained = Trainer(job.recipe, run, say=quiet).run()
+            trained = Trainer(job.recipe, run, say=_to_the_log).run()
         model = load(run, device="cpu")
         begin = time.perf_counter()
         record |= _judged(model, library, folder)
@@ -159,6 +185,10 @@ def write_report(grid: Grid, records: Sequence[Record], path: Path, *, command: 
     path.write_text(page(grid, records, command, note), encoding="utf-8")
     kept = [{key: value for key, value in one.items() if key not in ("found", "tags")} for one in records]
     path.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def _to_the_log(_line: str) -> None:
+    """Take a run's lines: its log holds the same, and the console is the grid's."""
 
 
 def digest_of(recipe: Recipe) -> str:
