@@ -269,6 +269,8 @@ class Gallery:
         wanted = self._row_ids[list(rows)]
         taken = self._table.take_row_ids(wanted.tolist()).select(list(names)).with_row_id().to_arrow()
         ids = taken["_rowid"].to_numpy()
+        if np.array_equal(ids, wanted):
+            return taken
         order = np.argsort(ids)
         return taken.take(order[np.searchsorted(ids, wanted, sorter=order)])
 

@@ -23,7 +23,7 @@ __all__ = ["GroupBy", "Ranked", "Wanted", "rank", "rerank"]
 GroupBy = Literal["segment", "video"]
 
 _CANDIDATES, _CANDIDATES_A_HIT, _MOST_CANDIDATES = 32, 2, 4096
-_KEPT, _KEPT_A_HIT = 1024, 16
+_KEPT, _KEPT_A_HIT = 512, 16
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class _Leaders:
         return np.sort(np.unique(self.groups, return_index=True)[1])
 
     def first(self, k: int) -> NDArray[np.int64]:
-        """Places of the segments that are scored exactly first."""
-        return self.best[: max(_CANDIDATES, _CANDIDATES_A_HIT * k)]
+        """Places of the segments that are scored exactly first, in the order in which they are read."""
+        leading = self.best[: max(_CANDIDATES, _CANDIDATES_A_HIT * k)]
+        return leading[np.argsort(self.rows[leading])]
 
 
 @dataclass(frozen=True, eq=False)

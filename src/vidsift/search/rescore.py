@@ -49,11 +49,14 @@ class Candidates:
         ahead = sorted(set(rows))
         if len(ahead) > _FETCHED:
             ahead = []
+        self._ahead = ahead
         self._places = {row: place for place, row in enumerate(ahead)}
         self._read = self._read_now(ahead) if ahead else {}
 
     def __call__(self, rows: Sequence[int]) -> dict[str, TokenSet]:
         """Return the prepared sets of some segments, without what a score does not read."""
+        if list(rows) == self._ahead:
+            return self._read
         if not all(row in self._places for row in rows):
             return self._read_now(rows)
         places = torch.tensor([self._places[row] for row in rows])
