@@ -124,8 +124,11 @@ def machine() -> dict[str, Any]:
 
 def where(facts: Mapping[str, Any]) -> str:
     """Put :func:`machine` into words, with what else the processors had to do."""
-    load = "" if facts["load"] is None else f", load {facts['load']:g} at the end"
-    return f"{facts['processor']}, torch {facts['torch']}{load}"
+    load = facts["load"]
+    # One is the benchmark's own.
+    shared = ", shared with other work" if load is not None and load > 1.5 else ""
+    shared += "" if load is None else f" (load {load:g} at the end)"
+    return f"{facts['processor']}, torch {facts['torch']}{shared}"
 
 
 def rows_of(head: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> list[str]:
