@@ -246,7 +246,8 @@ def scored(rows: Sequence[dict[str, Any]]) -> list[str]:
                 continue
             kind = f" ({one['format']})" if role == "search" else ""
             extra = "unknown" if one["extra_mb"] is None else f"{one['extra_mb']:.0f}"
-            line += [f"{one['seconds']:.3g}{kind}", f"{one['seconds'] / base[role]['seconds']:,.1f}", extra]
+            seconds = f"{one['seconds']:,.0f}" if one["seconds"] >= 100 else f"{one['seconds']:.3g}"
+            line += [seconds + kind, f"{one['seconds'] / base[role]['seconds']:,.1f}", extra]
         paper = row["paper_ms"]
         line.append("" if paper is None else f"{paper / base['paper_ms']:.2f}")
         cells.append(line)
