@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from tests.index.library import READING, DeadlyReading, clip, library
 
+from vidsift.index import pool as pools
 from vidsift.index.pool import DecodePool
 from vidsift.index.reader import Done, Facts, Failed, Message, ReadSettings, Segment
 
@@ -39,6 +41,29 @@ def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
     assert last.reason == "the decoder crashed on it (signal 9)"
     assert last.size_bytes == Path(deadly).stat().st_size
     assert all(isinstance(messages[-1], Done) for messages in found.values())
+
+
+def _die(*_: object) -> None:
+    os._exit(3)
+
+
+@pytest.mark.parametrize("already_gone", [True, False])
+def test_a_worker_that_cannot_start_blames_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, already_gone: bool
+) -> None:
+    begin = multiprocessing.context.SpawnProcess.start
+
+    def begin_and_wait(process: multiprocessing.context.SpawnProcess) -> None:
+        begin(process)
+        process.join()
+
+    if already_gone:
+        monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", begin_and_wait)
+    monkeypatch.setattr(pools, "_work", _die)
+    paths = [str(path) for path in sorted(library(tmp_path, 2).iterdir())]
+    with pytest.raises(OSError, match=r"could not be started \(exit status 3\)"):
+        _read(ReadSettings(READING, "auto", frozenset()), paths, 1)
+    assert not multiprocessing.active_children()
 
 
 def test_leaving_early_leaves_no_process_behind(tmp_path: Path) -> None:

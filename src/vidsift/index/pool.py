@@ -42,6 +42,7 @@ class DecodePool:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._trouble: BaseException | None = None
+        self._started: set[Connection] = set()
 
     def __enter__(self) -> DecodePool:
         """Return the pool."""
@@ -64,6 +65,9 @@ class DecodePool:
         Yields:
             ``(path, message)``, the messages of one path in order and ending with ``Known``, ``Done`` or
             ``Failed``; None whenever nothing came for a moment, so that the caller can do other things.
+
+        Raises:
+            OSError: a worker ended before it began; no file is to blame.
         """
         self._thread = threading.Thread(target=self._gather, args=(list(paths),), daemon=True)
         self._thread.start()
@@ -107,9 +111,14 @@ class DecodePool:
     ) -> None:
         process, path = busy[connection]
         try:
-            message: Message = connection.recv()
+            message: Message | None = connection.recv()
         except (EOFError, OSError):
+            if connection not in self._started:
+                raise _not_started(process) from None
             message = _crashed(process, path)
+        if message is None:
+            self._started.add(connection)
+            return
         self._put(path, message)
         if not isinstance(message, Known | Done | Failed):
             return
@@ -120,6 +129,7 @@ class DecodePool:
                 connection.send(following)
             busy[connection] = (process, following)
             return
+        self._started.discard(connection)
         _end(connection, process)
         if waiting:
             self._start(busy, waiting.pop())
@@ -131,7 +141,8 @@ class DecodePool:
         process = context.Process(target=_work, args=(theirs, self._settings), daemon=True)
         process.start()
         theirs.close()
-        ours.send(path)
+        with contextlib.suppress(OSError):  # gone already: found out when it is listened to
+            ours.send(path)
         busy[ours] = (process, path)
 
     def _put(self, path: str, message: Message) -> None:
@@ -141,10 +152,21 @@ class DecodePool:
                 return
 
 
-def _crashed(process: BaseProcess, path: str) -> Failed:
+def _ending(process: BaseProcess) -> str:
     process.join(timeout=5)
     code = process.exitcode
-    how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+    return f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+
+
+def _not_started(process: BaseProcess) -> OSError:
+    return OSError(
+        f"a process that decodes could not be started ({_ending(process)}); Python has to be able to start "
+        "itself, and there has to be memory for it; then index again"
+    )
+
+
+def _crashed(process: BaseProcess, path: str) -> Failed:
+    how = _ending(process)
     try:
         size, modified = stamp(path)
     except OSError:
@@ -166,6 +188,7 @@ def _work(connection: Connection, settings: ReadSettings) -> None:
     # Ctrl-C reaches the whole group; the main process decides what is finished first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
+        connection.send(None)
         while True:
             path = connection.recv()
             try:
