@@ -89,6 +89,10 @@ def test_what_the_person_can_mend_is_one_line_and_status_2(
         (["circle " * 99, "--index", index], "too long: the model takes 16 tokens"),
         (["circle", "--index", str(tmp_path / "none")], "there is no index at"),
         (["circle", "--index", index, "--model", str(other)], "was made with another model"),
+        (
+            ["circle", "--index", index, "--device", "tpu"],
+            "vidsift: device is 'tpu', expected auto, cpu or cuda",
+        ),
         (["circle", "--index", index, "--by", "day"], "--by is 'day'"),
         (["circle", "--index", index, "--under", "/else"], "no video of the index lies under /else"),
     ):

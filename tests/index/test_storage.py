@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,18 @@ def test_description_counts_what_is_there(store: Store) -> None:
     assert (facts["videos"], facts["segments"], facts["files"], facts["failed"]) == (2, 3, 2, 1)
     assert facts["token sets"] == {"frame": f"{tiny.FRAMES} x 16"}
     assert facts["bytes on disk"] > 0
+
+
+def test_a_folder_that_may_not_be_written_is_said_with_the_remedy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(IndexFolderError, match=r"may not be written by this user.*--index"), store.writing():
+        pass
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(IndexFolderError, match=r"may not be written by this user.*--index"):
+        Store.create(tmp_path / "new", store.manifest)

@@ -137,8 +137,8 @@ class Store:
         """Make an empty index; the folder may exist if it is empty.
 
         Raises:
-            IndexFolderError: the folder holds something else.
-            OSError: the folder cannot be written.
+            IndexFolderError: the folder holds something else, or may not be written.
+            OSError: the disk is full or fails.
         """
         import lancedb
 
@@ -147,7 +147,11 @@ class Store:
             raise IndexFolderError(
                 f"{folder} holds other files and no index; name an empty or a new folder with --index"
             )
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / _LOCK).touch()
+        except PermissionError as error:
+            raise _unwritable(folder) from error
         database = lancedb.connect(folder)
         for name, schema in (("segments", segments_schema(manifest.sets)), ("files", files_schema())):
             shutil.rmtree(folder / f"{name}.lance", ignore_errors=True)
@@ -163,8 +167,10 @@ class Store:
         """Hold the index for writing; the hold ends with the process, however it ends.
 
         Raises:
-            IndexFolderError: another process holds it.
+            IndexFolderError: another process holds it, or it may not be written.
         """
+        if not os.access(self.folder, os.W_OK):
+            raise _unwritable(self.folder)
         with _locked(self.folder):
             yield
 
@@ -274,6 +280,13 @@ def _only_ours(folder: Path) -> bool:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _unwritable(folder: Path) -> IndexFolderError:
+    return IndexFolderError(
+        f"the index {folder} may not be written by this user; give the folder write permission, or name "
+        "another with --index"
+    )
 
 
 @contextmanager

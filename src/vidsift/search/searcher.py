@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsift.encoders.device import choose_device
 from vidsift.index.candidates import Preselection, all_segments, check_searchable
 from vidsift.index.plan import absolute
 from vidsift.index.plan import under as lies_under
@@ -84,7 +85,9 @@ class Index:
         Raises:
             IndexFolderError: there is no index, it is damaged, of another format, or of another model.
             NotSearchableError: the model is a black box without a first stage.
+            ValueError: there is no such device.
         """
+        choose_device(device)
         store = Store.open(default_folder() if folder is None else Path(folder).expanduser())
         loaded = model if isinstance(model, Model) or model is None else load(model, device)
         index = cls(store, loaded, device=device, scan_format=scan_format)

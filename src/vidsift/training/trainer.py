@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vidsift.data.loading import Batch, Feed
+from vidsift.encoders.device import choose_device
 from vidsift.encoders.precision import best_inference_dtype
 from vidsift.encoders.remembered import RememberedTowers
 from vidsift.encoders.tokenizer import Tokenizer
@@ -88,9 +89,7 @@ class Trainer:
         self.recipe, self.output, self.say = recipe, Path(output), say
         if recipe.threads is not None:
             torch.set_num_threads(recipe.threads)
-        self.device = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        )
+        self.device = choose_device(device)
         bf16 = recipe.precision == "bf16" or (
             recipe.precision == "auto" and best_inference_dtype(self.device) == torch.bfloat16
         )
