@@ -28,7 +28,7 @@ def test_a_quick_grid_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run("ablate", str(asked), *options, "--note", "On a test machine.") == 0
     printed = capsys.readouterr().out
     assert "tiny-quick: 1 runs, 0 done before, 1 at a time" in printed
-    assert f"page written to {report}" in printed
+    assert f"page of 1 runs written to {report}" in printed
     page = report.read_text("utf-8")
     assert page == (tmp_path / "out" / "report.md").read_text("utf-8")
     assert f"`vidsift ablate {asked.as_posix()} --quick`" in page
@@ -66,10 +66,12 @@ def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on(tmp_path: Path) -> N
     assert child.returncode == 130, printed
     assert "stopped; finished runs are kept, the same command goes on" in printed
     assert "Traceback" not in printed
+    assert "page of 0 runs written to" in printed
+    assert "Not run yet." in (out / "report.md").read_text("utf-8")
     half_done = list(out.rglob("last.pt"))
     assert half_done
     again = subprocess.run([*command[:-1], "1"], capture_output=True, text=True, check=True, timeout=300)
-    assert "page written to" in again.stdout
+    assert "page of 2 runs written to" in again.stdout
     records = json.loads((out / "report.json").read_text("utf-8"))
     assert [record["steps"] for record in records] == [60] * 2
     assert not list(out.rglob("last.pt"))

@@ -28,26 +28,29 @@ def ablate(  # noqa: PLR0917 - the options of the verb
     """Train every row of a grid with every seed, judge them on the Shapes test split, and weigh the claims.
 
     Run the same command again to go on after an interruption: finished runs stay. The page is written to
-    the folder of the runs as report.md.
+    the folder of the runs as report.md, after an interruption too.
     """
     import os
 
     from vidsift.training.ablate import ablate as run_grid
-    from vidsift.training.ablate import write_report
+    from vidsift.training.ablate import finished, write_report
     from vidsift.training.grid import read_grid
     from vidsift.training.trainer import StoppedEarly
 
     read = read_grid(grid)
     chosen = read.smaller() if quick else read
     folder = Path("runs") / chosen.name if output is None else output
+    stopped: StoppedEarly | None = None
     try:
         records = run_grid(chosen, folder, processes=processes or os.cpu_count() or 1, say=typer.echo)
-    except StoppedEarly as stopped:
-        typer.echo(str(stopped), err=True)
-        raise typer.Exit(130) from None
+    except StoppedEarly as early:
+        stopped, records = early, finished(chosen, folder)
     command = f"vidsift ablate {grid.as_posix()}{' --quick' if quick else ''}"
     for page in (folder / "report.md", *((report,) if report else ())):
         write_report(chosen, records, page, command=command, note=note)
-        typer.echo(f"page written to {page}")
+        typer.echo(f"page of {len(records)} runs written to {page}")
+    if stopped is not None:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(130)
     if any("failed" in record for record in records):
         raise typer.Exit(1)

@@ -33,7 +33,7 @@ from vidsift.training.recipe import Recipe, RecipeError
 from vidsift.training.trainer import StoppedEarly, Trainer
 from vidsift.types import Frames
 
-__all__ = ["ablate", "digest_of", "found_per_video", "run_job", "write_report"]
+__all__ = ["ablate", "digest_of", "finished", "found_per_video", "run_job", "write_report"]
 
 Say = Callable[[str], None]
 Record = dict[str, Any]
@@ -64,11 +64,7 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
     folder = Path(output)
     jobs = list(jobs_of(grid))
     library = _library(folder, grid.test_videos)
-    records: dict[Path, Record] = {}
-    for job in jobs:
-        known = _known(folder, job)
-        if known is not None:
-            records[job.place] = known
+    records = {job.place: known for job in jobs if (known := _known(folder, job)) is not None}
     left = [job for job in jobs if job.place not in records]
     say(f"{grid.name}: {len(jobs)} runs, {len(records)} done before, {processes} at a time, output {folder}")
     begin = time.perf_counter()
@@ -85,6 +81,12 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
     elif left:
         _side_by_side(left, folder, library, processes, took)
     return [records[job.place] for job in jobs]
+
+
+def finished(grid: Grid, output: str | Path) -> list[Record]:
+    """Return the records of the runs that are done, in the order of the grid; see :func:`ablate`."""
+    known = (_known(Path(output), job) for job in jobs_of(grid))
+    return [record for record in known if record is not None]
 
 
 def _side_by_side(

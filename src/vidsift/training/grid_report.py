@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.evaluation.claims import Measured, measure, verdict
-from vidsift.training.grid import Claim, Grid
+from vidsift.training.grid import Claim, Grid, jobs_of
 
-__all__ = ["page", "spread", "tested"]
+__all__ = ["page", "spread", "weigh"]
 
 Record = Mapping[str, Any]
 
@@ -32,12 +32,8 @@ def page(grid: Grid, records: Sequence[Record], command: str, about: str = "") -
     lines = [f"# {grid.name}", "", f"`{command}`", "", _how(grid, good)]
     lines += ["", about] if about else []
     for setting in grid.settings:
-        lines += [
-            "",
-            f"## {setting}",
-            "",
-            *_table(grid, [one for one in good if one["setting"] == setting]),
-        ]
+        own = [one for one in good if one["setting"] == setting]
+        lines += ["", f"## {setting}", "", *(_table(grid, own) if own else ["Not run yet."])]
     if grid.claims:
         lines += ["", "## Claims", "", *_claims(grid, good)]
     failed = [one for one in records if "failed" in one]
@@ -49,7 +45,7 @@ def page(grid: Grid, records: Sequence[Record], command: str, about: str = "") -
     return "\n".join(lines) + "\n"
 
 
-def tested(claim: Claim, setting: str, records: Sequence[Record]) -> tuple[list[Measured], list[str]]:
+def weigh(claim: Claim, setting: str, records: Sequence[Record]) -> tuple[list[Measured], list[str]]:
     """Measure the comparisons of a claim in a setting.
 
     Returns:
@@ -86,8 +82,8 @@ def _how(grid: Grid, records: Sequence[Record]) -> str:
         f"Shapes test split: {grid.test_videos} videos decoded from their files, chance "
         f"{100 / grid.test_videos:.2f} % R@1. R@1 text to video in percent, mean ± standard deviation over "
         f'seeds {", ".join(map(str, grid.seeds))}; "among four" is how often the right one of four hard '
-        f"negatives scores highest (chance 25 %). {len(records)} runs, {minutes:.0f} minutes of training and "
-        "testing added up; runs went side by side."
+        f"negatives scores highest (chance 25 %). {len(records)} of {len(list(jobs_of(grid)))} runs, "
+        f"{minutes:.0f} minutes of training and testing added up; runs went side by side."
     )
 
 
@@ -126,11 +122,12 @@ def _claims(grid: Grid, records: Sequence[Record]) -> list[str]:
         "| claim | source | setting | measured difference in R@1 (± standard error) | Shapes |",
         "|---|---|---|---|---|",
     ]
+    begun = {one["setting"] for one in records}
     for claim in grid.claims:
         for setting in grid.settings:
-            if not claim.rows <= grid.rows_of(setting):
+            if setting not in begun or not claim.rows <= grid.rows_of(setting):
                 continue
-            measured, missing = tested(claim, setting, records)
+            measured, missing = weigh(claim, setting, records)
             if missing:
                 cell, said = f"not run: {', '.join(missing)}", "not tested"
             else:

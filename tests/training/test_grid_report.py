@@ -1,0 +1,83 @@
+"""The page of a grid: what its tables and verdicts say of known records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.training.test_grid import GRID
+
+from vidsift.training.grid import Claim, Grid
+from vidsift.training.grid_report import page, weigh
+
+TAGS = ["motion", "motion", "order", "order"] * 25
+
+
+def record(row: str, seed: int, found: list[float], **changes: Any) -> dict[str, Any]:
+    per_video = np.array(found * 25)
+    by_tag = {tag: {"R@1": float(per_video[np.array(TAGS) == tag].mean())} for tag in ("motion", "order")}
+    return {
+        "setting": "short",
+        "row": row,
+        "seed": seed,
+        "report": {
+            "text_to_video": {"R@1": float(per_video.mean())},
+            "by_tag": by_tag,
+            "choice": {"all": {"right": 40.0 + seed}},
+        },
+        "found": per_video.tolist(),
+        "tags": TAGS,
+        "parameters": 2_500_000,
+        "train_seconds": 30.0 * seed,
+        "test_seconds": 0.0,
+        **changes,
+    }
+
+
+@pytest.fixture
+def grid() -> Grid:
+    claims = [
+        {"say": "dp is better", "source": "A paper", "order": "dp > mean"},
+        {"say": "the mean is better", "order": "mean > dp", "tag": "order"},
+    ]
+    return Grid.model_validate({**GRID, "quick": None, "claims": claims})
+
+
+RECORDS = [
+    record("dp", 3, [100, 50, 0, 50]),
+    record("dp", 4, [100, 50, 0, 100]),
+    record("mean", 3, [0, 0, 0, 100]),
+    record("mean", 4, [0, 0, 50, 100]),
+]
+
+
+def test_rows_hold_means_over_seeds(grid: Grid) -> None:
+    text = page(grid, RECORDS, "vidsift ablate grid.yaml", "On two cores.")
+    assert "`vidsift ablate grid.yaml`" in text
+    assert "On two cores." in text
+    assert "4 of 6 runs, 7 minutes of training" in text
+    assert (
+        "| dp | drl: interaction dp, temporal none, cdcr none | 56.2 ± 8.8 | 75.0 ± 0.0 | 37.5 ± 17.7 "
+        "| 43.5 ± 0.7 | 2 | 2.50 | 1.8 |"
+    ) in text
+    assert "## long\n\nNot run yet." in text
+
+
+def test_claims_get_the_difference_and_a_verdict(grid: Grid) -> None:
+    text = page(grid, RECORDS, "ablate")
+    assert "| dp is better | A paper | short | dp &gt; mean: +25.0 ± 10.3 | **agrees** |" in text
+    assert "the mean is better (on order)" in text
+    measured, missing = weigh(grid.claims[1], "short", RECORDS)
+    assert missing == []
+    # On order: the mean finds 62.5 % and dp 37.5 %.
+    assert measured[0].difference == 25.0
+
+
+def test_what_was_not_run_is_not_judged(grid: Grid) -> None:
+    assert weigh(Claim(say="x", order=("dp > mean",)), "short", RECORDS[:3]) == ([], ["mean"])
+    text = page(
+        grid, [*RECORDS[:3], {"setting": "short", "row": "mean", "seed": 4, "failed": "NaN"}], "ablate"
+    )
+    assert "not run: mean | not tested |" in text
+    assert "- short / mean / seed 4: NaN" in text
