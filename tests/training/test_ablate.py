@@ -73,7 +73,7 @@ def test_the_record_of_a_run_is_that_of_training_and_judging_by_hand(
 ) -> None:
     folder, records = done
     job = next(iter(jobs_of(grid())))
-    assert records[0]["recipe"] == digest_of(job.recipe)
+    assert records[0]["made_from"] == digest_of(job)
     Trainer(job.recipe, tmp_path / "run", say=silent).run()
     model = load(tmp_path / "run", device="cpu")
     from vidsift.data.folder import read_folder
@@ -81,6 +81,20 @@ def test_the_record_of_a_run_is_that_of_training_and_judging_by_hand(
 
     report = evaluate_entries(model, read_folder(folder / "shapes-test-8"), split="test", workers=0)
     assert report["by_tag"] == records[0]["report"]["by_tag"]
+
+
+def test_a_run_is_known_by_all_that_its_result_depends_on(tmp_path: Path) -> None:
+    one, *_ = jobs_of(grid())
+    renamed, *_ = jobs_of(grid(name="other"))
+    fewer, *_ = jobs_of(grid(test_videos=4))
+    slower, *_ = jobs_of(grid(settings={"short": {"steps": 2, "threads": 2}, "long": {}}))
+    assert digest_of(renamed) == digest_of(slower) == digest_of(one) != digest_of(fewer)
+    start = {"start": str(tmp_path), "method": "drl", "frames": 2}
+    from_folder, *_ = jobs_of(grid(base=GRID["base"] | {"model": start}))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    before = digest_of(from_folder)
+    (tmp_path / "model.safetensors").write_bytes(b"weights that have learned")
+    assert digest_of(from_folder) != before
 
 
 def test_a_row_that_cannot_be_trained_fails_alone(tmp_path: Path) -> None:

@@ -89,6 +89,9 @@ def test_the_quick_grid_keeps_the_claims_that_it_can_test(tmp_path: Path) -> Non
         ),
         ({"settings": {"short": {"step": 3}}, "quick": None}, "row 'dp' of 'short': unknown key step"),
         ({"seeds": []}, "seeds"),
+        ({"seeds": [0, 0]}, r"seeds are \[0, 0\]: expected each once"),
+        ({"claims": [{"say": "it wins", "order": "dp > mean", "tag": "ordr"}]}, "claims.0.tag is 'ordr'"),
+        ({"claims": [{"say": "it wins", "order": []}]}, "claims.0.order"),
         ({"test_videos": 6}, "test_videos is 6"),
     ],
 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from vidsift.training.grid import Grid
 
 __all__ = ["ablate"]
 
@@ -21,7 +25,10 @@ def ablate(  # noqa: PLR0917 - the options of the verb
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Run the smaller grid that the file names.")] = False,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time.", show_default="one a core")
+        int | None,
+        typer.Option(
+            min=1, help="Runs at a time.", show_default="one a core where runs have one thread each, else 1"
+        ),
     ] = None,
     note: Annotated[str, typer.Option(help="A sentence for the page: where it was run.")] = "",
 ) -> None:
@@ -30,8 +37,6 @@ def ablate(  # noqa: PLR0917 - the options of the verb
     Run the same command again to go on after an interruption: finished runs stay. The page is written to
     the folder of the runs as report.md, after an interruption too.
     """
-    import os
-
     from vidsift.training.ablate import ablate as run_grid
     from vidsift.training.ablate import finished, write_report
     from vidsift.training.grid import read_grid
@@ -42,11 +47,12 @@ def ablate(  # noqa: PLR0917 - the options of the verb
     folder = Path("runs") / chosen.name if output is None else output
     stopped: StoppedEarly | None = None
     try:
-        records = run_grid(chosen, folder, processes=processes or os.cpu_count() or 1, say=typer.echo)
+        records = run_grid(chosen, folder, processes=processes or _at_a_time(chosen), say=typer.echo)
     except StoppedEarly as early:
         stopped, records = early, finished(chosen, folder)
     command = f"vidsift ablate {grid.as_posix()}{' --quick' if quick else ''}"
-    for page in (folder / "report.md", *((report,) if report else ())):
+    # A page that was published is not replaced by half of one.
+    for page in (folder / "report.md", *((report,) if report and stopped is None else ())):
         write_report(chosen, records, page, command=command, note=note)
         typer.echo(f"page of {len(records)} runs written to {page}")
     if stopped is not None:
@@ -54,3 +60,8 @@ def ablate(  # noqa: PLR0917 - the options of the verb
         raise typer.Exit(130)
     if any("failed" in record for record in records):
         raise typer.Exit(1)
+
+
+def _at_a_time(grid: Grid) -> int:
+    """As many runs as there are cores, if each run keeps to one thread."""
+    return (os.cpu_count() or 1) if grid.base.get("threads") == 1 else 1

@@ -61,7 +61,7 @@ class ShapesSet:
             tags: kinds of groups that take turns.
 
         Raises:
-            ValueError: if ``clips`` is no positive multiple of four.
+            ValueError: if ``clips`` is no positive multiple of four, or another version made the set.
         """
         if clips < GROUP_SIZE or clips % GROUP_SIZE:
             raise ValueError(f"clips is {clips}: expected a multiple of {GROUP_SIZE}, the size of a group")
@@ -69,6 +69,8 @@ class ShapesSet:
         root = Path(folder) / f"shapes-{clips}x{frames}-{size_px}px-{'-'.join(tags)}"
         if not (root / "about.json").is_file():
             _write(root, about, tags)
+        elif json.loads((root / "about.json").read_text(encoding="utf-8")) != about:
+            raise ValueError(f"{root} was made by another version; delete it, and it is made anew")
         return cls(root, clips, frames, size_px)
 
     def __getstate__(self) -> dict[str, object]:
@@ -107,6 +109,7 @@ def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...]) -> None:
             pixels[len(said)] = render(scene, times, side)
             said.append([describe(scene, rng).text for _ in range(_CAPTIONS)])
     pixels.flush()
+    del pixels  # a folder of open files cannot be renamed everywhere
     (aside / "captions.json").write_text(json.dumps(said), encoding="utf-8")
     (aside / "about.json").write_text(json.dumps(about), encoding="utf-8")
     try:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +26,8 @@ from vidsift.video.probe import probe
 from vidsift.video.sampling import random_per_segment
 
 __all__ = ["CacheError", "FolderBatches", "FrameCache", "OrderedVideos"]
+
+_File: TypeAlias = tuple[str, str, tuple[int, ...], type[np.generic]]
 
 
 class CacheError(ValueError):
@@ -152,19 +157,13 @@ class FrameCache:
         about = {"format": 1, "reading": reading.to_dict(), "videos": len(paths), "files": _digest(paths)}
         about = json.loads(json.dumps(about))
         note = root / "about.json"
-        if note.is_file():
-            if json.loads(note.read_text(encoding="utf-8")) != about:
-                raise CacheError(
-                    f"the cache {root} was made from other videos, or looks at them otherwise; delete it or "
-                    "name another"
-                )
-        else:
-            root.mkdir(parents=True, exist_ok=True)
-            for name, _, shape, kind in _layout(len(paths), reading):
-                with (root / name).open("wb") as file:
-                    # A file of holes: zeros that take no room until they are written.
-                    file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
-            note.write_text(json.dumps(about), encoding="utf-8")
+        if not note.is_file():
+            _lay_out(root, _layout(len(paths), reading), json.dumps(about))
+        if json.loads(note.read_text(encoding="utf-8")) != about:
+            raise CacheError(
+                f"the cache {root} was made from other videos, or looks at them otherwise; delete it or "
+                "name another"
+            )
         return cls(root, reading, len(paths))
 
     def __getstate__(self) -> dict[str, object]:
@@ -188,7 +187,24 @@ class FrameCache:
         return read
 
 
-def _layout(videos: int, reading: VideoReading) -> list[tuple[str, str, tuple[int, ...], type[np.generic]]]:
+def _lay_out(root: Path, layout: Sequence[_File], about: str) -> None:
+    """Put an empty cache in place whole: another process may want the same one now."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f"{root.name}.", dir=root.parent))
+    for name, _, shape, kind in layout:
+        with (aside / name).open("wb") as file:
+            # A file of holes: zeros that take no room until they are written.
+            file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
+    (aside / "about.json").write_text(about, encoding="utf-8")
+    try:
+        aside.replace(root)
+    except OSError as error:
+        shutil.rmtree(aside)
+        if not (root / "about.json").is_file():
+            raise CacheError(f"the cache {root} cannot be laid out: {error}; name an empty folder") from error
+
+
+def _layout(videos: int, reading: VideoReading) -> list[_File]:
     side = reading.size_px
     return [
         ("pixels.u8", "pixels", (videos, reading.frames, side, side, 3), np.uint8),

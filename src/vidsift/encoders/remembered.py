@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,8 +48,7 @@ class RememberedTowers(ClipTowers):
         nn.Module.__init__(self)
         self.clip, self.attention = towers.clip, towers.attention
         self._pixels_of, self._clips = pixels_of, clips
-        what = json.dumps(about, sort_keys=True) + towers.attention
-        self._folder = Path(folder) / f"towers-{_digest(what.encode(), *_weights(towers))}"
+        self._root, self._about = Path(folder), about
         self._rows: NDArray[np.int64] | None = None
         self._maps: dict[str, list[NDArray[np.float32]]] = {}
 
@@ -98,22 +98,35 @@ class RememberedTowers(ClipTowers):
         first, *states = (torch.from_numpy(one[self._rows]).to(device) for one in self._maps[name])
         return first, tuple(states)
 
+    def _digest(self) -> str:
+        """Tell this set and these towers, as they are now, from others."""
+        config = self.clip.vision_model.config.to_dict()
+        what = json.dumps([self._about, self.attention, config], sort_keys=True, default=str)
+        hasher = hashlib.sha256(what.encode())
+        weights = {**self.clip.vision_model.state_dict(), "projection": self.clip.visual_projection.weight}
+        for name, value in sorted(weights.items()):
+            hasher.update(name.encode())
+            hasher.update(value.detach().float().cpu().numpy().tobytes())
+        return hasher.hexdigest()[:16]
+
     @torch.no_grad()
     def _recall(
         self, name: str, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]
     ) -> list[NDArray[np.float32]]:
         """Open the files of a kind of result; write them first where they are missing."""
-        place = self._folder / name
+        folder = self._root / f"towers-{self._digest()}"
+        place = folder / name
         if not place.is_dir():
-            self._folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             # Aside first, so that no other process reads half of it.
-            aside = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=self._folder))
+            aside = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder))
             files: list[NDArray[np.float32]] = []
             for at in range(0, self._clips, _TOGETHER):
                 some = slice(at, min(at + _TOGETHER, self._clips))
                 pixels = self._pixels_of(some).to(self.logit_scale.device)
                 mask = torch.ones(pixels.shape[:2], dtype=torch.bool, device=pixels.device)
-                tokens, states = walk(pixels, mask)
+                with torch.autocast(pixels.device.type, enabled=False):
+                    tokens, states = walk(pixels, mask)
                 made = [one.float().cpu().numpy() for one in (tokens, *states)]
                 if not files:
                     files = [
@@ -124,23 +137,11 @@ class RememberedTowers(ClipTowers):
                     ]
                 for file, one in zip(files, made, strict=True):
                     file[some] = one
+            del files  # a folder of open files cannot be renamed everywhere
             try:
                 aside.replace(place)
             except OSError:
                 if not place.is_dir():
-                    raise  # otherwise another process was first, with the same numbers
+                    raise
+                shutil.rmtree(aside)  # another process was first, with the same numbers
         return [np.load(file, mmap_mode="r") for file in sorted(place.glob("*.npy"))]
-
-
-def _weights(towers: ClipTowers) -> Iterator[bytes]:
-    for name, value in sorted(towers.clip.vision_model.state_dict().items()):
-        yield name.encode()
-        yield value.float().cpu().numpy().tobytes()
-    yield towers.clip.visual_projection.weight.detach().float().cpu().numpy().tobytes()
-
-
-def _digest(*parts: bytes) -> str:
-    hasher = hashlib.sha256()
-    for part in parts:
-        hasher.update(part)
-    return hasher.hexdigest()[:16]

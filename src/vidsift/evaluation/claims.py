@@ -18,7 +18,7 @@ __all__ = ["Comparison", "Measured", "Verdict", "measure", "parse_order", "verdi
 Verdict = Literal["agrees", "disagrees", "cannot tell"]
 
 _ERRORS = 2.0
-"""Standard errors that make a difference: about 95 % for one comparison."""
+"""Standard errors that make a difference."""
 
 
 @dataclass(frozen=True)

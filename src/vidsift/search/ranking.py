@@ -54,7 +54,10 @@ class _Leaders:
 
     def first(self, k: int) -> NDArray[np.int64]:
         """Places of the segments that are scored exactly first, in the order in which they are read."""
-        leading = self.best[: max(_CANDIDATES, _CANDIDATES_A_HIT * k)]
+        # The first of all too, whoever they belong to: with few videos the best of each are too few to tell
+        # how far the scan is off.
+        firsts = np.arange(min(_CANDIDATES, len(self.rows)))
+        leading = np.union1d(self.best[: max(_CANDIDATES, _CANDIDATES_A_HIT * k)], firsts)
         return leading[np.argsort(self.rows[leading])]
 
 
@@ -136,9 +139,10 @@ def rerank(
     answers: list[Ranked] = []
     least = max(wanted.k, candidates)
     by_video = wanted.group_by == "video"
+    enough = min(wanted.k, len(set(gallery.video_numbers[wanted.allowed])))
     for text, first in zip(texts, leading(texts, least), strict=True):
         rows, count = first, least
-        while by_video and len(set(gallery.video_numbers[rows])) < wanted.k and count < possible:
+        while by_video and len(set(gallery.video_numbers[rows])) < enough and count < possible:
             count *= 2
             rows = leading([text], count)[0]
         scores = score_exactly(method, Candidates(gallery), text, rows).numpy().astype(np.float64)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,7 +30,7 @@ from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.methods.model import Model, load
 from vidsift.training.grid import Grid, Job, jobs_of
 from vidsift.training.grid_report import page
-from vidsift.training.recipe import Recipe, RecipeError
+from vidsift.training.recipe import RecipeError
 from vidsift.training.trainer import StoppedEarly, Trainer
 from vidsift.types import Frames
 
@@ -103,10 +104,12 @@ def _side_by_side(
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     took(waiting.pop(future), future.result())
-        except KeyboardInterrupt:
+        except BaseException as problem:
             # Ctrl-C reached the runs too: they save after the step that they are in.
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+            if not isinstance(problem, KeyboardInterrupt):
+                raise
             raise StoppedEarly("stopped; finished runs are kept, the same command goes on") from None
 
 
@@ -121,6 +124,12 @@ def _deaf() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _go_on() -> None:
+    """Stop here if the grid has said so."""
+    if _stop is not None and _stop.is_set():
+        raise StoppedEarly("the grid was stopped")
 
 
 class _Stop(Protocol):
@@ -149,17 +158,18 @@ def run_job(job: Job, folder: Path, library: Path) -> Record:
         "setting": job.setting,
         "row": job.row,
         "seed": job.recipe.seed,
-        "recipe": digest_of(job.recipe),
+        "made_from": digest_of(job),
     }
     run = place / _RUN
-    if _stop is not None and _stop.is_set():
-        raise StoppedEarly(f"{job.place} has not begun")
     try:
+        _go_on()
         try:
-            trained = Trainer(job.recipe, run, say=_to_the_log).run()
+            trainer = Trainer(job.recipe, run, say=_to_the_log)
         except RecipeError:
             shutil.rmtree(run, ignore_errors=True)  # another recipe was begun here
-            trained = Trainer(job.recipe, run, say=_to_the_log).run()
+            trainer = Trainer(job.recipe, run, say=_to_the_log)
+        _go_on()
+        trained = trainer.run()
         model = load(run, device="cpu")
         begin = time.perf_counter()
         record |= _judged(model, library, folder)
@@ -171,13 +181,15 @@ def run_job(job: Job, folder: Path, library: Path) -> Record:
         }
     except StoppedEarly:
         raise
-    except (ValueError, RuntimeError) as problem:
-        record["failed"] = " ".join(str(problem).split())
+    except Exception as problem:
+        # Whatever it is, it is this run's alone; what was trained stays, and is gone on with next time.
+        record["failed"] = " ".join(str(problem).split()) or type(problem).__name__
     place.mkdir(parents=True, exist_ok=True)
     if (run / "metrics.jsonl").is_file():
         shutil.copy(run / "metrics.jsonl", place / "metrics.jsonl")
     (place / _RESULT).write_text(json.dumps(record) + "\n", encoding="utf-8")
-    shutil.rmtree(run, ignore_errors=True)
+    if "failed" not in record:
+        shutil.rmtree(run, ignore_errors=True)
     return record
 
 
@@ -193,13 +205,28 @@ def _to_the_log(_line: str) -> None:
     """Take a run's lines: its log holds the same, and the console is the grid's."""
 
 
-def digest_of(recipe: Recipe) -> str:
-    """Return what a finished run is known by: all of its recipe that weights see."""
-    values = recipe.model_dump(mode="json")
-    for name in ("threads", "card", "log_every_steps", "checkpoint_every_steps"):
+def digest_of(job: Job) -> str:
+    """Return what a finished run is known by: all that its weights and its judgement depend on.
+
+    That is the recipe (but for names, logs, and where and by how many processes it is computed), the weights
+    that it starts from where they lie in a folder, and the number of test videos.
+    """
+    values = job.recipe.model_dump(mode="json")
+    for name in ("name", "threads", "card", "validation", "log_every_steps", "checkpoint_every_steps"):
         del values[name]
-    values["data"].pop("cache")
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    values["data"].pop("workers")
+    values["data"]["cache"] = values["data"]["cache"] is not None
+    start = Path(job.recipe.model.start or "") / "model.safetensors"
+    facts = start.stat() if start.is_file() else None
+    weights = _hash_of(start, facts.st_size, facts.st_mtime_ns) if facts else ""
+    text = json.dumps([values, weights, job.test_videos], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _hash_of(file: Path, _size: int, _changed_ns: int) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _known(folder: Path, job: Job) -> Record | None:
@@ -207,7 +234,7 @@ def _known(folder: Path, job: Job) -> Record | None:
         record: Record = json.loads((folder / job.place / _RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = record.get("recipe") == digest_of(job.recipe) and "failed" not in record
+    same = record.get("made_from") == digest_of(job) and "failed" not in record
     return record if same else None
 
 
@@ -222,10 +249,11 @@ def _judged(model: Model, library: Path, folder: Path) -> Record:
     """Judge a model on the test files, whose pictures are decoded once for the whole grid."""
     entries = read_folder(library)
     paths = [entry.path for entry in entries]
-    cache = FrameCache.open(folder / f"shapes-test-{len(paths)}x{model.reading.frames}", paths, model.reading)
+    looked = f"{model.reading.frames}-{model.reading.sampling}-{model.reading.size_px}px"
+    pictures = FrameCache.open(folder / f"{library.name}x{looked}", paths, model.reading)
     frames: list[Frames] = []
     for row, path in enumerate(paths):
-        read = cache.read(row, path)
+        read = pictures.read(row, path)
         if isinstance(read, Exception):
             raise read
         frames.append(read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
@@ -50,8 +50,8 @@ class Claim(Part):
 
     say: str
     source: str = ""
-    order: tuple[str, ...]
-    tag: str = "all"
+    order: Annotated[tuple[str, ...], Field(min_length=1)]
+    tag: Literal["all", "appearance", "motion", "order", "detail"] = "all"
 
     @field_validator("order", mode="before")
     @classmethod
@@ -114,6 +114,8 @@ class Grid(Part):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"rows are named twice: {', '.join(twice)}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds are {list(self.seeds)}: expected each once")
         for what, used, known in (
             *((f"row {row.name!r}", row.settings, self.settings) for row in self.rows),
             *((f"claim {claim.say!r}", claim.rows, names) for claim in self.claims),
@@ -157,6 +159,7 @@ class Job(NamedTuple):
     setting: str
     row: str
     recipe: Recipe
+    test_videos: int
 
     @property
     def place(self) -> Path:
@@ -197,4 +200,4 @@ def jobs_of(grid: Grid) -> Iterator[Job]:
                 }.items():
                     set_value(values, key, copy.deepcopy(value))
                 recipe = validated(Recipe, values, f"row {row.name!r} of {setting!r}")
-                yield Job(setting, row.name, recipe)
+                yield Job(setting, row.name, recipe, grid.test_videos)
