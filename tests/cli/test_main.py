@@ -14,7 +14,7 @@ from vidsift import __version__
 from vidsift.cli import main as program
 from vidsift.cli.main import main
 
-VERBS = {"index", "search", "demo", "serve", "train", "evaluate", "convert", "info"}
+VERBS = {"index", "search", "demo", "serve", "train", "ablate", "evaluate", "convert", "info"}
 
 # No colours and no narrow lines, wherever the tests run.
 PLAIN = {"COLUMNS": "120", "_TYPER_FORCE_DISABLE_TERMINAL": "1", "NO_COLOR": "1"}
@@ -77,7 +77,7 @@ def test_help_lists_every_verb_with_a_line_about_it() -> None:
 
 def test_every_verb_has_a_module_and_a_help(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(program.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "main"} == VERBS
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "main", "text"} == VERBS
     for verb in sorted(VERBS):
         assert run(verb, "--help") == 0
         shown = capsys.readouterr()
@@ -85,7 +85,9 @@ def test_every_verb_has_a_module_and_a_help(capsys: pytest.CaptureFixture[str]) 
         assert shown.err == ""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["search", "--help"], ["serve", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["search", "--help"], ["serve", "--help"], ["ablate", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     probe = (
         "import sys\nfrom vidsift.cli.main import main\n"
