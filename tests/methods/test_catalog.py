@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from tests.methods import tiny
+from torch import Tensor
 
+from vidsift.encoders.tokenizer import TokenizedText
 from vidsift.interactions.base import NoAlignmentError
 from vidsift.methods.catalog import METHODS, build_method, resolve_arguments
-from vidsift.methods.model import load
+from vidsift.methods.model import Model, load
 
 VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "zero_shot": ("zero_shot", {}),
@@ -52,6 +54,17 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
         {"temporal_layers": 1, "frame_mask": "tiled", "selected": 2, "gradient": "full"},
     ),
 }
+
+
+def captioned(model: Model) -> tuple[TokenizedText, Tensor, Tensor, Tensor]:
+    """Captions with a video of three frames each: text, pictures, mask and seconds."""
+    pixels, times = tiny.videos([3] * len(tiny.CAPTIONS))
+    pictures = model.norm(torch.from_numpy(np.stack(pixels)))
+    seconds = torch.from_numpy(np.stack(times))
+    mask = torch.ones(seconds.shape, dtype=torch.bool)
+    return model.tokenize(tiny.CAPTIONS), pictures, mask, seconds
+
+
 every_variant = pytest.mark.parametrize(("method", "arguments"), VARIANTS.values(), ids=list(VARIANTS))
 
 
@@ -62,11 +75,7 @@ def test_every_method_has_a_variant_here() -> None:
 @every_variant
 def test_loss_falls_over_a_few_steps(method: str, arguments: Mapping[str, Any]) -> None:
     model = tiny.model(method, arguments)
-    text = model.tokenize(tiny.CAPTIONS)
-    pixels, times = tiny.videos([3] * len(tiny.CAPTIONS))
-    pictures = model.norm(torch.from_numpy(np.stack(pixels)))
-    seconds = torch.from_numpy(np.stack(times))
-    mask = torch.ones(seconds.shape, dtype=torch.bool)
+    text, pictures, mask, seconds = captioned(model)
     network = model.method.train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     history = []
@@ -155,11 +164,7 @@ def test_bf16_towers_score_nearly_the_same(method: str, arguments: Mapping[str, 
 @every_variant
 def test_training_encodes_in_bf16_and_scores_in_fp32(method: str, arguments: Mapping[str, Any]) -> None:
     model = tiny.model(method, arguments)
-    text = model.tokenize(tiny.CAPTIONS)
-    pixels, times = tiny.videos([3] * len(tiny.CAPTIONS))
-    pictures = model.norm(torch.from_numpy(np.stack(pixels)))
-    seconds = torch.from_numpy(np.stack(times))
-    mask = torch.ones(seconds.shape, dtype=torch.bool)
+    text, pictures, mask, seconds = captioned(model)
     scores = []
     for rounded in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=rounded):

@@ -7,8 +7,6 @@ are compared, a set that all of them see costs its rendering once, and frozen to
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from vidsift.data.shapes_captions import describe
 from vidsift.data.shapes_groups import GROUP_SIZE, hard_negative_group
 from vidsift.data.shapes_render import render
 from vidsift.data.shapes_world import TAGS
+from vidsift.encoders.whole_folder import made_whole
 
 __all__ = ["ShapesSet", "ShapesSetBatches"]
 
@@ -94,30 +93,22 @@ class ShapesSet:
 
 
 def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...]) -> None:
-    """Render aside and put in place whole, so that no other process sees half a set."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f"{root.name}.", dir=root.parent))
     clips, frames, side = about["clips"], about["frames"], about["size_px"]
     times = segment_centres(frames)
-    pixels = np.lib.format.open_memmap(
-        aside / "pixels.npy", "w+", dtype=np.uint8, shape=(clips, frames, side, side, 3)
-    )
     said: list[list[str]] = []
-    for group in range(clips // GROUP_SIZE):
-        rng = np.random.default_rng([_SET_KEY, group])
-        for scene in hard_negative_group(rng, "train", tags[group % len(tags)]):
-            pixels[len(said)] = render(scene, times, side)
-            said.append([describe(scene, rng).text for _ in range(_CAPTIONS)])
-    pixels.flush()
-    del pixels  # a folder of open files cannot be renamed everywhere
-    (aside / "captions.json").write_text(json.dumps(said), encoding="utf-8")
-    (aside / "about.json").write_text(json.dumps(about), encoding="utf-8")
-    try:
-        aside.replace(root)
-    except OSError:
-        if not (root / "about.json").is_file():
-            raise
-        shutil.rmtree(aside)  # another process was first; its set is the same
+    with made_whole(root) as aside:
+        pixels = np.lib.format.open_memmap(
+            aside / "pixels.npy", "w+", dtype=np.uint8, shape=(clips, frames, side, side, 3)
+        )
+        for group in range(clips // GROUP_SIZE):
+            rng = np.random.default_rng([_SET_KEY, group])
+            for scene in hard_negative_group(rng, "train", tags[group % len(tags)]):
+                pixels[len(said)] = render(scene, times, side)
+                said.append([describe(scene, rng).text for _ in range(_CAPTIONS)])
+        pixels.flush()
+        del pixels
+        (aside / "captions.json").write_text(json.dumps(said), encoding="utf-8")
+        (aside / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 
 from vidsift.data.folder import Entry
 from vidsift.data.loading import Batch, Look, look_at
+from vidsift.encoders.whole_folder import made_whole
 from vidsift.methods.reading import VideoReading
 from vidsift.types import Frames, Span
 from vidsift.video import VideoReadError, read_frames
@@ -189,19 +188,17 @@ class FrameCache:
 
 def _lay_out(root: Path, layout: Sequence[_File], about: str) -> None:
     """Put an empty cache in place whole: another process may want the same one now."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f"{root.name}.", dir=root.parent))
-    for name, _, shape, kind in layout:
-        with (aside / name).open("wb") as file:
-            # A file of holes: zeros that take no room until they are written.
-            file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
-    (aside / "about.json").write_text(about, encoding="utf-8")
     try:
-        aside.replace(root)
+        with made_whole(root) as aside:
+            for name, _, shape, kind in layout:
+                with (aside / name).open("wb") as file:
+                    # A file of holes: zeros that take no room until they are written.
+                    file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
+            (aside / "about.json").write_text(about, encoding="utf-8")
     except OSError as error:
-        shutil.rmtree(aside)
-        if not (root / "about.json").is_file():
-            raise CacheError(f"the cache {root} cannot be laid out: {error}; name an empty folder") from error
+        raise CacheError(f"the cache {root} cannot be laid out: {error}; name an empty folder") from error
+    if not (root / "about.json").is_file():
+        raise CacheError(f"the cache {root} cannot be laid out: it holds other files; name an empty folder")
 
 
 def _layout(videos: int, reading: VideoReading) -> list[_File]:

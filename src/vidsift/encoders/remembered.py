@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers, Hidden
+from vidsift.encoders.whole_folder import made_whole
 
 __all__ = ["RememberedTowers"]
 
@@ -73,18 +73,14 @@ class RememberedTowers(ClipTowers):
         class_only: bool = False,
     ) -> tuple[Tensor, Hidden]:
         """Look the frames up, or walk where they are none of the set."""
-
-        def walk(pixels: Tensor, mask: Tensor) -> tuple[Tensor, Hidden]:
-            return super(RememberedTowers, self)._walk_frames(
-                pixels,
-                mask,
-                shift_blocks,
-                whole=whole,
-                keep=keep,
-                shift_n_div=shift_n_div,
-                class_only=class_only,
-            )
-
+        walk = partial(
+            super()._walk_frames,
+            shift_blocks=shift_blocks,
+            whole=whole,
+            keep=keep,
+            shift_n_div=shift_n_div,
+            class_only=class_only,
+        )
         if self._rows is None:
             return walk(pixels_BF3SS, mask_BF)
         if not bool(mask_BF.all()):
@@ -117,10 +113,13 @@ class RememberedTowers(ClipTowers):
         folder = self._root / f"towers-{self._digest()}"
         place = folder / name
         if not place.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            # Aside first, so that no other process reads half of it.
-            aside = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder))
-            files: list[NDArray[np.float32]] = []
+            self._keep(place, walk)
+        return [np.load(file, mmap_mode="r") for file in sorted(place.glob("*.npy"))]
+
+    def _keep(self, place: Path, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]) -> None:
+        """Look at the whole set and write what comes of it."""
+        files: list[NDArray[np.float32]] = []
+        with made_whole(place) as aside:
             for at in range(0, self._clips, _TOGETHER):
                 some = slice(at, min(at + _TOGETHER, self._clips))
                 pixels = self._pixels_of(some).to(self.logit_scale.device)
@@ -135,13 +134,6 @@ class RememberedTowers(ClipTowers):
                         )
                         for number, one in enumerate(made)
                     ]
-                for file, one in zip(files, made, strict=True):
-                    file[some] = one
-            del files  # a folder of open files cannot be renamed everywhere
-            try:
-                aside.replace(place)
-            except OSError:
-                if not place.is_dir():
-                    raise
-                shutil.rmtree(aside)  # another process was first, with the same numbers
-        return [np.load(file, mmap_mode="r") for file in sorted(place.glob("*.npy"))]
+                for number, one in enumerate(made):
+                    files[number][some] = one
+            files.clear()
