@@ -1,4 +1,4 @@
-"""What the verbs share: other people's text in a line of a terminal, facts in a column, common options."""
+"""What the verbs share: other people's text in a line of a terminal, times, facts, common options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["IndexFolder", "one_line", "show_facts"]
+__all__ = ["IndexFolder", "clock", "one_line", "show_facts"]
 
 IndexFolder = Annotated[
     Path | None,
@@ -27,6 +27,20 @@ def one_line(text: str) -> str:
         'a\\nfilm.mp4'
     """
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as people read them on a player.
+
+    Example:
+        >>> clock(62.5), clock(3605.0)
+        ('1:02.5', '1:00:05.0')
+    """
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{start}:{rest // 10:02d}.{rest % 10}"
 
 
 def show_facts(facts: Mapping[str, Any]) -> None:
