@@ -136,6 +136,32 @@ class Index:
         for name in ("gallery", "_places"):
             self.__dict__.pop(name, None)
 
+    @property
+    def store(self) -> Store:
+        """The tables that it reads."""
+        return self._store
+
+    def reopened(self) -> Index:
+        """Open the index as it is on disk now, beside this one, which stays as it is.
+
+        The model is not loaded again, and segments are read again only if there are others.
+
+        Raises:
+            IndexFolderError: it cannot be read, or is of another model by now.
+        """
+        fresh = Index(
+            Store.open(self._store.folder),
+            self.model,
+            device=self._device,
+            scan_format=self._scan_format,
+            preselect=self._preselect,
+        )
+        fresh._check(self.model)
+        read = self.__dict__.get("gallery")
+        if read is not None and fresh._store.segments.version == read.version:
+            fresh.__dict__["gallery"] = read
+        return fresh
+
     def __len__(self) -> int:
         """Return the number of segments."""
         return int(self._store.segments.count_rows())
