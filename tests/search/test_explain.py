@@ -8,6 +8,7 @@ import torch
 from tests.methods import tiny
 
 from vidsift.search.explain import Explanation, account_for
+from vidsift.search.questions import Part
 
 
 def _explained(method: str, query: str, frames: int) -> tuple[Explanation, float]:
@@ -21,18 +22,10 @@ def _explained(method: str, query: str, frames: int) -> tuple[Explanation, float
         account = model.method.align(text, video)
         score = float(model.method.similarity(text, video))
     pieces = model.tokenize([query]).pieces[0]
-    return (
-        account_for(
-            query,
-            pieces=pieces,
-            score=score,
-            terms=model.method.terms,
-            text=text,
-            video=video,
-            account=account,
-        ),
-        score,
+    terms = account_for(
+        Part(query, 1.0), pieces=pieces, method=model.method, text=text, video=video, account=account
     )
+    return Explanation(query, score, terms), score
 
 
 @pytest.mark.parametrize("method", ["drl", "zero_shot", "clip4clip"])

@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidsift.methods.base import Term
+from vidsift.index.reading import Gallery
+from vidsift.methods.base import Term, TermSum
+from vidsift.search.questions import Question
+from vidsift.search.rescore import align_exactly
 from vidsift.types import Alignment, Features, Span
 
-__all__ = ["frame_shares", "moment_around"]
+__all__ = ["Looked", "frame_shares", "looks", "moment_around"]
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What each second that was looked at gave to a score.
+
+    Attributes:
+        times_seconds: ascending, ``(F,)``; empty if no token has a time.
+        shares: of each, ``(F,)``.
+    """
+
+    times_seconds: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+
+def looks(terms: TermSum, gallery: Gallery, question: Question, rows: Sequence[int]) -> list[Looked]:
+    """Find out what each second gave to the scores of a question with some segments.
+
+    Args:
+        terms: a method, or the first stage of one; none of them a black box.
+        gallery: holds the segments.
+        question: of texts that the method prepared.
+        rows: of the gallery.
+    """
+    asked = question.adapted(terms)
+    found: list[Looked] = []
+    for number, (text, weight) in enumerate(zip(asked.texts, asked.weights, strict=True)):
+        for place, (account, video) in enumerate(align_exactly(terms, gallery, text, rows)):
+            times, shares = frame_shares(terms.terms, account, video)
+            if number:
+                found[place] = Looked(times, found[place].shares + weight * shares)
+            else:
+                found.append(Looked(times, weight * shares))
+    return found
 
 
 def frame_shares(

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.encoders.device import choose_device
 from vidsift.index.candidates import Preselection, all_segments, check_searchable
-from vidsift.index.plan import absolute
-from vidsift.index.plan import under as lies_under
 from vidsift.index.reading import Gallery, Places, ScanFormat, best_scan_format
-from vidsift.index.storage import IndexFolderError, Store, default_folder, describe
+from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder, describe
 from vidsift.methods.model import Model, load
+from vidsift.search.errors import QueryError
 from vidsift.search.explain import Explanation, account_for
-from vidsift.search.moments import frame_shares, moment_around
+from vidsift.search.filters import (
+    Conditions,
+    Filter,
+    Limits,
+    allowed_rows,
+    shown_paths,
+    split_conditions,
+)
+from vidsift.search.moments import Looked, looks, moment_around
+from vidsift.search.questions import Question, parse
 from vidsift.search.ranking import GroupBy, Ranked, Wanted, rank, rerank
 from vidsift.search.rescore import Candidates, align_exactly, one_thread, score_exactly
 from vidsift.types import Features, Hit, Span
 
-__all__ = ["CANDIDATES", "GroupBy", "Index", "QueryError"]
+__all__ = ["CANDIDATES", "GroupBy", "Index", "QueryError", "Strip"]
 
 CANDIDATES = 100
 """Segments that a black box scores for a question when nobody says."""
 
 
-class QueryError(ValueError):
-    """The question cannot be answered as it is; the message says what to change."""
+class Strip(NamedTuple):
+    """What each second of a video that was looked at gave to the score of its segment.
+
+    Attributes:
+        times_seconds: ascending.
+        shares: of each; those of a segment sum to what its tokens with a time gave to its score.
+    """
+
+    times_seconds: tuple[float, ...]
+    shares: tuple[float, ...]
 
 
 class Index:
@@ -127,13 +145,23 @@ class Index:
         return Gallery.read(self._store, self.model.method.eval(), chosen)
 
     @cached_property
+    def _records(self) -> dict[str, FileRecord]:
+        return self._store.read_files()
+
+    @cached_property
     def _places(self) -> Places:
-        return Places(self._store.read_files())
+        return Places(self._records)
+
+    @cached_property
+    def _tags(self) -> dict[str, set[str]]:
+        """Tags of each video; an index of an older format has none."""
+        read = getattr(self._store, "read_tags", None)
+        return {} if read is None else read()
 
     def refresh(self) -> None:
         """Read the index again: what was added or removed since it was opened counts from now on."""
         self._store = Store.open(self._store.folder)
-        for name in ("gallery", "_places"):
+        for name in ("gallery", "_records", "_places", "_tags", "_everything"):
             self.__dict__.pop(name, None)
 
     @property
@@ -178,20 +206,33 @@ class Index:
         under: str | Path | None = None,
         min_duration_seconds: float | None = None,
         max_duration_seconds: float | None = None,
+        modified_after: datetime | None = None,
+        modified_before: datetime | None = None,
+        tags: Sequence[str] = (),
+        min_score: float | None = None,
         group_by: GroupBy = "segment",
         candidates: int | None = None,
+        skip: int = 0,
     ) -> list[Hit]:
         """Find the segments that fit a sentence best.
 
         Args:
-            query: what the video should show.
+            query: what the video should show. With a + or - that has spaces around, the parts are scored one
+                by one, and their scores added or taken off: ``a dog + snow - person``, see
+                :func:`~vidsift.search.questions.parse`.
             k: how many hits at most.
             under: only videos in this folder.
             min_duration_seconds: only videos at least this long.
             max_duration_seconds: only videos at most this long.
+            modified_after: only videos with a file that was last written at this time or later.
+            modified_before: only videos with a file that was last written earlier.
+            tags: only videos that carry all of these.
+            min_score: only segments that score at least this.
             group_by: "video" keeps only the best segment of each video.
-            candidates: how many segments a black box scores, :data:`CANDIDATES` when None, ``k`` at least;
-                as many as there are makes its hits exact. Other methods score every segment.
+            candidates: how many segments a black box scores, :data:`CANDIDATES` when None, ``skip + k`` at
+                least; as many as there are makes its hits exact. Other methods score every segment.
+            skip: leave out so many of the best: the page that follows them. Pages of a black box fit each
+                other where ``candidates`` is the same for all and at least ``skip + k``.
 
         Returns:
             Hits, best first.
@@ -206,34 +247,58 @@ class Index:
             under=under,
             min_duration_seconds=min_duration_seconds,
             max_duration_seconds=max_duration_seconds,
+            modified_after=modified_after,
+            modified_before=modified_before,
+            tags=tags,
+            min_score=min_score,
             group_by=group_by,
             candidates=candidates,
+            skip=skip,
         )[0]
 
     def search_many(
-        self,
-        queries: Sequence[str],
-        k: int = 10,
-        *,
-        under: str | Path | None = None,
-        min_duration_seconds: float | None = None,
-        max_duration_seconds: float | None = None,
-        group_by: GroupBy = "segment",
-        candidates: int | None = None,
+        self, queries: Sequence[str], k: int = 10, **conditions: Unpack[Conditions]
     ) -> list[list[Hit]]:
         """Answer several questions in one scan; each gets the hits that :meth:`search` would give it."""
-        if k < 1:
-            raise QueryError(f"k is {k}, expected at least 1")
-        if group_by not in ("segment", "video"):
-            raise QueryError(f"group_by is {group_by!r}, expected 'segment' or 'video'")
-        self._check_candidates(candidates)
-        for query in queries:
-            self._check_query(query)
-        paths = self._paths_under(under)
-        allowed = self._allowed(paths, min_duration_seconds, max_duration_seconds)
-        texts = [self._encode(query) for query in queries]
-        ranked = self._rank(texts, k, allowed, group_by, candidates)
-        return [self._hits(text, best, paths) for text, best in zip(texts, ranked, strict=True)]
+        limits, wanted = split_conditions(k, conditions)
+        self._check_candidates(limits.candidates)
+        questions = [self._question(query) for query in queries]
+        paths, allowed = self._allowed(wanted)
+        ranked = self._rank(questions, limits, allowed)
+        return [self._hits(one, best, paths, limits) for one, best in zip(questions, ranked, strict=True)]
+
+    def in_video(self, query: str, video_id: str) -> list[Hit]:
+        """Score every segment of a video, exactly.
+
+        Returns:
+            One hit a segment, in the order of time; the rank is that among them.
+
+        Raises:
+            QueryError: the query cannot be answered, or the index holds no such video.
+        """
+        rows = [row for row, one in enumerate(self.gallery.video_ids) if one == video_id]
+        if not rows or video_id not in self._places.paths:
+            raise QueryError(f"the index holds no video {video_id!r}; a hit's video_id names one")
+        question = self._question(query)
+        scores = score_exactly(self.model.method, Candidates(self.gallery), question, rows).tolist()
+        best_first = sorted(zip(rows, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
+        paths = {video_id: self._places.paths[video_id][0]}
+        hits = self._hits(question, Ranked(best_first), paths, Limits(k=len(rows)))
+        return sorted(hits, key=lambda hit: hit.segment)
+
+    def strip(self, query: str, video_id: str) -> Strip:
+        """Tell where in a video a sentence matches: what each second that was looked at gave.
+
+        Empty for a black box.
+
+        Raises:
+            QueryError: the query cannot be answered, or the index holds no such video.
+        """
+        hits = self.in_video(query, video_id)
+        return Strip(
+            tuple(time for hit in hits for time in hit.times_seconds),
+            tuple(share for hit in hits for share in hit.shares),
+        )
 
     def rank(
         self, texts: Sequence[Features], k: int, allowed: NDArray[np.bool_], group_by: GroupBy = "segment"
@@ -249,55 +314,50 @@ class Index:
         Returns:
             For each text rows of the gallery with their exact scores, best first.
         """
-        return [one.best for one in self._rank(texts, k, allowed, group_by, None)]
+        questions = [Question((text,)) for text in texts]
+        return [one.best for one in self._rank(questions, Limits(k, group_by=group_by), allowed)]
 
     def _rank(
-        self,
-        texts: Sequence[Features],
-        k: int,
-        allowed: NDArray[np.bool_],
-        group_by: GroupBy,
-        candidates: int | None,
+        self, questions: Sequence[Question], limits: Limits, allowed: NDArray[np.bool_]
     ) -> list[Ranked]:
         method, gallery = self.model.method, self.gallery
-        wanted = Wanted(k, allowed, group_by, self._preselect)
+        wanted = Wanted(limits.k + limits.skip, allowed, limits.group_by, self._preselect)
         if not method.black_box:
-            return rank(gallery, method, texts, wanted)
-        return rerank(gallery, method, texts, wanted, CANDIDATES if candidates is None else candidates)
+            return rank(gallery, method, questions, wanted)
+        candidates = CANDIDATES if limits.candidates is None else limits.candidates
+        return rerank(gallery, method, questions, wanted, candidates)
 
-    def explain(self, query: str, hit: Hit) -> Explanation:
+    def explain(self, query: str, hit: Hit | str) -> Explanation:
         """Account for a hit's score: which word met which frame, and what that gave.
+
+        Args:
+            query: what was asked.
+            hit: or the id of a segment.
 
         Raises:
             NoAlignmentError: if the method is a black box.
-            QueryError: if the hit is not of this index.
+            QueryError: if the query cannot be answered, or the segment is not of this index.
         """
-        text = self._encode(query)
-        row = self._row_of(hit)
-        score = float(score_exactly(self.model.method, Candidates(self.gallery), text, [row])[0])
-        account, video = next(align_exactly(self.model.method, self.gallery, text, [row]))
-        pieces = self.model.tokenize([query]).pieces[0]
-        return account_for(
-            query,
-            pieces=pieces,
-            score=score,
-            terms=self.model.method.terms,
-            text=text,
-            video=video,
-            account=account,
-        )
+        question, row = self._question(query), self._row_of(hit)
+        score = float(score_exactly(self.model.method, Candidates(self.gallery), question, [row])[0])
+        terms = []
+        for part, text in zip(parse(query), question.texts, strict=True):
+            account, video = next(align_exactly(self.model.method, self.gallery, text, [row]))
+            pieces = self.model.tokenize([part.sentence]).pieces[0]
+            terms += account_for(
+                part, pieces=pieces, method=self.model.method, text=text, video=video, account=account
+            )
+        video_id, span = self.gallery.video_ids[row], Span(*map(float, self.gallery.spans[row]))
+        path = self._places.paths.get(video_id, [""])[0] if isinstance(hit, str) else hit.path
+        return Explanation(query, score, terms, self.gallery.segment_ids[row], video_id, path, span)
 
-    def thumbnail(self, hit: Hit) -> bytes:
-        """Return the JPEG kept for a hit's segment."""
+    def thumbnail(self, hit: Hit | str) -> bytes:
+        """Return the JPEG kept for a hit's segment, or for the segment of an id."""
         table = self.gallery.columns([self._row_of(hit)], ["thumbnail"])
         return bytes(table["thumbnail"][0].as_py())
 
     def _check_candidates(self, candidates: int | None) -> None:
-        if candidates is None:
-            return
-        if candidates < 1:
-            raise QueryError(f"candidates is {candidates}, expected at least 1")
-        if not self.model.method.black_box:
+        if candidates is not None and not self.model.method.black_box:
             raise QueryError(
                 f"candidates is {candidates}, but {self.model.name} is no black box and scores every "
                 "segment; leave candidates out"
@@ -314,14 +374,23 @@ class Index:
             )
         check_searchable(model, manifest.sets)
 
-    def _check_query(self, query: str) -> None:
-        if not query.strip():
+    def _question(self, query: str) -> Question:
+        """Read and encode a question; each text by itself and on one thread: the same bits whoever asks."""
+        parts = parse(query)
+        for part in parts:
+            self._check_sentence(part.sentence)
+        with one_thread():
+            texts = tuple(self.model.encode_text([part.sentence]) for part in parts)
+        return Question(texts, tuple(part.weight for part in parts))
+
+    def _check_sentence(self, sentence: str) -> None:
+        if not sentence.strip():
             raise QueryError(
                 'the query is empty; say what the video shows, for example: "a dog catches a frisbee"'
             )
         model = self.model
         try:
-            tokens = model.tokenize([query])
+            tokens = model.tokenize([sentence])
         except ValueError as no_words:
             raise QueryError(str(no_words)) from no_words
         if tokens.cut[0]:
@@ -330,68 +399,57 @@ class Index:
                 f"{model.max_words * 3 // 4} words); shorten it"
             )
 
-    def _encode(self, query: str) -> dict[str, Any]:
-        """Encode one text by itself and on one thread: the same bits whoever else asks."""
-        with one_thread():
-            return self.model.encode_text([query])
+    def _allowed(self, wanted: Filter) -> tuple[dict[str, str], NDArray[np.bool_]]:
+        """The path to show for each video that may be found, and which segments may."""
+        if wanted == Filter():
+            return self._everything
+        paths = shown_paths(wanted, self._places.paths, self._records, self._tags)
+        return paths, allowed_rows(self.gallery, wanted, paths)
 
-    def _paths_under(self, under: str | Path | None) -> dict[str, str]:
-        """The path to show for each video that may be found."""
-        if under is None:
-            return {video: paths[0] for video, paths in self._places.paths.items()}
-        place = absolute(under)
-        inside = {
-            video: next(path for path in paths if lies_under(path, place))
-            for video, paths in self._places.paths.items()
-            if any(lies_under(path, place) for path in paths)
-        }
-        if not inside:
-            raise QueryError(
-                f"no video of the index lies under {place}; see what is indexed with: vidsift info"
-            )
-        return inside
+    @cached_property
+    def _everything(self) -> tuple[dict[str, str], NDArray[np.bool_]]:
+        paths = shown_paths(Filter(), self._places.paths, self._records, {})
+        return paths, allowed_rows(self.gallery, Filter(), paths)
 
-    def _allowed(
-        self, paths: dict[str, str], shortest: float | None, longest: float | None
-    ) -> NDArray[np.bool_]:
+    def _hits(
+        self, question: Question, ranked: Ranked, paths: Mapping[str, str], limits: Limits
+    ) -> list[Hit]:
         gallery = self.gallery
-        allowed = np.fromiter((one in paths for one in gallery.video_ids), np.bool_, len(gallery))
-        if shortest is not None:
-            allowed &= gallery.durations >= shortest
-        if longest is not None:
-            allowed &= gallery.durations <= longest
-        return allowed
-
-    def _hits(self, text: Features, ranked: Ranked, paths: dict[str, str]) -> list[Hit]:
-        gallery = self.gallery
-        rows = [row for row, _ in ranked.best]
+        last = limits.skip + limits.k
+        best = [(row, score) for row, score in ranked.best[limits.skip : last] if _enough(score, limits)]
+        rows = [row for row, _ in best]
         segments = [Span(*map(float, gallery.spans[row])) for row in rows]
-        moments = self._moments(text, rows, segments)
+        # A black box gives no account: the moment is that of its first stage.
+        terms, black_box = self.model.method.scanned, self.model.method.black_box
+        looked = looks(terms, gallery, question, rows)
+        nothing = Looked(np.zeros(0), np.zeros(0))
+        told = [nothing] * len(rows) if black_box else looked
         return [
             Hit(
-                rank=place + 1,
+                rank=limits.skip + place + 1,
                 score=score,
                 path=paths[gallery.video_ids[row]],
                 video_id=gallery.video_ids[row],
                 segment=segments[place],
-                moment=moments[place],
+                moment=moment_around(looked[place].times_seconds, looked[place].shares, segments[place]),
                 candidates=ranked.candidates,
+                segment_id=gallery.segment_ids[row],
+                times_seconds=tuple(told[place].times_seconds.tolist()),
+                shares=tuple(told[place].shares.tolist()),
             )
-            for place, (row, score) in enumerate(ranked.best)
+            for place, (row, score) in enumerate(best)
         ]
 
-    def _moments(self, text: Features, rows: list[int], segments: list[Span]) -> list[Span]:
-        """The moment of each hit; a black box gives no account, so that of its first stage stands in."""
-        terms = self.model.method.scanned
-        accounts = align_exactly(terms, self.gallery, terms.adapt_text(text), rows)
-        return [
-            moment_around(*frame_shares(terms.terms, account, video), segment)
-            for (account, video), segment in zip(accounts, segments, strict=True)
-        ]
+    def _row_of(self, hit: Hit | str) -> int:
+        """The row of a segment; ids stand ascending."""
+        name = hit if isinstance(hit, str) else hit.segment_id
+        ids = self.gallery.segment_ids
+        row = bisect_left(ids, name)
+        if row < len(ids) and ids[row] == name:
+            return row
+        said = repr(hit) if isinstance(hit, str) else f"{hit.path} from {hit.segment.start_seconds:.1f} s"
+        raise QueryError(f"the segment {said} is not in this index; a hit's segment_id names one")
 
-    def _row_of(self, hit: Hit) -> int:
-        gallery = self.gallery
-        for row, video_id in enumerate(gallery.video_ids):
-            if video_id == hit.video_id and tuple(gallery.spans[row]) == tuple(hit.segment):
-                return row
-        raise QueryError(f"{hit.path} from {hit.segment.start_seconds:.1f} s is not in this index")
+
+def _enough(score: float, limits: Limits) -> bool:
+    return limits.min_score is None or score >= limits.min_score
