@@ -74,6 +74,7 @@ def test_a_hit_says_all_that_is_known(client: TestClient, index: Index, files: l
             "media_url": f"/v1/videos/{video}/media",
             "strip": {"times": list(hit.times_seconds), "shares": list(hit.shares)},
             "explanation": None,
+            "parts": [],
             "candidates": None,
         }
     assert answer["label"] == "text"

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.encoders.device import choose_device
-from vidsift.index.candidates import Preselection, all_segments, check_searchable
-from vidsift.index.reading import Gallery, Places, ScanFormat, best_scan_format
-from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder, describe
-from vidsift.methods.model import Model, load
+from vidsift.index.reading import Gallery, best_scan_format
+from vidsift.search.captions import Captions, rank_captions
+from vidsift.search.confidence import FEWEST, FOUND, Background, Calibration, calibrated
 from vidsift.search.errors import QueryError
 from vidsift.search.explain import Explanation, account_for
-from vidsift.search.filters import (
-    Conditions,
-    Filter,
-    Limits,
-    allowed_rows,
-    shown_paths,
-    split_conditions,
-)
-from vidsift.search.moments import Looked, looks, moment_around
+from vidsift.search.filters import Conditions, Limits, split_conditions
+from vidsift.search.hits import hits_of, kept
+from vidsift.search.opened import OpenIndex
 from vidsift.search.questions import Question, parse
 from vidsift.search.ranking import GroupBy, Ranked, Wanted, rank, rerank
-from vidsift.search.rescore import Candidates, align_exactly, one_thread, score_exactly
-from vidsift.types import Features, Hit, Span
+from vidsift.search.rescore import Candidates, align_exactly, score_exactly
+from vidsift.search.sequence import in_order, page_of, story_hits
+from vidsift.search.similar import KIND, SimilarFootage, encode_footage, footage_set, holds_frames
+from vidsift.types import Features, Frames, Hit, Span
 
 __all__ = ["CANDIDATES", "GroupBy", "Index", "QueryError", "Strip"]
 
@@ -51,7 +45,7 @@ class Strip(NamedTuple):
     shares: tuple[float, ...]
 
 
-class Index:
+class Index(OpenIndex):
     """An index, open for questions.
 
     Hits are exact: every segment is scanned with the method's own similarity, and whatever may be among the
@@ -67,140 +61,11 @@ class Index:
         ``vidsift.Index.open("my-index").search("a dog catches a frisbee", k=5)``
     """
 
-    def __init__(
-        self,
-        store: Store,
-        model: Model | None = None,
-        *,
-        device: str = "auto",
-        scan_format: ScanFormat | None = None,
-        preselect: Preselection = all_segments,
-    ) -> None:
-        """Use :meth:`open`."""
-        self._store = store
-        self._given_model = model
-        self._device = device
-        self._scan_format = scan_format
-        self._preselect = preselect
-
-    @classmethod
-    def open(
-        cls,
-        folder: str | Path | None = None,
-        model: str | Path | Model | None = None,
-        *,
-        device: str = "auto",
-        scan_format: ScanFormat | None = None,
-    ) -> Index:
-        """Open an index; the model and the tokens are read when first needed.
-
-        Args:
-            folder: of the index; the default one when None.
-            model: the model that the index was made with, if it cannot be found under its recorded name.
-            device: where to encode and score; "auto" takes a GPU where there is one.
-            scan_format: number format of the scan; the fastest of the machine when None. Hits are the same.
-
-        Raises:
-            IndexFolderError: there is no index, it is damaged, of another format, or of another model.
-            NotSearchableError: the model is a black box without a first stage.
-            ValueError: there is no such device.
-        """
-        choose_device(device)
-        store = Store.open(default_folder() if folder is None else Path(folder).expanduser())
-        loaded = model if isinstance(model, Model) or model is None else load(model, device)
-        index = cls(store, loaded, device=device, scan_format=scan_format)
-        if loaded is not None:
-            index._check(loaded)
-        return index
-
-    @cached_property
-    def model(self) -> Model:
-        """The model that the index was made with.
-
-        Raises:
-            IndexFolderError: it cannot be found, or is another one by now.
-        """
-        if self._given_model is not None:
-            return self._given_model
-        manifest = self._store.manifest
-        if not manifest.model:
-            raise IndexFolderError(
-                f"the index {self._store.folder} was made with a model from memory, {manifest.model_name!r}; "
-                "give it: Index.open(folder, model)"
-            )
-        try:
-            model = load(manifest.model, self._device)
-        except (ValueError, OSError) as error:
-            raise IndexFolderError(
-                f"the index {self._store.folder} was made with the model {manifest.model}, which cannot be "
-                f"loaded: {error}; put it back, or name where it is now with --model"
-            ) from error
-        self._check(model)
-        return model
-
-    @cached_property
-    def gallery(self) -> Gallery:
-        """All segments, in memory."""
-        chosen = self._scan_format or best_scan_format(self.model.device)
-        return Gallery.read(self._store, self.model.method.eval(), chosen)
-
-    @cached_property
-    def _records(self) -> dict[str, FileRecord]:
-        return self._store.read_files()
-
-    @cached_property
-    def _places(self) -> Places:
-        return Places(self._records)
-
-    @cached_property
-    def _tags(self) -> dict[str, set[str]]:
-        """Tags of each video; an index of an older format has none."""
-        read = getattr(self._store, "read_tags", None)
-        return {} if read is None else read()
-
-    def refresh(self) -> None:
-        """Read the index again: what was added or removed since it was opened counts from now on."""
-        self._store = Store.open(self._store.folder)
-        for name in ("gallery", "_records", "_places", "_tags", "_everything"):
-            self.__dict__.pop(name, None)
-
-    @property
-    def store(self) -> Store:
-        """The tables that it reads."""
-        return self._store
-
-    def reopened(self) -> Index:
-        """Open the index as it is on disk now, beside this one, which stays as it is.
-
-        The model is not loaded again, and segments are read again only if there are others.
-
-        Raises:
-            IndexFolderError: it cannot be read, or is of another model by now.
-        """
-        fresh = Index(
-            Store.open(self._store.folder),
-            self.model,
-            device=self._device,
-            scan_format=self._scan_format,
-            preselect=self._preselect,
-        )
-        fresh._check(self.model)
-        read = self.__dict__.get("gallery")
-        if read is not None and fresh._store.segments.version == read.version:
-            fresh.__dict__["gallery"] = read
-        return fresh
-
-    def __len__(self) -> int:
-        """Return the number of segments."""
-        return int(self._store.segments.count_rows())
-
-    def stats(self) -> dict[str, Any]:
-        """Facts of the index: model, token sets, how much is in it, its size; see ``vidsift info``."""
-        return describe(self._store.folder)
+    _OF_THE_GALLERY = ("calibration", "_background", "_footage")
 
     def search(
         self,
-        query: str,
+        query: str | Sequence[str],
         k: int = 10,
         *,
         under: str | Path | None = None,
@@ -219,7 +84,9 @@ class Index:
         Args:
             query: what the video should show. With a + or - that has spaces around, the parts are scored one
                 by one, and their scores added or taken off: ``a dog + snow - person``, see
-                :func:`~vidsift.search.questions.parse`.
+                :func:`~vidsift.search.questions.parse`. A list of sentences has to come in this order within
+                one video, see :mod:`vidsift.search.sequence`; each hit is then a video, with the hit of each
+                sentence as its ``parts``.
             k: how many hits at most.
             under: only videos in this folder.
             min_duration_seconds: only videos at least this long.
@@ -241,20 +108,24 @@ class Index:
             QueryError: the query is empty or longer than the model takes, or an argument makes no sense.
             IndexFolderError: the index or its model cannot be read.
         """
-        return self.search_many(
-            [query],
-            k,
-            under=under,
-            min_duration_seconds=min_duration_seconds,
-            max_duration_seconds=max_duration_seconds,
-            modified_after=modified_after,
-            modified_before=modified_before,
-            tags=tags,
-            min_score=min_score,
-            group_by=group_by,
-            candidates=candidates,
-            skip=skip,
-        )[0]
+        sentences = [query] if isinstance(query, str) else list(query)
+        if not sentences:
+            raise QueryError("there is no sentence; give at least one")
+        conditions: Conditions = {
+            "under": under,
+            "min_duration_seconds": min_duration_seconds,
+            "max_duration_seconds": max_duration_seconds,
+            "modified_after": modified_after,
+            "modified_before": modified_before,
+            "tags": tags,
+            "min_score": min_score,
+            "group_by": group_by,
+            "candidates": candidates,
+            "skip": skip,
+        }
+        if len(sentences) > 1:
+            return self._search_in_order(sentences, k, conditions)
+        return self.search_many(sentences, k, **conditions)[0]
 
     def search_many(
         self, queries: Sequence[str], k: int = 10, **conditions: Unpack[Conditions]
@@ -265,7 +136,86 @@ class Index:
         questions = [self._question(query) for query in queries]
         paths, allowed = self._allowed(wanted)
         ranked = self._rank(questions, limits, allowed)
-        return [self._hits(one, best, paths, limits) for one, best in zip(questions, ranked, strict=True)]
+        return [
+            self._hits(question, best, paths, limits)
+            for question, best in zip(questions, ranked, strict=True)
+        ]
+
+    def _search_in_order(self, sentences: Sequence[str], k: int, conditions: Conditions) -> list[Hit]:
+        limits, wanted = split_conditions(k, conditions)
+        self._check_candidates(limits.candidates)
+        questions = [self._question(sentence) for sentence in sentences]
+        paths, allowed = self._allowed(wanted)
+        method, gallery = self.model.method, self.gallery
+        stories = in_order(
+            gallery,
+            method,
+            questions,
+            Wanted(limits.k + limits.skip, allowed, "video", self._preselect),
+            CANDIDATES if limits.candidates is None else limits.candidates,
+        )
+        sure = [
+            [
+                self._confidences(question, [place.row], [place.score])[0]
+                for question, place in zip(questions, story.places, strict=True)
+            ]
+            for story in page_of(stories, limits)
+        ]
+        return story_hits(gallery, stories, paths, limits, told=not method.black_box, confidences=sure)
+
+    def similar(
+        self,
+        segment_id: str | None = None,
+        frames: Frames | None = None,
+        k: int = 10,
+        **conditions: Unpack[Conditions],
+    ) -> list[Hit]:
+        """Find the segments that look like a segment of the index, or like pictures.
+
+        The frames' own tokens are compared, all weighing alike, see :mod:`vidsift.search.similar`: another
+        question than a sentence asks. The hits say so (``kind``), and their scores have a scale of their own.
+
+        Args:
+            segment_id: more like this one, which itself is left out.
+            frames: more like these pictures, cropped to the model's size; see
+                :func:`~vidsift.search.similar.read_footage`.
+            k: how many hits at most.
+            conditions: as for :meth:`search`; ``candidates`` has no meaning here.
+
+        Raises:
+            QueryError: not one of the two was given, or an argument makes no sense.
+            IndexFolderError: the index or its model cannot be read.
+        """
+        limits, wanted = split_conditions(k, conditions)
+        if (segment_id is None) == (frames is None):
+            raise QueryError("similar footage is asked for by segment_id or by frames; give one of them")
+        if limits.candidates is not None:
+            raise QueryError("similar footage scores every segment; leave candidates out")
+        paths, allowed = self._allowed(wanted)
+        terms, gallery = self._footage
+        if frames is not None:
+            seen: Features = encode_footage(self.model, frames)
+        else:
+            assert segment_id is not None
+            row = self._row_of(segment_id)
+            seen = gallery.exact([row])
+            seen = {name: tokens.to(device=gallery.device) for name, tokens in seen.items()}
+            allowed = allowed.copy()
+            allowed[row] = False
+        question = Question(({terms.name: seen[terms.name]},))
+        asked = Wanted(limits.k + limits.skip, allowed, limits.group_by)
+        (ranked,) = rank(gallery, terms, [question], asked)
+        hits = hits_of(gallery, terms, question, ranked, paths=paths, limits=limits)
+        return [replace(hit, kind=KIND) for hit in hits]
+
+    @cached_property
+    def _footage(self) -> tuple[SimilarFootage, Gallery]:
+        """How footage is compared, and the segments as it scans them."""
+        sets, gallery = self._store.manifest.sets, self.gallery
+        terms = SimilarFootage(footage_set(sets))
+        if holds_frames(gallery, self.model.method, sets, terms.name):
+            return terms, gallery
+        return terms, gallery.held_for(terms, self._scan_format or best_scan_format(self.model.device))
 
     def in_video(self, query: str, video_id: str) -> list[Hit]:
         """Score every segment of a video, exactly.
@@ -276,15 +226,27 @@ class Index:
         Raises:
             QueryError: the query cannot be answered, or the index holds no such video.
         """
-        rows = [row for row, one in enumerate(self.gallery.video_ids) if one == video_id]
-        if not rows or video_id not in self._places.paths:
-            raise QueryError(f"the index holds no video {video_id!r}; a hit's video_id names one")
+        rows = self._rows_of_video(video_id)
         question = self._question(query)
         scores = score_exactly(self.model.method, Candidates(self.gallery), question, rows).tolist()
         best_first = sorted(zip(rows, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
         paths = {video_id: self._places.paths[video_id][0]}
         hits = self._hits(question, Ranked(best_first), paths, Limits(k=len(rows)))
         return sorted(hits, key=lambda hit: hit.segment)
+
+    def segment_of(self, query: str, video: str | Path) -> Hit | str:
+        """Name what is to be explained: the segment of an id, or of a file the one that fits best.
+
+        Args:
+            query: what was asked.
+            video: id of a segment, or path of a video in the index.
+
+        Raises:
+            QueryError: the query cannot be answered, or the index holds neither.
+        """
+        if isinstance(video, str) and self.holds(video):
+            return video
+        return min(self.in_video(query, self.video_at(video)), key=lambda hit: hit.rank)
 
     def strip(self, query: str, video_id: str) -> Strip:
         """Tell where in a video a sentence matches: what each second that was looked at gave.
@@ -299,6 +261,28 @@ class Index:
             tuple(time for hit in hits for time in hit.times_seconds),
             tuple(share for hit in hits for share in hit.shares),
         )
+
+    def captions_for(self, video_id: str, k: int = 10) -> list[tuple[str, float]]:
+        """Rank the captions that the index holds for a video, each by its best segment of it.
+
+        A black box ranks the :data:`CANDIDATES` captions that lead by its first stage.
+
+        Returns:
+            Captions with their scores, best first; none where the index holds no captions.
+
+        Raises:
+            QueryError: ``k`` makes no sense, or the index holds no such video.
+        """
+        limits = Limits(k)
+        rows = self._rows_of_video(video_id)
+        return rank_captions(self.gallery, self._captions, rows, limits.k, CANDIDATES)
+
+    @cached_property
+    def _captions(self) -> Captions:
+        read = getattr(self._store, "read_captions", None)
+        held: dict[str, list[str]] = {} if read is None else read()
+        readable = (one for own in held.values() for one in own if self._reads(one))
+        return Captions(self.model, list(readable))
 
     def rank(
         self, texts: Sequence[Features], k: int, allowed: NDArray[np.bool_], group_by: GroupBy = "segment"
@@ -351,11 +335,6 @@ class Index:
         path = self._places.paths.get(video_id, [""])[0] if isinstance(hit, str) else hit.path
         return Explanation(query, score, terms, self.gallery.segment_ids[row], video_id, path, span)
 
-    def thumbnail(self, hit: Hit | str) -> bytes:
-        """Return the JPEG kept for a hit's segment, or for the segment of an id."""
-        table = self.gallery.columns([self._row_of(hit)], ["thumbnail"])
-        return bytes(table["thumbnail"][0].as_py())
-
     def _check_candidates(self, candidates: int | None) -> None:
         if candidates is not None and not self.model.method.black_box:
             raise QueryError(
@@ -363,93 +342,59 @@ class Index:
                 "segment; leave candidates out"
             )
 
-    def _check(self, model: Model) -> None:
-        manifest = self._store.manifest
-        if model.fingerprint != manifest.fingerprint:
-            raise IndexFolderError(
-                f"the index {self._store.folder} was made with another model: "
-                f"{manifest.model or manifest.model_name} of fingerprint {manifest.fingerprint[:12]}, and "
-                f"{model.name} has {model.fingerprint[:12]}; use that model, or index the videos again into "
-                "another folder"
-            )
-        check_searchable(model, manifest.sets)
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What unrelated questions score, by which hits tell their confidence; None for very small indexes.
 
-    def _question(self, query: str) -> Question:
-        """Read and encode a question; each text by itself and on one thread: the same bits whoever asks."""
-        parts = parse(query)
-        for part in parts:
-            self._check_sentence(part.sentence)
-        with one_thread():
-            texts = tuple(self.model.encode_text([part.sentence]) for part in parts)
-        return Question(texts, tuple(part.weight for part in parts))
-
-    def _check_sentence(self, sentence: str) -> None:
-        if not sentence.strip():
-            raise QueryError(
-                'the query is empty; say what the video shows, for example: "a dog catches a frisbee"'
-            )
-        model = self.model
-        try:
-            tokens = model.tokenize([sentence])
-        except ValueError as no_words:
-            raise QueryError(str(no_words)) from no_words
-        if tokens.cut[0]:
-            raise QueryError(
-                f"the query is too long: the model takes {model.max_words} tokens (about "
-                f"{model.max_words * 3 // 4} words); shorten it"
-            )
-
-    def _allowed(self, wanted: Filter) -> tuple[dict[str, str], NDArray[np.bool_]]:
-        """The path to show for each video that may be found, and which segments may."""
-        if wanted == Filter():
-            return self._everything
-        paths = shown_paths(wanted, self._places.paths, self._records, self._tags)
-        return paths, allowed_rows(self.gallery, wanted, paths)
+        Read from beside the index, or measured: seconds, which the first search otherwise takes.
+        """
+        background = self._background
+        return None if background is None else calibrated(self._store.folder, self.model, background)
 
     @cached_property
-    def _everything(self) -> tuple[dict[str, str], NDArray[np.bool_]]:
-        paths = shown_paths(Filter(), self._places.paths, self._records, {})
-        return paths, allowed_rows(self.gallery, Filter(), paths)
+    def _background(self) -> Background | None:
+        return Background(self.gallery, self.model.method.scanned) if len(self.gallery) >= FEWEST else None
 
-    def _hits(
-        self, question: Question, ranked: Ranked, paths: Mapping[str, str], limits: Limits
-    ) -> list[Hit]:
-        gallery = self.gallery
-        last = limits.skip + limits.k
-        best = [(row, score) for row, score in ranked.best[limits.skip : last] if _enough(score, limits)]
-        rows = [row for row, _ in best]
-        segments = [Span(*map(float, gallery.spans[row])) for row in rows]
-        # A black box gives no account: the moment is that of its first stage.
-        terms, black_box = self.model.method.scanned, self.model.method.black_box
-        looked = looks(terms, gallery, question, rows)
-        nothing = Looked(np.zeros(0), np.zeros(0))
-        told = [nothing] * len(rows) if black_box else looked
-        return [
-            Hit(
-                rank=limits.skip + place + 1,
-                score=score,
-                path=paths[gallery.video_ids[row]],
-                video_id=gallery.video_ids[row],
-                segment=segments[place],
-                moment=moment_around(looked[place].times_seconds, looked[place].shares, segments[place]),
-                candidates=ranked.candidates,
-                segment_id=gallery.segment_ids[row],
-                times_seconds=tuple(told[place].times_seconds.tolist()),
-                shares=tuple(told[place].shares.tolist()),
-            )
-            for place, (row, score) in enumerate(best)
-        ]
+    def _confidences(
+        self, question: Question, rows: Sequence[int], scores: Sequence[float]
+    ) -> list[float | None]:
+        """How sure it is that each row fits; a black box goes by the scores of its first stage."""
+        background, calibration = self._background, self.calibration
+        if background is None or calibration is None or not rows:
+            return [None] * len(rows)
+        method = self.model.method
+        if method.black_box:
+            asked = question.adapted(method.scanned)
+            scores = score_exactly(method.scanned, Candidates(self.gallery), asked, rows).tolist()
+        return [calibration.confidence(z) for z in background.standardised(question, scores)]
 
-    def _row_of(self, hit: Hit | str) -> int:
-        """The row of a segment; ids stand ascending."""
-        name = hit if isinstance(hit, str) else hit.segment_id
-        ids = self.gallery.segment_ids
-        row = bisect_left(ids, name)
-        if row < len(ids) and ids[row] == name:
-            return row
-        said = repr(hit) if isinstance(hit, str) else f"{hit.path} from {hit.segment.start_seconds:.1f} s"
-        raise QueryError(f"the segment {said} is not in this index; a hit's segment_id names one")
+    def found(self, query: str | Sequence[str], hits: Sequence[Hit]) -> bool | None:
+        """Tell whether something in the library fits a question.
 
+        Args:
+            query: what was asked.
+            hits: the answer, or a page of it; the best hits are looked for where they are not among these.
 
-def _enough(score: float, limits: Limits) -> bool:
-    return limits.min_score is None or score >= limits.min_score
+        Returns:
+            Whether some hit is surer than :data:`~vidsift.search.confidence.FOUND`, a limit that one in
+            twenty questions about nothing in the library exceeds; None where the index is not calibrated.
+        """
+        best = hits if hits and hits[0].rank == 1 else self.search(query, 1)
+        sure = [hit.confidence for hit in best if hit.confidence is not None]
+        if not sure:
+            return None if best or self.calibration is None else False
+        return max(sure) >= FOUND
+
+    def _hits(self, question: Question, ranked: Ranked, paths: dict[str, str], limits: Limits) -> list[Hit]:
+        method, page = self.model.method, kept(ranked, limits)
+        sure = self._confidences(question, [row for row, _ in page], [score for _, score in page])
+        return hits_of(
+            self.gallery,
+            method.scanned,
+            question,
+            ranked,
+            paths=paths,
+            limits=limits,
+            black_box=method.black_box,
+            confidences=sure,
+        )

@@ -141,7 +141,9 @@ class LiveIndex:
             index = before.index.reopened()
         else:
             index = Index.open(self.folder, device=self._device)
-        len(index.gallery)  # read now, and not by the first who asks
+        # Read and measured now, and not when somebody asks.
+        len(index.gallery)
+        _ = index.calibration
         return Snapshot(index, Library.read(index.store), versions)
 
     def _watch(self) -> None:

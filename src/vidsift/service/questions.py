@@ -17,7 +17,7 @@ from vidsift.search.filters import Filter as Wanted
 from vidsift.service.files import place_of
 from vidsift.service.media import media_url, thumbnail_url
 from vidsift.service.problems import ProblemError
-from vidsift.service.schemas import Explanation, Pool, SearchHit, SearchRequest, SearchResponse, Strip
+from vidsift.service.schemas import Explanation, Pool, SearchHit,SearchPart, SearchRequest, SearchResponse, Strip
 
 if TYPE_CHECKING:
     from vidsift.search.searcher import GroupBy, Index
@@ -112,7 +112,7 @@ def answer_ordered(live: LiveIndex, settings: Settings, sentences: Sequence[str]
     if snapshot.index is None:
         return _nothing("text")
     hits = snapshot.index.search(list(sentences), settings.k + 1, **settings.conditions())
-    return _answer(snapshot, settings, None, hits)
+    return _answer(snapshot, settings, sentences, hits)
 
 
 def answer_footage(live: LiveIndex, settings: Settings, asked: str | Upload) -> SearchResponse:
@@ -177,7 +177,7 @@ def _nothing(label: Literal["text", "similar footage"]) -> SearchResponse:
 def _answer(
     snapshot: Snapshot,
     settings: Settings,
-    query: str | None,
+    query: str | Sequence[str] | None,
     hits: Sequence[Hit],
     label: Literal["text", "similar footage"] = "text",
 ) -> SearchResponse:
@@ -185,9 +185,9 @@ def _answer(
     assert index is not None
     found = settings.found
     if query is not None and not settings.skip:
-        found = getattr(index, "found", lambda *_: None)(query, hits)  # WIRE
+        found = index.found(query, hits)
     data = [_hit(snapshot, one) for one in hits[: settings.k]]
-    if settings.explain and query is not None:
+    if settings.explain and isinstance(query, str):
         for shown, hit in zip(data, hits, strict=False):
             shown.explanation = _explanation(index, query, hit)
     return SearchResponse(
@@ -234,6 +234,15 @@ def _hit(snapshot: Snapshot, hit: Hit) -> SearchHit:
         media_url=media_url(hit.video_id),
         strip=Strip(times=list(hit.times_seconds), shares=list(hit.shares)),
         explanation=None,
+        parts=[
+            SearchPart(
+                segment_id=one.segment_id,
+                score=one.score,
+                start=one.moment.start_seconds,
+                end=one.moment.end_seconds,
+            )
+            for one in hit.parts
+        ],
         candidates=hit.candidates,
     )
 

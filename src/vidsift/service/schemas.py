@@ -18,6 +18,7 @@ __all__ = [
     "Pool",
     "Problem",
     "SearchHit",
+    "SearchPart",
     "SearchRequest",
     "SearchResponse",
     "Strip",
@@ -166,6 +167,15 @@ class Strip(BaseModel):
     shares: list[float] = Field(description="What each of them gave to the score.")
 
 
+class SearchPart(BaseModel):
+    """Where one of several sentences fits in a video."""
+
+    segment_id: str = Field(description="Identity of the segment; /v1/explain takes it with the sentence.")
+    score: float = Field(description="Similarity of the sentence with the segment.")
+    start: float = Field(description="Start of its moment, in seconds.")
+    end: float = Field(description="End of its moment, in seconds.")
+
+
 class SearchHit(BaseModel):
     """One answer: a video and the moment in it."""
 
@@ -186,7 +196,10 @@ class SearchHit(BaseModel):
     media_url: str = Field(description="The video file itself, with range requests.")
     strip: Strip = Field(description="The segment's frames: what each gave to the score.")
     explanation: Explanation | None = Field(
-        description="Why it was found; null unless asked for, and for black boxes."
+        description="Why it was found; null unless asked for, for black boxes, and for sentences in order."
+    )
+    parts: list[SearchPart] = Field(
+        description="For sentences in order, where each of them fits; empty for one sentence."
     )
     candidates: int | None = Field(
         description="Where the model is a black box: how many segments, found by its first stage, this is "

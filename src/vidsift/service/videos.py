@@ -178,7 +178,7 @@ def _index_facts(snapshot: Snapshot, service: Service) -> IndexResponse:
         ],
         failures=[FileProblem(path=one.path, reason=one.reason or "") for one in library.failures[:_LISTED]],
         partial=[FileProblem(path=one.path, reason=one.damage or "") for one in library.partial[:_LISTED]],
-        calibrated=getattr(index, "calibration", None) is not None,  # WIRE
+        calibrated=index is not None and index.calibration is not None,
         tags=sorted({tag for one in library.videos.values() for tag in one.tags}),
         version=__version__,
     )
