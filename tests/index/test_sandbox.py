@@ -32,7 +32,7 @@ def _take(count: int) -> int:
 
 def _take_slowly(count: int) -> None:
     limit_memory(50 << 20, watch=True)
-    held = bytearray(count)
+    held = bytearray(b"x") * count
     time.sleep(60)
     del held
 
@@ -76,7 +76,7 @@ def test_what_the_function_raises_comes_back(box: Sandbox, tmp_path: Path) -> No
         box.run(_strange)
     with pytest.raises(SandboxError, match="unexpected KeyError: 'a fault of ours'"):
         box.run(_fail)
-    with pytest.raises(SandboxError, match="unexpected .*lambda"):
+    with pytest.raises(SandboxError, match=r"unexpected .*lambda"):
         box.run(_lambda)
 
 
@@ -90,7 +90,7 @@ def test_too_much_memory_is_said_and_the_next_call_works(box: Sandbox) -> None:
 def test_where_the_system_keeps_no_limit_the_process_looks_itself(box: Sandbox) -> None:
     began = time.monotonic()
     with pytest.raises(SandboxError, match="needs more than 300 MiB of memory"):
-        box.run(_take_slowly, 100 << 20)
+        box.run(_take_slowly, 200 << 20)
     assert time.monotonic() - began < 20
 
 
@@ -107,6 +107,7 @@ def test_a_process_that_died_between_calls_is_replaced(box: Sandbox) -> None:
 
 
 def test_what_takes_too_long_is_stopped() -> None:
+    others = set(multiprocessing.active_children())
     with Sandbox(time_limit_seconds=0.5) as box:
         box.run(max, 2, 3)
         began = time.monotonic()
@@ -114,7 +115,7 @@ def test_what_takes_too_long_is_stopped() -> None:
             box.run(time.sleep, 60)
         assert time.monotonic() - began < 10
         assert box.run(max, 2, 3) == 3
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= others
     with pytest.raises(SandboxError, match="closed"):
         box.run(max, 2, 3)
 

@@ -48,7 +48,7 @@ _WATCH_SECONDS = 0.05
 
 
 class SandboxError(ValueError):
-    """What ran in a limited process crashed, took too long, or needed too much memory; the message says which."""
+    """What ran in a limited process crashed, took too long or too much memory; the message says which."""
 
 
 @dataclass(frozen=True)
