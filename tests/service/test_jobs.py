@@ -14,6 +14,7 @@ from tests.methods import tiny
 from tests.service.serving import index_of, problem, served
 from tests.service.test_live import QUICK, until
 
+from vidsift.search.searcher import Index
 from vidsift.service.indexing import Controls, Task, run_here
 from vidsift.service.limits import Limits
 
@@ -44,9 +45,14 @@ def work() -> Worked:
     return Worked()
 
 
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    folder = tmp_path_factory.mktemp("jobs")
+    return index_of(folder / "index", [clip(folder / "videos", "clip")])
+
+
 @pytest.fixture
-def client(tmp_path: Path, work: Worked) -> Iterator[TestClient]:
-    index = index_of(tmp_path / "index", [clip(tmp_path / "videos", "clip")])
+def client(index: Index, work: Worked) -> Iterator[TestClient]:
     with served(
         index, work=work, limits=Limits(jobs_waiting=2, jobs_kept=3, streams=2, poll_seconds=0.02)
     ) as opened:
@@ -183,9 +189,9 @@ def test_work_that_makes_no_sense_is_refused(client: TestClient, body: dict[str,
     assert words in problem(client.post("/v1/index/jobs", json=body), 422)
 
 
-def test_known_folders_stand_in_where_none_is_named(client: TestClient, work: Worked, tmp_path: Path) -> None:
+def test_known_folders_stand_in_where_none_is_named(client: TestClient, index: Index) -> None:
     answer = client.post("/v1/index/jobs", json={"action": "update"})
-    assert answer.json()["folders"] == [str(tmp_path / "videos")]
+    assert answer.json()["folders"] == [str(index.store.folder.parent / "videos")]
 
 
 def test_there_is_no_such_job(client: TestClient) -> None:
@@ -194,8 +200,7 @@ def test_there_is_no_such_job(client: TestClient) -> None:
         problem(client.get(f"/v1/index/jobs/x{path}"), 422)
 
 
-def test_who_may_only_read_changes_nothing(tmp_path: Path) -> None:
-    index = index_of(tmp_path / "index", [clip(tmp_path / "videos", "clip")])
+def test_who_may_only_read_changes_nothing(index: Index) -> None:
     with served(index, read_only=True) as client:
         detail = problem(client.post("/v1/index/jobs", json={"action": "remove", "folders": ["/v"]}), 403)
         assert "--read-only" in detail
@@ -203,8 +208,7 @@ def test_who_may_only_read_changes_nothing(tmp_path: Path) -> None:
         problem(client.put(f"/v1/videos/{video['video_id']}/tags", json={"tags": []}), 403)
 
 
-def test_stopping_ends_what_runs_and_the_streams(tmp_path: Path, work: Worked) -> None:
-    index = index_of(tmp_path / "index", [clip(tmp_path / "videos", "clip")])
+def test_stopping_ends_what_runs_and_the_streams(index: Index, work: Worked) -> None:
     with served(index, work=work) as client:
         running, waiting = start(client), start(client)
         until(lambda: state(client, running) == "running")

@@ -14,19 +14,24 @@ from vidsift.index.storage import FileRecord, Store
 from vidsift.service.library import outermost
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("videos")
+
+
+@pytest.fixture(scope="module")
+def files(folder: Path) -> list[Path]:
     """Seven clips in two folders, one with a hostile name."""
     names = ["a/1", "a/2", "b/<img src=x onerror=alert(1)>", "b/ünï", "b/4", "b/5", "b/6"]
     return sorted(
-        clip(tmp_path / "videos" / name[0], name[2:], frames=8 + number) for number, name in enumerate(names)
+        clip(folder / "videos" / name[0], name[2:], frames=8 + number) for number, name in enumerate(names)
     )
 
 
-@pytest.fixture
-def client(tmp_path: Path, files: list[Path]) -> Iterator[TestClient]:
-    index = index_of(tmp_path / "index", files)
-    broken = FileRecord(str(tmp_path / "videos" / "b" / "broken.mp4"), 3, 5, reason="is empty (0 bytes)")
+@pytest.fixture(scope="module")
+def client(folder: Path, files: list[Path]) -> Iterator[TestClient]:
+    index = index_of(folder / "index", files)
+    broken = FileRecord(str(folder / "videos" / "b" / "broken.mp4"), 3, 5, reason="is empty (0 bytes)")
     damaged = replace(index.store.read_files()[str(files[0])], damage="ends early")
     index.store.commit(None, [broken, damaged])
     with served(index) as opened:
@@ -76,8 +81,8 @@ def test_pages_follow_one_another(client: TestClient, files: list[Path]) -> None
     assert seen == list(map(str, files))
 
 
-def test_a_folder_narrows_the_list(client: TestClient, tmp_path: Path) -> None:
-    under = client.get("/v1/videos", params={"under": str(tmp_path / "videos" / "a")}).json()
+def test_a_folder_narrows_the_list(client: TestClient, folder: Path) -> None:
+    under = client.get("/v1/videos", params={"under": str(folder / "videos" / "a")}).json()
     assert (len(under["data"]), under["total"]) == (2, 2)
     assert client.get("/v1/videos", params={"under": "/no/such/place"}).json()["total"] == 0
 
@@ -105,7 +110,7 @@ def test_tags_are_kept_found_and_follow_the_video(
     answer = client.put(f"/v1/videos/{name}/tags", json={"tags": ["<b>", "ferien"]})
     assert answer.status_code == 200
     assert answer.json()["tags"] == ["<b>", "ferien"]
-    assert Store.open(tmp_path / "index").read_tags() == {name: {"<b>", "ferien"}}
+    assert Store.open(folder / "index").read_tags() == {name: {"<b>", "ferien"}}
     assert client.get("/v1/index").json()["tags"] == ["<b>", "ferien"]
     found = client.post("/v1/search", json={"query": "circle", "filter": {"tags": ["ferien"]}}).json()
     assert [hit["video_id"] for hit in found["data"]] == [name]
@@ -116,16 +121,16 @@ def test_tags_are_kept_found_and_follow_the_video(
         problem(client.put(f"/v1/videos/{name}/tags", json=wrong), 422)
 
 
-def test_the_index_tells_what_is_in_it(client: TestClient, files: list[Path], tmp_path: Path) -> None:
+def test_the_index_tells_what_is_in_it(client: TestClient, files: list[Path], folder: Path) -> None:
     facts = client.get("/v1/index").json()
     assert facts["bytes_on_disk"] > 1000
-    broken = str(tmp_path / "videos" / "b" / "broken.mp4")
+    broken = str(folder / "videos" / "b" / "broken.mp4")
     assert facts["failures"] == [{"path": broken, "reason": "is empty (0 bytes)"}]
     assert facts["partial"] == [{"path": str(files[0]), "reason": "ends early"}]
     assert (facts["videos"], facts["segments"], facts["files"], facts["failed"]) == (7, 7, 7, 1)
     assert facts["folders"] == [
-        {"path": str(tmp_path / "videos" / "a"), "videos": 2, "failed": 0},
-        {"path": str(tmp_path / "videos" / "b"), "videos": 5, "failed": 1},
+        {"path": str(folder / "videos" / "a"), "videos": 2, "failed": 0},
+        {"path": str(folder / "videos" / "b"), "videos": 5, "failed": 1},
     ]
     assert facts["method"] == "drl"
 

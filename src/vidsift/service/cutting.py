@@ -8,7 +8,7 @@ own, and a copy from which no picture comes are encoded anew as H.264 and AAC.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -100,12 +100,10 @@ def _copy_packets(
     video.container.seek(max(first_us, int(origin * _US)), backward=True)
     begun, ended = False, set[int]()
     waiting: dict[int, list[Packet]] = {one.index: [] for one in sources}
-    for packet in video.container.demux(sources):
-        if packet.dts is None or packet.pts is None:
-            if packet.size:
-                raise _CannotCopyError
-            continue
+    for packet in _dated(video.container.demux(sources)):
         assert packet.time_base is not None
+        assert packet.pts is not None
+        assert packet.dts is not None
         at = float(packet.pts * packet.time_base - origin)
         if packet.stream.index == video.stream.index:
             if not begun and not packet.is_keyframe:
@@ -128,6 +126,15 @@ def _copy_packets(
                 break
     if not begun:
         raise _CannotCopyError
+
+
+def _dated(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """Pass packets on that say when; one that does not cannot be put anywhere."""
+    for packet in packets:
+        if packet.dts is not None and packet.pts is not None:
+            yield packet
+        elif packet.size:
+            raise _CannotCopyError
 
 
 def _mux_shifted(out: av.container.OutputContainer, packet: Packet, stream: Any, back: Fraction) -> None:

@@ -101,7 +101,6 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
         device=task.device,
         on_progress=tell,
         should_stop=controls.stop.is_set,
-
     )
     return asdict(report)
 

@@ -161,7 +161,7 @@ class LiveIndex:
             try:
                 self.catch_up()
                 self._told = ""
-            except (IndexFolderError, OSError, ValueError, RuntimeError) as error:
+            except Exception as error:  # whatever it is: the next version may be well again
                 if str(error) != self._told:
                     self._told = str(error)
                     _LOG.warning("the index has changed and cannot be read, so the old one serves: %s", error)

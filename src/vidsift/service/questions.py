@@ -17,7 +17,15 @@ from vidsift.search.filters import Filter as Wanted
 from vidsift.service.files import place_of
 from vidsift.service.media import media_url, thumbnail_url
 from vidsift.service.problems import ProblemError
-from vidsift.service.schemas import Explanation, Pool, SearchHit,SearchPart, SearchRequest, SearchResponse, Strip
+from vidsift.service.schemas import (
+    Explanation,
+    Pool,
+    SearchHit,
+    SearchPart,
+    SearchRequest,
+    SearchResponse,
+    Strip,
+)
 
 if TYPE_CHECKING:
     from vidsift.search.searcher import GroupBy, Index
