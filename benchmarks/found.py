@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=2 PYTHONPATH=src python benchmarks/found.py     # writes results/found.json and .md
 
-Libraries of Shapes videos of several sizes (test split), searched with the bundled model. Questions about nothing
-in a library are of three kinds: captions of videos of whole groups that are not in it, which hold of none of its
-videos; captions of look-alikes, one of each group of four left out, whose three hard negatives, alike but for the
-one fact that the caption states, are there; and everyday English, of which the model knows nothing. What is found
-is decided by the confidence of the best hit, as in a search.
+Libraries of Shapes videos of several sizes (test split), searched with the bundled model. Questions about
+nothing in a library are of three kinds: captions of videos of whole groups that are not in it, which hold of
+none of its videos; captions of look-alikes, one of each group of four left out, whose three hard negatives,
+alike but for the one fact that the caption states, are there; and everyday English, of which the model knows
+nothing. What is found is decided by the confidence of the best hit, as in a search.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vidsift.search.questions import Part, Question, mixing_of, parse
+from vidsift.types import Features
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_something_has_to_be_shown() -> None:
 
 def test_scores_of_the_texts_are_added_with_their_weights() -> None:
     scores = [torch.tensor([1.0, 2.0]), torch.tensor([3.0, -1.0])]
-    texts = ({}, {})
+    texts: tuple[Features, ...] = ({}, {})
     both = iter(scores)
     summed = Question(texts, (0.5, -0.5)).score(lambda _: next(both))
     assert summed.tolist() == [-1.0, 1.5]

@@ -119,7 +119,7 @@ def test_each_sentence_has_its_own_hit_and_they_come_in_order(index: Index) -> N
 def test_the_answer_is_the_same_whatever_scans(index: Index, store: Store, model: Model) -> None:
     reference = index.search([FIRST, THEN], k=5)
     for scan_format in ("int8", "bf16"):
-        other = Index.open(store.folder, model, scan_format=scan_format)  # type: ignore[arg-type]
+        other = Index.open(store.folder, model, scan_format=scan_format)
         assert other.search([FIRST, THEN], k=5) == reference
     assert index.search([FIRST, THEN], k=2, skip=1) == reference[1:3]
     assert index.search([FIRST, THEN], k=5, min_score=reference[1].score) == reference[:2]

@@ -1,39 +1,47 @@
 """How sure a hit is: its score beside the best scores of questions about nothing in the library.
 
-A score by itself says little: some sentences score high with every video, and the best of many segments is high
-by chance. So a score is first put on the sentence's own scale, which a fixed sample of the index gives::
+A score by itself says little: some sentences score high with every video, and the best of many segments is
+high by chance. So some 200 unrelated questions (the *bank*, :data:`~vidsift.search.unrelated.UNRELATED`) are
+asked of the same index, and the best answer of each says how high chance reaches, in two ways::
 
-    z(q, v) = (s(q, v) - mean of s(q, .)) / standard deviation of s(q, .)
+    a(q, v) = s(q, v)                            the score as it is
+    b(q, v) = s(q, v) - mean of s(q, .)          the score above the question's own mean over the index
 
-and then beside the best ``z`` of each of some 200 unrelated questions (the *bank*). The best of many segments
-follows a Gumbel distribution, which is fitted to them by two of their quantiles, the median and an upper one
-below the top: the questions of the bank that do fit something in the library stand above both. The confidence
-of a hit is the share of unrelated questions whose best answer is worse::
+The second is the sharper one, as it takes off what a sentence scores with everything. But a question that
+fits all of a library (snow, in films of the mountains) has a high mean and no segment far above it: for it
+the first counts. The best of many segments follows a Gumbel distribution, so one is fitted to the best ``a``
+and one to the best ``b`` of the bank; a hit counts by the better of the two, in units of these fits, and a
+third one says what that is worth::
 
-    confidence = exp(-exp(-(z - location) / scale))
+    t = max((a - location_a) / scale_a, (b - location_b) / scale_b)
+    confidence = exp(-exp(-(t - location_t) / scale_t))
 
-It depends on the question, the segment and the index, not on filters, on ``k`` or on who else asks. A hit counts
-as found from :data:`FOUND` on: one in twenty questions about nothing in the library still finds something.
+That is the share of unrelated questions whose best answer in the whole index is worse. It depends on
+question, segment and index, not on filters, on ``k`` or on who else asks; among the hits of a question it
+falls with the score. A hit counts as found from :data:`FOUND` on, which one in twenty questions about nothing
+in the library reaches. Some questions of the bank may fit the library after all: those that stand out are
+left out of the fits, which is enough while they are few. Scores of a black box cannot be had for all of
+this; there its first stage is what is sure or not.
 
-The bank is in the model's own language where the model folder brings sentences (``Model.sentences``), otherwise
-:data:`~vidsift.search.unrelated.UNRELATED`. Both location and scale are kept beside the index, in
-``calibration.json``, and measured again when segments, model or bank are others; where that file cannot be
-written they are measured anew each time an index is opened.
+The fits are kept beside the index, in ``calibration.json``, and made again when segments, model or bank are
+others; where that file cannot be written, once for each opened index.
 
-Source: the normalisation of scores in speaker verification (z-norm against a cohort: Auckenthaler et al., Score
-    Normalization for Text-Independent Speaker Verification Systems, 2000); extreme values: Gumbel, Statistics of
-    Extremes, 1958; an empirical null fitted to the middle of the distribution: Efron, JASA 99, 2004.
+Source: normalising scores by those of a cohort is common in speaker verification (Auckenthaler et al., Score
+    Normalization for Text-Independent Speaker Verification Systems, 2000); the distribution of maxima is
+    Gumbel's (Statistics of Extremes, 1958); fitting the null to the body of the data is Efron's (JASA 99,
+    2004). The combination is ours, measured in ``results/found.md``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +54,17 @@ from vidsift.search.ranking import Wanted, rank
 from vidsift.search.rescore import Candidates, one_thread, score_exactly
 from vidsift.search.unrelated import UNRELATED
 
-__all__ = ["FEWEST", "FILE", "FOUND", "Background", "Calibration", "bank_of", "calibrate", "calibrated"]
+__all__ = [
+    "FEWEST",
+    "FILE",
+    "FOUND",
+    "Background",
+    "Calibration",
+    "Gumbel",
+    "calibrate",
+    "calibrated",
+    "fit_gumbel",
+]
 
 FOUND = 0.95
 """Confidence from which a hit counts as found."""
@@ -54,41 +72,66 @@ FOUND = 0.95
 FILE = "calibration.json"
 _VERSION = 1
 _SAMPLE = 256
-"""Segments whose scores make a question's own scale."""
+"""Segments over which a question's mean is taken."""
 
 _SAMPLE_BYTES = 64 * 2**20
 _SCANNED = 4096
-"""Segments that the questions of the bank are answered from; with more, what the rest adds is extrapolated."""
+"""Segments that the bank is answered from; what more of them would add is extrapolated."""
 
 FEWEST = 8
-"""Segments below which nothing is said: a scale of so few scores means little."""
+"""Segments below which nothing is said."""
 
-_QUANTILES = (0.5, 0.8)
+_BODY, _FITTED = (0.25, 0.6), (0.5, 0.9)
+"""Quantiles by which a first fit finds what stands out, and by which the rest is fitted."""
+
+_STANDS_OUT, _ROUNDS = 0.99, 2
+
+
+class Gumbel(NamedTuple):
+    """A Gumbel distribution."""
+
+    location: float
+    scale: float
+
+    def reduced(self, value: float) -> float:
+        """How many scales a value lies above the location."""
+        return (value - self.location) / self.scale
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The best ``z`` of unrelated questions: a Gumbel distribution.
+    """What the best answers to unrelated questions are worth.
 
     Attributes:
-        location: its mode.
-        scale: its width.
+        plain: of the scores as they are.
+        centred: of the scores above each question's own mean.
+        better: of the better of the two, in units of these.
         questions: of the bank.
         key: what it was measured with: segments, model and bank.
     """
 
-    location: float
-    scale: float
+    plain: Gumbel
+    centred: Gumbel
+    better: Gumbel
     questions: int
-    key: str
+    key: str = ""
 
-    def confidence(self, z: float) -> float:
-        """The share of unrelated questions whose best answer is worse, 0 to 1."""
-        return float(np.exp(-np.exp(-np.clip((z - self.location) / self.scale, -50, 50))))
+    def confidence(self, score: float, mean: float) -> float:
+        """The share of unrelated questions whose best answer is worse, 0 to 1.
+
+        Args:
+            score: of the hit.
+            mean: of its question over the index.
+        """
+        better = self.better.reduced(self._better(score, mean))
+        return math.exp(-math.exp(-min(max(better, -50.0), 50.0)))
+
+    def _better(self, score: float, mean: float) -> float:
+        return max(self.plain.reduced(score), self.centred.reduced(score - mean))
 
 
 class Background:
-    """A question's own scale: its scores with a fixed sample of the index.
+    """What a question scores with a fixed sample of the index.
 
     Args:
         gallery: all segments.
@@ -99,25 +142,13 @@ class Background:
         """Read the sample: rows evenly over the ids, which say nothing of what a video shows."""
         self.gallery, self.terms = gallery, terms
         one = sum(tokens.tokens[0].numel() * 4 for tokens in gallery.exact([0]).values())
-        count = min(len(gallery), _SAMPLE, max(32, _SAMPLE_BYTES // one))
-        self.rows: list[int] = np.linspace(0, len(gallery) - 1, count).round().astype(int).tolist()
-        self._read = Candidates(gallery, self.rows)
+        self._rows = _evenly(len(gallery), min(_SAMPLE, max(32, _SAMPLE_BYTES // one)))
+        self._read = Candidates(gallery, self._rows)
 
-    def scale(self, question: Question) -> tuple[float, float]:
-        """Mean and standard deviation of a question's scores, exactly; the latter is above 0."""
+    def mean(self, question: Question) -> float:
+        """The mean of a question's exact scores."""
         asked = question.adapted(self.terms)
-        scores = score_exactly(self.terms, self._read, asked, self.rows).double().numpy()
-        return float(scores.mean()), max(float(scores.std()), 1e-6)
-
-    def standardised(self, question: Question, scores: Sequence[float]) -> list[float]:
-        """Put scores of a question on its own scale."""
-        mean, deviation = self.scale(question)
-        return [(score - mean) / deviation for score in scores]
-
-
-def bank_of(model: Model) -> tuple[str, ...]:
-    """Return unrelated sentences in the language that a model knows."""
-    return model.sentences or UNRELATED
+        return float(score_exactly(self.terms, self._read, asked, self._rows).double().mean())
 
 
 def calibrated(folder: Path, model: Model, background: Background) -> Calibration:
@@ -128,18 +159,17 @@ def calibrated(folder: Path, model: Model, background: Background) -> Calibratio
         model: of the index.
         background: of its segments.
     """
-    bank = bank_of(model)
-    key = _key(background.gallery, model, bank)
+    key = _key(background.gallery, model, UNRELATED)
     kept = _read(folder / FILE)
     if kept is not None and kept.key == key:
         return kept
-    measured = calibrate(model, background, bank, key)
+    measured = calibrate(model, background, UNRELATED, key)
     _keep(folder / FILE, measured)
     return measured
 
 
 def calibrate(model: Model, background: Background, bank: Sequence[str], key: str = "") -> Calibration:
-    """Measure the best ``z`` of unrelated questions.
+    """Ask unrelated questions, and fit what their best answers score.
 
     Args:
         model: encodes them.
@@ -150,29 +180,47 @@ def calibrate(model: Model, background: Background, bank: Sequence[str], key: st
     gallery, terms = background.gallery, background.terms
     questions = _questions(model, bank)
     allowed = np.zeros(len(gallery), np.bool_)
-    count = min(len(gallery), _SCANNED)
-    allowed[np.linspace(0, len(gallery) - 1, count).round().astype(int)] = True
-    best = [
-        background.standardised(question, [one.best[0][1]])[0]
-        for question, one in zip(questions, rank(gallery, terms, questions, Wanted(1, allowed)), strict=True)
-    ]
-    location, scale = fit_gumbel(np.asarray(best))
-    # The best of n times as many lies log(n) scales higher.
-    return Calibration(location + scale * float(np.log(len(gallery) / count)), scale, len(bank), key)
+    allowed[_evenly(len(gallery), _SCANNED)] = True
+    ranked = rank(gallery, terms, questions, Wanted(1, allowed))
+    best = np.array([one.best[0][1] for one in ranked])
+    means = np.array([background.mean(question) for question in questions])
+    plain, centred = fit_gumbel(best), fit_gumbel(best - means)
+    better = fit_gumbel(
+        np.maximum((best - plain.location) / plain.scale, (best - means - centred.location) / centred.scale)
+    )
+    # The best of n times as many segments lies log(n) scales higher.
+    higher = math.log(len(gallery) / int(allowed.sum()))
+    plain, centred = (one._replace(location=one.location + one.scale * higher) for one in (plain, centred))
+    return Calibration(plain, centred, better, len(bank), key)
 
 
-def fit_gumbel(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Location and scale of a Gumbel distribution with the same two quantiles.
+def fit_gumbel(values: NDArray[np.float64]) -> Gumbel:
+    """Fit a Gumbel distribution by two quantiles, without the values that stand out above.
 
     Example:
-        >>> location, scale = fit_gumbel(3 - 2 * np.log(-np.log((np.arange(1000) + 0.5) / 1000)))
-        >>> round(location, 2), round(scale, 2)
-        (3.0, 2.0)
+        >>> values = 3 - 2 * np.log(-np.log((np.arange(1000) + 0.5) / 1000))
+        >>> location, scale = fit_gumbel(values)
+        >>> abs(location - 3) < 0.1, abs(scale - 2) < 0.1
+        (True, True)
     """
-    low, high = (float(one) for one in np.quantile(values, _QUANTILES))
-    reduced_low, reduced_high = (float(-np.log(-np.log(one))) for one in _QUANTILES)
+    fit = _by_quantiles(values, _BODY)
+    for _ in range(_ROUNDS):
+        usual = values < fit.location - fit.scale * math.log(-math.log(_STANDS_OUT))
+        fit = _by_quantiles(values[usual], _FITTED)
+    return fit
+
+
+def _by_quantiles(values: NDArray[np.float64], quantiles: tuple[float, float]) -> Gumbel:
+    low, high = (float(one) for one in np.quantile(values, quantiles))
+    reduced_low, reduced_high = (-math.log(-math.log(one)) for one in quantiles)
     scale = max((high - low) / (reduced_high - reduced_low), 1e-6)
-    return low - scale * reduced_low, scale
+    return Gumbel(low - scale * reduced_low, scale)
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """At most so many rows, evenly over all."""
+    rows: list[int] = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+    return rows
 
 
 def _questions(model: Model, bank: Sequence[str]) -> list[Question]:
@@ -197,10 +245,12 @@ def _read(path: Path) -> Calibration | None:
     """What was kept, None where there is nothing that can be read."""
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
-        kept = Calibration(**values)
-        return kept if np.isfinite([kept.location, kept.scale]).all() and kept.scale > 0 else None
-    except (OSError, ValueError, TypeError):
+        fits = {name: Gumbel(*map(float, values[name])) for name in ("plain", "centred", "better")}
+        kept = Calibration(**fits, questions=int(values["questions"]), key=str(values["key"]))
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+    usable = all(math.isfinite(fit.location) and fit.scale > 0 for fit in fits.values())
+    return kept if usable else None
 
 
 def _keep(path: Path, calibration: Calibration) -> None:

@@ -74,7 +74,9 @@ def draw_explanation(explanation: Explanation, frames: Frames | None = None) -> 
     figure = Figure(
         figsize=(max(8.5, 3.6 + max(map(_width, terms))), 1.0 + sum(heights)), layout="constrained"
     )
-    head, *blocks = np.atleast_1d(figure.subfigures(1 + len(terms), 1, height_ratios=[0.75, *heights]))
+    head, *blocks = np.ravel(
+        np.asarray(figure.subfigures(1 + len(terms), 1, height_ratios=[0.75, *heights]), object)
+    )
     _draw_head(head, explanation)
     for block, term in zip(blocks, terms, strict=True):
         _draw_term(block, term, explanation, frames)
@@ -173,7 +175,7 @@ def _draw_words(axes: Axes, term: TermAccount) -> None:
     for label, word in zip(axes.get_yticklabels(), term.words, strict=True):
         label.set_parse_math(False)
         if word in _SPECIAL:
-            label.set_style("italic")
+            label.set_fontstyle("italic")
             label.set_color(_QUIET)
     for row, weight in enumerate(weights):
         axes.text(0, row, f"{weight:.2f} ", ha="right", va="center", fontsize=7.5)

@@ -366,7 +366,8 @@ class Index(OpenIndex):
         if method.black_box:
             asked = question.adapted(method.scanned)
             scores = score_exactly(method.scanned, Candidates(self.gallery), asked, rows).tolist()
-        return [calibration.confidence(z) for z in background.standardised(question, scores)]
+        mean = background.mean(question)
+        return [calibration.confidence(score, mean) for score in scores]
 
     def found(self, query: str | Sequence[str], hits: Sequence[Hit]) -> bool | None:
         """Tell whether something in the library fits a question.

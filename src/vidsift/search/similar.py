@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from vidsift.video.transforms import clip_pixels
 
 __all__ = ["KIND", "SimilarFootage", "encode_footage", "footage_set", "holds_frames", "read_footage"]
 
-KIND = "similar footage"
+KIND: Literal["similar footage"] = "similar footage"
 
 
 class SimilarFootage(TermSum):
