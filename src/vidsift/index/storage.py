@@ -216,8 +216,6 @@ class Store:
         Raises:
             IndexFolderError: another process holds it, or it may not be written.
         """
-        if not os.access(self.folder, os.W_OK):
-            raise unwritable(self.folder)
         with locked(self.folder, _LOCK):
             # What another process wrote between opening and holding counts.
             self.manifest = read_manifest(self.folder)
