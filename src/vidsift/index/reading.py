@@ -251,6 +251,11 @@ class Gallery:
         return len(self.segment_ids)
 
     @property
+    def version(self) -> int:
+        """Version of the table of segments that was read."""
+        return int(self._table.version)
+
+    @property
     def blocks(self) -> int:
         """Number of blocks."""
         return -(-len(self) // self.block_size)

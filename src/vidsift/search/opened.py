@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ __all__ = ["OpenIndex"]
 
 class OpenIndex:
     """What is in an index, read when first needed; :class:`~vidsift.search.searcher.Index` asks questions."""
+
+    _OF_THE_GALLERY: ClassVar[tuple[str, ...]] = ()
+    """Cached properties that follow from the segments alone."""
 
     def __init__(
         self,
@@ -123,6 +126,34 @@ class OpenIndex:
         for name in list(self.__dict__):
             if name != "model" and isinstance(getattr(type(self), name, None), cached_property):
                 del self.__dict__[name]
+
+    @property
+    def store(self) -> Store:
+        """The tables that it reads."""
+        return self._store
+
+    def reopened(self) -> Self:
+        """Open the index as it is on disk now, beside this one, which stays as it is.
+
+        The model is not loaded again, and segments are read again only if there are others.
+
+        Raises:
+            IndexFolderError: it cannot be read, or is of another model by now.
+        """
+        fresh = type(self)(
+            Store.open(self._store.folder),
+            self.model,
+            device=self._device,
+            scan_format=self._scan_format,
+            preselect=self._preselect,
+        )
+        fresh._check(self.model)
+        read = self.__dict__.get("gallery")
+        if read is not None and fresh._store.segments.version == read.version:
+            for name in ("gallery", *self._OF_THE_GALLERY):
+                if name in self.__dict__:
+                    fresh.__dict__[name] = self.__dict__[name]
+        return fresh
 
     def __len__(self) -> int:
         """Return the number of segments."""

@@ -61,6 +61,8 @@ class Index(OpenIndex):
         ``vidsift.Index.open("my-index").search("a dog catches a frisbee", k=5)``
     """
 
+    _OF_THE_GALLERY = ("calibration", "_background", "_footage")
+
     def search(
         self,
         query: str | Sequence[str],
