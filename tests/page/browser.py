@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from tests.page.fake import RATE, Library, Video
+from tests.page.fake import RATE, SIZE_PX, Library, Video
 from tests.video.making import Recipe, make
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def hits_of(page: Page, query: str, **parts: Any) -> list[dict[str, Any]]:
 def serving(app: Any) -> Iterator[str]:
     """Serve an application on a free port of this machine; gives its address."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.bind(("127.0.0.1", 6))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
@@ -98,11 +98,12 @@ def serving(app: Any) -> Iterator[str]:
             thread.join(timeout=10)
 
 
+QUICK = {"preset": "ultrafast", "crf": "28"}
 FOLDERS = ("/home/me/Videos/holiday", "/home/me/Videos/club")
 CLIPS = (
-    ("IMG_2041.mp4", 16), ("dog on the beach.mp4", 20), ("GX010117.MP4", 240), ("Kindergeburtstag.mov", 32),
-    ("\u6d77\u8fba\u306e\u72ac.mp4", 24), ("\u0643\u0644\u0628 \u0639\u0644\u0649 \u0627\u0644\u0634\u0627\u0637\u0626.mp4", 28),
-    ("training 2026-04-12 left camera.mkv", 36), ("drone.mp4", 18),
+    ("IMG_2041.mp4", 8), ("dog on the beach.mp4", 10), ("GX010117.MP4", 120), ("Kindergeburtstag.mov", 16),
+    ("\u6d77\u8fba\u306e\u72ac.mp4", 12), ("\u0643\u0644\u0628 \u0639\u0644\u0649 \u0627\u0644\u0634\u0627\u0637\u0626.mp4", 14),
+    ("training 2026-04-12 left camera.mkv", 18), ("drone.mp4", 9),
 )  # fmt: skip
 
 
@@ -110,7 +111,15 @@ def small_library(folder: Path) -> Library:
     """Eight small videos in two made-up folders; the third lasts a minute and has two segments."""
     videos = []
     for number, (name, frames) in enumerate(CLIPS):
-        recipe = Recipe(frames=frames, fps=RATE, gop=RATE, width_px=320, height_px=180)
+        recipe = Recipe(
+            frames=frames,
+            fps=RATE,
+            gop=RATE,
+            b_frames=0,
+            width_px=SIZE_PX[0],
+            height_px=SIZE_PX[1],
+            options=QUICK,
+        )
         file = make(folder, recipe, f"video{number}")
         path = f"{FOLDERS[number % 2]}/{name}"
         videos.append(Video(f"{number:032x}", path, file, frames / RATE))

@@ -33,8 +33,9 @@ PAGE = Path(vidsift.service.__file__).parent / "page"
 HOSTILE = '<img src=x onerror="window.hacked=1">"\'&\u202egpj.mp4'
 POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 FRAMES = 12
-RATE = 4
+RATE = 2
 """Pictures a second of the videos."""
+SIZE_PX = (160, 96)
 
 
 @dataclass(frozen=True)
@@ -355,7 +356,7 @@ class Fake:
         while job["state"] in ("queued", "running", "paused"):
             yield f"event: progress\ndata: {json.dumps(job)}\n\n"
             await asyncio.sleep(self.library.job_step_seconds)
-            if job["state"] != "paused":
+            if job["state"] in ("queued", "running"):
                 job["state"] = "running"
                 job["progress"]["videos_done"] += 1
                 job["progress"]["seconds"] += 1.5
@@ -369,10 +370,10 @@ class Fake:
             "path": video.path,
             "paths": [video.path],
             "duration": video.duration,
-            "width": 320,
-            "height": 180,
+            "width": SIZE_PX[0],
+            "height": SIZE_PX[1],
             "codec": "h264",
-            "fps": 12.0,
+            "fps": float(RATE),
             "segments": len(video.segments),
             "modified": "2026-05-17T10:00:00Z",
             "tags": video.tags,
@@ -448,5 +449,5 @@ async def _policy(request: Request, go_on: RequestResponseEndpoint) -> Response:
 def _picture(number: int) -> bytes:
     """What the videos show as their picture of this number, as a JPEG: no file has to be decoded."""
     held = BytesIO()
-    Image.fromarray(picture(number, 320, 180)).save(held, "jpeg", quality=85)
+    Image.fromarray(picture(number, *SIZE_PX)).save(held, "jpeg", quality=85)
     return held.getvalue()

@@ -98,7 +98,7 @@ def test_the_keyboard_alone_suffices(page: Page) -> None:
     page.keyboard.press("ArrowRight")
     assert focused("one.getAttribute('aria-label')").startswith("2. ")
     columns = page.evaluate(
-        "getComputedStyle(document.querySelector('.card[data-segment]s')).gridTemplateColumns.split(' ').length"
+        "getComputedStyle(document.querySelector('.results .cards')).gridTemplateColumns.split(' ').length"
     )
     page.keyboard.press("ArrowDown")
     assert focused("one.getAttribute('aria-label')").startswith(f"{2 + columns}. ")

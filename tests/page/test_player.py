@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.page.browser import hits_of, until, visit
-from tests.page.fake import Library
+from tests.page.fake import SIZE_PX, Library
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -36,7 +36,7 @@ def test_a_click_plays_from_the_moment(page: Page) -> None:
     until(page, f"{TIME} > {hits[place]['start'] + 0.3}")
     assert page.evaluate(TIME) < hits[place]["start"] + 4
     assert page.evaluate("!document.querySelector('.stage video').paused")
-    assert page.evaluate("document.querySelector('.stage video').videoWidth") == 320
+    assert page.evaluate("document.querySelector('.stage video').videoWidth") == SIZE_PX[0]
 
 
 def test_back_closes_and_the_card_has_the_focus_again(page: Page) -> None:

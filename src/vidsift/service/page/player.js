@@ -34,6 +34,7 @@ export function makePlayer(results) {
   let now = null;
   let strip = null;
   let whole = null;
+  let settled = null;
   let stopped = new AbortController();
 
   const controls = makeControls({ stage, timeline, moved });
@@ -49,7 +50,7 @@ export function makePlayer(results) {
       "div",
       { class: "player-body", tabindex: -1 },
       el("div", { class: "player-left" }, stage, timeline, controls.node, why.film),
-      el("div", { class: "player-right" }, verdict, why.receipt, tools, cut.node, details.node),
+      el("div", { class: "player-right" }, verdict, tools, cut.node, why.receipt, details.node),
     ),
   );
   node.addEventListener("cancel", (event) => {
@@ -99,7 +100,9 @@ export function makePlayer(results) {
         begin(state, full, null);
         meet();
       }
-      details.show(full, state.queries.length > 0);
+      // What stands below the account comes after it: nothing is pushed down.
+      await settled;
+      if (!mine.aborted) details.show(full);
     } catch (error) {
       if (api.isAbort(error)) return;
       if (found) details.fail(error);
@@ -138,7 +141,7 @@ export function makePlayer(results) {
     makeTimeline(video);
     controls.load({ media: video.media_url, poster: api.thumbnail(state.video, start, 960), start, duration: video.duration, strip });
     cut.about(state.video, video.duration, hit ? [hit.start, hit.end] : [start, Math.min(video.duration, start + 10)]);
-    account(state, hit);
+    settled = account(state, hit);
     say(`Playing ${fileName(video.path)} from ${spoken(start)}`);
   }
 

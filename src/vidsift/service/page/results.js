@@ -19,7 +19,7 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
   const summary = el("p", { class: "summary" });
   const band = el("div", { class: "band" }, words.node, summary);
   const above = el("div", { class: "above" });
-  const list = el("ol", { class: "cards" });
+  let list = el("ol", { class: "cards" });
   const below = el("div", { class: "below" });
   const node = el("div", { class: "results" }, band, above, list, below);
 
@@ -83,8 +83,10 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
     visible?.disconnect();
     cards = [];
     words.show(null);
-    for (const part of [above, list, below]) part.replaceChildren();
-    list.className = "cards";
+    for (const part of [above, below]) part.replaceChildren();
+    const empty = el("ol", { class: "cards" });
+    list.replaceWith(empty);
+    list = empty;
     summary.textContent = "";
   }
 
