@@ -35,6 +35,7 @@ from vidsift.index.storage import FileRecord, Manifest, Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.interactions.quantised import product
 from vidsift.methods.model import Model
+from vidsift.search.questions import Question
 from vidsift.search.scan import scan, scanned_together
 from vidsift.search.searcher import Index
 from vidsift.types import TokenSet
@@ -159,7 +160,8 @@ def gemm_alone(index: Index, queries: list[dict[str, TokenSet]]) -> Callable[[],
 def measure(index: Index, parts: list[TokenSet], count: int, rounds: int) -> dict[str, Any]:
     queries = texts(count, 7, PART)
     wide = padded(queries)
-    groups = [concatenate_features(group) for group in scanned_together(queries)]
+    together = scanned_together([Question((one,)) for one in queries])
+    groups = [concatenate_features([one.texts[0] for one in group]) for group in together]
     everything = np.ones(len(index.gallery), bool)
     method = index.model.method
     ways: dict[str, Callable[[], Any]] = {

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,6 +185,13 @@ class Hit:
         moment: the stretch within it around the frames that matched best.
         candidates: how many segments a cheap first stage left for a black box to score, of which this is the
             best; None where all that could be found were scored.
+        segment_id: identity of the segment; of a question of several sentences, that of the first one's.
+        confidence: how sure it is that the segment fits, 0 to 1: the share of unrelated questions whose best
+            answer in the whole index is worse; None where that is not known.
+        times_seconds: when each frame that was looked at is shown, ascending.
+        shares: what each of these frames gave to the score; empty, like the times, for a black box.
+        kind: "text", or "similar footage" where footage was the question; their scores are no one scale.
+        parts: of a question of several sentences, the hit of each of them in this video.
     """
 
     rank: int
@@ -194,3 +201,9 @@ class Hit:
     segment: Span
     moment: Span
     candidates: int | None = None
+    segment_id: str = ""
+    confidence: float | None = None
+    times_seconds: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
+    kind: Literal["text", "similar footage"] = "text"
+    parts: tuple[Hit, ...] = ()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vidsift.cli.text import one_line
+from vidsift.cli.text import clock, one_line
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,10 @@ from vidsift.cli.text import one_line
 )
 def test_what_steers_a_terminal_is_written_out(text: str, shown: str) -> None:
     assert one_line(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0:00.0"), (62.5, "1:02.5"), (59.96, "1:00.0"), (3605.0, "1:00:05.0")]
+)
+def test_seconds_are_written_as_players_do(seconds: float, text: str) -> None:
+    assert clock(seconds) == text

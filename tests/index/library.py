@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,16 @@ def filled(
             segment_table(facts, features, manifest.sets), list({one.path: one for one in records}.values())
         )
     return store
+
+
+def findable(folder: Path, model: Model, counts: Sequence[int]) -> Path:
+    """The index of :func:`filled` in a folder beside its model, which it finds by itself."""
+    model.save(folder / "model")
+    made = filled(folder / "made", model, counts)
+    named = Store.create(folder / "index", replace(made.manifest, model=str(folder / "model")))
+    records = made.read_files().values()
+    named.commit(made.segments.to_arrow(), [FileRecord(**vars(one)) for one in records])
+    return named.folder
 
 
 def _names(number: int) -> tuple[str, Span]:

@@ -13,6 +13,7 @@ from tests.methods import tiny
 from vidsift.index import reading
 from vidsift.index.reading import Gallery
 from vidsift.search import scan as scan_module
+from vidsift.search.questions import Question
 from vidsift.search.scan import _leaders, scan, scanned_together
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3]
@@ -70,6 +71,10 @@ def test_texts_are_grouped_by_their_words_in_order(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(scan_module, "_WORDS_AT_ONCE", 8)
     lengths = [3, 5, 1, 9, 2, 2, 4, 1]
     texts = [{"word": tiny.token_set([length], length)} for length in lengths]
-    groups = [[len(text["word"].mask[0]) for text in group] for group in scanned_together(texts)]
+    questions = [Question((text,)) for text in texts]
+    groups = [[question.words for question in group] for group in scanned_together(questions)]
     assert groups == [[3, 5], [1], [9], [2, 2, 4], [1]]
+    # The texts of a sum stay together.
+    summed = Question((texts[0], texts[1]), (0.5, 0.5))
+    assert [len(group) for group in scanned_together([questions[2], summed, questions[2]])] == [1, 1, 1]
     assert list(scanned_together([])) == []

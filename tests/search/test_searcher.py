@@ -17,6 +17,7 @@ from vidsift.index.storage import FileRecord, IndexFolderError, Store
 from vidsift.methods.model import Model
 from vidsift.search import ranking, rescore
 from vidsift.search import scan as scan_module
+from vidsift.search.questions import Question
 from vidsift.search.rescore import Candidates
 from vidsift.search.searcher import Index, QueryError
 from vidsift.types import Hit, Span, TokenSet
@@ -245,10 +246,10 @@ def test_thumbnails_are_those_of_the_hit(index: Index) -> None:
 
 def test_a_score_is_the_same_bits_in_any_company(store: Store, model: Model) -> None:
     gallery = reading.Gallery.read(Store.open(store.folder), model.method, "fp32")
-    text = model.encode_text([QUERIES[1]])
+    question = Question((model.encode_text([QUERIES[1]]),))
 
     def scores(rows: list[int], ahead: list[int]) -> torch.Tensor:
-        return rescore.score_exactly(model.method, Candidates(gallery, ahead), text, rows)
+        return rescore.score_exactly(model.method, Candidates(gallery, ahead), question, rows)
 
     every = scores(list(range(len(COUNTS))), [])
     order = np.random.default_rng(0).permutation(len(COUNTS)).tolist()
@@ -279,3 +280,57 @@ def test_candidates_are_read_once_for_all_questions(
     monkeypatch.setattr(rescore, "_FETCHED", 2)
     Candidates(gallery, [0, 1, 2])
     assert len(read) == 2
+
+
+def test_a_hit_says_what_each_frame_gave_to_its_score(index: Index) -> None:
+    for hit in index.search(QUERIES[1], k=5):
+        assert hit.segment_id == _id(hit)
+        assert len(hit.times_seconds) == len(hit.shares) > 0
+        assert sum(hit.shares) == pytest.approx(hit.score, abs=1e-6)
+        best = hit.times_seconds[int(np.argmax(hit.shares))]
+        assert hit.moment.start_seconds <= best <= hit.moment.end_seconds
+
+
+def test_a_strip_runs_over_all_segments_of_a_video(index: Index) -> None:
+    video = f"{1:032x}"  # has a second segment
+    hits = index.in_video(QUERIES[0], video)
+    assert [hit.segment for hit in hits] == [Span(0.0, 6.0), Span(6.0, 12.0)]
+    every = {hit.segment_id: hit for hit in index.search(QUERIES[0], k=100)}
+    assert [hit.score for hit in hits] == [every[hit.segment_id].score for hit in hits]
+    assert sorted(hit.rank for hit in hits) == [1, 2]
+    strip = index.strip(QUERIES[0], video)
+    assert strip.times_seconds == hits[0].times_seconds + hits[1].times_seconds
+    assert strip.shares == hits[0].shares + hits[1].shares
+    assert list(strip.times_seconds) == sorted(strip.times_seconds)
+    with pytest.raises(QueryError, match="the index holds no video 'nothing'"):
+        index.strip("circle", "nothing")
+
+
+def test_a_segment_is_explained_by_its_id(index: Index) -> None:
+    hit = index.search("circle", k=1)[0]
+    told = index.explain("circle", hit.segment_id).to_dict()
+    assert told == index.explain("circle", hit).to_dict()
+    assert (told["path"], told["start"], told["end"]) == (hit.path, *hit.segment)
+    with pytest.raises(QueryError, match="the segment 'nothing' is not in this index"):
+        index.explain("circle", "nothing")
+
+
+@pytest.mark.usefixtures("few_candidates")
+def test_a_sum_of_sentences_is_scored_by_the_sum_of_their_scores(
+    index: Index, store: Store, model: Model
+) -> None:
+    query = f"{QUERIES[0]} + {QUERIES[1]} - {QUERIES[2]}"
+    single = [dict(_expected(store, model, one)) for one in QUERIES[:3]]
+    expected = {name: (single[0][name] + single[1][name] - single[2][name]) / 3 for name in single[0]}
+    hits = index.search(query, k=8)
+    assert [_id(hit) for hit in hits] == sorted(expected, key=lambda name: -expected[name])[:8]
+    for hit in hits:
+        assert hit.score == pytest.approx(expected[_id(hit)], abs=1e-6)
+        assert sum(hit.shares) == pytest.approx(hit.score, abs=1e-6)
+        explanation = index.explain(query, hit)
+        assert explanation.score == hit.score
+        assert explanation.total == pytest.approx(hit.score, abs=1e-6)
+        assert [term.sentence for term in explanation.terms] == list(QUERIES[:3])
+        assert [term.weight for term in explanation.terms] == pytest.approx([1 / 3, 1 / 3, -1 / 3])
+    # Others that ask at the same time change nothing.
+    assert index.search_many([QUERIES[3], query, QUERIES[4]], k=8)[1] == hits

@@ -17,6 +17,7 @@ __all__ = ["app", "main"]
 _VERBS = {
     "index": "vidsift.cli.index",
     "search": "vidsift.cli.search",
+    "explain": "vidsift.cli.explain",
     "demo": "vidsift.cli.demo",
     "serve": "vidsift.cli.serve",
     "train": "vidsift.cli.train",

@@ -1,25 +1,51 @@
-"""``vidsift search``: find videos by a sentence."""
+"""``vidsift search``: find videos by a sentence, by several in order, or by other footage."""
 
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidsift.cli.text import one_line
+from vidsift.cli.text import clock, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vidsift.search.filters import Conditions
     from vidsift.search.searcher import Index
     from vidsift.types import Hit
 
 __all__ = ["search"]
 
+_AT_SECOND = re.compile(r"^(?P<file>.+)@(?P<seconds>\d+(\.\d+)?)$")
+
 
 def search(  # noqa: PLR0917 - the options of the verb
-    query: Annotated[str, typer.Argument(metavar="TEXT", help="What the video shows, as a sentence.")],
+    query: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="What the video shows, as a sentence; a + or - with spaces around adds or takes off: "
+            "'a dog + snow - person'.",
+        ),
+    ] = None,
+    then: Annotated[
+        list[str] | None,
+        typer.Option("--then", metavar="TEXT", help="What has to come later in the same video; repeatable."),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[@SECONDS]",
+            help="Find footage similar to a video, its picture at a second, an image, or a segment's id.",
+        ),
+    ] = None,
     top: Annotated[int, typer.Option("--top", "-t", min=1, help="How many hits.")] = 10,
+    skip: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out the N best: the next page.")] = 0,
     paths_only: Annotated[
         bool, typer.Option("--paths", "-f", help="Print paths alone, each once, for pipes.")
     ] = False,
@@ -34,6 +60,17 @@ def search(  # noqa: PLR0917 - the options of the verb
     ] = None,
     max_duration: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Only videos at most this long.")
+    ] = None,
+    after: Annotated[
+        datetime | None, typer.Option(help="Only files last written at this time or later, your local time.")
+    ] = None,
+    before: Annotated[datetime | None, typer.Option(help="Only files last written earlier.")] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only videos with this tag; repeatable: with all of them."),
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(metavar="SCORE", help="Only segments that score at least this.")
     ] = None,
     by: Annotated[
         str, typer.Option(metavar="segment|video", help="'video' keeps the best segment of each video.")
@@ -50,11 +87,12 @@ def search(  # noqa: PLR0917 - the options of the verb
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda.")] = "auto",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what was searched.")] = False,
 ) -> None:
-    """Find the moments that fit TEXT best: score, file, start and end."""
-    if not query.strip():
-        raise ValueError(
-            'the query is empty; say what the video shows, for example: "a dog catches a frisbee"'
-        )
+    """Find the moments that fit TEXT best: score, confidence, start and end, file.
+
+    Hits marked with ? are no surer than chance: nothing in the library fits.
+    """
+    sentences = [] if query is None else [query, *(then or [])]
+    _check_asked(sentences, then, like)
     if by not in ("segment", "video"):
         raise ValueError(f"--by is {by!r}; expected segment or video")
 
@@ -67,19 +105,31 @@ def search(  # noqa: PLR0917 - the options of the verb
     from vidsift.search.searcher import Index
 
     opened = Index.open(where, model, device=device)
-    hits = opened.search(
-        query,
-        top,
-        under=under,
-        min_duration_seconds=min_duration,
-        max_duration_seconds=max_duration,
-        group_by="video" if by == "video" else "segment",
-        candidates=candidates,
-    )
+    conditions: Conditions = {
+        "under": under,
+        "min_duration_seconds": min_duration,
+        "max_duration_seconds": max_duration,
+        "modified_after": after,
+        "modified_before": before,
+        "tags": tags or (),
+        "min_score": min_score,
+        "group_by": "video" if by == "video" else "segment",
+        "candidates": candidates,
+        "skip": skip,
+    }
+    hits = _like(opened, like, top, conditions) if like else opened.search(sentences, top, **conditions)
     if verbose:
-        pieces = " ".join(opened.model.tokenize([query]).pieces[0])
-        typer.echo(f"{len(opened)} segments searched with {opened.model.name} for: {pieces}", err=True)
+        pieces = " ".join(piece for one in sentences for piece in opened.model.tokenize([one]).pieces[0])
+        said = pieces or f"footage similar to {like}"
+        typer.echo(f"{len(opened)} segments searched with {opened.model.name} for: {said}", err=True)
     _tell_of_candidates(opened, hits)
+    weak = bool(hits) and like is None and min_score is None and opened.found(sentences, hits) is False
+    if like:
+        typer.echo("vidsift: similar footage: these scores are not comparable with those of texts", err=True)
+    if weak:
+        narrowed = any((under, min_duration, max_duration, after, before, tags))
+        place = "among these videos" if narrowed else "in the library"
+        typer.echo(f"vidsift: nothing {place} fits; what comes nearest is marked with ?", err=True)
     if not hits:
         nothing = "nothing is indexed yet" if not len(opened) else "no video fits the conditions"
         typer.echo(f"vidsift: {nothing}", err=True)
@@ -89,7 +139,33 @@ def search(  # noqa: PLR0917 - the options of the verb
         return
     for hit in hits:
         found = _as_object(hit, black_box=opened.model.method.black_box) if as_json else None
-        typer.echo(_as_line(hit) if found is None else json.dumps(found, ensure_ascii=False))
+        typer.echo(_as_line(hit, weak=weak) if found is None else json.dumps(found, ensure_ascii=False))
+
+
+def _check_asked(sentences: Sequence[str], then: Sequence[str] | None, like: str | None) -> None:
+    """Refuse what is no question before anything is loaded."""
+    if like is not None and (sentences or then):
+        raise ValueError("--like asks for similar footage; leave TEXT and --then out, or leave --like out")
+    if like is None and not sentences:
+        raise ValueError('say what the video shows: vidsift search "a dog catches a frisbee", or name --like')
+    if any(not one.strip() for one in sentences):
+        raise ValueError(
+            'the query is empty; say what the video shows, for example: "a dog catches a frisbee"'
+        )
+
+
+def _like(opened: Index, named: str, top: int, conditions: Conditions) -> list[Hit]:
+    """Search by footage: a segment's id, a file, or a second of a file."""
+    from vidsift.search.similar import read_footage
+
+    if opened.holds(named):
+        return opened.similar(named, k=top, **conditions)
+    second = _AT_SECOND.match(named)
+    if second is not None and not Path(named).expanduser().exists():
+        frames = read_footage(second["file"], opened.model, float(second["seconds"]))
+    else:
+        frames = read_footage(named, opened.model)
+    return opened.similar(frames=frames, k=top, **conditions)
 
 
 def _tell_of_candidates(opened: Index, hits: list[Hit]) -> None:
@@ -105,31 +181,28 @@ def _tell_of_candidates(opened: Index, hits: list[Hit]) -> None:
 
 
 def _as_object(hit: Hit, *, black_box: bool) -> dict[str, Any]:
-    own = {
-        "candidates": hit.candidates,
-        "account": "black box: no account; the moment is that of the first stage",
-    }
+    own: dict[str, Any] = {}
+    if black_box and hit.kind == "text":
+        own["candidates"] = hit.candidates
+        own["account"] = "black box: no account; the moment is that of the first stage"
+    if hit.parts:
+        own["parts"] = [_as_object(part, black_box=black_box) for part in hit.parts]
     return {
         "rank": hit.rank,
         "score": hit.score,
+        "confidence": hit.confidence,
+        "kind": hit.kind,
         "path": hit.path,
         "start": hit.moment.start_seconds,
         "end": hit.moment.end_seconds,
         "segment_start": hit.segment.start_seconds,
         "segment_end": hit.segment.end_seconds,
+        "segment_id": hit.segment_id,
         "video_id": hit.video_id,
-    } | (own if black_box else {})
+    } | own
 
 
-def _as_line(hit: Hit) -> str:
-    moment = f"{_clock(hit.moment.start_seconds)}-{_clock(hit.moment.end_seconds)}"
-    return f"{hit.score:7.4f}  {moment:>13}  {one_line(hit.path)}"
-
-
-def _clock(seconds: float) -> str:
-    """Write seconds as people read them on a player: 1:02.5, 1:00:05.0."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{start}:{rest // 10:02d}.{rest % 10}"
+def _as_line(hit: Hit, *, weak: bool = False) -> str:
+    moment = f"{clock(hit.moment.start_seconds)}-{clock(hit.moment.end_seconds)}"
+    sure = "-" if hit.confidence is None else f"{100 * hit.confidence:.0f}%"
+    return f"{hit.score:7.4f}  {sure:>4}{'?' if weak else ' '} {moment:>13}  {one_line(hit.path)}"

@@ -1,36 +1,98 @@
-"""``vidsift serve``: answer searches over HTTP."""
+"""``vidsift serve``: a page to search on, and the same over HTTP."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from vidsift.search.searcher import Index
+    from vidsift.service.security import Access
 
 __all__ = ["serve"]
 
 
-def serve(
+def serve(  # noqa: PLR0917 - the options of the verb
     index: Annotated[
-        Path | None, typer.Option("--index", envvar="VIDSIFT_INDEX", help="The index to search.")
+        Path | None,
+        typer.Option(
+            "--index", envvar="VIDSIFT_INDEX", help="The index to search. Default: your data folder."
+        ),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; by default this machine only.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="VIDSIFT_TOKEN",
+            help="Ask everybody for this token. Beyond this machine one is made up if none is given.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another name by which the service is called, as behind a proxy."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model of an index that is made on the page, see vidsift index.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to encode and score: auto, cpu, cuda.")] = "auto",
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Refuse to change the index and its tags.")
+    ] = False,
 ) -> None:
-    """Answer searches over HTTP: POST /v1/search with {"query": "..."}."""
-    try:
-        import uvicorn
-    except ImportError as missing:
-        raise ImportError("the service needs the extra 'serve': pip install 'vidsift[serve]'") from missing
+    """Search on a page, see the moment, and why it was found; Ctrl-C stops.
 
+    The same over HTTP: POST /v1/search with {"query": "..."}; /docs lists all that can be asked.
+    """
+    from vidsift.index.storage import default_folder
+    from vidsift.service.app import create_app, require_extra
+
+    require_extra()
+
+    folder = (default_folder() if index is None else index).expanduser()
+    opened = _open(folder, device)
+    from vidsift.service.security import Access
+    from vidsift.service.serving import listen
+    from vidsift.service.serving import serve as run
+
+    access = Access.listening_on(host, token=token, names=allow_host or ())
+    app = create_app(
+        folder if opened is None else opened,
+        access=access,
+        model=model,
+        device=device,
+        read_only=read_only,
+    )
+    sock = listen(host, port)
+    typer.echo(f"Listening on {_address(host, port, access)} (try /docs); Ctrl-C stops.")
+    run(app, sock)
+
+
+def _open(folder: Path, device: str) -> Index | None:
+    """Open the index: a model or tokens that cannot be read are told here and not to who asks first."""
+    from vidsift.index.storage import MANIFEST
     from vidsift.search.searcher import Index
-    from vidsift.service.app import create_app
 
-    opened = Index.open(index)
-    # A model or tokens that cannot be read are told here and not to the first who asks.
+    if not (folder / MANIFEST).exists():
+        typer.echo(
+            f"There is no index at {folder} yet: open the page and add a folder of videos, or run "
+            f"vidsift index FOLDER --index {folder}",
+            err=True,
+        )
+        return None
+    opened = Index.open(folder, device=device)
     typer.echo(f"Reading {len(opened.gallery)} segments with {opened.model.name} ...", err=True)
-    app = create_app(opened)
-    typer.echo(f"Listening on http://{host}:{port} (try /docs); Ctrl-C stops.")
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    return opened
+
+
+def _address(host: str, port: int, access: Access) -> str:
+    """What to open in a browser; one that listens everywhere is called by the name of its machine."""
+    import socket
+
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    shown = f"[{name}]" if ":" in name else name
+    return f"http://{shown}:{port}" + ("" if access.token is None else f"/?token={access.token}")

@@ -235,9 +235,25 @@ class Gallery:
                 self._known[name] = np.zeros((len(self), values.shape[1]), values.dtype)
             self._known[name][rows] = values
 
+    def held_for(self, terms: TermSum, scan_format: ScanFormat) -> Gallery:
+        """Return the same segments as other terms scan them; their tokens are read again.
+
+        Args:
+            terms: whose sets are among the stored ones.
+            scan_format: as for :meth:`read`.
+        """
+        other = replace(self, scan={}, block_size=BLOCK)
+        other._fill(terms, scan_format)
+        return other
+
     def __len__(self) -> int:
         """Return the number of segments."""
         return len(self.segment_ids)
+
+    @property
+    def version(self) -> int:
+        """Version of the table of segments that was read."""
+        return int(self._table.version)
 
     @property
     def blocks(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidsift.methods.base import Term
-from vidsift.types import Alignment, Features
+from vidsift.methods.base import Method, Term
+from vidsift.search.questions import Part
+from vidsift.types import Alignment, Features, Span
 
 __all__ = ["Explanation", "TermAccount", "account_for"]
 
@@ -27,10 +29,14 @@ class TermAccount:
         frame, group: of each video token its frame's place in the segment, and its own within the frame
             (object, patch), ``(N,)``; None where that means nothing.
         values: similarity of each word with each video token ``(T, N)``.
-        contributions: what each meeting gave to the score ``(T, N)``, the term's weight included.
+        contributions: what each meeting gave to the score ``(T, N)``, ``weight`` included.
         text_weights, video_weights: importance of the tokens, ``(T,)`` and ``(N,)``.
-        best_video_token: of each word ``(T,)``.
-        best_text_token: of each video token ``(N,)``.
+        best_video_token: of each word ``(T,)``; -1 where padding won (the released rule of some papers).
+        best_text_token: of each video token ``(N,)``; likewise.
+        sentence: whose words they are: the question, or one part of its arithmetic.
+        weight: what the term counts for in the score; negative for a sentence that is taken off.
+        grid: rows and columns of the picture where ``group`` is a place in it, counted row by row; None
+            where it is not.
     """
 
     name: str
@@ -44,83 +50,163 @@ class TermAccount:
     best_text_token: NDArray[np.int64]
     frame: NDArray[np.int64] | None = None
     group: NDArray[np.int64] | None = None
+    sentence: str = ""
+    weight: float = 1.0
+    grid: tuple[int, int] | None = None
+
+    @property
+    def total(self) -> float:
+        """What the term gave to the score."""
+        return float(self.contributions.sum(dtype=np.float64))
+
+    @property
+    def note(self) -> str:
+        """What has to be known to read the account; "" where it says all itself."""
+        if self.times_seconds is not None:
+            return ""
+        tokens = self.name.split("-", 1)[-1]
+        if self.grid is not None:
+            return f"each {tokens} is one place of the picture in all frames: it has a place and no time"
+        return f"each {tokens} stands for the whole segment: it has no time of its own"
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The account of one hit; the contributions of all terms sum to ``score``."""
+    """The account of one hit; the contributions of all terms sum to ``score``.
+
+    Attributes:
+        query: what was asked.
+        score: the similarity that the hit reports.
+        terms: the account of every term, for each part of the question.
+        segment_id, video_id, path, segment: what was explained.
+    """
 
     query: str
     score: float
     terms: list[TermAccount]
+    segment_id: str = ""
+    video_id: str = ""
+    path: str = ""
+    segment: Span | None = None
 
     @property
     def total(self) -> float:
         """Sum of all contributions."""
         return float(sum(term.contributions.sum(dtype=np.float64) for term in self.terms))
 
+    @property
+    def moment_from(self) -> list[str]:
+        """Names of the terms whose tokens have a time: those that the moment of a hit comes from."""
+        return list(dict.fromkeys(term.name for term in self.terms if term.times_seconds is not None))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the account as JSON can hold it."""
-        terms = [
-            {
-                key: value.tolist() if isinstance(value, np.ndarray) else value
-                for key, value in vars(one).items()
-            }
-            for one in self.terms
-        ]
-        return {"query": self.query, "score": self.score, "terms": terms}
+        segment = self.segment
+        return {
+            "query": self.query,
+            "score": self.score,
+            "segment_id": self.segment_id,
+            "video_id": self.video_id,
+            "path": self.path,
+            "start": None if segment is None else segment.start_seconds,
+            "end": None if segment is None else segment.end_seconds,
+            "moment_from": self.moment_from,
+            "terms": [_as_object(one) for one in self.terms],
+        }
+
+
+def _as_object(term: TermAccount) -> dict[str, Any]:
+    plain = {
+        key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in vars(term).items()
+    }
+    return plain | {"total": term.total, "note": term.note}
 
 
 def account_for(
-    query: str,
+    part: Part,
     *,
     pieces: Sequence[str],
-    score: float,
-    terms: Sequence[Term],
+    method: Method,
     text: Features,
     video: Features,
     account: Mapping[str, Alignment],
-) -> Explanation:
+) -> list[TermAccount]:
     """Put the alignment of one pair into words, times and numbers.
 
     Args:
-        query: the sentence.
+        part: the sentence, and what its score counts for.
         pieces: its tokens, readable.
-        score: the similarity that the hit reports.
-        terms: of the method.
+        method: whose terms they are.
         text: prepared sets, one row each.
         video: likewise.
         account: alignment of every term, one row each.
     """
-    parts = []
-    for term in terms:
-        one = account[term.name]
-        words_T, tokens_N = text[term.text].mask[0].cpu(), video[term.video].mask[0].cpu()
+    found = []
+    for term in method.terms:
         seen = video[term.video]
         # Grouped tokens (levels of the whole sentence) are no words, though there may be as many.
         own_pieces = pieces if text[term.text].group is None else ()
-        parts.append(
-            TermAccount(
-                name=term.name,
-                words=_words(term.text, int(words_T.sum()), query, own_pieces),
-                times_seconds=_real(seen.times_seconds, tokens_N),
-                frame=_real(seen.frame, tokens_N),
-                group=_real(seen.group, tokens_N),
-                values=one.values[0].cpu()[words_T][:, tokens_N].numpy(),
-                contributions=one.contributions[0].cpu()[words_T][:, tokens_N].numpy()
-                * np.float32(term.weight),
-                text_weights=one.text_weights[0].cpu()[words_T].numpy(),
-                video_weights=one.video_weights[0].cpu()[tokens_N].numpy(),
-                best_video_token=one.best_video_token[0].cpu()[words_T].numpy(),
-                best_text_token=one.best_text_token[0].cpu()[tokens_N].numpy(),
+        in_picture = seen.group is not None and seen.frame is None and seen.times_seconds is None
+        found.append(
+            _one(
+                term,
+                part,
+                own_pieces,
+                text=text,
+                video=video,
+                account=account[term.name],
+                grid=_grid(method) if in_picture else None,
             )
         )
-    return Explanation(query, score, parts)
+    return found
+
+
+def _one(
+    term: Term,
+    part: Part,
+    pieces: Sequence[str],
+    *,
+    text: Features,
+    video: Features,
+    account: Alignment,
+    grid: tuple[int, int] | None,
+) -> TermAccount:
+    words_T, tokens_N = text[term.text].mask[0].cpu(), video[term.video].mask[0].cpu()
+    seen, weight = video[term.video], term.weight * part.weight
+    return TermAccount(
+        name=term.name,
+        words=_words(term.text, int(words_T.sum()), part.sentence, pieces),
+        times_seconds=_real(seen.times_seconds, tokens_N),
+        frame=_real(seen.frame, tokens_N),
+        group=_real(seen.group, tokens_N),
+        values=account.values[0].cpu()[words_T][:, tokens_N].numpy(),
+        contributions=account.contributions[0].cpu()[words_T][:, tokens_N].numpy() * np.float32(weight),
+        text_weights=account.text_weights[0].cpu()[words_T].numpy(),
+        video_weights=account.video_weights[0].cpu()[tokens_N].numpy(),
+        best_video_token=_among_real(account.best_video_token[0].cpu()[words_T], tokens_N),
+        best_text_token=_among_real(account.best_text_token[0].cpu()[tokens_N], words_T),
+        sentence=part.sentence,
+        weight=weight,
+        grid=grid,
+    )
+
+
+def _grid(method: Method) -> tuple[int, int]:
+    """Rows and columns into which the image tower cuts a picture."""
+    side = math.isqrt(method.towers.patches)
+    return side, side
 
 
 def _real(part_1N: Tensor | None, tokens_N: Tensor) -> NDArray[Any] | None:
     """The entries of real tokens, where the set has that part."""
     return None if part_1N is None else part_1N[0].cpu()[tokens_N].numpy()
+
+
+def _among_real(place_X: Tensor, real_N: Tensor) -> NDArray[np.int64]:
+    """Places among all tokens as places among the real ones; -1 where it is none of them."""
+    among_N = (real_N.long().cumsum(dim=0) - 1).masked_fill(~real_N, -1)
+    places: NDArray[np.int64] = among_N[place_X].numpy()
+    return places
 
 
 def _words(name: str, count: int, query: str, pieces: Sequence[str]) -> list[str]:

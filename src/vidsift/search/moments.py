@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidsift.methods.base import Term
+from vidsift.index.reading import Gallery
+from vidsift.methods.base import Term, TermSum
+from vidsift.search.questions import Question
+from vidsift.search.rescore import align_exactly
 from vidsift.types import Alignment, Features, Span
 
-__all__ = ["frame_shares", "moment_around"]
+__all__ = ["Looked", "frame_shares", "looks", "moment_around"]
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What each second that was looked at gave to a score.
+
+    Attributes:
+        times_seconds: ascending, ``(F,)``; empty if no token has a time.
+        shares: of each, ``(F,)``.
+    """
+
+    times_seconds: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+
+def looks(terms: TermSum, gallery: Gallery, question: Question, rows: Sequence[int]) -> list[Looked]:
+    """Find out what each second gave to the scores of a question with some segments.
+
+    Args:
+        terms: a method, or the first stage of one; none of them a black box.
+        gallery: holds the segments.
+        question: of texts that the method prepared.
+        rows: of the gallery.
+    """
+    asked = question.adapted(terms)
+    found: list[Looked] = []
+    for number, (text, weight) in enumerate(zip(asked.texts, asked.weights, strict=True)):
+        for place, (account, video) in enumerate(align_exactly(terms, gallery, text, rows)):
+            times, shares = frame_shares(terms.terms, account, video)
+            if number:
+                found[place] = Looked(times, found[place].shares + weight * shares)
+            else:
+                found.append(Looked(times, weight * shares))
+    return found
 
 
 def frame_shares(
@@ -45,17 +83,24 @@ def frame_shares(
     return distinct, summed
 
 
-def moment_around(times_seconds: NDArray[np.float64], shares: NDArray[np.float64], segment: Span) -> Span:
-    """The stretch around the frame that gave most.
+def moment_around(
+    times_seconds: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    segment: Span,
+    frame: int | None = None,
+) -> Span:
+    """The stretch around the frame that gave most, or around one that is named.
 
     It takes in the neighbours on both sides for as long as they gave at least half as much above the mean as
-    the best one did. A frame stands for the seconds up to half way to its neighbours; the first and the last
-    one reach as far outwards as inwards, within the segment.
+    that one did; of a frame that was named and gave no more than the mean, none. A frame stands for the
+    seconds up to half way to its neighbours; the first and the last one reach as far outwards as inwards,
+    within the segment.
 
     Args:
         times_seconds: of the frames, ascending ``(F,)``.
         shares: what each gave, ``(F,)``.
         segment: the limits; also the answer if there are no times.
+        frame: place of the frame; the best one when None.
 
     Example:
         >>> moment_around(np.array([1.0, 3.0, 5.0, 7.0]), np.array([0.0, 0.1, 0.9, 0.1]), Span(0.0, 8.0))
@@ -63,9 +108,11 @@ def moment_around(times_seconds: NDArray[np.float64], shares: NDArray[np.float64
     """
     if not len(times_seconds):
         return segment
-    best = int(shares.argmax())
+    best = int(shares.argmax()) if frame is None else frame
     mean = float(shares.mean())
     enough = mean + (float(shares[best]) - mean) / 2 - 1e-12
+    if frame is not None and shares[best] <= mean:
+        enough = np.inf
     first = last = best
     while first > 0 and shares[first - 1] >= enough:
         first -= 1

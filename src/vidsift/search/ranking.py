@@ -14,9 +14,9 @@ from vidsift.index.candidates import Preselection, all_segments, first_stage_of
 from vidsift.index.reading import Gallery
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.base import Method, TermSum
+from vidsift.search.questions import Question, mixing_of
 from vidsift.search.rescore import Candidates, score_exactly
 from vidsift.search.scan import scan, scanned_together
-from vidsift.types import Features
 
 __all__ = ["GroupBy", "Ranked", "Wanted", "rank", "rerank"]
 
@@ -78,49 +78,49 @@ class Wanted:
     preselect: Preselection = all_segments
 
 
-def rank(gallery: Gallery, terms: TermSum, texts: Sequence[Features], wanted: Wanted) -> list[Ranked]:
+def rank(gallery: Gallery, terms: TermSum, questions: Sequence[Question], wanted: Wanted) -> list[Ranked]:
     """Rank segments by terms that the gallery was read for.
 
     Args:
         gallery: what is searched.
         terms: a method, or the first stage of one.
-        texts: prepared sets of the method, one row each.
-        wanted: what is to be found for each text.
+        questions: of texts that the method prepared.
+        wanted: what is to be found for each question.
     """
     ranked: list[Ranked] = []
     k, group_by = wanted.k, wanted.group_by
-    for some in scanned_together([terms.adapt_text(text) for text in texts]):
-        together = concatenate_features(some)
+    for some in scanned_together([question.adapted(terms) for question in questions]):
+        together = concatenate_features([text for question in some for text in question.texts])
         allowed = wanted.allowed & wanted.preselect(gallery, together)
         # The best segment of each video may stand anywhere: then the whole order is kept.
         keep = len(gallery) if group_by == "video" else max(_KEPT, _KEPT_A_HIT * k)
-        scores, rows = scan(gallery, terms, together, allowed, keep)
+        scores, rows = scan(gallery, terms, together, allowed, keep, mixing=mixing_of(some))
         scanned = [
             _leaders(gallery, rows[place].cpu().numpy(), scores[place].cpu().numpy(), group_by)
             for place in range(len(some))
         ]
         candidates = Candidates(gallery, (row for one in scanned for row in one.rows[one.first(k)].tolist()))
-        for text, leaders in zip(some, scanned, strict=True):
-            best, bar = _exact(terms, text, leaders, k, candidates)
+        for question, leaders in zip(some, scanned, strict=True):
+            best, bar = _exact(terms, question, leaders, k, candidates)
             most = min(int(allowed.sum()), _MOST_CANDIDATES)
             if len(leaders.rows) < most and bar <= leaders.scanned[-1]:
-                best = _with_more(gallery, terms, text, allowed, k)
+                best = _with_more(gallery, terms, question, allowed, k)
             ranked.append(Ranked(best))
     return ranked
 
 
 def rerank(
-    gallery: Gallery, method: Method, texts: Sequence[Features], wanted: Wanted, candidates: int
+    gallery: Gallery, method: Method, questions: Sequence[Question], wanted: Wanted, candidates: int
 ) -> list[Ranked]:
     """Score by a black box the segments that lead by its first stage.
 
     Args:
         gallery: what is searched.
         method: the black box.
-        texts: prepared sets of the method, one row each.
-        wanted: what is to be found for each text.
-        candidates: how many segments are scored for each text: as many as there are, at least k, and where
-            these are of fewer than k videos to group by, twice as many until they are not.
+        questions: of texts that the method prepared.
+        wanted: what is to be found for each question.
+        candidates: how many segments are scored for each question: as many as there are, at least k, and
+            where these are of fewer than k videos to group by, twice as many until they are not.
 
     Raises:
         NotSearchableError: the method declares no first stage.
@@ -128,10 +128,10 @@ def rerank(
     stage = first_stage_of(method)
     possible = int(wanted.allowed.sum())
 
-    def leading(some: Sequence[Features], count: int) -> list[list[int]]:
+    def leading(some: Sequence[Question], count: int) -> list[list[int]]:
         if count >= possible:
             return [
-                np.flatnonzero(wanted.allowed & wanted.preselect(gallery, text)).tolist() for text in some
+                np.flatnonzero(wanted.allowed & _preselected(gallery, one, wanted)).tolist() for one in some
             ]
         ranked = rank(gallery, stage, some, replace(wanted, k=count, group_by="segment"))
         return [[row for row, _ in one.best] for one in ranked]
@@ -140,16 +140,20 @@ def rerank(
     least = max(wanted.k, candidates)
     by_video = wanted.group_by == "video"
     enough = min(wanted.k, len(set(gallery.video_numbers[wanted.allowed])))
-    for text, first in zip(texts, leading(texts, least), strict=True):
+    for question, first in zip(questions, leading(questions, least), strict=True):
         rows, count = first, least
         while by_video and len(set(gallery.video_numbers[rows])) < enough and count < possible:
             count *= 2
-            rows = leading([text], count)[0]
-        scores = score_exactly(method, Candidates(gallery), text, rows).numpy().astype(np.float64)
+            rows = leading([question], count)[0]
+        scores = score_exactly(method, Candidates(gallery), question, rows).numpy().astype(np.float64)
         leaders = _leaders(gallery, np.asarray(rows, np.int64), scores, wanted.group_by)
         best = [(int(leaders.rows[place]), float(scores[place])) for place in _best_first(leaders, scores)]
         answers.append(Ranked(best[: wanted.k], len(rows) if count < possible else None))
     return answers
+
+
+def _preselected(gallery: Gallery, question: Question, wanted: Wanted) -> NDArray[np.bool_]:
+    return wanted.preselect(gallery, concatenate_features(question.texts))
 
 
 def _leaders(
@@ -162,16 +166,17 @@ def _leaders(
 
 
 def _with_more(
-    gallery: Gallery, terms: TermSum, text: Features, allowed: NDArray[np.bool_], k: int
+    gallery: Gallery, terms: TermSum, question: Question, allowed: NDArray[np.bool_], k: int
 ) -> list[tuple[int, float]]:
     """Answer again from more leaders: many segments score nearly alike."""
-    scores, rows = scan(gallery, terms, text, allowed, _MOST_CANDIDATES)
+    texts = concatenate_features(question.texts)
+    scores, rows = scan(gallery, terms, texts, allowed, _MOST_CANDIDATES, mixing=mixing_of([question]))
     leaders = _leaders(gallery, rows[0].cpu().numpy(), scores[0].cpu().numpy())
-    return _exact(terms, text, leaders, k, Candidates(gallery))[0]
+    return _exact(terms, question, leaders, k, Candidates(gallery))[0]
 
 
 def _exact(
-    terms: TermSum, text: Features, leaders: _Leaders, k: int, candidates: Candidates
+    terms: TermSum, question: Question, leaders: _Leaders, k: int, candidates: Candidates
 ) -> tuple[list[tuple[int, float]], float]:
     """Score the leaders exactly until no other of them can be among the best.
 
@@ -189,7 +194,7 @@ def _exact(
     bar = -np.inf
     while len(wanted):
         rows = leaders.rows[wanted].tolist()
-        exact[wanted] = score_exactly(terms, candidates, text, rows).numpy()
+        exact[wanted] = score_exactly(terms, candidates, question, rows).numpy()
         best = _best_first(leaders, exact)
         scored = ~np.isnan(exact)
         margin = 2 * float(np.abs(exact - scanned)[scored].max()) + 1e-6

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from vidsift.index.reading import Gallery
 from vidsift.methods.base import TermSum
+from vidsift.search.questions import Question
 from vidsift.types import Alignment, Features, TokenSet
 
 __all__ = ["SHAPE", "Candidates", "align_exactly", "one_thread", "score_exactly"]
@@ -66,13 +68,13 @@ class Candidates:
         return self._gallery.exact(rows, score_only=True)
 
 
-def score_exactly(terms: TermSum, candidates: Candidates, text: Features, rows: Sequence[int]) -> Tensor:
-    """Score one text with some segments.
+def score_exactly(terms: TermSum, candidates: Candidates, question: Question, rows: Sequence[int]) -> Tensor:
+    """Score one question with some segments.
 
     Args:
         terms: a method, or the first stage of one.
         candidates: give the tokens of the segments.
-        text: prepared for the terms, one row, not padded.
+        question: of texts prepared for the terms, not padded.
         rows: of the gallery.
 
     Returns:
@@ -81,8 +83,13 @@ def score_exactly(terms: TermSum, candidates: Candidates, text: Features, rows: 
     parts = []
     for block, real in _fixed_shape(candidates, rows, candidates.device):
         with torch.inference_mode(), one_thread():
-            parts.append(terms.similarity(text, terms.adapt_video(block))[0, :real].float().cpu())
+            seen = terms.adapt_video(block)
+            parts.append(question.score(partial(_scores, terms, seen))[:real])
     return torch.cat(parts) if parts else torch.empty(0)
+
+
+def _scores(terms: TermSum, seen: Features, text: Features) -> Tensor:
+    return terms.similarity(text, seen)[0].float().cpu()
 
 
 def align_exactly(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vidsift.index.reading import Gallery
 from vidsift.methods.base import TermSum
+from vidsift.search.questions import Question
 from vidsift.types import Features
 
 __all__ = ["scan", "scanned_together"]
@@ -21,40 +22,47 @@ _WORDS_AT_ONCE = 48
 _MERGE_ROWS = 32_768
 
 
-def scanned_together(texts: Sequence[Features]) -> Iterator[list[Features]]:
-    """Yield texts of one row each in groups of few enough tokens for one scan; the order stays."""
-    group: list[Features] = []
+def scanned_together(questions: Sequence[Question]) -> Iterator[list[Question]]:
+    """Yield questions in groups of few enough tokens for one scan; the order stays."""
+    group: list[Question] = []
     words = 0
-    for text in texts:
-        own = max(tokens.tokens.shape[1] for tokens in text.values())
-        if group and words + own > _WORDS_AT_ONCE:
+    for question in questions:
+        if group and words + question.words > _WORDS_AT_ONCE:
             yield group
             group, words = [], 0
-        group.append(text)
-        words += own
+        group.append(question)
+        words += question.words
     if group:
         yield group
 
 
 def scan(
-    gallery: Gallery, terms: TermSum, texts: Features, allowed: NDArray[np.bool_], keep: int
+    gallery: Gallery,
+    terms: TermSum,
+    texts: Features,
+    allowed: NDArray[np.bool_],
+    keep: int,
+    *,
+    mixing: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Score every allowed segment with the terms' own similarity and keep the best of each text.
+    """Score every allowed segment with the terms' own similarity and keep the best of each question.
 
     Args:
         gallery: what is searched.
         terms: those that it was read for: a method, or the first stage of one.
         texts: prepared for the terms, see :func:`scanned_together`.
         allowed: bool ``(V,)``; others are passed over.
-        keep: how many to keep of each text.
+        keep: how many to keep of each question.
+        mixing: what each text counts for in each question, ``(Q, texts)``; None where each text is one.
 
     Returns:
         Scores ``(Q, K)`` descending, and rows of the gallery as int64 ``(Q, K)``; K is ``keep``, or the
         number of allowed segments if that is less. Equal scores stand in the order of rows. Memory beyond
         the result does not grow with the gallery.
     """
-    queries = len(next(iter(texts.values())))
+    queries = len(next(iter(texts.values()))) if mixing is None else len(mixing)
     device = next(iter(texts.values())).tokens.device
+    mixing = None if mixing is None else mixing.to(device)
     best, best_rows = torch.empty(queries, 0, device=device), torch.empty(queries, 0, dtype=torch.int64)
     best_rows = best_rows.to(device)
     keep = min(keep, int(allowed.sum()))
@@ -69,6 +77,7 @@ def scan(
                 block = gallery.block(number)
                 texts = terms.scan_text(texts, block)
                 scores_QV = terms.similarity(texts, block).float()
+                scores_QV = scores_QV if mixing is None else mixing @ scores_QV
             if found == len(inside):
                 rows = torch.arange(first, first + found, device=device)
             else:

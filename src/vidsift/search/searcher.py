@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.encoders.device import choose_device
-from vidsift.index.candidates import Preselection, all_segments, check_searchable
-from vidsift.index.plan import absolute
-from vidsift.index.plan import under as lies_under
-from vidsift.index.reading import Gallery, Places, ScanFormat, best_scan_format
-from vidsift.index.storage import IndexFolderError, Store, default_folder, describe
-from vidsift.methods.model import Model, load
+from vidsift.index.reading import Gallery, best_scan_format
+from vidsift.search.captions import Captions, rank_captions
+from vidsift.search.confidence import FEWEST, FOUND, Background, Calibration, calibrated
+from vidsift.search.errors import QueryError
 from vidsift.search.explain import Explanation, account_for
-from vidsift.search.moments import frame_shares, moment_around
+from vidsift.search.filters import Conditions, Limits, split_conditions
+from vidsift.search.hits import hits_of, kept
+from vidsift.search.opened import OpenIndex
+from vidsift.search.questions import Question, parse
 from vidsift.search.ranking import GroupBy, Ranked, Wanted, rank, rerank
-from vidsift.search.rescore import Candidates, align_exactly, one_thread, score_exactly
-from vidsift.types import Features, Hit, Span
+from vidsift.search.rescore import Candidates, align_exactly, score_exactly
+from vidsift.search.sequence import in_order, page_of, story_hits
+from vidsift.search.similar import KIND, SimilarFootage, encode_footage, footage_set, holds_frames
+from vidsift.types import Features, Frames, Hit, Span
 
-__all__ = ["CANDIDATES", "GroupBy", "Index", "QueryError"]
+__all__ = ["CANDIDATES", "GroupBy", "Index", "QueryError", "Strip"]
 
 CANDIDATES = 100
 """Segments that a black box scores for a question when nobody says."""
 
 
-class QueryError(ValueError):
-    """The question cannot be answered as it is; the message says what to change."""
+class Strip(NamedTuple):
+    """What each second of a video that was looked at gave to the score of its segment.
+
+    Attributes:
+        times_seconds: ascending.
+        shares: of each; those of a segment sum to what its tokens with a time gave to its score.
+    """
+
+    times_seconds: tuple[float, ...]
+    shares: tuple[float, ...]
 
 
-class Index:
+class Index(OpenIndex):
     """An index, open for questions.
 
     Hits are exact: every segment is scanned with the method's own similarity, and whatever may be among the
@@ -49,123 +61,45 @@ class Index:
         ``vidsift.Index.open("my-index").search("a dog catches a frisbee", k=5)``
     """
 
-    def __init__(
-        self,
-        store: Store,
-        model: Model | None = None,
-        *,
-        device: str = "auto",
-        scan_format: ScanFormat | None = None,
-        preselect: Preselection = all_segments,
-    ) -> None:
-        """Use :meth:`open`."""
-        self._store = store
-        self._given_model = model
-        self._device = device
-        self._scan_format = scan_format
-        self._preselect = preselect
-
-    @classmethod
-    def open(
-        cls,
-        folder: str | Path | None = None,
-        model: str | Path | Model | None = None,
-        *,
-        device: str = "auto",
-        scan_format: ScanFormat | None = None,
-    ) -> Index:
-        """Open an index; the model and the tokens are read when first needed.
-
-        Args:
-            folder: of the index; the default one when None.
-            model: the model that the index was made with, if it cannot be found under its recorded name.
-            device: where to encode and score; "auto" takes a GPU where there is one.
-            scan_format: number format of the scan; the fastest of the machine when None. Hits are the same.
-
-        Raises:
-            IndexFolderError: there is no index, it is damaged, of another format, or of another model.
-            NotSearchableError: the model is a black box without a first stage.
-            ValueError: there is no such device.
-        """
-        choose_device(device)
-        store = Store.open(default_folder() if folder is None else Path(folder).expanduser())
-        loaded = model if isinstance(model, Model) or model is None else load(model, device)
-        index = cls(store, loaded, device=device, scan_format=scan_format)
-        if loaded is not None:
-            index._check(loaded)
-        return index
-
-    @cached_property
-    def model(self) -> Model:
-        """The model that the index was made with.
-
-        Raises:
-            IndexFolderError: it cannot be found, or is another one by now.
-        """
-        if self._given_model is not None:
-            return self._given_model
-        manifest = self._store.manifest
-        if not manifest.model:
-            raise IndexFolderError(
-                f"the index {self._store.folder} was made with a model from memory, {manifest.model_name!r}; "
-                "give it: Index.open(folder, model)"
-            )
-        try:
-            model = load(manifest.model, self._device)
-        except (ValueError, OSError) as error:
-            raise IndexFolderError(
-                f"the index {self._store.folder} was made with the model {manifest.model}, which cannot be "
-                f"loaded: {error}; put it back, or name where it is now with --model"
-            ) from error
-        self._check(model)
-        return model
-
-    @cached_property
-    def gallery(self) -> Gallery:
-        """All segments, in memory."""
-        chosen = self._scan_format or best_scan_format(self.model.device)
-        return Gallery.read(self._store, self.model.method.eval(), chosen)
-
-    @cached_property
-    def _places(self) -> Places:
-        return Places(self._store.read_files())
-
-    def refresh(self) -> None:
-        """Read the index again: what was added or removed since it was opened counts from now on."""
-        self._store = Store.open(self._store.folder)
-        for name in ("gallery", "_places"):
-            self.__dict__.pop(name, None)
-
-    def __len__(self) -> int:
-        """Return the number of segments."""
-        return int(self._store.segments.count_rows())
-
-    def stats(self) -> dict[str, Any]:
-        """Facts of the index: model, token sets, how much is in it, its size; see ``vidsift info``."""
-        return describe(self._store.folder)
+    _OF_THE_GALLERY = ("calibration", "_background", "_footage")
 
     def search(
         self,
-        query: str,
+        query: str | Sequence[str],
         k: int = 10,
         *,
         under: str | Path | None = None,
         min_duration_seconds: float | None = None,
         max_duration_seconds: float | None = None,
+        modified_after: datetime | None = None,
+        modified_before: datetime | None = None,
+        tags: Sequence[str] = (),
+        min_score: float | None = None,
         group_by: GroupBy = "segment",
         candidates: int | None = None,
+        skip: int = 0,
     ) -> list[Hit]:
         """Find the segments that fit a sentence best.
 
         Args:
-            query: what the video should show.
+            query: what the video should show. With a + or - that has spaces around, the parts are scored one
+                by one, and their scores added or taken off: ``a dog + snow - person``, see
+                :func:`~vidsift.search.questions.parse`. A list of sentences has to come in this order within
+                one video, see :mod:`vidsift.search.sequence`; each hit is then a video, with the hit of each
+                sentence as its ``parts``.
             k: how many hits at most.
             under: only videos in this folder.
             min_duration_seconds: only videos at least this long.
             max_duration_seconds: only videos at most this long.
+            modified_after: only videos with a file that was last written at this time or later.
+            modified_before: only videos with a file that was last written earlier.
+            tags: only videos that carry all of these.
+            min_score: only segments that score at least this.
             group_by: "video" keeps only the best segment of each video.
-            candidates: how many segments a black box scores, :data:`CANDIDATES` when None, ``k`` at least;
-                as many as there are makes its hits exact. Other methods score every segment.
+            candidates: how many segments a black box scores, :data:`CANDIDATES` when None, ``skip + k`` at
+                least; as many as there are makes its hits exact. Other methods score every segment.
+            skip: leave out so many of the best: the page that follows them. Pages of a black box fit each
+                other where ``candidates`` is the same for all and at least ``skip + k``.
 
         Returns:
             Hits, best first.
@@ -174,40 +108,181 @@ class Index:
             QueryError: the query is empty or longer than the model takes, or an argument makes no sense.
             IndexFolderError: the index or its model cannot be read.
         """
-        return self.search_many(
-            [query],
-            k,
-            under=under,
-            min_duration_seconds=min_duration_seconds,
-            max_duration_seconds=max_duration_seconds,
-            group_by=group_by,
-            candidates=candidates,
-        )[0]
+        sentences = [query] if isinstance(query, str) else list(query)
+        if not sentences:
+            raise QueryError("there is no sentence; give at least one")
+        conditions: Conditions = {
+            "under": under,
+            "min_duration_seconds": min_duration_seconds,
+            "max_duration_seconds": max_duration_seconds,
+            "modified_after": modified_after,
+            "modified_before": modified_before,
+            "tags": tags,
+            "min_score": min_score,
+            "group_by": group_by,
+            "candidates": candidates,
+            "skip": skip,
+        }
+        if len(sentences) > 1:
+            return self._search_in_order(sentences, k, conditions)
+        return self.search_many(sentences, k, **conditions)[0]
 
     def search_many(
-        self,
-        queries: Sequence[str],
-        k: int = 10,
-        *,
-        under: str | Path | None = None,
-        min_duration_seconds: float | None = None,
-        max_duration_seconds: float | None = None,
-        group_by: GroupBy = "segment",
-        candidates: int | None = None,
+        self, queries: Sequence[str], k: int = 10, **conditions: Unpack[Conditions]
     ) -> list[list[Hit]]:
         """Answer several questions in one scan; each gets the hits that :meth:`search` would give it."""
-        if k < 1:
-            raise QueryError(f"k is {k}, expected at least 1")
-        if group_by not in ("segment", "video"):
-            raise QueryError(f"group_by is {group_by!r}, expected 'segment' or 'video'")
-        self._check_candidates(candidates)
-        for query in queries:
-            self._check_query(query)
-        paths = self._paths_under(under)
-        allowed = self._allowed(paths, min_duration_seconds, max_duration_seconds)
-        texts = [self._encode(query) for query in queries]
-        ranked = self._rank(texts, k, allowed, group_by, candidates)
-        return [self._hits(text, best, paths) for text, best in zip(texts, ranked, strict=True)]
+        limits, wanted = split_conditions(k, conditions)
+        self._check_candidates(limits.candidates)
+        questions = [self._question(query) for query in queries]
+        paths, allowed = self._allowed(wanted)
+        ranked = self._rank(questions, limits, allowed)
+        return [
+            self._hits(question, best, paths, limits)
+            for question, best in zip(questions, ranked, strict=True)
+        ]
+
+    def _search_in_order(self, sentences: Sequence[str], k: int, conditions: Conditions) -> list[Hit]:
+        limits, wanted = split_conditions(k, conditions)
+        self._check_candidates(limits.candidates)
+        questions = [self._question(sentence) for sentence in sentences]
+        paths, allowed = self._allowed(wanted)
+        method, gallery = self.model.method, self.gallery
+        stories = in_order(
+            gallery,
+            method,
+            questions,
+            Wanted(limits.k + limits.skip, allowed, "video", self._preselect),
+            CANDIDATES if limits.candidates is None else limits.candidates,
+        )
+        sure = [
+            [
+                self._confidences(question, [place.row], [place.score])[0]
+                for question, place in zip(questions, story.places, strict=True)
+            ]
+            for story in page_of(stories, limits)
+        ]
+        return story_hits(gallery, stories, paths, limits, told=not method.black_box, confidences=sure)
+
+    def similar(
+        self,
+        segment_id: str | None = None,
+        frames: Frames | None = None,
+        k: int = 10,
+        **conditions: Unpack[Conditions],
+    ) -> list[Hit]:
+        """Find the segments that look like a segment of the index, or like pictures.
+
+        The frames' own tokens are compared, all weighing alike, see :mod:`vidsift.search.similar`: another
+        question than a sentence asks. The hits say so (``kind``), and their scores have a scale of their own.
+
+        Args:
+            segment_id: more like this one, which itself is left out.
+            frames: more like these pictures, cropped to the model's size; see
+                :func:`~vidsift.search.similar.read_footage`.
+            k: how many hits at most.
+            conditions: as for :meth:`search`; ``candidates`` has no meaning here.
+
+        Raises:
+            QueryError: not one of the two was given, or an argument makes no sense.
+            IndexFolderError: the index or its model cannot be read.
+        """
+        limits, wanted = split_conditions(k, conditions)
+        if (segment_id is None) == (frames is None):
+            raise QueryError("similar footage is asked for by segment_id or by frames; give one of them")
+        if limits.candidates is not None:
+            raise QueryError("similar footage scores every segment; leave candidates out")
+        paths, allowed = self._allowed(wanted)
+        terms, gallery = self._footage
+        if frames is not None:
+            seen: Features = encode_footage(self.model, frames)
+        else:
+            assert segment_id is not None
+            row = self._row_of(segment_id)
+            seen = gallery.exact([row])
+            seen = {name: tokens.to(device=gallery.device) for name, tokens in seen.items()}
+            allowed = allowed.copy()
+            allowed[row] = False
+        question = Question(({terms.name: seen[terms.name]},))
+        asked = Wanted(limits.k + limits.skip, allowed, limits.group_by)
+        (ranked,) = rank(gallery, terms, [question], asked)
+        hits = hits_of(gallery, terms, question, ranked, paths=paths, limits=limits)
+        return [replace(hit, kind=KIND) for hit in hits]
+
+    @cached_property
+    def _footage(self) -> tuple[SimilarFootage, Gallery]:
+        """How footage is compared, and the segments as it scans them."""
+        sets, gallery = self._store.manifest.sets, self.gallery
+        terms = SimilarFootage(footage_set(sets))
+        if holds_frames(gallery, self.model.method, sets, terms.name):
+            return terms, gallery
+        return terms, gallery.held_for(terms, self._scan_format or best_scan_format(self.model.device))
+
+    def in_video(self, query: str, video_id: str) -> list[Hit]:
+        """Score every segment of a video, exactly.
+
+        Returns:
+            One hit a segment, in the order of time; the rank is that among them.
+
+        Raises:
+            QueryError: the query cannot be answered, or the index holds no such video.
+        """
+        rows = self._rows_of_video(video_id)
+        question = self._question(query)
+        scores = score_exactly(self.model.method, Candidates(self.gallery), question, rows).tolist()
+        best_first = sorted(zip(rows, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
+        paths = {video_id: self._places.paths[video_id][0]}
+        hits = self._hits(question, Ranked(best_first), paths, Limits(k=len(rows)))
+        return sorted(hits, key=lambda hit: hit.segment)
+
+    def segment_of(self, query: str, video: str | Path) -> Hit | str:
+        """Name what is to be explained: the segment of an id, or of a file the one that fits best.
+
+        Args:
+            query: what was asked.
+            video: id of a segment, or path of a video in the index.
+
+        Raises:
+            QueryError: the query cannot be answered, or the index holds neither.
+        """
+        if isinstance(video, str) and self.holds(video):
+            return video
+        return min(self.in_video(query, self.video_at(video)), key=lambda hit: hit.rank)
+
+    def strip(self, query: str, video_id: str) -> Strip:
+        """Tell where in a video a sentence matches: what each second that was looked at gave.
+
+        Empty for a black box.
+
+        Raises:
+            QueryError: the query cannot be answered, or the index holds no such video.
+        """
+        hits = self.in_video(query, video_id)
+        return Strip(
+            tuple(time for hit in hits for time in hit.times_seconds),
+            tuple(share for hit in hits for share in hit.shares),
+        )
+
+    def captions_for(self, video_id: str, k: int = 10) -> list[tuple[str, float]]:
+        """Rank the captions that the index holds for a video, each by its best segment of it.
+
+        A black box ranks the :data:`CANDIDATES` captions that lead by its first stage.
+
+        Returns:
+            Captions with their scores, best first; none where the index holds no captions.
+
+        Raises:
+            QueryError: ``k`` makes no sense, or the index holds no such video.
+        """
+        limits = Limits(k)
+        rows = self._rows_of_video(video_id)
+        return rank_captions(self.gallery, self._captions, rows, limits.k, CANDIDATES)
+
+    @cached_property
+    def _captions(self) -> Captions:
+        read = getattr(self._store, "read_captions", None)
+        held: dict[str, list[str]] = {} if read is None else read()
+        readable = (one for own in held.values() for one in own if self._reads(one))
+        return Captions(self.model, list(readable))
 
     def rank(
         self, texts: Sequence[Features], k: int, allowed: NDArray[np.bool_], group_by: GroupBy = "segment"
@@ -223,149 +298,104 @@ class Index:
         Returns:
             For each text rows of the gallery with their exact scores, best first.
         """
-        return [one.best for one in self._rank(texts, k, allowed, group_by, None)]
+        questions = [Question((text,)) for text in texts]
+        return [one.best for one in self._rank(questions, Limits(k, group_by=group_by), allowed)]
 
     def _rank(
-        self,
-        texts: Sequence[Features],
-        k: int,
-        allowed: NDArray[np.bool_],
-        group_by: GroupBy,
-        candidates: int | None,
+        self, questions: Sequence[Question], limits: Limits, allowed: NDArray[np.bool_]
     ) -> list[Ranked]:
         method, gallery = self.model.method, self.gallery
-        wanted = Wanted(k, allowed, group_by, self._preselect)
+        wanted = Wanted(limits.k + limits.skip, allowed, limits.group_by, self._preselect)
         if not method.black_box:
-            return rank(gallery, method, texts, wanted)
-        return rerank(gallery, method, texts, wanted, CANDIDATES if candidates is None else candidates)
+            return rank(gallery, method, questions, wanted)
+        candidates = CANDIDATES if limits.candidates is None else limits.candidates
+        return rerank(gallery, method, questions, wanted, candidates)
 
-    def explain(self, query: str, hit: Hit) -> Explanation:
+    def explain(self, query: str, hit: Hit | str) -> Explanation:
         """Account for a hit's score: which word met which frame, and what that gave.
+
+        Args:
+            query: what was asked.
+            hit: or the id of a segment.
 
         Raises:
             NoAlignmentError: if the method is a black box.
-            QueryError: if the hit is not of this index.
+            QueryError: if the query cannot be answered, or the segment is not of this index.
         """
-        text = self._encode(query)
-        row = self._row_of(hit)
-        score = float(score_exactly(self.model.method, Candidates(self.gallery), text, [row])[0])
-        account, video = next(align_exactly(self.model.method, self.gallery, text, [row]))
-        pieces = self.model.tokenize([query]).pieces[0]
-        return account_for(
-            query,
-            pieces=pieces,
-            score=score,
-            terms=self.model.method.terms,
-            text=text,
-            video=video,
-            account=account,
-        )
-
-    def thumbnail(self, hit: Hit) -> bytes:
-        """Return the JPEG kept for a hit's segment."""
-        table = self.gallery.columns([self._row_of(hit)], ["thumbnail"])
-        return bytes(table["thumbnail"][0].as_py())
+        question, row = self._question(query), self._row_of(hit)
+        score = float(score_exactly(self.model.method, Candidates(self.gallery), question, [row])[0])
+        terms = []
+        for part, text in zip(parse(query), question.texts, strict=True):
+            account, video = next(align_exactly(self.model.method, self.gallery, text, [row]))
+            pieces = self.model.tokenize([part.sentence]).pieces[0]
+            terms += account_for(
+                part, pieces=pieces, method=self.model.method, text=text, video=video, account=account
+            )
+        video_id, span = self.gallery.video_ids[row], Span(*map(float, self.gallery.spans[row]))
+        path = self._places.paths.get(video_id, [""])[0] if isinstance(hit, str) else hit.path
+        return Explanation(query, score, terms, self.gallery.segment_ids[row], video_id, path, span)
 
     def _check_candidates(self, candidates: int | None) -> None:
-        if candidates is None:
-            return
-        if candidates < 1:
-            raise QueryError(f"candidates is {candidates}, expected at least 1")
-        if not self.model.method.black_box:
+        if candidates is not None and not self.model.method.black_box:
             raise QueryError(
                 f"candidates is {candidates}, but {self.model.name} is no black box and scores every "
                 "segment; leave candidates out"
             )
 
-    def _check(self, model: Model) -> None:
-        manifest = self._store.manifest
-        if model.fingerprint != manifest.fingerprint:
-            raise IndexFolderError(
-                f"the index {self._store.folder} was made with another model: "
-                f"{manifest.model or manifest.model_name} of fingerprint {manifest.fingerprint[:12]}, and "
-                f"{model.name} has {model.fingerprint[:12]}; use that model, or index the videos again into "
-                "another folder"
-            )
-        check_searchable(model, manifest.sets)
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What unrelated questions score, by which hits tell their confidence; None for very small indexes.
 
-    def _check_query(self, query: str) -> None:
-        if not query.strip():
-            raise QueryError(
-                'the query is empty; say what the video shows, for example: "a dog catches a frisbee"'
-            )
-        model = self.model
-        try:
-            tokens = model.tokenize([query])
-        except ValueError as no_words:
-            raise QueryError(str(no_words)) from no_words
-        if tokens.cut[0]:
-            raise QueryError(
-                f"the query is too long: the model takes {model.max_words} tokens (about "
-                f"{model.max_words * 3 // 4} words); shorten it"
-            )
+        Read from beside the index, or measured: seconds, which the first search otherwise takes.
+        """
+        background = self._background
+        return None if background is None else calibrated(self._store.folder, self.model, background)
 
-    def _encode(self, query: str) -> dict[str, Any]:
-        """Encode one text by itself and on one thread: the same bits whoever else asks."""
-        with one_thread():
-            return self.model.encode_text([query])
+    @cached_property
+    def _background(self) -> Background | None:
+        return Background(self.gallery, self.model.method.scanned) if len(self.gallery) >= FEWEST else None
 
-    def _paths_under(self, under: str | Path | None) -> dict[str, str]:
-        """The path to show for each video that may be found."""
-        if under is None:
-            return {video: paths[0] for video, paths in self._places.paths.items()}
-        place = absolute(under)
-        inside = {
-            video: next(path for path in paths if lies_under(path, place))
-            for video, paths in self._places.paths.items()
-            if any(lies_under(path, place) for path in paths)
-        }
-        if not inside:
-            raise QueryError(
-                f"no video of the index lies under {place}; see what is indexed with: vidsift info"
-            )
-        return inside
+    def _confidences(
+        self, question: Question, rows: Sequence[int], scores: Sequence[float]
+    ) -> list[float | None]:
+        """How sure it is that each row fits; a black box goes by the scores of its first stage."""
+        background, calibration = self._background, self.calibration
+        if background is None or calibration is None or not rows:
+            return [None] * len(rows)
+        method = self.model.method
+        if method.black_box:
+            asked = question.adapted(method.scanned)
+            scores = score_exactly(method.scanned, Candidates(self.gallery), asked, rows).tolist()
+        mean = background.mean(question)
+        return [calibration.confidence(score, mean) for score in scores]
 
-    def _allowed(
-        self, paths: dict[str, str], shortest: float | None, longest: float | None
-    ) -> NDArray[np.bool_]:
-        gallery = self.gallery
-        allowed = np.fromiter((one in paths for one in gallery.video_ids), np.bool_, len(gallery))
-        if shortest is not None:
-            allowed &= gallery.durations >= shortest
-        if longest is not None:
-            allowed &= gallery.durations <= longest
-        return allowed
+    def found(self, query: str | Sequence[str], hits: Sequence[Hit]) -> bool | None:
+        """Tell whether something in the library fits a question.
 
-    def _hits(self, text: Features, ranked: Ranked, paths: dict[str, str]) -> list[Hit]:
-        gallery = self.gallery
-        rows = [row for row, _ in ranked.best]
-        segments = [Span(*map(float, gallery.spans[row])) for row in rows]
-        moments = self._moments(text, rows, segments)
-        return [
-            Hit(
-                rank=place + 1,
-                score=score,
-                path=paths[gallery.video_ids[row]],
-                video_id=gallery.video_ids[row],
-                segment=segments[place],
-                moment=moments[place],
-                candidates=ranked.candidates,
-            )
-            for place, (row, score) in enumerate(ranked.best)
-        ]
+        Args:
+            query: what was asked.
+            hits: the answer, or a page of it; the best hits are looked for where they are not among these.
 
-    def _moments(self, text: Features, rows: list[int], segments: list[Span]) -> list[Span]:
-        """The moment of each hit; a black box gives no account, so that of its first stage stands in."""
-        terms = self.model.method.scanned
-        accounts = align_exactly(terms, self.gallery, terms.adapt_text(text), rows)
-        return [
-            moment_around(*frame_shares(terms.terms, account, video), segment)
-            for (account, video), segment in zip(accounts, segments, strict=True)
-        ]
+        Returns:
+            Whether some hit is surer than :data:`~vidsift.search.confidence.FOUND`, a limit that one in
+            twenty questions about nothing in the library exceeds; None where the index is not calibrated.
+        """
+        best = hits if hits and hits[0].rank == 1 else self.search(query, 1)
+        sure = [hit.confidence for hit in best if hit.confidence is not None]
+        if not sure:
+            return None if best or self.calibration is None else False
+        return max(sure) >= FOUND
 
-    def _row_of(self, hit: Hit) -> int:
-        gallery = self.gallery
-        for row, video_id in enumerate(gallery.video_ids):
-            if video_id == hit.video_id and tuple(gallery.spans[row]) == tuple(hit.segment):
-                return row
-        raise QueryError(f"{hit.path} from {hit.segment.start_seconds:.1f} s is not in this index")
+    def _hits(self, question: Question, ranked: Ranked, paths: dict[str, str], limits: Limits) -> list[Hit]:
+        method, page = self.model.method, kept(ranked, limits)
+        sure = self._confidences(question, [row for row, _ in page], [score for _, score in page])
+        return hits_of(
+            self.gallery,
+            method.scanned,
+            question,
+            ranked,
+            paths=paths,
+            limits=limits,
+            black_box=method.black_box,
+            confidences=sure,
+        )

@@ -1,121 +1,196 @@
-"""The HTTP service: an application around an open index, without global state."""
+"""The HTTP service: an application around an index, put together from its parts, without global state."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsift.index.storage import IndexFolderError
-from vidsift.search.searcher import Index, QueryError
-from vidsift.service.schemas import Health, Problem, SearchHit, SearchRequest, SearchResponse
+from vidsift.search.searcher import Index
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI, Request
-    from fastapi.responses import JSONResponse
+    from fastapi import FastAPI
 
-__all__ = ["create_app"]
+    from vidsift.service.indexing import Work
+    from vidsift.service.limits import Limits
+    from vidsift.service.security import Access
+    from vidsift.service.service import Service
 
-_PROBLEM_TYPE = "application/problem+json"
+__all__ = ["create_app", "require_extra"]
 
 
-def create_app(index: Index) -> FastAPI:
-    """Build the application that searches ``index``.
+def create_app(
+    index: Index | str | Path,
+    *,
+    access: Access | None = None,
+    limits: Limits | None = None,
+    model: str | None = None,
+    device: str = "auto",
+    work: Work | None = None,
+    read_only: bool = False,
+) -> FastAPI:
+    """Build the application that searches an index and shows what is found.
+
+    It may be asked by many at once. The index may grow meanwhile, by its own jobs or by other processes: new
+    versions are read in the background, and every answer is made from one version.
 
     Whatever goes wrong is answered with a :class:`~vidsift.service.schemas.Problem`: 422 for a question that
     cannot be answered as it is, 503 for an index or a model that cannot be read, 500 for a fault of ours,
     whose traceback goes to the server's log and never to the client.
 
     Args:
-        index: an open index; the application reads it and never closes it.
+        index: an open index, or the folder of one, which need not exist yet: a job can make it.
+        access: who may ask; by default this machine, without a token.
+        limits: how much one may ask for.
+        model: for an index that is made by a job; the default model when None.
+        device: where to encode and score.
+        work: does what index jobs ask for; by default in a process of its own.
+        read_only: tags and jobs are refused.
 
     Raises:
         ImportError: if the extra ``serve`` is not installed.
     """
-    try:
-        from fastapi import FastAPI
-    except ImportError as missing:
-        raise ImportError("the service needs the extra 'serve': pip install 'vidsift[serve]'") from missing
-    from vidsift import __version__
+    require_extra()
+    from vidsift.service.limits import Limits
+    from vidsift.service.security import Access
 
-    app = FastAPI(title="vidsift", description="Find videos by what they show.", version=__version__)
-    _answer_with_problems(app)
-    # A search uses every core by itself, and sets torch's number of threads for its exact part.
-    one_at_a_time = threading.Lock()
-
-    # Plain functions: the framework runs them in worker threads, so a slow search blocks no health check.
-    @app.get("/healthz", summary="Is the service alive", responses=_problems(503))
-    def health() -> Health:
-        """Tell that the service answers, and how much it searches."""
-        return Health(status="ok", segments=len(index))
-
-    @app.post("/v1/search", summary="Find moments of videos", responses=_problems(422, 503))
-    def search(question: SearchRequest) -> SearchResponse:
-        """Find the segments that fit the sentence best, with the moment in each."""
-        with one_at_a_time:
-            hits = index.search(question.query, k=question.k, group_by=question.group_by)
-        return SearchResponse(data=[SearchHit.of(hit) for hit in hits])
-
+    service = _service(index, limits or Limits(), model, device, work, read_only=read_only)
+    app = _application(service)
+    _add_routes(app, service)
+    _wrap(app, service, access or Access())
     return app
 
 
-_TITLES = {
-    422: "The question cannot be answered",
-    500: "A fault of the service",
-    503: "The index cannot be searched",
-}
+def require_extra() -> None:
+    """Check that the extra ``serve`` is installed.
+
+    Raises:
+        ImportError: it is not.
+    """
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as missing:
+        raise ImportError("the service needs the extra 'serve': pip install 'vidsift[serve]'") from missing
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How the OpenAPI document names the problems of a path."""
-    schema = Problem.model_json_schema()
+def _service(
+    index: Index | str | Path,
+    limits: Limits,
+    model: str | None,
+    device: str,
+    work: Work | None,
+    *,
+    read_only: bool,
+) -> Service:
+    """Make the parts that answer."""
+    from vidsift.service.decoding import Decoders
+    from vidsift.service.engine import Engine
+    from vidsift.service.indexing import run_apart
+    from vidsift.service.jobs import Jobs
+    from vidsift.service.live import LiveIndex
+    from vidsift.service.metrics import Metrics
+    from vidsift.service.questions import answer_sentences
+    from vidsift.service.service import Service
+
+    opened = index if isinstance(index, Index) else None
+    folder = index.store.folder if isinstance(index, Index) else Path(index).expanduser()
+    live = LiveIndex(folder, opened, device=device, poll_seconds=limits.poll_seconds)
+    metrics = Metrics()
+
+    def ended(state: str) -> None:
+        metrics.job(state)
+        live.look_now()
+
+    jobs = Jobs(folder, work or run_apart, limits, model=model, device=device, on_end=ended)
+    metrics.watch("vidsift_index", "What is in the index.", "what", lambda: _sizes(live))
+    metrics.watch("vidsift_jobs", "Index jobs that have not ended.", "state", jobs.counts)
+    return Service(
+        live=live,
+        engine=Engine(partial(answer_sentences, live), limits.waiting, metrics.batch),
+        jobs=jobs,
+        decoders=Decoders(limits.decoders, limits.decode_seconds, limits.decode_bytes),
+        cutter=Decoders(1, limits.cut_seconds, limits.decode_bytes),
+        metrics=metrics,
+        limits=limits,
+        read_only=read_only,
+    )
+
+
+def _sizes(live: Any) -> dict[str, float]:
+    library = live.current.library
     return {
-        status: {"description": _TITLES[status], "content": {_PROBLEM_TYPE: {"schema": schema}}}
-        for status in (*statuses, 500)
+        "segments": len(library.owners),
+        "videos": len(library.videos),
+        "files": len(library.files),
+        "failed_files": len(library.failures),
     }
 
 
-def _answer_with_problems(app: FastAPI) -> None:
-    from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import JSONResponse
-    from starlette.exceptions import HTTPException
+def _application(service: Service) -> FastAPI:
+    from fastapi import FastAPI
 
-    def problem(status: int, detail: str, title: str | None = None) -> JSONResponse:
-        body = Problem(title=title or _TITLES[status], status=status, detail=detail)
-        return JSONResponse(body.model_dump(), status_code=status, media_type=_PROBLEM_TYPE)
+    from vidsift import __version__
+    from vidsift.service.problems import answer_with_problems
+    from vidsift.service.schemas import Problem
 
-    def unreadable(_request: Request, error: Exception) -> JSONResponse:
-        return problem(503, str(error))
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        import anyio.to_thread
 
-    def unanswerable(_request: Request, error: Exception) -> JSONResponse:
-        return problem(422, str(error))
+        service.start()
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(service.close)
 
-    def malformed(_request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        return problem(422, "; ".join(_in_words(one) for one in error.errors()))
+    class Application(FastAPI):
+        """Adds what every path can answer to the document."""
 
-    def elsewhere(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        if error.status_code == 400:
-            return problem(422, "the body is not JSON in UTF-8")
-        detail = f"{request.method} {request.url.path}: see /docs for what can be asked"
-        answer = problem(error.status_code, detail, error.detail)
-        answer.headers.update(error.headers or {})
-        return answer
+        def openapi(self) -> dict[str, Any]:
+            document = super().openapi()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.setdefault("Problem", Problem.model_json_schema())
+            return document
 
-    def fault(_request: Request, error: Exception) -> JSONResponse:
-        return problem(500, f"unexpected {type(error).__name__}; the log of the service says where")
-
-    app.add_exception_handler(IndexFolderError, unreadable)
-    app.add_exception_handler(OSError, unreadable)
-    app.add_exception_handler(QueryError, unanswerable)
-    app.add_exception_handler(RequestValidationError, malformed)
-    app.add_exception_handler(HTTPException, elsewhere)
-    app.add_exception_handler(Exception, fault)
+    app = Application(
+        title="vidsift",
+        description="Find videos by what they show.",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=life,
+    )
+    app.state.service = service
+    answer_with_problems(app)
+    return app
 
 
-def _in_words(error: dict[str, Any]) -> str:
-    """Name the part of the request that is wrong, and how; never its value, which may not be text."""
-    place = ".".join(str(part) for part in error["loc"] if part != "body")
-    if error["type"] == "json_invalid":
-        return f"the body is not JSON ({error.get('ctx', {}).get('error', 'unreadable')})"
-    return f"{place or 'the body'}: {error['msg']}"
+def _add_routes(app: FastAPI, service: Service) -> None:
+    from vidsift.service.job_routes import job_routes
+    from vidsift.service.media import media_routes
+    from vidsift.service.pagefiles import page_routes
+    from vidsift.service.search import search_routes
+    from vidsift.service.state import state_routes
+    from vidsift.service.uploads import upload_routes
+    from vidsift.service.videos import video_routes
+
+    for routes in (search_routes, upload_routes, video_routes, media_routes, job_routes):
+        app.include_router(routes(service))
+    app.include_router(state_routes(service, app.openapi))
+    app.include_router(page_routes())
+
+
+def _wrap(app: FastAPI, service: Service, access: Access) -> None:
+    from vidsift.service.limits import BodyLimit
+    from vidsift.service.metrics import Measured
+    from vidsift.service.security import Guard
+    from vidsift.service.uploads import UPLOADS
+
+    # The last one is the outermost: what is refused is counted too.
+    app.add_middleware(BodyLimit, body_bytes=service.limits.body_bytes, except_path=UPLOADS)
+    app.add_middleware(Guard, access=access)
+    app.add_middleware(Measured, metrics=service.metrics)

@@ -1,74 +1,45 @@
-"""What goes in and out of the service."""
+"""What goes in and out of the service: questions, hits and explanations; lists are in schemas_library."""
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vidsift.types import Hit
+__all__ = [
+    "MAX_K",
+    "MAX_QUERY",
+    "ExplainRequest",
+    "Explanation",
+    "ExplanationTerm",
+    "Filter",
+    "Health",
+    "Pool",
+    "Problem",
+    "SearchHit",
+    "SearchPart",
+    "SearchRequest",
+    "SearchResponse",
+    "Strip",
+    "StripRequest",
+    "StripResponse",
+    "StripSegment",
+    "UploadResponse",
+]
 
-__all__ = ["Health", "Problem", "SearchHit", "SearchRequest", "SearchResponse"]
+MAX_K, MAX_QUERY, MAX_SENTENCES, MAX_TAGS = 100, 2000, 8, 32
 
+Sentence = Annotated[str, Field(min_length=1, max_length=MAX_QUERY)]
+Query = Sentence | Annotated[list[Sentence], Field(min_length=1, max_length=MAX_SENTENCES)]
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
+Identity = Annotated[str, Field(min_length=1, max_length=64)]
 
-class SearchRequest(BaseModel):
-    """A question to the index."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    query: str = Field(
-        min_length=1, max_length=2000, description="What the video should show, as a sentence."
-    )
-    k: int = Field(default=10, ge=1, le=100, description="How many hits to return at most.")
-    group_by: Literal["segment", "video"] = Field(
-        default="segment", description="'video' keeps only the best segment of each video."
-    )
-
-
-class SearchHit(BaseModel):
-    """One answer: a video and the moment in it."""
-
-    rank: int = Field(description="1 for the best.")
-    score: float = Field(description="Similarity by the trained interaction.")
-    path: str = Field(description="The video file.")
-    video_id: str = Field(description="Identity of the file's content.")
-    start: float = Field(description="Start of the best moment, in seconds.")
-    end: float = Field(description="End of the best moment, in seconds.")
-    segment_start: float = Field(description="Start of the segment that was scored, in seconds.")
-    segment_end: float = Field(description="End of the segment that was scored, in seconds.")
-    candidates: int | None = Field(
-        default=None,
-        description="Where the model is a black box: how many segments, found by its first stage, this is "
-        "the best of. Null where all were scored.",
-    )
-
-    @classmethod
-    def of(cls, hit: Hit) -> SearchHit:
-        """Write a hit as it goes over the wire."""
-        return cls(
-            rank=hit.rank,
-            score=hit.score,
-            path=hit.path,
-            video_id=hit.video_id,
-            start=hit.moment.start_seconds,
-            end=hit.moment.end_seconds,
-            segment_start=hit.segment.start_seconds,
-            segment_end=hit.segment.end_seconds,
-            candidates=hit.candidates,
-        )
-
-
-class SearchResponse(BaseModel):
-    """The hits, best first."""
-
-    data: list[SearchHit] = Field(description="At most k hits; fewer where the index holds fewer.")
-
-
-class Health(BaseModel):
-    """The service answers, and this is what it searches."""
-
-    status: Literal["ok"] = Field(description="Always 'ok'; a service in trouble answers with a problem.")
-    segments: int = Field(description="Segments in the index.")
+_QUERY_IS = (
+    "What the video should show: a sentence; a sum as 'a dog + snow - person'; or a list of sentences that "
+    "must come in that order within one video."
+)
 
 
 class Problem(BaseModel):
@@ -77,3 +48,233 @@ class Problem(BaseModel):
     title: str = Field(description="The kind of problem.")
     status: int = Field(description="The HTTP status of the answer.")
     detail: str = Field(description="What went wrong here, and the remedy.")
+
+
+class Filter(BaseModel):
+    """Which videos may be found; what is left out does not narrow."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    under: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
+        default=None, description="Only videos in this folder, its folders included."
+    )
+    min_duration: Seconds | None = Field(default=None, description="Only videos of so many seconds or more.")
+    max_duration: Seconds | None = Field(default=None, description="Only videos of so many seconds or less.")
+    modified_after: datetime | None = Field(
+        default=None, description="Only files changed at or after this moment; UTC where it names no zone."
+    )
+    modified_before: datetime | None = Field(
+        default=None, description="Only files changed before this moment; UTC where it names no zone."
+    )
+    tags: list[Tag] = Field(
+        default_factory=list, max_length=MAX_TAGS, description="Only videos that have all of these tags."
+    )
+
+
+class SearchRequest(BaseModel):
+    """A question to the index: exactly one of query, video and image."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Query | None = Field(default=None, description=_QUERY_IS)
+    video: Identity | None = Field(
+        default=None, description="More like this: the segment_id of a hit, or the upload_id of a video."
+    )
+    image: Identity | None = Field(default=None, description="More like this: the upload_id of a picture.")
+    k: int = Field(default=10, ge=1, le=MAX_K, description="How many hits to return at most.")
+    group_by: Literal["segment", "video"] = Field(
+        default="segment", description="'video' keeps only the best segment of each video."
+    )
+    filter: Filter = Field(default_factory=Filter, description="Which videos may be found.")
+    min_score: float | None = Field(
+        default=None, ge=-1e6, le=1e6, allow_inf_nan=False, description="Leave out hits of a lower score."
+    )
+    explain: bool = Field(default=False, description="Account for the score of every hit.")
+    candidates: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Where the model is a black box: how many segments it scores, found by its first stage; "
+        "its own number when left out. Other models score every segment and refuse it.",
+    )
+    page: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="The next_page of an answer to the same question, for the hits after it."
+    )
+
+    @model_validator(mode="after")
+    def _ask_one_thing(self) -> SearchRequest:
+        if sum(one is not None for one in (self.query, self.video, self.image)) != 1:
+            raise ValueError("give exactly one of query, video and image")
+        if self.explain and self.query is None:
+            raise ValueError("explain needs a query; similar footage has no words to explain")
+        return self
+
+
+class ExplanationTerm(BaseModel):
+    """One part of a score: T words of the sentence met N tokens of the video."""
+
+    name: str = Field(description="Which sets met, as 'word-frame'.")
+    words: list[str] = Field(description="The T text tokens, readable; special ones as they are called.")
+    times_seconds: list[float] | None = Field(
+        description="When each of the N video tokens is seen; null where they have no time of their own."
+    )
+    frame: list[int] | None = Field(
+        description="Place in the segment of each video token's frame; null where that means nothing."
+    )
+    group: list[int] | None = Field(
+        description="Place of each video token within its frame (object, patch); null likewise."
+    )
+    values: list[list[float]] = Field(description="T x N: similarity of each word with each video token.")
+    contributions: list[list[float]] = Field(
+        description="T x N: what each meeting gave to the score; all terms together sum to it."
+    )
+    text_weights: list[float] = Field(description="Importance of each word.")
+    video_weights: list[float] = Field(description="Importance of each video token.")
+    best_video_token: list[int] = Field(
+        description="For each word the video token that it met best; -1 where that was padding."
+    )
+    best_text_token: list[int] = Field(
+        description="For each video token the word that it met best; -1 likewise."
+    )
+    sentence: str = Field(description="Whose words they are: the query, or one part of its sum.")
+    weight: float = Field(description="What the term counts for; negative for a part that is taken off.")
+    grid: list[int] | None = Field(
+        description="Rows and columns of the picture where 'group' is a place in it, counted row by row; "
+        "null where it is not."
+    )
+    total: float = Field(description="What the term gave to the score.")
+    note: str = Field(description="What has to be known to read the account; empty where it says all itself.")
+
+
+class Explanation(BaseModel):
+    """The account of one hit's score; all contributions sum to the score."""
+
+    query: str = Field(description="The sentence.")
+    score: float = Field(description="The similarity that is accounted for.")
+    segment_id: str = Field(description="Identity of the segment.")
+    video_id: str = Field(description="Identity of the file's content.")
+    path: str = Field(description="The video file.")
+    start: float | None = Field(description="Start of the segment in seconds.")
+    end: float | None = Field(description="End of the segment in seconds.")
+    moment_from: list[str] = Field(description="Names of the terms whose tokens have a time.")
+    terms: list[ExplanationTerm] = Field(description="The parts that the score is the sum of.")
+
+
+class Strip(BaseModel):
+    """What each second that was looked at gave to a score; empty for black boxes."""
+
+    times: list[float] = Field(description="Seconds of the frames that were looked at, ascending.")
+    shares: list[float] = Field(description="What each of them gave to the score.")
+
+
+class SearchPart(BaseModel):
+    """Where one of several sentences fits in a video."""
+
+    segment_id: str = Field(description="Identity of the segment; /v1/explain takes it with the sentence.")
+    score: float = Field(description="Similarity of the sentence with the segment.")
+    start: float = Field(description="Start of its moment, in seconds.")
+    end: float = Field(description="End of its moment, in seconds.")
+
+
+class SearchHit(BaseModel):
+    """One answer: a video and the moment in it."""
+
+    rank: int = Field(description="1 for the best; counts on from page to page.")
+    score: float = Field(description="Similarity by the trained interaction.")
+    confidence: float | None = Field(
+        description="How sure it is that this fits, 0 to 1; null where the index is not calibrated."
+    )
+    video_id: str = Field(description="Identity of the file's content.")
+    segment_id: str = Field(description="Identity of the segment that was scored.")
+    path: str = Field(description="The video file.")
+    start: float = Field(description="Start of the best moment, in seconds.")
+    end: float = Field(description="End of the best moment, in seconds.")
+    segment_start: float = Field(description="Start of the segment that was scored, in seconds.")
+    segment_end: float = Field(description="End of the segment that was scored, in seconds.")
+    duration: float = Field(description="Length of the video in seconds.")
+    thumbnail_url: str = Field(description="The best frame of the moment as a JPEG.")
+    media_url: str = Field(description="The video file itself, with range requests.")
+    strip: Strip = Field(description="The segment's frames: what each gave to the score.")
+    explanation: Explanation | None = Field(
+        description="Why it was found; null unless asked for, for black boxes, and for sentences in order."
+    )
+    parts: list[SearchPart] = Field(
+        description="For sentences in order, where each of them fits; empty for one sentence."
+    )
+    candidates: int | None = Field(
+        description="Where the model is a black box: how many segments, found by its first stage, this is "
+        "the best of. Null where all were scored."
+    )
+
+
+class Pool(BaseModel):
+    """What was searched."""
+
+    segments: int = Field(description="Segments in the index.")
+    videos: int = Field(description="Videos in the index.")
+    allowed_segments: int = Field(description="Segments that the filter lets be found.")
+
+
+class SearchResponse(BaseModel):
+    """The hits, best first."""
+
+    data: list[SearchHit] = Field(description="At most k hits; fewer where the index holds fewer.")
+    found: bool | None = Field(
+        description="Whether something in the library fits: false says that the best hit is no better than "
+        "those of questions about other things. Null where the index is not calibrated, and for similar "
+        "footage."
+    )
+    label: Literal["text", "similar footage"] = Field(
+        description="What the scores mean; the two kinds cannot be compared."
+    )
+    pool: Pool = Field(description="What was searched.")
+    next_page: str | None = Field(description="Give it as 'page' for the hits that follow; null at the end.")
+    took_ms: float = Field(description="Milliseconds from the question to the answer, waiting included.")
+
+
+class ExplainRequest(BaseModel):
+    """Which score to account for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Sentence = Field(description="The sentence that was asked for.")
+    segment_id: Identity = Field(description="The segment_id of a hit.")
+
+
+class StripRequest(BaseModel):
+    """Which video to lay a sentence along."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Sentence = Field(description="The sentence that was asked for.")
+    video_id: Identity = Field(description="The video_id of a hit.")
+
+
+class StripSegment(BaseModel):
+    """One segment of the video with its score."""
+
+    segment_id: str = Field(description="Identity of the segment.")
+    start: float = Field(description="Start in seconds.")
+    end: float = Field(description="End in seconds.")
+    score: float = Field(description="Similarity of the sentence with the segment.")
+
+
+class StripResponse(Strip):
+    """What each second of a whole video gave to its segment's score."""
+
+    segments: list[StripSegment] = Field(description="All segments of the video, ascending in time.")
+
+
+class UploadResponse(BaseModel):
+    """An upload that can be asked with."""
+
+    upload_id: str = Field(description="Give it as 'image' or 'video' of a search.")
+    kind: Literal["image", "video"] = Field(description="What it was read as.")
+    expires_seconds: float = Field(description="It is forgotten so long after its last use.")
+
+
+class Health(BaseModel):
+    """The service answers, and this is what it searches."""
+
+    status: Literal["ok"] = Field(description="Always 'ok'; a service in trouble answers with a problem.")
+    segments: int = Field(description="Segments in the index.")

@@ -1,0 +1,97 @@
+"""``vidsift explain``: why a video was found, as a table, as a picture, or as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidsift.cli.text import clock, one_line
+
+if TYPE_CHECKING:
+    from vidsift.search.explain import Explanation, TermAccount
+
+__all__ = ["explain"]
+
+
+def explain(  # noqa: PLR0917 - the options of the verb
+    query: Annotated[str, typer.Argument(metavar="TEXT", help="What the video was searched for with.")],
+    video: Annotated[
+        str, typer.Argument(metavar="VIDEO", help="A file in the index, or the id of a segment.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Draw the account into this file: png, pdf or svg.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole account as one JSON object.")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--index", envvar="VIDSIFT_INDEX", help="The index. Default: your data folder."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Where the index's model is now, if it was moved.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda.")] = "auto",
+) -> None:
+    """Show which words of TEXT met which frames of VIDEO, and how that sums to its score.
+
+    Of a file the segment that fits best is explained.
+    """
+    from vidsift.index.storage import default_folder, read_manifest
+
+    # A missing index is told before anything heavy is imported.
+    where = (default_folder() if folder is None else folder).expanduser()
+    read_manifest(where)
+
+    from vidsift.interactions.base import NoAlignmentError
+    from vidsift.search.searcher import Index
+
+    opened = Index.open(where, model, device=device)
+    try:
+        told = opened.explain(query, opened.segment_of(query, video))
+    except NoAlignmentError as black_box:
+        raise ValueError(f"{opened.model.name}: there is no account to show. {black_box}") from black_box
+    if output is not None:
+        from vidsift.search.explain_picture import frames_of, write_picture
+
+        write_picture(told, output, frames_of(told))
+    if as_json:
+        typer.echo(json.dumps(told.to_dict(), ensure_ascii=False))
+    else:
+        for line in _lines(told):
+            typer.echo(line)
+
+
+def _lines(told: Explanation) -> list[str]:
+    lines = []
+    if told.segment is not None:
+        stretch = f"{clock(told.segment.start_seconds)}-{clock(told.segment.end_seconds)}"
+        lines.append(f"{told.score:.4f}  {stretch}  {one_line(told.path)}")
+    for term in told.terms:
+        counts = f", counts {term.weight:.3g} times" if term.weight != 1 else ""
+        of = f' of "{one_line(term.sentence)}"' if term.sentence != told.query else ""
+        lines += ["", f"{term.name}{of} gave {term.total:.4f}{counts}"]
+        if term.note:
+            lines.append(f"  {term.note}")
+        lines.append(f"  {'gave':>8}  {'weight':>6}  {'met best at':>11}  word")
+        given = term.contributions.sum(axis=1)
+        for row, word in enumerate(term.words):
+            met = _place(term, int(term.best_video_token[row]))
+            lines.append(f"  {given[row]:8.4f}  {term.text_weights[row]:6.3f}  {met:>11}  {one_line(word)}")
+    if not told.moment_from:
+        lines += ["", "no term has tokens with a time: the moment of a hit is the whole segment"]
+    return lines
+
+
+def _place(term: TermAccount, token: int) -> str:
+    if token < 0:
+        return "padding"
+    if term.times_seconds is not None:
+        return clock(float(term.times_seconds[token]))
+    if term.grid is not None and term.group is not None:
+        row, column = divmod(int(term.group[token]), term.grid[1])
+        return f"row {row + 1}, {column + 1}"
+    return f"{term.name.split('-', 1)[-1]} {token + 1}"

@@ -1,0 +1,112 @@
+"""Ranked rows become hits: paths, moments, and what each frame gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vidsift.index.reading import Gallery
+from vidsift.methods.base import TermSum
+from vidsift.search.filters import Limits
+from vidsift.search.moments import Looked, looks, moment_around
+from vidsift.search.questions import Question
+from vidsift.search.ranking import Ranked
+from vidsift.types import Hit, Span
+
+__all__ = ["hit_at", "hits_of", "kept"]
+
+_NOTHING = Looked(np.zeros(0), np.zeros(0))
+
+
+def kept(ranked: Ranked, limits: Limits) -> list[tuple[int, float]]:
+    """Rows and scores of the page that was asked for."""
+    page = ranked.best[limits.skip : limits.skip + limits.k]
+    least = limits.min_score
+    return [(row, score) for row, score in page if least is None or score >= least]
+
+
+def hits_of(
+    gallery: Gallery,
+    terms: TermSum,
+    question: Question,
+    ranked: Ranked,
+    *,
+    paths: Mapping[str, str],
+    limits: Limits,
+    black_box: bool = False,
+    confidences: Sequence[float | None] = (),
+) -> list[Hit]:
+    """Turn the page of a question that was asked for into hits.
+
+    Args:
+        gallery: holds the segments.
+        terms: a method, or the first stage of a black box, whose moments stand in.
+        question: what was asked.
+        ranked: rows with their scores, best first.
+        paths: the path to show for each video.
+        limits: which of them are given.
+        black_box: the scores are not the terms': what the frames gave to them is not told.
+        confidences: of each row of the page.
+    """
+    page = kept(ranked, limits)
+    looked = looks(terms, gallery, question, [row for row, _ in page])
+    sure: Sequence[float | None] = confidences or [None] * len(page)
+    return [
+        hit_at(
+            gallery,
+            row,
+            score,
+            looked[place],
+            rank=limits.skip + place + 1,
+            path=paths[gallery.video_ids[row]],
+            told=not black_box,
+            candidates=ranked.candidates,
+            confidence=sure[place],
+        )
+        for place, (row, score) in enumerate(page)
+    ]
+
+
+def hit_at(
+    gallery: Gallery,
+    row: int,
+    score: float,
+    looked: Looked,
+    *,
+    rank: int,
+    path: str,
+    told: bool,
+    candidates: int | None = None,
+    confidence: float | None = None,
+    frame: int | None = None,
+) -> Hit:
+    """Build the hit of one row.
+
+    Args:
+        gallery: holds the segment.
+        row: of the gallery.
+        score: of the segment.
+        looked: what each second gave, for the moment.
+        rank: 1 for the best.
+        path: to show.
+        told: whether the hit tells what each second gave.
+        candidates: see :class:`~vidsift.types.Hit`.
+        confidence: likewise.
+        frame: place in ``looked`` that the moment lies around; the best one when None.
+    """
+    segment = Span(*map(float, gallery.spans[row]))
+    said = looked if told else _NOTHING
+    return Hit(
+        rank=rank,
+        score=score,
+        path=path,
+        video_id=gallery.video_ids[row],
+        segment=segment,
+        moment=moment_around(looked.times_seconds, looked.shares, segment, frame),
+        candidates=candidates,
+        segment_id=gallery.segment_ids[row],
+        confidence=confidence,
+        times_seconds=tuple(said.times_seconds.tolist()),
+        shares=tuple(said.shares.tolist()),
+    )

@@ -1,0 +1,121 @@
+"""What is asked: one sentence, or several whose scores are added and taken off."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vidsift.methods.base import TermSum
+from vidsift.search.errors import QueryError
+from vidsift.types import Features
+
+__all__ = ["Part", "Question", "mixing_of", "parse"]
+
+_OPERATOR = re.compile(r"(?:^|(?<=\s))[+\-\u2212](?=\s|$)")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One sentence of a sum, and what its score counts for."""
+
+    sentence: str
+    weight: float
+
+
+def parse(query: str) -> list[Part]:
+    """Read text arithmetic: ``a dog + snow - person``; operators have spaces around.
+
+    The score of a sum is the mean of the scores of its parts, those after a minus taken with the other sign:
+    for methods whose score is a dot product, that of the sum of the texts' vectors, up to a factor.
+
+    Returns:
+        The parts in their order, their weights of equal size; a plain sentence is one part of weight 1.
+
+    Raises:
+        QueryError: if an operator has nothing to work on, or everything is to be taken off.
+
+    Source: the arithmetic of rclip (yurijmikhalevich/rclip), which adds and subtracts unit vectors.
+    Differs: scores are added instead of vectors, so that every method keeps its own similarity.
+
+    Example:
+        >>> [(part.sentence, part.weight) for part in parse("a dog - person")]
+        [('a dog', 0.5), ('person', -0.5)]
+    """
+    signs = [1.0]
+    sentences: list[str] = []
+    start = 0
+    for found in _OPERATOR.finditer(query):
+        before = query[start : found.start()].strip()
+        # An operator in front of everything is the sign of the first part.
+        if before or start:
+            sentences.append(before)
+        else:
+            signs.pop()
+        signs.append(1.0 if found[0] == "+" else -1.0)
+        start = found.end()
+    sentences.append(query[start:].strip())
+    if len(sentences) == 1 and signs == [1.0]:
+        return [Part(sentences[0], 1.0)]
+    if not all(sentences):
+        raise QueryError(
+            f"{query!r}: a + or - with spaces around adds or takes off what stands beside it, and there one "
+            'has nothing; write for example: "a dog + snow - person"'
+        )
+    if max(signs) < 0:
+        raise QueryError(
+            f"{query!r}: everything is to be taken off; say what the video shows too, for example: "
+            '"a dog - person"'
+        )
+    return [Part(one, sign / len(signs)) for one, sign in zip(sentences, signs, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a segment is scored with.
+
+    Attributes:
+        texts: prepared sets of one row each.
+        weights: what the score of each text counts for.
+    """
+
+    texts: tuple[Features, ...]
+    weights: tuple[float, ...] = (1.0,)
+
+    @property
+    def words(self) -> int:
+        """Tokens of all texts, padding included."""
+        return sum(max(tokens.tokens.shape[1] for tokens in text.values()) for text in self.texts)
+
+    def adapted(self, terms: TermSum) -> Question:
+        """Return the question as these terms compare it."""
+        return Question(tuple(terms.adapt_text(text) for text in self.texts), self.weights)
+
+    def score(self, one: Callable[[Features], Tensor]) -> Tensor:
+        """Add the scores of the texts up.
+
+        Args:
+            one: gives those of a text, fp32 ``(rows,)``.
+        """
+        if self.weights == (1.0,):
+            return one(self.texts[0])
+        parts = [weight * one(text).double() for text, weight in zip(self.texts, self.weights, strict=True)]
+        return torch.stack(parts).sum(dim=0).float()
+
+
+def mixing_of(questions: Sequence[Question]) -> Tensor | None:
+    """How scores of all texts, one after the other, become those of the questions: ``(Q, texts)``.
+
+    None where each question is one text.
+    """
+    if all(question.weights == (1.0,) for question in questions):
+        return None
+    mixing = torch.zeros(len(questions), sum(len(question.texts) for question in questions))
+    start = 0
+    for row, question in enumerate(questions):
+        mixing[row, start : start + len(question.texts)] = torch.tensor(question.weights)
+        start += len(question.texts)
+    return mixing

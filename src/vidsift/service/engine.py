@@ -1,0 +1,148 @@
+"""One thread that asks the model: questions wait in a row, and those that can be answered together are.
+
+The model uses every core for one thing at a time, so a second thread would make both slower. Sentences that
+wait with the same settings are answered by one scan of the index; each gets the hits that it would get alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from vidsift.search.searcher import QueryError
+from vidsift.service.problems import ProblemError
+
+__all__ = ["Engine"]
+
+T = TypeVar("T")
+
+_TOGETHER = 32
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting(Generic[T]):
+    """A question: the answer that is promised, and how it is found."""
+
+    future: Future[T]
+    run: Callable[[], T] | None = None
+    query: Any = None
+    settings: Hashable = None
+
+
+class Engine:
+    """Answers questions one after the other, and sentences with equal settings together.
+
+    Args:
+        answer: settings and sentences to one answer each, in order; may raise QueryError.
+        waiting: how many may wait.
+        on_batch: told how many sentences one scan answered.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Any, Sequence[Any]], Sequence[Any]],
+        waiting: int,
+        on_batch: Callable[[int], None] = lambda _number: None,
+    ) -> None:
+        """Start the thread."""
+        self._answer = answer
+        self._most = waiting
+        self._on_batch = on_batch
+        self._row: deque[_Waiting[Any]] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="vidsift-engine", daemon=True)
+        self._thread.start()
+
+    def ask(self, query: Any, settings: Hashable) -> Future[Any]:
+        """Have a sentence answered.
+
+        Raises:
+            ProblemError: 503, too many wait already, or the service stops.
+        """
+        return self._add(_Waiting(Future(), query=query, settings=settings))
+
+    def run(self, function: Callable[[], T]) -> Future[T]:
+        """Have something else done that needs the model.
+
+        Raises:
+            ProblemError: as for :meth:`ask`.
+        """
+        return self._add(_Waiting(Future(), run=function))
+
+    def close(self) -> None:
+        """Answer what waits, and stop."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _add(self, one: _Waiting[T]) -> Future[T]:
+        with self._changed:
+            if self._closing or len(self._row) >= self._most:
+                why = "the service stops" if self._closing else f"{self._most} questions wait already"
+                raise ProblemError(503, f"{why}; ask again in a moment", {"retry-after": "1"})
+            self._row.append(one)
+            self._changed.notify()
+        return one.future
+
+    def _next(self) -> list[_Waiting[Any]]:
+        """Wait for work, and take the first with all that can be answered with it; nothing at the end."""
+        with self._changed:
+            while not self._row and not self._closing:
+                self._changed.wait()
+            if not self._row:
+                return []
+            first = self._row.popleft()
+            if first.run is not None:
+                return [first]
+            together = [first]
+            left: deque[_Waiting[Any]] = deque()
+            for one in self._row:
+                joins = one.run is None and one.settings == first.settings and len(together) < _TOGETHER
+                (together if joins else left).append(one)
+            self._row = left
+            return together
+
+    def _work(self) -> None:
+        while taken := self._next():
+            # Who has gone meanwhile needs no answer.
+            wanted = [one for one in taken if one.future.set_running_or_notify_cancel()]
+            if not wanted:
+                continue
+            if wanted[0].run is not None:
+                _settle(wanted[0].future, wanted[0].run)
+            else:
+                self._answer_together(wanted)
+
+    def _answer_together(self, wanted: list[_Waiting[Any]]) -> None:
+        self._on_batch(len(wanted))
+        settings = wanted[0].settings
+        try:
+            answers = self._answer(settings, [one.query for one in wanted])
+        except QueryError as error:
+            if len(wanted) == 1:
+                wanted[0].future.set_exception(error)
+                return
+            # One of them cannot be answered: it must not spoil the others.
+            for one in wanted:
+                _settle(one.future, lambda query=one.query: self._answer(settings, [query])[0])
+        except BaseException as error:
+            for one in wanted:
+                one.future.set_exception(error)
+        else:
+            for one, answer in zip(wanted, answers, strict=True):
+                one.future.set_result(answer)
+
+
+def _settle(future: Future[Any], run: Callable[[], Any]) -> None:
+    try:
+        result = run()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -1,0 +1,264 @@
+"""Jobs that change the index: they wait in a row, one runs, and each can be paused, resumed and cancelled."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidsift.service.indexing import Controls, Task, Work
+from vidsift.service.problems import ProblemError
+from vidsift.service.schemas_library import FileProblem, Job, JobProgress, JobReport, JobRequest, State
+
+if TYPE_CHECKING:
+    from vidsift.service.limits import Limits
+
+__all__ = ["Jobs"]
+
+_LOG = logging.getLogger(__name__)
+_LISTED = 1000
+
+
+@dataclass(eq=False)
+class _Entry:
+    """A job as it stands."""
+
+    task: Task
+    job_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    state: State = "queued"
+    progress: dict[str, int] = field(default_factory=dict)
+    report: JobReport | None = None
+    error: str | None = None
+    began: float | None = None
+    ended: float | None = None
+    changes: int = 0
+    controls: Controls | None = None
+
+    @property
+    def final(self) -> bool:
+        return self.state in ("done", "failed", "cancelled")
+
+    def shown(self) -> Job:
+        end = time.monotonic() if self.ended is None else self.ended
+        seconds = 0.0 if self.began is None else end - self.began
+        return Job(
+            job_id=self.job_id,
+            action=self.task.action,
+            folders=list(self.task.folders),
+            state=self.state,
+            progress=JobProgress(**self.progress, seconds=seconds),
+            report=self.report,
+            error=self.error,
+        )
+
+
+class Jobs:
+    """The jobs of a service.
+
+    Args:
+        index: folder of the index.
+        work: does what a job asks for.
+        limits: how many may wait and are remembered.
+        model: for an index that is not there yet.
+        device: where to encode.
+        on_end: called when a job has ended.
+    """
+
+    def __init__(
+        self,
+        index: Path,
+        work: Work,
+        limits: Limits,
+        *,
+        model: str | None = None,
+        device: str = "auto",
+        on_end: Callable[[str], None] = lambda _state: None,
+    ) -> None:
+        """Remember; the thread that works starts with the first job."""
+        self._index = index
+        self._work = work
+        self._limits = limits
+        self._model = model
+        self._device = device
+        self._on_end = on_end
+        self._entries: dict[str, _Entry] = {}
+        self._row: deque[_Entry] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def add(self, request: JobRequest, folders: tuple[str, ...]) -> Job:
+        """Put a job into the row.
+
+        Args:
+            request: what it does.
+            folders: full paths, those of the request or all known ones.
+
+        Raises:
+            ProblemError: 429, too many wait already; 503, the service stops.
+        """
+        entry = _Entry(Task(request.action, folders, self._index, self._model, self._device))
+        with self._changed:
+            if self._closing:
+                raise ProblemError(503, "the service stops; ask again when it is back")
+            if len(self._row) >= self._limits.jobs_waiting:
+                raise ProblemError(
+                    429,
+                    f"{len(self._row)} jobs wait already, which is the limit; cancel one, or wait",
+                    {"retry-after": "60"},
+                )
+            self._entries[entry.job_id] = entry
+            self._row.append(entry)
+            self._forget()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="vidsift-jobs", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+            return entry.shown()
+
+    def all(self) -> list[Job]:
+        """Return the jobs, newest first."""
+        with self._changed:
+            return [entry.shown() for entry in reversed(self._entries.values())]
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many are not final, by state."""
+        with self._changed:
+            states = [entry.state for entry in self._entries.values()]
+        return {state: states.count(state) for state in ("queued", "running", "paused")}
+
+    def look(self, job_id: str) -> tuple[Job, int, bool]:
+        """Return a job, a number that changes with it, and whether it has ended.
+
+        Raises:
+            ProblemError: 404, there is no such job.
+        """
+        with self._changed:
+            entry = self._entry(job_id)
+            return entry.shown(), entry.changes, entry.final
+
+    def pause(self, job_id: str) -> Job:
+        """Let a running job wait.
+
+        Raises:
+            ProblemError: 404, there is none; 409, it does not run.
+        """
+        return self._steer(job_id, "running", "paused", "only a running job can be paused")
+
+    def resume(self, job_id: str) -> Job:
+        """Let a paused job go on; raises as :meth:`pause`."""
+        return self._steer(job_id, "paused", "running", "only a paused job can be resumed")
+
+    def cancel(self, job_id: str) -> Job:
+        """Take a job out of the row, or have it keep what is finished and end.
+
+        Raises:
+            ProblemError: 404, there is none; 409, it has ended.
+        """
+        with self._changed:
+            entry = self._entry(job_id)
+            if entry.final:
+                raise ProblemError(409, f"the job is {entry.state} already; there is nothing to cancel")
+            if entry.controls is None:
+                self._row.remove(entry)
+                self._settle(entry, "cancelled")
+            else:
+                entry.controls.stop.set()
+                entry.controls.pause.clear()
+            return entry.shown()
+
+    def close(self) -> None:
+        """Cancel what waits; let what runs keep what is finished, for so long as the limits give it."""
+        with self._changed:
+            self._closing = True
+            for entry in self._row:
+                self._settle(entry, "cancelled")
+            self._row.clear()
+            running = [entry.controls for entry in self._entries.values() if entry.controls is not None]
+            for controls in running:
+                controls.stop.set()
+                controls.pause.clear()
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(self._limits.stop_seconds)
+            for controls in running:
+                controls.kill.set()
+            self._thread.join(self._limits.stop_seconds)
+
+    def _entry(self, job_id: str) -> _Entry:
+        entry = self._entries.get(job_id)
+        if entry is None:
+            raise ProblemError(
+                404, "there is no such job; GET /v1/index/jobs lists those that are remembered"
+            )
+        return entry
+
+    def _steer(self, job_id: str, before: State, after: State, otherwise: str) -> Job:
+        with self._changed:
+            entry = self._entry(job_id)
+            if entry.state != before or entry.controls is None or entry.controls.stop.is_set():
+                raise ProblemError(409, f"the job is {entry.state}; {otherwise}")
+            (entry.controls.pause.set if after == "paused" else entry.controls.pause.clear)()
+            entry.state = after
+            entry.changes += 1
+            return entry.shown()
+
+    def _settle(self, entry: _Entry, state: State) -> None:
+        entry.state, entry.controls, entry.ended = state, None, time.monotonic()
+        entry.changes += 1
+
+    def _forget(self) -> None:
+        ended = [entry.job_id for entry in self._entries.values() if entry.final]
+        for job_id in ended[: max(0, len(ended) - self._limits.jobs_kept)]:
+            del self._entries[job_id]
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._row and not self._closing:
+                    self._changed.wait()
+                if not self._row:
+                    return
+                entry = self._row.popleft()
+                entry.controls = Controls(lambda progress, entry=entry: self._tell(entry, progress))
+                entry.state, entry.began = "running", time.monotonic()
+                entry.changes += 1
+                controls = entry.controls
+            self._do(entry, controls)
+
+    def _do(self, entry: _Entry, controls: Controls) -> None:
+        state: State
+        try:
+            entry.report = _report(self._work(entry.task, controls))
+            state = "cancelled" if entry.report.stopped else "done"
+        except (ValueError, OSError, ImportError) as error:
+            entry.error = str(error)
+            state = "cancelled" if controls.stop.is_set() else "failed"
+        except Exception:
+            _LOG.exception("a job failed")
+            entry.error, state = "unexpected; the log of the service says where; please report it", "failed"
+        with self._changed:
+            self._settle(entry, state)
+        self._on_end(state)
+
+    def _tell(self, entry: _Entry, progress: Mapping[str, int]) -> None:
+        with self._changed:
+            known = JobProgress.model_fields.keys() - {"seconds"}
+            entry.progress = {name: value for name, value in progress.items() if name in known}
+            entry.changes += 1
+
+
+def _report(values: Mapping[str, Any]) -> JobReport:
+    """Write down what was done; of long lists the beginning."""
+    shown = {name: value for name, value in values.items() if name in JobReport.model_fields}
+    for name in ("failed", "partial"):
+        shown[name] = [
+            FileProblem(path=one["path"], reason=one["reason"]) for one in shown.get(name, [])[:_LISTED]
+        ]
+    return JobReport(**shown)

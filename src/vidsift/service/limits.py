@@ -1,0 +1,143 @@
+"""How much one may ask for: the limits of the service in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING
+
+from vidsift.service.problems import ProblemError, problem_response
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["BodyLimit", "Limits", "Slots"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the service takes at most.
+
+    Attributes:
+        body_bytes: of a JSON body.
+        image_bytes, video_bytes: of an upload.
+        uploads_at_once: that are received and decoded side by side.
+        uploads_kept, upload_seconds: features of so many uploads are kept for so long.
+        waiting: questions that may wait for their turn.
+        decoders: processes that decode thumbnails and uploads side by side.
+        decode_seconds, decode_bytes: of time and memory for a thumbnail or an upload.
+        thumbnails_bytes: of thumbnails kept in memory.
+        clip_seconds: length of a clip.
+        cut_seconds: of time for cutting one.
+        clips_at_once: that wait or are cut.
+        jobs_waiting, jobs_kept: index jobs that wait, and that are remembered.
+        streams: progress streams that are open at once.
+        poll_seconds: between two looks at whether the index has grown.
+        stop_seconds: that an index job has to end when the service does.
+    """
+
+    body_bytes: int = 1 << 20
+    image_bytes: int = 32 << 20
+    video_bytes: int = 512 << 20
+    uploads_at_once: int = 4
+    uploads_kept: int = 32
+    upload_seconds: float = 1800.0
+    waiting: int = 512
+    decoders: int = 2
+    decode_seconds: float = 20.0
+    decode_bytes: int = 2 << 30
+    thumbnails_bytes: int = 64 << 20
+    clip_seconds: float = 600.0
+    cut_seconds: float = 300.0
+    clips_at_once: int = 8
+    jobs_waiting: int = 16
+    jobs_kept: int = 100
+    streams: int = 64
+    poll_seconds: float = 1.0
+    stop_seconds: float = 30.0
+
+
+class Slots:
+    """So many of a kind at once; one more is told to come back later."""
+
+    def __init__(self, number: int, what: str) -> None:
+        """Make room for ``number`` of what is called ``what``."""
+        self._free = BoundedSemaphore(number)
+        self._number = number
+        self._what = what
+
+    def take(self) -> Callable[[], None]:
+        """Hold a slot; what is returned gives it back, the first time that it is called.
+
+        Raises:
+            ProblemError: 429, all are taken.
+        """
+        if not self._free.acquire(blocking=False):
+            raise ProblemError(
+                429,
+                f"{self._number} {self._what} are under way, which is the limit; try again in a few seconds",
+                {"retry-after": "5"},
+            )
+        held = [self._free]
+
+        def give() -> None:
+            if held:
+                held.pop().release()
+
+        return give
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Hold a slot for a while; raises as :meth:`take`."""
+        give = self.take()
+        try:
+            yield
+        finally:
+            give()
+
+
+class BodyLimit:
+    """Wraps an application: a body over the limit ends the request while it comes in.
+
+    Args:
+        app: the application.
+        body_bytes: the limit.
+        except_path: limits its bodies itself.
+    """
+
+    def __init__(self, app: ASGIApp, body_bytes: int, except_path: str) -> None:
+        """See the class."""
+        self._app = app
+        self._limit = body_bytes
+        self._except_path = except_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["path"] == self._except_path:
+            await self._app(scope, receive, send)
+            return
+        detail = f"the body has more than {self._limit} bytes; ask for less in one request"
+        if announced_bytes(scope) > self._limit:
+            await problem_response(413, detail)(scope, receive, send)
+            return
+        came = 0
+
+        async def receive_limited() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self._limit:
+                raise ProblemError(413, detail)
+            return message
+
+        await self._app(scope, receive_limited, send)
+
+
+def announced_bytes(scope: Scope) -> int:
+    """How long the body is by its header; 0 where none says."""
+    for name, value in scope["headers"]:
+        if name.lower() == b"content-length" and value.isdigit():
+            return int(value[:18])  # more digits than memory has bytes
+    return 0

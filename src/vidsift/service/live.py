@@ -1,0 +1,181 @@
+"""The index while it is served: it may grow, shrink or be made anew; a question sees one version of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vidsift.index.storage import MANIFEST, IndexFolderError
+from vidsift.search.searcher import Index
+from vidsift.service.library import Library
+
+__all__ = ["LiveIndex", "Snapshot"]
+
+_LOG = logging.getLogger(__name__)
+
+_REST = 3.0
+"""Reading a new version may take so large a part of the time: a third of what it rests."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """An index at one version; who holds it sees no later change.
+
+    Attributes:
+        index: open; None where nothing has been indexed yet.
+        library: what lies in it.
+        versions: of its tables.
+    """
+
+    index: Index | None = None
+    library: Library = field(default_factory=Library)
+    versions: tuple[object, ...] = ()
+
+
+class LiveIndex:
+    """Keeps the newest version of an index at hand, read in the background.
+
+    Args:
+        folder: of the index, which need not exist yet.
+        index: the same, open already.
+        device: where to encode and score.
+        poll_seconds: between two looks at whether it has changed; a look costs milliseconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        index: Index | None = None,
+        *,
+        device: str = "auto",
+        poll_seconds: float = 1.0,
+    ) -> None:
+        """See the class; nothing is read yet."""
+        self.folder = folder
+        self._given = index
+        self._device = device
+        self._poll_seconds = poll_seconds
+        self._snapshot: Snapshot | None = None
+        self._reading = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._watched: tuple[tuple[int, int], list[Any]] | None = None
+        self._told = ""
+
+    @property
+    def current(self) -> Snapshot:
+        """The newest version that has been read; the first is read when first asked for.
+
+        Raises:
+            IndexFolderError: the index or its model cannot be read, and never could.
+        """
+        found = self._snapshot
+        if found is None:
+            self.catch_up()
+            found = self._snapshot
+            assert found is not None
+        return found
+
+    @property
+    def ready(self) -> bool:
+        """Whether a version has been read, so that :attr:`current` does not wait."""
+        return self._snapshot is not None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread = threading.Thread(target=self._watch, name="vidsift-watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def look_now(self) -> None:
+        """Look at once whether there is a new version; it is read in the background."""
+        self._wake.set()
+
+    def catch_up(self) -> None:
+        """Read a new version if there is one, and return when it is the current one.
+
+        Raises:
+            IndexFolderError: it cannot be read; the current one stays.
+        """
+        with self._reading:
+            before = self._snapshot
+            versions = self._versions()
+            if before is not None and versions == before.versions:
+                return
+            if not versions:
+                self._snapshot = Snapshot()
+                return
+            self._snapshot = self._read(before, versions)
+
+    def _versions(self) -> tuple[object, ...]:
+        """What changes whenever the index does: its making, and the versions of its tables."""
+        try:
+            made = (self.folder / MANIFEST).stat()
+        except FileNotFoundError:
+            self._watched = None
+            return ()
+        identity = (made.st_mtime_ns, made.st_ino)
+        try:
+            if self._watched is None or self._watched[0] != identity:
+                self._watched = (identity, _open_tables(self.folder))
+            return (identity, *_versions_of(self._watched[1]))
+        except Exception as error:
+            self._watched = None
+            raise IndexFolderError(f"the index {self.folder} cannot be read: {error}") from error
+
+    def _read(self, before: Snapshot | None, versions: tuple[object, ...]) -> Snapshot:
+        if before is None and self._given is not None:
+            index = self._given
+        elif before is not None and before.index is not None and before.versions[0] == versions[0]:
+            index = before.index.reopened()
+        else:
+            index = Index.open(self.folder, device=self._device)
+        # Read and measured now, and not when somebody asks.
+        len(index.gallery)
+        _ = index.calibration
+        return Snapshot(index, Library.read(index.store), versions)
+
+    def _watch(self) -> None:
+        import torch
+
+        # Questions come first.
+        torch.set_num_threads(1)
+        pause = self._poll_seconds
+        while True:
+            self._wake.wait(pause)
+            self._wake.clear()
+            if self._closing.is_set():
+                return
+            began = time.monotonic()
+            try:
+                self.catch_up()
+                self._told = ""
+            except Exception as error:  # whatever it is: the next version may be well again
+                if str(error) != self._told:
+                    self._told = str(error)
+                    _LOG.warning("the index has changed and cannot be read, so the old one serves: %s", error)
+            pause = max(self._poll_seconds, _REST * (time.monotonic() - began))
+
+
+def _open_tables(folder: Path) -> list[Any]:
+    import lancedb
+
+    database = lancedb.connect(folder)
+    return [database.open_table(one.stem) for one in sorted(folder.glob("*.lance"))]
+
+
+def _versions_of(tables: list[Any]) -> list[int]:
+    for table in tables:
+        table.checkout_latest()
+    return [int(table.version) for table in tables]

@@ -1,0 +1,124 @@
+"""Searching over HTTP: questions, explanations, strips."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Literal
+
+from fastapi import APIRouter
+
+from vidsift.interactions.base import NoAlignmentError
+from vidsift.service.problems import ProblemError, problems
+from vidsift.service.questions import answer_footage, answer_ordered, next_page, settings_of
+from vidsift.service.schemas import (
+    ExplainRequest,
+    Explanation,
+    SearchRequest,
+    SearchResponse,
+    StripRequest,
+    StripResponse,
+    StripSegment,
+)
+from vidsift.service.service import Upload
+
+if TYPE_CHECKING:
+    from vidsift.search.searcher import Index
+    from vidsift.service.service import Service
+
+__all__ = ["search_routes"]
+
+
+def search_routes(service: Service) -> APIRouter:
+    """Questions, explanations, strips."""
+    router = APIRouter(tags=["search"])
+
+    @router.post("/v1/search", summary="Find moments of videos", responses=problems(404, 413))
+    async def search(question: SearchRequest) -> SearchResponse:
+        """Find the segments that fit a sentence, or that are like other footage, with the moment in each.
+
+        Nothing found is no problem: the list is empty, or ``found`` is false.
+        """
+        began = time.monotonic()
+        settings = settings_of(question)
+        if isinstance(question.query, str):
+            waiting = service.engine.ask(question.query, settings)
+        elif question.query is not None:
+            sentences = question.query
+            waiting = service.engine.run(lambda: answer_ordered(service.live, settings, sentences))
+        else:
+            asked = _footage(service, question)
+            waiting = service.engine.run(lambda: answer_footage(service.live, settings, asked))
+        answer: SearchResponse = await asyncio.wrap_future(waiting)
+        more = answer.next_page is not None
+        return answer.model_copy(
+            update={
+                "next_page": next_page(question, answer, settings, more=more),
+                "took_ms": (time.monotonic() - began) * 1000,
+            }
+        )
+
+    @router.post("/v1/explain", summary="Why a segment was found", responses=problems(404, 409, 413))
+    async def explain(asked: ExplainRequest) -> Explanation:
+        """Account for the score of a sentence with a segment: which word met which frame, with what."""
+
+        def answer() -> Explanation:
+            index = _searched(service)
+            if asked.segment_id not in service.live.current.library.owners:
+                raise ProblemError(404, "the index has no such segment; search again for what it has now")
+            return Explanation.model_validate(index.explain(asked.query, asked.segment_id).to_dict())
+
+        try:
+            return await asyncio.wrap_future(service.engine.run(answer))
+        except NoAlignmentError as error:
+            raise ProblemError(422, str(error)) from error
+
+    @router.post("/v1/strip", summary="Where in a video a sentence fits", responses=problems(404, 409, 413))
+    async def strip(asked: StripRequest) -> StripResponse:
+        """Lay a sentence along a whole video: what each second gave, and the score of each segment."""
+
+        def answer() -> StripResponse:
+            index = _searched(service)
+            if asked.video_id not in service.live.current.library.videos:
+                raise ProblemError(404, "the index has no such video; search again for what it has now")
+            return _strip(index, asked)
+
+        return await asyncio.wrap_future(service.engine.run(answer))
+
+    return router
+
+
+def _searched(service: Service) -> Index:
+    index = service.live.current.index
+    if index is None:
+        raise ProblemError(409, "nothing has been indexed yet; add a folder first")
+    return index
+
+
+def _footage(service: Service, question: SearchRequest) -> str | Upload:
+    """What to find more like: an upload, or the id of a segment."""
+    name = question.video or question.image or ""
+    kept = service.uploads.get(name)
+    wanted: Literal["image", "video"] = "image" if question.image is not None else "video"
+    if kept is not None and kept.kind == wanted:
+        return kept
+    if question.image is not None:
+        raise ProblemError(404, "no such picture is kept, or not any more; upload it again")
+    return name
+
+
+def _strip(index: Index, asked: StripRequest) -> StripResponse:
+    hits = index.in_video(asked.query, asked.video_id)
+    return StripResponse(
+        times=[time for hit in hits for time in hit.times_seconds],
+        shares=[share for hit in hits for share in hit.shares],
+        segments=[
+            StripSegment(
+                segment_id=hit.segment_id,
+                start=hit.segment.start_seconds,
+                end=hit.segment.end_seconds,
+                score=hit.score,
+            )
+            for hit in hits
+        ],
+    )

@@ -1,0 +1,232 @@
+"""Who may ask: the name in the address, the page that asks, the token; and what every answer tells a browser.
+
+A page of another site that somebody has open must neither read from the service nor make it do things, also
+where its name has been pointed at this machine (DNS rebinding). So requests are refused that name the
+service by a name that is not its own, or come from a page that is not its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import secrets
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import RedirectResponse, Response
+
+from vidsift.service.problems import ProblemError, fault_response, problem_response
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["HEADERS", "Access", "Guard", "is_loopback"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+"""Headers of every answer, unless it has its own: scripts, styles and pictures come from here alone."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may ask.
+
+    Attributes:
+        names: by which the service may be called (the ``Host`` header, without the port).
+        any_address: it may also be called by any IP address; no other site's name can be pointed there.
+        token: that every request must bring; None where none is needed.
+    """
+
+    names: frozenset[str] = _LOOPBACK
+    any_address: bool = False
+    token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def listening_on(cls, host: str, *, token: str | None = None, names: Iterable[str] = ()) -> Access:
+        """Choose for an address to listen on: beyond this machine a token is needed, fresh if none is given.
+
+        Args:
+            host: the address.
+            token: to ask for in any case.
+            names: more names by which the service is called, as behind a proxy.
+        """
+        own = _LOOPBACK | {one.lower() for one in names}
+        if is_loopback(host):
+            return cls(own, token=token)
+        machine = socket.gethostname().lower()
+        own |= {host.lower(), machine, machine.split(".")[0], machine.split(".")[0] + ".local"}
+        return cls(own, any_address=True, token=token or secrets.token_urlsafe(32))
+
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie that keeps the token; services on other ports of a machine have another."""
+        return "vidsift_" + hashlib.sha256((self.token or "").encode()).hexdigest()[:8]
+
+    def knows(self, name: str) -> bool:
+        """Whether the service may be called by a name."""
+        if name in self.names:
+            return True
+        if not self.any_address:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def admits(self, token: str | None) -> bool:
+        """Whether a token is the one; takes as long for a wrong one."""
+        if self.token is None:
+            return True
+        return token is not None and secrets.compare_digest(token.encode(), self.token.encode())
+
+
+class Guard:
+    """Wraps an application: refuses who may not ask, and adds :data:`HEADERS` to every answer.
+
+    A fault of ours is answered here too, so that this answer is like the others.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        """See the class."""
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+
+        begun = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            answer = self._check(scope)
+        except ProblemError as refused:
+            answer = problem_response(refused.status_code, refused.detail, dict(refused.headers or {}))
+        try:
+            await (self._app if answer is None else answer)(scope, receive, send_guarded)
+        except Exception as error:
+            if begun:  # too late for another answer: the connection breaks off
+                raise
+            await fault_response(error)(scope, receive, send_guarded)
+
+    def _check(self, scope: Scope) -> Response | None:
+        """Return an answer that is given at once, or None for a request that goes on."""
+        host = _only(scope, b"host")
+        if host is None or not self._access.knows(_name_in(host)):
+            raise ProblemError(
+                421,
+                "the Host header does not name this service; use the address that `vidsift serve` printed, "
+                "or start it with --allow-host NAME",
+            )
+        _check_page(scope, host)
+        if self._access.token is None:
+            return None
+        return self._check_token(scope)
+
+    def _check_token(self, scope: Scope) -> Response | None:
+        if scope["path"] == "/" and scope["method"] == "GET":
+            asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
+            if asked and self._access.admits(asked[-1]):
+                # Away from the address, so that it is not passed on with it.
+                welcome = RedirectResponse("/", 303)
+                welcome.set_cookie(
+                    self._access.cookie, asked[-1], max_age=30 * 86_400, httponly=True, samesite="lax"
+                )
+                return welcome
+        scheme, _, given = (_only(scope, b"authorization") or "").partition(" ")
+        if scheme.lower() == "bearer" and self._access.admits(given.strip()):
+            return None
+        if self._access.admits(_cookie(scope, self._access.cookie)):
+            return None
+        raise ProblemError(
+            401,
+            "open the address with the token that `vidsift serve` printed, or send it as "
+            "'Authorization: Bearer TOKEN'",
+            {"www-authenticate": "Bearer"},
+        )
+
+
+def _check_page(scope: Scope, host: str) -> None:
+    """Refuse what a page of another site asks; following a link to the page is not asking."""
+    stranger = ProblemError(403, "a page of another site asks; only the service's own page and programs may")
+    origin = _only(scope, b"origin")
+    if origin is not None:
+        try:
+            asking = urlsplit(origin).netloc.lower()
+        except ValueError:
+            asking = ""
+        if asking != host.lower():
+            raise stranger
+    if _only(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
+        link = scope["method"] == "GET" and _only(scope, b"sec-fetch-mode") == "navigate"
+        if not (link and scope["path"] in ("/", "/docs")):
+            raise stranger
+
+
+def _only(scope: Scope, name: bytes) -> str | None:
+    """The value of a header; one that is there twice is as good as wrong."""
+    found = [value for key, value in scope["headers"] if key.lower() == name]
+    if not found:
+        return None
+    return found[0].decode("latin-1") if len(found) == 1 else ""
+
+
+def _name_in(host: str) -> str:
+    """The name in a ``Host`` header, without the port.
+
+    Example:
+        >>> _name_in("LocalHost:8765"), _name_in("[::1]:8765"), _name_in("::1")
+        ('localhost', '::1', '')
+    """
+    if host.startswith("["):
+        name, closed, _port = host[1:].partition("]")
+        return name.lower() if closed else ""
+    name, _, _port = host.partition(":")
+    return "" if host.count(":") > 1 else name.lower()
+
+
+def _cookie(scope: Scope, name: str) -> str | None:
+    try:
+        jar = SimpleCookie(_only(scope, b"cookie") or "")
+    except CookieError:
+        return None
+    return jar[name].value if name in jar else None

@@ -1,0 +1,66 @@
+"""Running the application: a socket, a server, and an orderly end."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["listen", "serve"]
+
+_WAITING = 2048
+_STOP_SECONDS = 30
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a socket; from now on questions wait until :func:`serve` takes them.
+
+    Args:
+        host: address or name.
+        port: 0 for a free one.
+
+    Raises:
+        OSError: the address is not one of this machine, or the port is taken.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family)
+    except (OSError, UnicodeError) as error:
+        raise OSError(f"--host is {host!r}, which is no address of this machine; try 127.0.0.1") from error
+    try:
+        if sys.platform != "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(_WAITING)
+    except OSError as error:
+        sock.close()
+        raise OSError(
+            f"cannot listen on {host}, port {port} ({error.strerror}); is it being served already? "
+            "Choose another with --port"
+        ) from error
+    return sock
+
+
+def serve(app: FastAPI, sock: socket.socket) -> None:
+    """Answer until Ctrl-C, then finish what runs; a second Ctrl-C ends at once."""
+    config = uvicorn.Config(
+        app, log_level="warning", server_header=False, timeout_graceful_shutdown=_STOP_SECONDS
+    )
+    _Server(config, app).run(sockets=[sock])
+
+
+class _Server(uvicorn.Server):
+    """Tells the service that it stops before it waits for answers: streams without an end have to end."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._service = app.state.service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.stopping.set()
+        await super().shutdown(sockets)

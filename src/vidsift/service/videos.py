@@ -1,0 +1,194 @@
+"""What is in the library: its videos with their facts, tags and captions, and the state of the index."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import stat
+from bisect import bisect_right
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from vidsift import __version__
+from vidsift.index.plan import under as lies_under
+from vidsift.index.storage import Store
+from vidsift.service.files import place_of, video_of
+from vidsift.service.media import VideoId, media_url, thumbnail_url
+from vidsift.service.problems import ProblemError, problems
+from vidsift.service.schemas_library import (
+    CaptionRank,
+    CaptionsResponse,
+    FileProblem,
+    Folder,
+    IndexResponse,
+    TagsRequest,
+    VideoDetails,
+    VideoFacts,
+    VideosResponse,
+)
+
+if TYPE_CHECKING:
+    from vidsift.service.library import Video
+    from vidsift.service.live import Snapshot
+    from vidsift.service.service import Service
+
+__all__ = ["video_routes"]
+
+_LISTED = 1000
+
+
+def video_routes(service: Service) -> APIRouter:
+    """Videos, tags, captions, and the index."""
+    router = APIRouter(tags=["library"])
+
+    @router.get("/v1/videos", summary="Videos of the library", responses=problems())
+    def videos(
+        page: Annotated[
+            str | None,
+            Query(max_length=8192, description="The next_page of the answer before; the first page without."),
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=500, description="How many on a page at most.")] = 50,
+        under: Annotated[
+            str | None, Query(min_length=1, max_length=4096, description="Only videos in this folder.")
+        ] = None,
+    ) -> VideosResponse:
+        """List the videos in the order of their paths; a page stays right when videos are added meanwhile."""
+        found = _in_order(service.live.current, under)
+        first = 0 if page is None else bisect_right(found, _after(page), key=lambda one: one.path)
+        shown = found[first : first + limit]
+        more = first + limit < len(found)
+        return VideosResponse(
+            data=[VideoFacts(**_facts(one)) for one in shown],
+            total=len(found),
+            next_page=_page_after(shown[-1].path) if more else None,
+        )
+
+    @router.get("/v1/videos/{video_id}", summary="One video", responses=problems(404))
+    def video(video_id: VideoId) -> VideoDetails:
+        """Return the facts of one video, its tags and its captions."""
+        snapshot = service.live.current
+        return _details(snapshot, video_of(snapshot.library, video_id))
+
+    @router.put("/v1/videos/{video_id}/tags", summary="Tag a video", responses=problems(404, 409, 413))
+    def tag(video_id: VideoId, wanted: TagsRequest) -> VideoDetails:
+        """Give a video these tags in the place of those that it had; they follow its file."""
+        if service.read_only:
+            raise ProblemError(403, "this service was started with --read-only; tags cannot be changed")
+        video_of(service.live.current.library, video_id)
+        try:
+            Store.open(service.live.folder).set_tags(video_id, wanted.tags)
+        except ValueError as error:
+            raise ProblemError(409, str(error)) from error
+        service.live.catch_up()
+        snapshot = service.live.current
+        return _details(snapshot, video_of(snapshot.library, video_id))
+
+    @router.get("/v1/videos/{video_id}/captions", summary="Captions that fit", responses=problems(404))
+    async def captions(
+        video_id: VideoId, k: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 10
+    ) -> CaptionsResponse:
+        """Rank the captions of the library by how well they fit a video, whosever they are."""
+        snapshot = await service.snapshot()
+        video_of(snapshot.library, video_id)
+        index = snapshot.index
+        assert index is not None
+        ranked = await asyncio.wrap_future(service.engine.run(lambda: index.captions_for(video_id, k)))
+        return CaptionsResponse(
+            data=[
+                CaptionRank(rank=place + 1, caption=caption, score=score)
+                for place, (caption, score) in enumerate(ranked)
+            ]
+        )
+
+    @router.get("/v1/index", summary="What is in the index", responses=problems())
+    def index() -> IndexResponse:
+        """Say what was indexed with which model, and which files could not be read and why."""
+        return _index_facts(service.live.current, service)
+
+    return router
+
+
+def _in_order(snapshot: Snapshot, folder: str | None) -> list[Video]:
+    found = snapshot.library.videos.values()
+    if folder is None:
+        return sorted(found, key=lambda one: one.path)
+    place = place_of(folder)
+    return sorted(
+        (one for one in found if any(lies_under(file.path, place) for file in one.files)),
+        key=lambda one: one.path,
+    )
+
+
+def _page_after(path: str) -> str:
+    return base64.urlsafe_b64encode(path.encode("utf-8", "surrogatepass")).decode().rstrip("=")
+
+
+def _after(page: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)).decode("utf-8", "surrogatepass")
+    except (binascii.Error, ValueError) as error:
+        raise ProblemError(
+            422, "page is not one of this service; give the next_page of an answer, or nothing"
+        ) from error
+
+
+def _facts(video: Video) -> dict[str, Any]:
+    first = next(iter(video.segments.values()))
+    newest = max(file.modified_ns for file in video.files)
+    return {
+        "video_id": video.video_id,
+        "path": video.path,
+        "paths": [file.path for file in video.files],
+        "duration": video.duration_seconds,
+        "width": video.width_px,
+        "height": video.height_px,
+        "codec": video.codec,
+        "fps": video.fps,
+        "segments": len(video.segments),
+        "modified": datetime.fromtimestamp(newest / 1e9, UTC),
+        "tags": sorted(video.tags),
+        "damage": video.damage,
+        "thumbnail_url": thumbnail_url(video.video_id, (first.start_seconds + first.end_seconds) / 2),
+        "media_url": media_url(video.video_id),
+    }
+
+
+def _details(snapshot: Snapshot, video: Video) -> VideoDetails:
+    return VideoDetails(captions=list(snapshot.library.captions.get(video.video_id, ())), **_facts(video))
+
+
+def _index_facts(snapshot: Snapshot, service: Service) -> IndexResponse:
+    library, index = snapshot.library, snapshot.index
+    manifest = None if index is None else index.store.manifest
+    return IndexResponse(
+        model=None if manifest is None else manifest.model or manifest.model_name,
+        method=None if manifest is None else manifest.method,
+        videos=len(library.videos),
+        segments=sum(len(one.segments) for one in library.videos.values()),
+        files=sum(one.reason is None for one in library.files.values()),
+        failed=len(library.failures),
+        bytes_on_disk=_size_bytes(service.live.folder),
+        folders=[
+            Folder(path=path, videos=read, failed=failed) for path, (read, failed) in library.folders.items()
+        ],
+        failures=[FileProblem(path=one.path, reason=one.reason or "") for one in library.failures[:_LISTED]],
+        partial=[FileProblem(path=one.path, reason=one.damage or "") for one in library.partial[:_LISTED]],
+        calibrated=index is not None and index.calibration is not None,
+        tags=sorted({tag for one in library.videos.values() for tag in one.tags}),
+        version=__version__,
+    )
+
+
+def _size_bytes(folder: Path) -> int:
+    total = 0
+    for one in folder.rglob("*"):
+        # Files come and go while the index grows.
+        with contextlib.suppress(OSError):
+            status = one.stat()
+            total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total

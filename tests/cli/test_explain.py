@@ -1,0 +1,105 @@
+"""``vidsift explain``: a table, a picture, JSON; black boxes say that they have no account."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.index.library import clip, findable
+from tests.methods import tiny
+
+from vidsift.cli.main import main
+from vidsift.index.build import build_index
+from vidsift.search.searcher import Index
+
+QUERY = "a red circle moves left"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of two real clips, with its model beside it."""
+    folder = tmp_path_factory.mktemp("explain")
+    for name, frames in (("one", 24), ("two", 36)):
+        clip(folder / "videos", name, frames=frames)
+    tiny.model().save(folder / "model")
+    build_index([folder / "videos"], folder / "index", folder / "model", workers=1, segment=2.0)
+    return folder
+
+
+def _run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", *arguments])
+    return int(ended.value.code or 0)
+
+
+def test_the_table_has_a_line_for_each_word_and_sums_to_the_score(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = str(folder / "videos" / "two.mp4")
+    assert _run(QUERY, video, "--index", str(folder / "index")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    score, stretch, path = lines[0].split()
+    best = min(Index.open(folder / "index").in_video(QUERY, _id(folder, video)), key=lambda hit: hit.rank)
+    assert float(score) == pytest.approx(best.score, abs=1e-4)
+    assert path == video
+    assert stretch == f"0:{best.segment[0]:04.1f}-0:{best.segment[1]:04.1f}"
+    assert lines[2].startswith("word-frame gave ")
+    words = [line.split() for line in lines[4:]]
+    assert [line[-1] for line in words] == ["<|startoftext|>", *QUERY.split(), "<|endoftext|>"]
+    assert sum(float(line[0]) for line in words) == pytest.approx(best.score, abs=1e-3)
+    assert all(line[2].startswith("0:") for line in words)
+
+
+def _id(folder: Path, video: str) -> str:
+    return Index.open(folder / "index").video_at(video)
+
+
+def test_json_is_the_whole_account_of_a_segment(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    segment = Index.open(folder / "index").gallery.segment_ids[1]
+    assert _run(QUERY, segment, "--index", str(folder / "index"), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["segment_id"] == segment
+    assert told["moment_from"] == ["word-frame"]
+    (term,) = told["terms"]
+    assert sum(map(sum, term["contributions"])) == pytest.approx(told["score"], abs=1e-6)
+    assert len(term["words"]) == len(term["values"]) == len(term["text_weights"]) == 7
+    assert len(term["times_seconds"]) == len(term["values"][0]) == len(term["video_weights"])
+
+
+def test_a_picture_is_drawn(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "why.png"
+    video = str(folder / "videos" / "one.mp4")
+    assert _run(QUERY, video, "--index", str(folder / "index"), "-o", str(target)) == 0
+    with Image.open(target) as picture:
+        assert picture.width > 800
+        assert len(picture.convert("RGB").getcolors(2**24) or ()) > 100
+    assert _run(QUERY, video, "--index", str(folder / "index"), "-o", str(tmp_path / "why.docx")) == 2
+    assert "docx" in capsys.readouterr().err
+
+
+def test_without_matplotlib_the_extra_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    video = str(folder / "videos" / "one.mp4")
+    assert _run(QUERY, video, "--index", str(folder / "index"), "-o", str(tmp_path / "why.png")) == 2
+    assert "pip install 'vidsift[train]'" in capsys.readouterr().err
+
+
+def test_what_cannot_be_explained_says_why(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    black = findable(tmp_path, tiny.model("drl", {"interaction": "mlp", "temporal": "none"}), [5] * 3)
+    segment = Index.open(black).gallery.segment_ids[0]
+    for arguments, said in (
+        ((QUERY, segment, "--index", str(black)),
+         "drl: there is no account to show. PairPerceptron is a black box"),
+        ((QUERY, "/none.mp4", "--index", str(folder / "index")), "the index holds no video at /none.mp4"),
+        ((QUERY, segment, "--index", str(tmp_path / "none")), "there is no index at"),
+        (("a + ", segment, "--index", str(black)), "adds or takes off what stands beside it"),
+    ):  # fmt: skip
+        assert _run(*arguments) == 2
+        assert said in " ".join(capsys.readouterr().err.split())

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vidsift.index import sandbox
+from vidsift.index.sandbox import Limits, Patience, Sandbox, SandboxError, limit_memory
+from vidsift.video import VideoReadError, probe
+
+_SOME = 300 << 20
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with Sandbox(time_limit_seconds=30, memory_limit_bytes=_SOME) as made:
+        yield made
+    assert not multiprocessing.active_children()
+
+
+def _take(count: int) -> int:
+    return len(bytearray(count))
+
+
+def _take_slowly(count: int) -> None:
+    limit_memory(50 << 20, watch=True)
+    held = bytearray(b"x") * count
+    time.sleep(60)
+    del held
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _fail() -> None:
+    raise KeyError("a fault of ours")
+
+
+def _lambda() -> object:
+    return lambda: None
+
+
+class _StrangeError(ValueError):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def _strange() -> None:
+    raise _StrangeError(1, 2)
+
+
+def test_a_function_runs_elsewhere_and_the_process_stays_warm(box: Sandbox) -> None:
+    first = box.run(os.getpid)
+    assert first != os.getpid()
+    assert box.run(os.getpid) == first
+    assert box.run(sorted, [2, 3, 1], reverse=True) == [3, 2, 1]
+
+
+def test_what_the_function_raises_comes_back(box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("hello")
+    with pytest.raises(VideoReadError, match="is not a video") as told:
+        box.run(probe, tmp_path / "a.mp4")
+    assert told.value.path == tmp_path / "a.mp4"
+    with pytest.raises(FileNotFoundError):
+        box.run(os.stat, tmp_path / "absent")
+    with pytest.raises(ValueError, match="1 and 2"):
+        box.run(_strange)
+    with pytest.raises(SandboxError, match="unexpected KeyError: 'a fault of ours'"):
+        box.run(_fail)
+    with pytest.raises(SandboxError, match=r"unexpected .*lambda"):
+        box.run(_lambda)
+
+
+def test_too_much_memory_is_said_and_the_next_call_works(box: Sandbox) -> None:
+    assert box.run(_take, 100 << 20) == 100 << 20
+    with pytest.raises(SandboxError, match="needs more than 300 MiB of memory"):
+        box.run(_take, 2 * _SOME)
+    assert box.run(_take, 100 << 20) == 100 << 20
+
+
+def test_where_the_system_keeps_no_limit_the_process_looks_itself(box: Sandbox) -> None:
+    began = time.monotonic()
+    with pytest.raises(SandboxError, match="needs more than 300 MiB of memory"):
+        box.run(_take_slowly, 200 << 20)
+    assert time.monotonic() - began < 20
+
+
+def test_a_crash_is_said_and_the_next_call_works(box: Sandbox) -> None:
+    with pytest.raises(SandboxError, match=r"crashed \(signal 11\)"):
+        box.run(_kill)
+    assert box.run(max, 2, 3) == 3
+
+
+def test_a_process_that_died_between_calls_is_replaced(box: Sandbox) -> None:
+    os.kill(box.run(os.getpid), signal.SIGKILL)
+    time.sleep(0.2)
+    assert box.run(max, 2, 3) == 3
+
+
+def test_what_takes_too_long_is_stopped() -> None:
+    others = set(multiprocessing.active_children())
+    with Sandbox(time_limit_seconds=0.5) as box:
+        box.run(max, 2, 3)
+        began = time.monotonic()
+        with pytest.raises(SandboxError, match=r"took longer than 0.5 s and was stopped"):
+            box.run(time.sleep, 60)
+        assert time.monotonic() - began < 10
+        assert box.run(max, 2, 3) == 3
+    assert set(multiprocessing.active_children()) <= others
+    with pytest.raises(SandboxError, match="closed"):
+        box.run(max, 2, 3)
+
+
+def test_threads_share_the_processes() -> None:
+    with Sandbox(processes=2) as box:
+        found: list[int] = []
+        threads = [threading.Thread(target=lambda: found.append(box.run(os.getpid))) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 6
+        assert len(set(found)) <= 2
+
+
+def test_a_hanging_process_ends_with_its_killed_parent() -> None:
+    code = (
+        "import os, sys, threading, time\nfrom vidsift.index.sandbox import Sandbox\n"
+        "if __name__ == '__main__':\n    box = Sandbox()\n    print(box.run(os.getpid), flush=True)\n"
+        "    box.run(time.sleep, 300)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    time.sleep(0.3)
+    parent.kill()
+    parent.communicate()
+    until = time.monotonic() + 20
+    while _runs(child) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _runs(child)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process runs; one that ended and that nobody asked about counts as ended."""
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text("utf-8")
+    except OSError:
+        return False
+
+
+def test_time_asleep_is_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(sandbox.time, "monotonic", lambda: now[0])
+    patience = Patience()
+    now[0] += 0.5
+    assert patience.look() == pytest.approx(0.5)
+    now[0] += 8 * 3600
+    assert patience.look() == pytest.approx(1.5)
+    patience.renew()
+    assert patience.look() == 0
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_impossible_limits_are_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="expected seconds above 0"):
+        Limits(seconds)
+    with pytest.raises(ValueError, match="at least 1 MiB"):
+        Limits(1.0, 5)
+    with pytest.raises(ValueError, match="processes is 0"):
+        Sandbox(processes=0)

@@ -1,0 +1,48 @@
+"""Video to captions: the captions that an index holds, ranked for one of its videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.index.library import filled
+from tests.methods import tiny
+
+from vidsift.search import captions as captions_module
+from vidsift.search.searcher import Index, QueryError
+
+COUNTS = [5, 1, 3, 5, 4, 5]
+HELD = {
+    f"{0:032x}": ["a red circle moves left", "circle", "a green ring"],
+    f"{3:032x}": ["two triangles", "a red circle moves left", "  ", "circle " * 40],
+    f"{4:032x}": ["a large blue square", "a yellow ring blinks", "a small green star spins"],
+}
+
+
+@pytest.mark.parametrize("arguments", [{}, {"interaction": "mlp", "temporal": "none"}])
+@pytest.mark.parametrize("spare", [0, 16])
+def test_captions_are_ranked_by_their_best_segment(
+    tmp_path: Path, arguments: dict[str, str], spare: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captions_module, "_SPARE", spare)
+    monkeypatch.setattr(captions_module, "_AT_ONCE", 3)
+    model = tiny.model("drl", arguments)
+    index = Index.open(filled(tmp_path / "index", model, COUNTS).folder, model)
+    assert index.captions_for(f"{0:032x}") == []
+    index._store.read_captions = lambda: HELD  # type: ignore[attr-defined]
+    index.refresh()
+    index._store.read_captions = lambda: HELD  # type: ignore[attr-defined]
+    video = f"{1:032x}"
+    found = index.captions_for(video, k=4)
+    rows = [row for row, one in enumerate(index.gallery.video_ids) if one == video]
+    assert len(rows) == 2
+    # What cannot be read (empty, too long) is passed over; what is said twice stands once.
+    readable = sorted({one for own in HELD.values() for one in own if one.strip() and len(one) < 99})
+    scores = {one: float(model.similarity([one], index.gallery.exact(rows)).max()) for one in readable}
+    assert [caption for caption, _ in found] == sorted(scores, key=lambda one: -scores[one])[:4]
+    assert [score for _, score in found] == pytest.approx([scores[one] for one, _ in found], abs=1e-5)
+    assert index.captions_for(video, k=2) == found[:2]
+    with pytest.raises(QueryError, match="the index holds no video"):
+        index.captions_for("nothing")
+    with pytest.raises(QueryError, match="k is 0"):
+        index.captions_for(video, k=0)

@@ -1,0 +1,186 @@
+"""Confidence is a hit's own: of question, segment and index, and of nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.index.library import filled
+from tests.methods import tiny
+
+from vidsift.index.storage import Store
+from vidsift.methods.model import Model
+from vidsift.search import confidence as module
+from vidsift.search.confidence import FILE, FOUND, Calibration, Gumbel, fit_gumbel
+from vidsift.search.searcher import Index
+
+COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
+QUERY = "a red circle moves left"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return tiny.model()
+
+
+@pytest.fixture(autouse=True)
+def _short_bank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty questions of the tiny model's words measure as well as two hundred that something works."""
+    bank = [f"{one} {what} {does}" for one in ("a", "two") for what in ("circle", "star", "ring", "square")
+            for does in ("moves left", "grows", "blinks", "spins", "in the middle")]  # fmt: skip
+    monkeypatch.setattr(module, "UNRELATED", bank)
+
+
+@pytest.fixture
+def store(model: Model, tmp_path: Path) -> Store:
+    return filled(tmp_path / "index", model, COUNTS)
+
+
+def test_a_fit_leaves_out_what_stands_out() -> None:
+    usual = np.random.default_rng(0).gumbel(2.0, 0.5, 2000)
+    clean = fit_gumbel(usual)
+    assert clean == pytest.approx((2.0, 0.5), abs=0.08)
+    some_fit = fit_gumbel(np.concatenate([usual, np.full(80, 30.0)]))
+    assert some_fit == pytest.approx(clean, abs=0.1)
+    assert fit_gumbel(np.ones(10)).scale > 0
+
+
+def test_confidence_is_the_share_of_unrelated_questions_that_score_less() -> None:
+    standard = Gumbel(0.0, 1.0)
+    calibration = Calibration(Gumbel(10.0, 2.0), Gumbel(1.0, 0.5), standard, 40)
+    # Two scales above by its score, four by what exceeds the mean: the better counts.
+    assert calibration.confidence(14.0, 11.0) == pytest.approx(math.exp(-math.exp(-4)))
+    # A question that fits everything has a high mean: its score alone says enough.
+    assert calibration.confidence(18.0, 18.0) == pytest.approx(math.exp(-math.exp(-4)))
+    assert calibration.confidence(-1e9, 0) < 1e-9
+    sure = [calibration.confidence(score, 5.0) for score in np.linspace(0, 20, 50)]
+    assert sure == sorted(sure)
+
+
+def test_best_answers_to_the_bank_are_as_sure_as_their_rank_among_each_other(
+    store: Store, model: Model
+) -> None:
+    index = Index.open(store.folder, model)
+    sure = sorted(hits[0].confidence or 0 for hits in index.search_many(module.UNRELATED, k=1))
+    assert np.mean([one >= FOUND for one in sure]) <= 0.15
+    assert 0.3 < sure[len(sure) // 2] < 0.7
+
+
+def test_confidence_falls_with_the_score_and_asks_nobody_else(store: Store, model: Model) -> None:
+    index = Index.open(store.folder, model)
+    hits = index.search(QUERY, k=99)
+    sure = [hit.confidence for hit in hits]
+    assert all(one is not None and 0 <= one <= 1 for one in sure)
+    assert sure == sorted(sure, key=lambda one: -(one or 0))
+    own = {hit.segment_id: hit.confidence for hit in hits}
+    for other in (
+        index.search(QUERY, k=3, skip=4),
+        index.search(QUERY, k=99, under="/videos/a"),
+        index.search_many(["circle", QUERY], k=5)[1],
+        index.in_video(QUERY, hits[3].video_id),
+        Index.open(store.folder, model, scan_format="int8").search(QUERY, k=4),
+    ):
+        assert other
+        assert all(hit.confidence == own[hit.segment_id] for hit in other)
+
+
+def test_sequences_are_as_sure_as_their_least_sure_sentence(store: Store, model: Model) -> None:
+    index = Index.open(store.folder, model)
+    first, then = ({hit.segment_id: hit.confidence for hit in index.search(one, k=99)}
+                   for one in (QUERY, "two triangles"))  # fmt: skip
+    for hit in index.search([QUERY, "two triangles"], k=3):
+        parts = [first[hit.parts[0].segment_id], then[hit.parts[1].segment_id]]
+        assert [part.confidence for part in hit.parts] == parts
+        assert hit.confidence == min(one for one in parts if one is not None)
+
+
+def test_what_was_measured_is_kept_until_the_segments_change(
+    store: Store, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+    calibrate = module.calibrate
+
+    def counted(*given: object) -> Calibration:
+        measured.append(1)
+        return calibrate(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "calibrate", counted)
+    index = Index.open(store.folder, model)
+    hits = index.search(QUERY, k=5)
+    assert (store.folder / FILE).is_file()
+    assert Index.open(store.folder, model).search(QUERY, k=5) == hits
+    assert len(measured) == 1
+    writer = Store.open(store.folder)
+    writer.forget(["/videos/a/0.mp4"])
+    writer.drop_orphans()
+    index.refresh()
+    assert index.calibration is not None
+    assert len(measured) == 2
+    # A file that says nothing sensible is measured anew.
+    for broken in ("{", "[]", json.dumps({"plain": [0, 0], "centred": [0, 1], "better": [0, 1]})):
+        (store.folder / FILE).write_text(broken)
+        assert Index.open(store.folder, model).calibration == index.calibration
+    assert len(measured) == 5
+
+
+def test_a_read_only_index_is_calibrated_all_the_same(
+    store: Store, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    index = Index.open(store.folder, model)
+    assert index.search(QUERY, k=1)[0].confidence is not None
+    assert not (store.folder / FILE).exists()
+
+
+def test_very_small_indexes_say_nothing(tmp_path: Path, model: Model) -> None:
+    index = Index.open(filled(tmp_path / "small", model, COUNTS[:3]).folder, model)
+    hits = index.search(QUERY)
+    assert [hit.confidence for hit in hits] == [None, None, None]
+    assert index.found(QUERY, hits) is None
+    assert index.found(QUERY, []) is None
+    assert not (tmp_path / "small" / FILE).exists()
+
+
+def test_found_goes_by_the_best_hit_of_the_library(store: Store, model: Model) -> None:
+    index = Index.open(store.folder, model)
+    hits = index.search(QUERY, k=5)
+    best = hits[0].confidence
+    assert best is not None
+    for limits, expected in ((Gumbel(-9.0, 0.1), True), (Gumbel(9.0, 0.1), False)):
+        index.__dict__["calibration"] = Calibration(limits, limits, Gumbel(0.0, 1.0), 40)
+        hits = index.search(QUERY, k=5)
+        assert index.found(QUERY, hits) is expected
+        # A later page, or none at all, does not hide what is there.
+        assert index.found(QUERY, index.search(QUERY, k=2, skip=5)) is expected
+        assert index.found(QUERY, []) is expected
+
+
+def test_a_black_box_is_as_sure_as_its_first_stage(tmp_path: Path) -> None:
+    box = tiny.model("clip4clip", {"head": "tightTransf", "cross_layers": 1})
+    plain = tiny.model("clip4clip")
+    indexes = [Index.open(filled(tmp_path / str(n), one, COUNTS).folder, one)
+               for n, one in enumerate((box, plain))]  # fmt: skip
+    sure = [{hit.segment_id: hit.confidence for hit in index.search(QUERY, k=99)} for index in indexes]
+    assert sure[0] == pytest.approx(sure[1], abs=5e-3)  # the box keeps its frames as encoded, in fp16
+    assert indexes[0].found(QUERY, indexes[0].search(QUERY)) == indexes[1].found(
+        QUERY, indexes[1].search(QUERY)
+    )
+
+
+def test_more_segments_than_are_asked_are_extrapolated(
+    store: Store, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = Index.open(store.folder, model).calibration
+    (store.folder / FILE).unlink()
+    monkeypatch.setattr(module, "_SCANNED", 10)
+    some = Index.open(store.folder, model).calibration
+    assert everything is not None
+    assert some is not None
+    # Half of them: what the rest adds lies log(2) scales higher, near where all of them are.
+    assert some.plain.location == pytest.approx(everything.plain.location, abs=2 * everything.plain.scale)

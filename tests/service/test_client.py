@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from tests.index.library import clip
+from tests.service.serving import index_of, video_id
+from tests.service.test_jobs import Worked
+from tests.service.test_live import until
+from tests.service.test_search import png
+
+from vidsift.service.app import create_app
+from vidsift.service.client import Client, ServiceError
+from vidsift.service.limits import Limits
+from vidsift.service.security import Access
+from vidsift.service.serving import _Server, listen
+from vidsift.video import probe
+
+TOKEN = "a-token-for-the-tests"
+
+
+@pytest.fixture(scope="module")
+def work() -> Worked:
+    return Worked()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("videos")
+    return [clip(folder, f"clip{number}", frames=16 + number) for number in range(5)]
+
+
+@pytest.fixture(scope="module")
+def url(files: list[Path], work: Worked, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service on a real socket."""
+    index = index_of(tmp_path_factory.mktemp("client") / "index", files)
+    app = create_app(index, access=Access(token=TOKEN), work=work, limits=Limits(poll_seconds=0.05))
+    sock = listen("127.0.0.1", 0)
+    server = _Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5), app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    yield f"http://127.0.0.1:{sock.getsockname()[1]}/?token={TOKEN}"
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    with Client(url) as opened:
+        yield opened
+
+
+def test_it_asks_everything_that_the_service_answers(
+    client: Client, files: list[Path], tmp_path: Path
+) -> None:
+    assert client.health() == {"status": "ok", "segments": 5}
+    hits = list(client.hits("a red circle", k=2))
+    assert [hit["rank"] for hit in hits] == [1, 2, 3, 4, 5]
+    assert client.search("a red circle", k=5)["data"] == hits
+    best = hits[0]
+    account = client.explain("a red circle", best["segment_id"])
+    assert account["score"] == best["score"]
+    assert client.strip("a red circle", best["video_id"])["segments"][0]["score"] == best["score"]
+    name = video_id(files[0])
+    assert [one["path"] for one in client.videos(limit=2)] == sorted(map(str, files))
+    assert client.set_tags(name, ["b", "a"])["tags"] == ["a", "b"]
+    assert client.video(name)["tags"] == ["a", "b"]
+    assert client.captions(name) == []
+    assert client.thumbnail(name, 0.5, 64).startswith(b"\xff\xd8")
+    assert client.download(name, tmp_path / "whole.mp4").read_bytes() == files[0].read_bytes()
+    assert probe(client.clip(name, 0.0, 1.0, tmp_path / "clip.mp4")).duration_seconds == pytest.approx(
+        1, abs=0.3
+    )
+    assert client.index()["videos"] == 5
+    (tmp_path / "red.png").write_bytes(png())
+    upload = client.upload(tmp_path / "red.png")
+    assert len(client.search(image=upload["upload_id"])["data"]) == 5
+    assert "vidsift_requests_total" in client.metrics()
+
+
+def test_it_follows_a_job(client: Client, work: Worked) -> None:
+    work.go.clear()
+    job = client.start_job("remove", ["/v"])
+    until(lambda: client.job(job["job_id"])["state"] == "running")
+    assert client.steer(job["job_id"], "pause")["state"] == "paused"
+    assert client.steer(job["job_id"], "resume")["state"] == "running"
+    threading.Timer(0.3, work.go.set).start()
+    assert [one["state"] for one in client.follow(job["job_id"])][-1] == "done"
+    assert client.jobs()[0]["job_id"] == job["job_id"]
+
+
+def test_problems_are_errors_with_their_words(client: Client, url: str, tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="the query is empty") as caught:
+        client.search(" ")
+    assert caught.value.status == 422
+    with pytest.raises(ServiceError) as caught:
+        client.download("0" * 32, tmp_path / "x.mp4")
+    assert caught.value.status == 404
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ServiceError) as caught:
+        Client(url.partition("?")[0], token="wrong").health()
+    assert caught.value.status == 401
+    with pytest.raises(ServiceError, match="is `vidsift serve` running there"):
+        Client("http://127.0.0.1:1").health()
+    with pytest.raises(ValueError, match="expected one like"):
+        Client("file:///etc/passwd")
+
+
+def test_slow_clients_hold_nobody_up(client: Client, url: str, files: list[Path]) -> None:
+    """Forty who send or read nothing: more than there are worker threads."""
+    import socket
+
+    port = int(url.split(":")[2].partition("/")[0])
+    head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+    slow = []
+    for number in range(60):
+        sock = socket.create_connection(("127.0.0.1", port))
+        if number % 3 == 0:
+            sock.sendall(f"GET /v1/videos/{video_id(files[0])}/media HTTP/1.1\r\n{head}\r\n".encode())
+        elif number % 3 == 1:
+            sock.sendall(f"POST /v1/search HTTP/1.1\r\n{head}Content-Length: 99\r\n\r\n".encode())
+        else:
+            sock.sendall(f"GET /healthz HTTP/1.1\r\n{head}".encode())
+        slow.append(sock)
+    began = time.monotonic()
+    assert len(client.search("a red circle")["data"]) == 5
+    assert client.video(video_id(files[0]))["segments"] == 1
+    assert time.monotonic() - began < 5
+    for sock in slow:
+        sock.close()

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tests.video.making import Recipe, make, number_in
+
+from vidsift.service.cutting import cut_clip
+from vidsift.service.pictures import ChangedError, Source
+from vidsift.video import VideoReadError, probe, read_frames
+
+QUARTER_TURN = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+
+
+def cut(source: Path, start: float, end: float, target: Path) -> bool:
+    status = source.stat()
+    known = Source(str(source), status.st_size, status.st_mtime_ns)
+    return cut_clip(known, start, end, str(target)).copied
+
+
+def with_sound(folder: Path, codec: str = "aac", suffix: str = ".mp4") -> Path:
+    """A film of 2 s with a tone that is louder in its second second."""
+    silent = make(folder, Recipe(suffix=suffix), "silent")
+    path = folder / f"film{suffix}"
+    with av.open(str(silent)) as given, av.open(str(path), "w") as out:
+        video = out.add_stream_from_template(given.streams.video[0])
+        sound = out.add_stream(codec, rate=48_000, layout="mono")
+        for packet in given.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                out.mux(packet)
+        tone = np.sin(np.arange(96_000) * 2 * np.pi * 440 / 48_000)
+        tone *= np.where(np.arange(96_000) < 48_000, 0.1, 0.8)
+        for start in range(0, 96_000, 960):
+            part = tone[None, start : start + 960].astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+            frame.rate, frame.pts = 48_000, start
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    return path
+
+
+def loudness(path: Path) -> list[float]:
+    """Loudest sample of each tenth of a second."""
+    with av.open(str(path)) as film:
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in film.decode(audio=0)])
+    return [float(np.abs(part).max()) for part in np.array_split(samples, max(1, len(samples) // 4800))]
+
+
+@pytest.mark.parametrize(("codec", "suffix", "copied"), [("aac", ".mp4", True), ("pcm_s16le", ".avi", False)])
+def test_the_sound_comes_along(tmp_path: Path, codec: str, suffix: str, copied: bool) -> None:
+    film = with_sound(tmp_path, codec, suffix)
+    clip = tmp_path / "clip.mp4"
+    assert cut(film, 0.5, 1.5, clip) is copied
+    levels = loudness(clip)
+    assert 9 <= len(levels) <= 12
+    assert max(levels[:4]) < 0.3
+    assert min(levels[6:9]) > 0.5
+
+
+def test_a_turned_film_stays_turned(tmp_path: Path) -> None:
+    film = make(tmp_path, Recipe(display_matrix=QUARTER_TURN), "turned")
+    size = (probe(film).width_px, probe(film).height_px)
+    assert size == (48, 64)
+    for start, name in ((0.0, "copied"), (0.4, "from-within")):
+        clip = tmp_path / f"{name}.mp4"
+        assert cut(film, start, 1.0, clip)
+        assert (probe(clip).width_px, probe(clip).height_px) == size
+        wanted = read_frames(film, [0.9]).pixels[0]
+        shown = read_frames(clip, [0.9 - start]).pixels[0]
+        assert np.abs(wanted.astype(int) - shown).mean() < 1
+
+
+def test_what_begins_late_is_cut_on_its_own_clock(tmp_path: Path) -> None:
+    film = make(tmp_path, Recipe(pts=[5000 + 40 * n for n in range(60)], fps=25, gop=25), "late")
+    clip = tmp_path / "clip.mp4"
+    assert cut(film, 1.0, 2.0, clip)
+    assert number_in(read_frames(clip, [0.01]).pixels[0]) == number_in(read_frames(film, [1.01]).pixels[0])
+
+
+def test_a_large_picture_is_made_smaller_when_encoded_anew(tmp_path: Path) -> None:
+    film = make(
+        tmp_path,
+        Recipe(
+            ".avi", codec="mjpeg", pix_fmt="yuvj420p", frames=3, b_frames=0, width_px=2100, height_px=1001
+        ),
+        "big",
+    )
+    clip = tmp_path / "clip.mp4"
+    assert not cut(film, 0.0, 1.0, clip)
+    assert (probe(clip).width_px, probe(clip).height_px) == (1920, 914)
+
+
+def test_a_stretch_without_pictures_is_told(tmp_path: Path) -> None:
+    film = make(tmp_path, Recipe(), "film")
+    with pytest.raises(VideoReadError, match="holds no picture from 7 s to 8 s"):
+        cut(film, 7.0, 8.0, tmp_path / "clip.mp4")
+
+
+def test_another_file_is_not_cut(tmp_path: Path) -> None:
+    film = make(tmp_path, Recipe(), "film")
+    with pytest.raises(ChangedError, match="is not the file that was indexed"):
+        cut_clip(Source(str(film), 1, 1), 0.0, 1.0, str(tmp_path / "clip.mp4"))

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
+
+import pytest
+
+from vidsift.search.searcher import QueryError
+from vidsift.service.engine import Engine
+from vidsift.service.problems import ProblemError
+
+
+class Asked:
+    """Answers a sentence with itself in capitals, when it is let; remembers what was asked together."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[object, list[str]]] = []
+        self.go = threading.Event()
+
+    def __call__(self, settings: object, queries: Sequence[str]) -> list[str]:
+        self.go.wait(10)
+        self.batches.append((settings, list(queries)))
+        if "bad" in queries:
+            raise QueryError("bad is no question")
+        if "fault" in queries:
+            raise RuntimeError("a fault")
+        return [query.upper() for query in queries]
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+def engine(asked: Asked) -> Iterator[Engine]:
+    made = Engine(asked, 8)
+    yield made
+    asked.go.set()
+    made.close()
+
+
+def test_sentences_that_wait_are_answered_together(engine: Engine, asked: Asked) -> None:
+    first = engine.ask("first", "a")
+    while engine._row:
+        pass
+    rest = [
+        engine.ask(query, settings) for query, settings in [("b", "a"), ("c", "z"), ("d", "a"), ("e", "z")]
+    ]
+    asked.go.set()
+    assert first.result(10) == "FIRST"
+    assert [one.result(10) for one in rest] == ["B", "C", "D", "E"]
+    assert asked.batches == [("a", ["first"]), ("a", ["b", "d"]), ("z", ["c", "e"])]
+
+
+def test_a_bad_sentence_spoils_no_other(engine: Engine, asked: Asked) -> None:
+    waiting = engine.run(lambda: asked.go.wait(10))
+    good, bad, other = engine.ask("good", 0), engine.ask("bad", 0), engine.ask("other", 0)
+    asked.go.set()
+    assert waiting.result(10)
+    assert (good.result(10), other.result(10)) == ("GOOD", "OTHER")
+    with pytest.raises(QueryError, match="bad is no question"):
+        bad.result(10)
+
+
+def test_a_fault_reaches_who_asked_and_the_engine_goes_on(engine: Engine, asked: Asked) -> None:
+    asked.go.set()
+    with pytest.raises(RuntimeError, match="a fault"):
+        engine.ask("fault", 0).result(10)
+    with pytest.raises(ZeroDivisionError):
+        engine.run(lambda: 1 // 0).result(10)
+    assert engine.ask("well", 0).result(10) == "WELL"
+
+
+def test_too_many_are_told_to_come_back(engine: Engine, asked: Asked) -> None:
+    running = engine.run(lambda: asked.go.wait(10))
+    while engine._row:
+        pass
+    waiting = [engine.ask(str(number), 0) for number in range(8)]
+    with pytest.raises(ProblemError) as refused:
+        engine.ask("one more", 0)
+    assert (refused.value.status_code, refused.value.headers) == (503, {"retry-after": "1"})
+    asked.go.set()
+    wait([running, *waiting], 10)
+    assert engine.ask("now", 0).result(10) == "NOW"
+
+
+def test_closing_answers_what_waits_and_takes_no_more(asked: Asked) -> None:
+    engine = Engine(asked, 8)
+    waiting = [engine.ask("a", 0), engine.run(lambda: "b"), engine.ask("c", 1)]
+    threading.Timer(0.05, asked.go.set).start()
+    engine.close()
+    assert [one.result(0) for one in waiting] == ["A", "b", "C"]
+    with pytest.raises(ProblemError, match="stops"):
+        engine.ask("late", 0)
+
+
+def test_who_has_gone_is_not_answered(engine: Engine, asked: Asked) -> None:
+    running = engine.run(lambda: asked.go.wait(10))
+    while engine._row:
+        pass
+    gone, stays = engine.ask("gone", 0), engine.ask("stays", 0)
+    assert gone.cancel()
+    asked.go.set()
+    assert running.result(10)
+    assert stays.result(10) == "STAYS"
+    assert asked.batches == [(0, ["stays"])]

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from tests.index.library import clip, library
+from tests.methods import tiny
+from tests.service.serving import index_of, problem, served
+from tests.service.test_live import QUICK, until
+
+from vidsift.search.searcher import Index
+from vidsift.service.indexing import Controls, Task, run_here
+from vidsift.service.limits import Limits
+
+
+class Worked:
+    """Work that goes on when it is let, and can be stopped; remembers its tasks."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.go = threading.Event()
+        self.waited = 0
+
+    def __call__(self, task: Task, controls: Controls) -> dict[str, Any]:
+        self.tasks.append(task)
+        controls.tell({"videos_done": 1, "videos_total": 5, "frames": 12, "failed": 0, "unknown": 7})
+        while not self.go.wait(0.01) and not controls.stop.is_set():
+            self.waited += controls.pause.is_set()
+        if task.folders == ("/broken",):
+            raise ValueError("the disk is full; make room")
+        if task.folders == ("/fault",):
+            raise RuntimeError("secret of the house")
+        failed = [{"path": "/v/b.mp4", "reason": "is empty"}]
+        return {"added": 5, "failed": failed, "stopped": controls.stop.is_set(), "seconds": 1.5}
+
+
+@pytest.fixture
+def work() -> Worked:
+    return Worked()
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    folder = tmp_path_factory.mktemp("jobs")
+    return index_of(folder / "index", [clip(folder / "videos", "clip")])
+
+
+@pytest.fixture
+def client(index: Index, work: Worked) -> Iterator[TestClient]:
+    with served(
+        index, work=work, limits=Limits(jobs_waiting=2, jobs_kept=3, streams=2, poll_seconds=0.02)
+    ) as opened:
+        yield opened
+        work.go.set()
+
+
+def start(client: TestClient, action: str = "remove", *folders: str) -> dict[str, Any]:
+    answer = client.post("/v1/index/jobs", json={"action": action, "folders": folders or ["/v"]})
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def state(client: TestClient, job: dict[str, Any]) -> str:
+    return str(client.get(f"/v1/index/jobs/{job['job_id']}").json()["state"])
+
+
+def steer(client: TestClient, job: dict[str, Any], wish: str) -> Any:
+    return client.post(f"/v1/index/jobs/{job['job_id']}/{wish}")
+
+
+def test_a_job_runs_and_reports(client: TestClient, work: Worked) -> None:
+    job = start(client)
+    assert (job["action"], job["folders"], job["report"], job["error"]) == ("remove", ["/v"], None, None)
+    until(lambda: state(client, job) == "running")
+    running = client.get(f"/v1/index/jobs/{job['job_id']}").json()
+    assert running["progress"] | {"seconds": 0} == {
+        "videos_done": 1,
+        "videos_total": 5,
+        "frames": 12,
+        "failed": 0,
+        "seconds": 0,
+    }
+    work.go.set()
+    until(lambda: state(client, job) == "done")
+    done = client.get(f"/v1/index/jobs/{job['job_id']}").json()
+    assert done["report"]["added"] == 5
+    assert done["report"]["failed"] == [{"path": "/v/b.mp4", "reason": "is empty"}]
+    assert done["progress"]["seconds"] > 0
+    assert 'vidsift_jobs_ended_total{state="done"} 1.0' in client.get("/metrics").text
+
+
+def test_jobs_run_one_after_the_other(client: TestClient, work: Worked) -> None:
+    first = start(client, "remove", "/a")
+    until(lambda: state(client, first) == "running")
+    second, third = start(client, "remove", "/b"), start(client, "remove", "/c")
+    assert (state(client, second), state(client, third)) == ("queued", "queued")
+    assert "2 jobs wait already" in problem(
+        client.post("/v1/index/jobs", json={"action": "remove", "folders": ["/d"]}), 429
+    )
+    listed = [one["folders"] for one in client.get("/v1/index/jobs").json()["data"]]
+    assert listed == [["/c"], ["/b"], ["/a"]]
+    assert steer(client, second, "cancel").json()["state"] == "cancelled"
+    work.go.set()
+    until(lambda: state(client, third) == "done")
+    assert [one.folders for one in work.tasks] == [("/a",), ("/c",)]
+
+
+def test_a_job_waits_goes_on_and_is_cancelled(client: TestClient, work: Worked) -> None:
+    job = start(client)
+    until(lambda: state(client, job) == "running")
+    assert "only a paused job can be resumed" in problem(steer(client, job, "resume"), 409)
+    assert steer(client, job, "pause").json()["state"] == "paused"
+    problem(steer(client, job, "pause"), 409)
+    until(lambda: work.waited > 0)
+    assert steer(client, job, "resume").json()["state"] == "running"
+    steer(client, job, "pause")
+    steer(client, job, "cancel")
+    until(lambda: state(client, job) == "cancelled")
+    assert client.get(f"/v1/index/jobs/{job['job_id']}").json()["report"]["stopped"] is True
+    assert "cancelled already" in problem(steer(client, job, "cancel"), 409)
+    problem(steer(client, job, "pause"), 409)
+
+
+def test_what_goes_wrong_is_told_without_insides(client: TestClient, work: Worked) -> None:
+    work.go.set()
+    broken, fault = start(client, "remove", "/broken"), start(client, "remove", "/fault")
+    until(lambda: state(client, fault) == "failed")
+    assert client.get(f"/v1/index/jobs/{broken['job_id']}").json()["error"] == "the disk is full; make room"
+    answer = client.get(f"/v1/index/jobs/{fault['job_id']}")
+    assert answer.json()["error"].startswith("unexpected; the log")
+    assert "secret" not in answer.text
+
+
+def events(client: TestClient, job: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    answer = client.get(f"/v1/index/jobs/{job['job_id']}/events")
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    found = []
+    for block in answer.text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+def test_progress_comes_as_events(client: TestClient, work: Worked) -> None:
+    job = start(client)
+    threading.Timer(0.5, work.go.set).start()
+    told = events(client, job)
+    assert [name for name, _ in told[:-1]] == ["progress"] * (len(told) - 1)
+    assert told[-1][0] == "done"
+    assert told[-1][1]["state"] == "done"
+    assert {one["state"] for _, one in told} == {"running", "done"}
+    assert [name for name, _ in events(client, job)] == ["progress", "done"]  # for who comes late
+
+
+def test_old_jobs_are_forgotten(client: TestClient, work: Worked) -> None:
+    work.go.set()
+    jobs = []
+    for number in range(6):
+        jobs.append(start(client, "remove", f"/{number}"))
+        until(lambda: state(client, jobs[-1]) == "done")
+    start(client, "remove", "/last")
+    problem(client.get(f"/v1/index/jobs/{jobs[0]['job_id']}"), 404)
+    assert len(client.get("/v1/index/jobs").json()["data"]) <= 4
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"action": "add"}, "needs at least one folder"),
+        ({"action": "remove", "folders": []}, "needs at least one folder"),
+        ({"action": "add", "folders": ["videos"]}, "is no full path"),
+        ({"action": "add", "folders": ["~nobody-of-this-name/x"]}, "is no full path"),
+        ({"action": "add", "folders": ["/no/such/folder"]}, "is not there"),
+        ({"action": "add", "folders": ["/a\x00b"]}, "is no full path"),
+        ({"action": "add", "folders": ["/" + "x" * 4000]}, "is n"),
+        ({"action": "add", "folders": ["/"] * 101}, "folders: "),
+        ({"action": "format"}, "action: "),
+        ({}, "action: "),
+    ],
+)
+def test_work_that_makes_no_sense_is_refused(client: TestClient, body: dict[str, object], words: str) -> None:
+    assert words in problem(client.post("/v1/index/jobs", json=body), 422)
+
+
+def test_known_folders_stand_in_where_none_is_named(client: TestClient, index: Index) -> None:
+    answer = client.post("/v1/index/jobs", json={"action": "update"})
+    assert answer.json()["folders"] == [str(index.store.folder.parent / "videos")]
+
+
+def test_there_is_no_such_job(client: TestClient) -> None:
+    for path in ("", "/events"):
+        problem(client.get(f"/v1/index/jobs/{'0' * 16}{path}"), 404)
+        problem(client.get(f"/v1/index/jobs/x{path}"), 422)
+
+
+def test_who_may_only_read_changes_nothing(index: Index) -> None:
+    with served(index, read_only=True) as client:
+        detail = problem(client.post("/v1/index/jobs", json={"action": "remove", "folders": ["/v"]}), 403)
+        assert "--read-only" in detail
+        (video,) = client.get("/v1/videos").json()["data"]
+        problem(client.put(f"/v1/videos/{video['video_id']}/tags", json={"tags": []}), 403)
+
+
+def test_stopping_ends_what_runs_and_the_streams(index: Index, work: Worked) -> None:
+    with served(index, work=work) as client:
+        running, waiting = start(client), start(client)
+        until(lambda: state(client, running) == "running")
+        jobs = client.app.state.service.jobs  # type: ignore[attr-defined]
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert [job.state for job in jobs.all()] == ["cancelled", "cancelled"]
+    assert waiting["state"] == "queued"
+    assert len(work.tasks) == 1
+
+
+def test_a_job_makes_an_index_that_is_searched_at_once(tmp_path: Path) -> None:
+    """The first run: no index yet, a folder is added on the page."""
+    model = tiny.model()
+    videos = library(tmp_path / "videos", 2)
+    (videos / "broken.mp4").write_bytes(b"no video")
+    model.save(tmp_path / "model")
+    with served(tmp_path / "index", work=run_here, model=str(tmp_path / "model"), limits=QUICK) as client:
+        assert client.get("/v1/index").json()["model"] is None
+        assert client.post("/v1/search", json={"query": "circle"}).json()["data"] == []
+        assert client.get("/v1/videos").json() == {"data": [], "total": 0, "next_page": None}
+        job = start(client, "add", str(videos))
+        until(lambda: state(client, job) in ("done", "failed"), 60)
+        done = client.get(f"/v1/index/jobs/{job['job_id']}").json()
+        assert (done["state"], done["error"]) == ("done", None)
+        assert (done["report"]["added"], len(done["report"]["failed"])) == (2, 1)
+        until(lambda: client.get("/v1/videos").json()["total"] == 2)
+        assert len(client.post("/v1/search", json={"query": "circle"}).json()["data"]) == 2
+        facts = client.get("/v1/index").json()
+        assert (facts["videos"], facts["segments"], facts["files"], facts["failed"]) == (2, 2, 2, 1)
+        assert facts["folders"] == [{"path": str(videos), "videos": 2, "failed": 1}]
+        assert facts["failures"][0]["path"] == str(videos / "broken.mp4")
+        gone = start(client, "remove", str(videos))
+        until(lambda: state(client, gone) in ("done", "failed"), 60)
+        until(lambda: client.get("/v1/videos").json()["total"] == 0)
+        assert (videos / "clip0.mp4").exists()
+
+
+def test_a_job_in_a_process_of_its_own(tmp_path: Path) -> None:
+    model = tiny.model()
+    model.save(tmp_path / "model")
+    videos = library(tmp_path / "videos", 2)
+    with served(tmp_path / "index", model=str(tmp_path / "model"), limits=QUICK) as client:
+        job = start(client, "add", str(videos))
+        until(lambda: state(client, job) in ("done", "failed"), 120)
+        done = client.get(f"/v1/index/jobs/{job['job_id']}").json()
+        assert (done["state"], done["error"]) == ("done", None)
+        assert done["report"]["added"] == 2
+        until(lambda: client.get("/healthz").json()["segments"] == 2)

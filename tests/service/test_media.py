@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+from tests.service.serving import index_of, problem, served, video_id
+from tests.video.making import Recipe, make, number_in
+
+from vidsift.service.files import byte_range, disposition
+from vidsift.service.problems import ProblemError
+from vidsift.video import probe, read_frames
+
+
+@dataclass(frozen=True)
+class Served:
+    client: TestClient
+    file: Path
+    name: str
+    """Identity of the file's content."""
+
+    @property
+    def media(self) -> str:
+        return f"/v1/videos/{self.name}/media"
+
+    @property
+    def thumbnail(self) -> str:
+        return f"/v1/videos/{self.name}/thumbnail"
+
+
+@contextmanager
+def service(folder: Path) -> Iterator[Served]:
+    """A service with one film of 60 pictures in 2 s, a key frame every second."""
+    videos = folder / "vidéos & <b>"
+    videos.mkdir()
+    file = make(videos, Recipe(), 'a "quoted" <script>')
+    with served(index_of(folder / "index", [file])) as client:
+        yield Served(client, file, video_id(file))
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with service(tmp_path_factory.mktemp("media")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Served]:
+    """For tests that change the file."""
+    with service(tmp_path) as opened:
+        yield opened
+
+
+def test_the_file_is_sent_whole(one: Served) -> None:
+    answer = one.client.get(one.media)
+    assert answer.status_code == 200
+    assert answer.content == one.file.read_bytes()
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["etag"] == f'"{one.name}"'
+    assert answer.headers["content-length"] == str(one.file.stat().st_size)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-disposition"] == (
+        "inline; filename*=UTF-8''a%20%22quoted%22%20%3Cscript%3E.mp4"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "stop"),
+    [("bytes=0-0", 0, 1), ("bytes=10-19", 10, 20), ("bytes=100-", 100, None), ("bytes=-7", -7, None)],
+)
+def test_a_range_is_sent(one: Served, asked: str, first: int, stop: int | None) -> None:
+    whole = one.file.read_bytes()
+    answer = one.client.get(one.media, headers={"range": asked})
+    assert answer.status_code == 206
+    assert answer.content == whole[first:stop]
+    begin = first if first >= 0 else len(whole) + first
+    assert answer.headers["content-range"] == f"bytes {begin}-{begin + len(answer.content) - 1}/{len(whole)}"
+    assert answer.headers["content-length"] == str(len(answer.content))
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=0-1,4-5", "bytes=5-2", "bytes=a-b", "bytes=-", "seconds=0-1", "bytes"]
+)
+def test_what_is_no_single_range_means_the_whole_file(one: Served, asked: str) -> None:
+    answer = one.client.get(one.media, headers={"range": asked})
+    assert (answer.status_code, len(answer.content)) == (200, one.file.stat().st_size)
+
+
+def test_a_range_beyond_the_end_is_refused_with_the_length(one: Served) -> None:
+    answer = one.client.get(one.media, headers={"range": "bytes=99999999-"})
+    assert "bytes; ask for some of them" in problem(answer, 416)
+    assert answer.headers["content-range"] == f"bytes */{one.file.stat().st_size}"
+    problem(one.client.get(one.media, headers={"range": "bytes=-0"}), 416)
+
+
+def test_head_tells_what_get_sends(one: Served) -> None:
+    for headers in ({}, {"range": "bytes=3-9"}):
+        head, get = one.client.head(one.media, headers=headers), one.client.get(one.media, headers=headers)
+        assert head.status_code == get.status_code
+        assert head.content == b""
+        told = {name: value for name, value in head.headers.items() if name != "date"}
+        assert told == {name: value for name, value in get.headers.items() if name != "date"}
+
+
+def test_a_range_goes_on_only_with_the_same_file(one: Served) -> None:
+    size = one.file.stat().st_size
+    dated = one.client.get(one.media).headers["last-modified"]
+    for named, status in [
+        (f'"{one.name}"', 206),
+        (dated, 206),
+        ('"other"', 200),
+        ("yesterday", 200),
+        ("W/x", 200),
+    ]:
+        answer = one.client.get(one.media, headers={"range": "bytes=0-4", "if-range": named})
+        assert (answer.status_code, len(answer.content)) == (status, 5 if status == 206 else size), named
+
+
+def test_what_the_client_has_is_not_sent_again(one: Served) -> None:
+    for named in (f'"{one.name}"', f'W/"{one.name}"', f'"x", "{one.name}"', "*"):
+        answer = one.client.get(one.media, headers={"if-none-match": named})
+        assert (answer.status_code, answer.content) == (304, b"")
+    assert one.client.get(one.media, headers={"if-none-match": '"x"'}).status_code == 200
+
+
+def test_a_changed_file_is_not_sent(own: Served) -> None:
+    stamps = own.file.stat()
+    own.file.write_bytes(own.file.read_bytes() + b"x")
+    assert "has changed since it was indexed; update the index" in problem(own.client.get(own.media), 409)
+    content = own.file.read_bytes()[:-1]
+    own.file.write_bytes(content[::-1])  # as long as it was, changed a moment later
+    problem(own.client.get(own.media), 409)
+    own.file.write_bytes(content)
+    os.utime(own.file, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+    assert own.client.get(own.media).content == content
+
+
+def test_a_file_that_is_gone_is_told_with_a_remedy(own: Served) -> None:
+    own.file.unlink()
+    detail = problem(own.client.get(own.media), 410)
+    assert "connect its disk or put it back" in detail
+    assert str(own.file.parent) not in detail
+    assert own.client.head(own.media).status_code == 410
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_what_stands_in_the_place_of_a_file_is_not_sent(own: Served, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret of the house")
+    for put in (
+        lambda: own.file.symlink_to(secret),
+        lambda: own.file.symlink_to("/etc/passwd"),
+        lambda: own.file.symlink_to(own.file.parent / "loop"),
+        lambda: os.mkfifo(own.file),
+        own.file.mkdir,
+    ):
+        if own.file.is_dir() and not own.file.is_symlink():
+            own.file.rmdir()
+        else:
+            own.file.unlink()
+        put()
+        answer = own.client.get(own.media)
+        assert answer.status_code in (409, 410)
+        assert "secret" not in answer.text
+        assert "root:" not in answer.text
+
+
+def test_a_copy_stands_in_for_a_file_that_is_gone(tmp_path: Path) -> None:
+    first = make(tmp_path, Recipe(frames=12), "a")
+    second = Path(shutil.copy2(first, tmp_path / "b.mkv"))
+    with served(index_of(tmp_path / "index", [first, second])) as client:
+        url = f"/v1/videos/{video_id(first)}/media"
+        assert client.get(url).headers["content-type"] == "video/mp4"
+        first.unlink()
+        answer = client.get(url)
+        assert answer.headers["content-type"] == "video/x-matroska"
+        assert answer.content == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/videos/..%2f..%2f..%2fetc%2fpasswd/media",
+        "/v1/videos/../../../../etc/passwd/media",
+        "/v1/videos/%2e%2e%2f%2e%2e%2fetc/media",
+        "/v1/videos/%252e%252e/media",
+        "/v1/videos//etc/passwd/media",
+        "/v1/videos/" + "0" * 31 + "/media",
+        "/v1/videos/" + "0" * 32 + "%00/media",
+        "/v1/videos/" + "A" * 32 + "/media",
+        "/v1/videos/" + "0" * 32 + "/media",
+        "/v1/videos/C:%5cwindows%5cwin.ini/thumbnail",
+        "/page/../app.py",
+        "/page/%2e%2e/app.py",
+        "/page/..%2fapp.py",
+        "/page//etc/passwd",
+        "/page/index.html%00.js",
+    ],
+)
+def test_nothing_is_found_by_a_path(one: Served, path: str) -> None:
+    answer = one.client.get(path)
+    assert answer.status_code in (404, 422), answer.text
+    assert "root:" not in answer.text
+    assert "import" not in answer.text
+
+
+def picture(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+@pytest.mark.parametrize(("at", "number"), [(0.0, 0), (0.51, 15), (1.0, 30), (1.99, 59), (500.0, 59)])
+def test_a_thumbnail_is_the_picture_at_its_second(one: Served, at: float, number: int) -> None:
+    answer = one.client.get(one.thumbnail, params={"at": at})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert number_in(picture(answer.content)) == number
+    again = one.client.get(one.thumbnail, params={"at": at})
+    assert again.content == answer.content
+    named = {"if-none-match": answer.headers["etag"]}
+    assert one.client.get(one.thumbnail, params={"at": at}, headers=named).status_code == 304
+
+
+def test_a_thumbnail_is_as_wide_as_asked(one: Served) -> None:
+    assert picture(one.client.get(one.thumbnail, params={"width": 32}).content).shape == (24, 32, 3)
+    assert picture(one.client.get(one.thumbnail, params={"width": 1920}).content).shape == (48, 64, 3)
+    for wrong in ({"width": 15}, {"width": 1921}, {"at": -1}, {"at": "nan"}, {"at": "inf"}, {"at": "x"}):
+        problem(one.client.get(one.thumbnail, params=wrong), 422)
+
+
+def test_what_was_kept_stands_in_where_the_file_is_away(own: Served) -> None:
+    own.file.unlink()
+    answer = own.client.get(own.thumbnail, params={"at": 1.0})
+    assert answer.status_code == 200
+    assert picture(answer.content).shape == (48, 64, 3)
+    assert answer.headers["cache-control"] == "no-store"  # the file may come back
+
+
+def cut(one: Served, start: float, end: float) -> bytes:
+    answer = one.client.post("/v1/clips", json={"video_id": one.name, "start": start, "end": end})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
+    assert answer.headers["content-length"] == str(len(answer.content))
+    return answer.content
+
+
+def numbers(file: Path) -> list[int]:
+    times = np.arange(0.01, probe(file).duration_seconds, 1 / 30)
+    return [number_in(one) for one in read_frames(file, times).pixels]
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (1.0, 2.0), (0.5, 1.5)])
+def test_a_clip_holds_the_seconds_asked_for(one: Served, tmp_path: Path, start: float, end: float) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(cut(one, start, end))
+    shown = numbers(clip)
+    assert shown[0] == round(start * 30)
+    wanted = list(range(round(start * 30), round(end * 30)))
+    assert shown[: len(wanted)] == wanted
+    assert all(end * 30 <= number <= end * 30 + 2 for number in shown[len(wanted) :])  # what B-frames need
+
+
+def test_a_copied_clip_has_the_packets_of_the_file(own: Served) -> None:
+    cut(own, 1.0, 2.0)
+    text = own.client.get("/metrics").text
+    assert 'vidsift_clips_total{copied="true"} 1.0' in text
+
+
+def test_what_cannot_be_copied_is_encoded_anew(tmp_path: Path) -> None:
+    file = make(tmp_path, Recipe(".avi", codec="mjpeg", pix_fmt="yuvj420p", frames=45, b_frames=0), "old")
+    with served(index_of(tmp_path / "index", [file])) as client:
+        film = Served(client, file, video_id(file))
+        clip = tmp_path / "clip.mp4"
+        clip.write_bytes(cut(film, 0.5, 1.0))
+        assert 'vidsift_clips_total{copied="false"} 1.0' in client.get("/metrics").text
+    assert probe(clip).codec == "h264"
+    assert numbers(clip) == list(range(15, 30))
+
+
+def test_clips_leave_nothing_behind(own: Served) -> None:
+    folder = Path(own.client.app.state.service._folder.name)  # type: ignore[attr-defined]
+    cut(own, 0.0, 1.0)
+    with own.client.stream("POST", "/v1/clips", json={"video_id": own.name, "start": 0, "end": 1}) as answer:
+        assert answer.status_code == 200  # and gone before it has come
+    own.file.unlink()
+    problem(own.client.post("/v1/clips", json={"video_id": own.name, "start": 0, "end": 1}), 410)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "words"),
+    [
+        ({"start": 1, "end": 1}, 422, "end must be after start"),
+        ({"start": 0, "end": 601}, 422, "cut at most 600 s"),
+        ({"start": 3, "end": 4}, 422, "begin earlier"),
+        ({"start": -1, "end": 1}, 422, "start: "),
+        ({"start": 0}, 422, "end: "),
+        ({"video_id": "0" * 32, "start": 0, "end": 1}, 404, "no video of the index"),
+        ({"video_id": "../../etc/passwd", "start": 0, "end": 1}, 404, "no video of the index"),
+    ],
+)
+def test_a_clip_that_cannot_be_cut_is_told(
+    one: Served, asked: dict[str, object], status: int, words: str
+) -> None:
+    assert words in problem(one.client.post("/v1/clips", json={"video_id": one.name} | asked), status)
+
+
+def test_ranges_by_themselves() -> None:
+    assert byte_range(None, 10) is None
+    assert byte_range("bytes=0-", 10) == (0, 10)
+    assert byte_range("bytes=-100", 10) == (0, 10)
+    with pytest.raises(ProblemError):
+        byte_range("bytes=0-", 0)
+    assert disposition("attachment", "\udcff\n\r;") == "attachment; filename*=UTF-8''%3F%0A%0D%3B"

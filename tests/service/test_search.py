@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+from tests.index.library import clip
+from tests.methods import tiny
+from tests.service.serving import index_of, problem, served, video_id
+
+from vidsift.search.searcher import Index
+from vidsift.service.limits import Limits
+from vidsift.service.schemas import SearchRequest
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Eight clips, the last one of two segments."""
+    folder = tmp_path_factory.mktemp("videos")
+    short = [clip(folder, f"clip{number}", frames=8 + number) for number in range(7)]
+    return [*short, clip(folder, "long", frames=64, fps=2)]
+
+
+@pytest.fixture(scope="module")
+def index(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Index:
+    return index_of(tmp_path_factory.mktemp("search") / "index", files)
+
+
+@pytest.fixture(scope="module")
+def client(index: Index) -> Iterator[TestClient]:
+    with served(index) as opened:
+        yield opened
+
+
+def ask(client: TestClient, query: Any = "a red circle", **question: Any) -> dict[str, Any]:
+    answer = client.post("/v1/search", json={"query": query, **question})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_a_hit_says_all_that_is_known(client: TestClient, index: Index, files: list[Path]) -> None:
+    answer = ask(client, k=3)
+    expected = index.search("a red circle", k=3)
+    for shown, hit in zip(answer["data"], expected, strict=True):
+        video = hit.video_id
+        best = hit.times_seconds[int(np.argmax(hit.shares))]
+        length = (
+            next(8 + n for n in range(7) if video_id(files[n]) == video) / 12
+            if video != video_id(files[7])
+            else 32.0
+        )
+        assert shown == {
+            "rank": hit.rank,
+            "score": hit.score,
+            "confidence": hit.confidence,
+            "video_id": video,
+            "segment_id": hit.segment_id,
+            "path": hit.path,
+            "start": hit.moment.start_seconds,
+            "end": hit.moment.end_seconds,
+            "segment_start": hit.segment.start_seconds,
+            "segment_end": hit.segment.end_seconds,
+            "duration": pytest.approx(length),
+            "thumbnail_url": f"/v1/videos/{video}/thumbnail?at={best:.3f}",
+            "media_url": f"/v1/videos/{video}/media",
+            "strip": {"times": list(hit.times_seconds), "shares": list(hit.shares)},
+            "explanation": None,
+            "parts": [],
+            "candidates": None,
+        }
+    assert answer["label"] == "text"
+    assert answer["pool"] == {"segments": 9, "videos": 8, "allowed_segments": 9}
+    assert answer["took_ms"] > 0
+    assert answer["found"] == index.found("a red circle", expected)
+
+
+def test_pages_follow_one_another(client: TestClient) -> None:
+    whole = ask(client, k=100)
+    assert whole["next_page"] is None
+    seen, page = [], None
+    for count in (4, 4, 1):
+        answer = ask(client, k=4, **({} if page is None else {"page": page}))
+        assert len(answer["data"]) == count
+        assert answer["found"] == whole["found"]
+        seen += answer["data"]
+        page = answer["next_page"]
+    assert page is None
+    assert seen == whole["data"]
+
+
+def test_a_page_belongs_to_its_question(client: TestClient) -> None:
+    page = ask(client, k=4)["next_page"]
+    other: list[dict[str, Any]] = [
+        {"query": "a blue square", "page": page},
+        {"query": "a red circle", "page": page, "group_by": "video"},
+        {"query": "a red circle", "page": page[:-4]},
+        {"query": "a red circle", "page": "bm9wZQ"},
+        {"query": "a red circle", "page": "é"},
+        {"query": "a red circle", "page": "W1tbW1tbW1tb"},
+    ]
+    for question in other:
+        assert "page is not of this question" in problem(client.post("/v1/search", json=question), 422)
+
+
+def test_filters_reach_the_index(client: TestClient, files: list[Path]) -> None:
+    assert len(ask(client, filter={"min_duration": 10})["data"]) == 2
+    assert len(ask(client, filter={"max_duration": 10})["data"]) == 7
+    assert len(ask(client, group_by="video", k=100)["data"]) == 8
+    assert len(ask(client, filter={"under": str(files[0])})["data"]) == 1
+    old = ask(client, filter={"modified_before": "2001-01-01T00:00:00Z"})
+    assert (old["data"], old["pool"]["allowed_segments"]) == ([], 0)
+    assert len(ask(client, filter={"modified_after": "2001-01-01"}, k=100)["data"]) == 9
+    scores = [hit["score"] for hit in ask(client, k=100)["data"]]
+    assert len(ask(client, k=100, min_score=scores[3])["data"]) == 4
+
+
+def test_the_explanation_adds_up_to_the_score(client: TestClient) -> None:
+    for hit in ask(client, k=3, explain=True)["data"]:
+        account = hit["explanation"]
+        total = sum(sum(map(sum, term["contributions"])) for term in account["terms"])
+        assert total == pytest.approx(hit["score"], abs=1e-6)
+        asked = {"query": "a red circle", "segment_id": hit["segment_id"]}
+        assert client.post("/v1/explain", json=asked).json() == account
+        (term,) = account["terms"]
+        assert len(term["words"]) == len(term["values"]) == len(term["text_weights"])
+        assert len(term["times_seconds"]) == len(term["values"][0])
+    problem(client.post("/v1/explain", json={"query": "circle", "segment_id": "nothing"}), 404)
+
+
+def test_a_black_box_has_no_account(tmp_path: Path, files: list[Path]) -> None:
+    model = tiny.model("drl", {"interaction": "mlp"})
+    with served(index_of(tmp_path / "index", files[:2], model)) as client:
+        (first, _) = ask(client, explain=True)["data"]
+        assert first["explanation"] is None
+        assert first["strip"] == {"times": [], "shares": []}
+        problem(client.post("/v1/explain", json={"query": "circle", "segment_id": first["segment_id"]}), 422)
+
+
+def test_a_strip_lies_along_the_whole_video(client: TestClient, index: Index, files: list[Path]) -> None:
+    asked = {"query": "a red circle", "video_id": video_id(files[7])}
+    strip = client.post("/v1/strip", json=asked).json()
+    assert [(one["start"], one["end"]) for one in strip["segments"]] == [(0.0, 16.0), (16.0, 32.0)]
+    scores = {hit.segment_id: hit.score for hit in index.search("a red circle", k=100)}
+    for segment in strip["segments"]:
+        assert segment["score"] == scores[segment["segment_id"]]
+        inside = [
+            share
+            for time, share in zip(strip["times"], strip["shares"], strict=True)
+            if segment["start"] <= time < segment["end"]
+        ]
+        assert sum(inside) == pytest.approx(segment["score"], abs=1e-6)
+    problem(client.post("/v1/strip", json={"query": "circle", "video_id": "0" * 32}), 404)
+
+
+def test_more_like_a_segment_and_like_an_upload(client: TestClient, files: list[Path]) -> None:
+    first = ask(client, k=1)["data"][0]
+    answer = client.post("/v1/search", json={"video": first["segment_id"], "k": 3}).json()
+    assert (answer["label"], answer["found"]) == ("similar footage", None)
+    assert len(answer["data"]) == 3
+    sent = client.post("/v1/uploads", content=files[2].read_bytes(), headers={"content-type": "video/mp4"})
+    assert sent.status_code == 201, sent.text
+    upload = sent.json()
+    assert (upload["kind"], upload["expires_seconds"]) == ("video", 1800.0)
+    like = client.post("/v1/search", json={"video": upload["upload_id"], "k": 1}).json()
+    assert like["data"][0]["video_id"] == video_id(files[2])
+    problem(client.post("/v1/search", json={"image": upload["upload_id"]}), 404)  # it is no picture
+    problem(client.post("/v1/search", json={"video": "f" * 32}), 404)
+
+
+def png(size: tuple[int, int] = (64, 48), kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 30)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
+def test_a_picture_can_be_asked_with(client: TestClient, kind: str) -> None:
+    sent = client.post(
+        "/v1/uploads", content=png(kind=kind), headers={"content-type": f"image/{kind.lower()}"}
+    )
+    upload = sent.json()
+    assert upload["kind"] == "image"
+    answer = client.post("/v1/search", json={"image": upload["upload_id"]}).json()
+    assert (len(answer["data"]), answer["label"]) == (9, "similar footage")
+
+
+def test_an_upload_leaves_no_file(client: TestClient) -> None:
+    folder = Path(client.app.state.service._folder.name)  # type: ignore[attr-defined]
+    client.post("/v1/uploads", content=png(), headers={"content-type": "image/png"})
+    client.post("/v1/uploads", content=b"nothing", headers={"content-type": "image/png"})
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "words"),
+    [
+        (b"", "image/png", 422, "is empty"),
+        (b"no picture", "image/png", 422, "cannot be read; send a whole JPEG"),
+        (png()[:60], "image/png", 422, "cannot be read"),
+        (b"no video", "video/mp4", 422, "the video"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", 422, "cannot be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "image/eps", 422, "cannot be read"),
+        (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "video/mp4", 422, "the video"),
+        (png(), "text/html", 415, "Content-Type"),
+        (png(), "", 415, "Content-Type"),
+    ],
+)
+def test_what_cannot_be_asked_with_is_told(
+    client: TestClient, content: bytes, kind: str, status: int, words: str
+) -> None:
+    answer = client.post("/v1/uploads", content=content, headers={"content-type": kind})
+    assert words in problem(answer, status)
+    assert "vidsift-serve-" not in answer.text  # the name of our own file
+
+
+def test_a_decompression_bomb_costs_only_itself(client: TestClient) -> None:
+    bomb = bytearray(png((8, 8)))
+    bomb[16:24] = (100_000).to_bytes(4, "big") * 2  # the header claims 100,000 x 100,000
+    import zlib
+
+    bomb[29:33] = zlib.crc32(bytes(bomb[12:29])).to_bytes(4, "big")
+    answer = client.post("/v1/uploads", content=bytes(bomb), headers={"content-type": "image/png"})
+    problem(answer, 422)
+    assert client.post("/v1/uploads", content=png(), headers={"content-type": "image/png"}).status_code == 201
+
+
+def test_uploads_are_limited_and_forgotten(tmp_path: Path, files: list[Path]) -> None:
+    limits = Limits(image_bytes=1 << 20, video_bytes=1 << 20, uploads_kept=2, body_bytes=4096)
+    with served(index_of(tmp_path / "index", files[:2]), limits=limits) as client:
+        large = b"\0" * ((1 << 20) + 1)
+        for content in (large, iter([large[: 1 << 19]] * 3)):
+            answer = client.post("/v1/uploads", content=content, headers={"content-type": "image/png"})
+            assert "more than 1 MiB" in problem(answer, 413)
+        keys = [
+            client.post("/v1/uploads", content=png(), headers={"content-type": "image/png"}).json()[
+                "upload_id"
+            ]
+            for _ in range(3)
+        ]
+        problem(client.post("/v1/search", json={"image": keys[0]}), 404)
+        assert client.post("/v1/search", json={"image": keys[2]}).status_code == 200
+        body = json.dumps({"query": "x" * 5000})
+        assert "more than 4096 bytes" in problem(client.post("/v1/search", content=body), 413)
+        parts = iter([body[:2000].encode(), body[2000:].encode()])
+        kind = {"content-type": "application/json"}
+        problem(client.post("/v1/search", content=parts, headers=kind), 413)
+
+
+def test_thirty_two_ask_at_once_and_each_gets_its_own(client: TestClient) -> None:
+    queries = [
+        f"a {colour} {shape}"
+        for colour in ("red", "blue", "green", "large")
+        for shape in ("circle", "ring", "square", "star", "triangle", "box", "dot", "line")
+    ]
+    alone = [ask(client, query)["data"] for query in queries]
+    with ThreadPoolExecutor(32) as pool:
+        together = list(pool.map(lambda query: ask(client, query)["data"], queries))
+    assert together == alone
+    batches = client.get("/metrics").text
+    scans = float(re.findall(r"vidsift_search_batch_size_count (\S+)", batches)[0])
+    sentences = float(re.findall(r"vidsift_search_batch_size_sum (\S+)", batches)[0])
+    assert sentences >= 64
+    assert scans < sentences, "no two sentences were answered by one scan"
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ({}, "exactly one of query, video and image"),
+        ({"query": "a", "video": "b"}, "exactly one of"),
+        ({"video": "x" * 32, "explain": True}, "explain needs a query"),
+        ({"query": []}, "query"),
+        ({"query": ["a"] * 9}, "query"),
+        ({"query": "a", "candidates": 5}, "is no black box"),
+        ({"query": "a", "filter": {"under": "/no/such"}}, "no video of the index lies under"),
+        ({"query": "a", "filter": {"under": "~nobody-there/x"}}, "no folder's name"),
+        ({"query": "a", "filter": {"min_duration": -1}}, "filter.min_duration"),
+        ({"query": "a", "filter": {"modified_after": "soon"}}, "filter.modified_after"),
+        ({"query": "a", "filter": {"colour": "red"}}, "filter.colour"),
+        ({"query": "a -"}, "has nothing"),
+        ({"query": "a", "min_score": 1e9}, "min_score"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_told(client: TestClient, question: Any, words: str) -> None:
+    assert words in problem(client.post("/v1/search", json=question), 422)
+
+
+def test_arithmetic_and_order_reach_the_index(client: TestClient, index: Index) -> None:
+    summed = "a red circle + star - ring"
+    assert [hit["score"] for hit in ask(client, summed)["data"]] == [
+        hit.score for hit in index.search(summed)
+    ]
+    ordered = ask(client, ["a red circle", "a ring"])["data"]
+    assert {hit["video_id"] for hit in ordered}
+    assert [hit["score"] for hit in ordered] == [
+        hit.score for hit in index.search(["a red circle", "a ring"])
+    ]
+
+
+def test_what_is_asked_has_a_schema() -> None:
+    schema = SearchRequest.model_json_schema()
+    assert schema["properties"]["k"]["maximum"] == 100

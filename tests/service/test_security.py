@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from tests.index.library import filled
+from tests.methods import tiny
+from tests.service.serving import HERE, problem, served
+
+from vidsift.search.searcher import Index
+from vidsift.service import security
+from vidsift.service.security import Access
+
+TOKEN = "correct horse battery staple".replace(" ", "-")
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    model = tiny.model()
+    return Index(filled(tmp_path_factory.mktemp("security") / "index", model, [3] * 2), model)
+
+
+@pytest.fixture(scope="module")
+def client(index: Index) -> Iterator[TestClient]:
+    with served(index) as opened:
+        yield opened
+
+
+@pytest.fixture
+def guarded(index: Index) -> Iterator[TestClient]:
+    with served(index, access=Access.listening_on("0.0.0.0", token=TOKEN, names=["videos.home"])) as opened:
+        yield opened
+
+
+def test_every_answer_binds_the_browser_to_this_place(client: TestClient) -> None:
+    policy = (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+    answers = [
+        client.get("/healthz"),
+        client.get("/docs"),
+        client.get("/nowhere"),
+        client.post("/v1/search", json={}),
+        client.get("/healthz", headers={"host": "evil.example"}),
+        client.options("/v1/search"),
+    ]
+    for answer in answers:
+        assert answer.headers["content-security-policy"] == policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert not any(name.startswith("access-control") for name in answer.headers)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8765", "localhost:8765", "LOCALHOST", "[::1]:8765", "127.0.0.1"])
+def test_the_service_knows_its_names(client: TestClient, host: str) -> None:
+    assert client.get("/healthz", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:8765",
+        "",
+        "192.168.0.7",
+        "::1",
+        "[::1",
+        "a@localhost",
+    ],
+)
+def test_a_name_that_was_pointed_here_is_refused(client: TestClient, host: str) -> None:
+    answer = client.post("/v1/search", json={"query": "circle"}, headers={"host": host})
+    assert "--allow-host" in problem(answer, 421)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"origin": "http://localhost:8765"},
+        {"origin": "null"},
+        {"origin": "http://[broken"},
+        {"origin": ""},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"},
+    ],
+)
+def test_pages_of_other_sites_may_not_ask(client: TestClient, headers: dict[str, str]) -> None:
+    for answer in (
+        client.post("/v1/search", json={"query": "circle"}, headers=headers),
+        client.post("/v1/index/jobs", json={"action": "add", "folders": ["/"]}, headers=headers),
+        client.get("/v1/videos", headers=headers),
+    ):
+        assert "a page of another site" in problem(answer, 403)
+
+
+def test_its_own_page_may_ask_and_links_lead_to_it(client: TestClient) -> None:
+    own = {"origin": HERE, "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}
+    assert client.post("/v1/search", json={"query": "circle"}, headers=own).status_code == 200
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert client.get("/docs", headers=link).status_code == 200
+    problem(client.get("/docs", headers={"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}), 403)
+
+
+def test_a_body_of_a_form_is_no_question(client: TestClient) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        answer = client.post("/v1/search", content=b'{"query": "circle"}', headers={"content-type": kind})
+        problem(answer, 422)
+
+
+def test_beyond_this_machine_everything_needs_the_token(guarded: TestClient) -> None:
+    for method, path in [
+        ("GET", "/"),
+        ("GET", "/healthz"),
+        ("GET", "/metrics"),
+        ("GET", "/docs"),
+        ("GET", "/openapi.json"),
+        ("GET", "/page/main.js"),
+        ("GET", "/v1/videos"),
+        ("POST", "/v1/search"),
+        ("POST", "/v1/index/jobs"),
+        ("GET", "/nowhere"),
+    ]:
+        answer = guarded.request(method, path)
+        assert "Authorization: Bearer" in problem(answer, 401)
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert TOKEN not in answer.text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Bearer",
+        "Bearer x",
+        f"Basic {TOKEN}",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        TOKEN,
+        "Bearer \xff",
+    ],
+)
+def test_a_wrong_token_is_refused(guarded: TestClient, value: str) -> None:
+    problem(guarded.get("/healthz", headers={"authorization": value.encode("latin-1")}), 401)
+
+
+def test_the_token_opens(guarded: TestClient) -> None:
+    given = {"authorization": f"Bearer {TOKEN}"}
+    assert guarded.get("/healthz", headers=given).status_code == 200
+    for host in ("192.168.0.7:8765", "videos.home", "[fe80::1]:8765"):
+        assert guarded.get("/healthz", headers=given | {"host": host}).status_code == 200
+    problem(guarded.get("/healthz", headers=given | {"host": "evil.example"}), 421)
+
+
+def test_the_printed_address_lets_a_browser_in(guarded: TestClient) -> None:
+    problem(guarded.get("/?token=wrong"), 401)
+    problem(guarded.get(f"/healthz?token={TOKEN}"), 401)  # only the page's own address takes it
+    answer = guarded.get(f"/?token={TOKEN}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=lax" in cookie.lower()
+    assert guarded.get("/healthz").status_code == 200
+    guarded.cookies.clear()
+    problem(guarded.get("/healthz"), 401)
+    name = Access(token=TOKEN).cookie
+    for wrong in (f"{name}=x", f"{name}=", f"other={TOKEN}", "=;;,", f'{name}="'):
+        problem(guarded.get("/healthz", headers={"cookie": wrong}), 401)
+
+
+def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, Any]] = []
+
+    def compare(one: Any, other: Any) -> bool:
+        asked.append((one, other))
+        return bool(one == other)
+
+    monkeypatch.setattr(security.secrets, "compare_digest", compare)
+    access = Access(token=TOKEN)
+    assert access.admits(TOKEN)
+    assert not access.admits("x")
+    assert not access.admits(None)
+    assert asked == [(TOKEN.encode(), TOKEN.encode()), (b"x", TOKEN.encode())]
+
+
+def test_who_listens_where_needs_what() -> None:
+    for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
+        assert Access.listening_on(host).token is None
+        assert Access.listening_on(host, token="mine").token == "mine"
+    fresh = {Access.listening_on(host).token for host in ("0.0.0.0", "::", "192.168.0.7", "example.org")}
+    assert len(fresh) == 4
+    assert all(token is not None and len(token) >= 43 for token in fresh)
+    assert "token" not in repr(Access(token=secrets.token_hex())).replace("any_address", "")
+
+
+def test_names_are_never_run(index: Index, client: TestClient, tmp_path: Path) -> None:
+    """What people wrote comes back as data: JSON, with a type that no browser runs."""
+    hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+    for answer in (
+        client.post("/v1/search", json={"query": hostile, "filter": {"under": f"/{hostile}"}}),
+        client.get("/v1/videos", params={"under": f"/{hostile}", "page": hostile}),
+        client.get(f"/{hostile}"),
+        client.post("/v1/index/jobs", json={"action": "add", "folders": [f"/{hostile}"]}),
+        client.get("/healthz", headers={"host": hostile}),
+    ):
+        assert answer.headers["content-type"] in ("application/json", "application/problem+json")
+        assert answer.headers["x-content-type-options"] == "nosniff"
