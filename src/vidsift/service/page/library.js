@@ -8,10 +8,11 @@ import { makeJobs } from "./jobs.js";
 import { action, message, trouble } from "./states.js";
 
 const FAILURES_SHOWN = 50;
+const SOON_MS = 1500;
 
 /** The library view. `changed(overview)` is called whenever the library was looked at anew. */
 export function makeLibrary({ changed }) {
-  const jobs = makeJobs({ over: () => refresh() });
+  const jobs = makeJobs({ over: jobOver });
   const head = el("div", { class: "library-head" });
   const folders = el("section", { class: "folders", "aria-labelledby": "folders-title" });
   const failures = el("section", { class: "failures", "aria-labelledby": "failures-title" });
@@ -26,6 +27,13 @@ export function makeLibrary({ changed }) {
     under = state.under;
     if (!head.firstChild) head.replaceChildren(el("h1", {}, "Library"), el("p", { class: "note" }, "Looking \u2026"));
     await Promise.all([refresh(), jobs.start(running.signal)]);
+  }
+
+  /** The service reads what a job made a little later: look twice. */
+  function jobOver() {
+    const mine = running;
+    refresh();
+    window.setTimeout(() => mine === running && !mine?.signal.aborted && refresh(), SOON_MS);
   }
 
   async function refresh() {

@@ -13,6 +13,8 @@ import { makeResults, titleOf } from "./results.js";
 import { home, trouble } from "./states.js";
 import { makeTop } from "./top.js";
 
+const PATIENCE_MS = [100, 200, 400, 800, 1600, 3200];
+
 const main = document.getElementById("main");
 const foot = document.getElementById("foot");
 const help = makeHelp();
@@ -20,7 +22,7 @@ const top = makeTop(document.getElementById("top"), { help: () => help.showModal
 const filters = makeFilters();
 const results = makeResults({ home: startPage, shown: () => player.meet() });
 const library = makeLibrary({ changed: learn });
-const firstJobs = makeJobs({ over: () => results.run(address.now()) });
+const firstJobs = makeJobs({ over: firstDone });
 const heading = el("h1", { class: "hidden" }, "Search");
 const searchView = el("div", { class: "search-view" }, heading, filters.node, results.node);
 const player = makePlayer(results);
@@ -47,6 +49,18 @@ async function startPage(signal) {
   } catch (error) {
     if (api.isAbort(error)) return "";
     return trouble(error, () => results.run(address.now()));
+  }
+}
+
+/** A first job has ended: go on once the service has read what it made; what went wrong stays to be read. */
+async function firstDone() {
+  for (const wait of PATIENCE_MS) {
+    const overview = await api.overview().catch(() => null);
+    if (overview?.videos) {
+      results.run(address.now());
+      return;
+    }
+    await new Promise((go) => window.setTimeout(go, wait));
   }
 }
 
