@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from tests.index.library import filled
 from tests.methods import tiny
 
@@ -37,7 +38,7 @@ def serve(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.mark.parametrize("missing", ["uvicorn", "fastapi"])
+@pytest.mark.parametrize("missing", ["uvicorn", "fastapi", "prometheus_client"])
 def test_a_missing_extra_is_named(
     missing: str, index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,12 +48,49 @@ def test_a_missing_extra_is_named(
     assert line == "vidsift: the service needs the extra 'serve': pip install 'vidsift[serve]'"
 
 
-def test_a_missing_index_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert serve("--index", str(tmp_path / "none")) == 2
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> list[FastAPI]:
+    """Serve nothing: remember what would have been served."""
+    served: list[FastAPI] = []
+    monkeypatch.setattr("vidsift.service.serving.serve", lambda app, _sock: served.append(app))
+    return served
+
+
+def test_where_nothing_is_indexed_yet_the_page_can_begin(
+    tmp_path: Path, stub: list[FastAPI], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert serve("--index", str(tmp_path / "none"), "--port", "18765") == 0
+    told = capsys.readouterr()
+    assert told.err.startswith(f"There is no index at {tmp_path / 'none'} yet: open the page")
+    assert told.out.startswith("Listening on http://127.0.0.1:18765 ")
+    assert len(stub) == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_beyond_this_machine_the_address_has_a_token(
+    index: Path, stub: list[FastAPI], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = set()
+    for _ in range(2):
+        assert serve("--index", str(index), "--host", "0.0.0.0", "--port", "18765") == 0
+        found = re.match(r"Listening on http://[^/]+:18765/\?token=(\S{43}) ", capsys.readouterr().out)
+        assert found
+        tokens.add(found[1])
+    assert len(tokens) == 2
+    assert serve("--index", str(index), "--token", "mine", "--port", "18765") == 0
+    assert "http://127.0.0.1:18765/?token=mine " in capsys.readouterr().out
+
+
+def test_a_port_that_is_taken_is_one_line(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert serve("--index", str(index), "--port", str(taken.getsockname()[1])) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    (line,) = told.err.strip().splitlines()
-    assert line.startswith(f"vidsift: there is no index at {tmp_path / 'none'}")
+    assert "is it being served already? Choose another with --port" in told.err.splitlines()[-1]
+    assert serve("--index", str(index), "--host", "no.such.host.invalid") == 2
+    assert "is no address of this machine" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_model_that_is_gone_is_told_before_anybody_asks(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -26,7 +27,7 @@ def with_sound(folder: Path, codec: str = "aac", suffix: str = ".mp4") -> Path:
     path = folder / f"film{suffix}"
     with av.open(str(silent)) as given, av.open(str(path), "w") as out:
         video = out.add_stream_from_template(given.streams.video[0])
-        sound = out.add_stream(codec, rate=48_000, layout="mono")
+        sound: Any = out.add_stream(codec, rate=48_000, layout="mono")
         for packet in given.demux(video=0):
             if packet.dts is not None:
                 packet.stream = video

@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,13 +156,14 @@ def test_a_file_that_is_gone_is_told_with_a_remedy(own: Served) -> None:
 def test_what_stands_in_the_place_of_a_file_is_not_sent(own: Served, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret of the house")
-    for put in (
+    puts: list[Callable[[], None]] = [
         lambda: own.file.symlink_to(secret),
         lambda: own.file.symlink_to("/etc/passwd"),
         lambda: own.file.symlink_to(own.file.parent / "loop"),
         lambda: os.mkfifo(own.file),
         own.file.mkdir,
-    ):
+    ]
+    for put in puts:
         if own.file.is_dir() and not own.file.is_symlink():
             own.file.rmdir()
         else:

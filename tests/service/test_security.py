@@ -12,7 +12,6 @@ from tests.methods import tiny
 from tests.service.serving import HERE, problem, served
 
 from vidsift.search.searcher import Index
-from vidsift.service import security
 from vidsift.service.security import Access
 
 TOKEN = "correct horse battery staple".replace(" ", "-")
@@ -150,7 +149,7 @@ def test_beyond_this_machine_everything_needs_the_token(guarded: TestClient) -> 
     ],
 )
 def test_a_wrong_token_is_refused(guarded: TestClient, value: str) -> None:
-    problem(guarded.get("/healthz", headers={"authorization": value.encode("latin-1")}), 401)
+    problem(guarded.get("/healthz", headers={b"authorization": value.encode("latin-1")}), 401)
 
 
 def test_the_token_opens(guarded: TestClient) -> None:
@@ -184,7 +183,7 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
         asked.append((one, other))
         return bool(one == other)
 
-    monkeypatch.setattr(security.secrets, "compare_digest", compare)
+    monkeypatch.setattr("vidsift.service.security.secrets.compare_digest", compare)
     access = Access(token=TOKEN)
     assert access.admits(TOKEN)
     assert not access.admits("x")

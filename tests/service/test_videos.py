@@ -104,7 +104,7 @@ def test_a_list_that_makes_no_sense_is_refused(client: TestClient, params: dict[
 
 
 def test_tags_are_kept_found_and_follow_the_video(
-    client: TestClient, files: list[Path], tmp_path: Path
+    client: TestClient, files: list[Path], folder: Path
 ) -> None:
     name = video_id(files[3])
     answer = client.put(f"/v1/videos/{name}/tags", json={"tags": ["<b>", "ferien"]})

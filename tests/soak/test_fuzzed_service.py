@@ -29,4 +29,6 @@ def test_no_request_meets_a_fault(tmp_path: Path) -> None:
             }
             statuses += fuzz(client, known, _EXAMPLES)
         assert client.get("/healthz").json()["segments"] == len(files)
-    print(f"{sum(statuses.values())} requests: " + ", ".join(f"{n} x {s}" for s, n in sorted(statuses.items())))
+    print(
+        f"{sum(statuses.values())} requests: " + ", ".join(f"{n} x {s}" for s, n in sorted(statuses.items()))
+    )

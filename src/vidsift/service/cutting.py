@@ -99,7 +99,7 @@ def _copy_packets(
     first_us = int((origin + Fraction(start_seconds)) * _US)
     video.container.seek(max(first_us, int(origin * _US)), backward=True)
     begun, ended = False, set[int]()
-    waiting: dict[int, list[Packet]] = {one.index: [] for one in sources}
+    waiting: dict[int, list[Packet[Any]]] = {one.index: [] for one in sources}
     for packet in _dated(video.container.demux(sources)):
         assert packet.time_base is not None
         assert packet.pts is not None
@@ -128,7 +128,7 @@ def _copy_packets(
         raise _CannotCopyError
 
 
-def _dated(packets: Iterable[Packet]) -> Iterator[Packet]:
+def _dated(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
     """Pass packets on that say when; one that does not cannot be put anywhere."""
     for packet in packets:
         if packet.dts is not None and packet.pts is not None:
@@ -137,7 +137,7 @@ def _dated(packets: Iterable[Packet]) -> Iterator[Packet]:
             raise _CannotCopyError
 
 
-def _mux_shifted(out: av.container.OutputContainer, packet: Packet, stream: Any, back: Fraction) -> None:
+def _mux_shifted(out: av.container.OutputContainer, packet: Packet[Any], stream: Any, back: Fraction) -> None:
     """Write a packet earlier by ``back`` seconds; before 0 it is decoded but not shown."""
     assert packet.time_base is not None
     ticks = round(back / packet.time_base)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from vidsift.search.searcher import QueryError
@@ -130,13 +131,16 @@ class Engine:
                 return
             # One of them cannot be answered: it must not spoil the others.
             for one in wanted:
-                _settle(one.future, lambda query=one.query: self._answer(settings, [query])[0])
+                _settle(one.future, partial(self._answer_alone, settings, one.query))
         except BaseException as error:
             for one in wanted:
                 one.future.set_exception(error)
         else:
             for one, answer in zip(wanted, answers, strict=True):
                 one.future.set_result(answer)
+
+    def _answer_alone(self, settings: Hashable, query: Any) -> Any:
+        return self._answer(settings, [query])[0]
 
 
 def _settle(future: Future[Any], run: Callable[[], Any]) -> None:

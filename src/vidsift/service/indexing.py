@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from vidsift.index.build import Progress
     from vidsift.methods.model import Model
 
-__all__ = ["Controls", "Task", "Work", "run_apart", "run_here"]
+__all__ = ["Action", "Controls", "Task", "Work", "run_apart", "run_here"]
+
+Action: TypeAlias = Literal["add", "update", "remove", "retry"]
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.1
@@ -36,13 +38,15 @@ class Task:
         index: folder of the index.
         model: for an index that is not there yet; the default one when None.
         device: where to encode.
+        every: look at all that the index was ever asked to hold; the folders are those of it that are there.
     """
 
-    action: str
+    action: Action
     folders: tuple[str, ...]
     index: Path
     model: str | None = None
     device: str = "auto"
+    every: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +81,13 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
     Returns:
         What was done, as :class:`~vidsift.index.build.Report` has it.
     """
-    from vidsift.index.build import build_index, remove_paths
-    from vidsift.index.storage import MANIFEST, read_manifest
+    from vidsift.index.build import build_index, remove_paths, update_index
+    from vidsift.index.folders import folders_of
+    from vidsift.index.storage import MANIFEST, Store
 
     if task.action == "remove":
         return {"removed": remove_paths(task.index, task.folders)}
-    exists = (task.index / MANIFEST).exists()
+    store = Store.open(task.index) if (task.index / MANIFEST).exists() else None
     told = 0.0
 
     def tell(progress: Progress) -> None:
@@ -92,17 +97,21 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
             told = now
             controls.tell(asdict(progress))
 
-    report = build_index(
-        task.folders,
-        task.index,
-        model or (None if exists else task.model),
-        segment=read_manifest(task.index).segment if exists else "auto",
-        retry=task.action == "retry",
-        device=task.device,
-        on_progress=tell,
-        should_stop=controls.stop.is_set,
-    )
-    return asdict(report)
+    options: dict[str, Any] = {
+        "retry": task.action == "retry",
+        "device": task.device,
+        "on_progress": tell,
+        "should_stop": controls.stop.is_set,
+        "should_pause": controls.pause.is_set,
+    }
+    if task.every:
+        return asdict(update_index(task.index, model, **options))
+    if store is None:
+        return asdict(build_index(task.folders, task.index, model or task.model, **options))
+    # A folder that is known keeps the patterns that it was asked for with.
+    known = {one.path: one for one in folders_of(store)}
+    places = [known.get(path, path) for path in task.folders]
+    return asdict(build_index(places, task.index, model, segment=store.manifest.segment, **options))
 
 
 def run_apart(task: Task, controls: Controls) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def job_routes(service: Service) -> APIRouter:
         "/v1/index/jobs/{job_id}/events",
         summary="Progress of a job",
         response_class=Response,
-        responses={200: _EVENTS} | problems(404, 429),
+        responses=problems(404, 429, also={200: _EVENTS}),
     )
     async def events(job_id: JobId) -> Response:
         """Follow a job: an event whenever it changes, and one at its end."""

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,8 @@ class Jobs:
         Raises:
             ProblemError: 429, too many wait already; 503, the service stops.
         """
-        entry = _Entry(Task(request.action, folders, self._index, self._model, self._device))
+        every = not request.folders
+        entry = _Entry(Task(request.action, folders, self._index, self._model, self._device, every))
         with self._changed:
             if self._closing:
                 raise ProblemError(503, "the service stops; ask again when it is back")
@@ -226,7 +228,7 @@ class Jobs:
                 if not self._row:
                     return
                 entry = self._row.popleft()
-                entry.controls = Controls(lambda progress, entry=entry: self._tell(entry, progress))
+                entry.controls = Controls(partial(self._tell, entry))
                 entry.state, entry.began = "running", time.monotonic()
                 entry.changes += 1
                 controls = entry.controls

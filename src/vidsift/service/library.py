@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from vidsift.index.folders import folders_of
 from vidsift.index.plan import under
 from vidsift.index.storage import FileRecord, Store
 from vidsift.types import Span
@@ -58,7 +59,7 @@ class Library:
     Attributes:
         videos: by identity, in the order of their paths; only those that lie somewhere.
         files: every path with what was found there.
-        roots: folders that were asked to be indexed; empty where nobody wrote that down.
+        roots: folders that were asked to be indexed.
         captions: of each video that has some.
     """
 
@@ -84,7 +85,7 @@ class Library:
             span = Span(row["start_seconds"], row["end_seconds"])
             segments.setdefault(row["video_id"], {})[row["segment_id"]] = span
             facts[row["video_id"]] = row
-        tags = getattr(store, "read_tags", dict)()
+        tags = store.read_tags()
         videos = {
             video_id: _video(video_id, records, facts[video_id], segments[video_id], tags)
             for video_id, records in places.items()
@@ -93,8 +94,8 @@ class Library:
         return cls(
             videos,
             files,
-            tuple(one.path for one in getattr(store, "read_folders", list)()),
-            getattr(store, "read_captions", dict)(),
+            tuple(one.path for one in folders_of(store)),
+            store.read_captions(),
         )
 
     @cached_property
@@ -114,10 +115,7 @@ class Library:
 
     @cached_property
     def folders(self) -> Mapping[str, tuple[int, int]]:
-        """Folders that were indexed, outermost -> how many files can be read there, and how many cannot.
-
-        Where nobody wrote down what was indexed, the folders in which files lie stand in.
-        """
+        """Folders that were indexed, outermost -> how many files can be read there, and how many cannot."""
         places = outermost(self.roots)
         loose = (path for path in self.files if not any(under(path, one) for one in places))
         places = outermost([*places, *(os.path.dirname(path) for path in loose)])  # noqa: PTH120

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -136,7 +139,8 @@ class LiveIndex:
 
     def _read(self, before: Snapshot | None, versions: tuple[object, ...]) -> Snapshot:
         if before is None and self._given is not None:
-            index = self._given
+            # It may have been opened a while ago.
+            index = self._given.reopened()
         elif before is not None and before.index is not None and before.versions[0] == versions[0]:
             index = before.index.reopened()
         else:
@@ -147,16 +151,8 @@ class LiveIndex:
         return Snapshot(index, Library.read(index.store), versions)
 
     def _watch(self) -> None:
-        import torch
-
-        # Questions come first.
-        torch.set_num_threads(1)
-        pause = self._poll_seconds
-        while True:
-            self._wake.wait(pause)
-            self._wake.clear()
-            if self._closing.is_set():
-                return
+        _come_last()
+        while not self._closing.is_set():
             began = time.monotonic()
             try:
                 self.catch_up()
@@ -165,7 +161,15 @@ class LiveIndex:
                 if str(error) != self._told:
                     self._told = str(error)
                     _LOG.warning("the index has changed and cannot be read, so the old one serves: %s", error)
-            pause = max(self._poll_seconds, _REST * (time.monotonic() - began))
+            self._wake.wait(max(self._poll_seconds, _REST * (time.monotonic() - began)))
+            self._wake.clear()
+
+
+def _come_last() -> None:
+    """Let questions go before this thread, where the system gives threads a rank of their own."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _open_tables(folder: Path) -> list[Any]:

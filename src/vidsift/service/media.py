@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
@@ -22,7 +22,7 @@ from vidsift.service.files import (
     video_of,
 )
 from vidsift.service.pictures import ChangedError, Source, thumbnail_at
-from vidsift.service.problems import ProblemError, problems
+from vidsift.service.problems import Answers, ProblemError, problems
 from vidsift.service.schemas_library import ClipRequest
 from vidsift.video import VideoReadError
 
@@ -62,8 +62,7 @@ def media_routes(service: Service) -> APIRouter:
         "/v1/videos/{video_id}/thumbnail",
         summary="A picture of a video",
         response_class=Response,
-        responses={200: {"content": {"image/jpeg": _BINARY}, "description": "A JPEG."}, 304: _UNCHANGED}
-        | problems(404, 409, 410),
+        responses=problems(404, 409, 410, also=_JPEG),
     )
     async def thumbnail(
         request: Request,
@@ -93,7 +92,7 @@ def media_routes(service: Service) -> APIRouter:
         "/v1/videos/{video_id}/media",
         summary="A video's file",
         response_class=Response,
-        responses=_MEDIA_ANSWERS | problems(404, 409, 410, 416),
+        responses=problems(404, 409, 410, 416, also=_MEDIA),
     )
     async def media(request: Request, video_id: VideoId) -> Response:
         """Return the file of a video, or the bytes of it that a Range header asks for (one range)."""
@@ -103,7 +102,7 @@ def media_routes(service: Service) -> APIRouter:
         "/v1/videos/{video_id}/media",
         summary="Facts of a video's file",
         response_class=Response,
-        responses=_MEDIA_ANSWERS | problems(404, 409, 410, 416),
+        responses=problems(404, 409, 410, 416, also=_MEDIA),
     )
     async def media_facts(request: Request, video_id: VideoId) -> Response:
         """Return the headers that GET would: its length, kind and ETag."""
@@ -113,8 +112,7 @@ def media_routes(service: Service) -> APIRouter:
         "/v1/clips",
         summary="Cut seconds out of a video",
         response_class=Response,
-        responses={200: {"content": {"video/mp4": _BINARY}, "description": "An MP4 file to keep."}}
-        | problems(404, 409, 410, 413, 429),
+        responses=problems(404, 409, 410, 413, 429, also=_CLIP),
     )
     async def clip(stretch: ClipRequest) -> Response:
         """Return a stretch of a video as a file: copied where that is possible, else encoded anew."""
@@ -136,16 +134,13 @@ def media_routes(service: Service) -> APIRouter:
     return router
 
 
-_UNCHANGED = {"description": "Not changed since the ETag that was named."}
-_MEDIA_ANSWERS: dict[int | str, dict[str, object]] = {
-    200: {
-        "content": {"video/*": _BINARY, "application/octet-stream": _BINARY},
-        "description": "The whole file.",
-    },
-    206: {
-        "content": {"video/*": _BINARY, "application/octet-stream": _BINARY},
-        "description": "Bytes of the file.",
-    },
+_UNCHANGED: dict[str, Any] = {"description": "Not changed since the ETag that was named."}
+_JPEG: Answers = {200: {"content": {"image/jpeg": _BINARY}, "description": "A JPEG."}, 304: _UNCHANGED}
+_CLIP: Answers = {200: {"content": {"video/mp4": _BINARY}, "description": "An MP4 file to keep."}}
+_FILE = {"video/*": _BINARY, "application/octet-stream": _BINARY}
+_MEDIA: Answers = {
+    200: {"content": _FILE, "description": "The whole file."},
+    206: {"content": _FILE, "description": "Bytes of the file."},
     304: _UNCHANGED,
 }
 

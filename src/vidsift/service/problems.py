@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROBLEM_TYPE",
+    "Answers",
     "ProblemError",
     "answer_with_problems",
     "fault_response",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 PROBLEM_TYPE = "application/problem+json"
+
+Answers: TypeAlias = dict[int | str, dict[str, Any]]
+"""What a path can answer, as the OpenAPI document describes it."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,13 +78,19 @@ def fault_response(error: BaseException) -> JSONResponse:
     )
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How the OpenAPI document names the problems of a path; those that every path has come along."""
+def problems(*statuses: int, also: Answers | None = None) -> Answers:
+    """How the OpenAPI document names the problems of a path; those that every path has come along.
+
+    Args:
+        statuses: of the path's own problems.
+        also: its other answers.
+    """
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {
+    answers: Answers = {
         status: {"description": _TITLES[status], "content": {PROBLEM_TYPE: {"schema": schema}}}
         for status in sorted({*statuses, 401, 403, 421, 422, 500, 503})
     }
+    return (also or {}) | answers
 
 
 def answer_with_problems(app: FastAPI) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from vidsift.service.indexing import Action
 from vidsift.service.schemas import MAX_TAGS, Identity, Seconds, Tag
 
 __all__ = [
-    "ACTIONS",
     "CaptionRank",
     "CaptionsResponse",
     "ClipRequest",
@@ -28,9 +28,7 @@ __all__ = [
     "VideosResponse",
 ]
 
-Action = Literal["add", "update", "remove", "retry"]
 State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
-ACTIONS: tuple[Action, ...] = ("add", "update", "remove", "retry")
 
 
 class VideoFacts(BaseModel):

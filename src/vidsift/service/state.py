@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["state_routes"]
 
+_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus text."}
+
 
 def state_routes(service: Service, document: Callable[[], dict[str, Any]]) -> APIRouter:
     """Health, metrics, documentation.
