@@ -1,17 +1,18 @@
 """Does a search know when nothing fits: questions about videos of a library, and about nothing in it.
 
-    OMP_NUM_THREADS=2 PYTHONPATH=src python benchmarks/found.py     # writes results/found.json and .md
+    OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/found.py     # writes results/found.json and .md
 
-Libraries of Shapes videos of several sizes (test split), searched with the bundled model. Questions about
-nothing in a library are of three kinds: captions of videos of whole groups that are not in it, which hold of
-none of its videos; captions of look-alikes, one of each group of four left out, whose three hard negatives,
-alike but for the one fact that the caption states, are there; and everyday English, of which the model knows
-nothing. What is found is decided by the confidence of the best hit, as in a search.
+Libraries of Shapes videos of several sizes (test split), searched with the bundled model; what is found is
+decided by the confidence of the best hit, as in a search. Questions about nothing in a library: everyday
+English that is not in the bank of the calibration (half of it is put aside for this), captions of videos that
+are not in the library and hold of none of its videos, and captions of look-alikes, one of each group of four
+left out, whose three hard negatives are there: alike but for the one fact that the caption states.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,42 +28,43 @@ from vidsift.index.encode import segment_id, segment_table, sets_of
 from vidsift.index.storage import FileRecord, Manifest, Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import BUNDLED, Model, load
+from vidsift.search import confidence
 from vidsift.search.confidence import FOUND
 from vidsift.search.searcher import Index
 from vidsift.search.unrelated import UNRELATED
 from vidsift.types import Features, Span
 
-COMMAND = command_line(__file__, "OMP_NUM_THREADS=2 PYTHONPATH=src")
+COMMAND = command_line(__file__)
 SPAN = Span(0.0, 4.0)
-KINDS = {"other": "other videos", "alike": "look-alikes", "foreign": "everyday English"}
+KINDS = {"foreign": "everyday English", "other": "other videos", "alike": "look-alikes"}
 FALSE_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+GROUPS = (4, 16, 48, 152)
+MOST_ASKED = 450
+SETTINGS = {
+    "night": "at night", "grass": "on grass", "sand": "on sand", "snow": "in the snow",
+    "bricks": "in front of a brick wall", "wood": "on a wooden table", "water": "in the water",
+    "tiles": "on tiles",
+}  # fmt: skip
+
+
+def identity(clip: Clip) -> str:
+    return hashlib.blake2b(clip.name.encode(), digest_size=16).hexdigest()
 
 
 def encode(model: Model, clips: Sequence[Clip]) -> list[Features]:
-    """Features of each clip, from its rendered pictures."""
-    times = model.wanted_times(SPAN)
-    side = model.reading.size_px
-    found: list[Features] = []
-    for clip in clips:
-        found.append(model.encode_frames([render(clip.scene, times, side)], [times], batch_size=1))
-    return found
+    """Features of each clip, from its pictures as they are rendered."""
+    times, side = model.wanted_times(SPAN), model.reading.size_px
+    return [model.encode_frames([render(clip.scene, times, side)], [times]) for clip in clips]
 
 
 def build(folder: Path, model: Model, clips: Sequence[Clip], features: Sequence[Features]) -> Index:
-    manifest = Manifest(
-        BUNDLED,
-        model.name,
-        model.method_name,
-        model.fingerprint,
-        "auto",
-        model.reading.to_dict(),
-        sets_of(model),
-    )
+    reading, sets = model.reading.to_dict(), sets_of(model)
+    manifest = Manifest(BUNDLED, model.name, model.method_name, model.fingerprint, "auto", reading, sets)
     store = Store.create(folder, manifest)
     facts = [
         {
-            "segment_id": segment_id(f"{hash_of(clip)}", SPAN),
-            "video_id": hash_of(clip),
+            "segment_id": segment_id(identity(clip), SPAN),
+            "video_id": identity(clip),
             "start_seconds": SPAN.start_seconds,
             "end_seconds": SPAN.end_seconds,
             "duration_seconds": SPAN.duration_seconds,
@@ -74,78 +76,77 @@ def build(folder: Path, model: Model, clips: Sequence[Clip], features: Sequence[
         }
         for clip in clips
     ]
-    table = segment_table(facts, concatenate_features(features), manifest.sets)
-    store.commit(table, [FileRecord(f"/shapes/{clip.name}", 1, 1, hash_of(clip)) for clip in clips])
+    table = segment_table(facts, concatenate_features(features), sets)
+    store.commit(table, [FileRecord(f"/shapes/{clip.name}", 1, 1, identity(clip)) for clip in clips])
     return Index(Store.open(folder), model)
 
 
-def hash_of(clip: Clip) -> str:
-    import hashlib
-
-    return hashlib.blake2b(clip.name.encode(), digest_size=16).hexdigest()
-
-
-def best(index: Index, queries: Sequence[str]) -> tuple[NDArray[np.float64], list[str]]:
+def best(index: Index, questions: Sequence[str]) -> tuple[NDArray[np.float64], list[str]]:
     """Confidence and video of the best hit of each question."""
-    hits = [found[0] for found in index.search_many(list(queries), k=1)]
+    hits = [found[0] for found in index.search_many(list(questions), k=1)]
     return np.array([hit.confidence for hit in hits], np.float64), [hit.video_id for hit in hits]
 
 
-def measure(
-    folder: Path, model: Model, clips: list[Clip], features: list[Features], groups: int, seed: int
-) -> Any:
-    """One library: so many groups of four look-alikes, one of each left out."""
-    rng = np.random.default_rng(seed)
-    every = sorted({clip.group for clip in clips})
-    chosen = set(rng.permutation(every)[:groups].tolist())
-    left_out = {group: int(rng.integers(4)) for group in chosen}
-    inside, alike, other = [], [], []
-    for number, clip in enumerate(clips):
-        if clip.group not in chosen:
-            other.append(clip)
-        elif number % 4 == left_out[clip.group]:
-            alike.append(clip)
-        else:
-            inside.append(number)
-    index = build(folder, model, [clips[one] for one in inside], [features[one] for one in inside])
-    began = time.process_time()
-    assert index.calibration is not None
-    calibrating = time.process_time() - began
-    asked = [(caption, clips[one]) for one in inside for caption in clips[one].captions]
-    sure, videos = best(index, [caption for caption, _ in asked])
-    right = np.array([hash_of(clip) == video for (_, clip), video in zip(asked, videos, strict=True)])
-    chance = {
-        "other": best(index, [caption for clip in other for caption in clip.captions][:1200])[0],
-        "alike": best(index, [caption for clip in alike for caption in clip.captions])[0],
-        "foreign": best(index, UNRELATED)[0],
-    }
-    return {
-        "videos": len(inside),
-        "sure": sure,
-        "right": right,
-        "chance": chance,
-        "calibrating_s": calibrating,
-    }
+class Bench:
+    """The clips of the test split, encoded once."""
+
+    def __init__(self, videos: int) -> None:
+        """Draw and encode them."""
+        self.model = load(BUNDLED, "cpu")
+        self.clips = draw_split("test", videos)
+        self.features = encode(self.model, self.clips)
+        self.foreign: list[str] = []
+
+    def open(self, folder: Path, rows: Sequence[int]) -> Index:
+        """Make an index of some of the clips."""
+        return build(
+            folder, self.model, [self.clips[row] for row in rows], [self.features[row] for row in rows]
+        )
+
+    def library(self, folder: Path, groups: int, rng: np.random.Generator) -> dict[str, Any]:
+        """One library: so many groups of four look-alikes, one of each left out."""
+        chosen = set(rng.permutation(len(self.clips) // 4)[:groups].tolist())
+        left_out = {4 * group + int(rng.integers(4)) for group in chosen}
+        inside = [row for row, clip in enumerate(self.clips) if clip.group in chosen and row not in left_out]
+        outside = [row for row, clip in enumerate(self.clips) if clip.group not in chosen]
+        index = self.open(folder, inside)
+        began = time.process_time()
+        assert index.calibration is not None
+        spent = time.process_time() - began
+        asked = [(text, identity(self.clips[row])) for row in inside for text in self.clips[row].captions]
+        asked = [asked[place] for place in rng.permutation(len(asked))[:MOST_ASKED]]
+        sure, videos = best(index, [text for text, _ in asked])
+        right = np.array([own == found for (_, own), found in zip(asked, videos, strict=True)])
+        absent = {"foreign": self.foreign, "other": self.captions(outside), "alike": self.captions(left_out)}
+        chance = {
+            kind: best(index, [texts[place] for place in rng.permutation(len(texts))[:MOST_ASKED]])[0]
+            for kind, texts in absent.items()
+        }
+        return {"videos": len(inside), "sure": sure, "right": right, "chance": chance, "seconds": spent}
+
+    def captions(self, rows: Sequence[int] | set[int]) -> list[str]:
+        """All that is said of some of the clips."""
+        return [text for row in rows for text in self.clips[row].captions]
+
+    def settings(self, folder: Path) -> list[dict[str, Any]]:
+        """Libraries that one question fits as a whole: all videos in front of one background."""
+        rows = []
+        for setting, said in SETTINGS.items():
+            index = self.open(
+                folder / setting,
+                [row for row, clip in enumerate(self.clips) if clip.scene.background == setting],
+            )
+            sure = dict(zip(SETTINGS, best(index, list(SETTINGS.values()))[0].tolist(), strict=True))
+            own = sure.pop(setting)
+            rows.append({"question": said, "videos": len(index), "own": own, "others": max(sure.values())})
+        return rows
 
 
 def rates(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What the libraries of one size give together."""
-    sure = np.concatenate([one["sure"] for one in runs])
-    right = np.concatenate([one["right"] for one in runs])
+    sure, right = (np.concatenate([one[name] for one in runs]) for name in ("sure", "right"))
     chance = {kind: np.concatenate([one["chance"][kind] for one in runs]) for kind in KINDS}
-    curve = []
-    for rate in FALSE_RATES:
-        limits = {kind: float(np.quantile(own, 1 - rate)) for kind, own in chance.items()}
-        curve.append(
-            {
-                "false": rate,
-                **{f"kept_{kind}": float((sure > limit).mean()) for kind, limit in limits.items()},
-                **{
-                    f"kept_right_{kind}": float((sure[right] > limit).mean())
-                    for kind, limit in limits.items()
-                },
-            }
-        )
+    limits = {kind: np.quantile(own, [1 - rate for rate in FALSE_RATES]) for kind, own in chance.items()}
     return {
         "videos": runs[0]["videos"],
         "libraries": len(runs),
@@ -154,6 +155,99 @@ def rates(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "kept": float((sure >= FOUND).mean()),
         "kept_right": float((sure[right] >= FOUND).mean()),
         "false": {kind: float((own >= FOUND).mean()) for kind, own in chance.items()},
-        "calibrating_cpu_s": float(np.median([one["calibrating_s"] for one in runs])),
-        "curve": curve,
+        "curve": {kind: [float((sure > limit).mean()) for limit in own] for kind, own in limits.items()},
+        "calibrating_cpu_s": float(np.median([one["seconds"] for one in runs])),
     }
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def page(found: dict[str, Any]) -> str:
+    sizes = found["sizes"]
+    lines = [
+        "# Nothing fits",
+        "",
+        f"`{COMMAND}`: Shapes test split and the bundled model, from rendered pictures; {where(found)}.",
+        f"A question counts as found where the confidence of its best hit is at least {FOUND}: a limit made",
+        "so that 5 % of unrelated questions reach it.",
+        "",
+        "Percent of questions called found. The first two columns should be high: questions whose video is",
+        "in the library, and those of them whose best hit is that video. The others should be low.",
+        "",
+        *rows_of(
+            ["videos", "libraries", "in the library", "and right", *KINDS.values(), "calibrating, CPU s"],
+            [
+                [
+                    one["videos"],
+                    one["libraries"],
+                    percent(one["kept"]),
+                    percent(one["kept_right"]),
+                    *(percent(one["false"][kind]) for kind in KINDS),
+                    f"{one['calibrating_cpu_s']:.2f}",
+                ]
+                for one in sizes
+            ],
+        ),
+        "",
+        "Target: 5 % of unrelated questions are found and at least 90 % of those with a video. Everyday",
+        "English is unrelated to Shapes. The other two kinds are not quite: the library holds videos that a",
+        "caption fits but for one or two facts, and this model (R@1 62 %) confuses those with the right",
+        "ones, so no limit on its scores separates them well, as the curves show.",
+        "",
+        "Percent of questions with a video in the library that are kept, where so many others are:",
+        "",
+        *rows_of(
+            ["videos", "questions about nothing", *(f"{100 * rate:g} %" for rate in FALSE_RATES)],
+            [
+                [one["videos"], KINDS[kind], *(percent(kept) for kept in one["curve"][kind])]
+                for one in sizes
+                for kind in KINDS
+            ],
+            left=2,
+        ),
+        "",
+        "Libraries that one question fits as a whole, all videos in front of one background: confidence of",
+        "that question, and the highest of those for the seven other backgrounds.",
+        "",
+        *rows_of(
+            ["question", "videos", "confidence", "others at most"],
+            [
+                [one["question"], one["videos"], f"{one['own']:.2f}", f"{one['others']:.2f}"]
+                for one in found["settings"]
+            ],
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("--libraries", type=int, default=4, help="of each size")
+    options.add_argument("--videos", type=int, default=640, help="of the test split, a multiple of 4")
+    options.add_argument("--out", type=Path, default=ROOT / "results")
+    given = options.parse_args()
+    bench = Bench(given.videos)
+    sizes = []
+    with tempfile.TemporaryDirectory() as folder:
+        for groups in GROUPS:
+            runs = []
+            for number in range(given.libraries):
+                rng = np.random.default_rng([groups, number])
+                # Half of the bank measures, the other half asks.
+                order = rng.permutation(len(UNRELATED))
+                half = len(order) // 2
+                confidence.UNRELATED = tuple(UNRELATED[place] for place in order[:half])
+                bench.foreign = [UNRELATED[place] for place in order[half:]]
+                runs.append(bench.library(Path(folder) / f"{groups}-{number}", groups, rng))
+            sizes.append(rates(runs))
+            print(sizes[-1]["videos"], sizes[-1]["kept"], sizes[-1]["false"], flush=True)
+        confidence.UNRELATED = UNRELATED
+        settings = bench.settings(Path(folder))
+    found = {"command": COMMAND, **machine(), "limit": FOUND, "sizes": sizes, "settings": settings}
+    write_results(given.out, "found", found, page(found))
+
+
+if __name__ == "__main__":
+    main()

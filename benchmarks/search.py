@@ -101,7 +101,7 @@ def model() -> Model:
     return Model.create("drl", ClipTowers(config), words, PixelNorm(16), arguments={"interaction": "wti"})
 
 
-def build(folder: Path, loaded: Model, rows: int) -> Index:
+def build(folder: Path, loaded: Model, rows: int, thumbnail: bytes = b"") -> Index:
     first = videos(4, 0)
     manifest = Manifest(
         "",
@@ -127,7 +127,7 @@ def build(folder: Path, loaded: Model, rows: int) -> Index:
                 "height_px": 720,
                 "codec": "h264",
                 "fps": 30.0,
-                "thumbnail": b"",
+                "thumbnail": thumbnail,
             }
             for name in names
         ]

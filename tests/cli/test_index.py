@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 from tests.index.library import clip, library
 from tests.methods import tiny
+from tests.video.making import png_bomb
 
 from vidsift.cli.index import _interruptible, _segment_length
 from vidsift.cli.main import main
+from vidsift.index.storage import Store
 
 
 @pytest.fixture
@@ -91,3 +94,91 @@ def test_the_first_ctrl_c_asks_and_the_second_ends() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_the_verb_may_be_left_out_and_a_folder_may_be_called_like_one(
+    places: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, rest = ["--model", str(tmp_path / "model")], places[1:]
+    assert _run("add", *places, *model) == 0
+    assert "added 2" in capsys.readouterr().out
+    assert _run(*rest, places[0]) == 0  # options first
+    assert "unchanged 2" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    clip(tmp_path / "add", "inside", frames=20)
+    clip(tmp_path / "check", "inside", frames=22)
+    for arguments in (["./add"], ["add", "check"]):
+        assert _run(*arguments, *rest) == 0
+        assert "added 1" in capsys.readouterr().out
+    assert _run("check", *rest[:2]) == 0
+    assert "4 segments of 4 videos at 4 paths were checked; everything is as it should be." in (
+        capsys.readouterr().out
+    )
+    assert _run() == 2
+    assert "Missing argument 'FOLDER...'" in capsys.readouterr().err
+    assert _run("--help") == 0
+    told = capsys.readouterr().out
+    for verb in ("add", "update", "remove", "check", "stats", "optimize", "watch"):
+        assert verb in told
+
+
+def test_patterns_update_remove_stats_and_optimize(
+    places: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos, where, rest = tmp_path / "videos", ["--index", str(tmp_path / "index")], places[1:]
+    clip(videos / "drafts", "draft", frames=20)
+    assert _run(*places, "--model", str(tmp_path / "model"), "--exclude", "drafts") == 0
+    assert "added 2" in capsys.readouterr().out
+    clip(videos, "new", frames=25)
+    assert _run("update", *rest) == 0
+    assert "added 1  unchanged 2" in capsys.readouterr().out
+
+    assert _run("stats", *where, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["videos"], facts["folders"], facts["format"]) == (3, [str(videos)], 2)
+    assert facts["bytes per hour of video"] > facts["bytes on disk"] > 0
+    assert _run("stats", *where) == 0
+    assert re.search(r"bytes per hour of video +[\d,]+", capsys.readouterr().out)
+
+    assert _run("optimize", *where, "--now") == 0
+    assert re.fullmatch(r"\d+\.\d MB before, \d+\.\d MB after.\n", capsys.readouterr().out)
+    assert _run("remove", str(videos / "new.mp4"), *where) == 0
+    assert "1 files were taken out" in capsys.readouterr().out
+    assert (videos / "new.mp4").exists()
+    assert _run("remove", str(videos / "new.mp4"), *where) == 2
+    assert "nothing of the index" in capsys.readouterr().err
+
+
+def test_a_damaged_index_is_checked_and_mended(
+    places: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--index", str(tmp_path / "index")]
+    assert _run(*places, "--model", str(tmp_path / "model")) == 0
+    store = Store.open(tmp_path / "index")
+    store.segments.add(store.segments.to_arrow().slice(0, 1))
+    capsys.readouterr()
+    assert _run("check", *where) == 1
+    told = capsys.readouterr().out
+    assert "is stored 2 times" in told
+    assert "vidsift index check --repair" in told
+    assert _run("check", *where, "--repair") == 0
+    told = capsys.readouterr().out
+    assert "is stored 2 times (mended)" in told
+    assert told.endswith("vidsift index update\n")
+    assert _run("update", *places[1:]) == 0
+    assert "added 1  unchanged 1" in capsys.readouterr().out
+
+
+def test_a_file_beyond_the_limits_is_told_and_left_alone_until_retry(
+    places: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    png_bomb(tmp_path / "videos", "bomb", 5000)
+    limit = ["--memory-limit", "0.1"]
+    assert _run(*places, "--model", str(tmp_path / "model"), *limit) == 0
+    told = capsys.readouterr().out
+    assert "added 2" in told
+    assert re.search(r"bomb.mov: .*memory", told)
+    assert _run("update", *places[1:]) == 0
+    assert "0 frames encoded" in capsys.readouterr().out
+    assert _run("update", *places[1:], "--retry") == 0
+    assert "added 1" in capsys.readouterr().out

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.index.library import findable
+from tests.index.library import clip, findable
 from tests.methods import tiny
 
 from vidsift.cli.main import main
+from vidsift.search.confidence import Calibration, Gumbel
+from vidsift.search.searcher import Index
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,78 @@ def test_what_the_person_can_mend_is_one_line_and_status_2(
         (line,) = told.err.strip().splitlines()
         assert line.startswith("vidsift: ")
         assert text in line
+
+
+def test_sentences_in_order_are_one_hit_a_video(index: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("a red circle", "--then", "two triangles", "--index", index, "--json", "-t", "3") == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len({one["video_id"] for one in found}) == 3
+    for one in found:
+        first, then = one["parts"]
+        assert first["start"] <= then["start"] + 6
+        assert (one["start"], one["segment_end"]) == (first["start"], then["segment_end"])
+
+
+def test_similar_footage_is_asked_for_by_segment_file_or_second(
+    index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segment = Index.open(index).gallery.segment_ids[0]
+    video = str(clip(tmp_path, "clip@2"))
+    for like in (segment, video, f"{video}@0.5"):
+        assert _run("--like", like, "--index", index, "--json", "-t", "4") == 0
+        told = capsys.readouterr()
+        assert "similar footage: these scores are not comparable with those of texts" in told.err
+        found = [json.loads(line) for line in told.out.splitlines()]
+        assert [one["kind"] for one in found] == ["similar footage"] * 4
+        assert all(one["segment_id"] != segment or like != segment for one in found)
+        assert all(one["confidence"] is None for one in found)
+
+
+@pytest.mark.parametrize(("limit", "weak"), [(-9.0, False), (9.0, True)])
+def test_nothing_fits_is_said_and_the_nearest_are_marked(
+    index: str, limit: float, weak: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fits = Gumbel(limit, 0.1)
+    monkeypatch.setattr(Index, "calibration", Calibration(fits, fits, Gumbel(0.0, 1.0), 40))
+    assert _run("a red circle", "--index", index, "-t", "3") == 0
+    told = capsys.readouterr()
+    assert ("nothing in the library fits; what comes nearest is marked with ?" in told.err) is weak
+    marks = [line.split()[1] for line in told.out.splitlines()]
+    assert marks == (["0%?"] * 3 if weak else ["100%"] * 3)
+    assert _run("a red circle", "--index", index, "--under", "/videos/a") == 0
+    assert ("nothing among these videos fits" in capsys.readouterr().err) is weak
+    # Who names a limit wants what lies above it, and no opinion.
+    assert _run("a red circle", "--index", index, "--min-score", "-1") == 0
+    told = capsys.readouterr()
+    assert "fits" not in told.err
+    assert "?" not in told.out
+
+
+def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def lines(*conditions: str) -> list[str]:
+        assert _run("circle", "--index", index, *conditions) == 0
+        return capsys.readouterr().out.splitlines()
+
+    every = lines("-t", "9")
+    assert lines("-t", "3", "--skip", "3") == every[3:6]
+    assert lines("--before", "1971-01-01", "-t", "9") == every  # they were written at the beginning of time
+    assert lines("--after", "1971-01-01") == []
+    assert lines("--tag", "holiday") == []
+    assert lines("--min-score", "5") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), 'say what the video shows: vidsift search "a dog catches a frisbee", or name --like'),
+        (("circle", "--like", "x.mp4"), "leave TEXT and --then out, or leave --like out"),
+        (("circle", "--then", " "), "the query is empty"),
+        (("--like", "/none.mp4"), "/none.mp4: there is no such file"),
+        (("a + ",), "adds or takes off what stands beside it"),
+    ],
+)
+def test_what_is_no_question_is_refused(
+    index: str, arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(*arguments, "--index", index) == 2
+    assert said in " ".join(capsys.readouterr().err.split())

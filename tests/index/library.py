@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +14,7 @@ from tests.video.making import Recipe, make
 from vidsift.index.encode import segment_id, segment_table, sets_of
 from vidsift.index.storage import FileRecord, Manifest, Store
 from vidsift.methods.model import Model
-from vidsift.methods.reading import VideoReading
 from vidsift.types import Span
-
-READING = VideoReading(tiny.FRAMES, "uniform", tiny.SIZE_PX, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def clip(folder: Path, name: str, *, frames: int = 12, gop: int = 12, fps: int = 12) -> Path:
@@ -98,12 +93,3 @@ def _names(number: int) -> tuple[str, Span]:
     second = number % 3 == 2
     video = f"{number - 1 if second else number:032x}"
     return video, Span(6.0, 12.0) if second else Span(0.0, 6.0)
-
-
-class DeadlyReading(VideoReading):
-    """Kills the process that reads a video longer than 2 s."""
-
-    def wanted_times(self, span: Span) -> Any:
-        if span.duration_seconds > 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().wanted_times(span)

@@ -46,11 +46,8 @@ def between(self, segments, files):
         die()
 
 build._Run._settle, Store.commit = counted, between
-import typer
-from vidsift.cli.index import index
-program = typer.Typer()
-program.command()(index)
-program([videos, "--model", model, "--index", folder, "--workers", "1"])
+from vidsift.cli.main import main
+main(["index", videos, "--model", model, "--index", folder, "--workers", "1"])
 """
 
 

@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.index.strange import crash
 
+from vidsift.index import plan as plans
 from vidsift.index.plan import absolute, make_plan, under
-from vidsift.index.storage import FileRecord
+from vidsift.index.storage import FileRecord, Folder
 
 
 def _file(path: Path, text: str = "x") -> FileRecord:
@@ -20,7 +22,7 @@ def test_only_what_is_new_or_changed_is_read(tmp_path: Path) -> None:
     same, changed = _file(tmp_path / "same.mp4"), _file(tmp_path / "changed.mp4")
     _file(tmp_path / "new.mp4")
     (tmp_path / "changed.mp4").write_text("longer")
-    plan = make_plan([str(tmp_path)], {one.path: one for one in (same, changed)}, retry=False)
+    plan = make_plan([Folder(str(tmp_path))], {one.path: one for one in (same, changed)}, retry=False)
     assert plan.to_read == [str(tmp_path / "changed.mp4"), str(tmp_path / "new.mp4")]
     assert plan.unchanged == [same.path]
     assert plan.gone == []
@@ -29,15 +31,15 @@ def test_only_what_is_new_or_changed_is_read(tmp_path: Path) -> None:
 def test_a_touched_file_is_looked_at_again(tmp_path: Path) -> None:
     known = _file(tmp_path / "a.mp4")
     os.utime(known.path, ns=(1, known.modified_ns + 1))
-    assert make_plan([str(tmp_path)], {known.path: known}, retry=False).to_read == [known.path]
+    assert make_plan([Folder(str(tmp_path))], {known.path: known}, retry=False).to_read == [known.path]
 
 
 def test_a_failed_file_waits_for_a_change_or_for_retry(tmp_path: Path) -> None:
     seen = _file(tmp_path / "bad.mp4")
     bad = FileRecord(seen.path, seen.size_bytes, seen.modified_ns, reason="is damaged")
-    plan = make_plan([str(tmp_path)], {bad.path: bad}, retry=False)
+    plan = make_plan([Folder(str(tmp_path))], {bad.path: bad}, retry=False)
     assert (plan.to_read, plan.failed_before) == ([], [bad])
-    assert make_plan([str(tmp_path)], {bad.path: bad}, retry=True).to_read == [bad.path]
+    assert make_plan([Folder(str(tmp_path))], {bad.path: bad}, retry=True).to_read == [bad.path]
 
 
 def test_only_what_lies_under_the_given_places_can_be_gone(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_only_what_lies_under_the_given_places_can_be_gone(tmp_path: Path) -> No
     records = [
         FileRecord(str(tmp_path / place / "a.mp4"), 1, 1, video_id=place) for place in ("here", "here2")
     ]
-    plan = make_plan([str(tmp_path / "here")], {one.path: one for one in records}, retry=False)
+    plan = make_plan([Folder(str(tmp_path / "here"))], {one.path: one for one in records}, retry=False)
     assert plan.gone == [str(tmp_path / "here" / "a.mp4")]
     assert plan.gone_videos == ["here"]
 
@@ -57,7 +59,7 @@ def test_a_name_that_is_not_text_is_told_and_left_out(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     except (OSError, UnicodeEncodeError):
         pytest.skip("this file system takes no such names")
-    plan = make_plan([str(tmp_path)], {}, retry=False)
+    plan = make_plan([Folder(str(tmp_path))], {}, retry=False)
     assert plan.to_read == []
     assert plan.rejected[0][1] == "its name is not valid text; rename it"
     plan.rejected[0][0].encode("utf-8")
@@ -75,3 +77,31 @@ def test_under_needs_a_whole_folder_name() -> None:
     assert under("/a", "/a")
     assert under("/a/b", "/")
     assert not under("/ab/c", "/a")
+
+
+def test_a_file_that_kills_who_looks_into_it_is_written_down_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd").write_bytes(b"\x1aE\xdf\xa3" + bytes(500))
+    path = str(tmp_path / "odd")
+    monkeypatch.setattr(plans, "holds_video", crash)
+    places = [Folder(str(tmp_path))]
+    first = make_plan(places, {}, retry=False)
+    (record,) = first.harmful
+    assert (record.path, record.size_bytes, record.video_id) == (path, 504, None)
+    assert record.reason == "looking into it, the decoder crashed (signal 11)"
+    assert (first.rejected, first.to_read) == ([], [])
+
+    monkeypatch.setattr(plans, "holds_video", lambda _: pytest.fail("looked into again"))
+    again = make_plan(places, {path: record}, retry=False)
+    assert (again.failed_before, again.harmful) == ([record], [])
+    assert make_plan(places, {path: record}, retry=True).to_read == [path]
+
+
+def test_patterns_belong_to_their_place_and_what_they_leave_out_is_not_gone(tmp_path: Path) -> None:
+    kept, left = _file(tmp_path / "a" / "kept.mp4"), _file(tmp_path / "a" / "drafts" / "left.mp4")
+    other = _file(tmp_path / "b" / "drafts" / "other.mp4")
+    places = [Folder(str(tmp_path / "a"), exclude=("drafts",)), Folder(str(tmp_path / "b"))]
+    assert make_plan(places, {}, retry=False).to_read == [kept.path, other.path]
+    plan = make_plan(places, {left.path: left}, retry=False)
+    assert plan.gone == []

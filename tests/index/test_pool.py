@@ -1,21 +1,26 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tests.index.library import READING, DeadlyReading, clip, library
+from tests.index.library import clip, library
+from tests.index.strange import READING, DeadlyReading, HangingReading, HungryReading, die, work_slowly
+from tests.video.making import png_bomb
 
 from vidsift.index import pool as pools
 from vidsift.index.pool import DecodePool
 from vidsift.index.reader import Done, Facts, Failed, Message, ReadSettings, Segment
+from vidsift.index.sandbox import Limits
+from vidsift.methods.reading import VideoReading
 
 
-def _read(settings: ReadSettings, paths: list[str], workers: int) -> dict[str, list[Message]]:
+def _read(
+    settings: ReadSettings, paths: list[str], workers: int, limits: Limits | None = None
+) -> dict[str, list[Message]]:
     found: dict[str, list[Message]] = {path: [] for path in paths}
-    with DecodePool(settings, workers) as pool:
+    with DecodePool(settings, workers, limits) as pool:
         for item in pool.read(paths):
             if item is not None:
                 found[item[0]].append(item[1])
@@ -38,13 +43,51 @@ def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
     found = _read(settings, paths, 1)
     last = found.pop(deadly)[-1]
     assert isinstance(last, Failed)
-    assert last.reason == "the decoder crashed on it (signal 9)"
+    assert last.reason == "the decoder crashed (signal 9)"
     assert last.size_bytes == Path(deadly).stat().st_size
     assert all(isinstance(messages[-1], Done) for messages in found.values())
 
 
-def _die(*_: object) -> None:
-    os._exit(3)
+@pytest.mark.parametrize(
+    ("reading", "limits", "reason"),
+    [
+        (HangingReading, Limits(time_limit_seconds=2.0), "the decoder made no progress for 2 s"),
+        (
+            HungryReading,
+            Limits(memory_limit_bytes=300 << 20),
+            "the decoder needs more than 300 MiB of memory",
+        ),
+    ],
+)
+def test_a_file_beyond_the_limits_fails_alone(
+    tmp_path: Path, reading: type[VideoReading], limits: Limits, reason: str
+) -> None:
+    library(tmp_path, 2)
+    harmful = str(clip(tmp_path, "clip0b", frames=36))
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    found = _read(ReadSettings(reading(**asdict(READING)), "auto", frozenset()), paths, 1, limits)
+    last = found.pop(harmful)[-1]
+    status = Path(harmful).stat()
+    assert last == Failed(reason, status.st_size, status.st_mtime_ns)
+    assert all(isinstance(messages[-1], Done) for messages in found.values())
+    assert not multiprocessing.active_children()
+
+
+def test_a_slow_file_with_progress_is_not_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "_work", work_slowly)
+    settings = ReadSettings(READING, "auto", frozenset())
+    assert _read(settings, ["slow"], 1, Limits(time_limit_seconds=1.5)) == {"slow": [Done(1, 2, None)]}
+
+
+def test_a_picture_that_inflates_beyond_the_limit_fails_alone(tmp_path: Path) -> None:
+    whole = str(clip(tmp_path, "whole"))
+    bomb = str(png_bomb(tmp_path, "bomb", 4500))
+    limits = Limits(memory_limit_bytes=100 << 20)
+    found = _read(ReadSettings(READING, "auto", frozenset()), [bomb, whole], 1, limits)
+    last = found[bomb][-1]
+    assert isinstance(last, Failed)
+    assert "memory" in last.reason
+    assert isinstance(found[whole][-1], Done)
 
 
 @pytest.mark.parametrize("already_gone", [True, False])
@@ -59,9 +102,9 @@ def test_a_worker_that_cannot_start_blames_no_file(
 
     if already_gone:
         monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", begin_and_wait)
-    monkeypatch.setattr(pools, "_work", _die)
+    monkeypatch.setattr(pools, "_work", die)
     paths = [str(path) for path in sorted(library(tmp_path, 2).iterdir())]
-    with pytest.raises(OSError, match=r"could not be started \(exit status 3\)"):
+    with pytest.raises(OSError, match=r"could not be started: it crashed \(exit status 3\)"):
         _read(ReadSettings(READING, "auto", frozenset()), paths, 1)
     assert not multiprocessing.active_children()
 

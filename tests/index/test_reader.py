@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.index.library import READING, clip
+from tests.index.library import clip
+from tests.index.strange import READING
 from tests.methods import tiny
 
 from vidsift.index import reader

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.index import storage
-from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder, describe
+from vidsift.index.storage import (
+    FileRecord,
+    Folder,
+    IndexFolderError,
+    IndexWriteError,
+    Store,
+    default_folder,
+    describe,
+)
 
 
 @pytest.fixture
@@ -29,7 +38,7 @@ def test_another_format_is_refused_with_the_remedy(store: Store) -> None:
     path = store.folder / "index.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99, "of the": "future"}))
     with pytest.raises(
-        IndexFolderError, match="format 99, this vidsift reads format 1; use the vidsift that"
+        IndexFolderError, match="format 99, this vidsift reads formats up to 2; use the vidsift that"
     ):
         Store.open(store.folder)
 
@@ -91,8 +100,9 @@ def test_forgetting_the_only_path_of_a_video_drops_its_segments(store: Store) ->
 
 def test_a_second_writer_is_refused_until_the_first_is_gone(store: Store) -> None:
     hold = (
-        "import sys\nfrom pathlib import Path\nfrom vidsift.index.storage import _locked\n"
-        "with _locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+        "import sys\nfrom pathlib import Path\nfrom vidsift.index.disk import locked\n"
+        "with locked(Path(sys.argv[1]), 'writing.lock'):\n    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", hold, str(store.folder)],
@@ -137,7 +147,11 @@ def test_description_counts_what_is_there(store: Store) -> None:
     facts = describe(store.folder)
     assert (facts["videos"], facts["segments"], facts["files"], facts["failed"]) == (2, 3, 2, 1)
     assert facts["token sets"] == {"frame": f"{tiny.FRAMES} x 16"}
-    assert facts["bytes on disk"] > 0
+    assert facts["hours of video"] == pytest.approx(4 / 3600, abs=1e-3)
+    assert facts["bytes on disk"] == sum(
+        one.stat().st_size for one in store.folder.rglob("*") if one.is_file()
+    )
+    assert facts["bytes per hour of video"] == pytest.approx(facts["bytes on disk"] * 900, rel=0.01)
 
 
 def test_a_folder_that_may_not_be_written_is_said_with_the_remedy(
@@ -153,3 +167,70 @@ def test_a_folder_that_may_not_be_written_is_said_with_the_remedy(
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(IndexFolderError, match=r"may not be written by this user.*--index"):
         Store.create(tmp_path / "new", store.manifest)
+
+
+def test_who_waited_for_the_lock_sees_what_was_written_meanwhile(store: Store) -> None:
+    late = Store.open(store.folder)
+    store.commit(None, [FileRecord("/new.mp4", 1, 1, "aa")])
+    with late.writing():
+        assert "/new.mp4" in late.read_files()
+
+
+def test_a_disk_that_fails_is_said_in_plain_words(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)\nat rust/x.rs")
+
+    monkeypatch.setattr(store.segments, "add", full)
+    with pytest.raises(
+        IndexWriteError, match=r"could not be written: .*No space left.*committed before is whole"
+    ):
+        store.commit(store.segments.to_arrow(), [FileRecord("/new.mp4", 1, 1, "aa")])
+    assert "/new.mp4" not in Store.open(store.folder).read_files()
+
+
+def test_a_version_is_kept_for_an_hour_after_it_was_replaced(store: Store) -> None:
+    reader = Store.open(store.folder).segments
+    reader.checkout(reader.version)
+    before = reader.to_arrow()
+    store.drop_videos([f"{0:032x}"])
+    with store.writing():
+        store.optimize()
+    assert reader.to_arrow().equals(before)
+    assert len(store.segments.list_versions()) > 1
+    with store.writing():
+        store.optimize(timedelta(0))
+    assert len(store.segments.list_versions()) == 1
+    assert store.video_ids() == {f"{1:032x}"}
+
+
+class _Versions:
+    """A table whose versions were made so long ago."""
+
+    def __init__(self, *ages: timedelta) -> None:
+        self._ages = ages
+
+    def list_versions(self) -> list[dict[str, Any]]:
+        now = datetime.now()
+        return [{"timestamp": now - age} for age in self._ages]
+
+
+def test_the_age_of_a_version_counts_from_when_it_was_replaced() -> None:
+    days, minutes, hour = timedelta(days=1), timedelta(minutes=1), timedelta(hours=1)
+    seconds = timedelta(seconds=30)
+    # Made two days ago, replaced ten minutes ago: a reader may still hold it.
+    age = storage._age_of_unread(_Versions(3 * days, 2 * days, 10 * minutes), hour)
+    assert 2 * days < age < 2 * days + seconds
+    age = storage._age_of_unread(_Versions(3 * days, 70 * minutes, 50 * minutes), hour)
+    assert 70 * minutes < age < 70 * minutes + seconds
+    assert storage._age_of_unread(_Versions(50 * minutes), hour) > hour
+    assert storage._age_of_unread(_Versions(3 * days), timedelta(0)) == timedelta(0)
+
+
+def test_folders_are_remembered(store: Store) -> None:
+    assert store.read_folders() == []
+    folders = [Folder("/b", exclude=("drafts",)), Folder("/a", include=("*.mov", "x/*"))]
+    store.write_folders(folders)
+    assert Store.open(store.folder).read_folders() == folders[::-1]
+    (store.folder / "folders.json").write_text('[{"path": "/a"}]')
+    with pytest.raises(IndexFolderError, match=r"folders.json cannot be read .*vidsift index add"):
+        store.read_folders()

@@ -19,6 +19,8 @@ from vidsift.search.searcher import Index
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
 QUERY = "a red circle moves left"
+BANK = [f"{one} {what} {does}" for one in ("a", "two") for what in ("circle", "star", "ring", "square")
+        for does in ("moves left", "grows", "blinks", "spins", "in the middle")]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +31,7 @@ def model() -> Model:
 @pytest.fixture(autouse=True)
 def _short_bank(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty questions of the tiny model's words measure as well as two hundred that something works."""
-    bank = [f"{one} {what} {does}" for one in ("a", "two") for what in ("circle", "star", "ring", "square")
-            for does in ("moves left", "grows", "blinks", "spins", "in the middle")]  # fmt: skip
-    monkeypatch.setattr(module, "UNRELATED", bank)
+    monkeypatch.setattr(module, "UNRELATED", BANK)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_best_answers_to_the_bank_are_as_sure_as_their_rank_among_each_other(
     store: Store, model: Model
 ) -> None:
     index = Index.open(store.folder, model)
-    sure = sorted(hits[0].confidence or 0 for hits in index.search_many(module.UNRELATED, k=1))
+    sure = sorted(hits[0].confidence or 0 for hits in index.search_many(BANK, k=1))
     assert np.mean([one >= FOUND for one in sure]) <= 0.15
     assert 0.3 < sure[len(sure) // 2] < 0.7
 

@@ -18,7 +18,7 @@ from vidsift.service.live import LiveIndex
 QUICK = Limits(poll_seconds=0.02)
 
 
-def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come about in time"

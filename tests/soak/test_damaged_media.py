@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 from tests.conftest import MEDIA
-from tests.index.library import READING
+from tests.index.strange import READING
 from tests.soak.lives import count
 from tests.video.making import Recipe, copy_packets, make
 

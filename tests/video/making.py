@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -107,6 +109,35 @@ def copy_packets(
                 packet.stream = out
                 copy.mux(packet)
     return target
+
+
+def png_bomb(folder: Path, name: str, side_px: int) -> Path:
+    """A small file whose one black picture is ``side_px`` wide and high: a PNG in a MOV."""
+    rows = zlib.compress(bytes(side_px * (side_px + 1)), 1)
+    header = struct.pack(">IIBBBBB", side_px, side_px, 8, 0, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, content in ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")):
+        data += struct.pack(">I", len(content)) + kind + content
+        data += struct.pack(">I", zlib.crc32(kind + content))
+    path = folder / f"{name}.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=1)
+        video = cast(Any, stream)
+        video.width, video.height, video.pix_fmt = side_px, side_px, "gray"
+        packet = av.Packet(data)
+        packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 1)
+        packet.is_keyframe = True
+        container.mux(packet)
+    return path
+
+
+def claim_size(path: Path, width_px: int, height_px: int) -> Path:
+    """Have the header of an AVI file claim another size of its pictures."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"strf") + 12
+    struct.pack_into("<ii", data, at, width_px, height_px)
+    path.write_bytes(data)
+    return path
 
 
 def all_numbers(pictures: Iterable[NDArray[np.uint8]]) -> list[int]:

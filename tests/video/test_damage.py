@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 from PIL import Image
-from tests.video.making import Recipe, all_numbers, copy_packets, make, picture
+from tests.video.making import Recipe, all_numbers, claim_size, copy_packets, make, picture, png_bomb
 
 from vidsift.video import VideoReadError, iter_frames, probe, read_frames
 
@@ -169,3 +169,24 @@ def test_the_error_travels_between_processes() -> None:
 def test_decoding_needs_no_torch() -> None:
     code = "import sys, vidsift.video; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_impossible_size_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    raw = Recipe(suffix=".avi", codec="rawvideo", pix_fmt="yuv420p", b_frames=0, frames=3)
+    absurd = claim_size(make(tmp_path, raw), 100_000, 100_000)
+    large = png_bomb(tmp_path, "large", 11_600)
+    for path in (absurd, large):
+        for read in (probe, lambda one: read_frames(one, [0.0])):
+            with pytest.raises(VideoReadError, match=r"or one of more than 134,217,728 pixels") as told:
+                read(path)
+            assert told.value.path == path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_progress_is_told_while_a_file_is_read(tmp_path: Path, suffix: str) -> None:
+    codec = {"codec": "mpeg4", "b_frames": 0} if suffix == ".avi" else {}
+    path = make(tmp_path, Recipe(frames=60, suffix=suffix, **codec))
+    told: list[int] = []
+    stream = iter_frames(path, [0.0, 1.0, 1.9], on_progress=lambda: told.append(1))
+    assert len(list(stream)) == 3
+    assert 30 < len(told) < 200

@@ -7,7 +7,7 @@ import pytest
 from tests.video.making import Recipe, make
 
 from vidsift.video import find_videos
-from vidsift.video.find import is_video
+from vidsift.video.find import Patterns, is_video
 
 
 @pytest.fixture
@@ -79,3 +79,59 @@ def test_containers_are_recognised_by_their_bytes(tmp_path: Path, suffix: str) -
     path = make(tmp_path, special.get(suffix, Recipe(suffix=suffix)))
     unnamed = path.rename(tmp_path / "unnamed")
     assert is_video(unnamed)
+
+
+def test_patterns_choose_files_and_folders(library: Path) -> None:
+    def found(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> list[str]:
+        some = find_videos([library], include=include, exclude=exclude)
+        return [one.path.relative_to(library).as_posix() for one in some]
+
+    assert found(include=("*.mp4",)) == ["broken.MP4", "one.mp4"]
+    assert found(include=("b/deep/*",)) == ["b/deep/stream.ts"]
+    assert found(include=("deep",)) == ["b/deep/stream.ts"]
+    assert found(exclude=("b",)) == ["broken.MP4", "one.mp4"]
+    assert found(exclude=("B/Deep", "broken*")) == ["one.mp4", "b/no extension"]
+    assert found(include=("b",), exclude=("*.ts",)) == ["b/no extension"]
+    assert next(find_videos([library / "one.mp4"], exclude=("*.mp4",))).rejected is None
+    with pytest.raises(ValueError, match="the pattern '/' is empty"):
+        Patterns(["/"])
+
+
+def test_names_in_any_script_and_long_paths(tmp_path: Path) -> None:
+    folder = tmp_path
+    for name in ("vidéos d'été", "Видео", "動画", "भाषा", "🎥 100% #1?", "-rf", "a:b"):
+        folder = folder / name
+        folder.mkdir()
+        make(folder, Recipe(frames=4), name)
+    for number in range(6):
+        folder = folder / (f"{number}" + "長" * 80)
+        folder.mkdir()
+    make(folder, Recipe(frames=4), "x" * 251)
+    assert len(str(folder).encode()) > 1400
+    found = list(find_videos([tmp_path]))
+    assert len(found) == 8
+    assert all(one.rejected is None and is_video(one.path) for one in found)
+
+
+def test_what_systems_keep_and_what_leads_nowhere_is_passed_over(tmp_path: Path) -> None:
+    for name in ("$Recycle.Bin", "System Volume Information", ".Trash-1000", "LOST+FOUND", "#snapshot"):
+        (tmp_path / name).mkdir()
+        make(tmp_path / name, Recipe(frames=4))
+    (tmp_path / "self.mp4").symlink_to(tmp_path / "self.mp4")
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert list(find_videos([tmp_path])) == []
+    (only,) = find_videos([tmp_path / "pipe.mp4"])
+    assert only.rejected == "is not a regular file, expected a video file"
+
+
+def test_a_file_that_is_dangerous_to_look_into_is_rejected_with_the_reason(library: Path) -> None:
+    asked: list[str] = []
+
+    def look(path: Path) -> bool:
+        asked.append(path.name)
+        raise ValueError("crashed")
+
+    rejected = [one for one in find_videos([library], look_inside=look) if one.rejected]
+    assert sorted(asked) == ["ftyp.dat", "no extension", "stream.ts"]
+    assert {one.rejected for one in rejected} == {"crashed"}

@@ -1,4 +1,4 @@
-"""``vidsift index``: make folders of videos searchable."""
+"""``vidsift index``: make folders of videos searchable, and look after the index."""
 
 from __future__ import annotations
 
@@ -10,53 +10,108 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from vidsift.cli.text import one_line
+from vidsift.cli.care import check, optimize, remove, stats
+from vidsift.cli.text import IndexFolder, one_line
 
 if TYPE_CHECKING:
     from vidsift.index.build import Progress, Report
     from vidsift.index.reader import SegmentLength
 
-__all__ = ["index"]
+__all__ = ["add", "index", "update", "watch"]
 
 _LINE_EVERY_SECONDS = 5.0
 _LISTED = 20
 
+Folders = Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders and video files.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Model folder, CLIP name, or 'shapes' for the demo model. Default: the index's own; for "
+        "a new index openai/clip-vit-base-patch32.",
+    ),
+]
+SegmentText = Annotated[
+    str,
+    typer.Option(
+        "--segment",
+        help="Cut videos into pieces of at most so many seconds; 'auto' is 30, 'none' is whole.",
+    ),
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="PATTERN",
+        help="Only files that fit, such as '*.mov' or 'holidays/*'; repeatable.",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", metavar="PATTERN", help="No files and folders that fit, such as 'drafts'; repeatable."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes that decode. Default: half of the processors."),
+]
+Retry = Annotated[bool, typer.Option("--retry", help="Read files again that failed before.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with status 1 if a file could not be read.")]
+Device = Annotated[str, typer.Option("--device", help="Where to encode: auto, cpu, cuda.")]
+TimeLimit = Annotated[
+    float,
+    typer.Option("--time-limit", min=1, help="Seconds without progress after which a file is given up."),
+]
+MemoryLimit = Annotated[
+    float, typer.Option("--memory-limit", min=0.1, help="GiB of memory that reading one file may take.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List every file that failed.")]
+_TIME_LIMIT, _MEMORY_LIMIT = 120.0, 2.0
 
-def index(  # noqa: PLR0917 - the options of the verb
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders and video files.")],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="Model folder, CLIP name, or 'shapes' for the demo model. Default: the index's own; for "
-            "a new index openai/clip-vit-base-patch32.",
-        ),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--index", envvar="VIDSIFT_INDEX", help="Where the index is. Default: your data folder."
-        ),
-    ] = None,
-    segment: Annotated[
-        str,
-        typer.Option(
-            help="Cut videos into pieces of at most so many seconds; 'auto' is 30, 'none' is whole."
-        ),
-    ] = "auto",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that decode. Default: half of the processors.")
-    ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Read files again that failed before.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with status 1 if a file could not be read.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="Where to encode: auto, cpu, cuda.")] = "auto",
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every file that failed.")] = False,
+
+class _Verbs(TyperGroup):
+    """``vidsift index FOLDER...`` is ``vidsift index add FOLDER...``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the verb where it was left out."""
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = ["add", *args]
+        return super().parse_args(ctx, args)
+
+
+def index() -> typer.Typer:
+    """Build the group of verbs."""
+    group = typer.Typer(
+        cls=_Verbs,
+        help="Make folders of videos searchable, and look after the index.\n\n"
+        "'vidsift index FOLDER...' is 'vidsift index add FOLDER...'; a folder that is called like one of the "
+        "verbs is named ./add.",
+    )
+    for verb in (add, update, remove, check, stats, optimize, watch):
+        group.command(verb.__name__)(verb)
+    return group
+
+
+def add(  # noqa: PLR0917 - the options of the verb
+    folders: Folders,
+    model: ModelName = None,
+    folder: IndexFolder = None,
+    segment: SegmentText = "auto",
+    include: Include = None,
+    exclude: Exclude = None,
+    workers: Workers = None,
+    retry: Retry = False,
+    strict: Strict = False,
+    device: Device = "auto",
+    time_limit: TimeLimit = _TIME_LIMIT,
+    memory_limit: MemoryLimit = _MEMORY_LIMIT,
+    verbose: Verbose = False,
 ) -> None:
     """Make the videos in FOLDER searchable; again later, only what changed is read.
 
@@ -65,25 +120,118 @@ def index(  # noqa: PLR0917 - the options of the verb
     length = _segment_length(segment)
 
     from vidsift.index.build import build_index
-    from vidsift.index.storage import default_folder
 
-    where = (default_folder() if folder is None else folder).expanduser()
+    where = _place_of(folder)
+    options = _options(workers, retry, device, time_limit, memory_limit)
     with _interruptible() as stopped, _shown_progress() as show:
         report = build_index(
             folders,
             where,
             model,
             segment=length,
-            workers=workers,
-            retry=retry,
-            device=device,
             on_progress=show,
             should_stop=stopped.is_set,
+            include=include or (),
+            exclude=exclude or (),
+            **options,
         )
     _summary(report, where, verbose=verbose, default=folder is None)
     found = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
     if not (found or report.stopped):
         typer.echo(f"No video was found in {', '.join(one_line(str(one)) for one in folders)}.")
+    _leave(report, strict=strict)
+
+
+def update(  # noqa: PLR0917 - the options of the verb
+    model: ModelName = None,
+    folder: IndexFolder = None,
+    workers: Workers = None,
+    retry: Retry = False,
+    strict: Strict = False,
+    device: Device = "auto",
+    time_limit: TimeLimit = _TIME_LIMIT,
+    memory_limit: MemoryLimit = _MEMORY_LIMIT,
+    verbose: Verbose = False,
+) -> None:
+    """Look again at every folder that the index holds; only what changed is read.
+
+    Folders that are not there, such as those of a drive that is not plugged in, stay as they are.
+    """
+    from vidsift.index.build import update_index
+
+    where = _place_of(folder)
+    options = _options(workers, retry, device, time_limit, memory_limit)
+    with _interruptible() as stopped, _shown_progress() as show:
+        report = update_index(where, model, on_progress=show, should_stop=stopped.is_set, **options)
+    for path in report.missing:
+        typer.echo(f"{one_line(path)} is not there now; its videos stay in the index.")
+    _summary(report, where, verbose=verbose, default=folder is None)
+    _leave(report, strict=strict)
+
+
+def watch(  # noqa: PLR0917 - the options of the verb
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER...]", help="What to watch; all that the index holds by default."),
+    ] = None,
+    model: ModelName = None,
+    folder: IndexFolder = None,
+    segment: SegmentText = "auto",
+    workers: Workers = None,
+    device: Device = "auto",
+    poll: Annotated[
+        bool, typer.Option("--poll", help="Look again and again; for network drives that tell no changes.")
+    ] = False,
+    time_limit: TimeLimit = _TIME_LIMIT,
+    memory_limit: MemoryLimit = _MEMORY_LIMIT,
+    verbose: Verbose = False,
+) -> None:
+    """Keep the index up to date while files come, change and go; Ctrl-C ends it. Needs vidsift[watch]."""
+    length = _segment_length(segment)
+
+    from vidsift.index.watch import watch_index
+
+    where = _place_of(folder)
+    options = _options(workers, False, device, time_limit, memory_limit)
+
+    def tell(report: Report) -> None:
+        if report.added or report.updated or report.moved or report.removed or report.failed:
+            _summary(report, where, verbose=verbose, default=folder is None)
+        typer.echo("Watching; Ctrl-C ends it.", err=True)
+
+    with _interruptible() as stopped:
+        watch_index(
+            folders or (),
+            where,
+            model,
+            stopped=stopped,
+            on_report=tell,
+            on_trouble=lambda text: typer.echo(f"vidsift: {one_line(text)}", err=True),
+            poll=poll,
+            segment=length,
+            **options,
+        )
+
+
+def _place_of(folder: Path | None) -> Path:
+    from vidsift.index.storage import default_folder
+
+    return (default_folder() if folder is None else folder).expanduser()
+
+
+def _options(
+    workers: int | None, retry: bool, device: str, time_limit: float, memory_limit: float
+) -> dict[str, Any]:
+    return {
+        "workers": workers,
+        "retry": retry,
+        "device": device,
+        "time_limit_seconds": time_limit,
+        "memory_limit_bytes": round(memory_limit * 2**30),
+    }
+
+
+def _leave(report: Report, *, strict: bool) -> None:
     if report.stopped:
         raise typer.Exit(130)
     if strict and report.failed:

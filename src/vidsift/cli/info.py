@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vidsift.cli.text import show_facts
+
 if TYPE_CHECKING:
     from vidsift.methods.base import Method
 
@@ -30,9 +32,7 @@ def info(
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        typer.echo(f"{name:<{width}}  {_line(value)}")
+    show_facts(facts)
 
 
 def _model_facts(target: str, *, verify: bool) -> dict[str, Any]:
@@ -90,13 +90,3 @@ def _index_facts(folder: Path) -> dict[str, Any] | None:
     from vidsift.index.storage import MANIFEST, describe
 
     return describe(folder) if (folder / MANIFEST).is_file() else None
-
-
-def _line(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={_line(part)}" for name, part in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return ", ".join(_line(part) for part in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)

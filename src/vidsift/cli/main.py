@@ -27,6 +27,9 @@ _VERBS = {
     "info": "vidsift.cli.info",
 }
 
+# Verbs with verbs of their own: their function builds the group.
+_GROUPS = frozenset({"index"})
+
 _DEBUG = "VIDSIFT_DEBUG"
 
 
@@ -55,7 +58,11 @@ def app() -> typer.Typer:
     )
     program.callback()(_root)
     for verb, module in _VERBS.items():
-        program.command(verb)(getattr(import_module(module), verb))
+        found = getattr(import_module(module), verb)
+        if verb in _GROUPS:
+            program.add_typer(found(), name=verb)
+        else:
+            program.command(verb)(found)
     return program
 
 

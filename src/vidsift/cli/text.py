@@ -1,10 +1,20 @@
-"""Text in a line of a terminal: other people's, and times."""
+"""What the verbs share: text in a line of a terminal, times, facts in a column, common options."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
-__all__ = ["clock", "one_line"]
+import typer
+
+__all__ = ["IndexFolder", "clock", "one_line", "show_facts"]
+
+IndexFolder = Annotated[
+    Path | None,
+    typer.Option("--index", envvar="VIDSIFT_INDEX", help="Where the index is. Default: your data folder."),
+]
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -31,3 +41,20 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
     return f"{start}:{rest // 10:02d}.{rest % 10}"
+
+
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """Print names and values, one a line."""
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        typer.echo(f"{name:<{width}}  {_value(value)}")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_value(part)}" for name, part in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(part) for part in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else one_line(str(value))

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -46,10 +46,14 @@ class Entry:
     unseen: bool | None = None
 
 
-def read_folder(folder: str | Path) -> list[Entry]:
+def read_folder(folder: str | Path, on_problem: Callable[[str], None] | None = None) -> list[Entry]:
     """Read the captions of a folder of videos, in the order of the lines; the videos are not opened.
 
     Lines without ``split`` take the one in ``shapes.json``, where that file is there.
+
+    Args:
+        folder: of the videos.
+        on_problem: told what is wrong with a line, which is then left out; None raises at the first.
 
     Raises:
         CaptionsError: there is no folder, no captions, a line is no JSON, a key is unknown, missing or of
@@ -74,15 +78,22 @@ def read_folder(folder: str | Path) -> list[Entry]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        entry = _parse(line, root, default, f"{file}, line {number}")
-        if entry.path in seen:
-            raise CaptionsError(
-                f"{file}, line {number}: {entry.path.name} is already on line {seen[entry.path]}; "
-                "put all captions of a video on one line"
-            )
+        place = f"{file}, line {number}"
+        try:
+            entry = _parse(line, root, default, place)
+            if entry.path in seen:
+                raise CaptionsError(
+                    f"{place}: {entry.path.name} is already on line {seen[entry.path]}; "
+                    "put all captions of a video on one line"
+                )
+        except CaptionsError as problem:
+            if on_problem is None:
+                raise
+            on_problem(str(problem))
+            continue
         seen[entry.path] = number
         entries.append(entry)
-    if not entries:
+    if not entries and on_problem is None:
         raise CaptionsError(f"{file} is empty; write one line a video")
     return entries
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vidsift.index.plan import Plan, absolute, make_plan
+from vidsift.index.folders import captions_in, folders_of, remembered
+from vidsift.index.plan import Plan, absolute, make_plan, under
 from vidsift.index.pool import DecodePool
 from vidsift.index.reader import (
     Done,
@@ -23,18 +25,31 @@ from vidsift.index.reader import (
     Segment,
     SegmentLength,
 )
-from vidsift.index.storage import FileRecord, IndexFolderError, Manifest, Store, default_folder
+from vidsift.index.sandbox import Limits
+from vidsift.index.storage import FileRecord, Folder, IndexFolderError, Manifest, Store, default_folder
+from vidsift.video.find import Patterns
 
 if TYPE_CHECKING:
     from vidsift.index.encode import Encoder
     from vidsift.methods.model import Model
 
-__all__ = ["DEFAULT_MODEL", "Failure", "Progress", "Report", "build_index"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "Failure",
+    "Progress",
+    "Report",
+    "build_index",
+    "open_index",
+    "optimize_index",
+    "remove_paths",
+    "update_index",
+]
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 """Model of a new index when nobody names one: it knows the world, and most people's machines run it."""
 
 _COMMIT_VIDEOS, _COMMIT_SEGMENTS, _COMMIT_SECONDS = 64, 1024, 10.0
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class Report:
         removed: paths that are gone.
         failed: files that cannot be read, those known from earlier runs included.
         partial: files that gave less than they should have, likewise.
+        missing: remembered folders that are not there; what the index has of them stays in it.
         stopped: the run was asked to stop before it was through.
         frames, seconds: encoded, taken.
     """
@@ -78,13 +94,14 @@ class Report:
     removed: int = 0
     failed: list[Failure] = field(default_factory=list)
     partial: list[Failure] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     stopped: bool = False
     frames: int = 0
     seconds: float = 0.0
 
 
 def build_index(
-    folders: Iterable[str | Path],
+    folders: Iterable[str | Path | Folder],
     index: str | Path | None = None,
     model: str | Path | Model | None = None,
     *,
@@ -92,58 +109,156 @@ def build_index(
     workers: int | None = None,
     retry: bool = False,
     device: str = "auto",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    time_limit_seconds: float = Limits.time_limit_seconds,
+    memory_limit_bytes: int = Limits.memory_limit_bytes,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    should_pause: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Index the videos in folders; only what changed since the last run is read.
 
     Args:
-        folders: folders and files. Paths under them that are gone are removed from the index.
+        folders: folders and files. Paths under them that are gone are removed from the index. The index
+            remembers them for :func:`update_index`.
         index: folder of the index; :func:`~vidsift.index.storage.default_folder` when None.
         model: name or folder, or a loaded model; when None the index's own, else :data:`DEFAULT_MODEL`.
         segment: the most seconds of a segment, "auto" for 30, None for whole videos; fixed for an index.
         workers: processes that decode; half of the processors when None.
         retry: read files again that failed before and have not changed.
         device: where to encode; "auto" takes a GPU where there is one.
+        include: patterns of the files to take, see :class:`~vidsift.video.find.Patterns`; none takes all.
+        exclude: patterns of files and folders to leave out; what the index has of them stays in it.
+        time_limit_seconds: how long a file may make no progress before it counts as one that cannot be read.
+        memory_limit_bytes: how much memory reading one file may take.
         on_progress: called often with how far the run is.
         should_stop: asked often; once true, the run commits what is finished and returns.
+        should_pause: asked often; while true, the run has committed what is finished, and waits.
 
     Returns:
         What was done.
 
     Raises:
         IndexFolderError: the index is of another model, segment length or format, damaged, or being written.
+        IndexWriteError: the disk is full or fails; what was committed before is whole.
         NotSearchableError: the model is a black box for which nothing finds candidates.
         ValueError: a folder does not exist, or the model cannot be loaded.
     """
     began = time.monotonic()
-    places = _places(folders)
+    places = _places(folders, include, exclude)
+    limits = Limits(time_limit_seconds, memory_limit_bytes)
     folder = default_folder() if index is None else Path(index).expanduser()
-    store, loaded = _open(folder, model, segment, device)
+    store, loaded = open_index(folder, model, segment, device)
     with store.writing():
-        plan = make_plan(places, store.read_files(), retry=retry)
-        run = _Run(store, loaded, plan, on_progress, should_stop)
-        run.work(segment, workers or max(1, (os.cpu_count() or 2) // 2))
-        report = run.finish()
+        store.write_folders(remembered(store.read_folders(), places))
+        plan = make_plan(places, store.read_files(), retry=retry, limits=limits)
+        run = _Run(store, loaded, plan, on_progress, should_stop, should_pause)
+        run.work(segment, workers or max(1, (os.cpu_count() or 2) // 2), limits)
+        report = run.finish(places)
     report.seconds = time.monotonic() - began
     return report
 
 
-def _places(folders: Iterable[str | Path]) -> list[str]:
+def update_index(
+    index: str | Path | None = None, model: str | Path | Model | None = None, **options: Any
+) -> Report:
+    """Look again at every folder that was ever asked to be indexed, with the patterns it was asked with.
+
+    A folder that is not there, such as one on a drive that is not plugged in, is left as it is.
+
+    Args:
+        index: see :func:`build_index`.
+        model: likewise.
+        options: likewise, without the patterns.
+
+    Raises:
+        IndexFolderError: there is no index, nobody asked for a folder, or as :func:`build_index`.
+        ValueError, OSError: as :func:`build_index`.
+    """
+    folder = default_folder() if index is None else Path(index).expanduser()
+    store = Store.open(folder)
+    known = folders_of(store)
+    there = [one for one in known if Path(one.path).exists()]
+    missing = [one.path for one in known if one not in there]
+    if not known:
+        raise IndexFolderError(f"the index {folder} holds no folder yet; name one: vidsift index FOLDER")
+    if not there:
+        return Report(missing=missing)
+    report = build_index(there, folder, model, **{"segment": store.manifest.segment} | options)
+    report.missing = missing
+    return report
+
+
+def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
+    """Take folders and files out of an index; the files themselves stay where they are.
+
+    Args:
+        index: its folder; the default one when None.
+        paths: folders and files, which need not exist any more.
+
+    Returns:
+        How many paths were taken out. What lies at another path too stays, with that path.
+
+    Raises:
+        IndexFolderError: there is no index, it may not be written, or nothing of it lies there.
+    """
+    store = Store.open(default_folder() if index is None else Path(index).expanduser())
+    places = [absolute(one) for one in paths]
+    with store.writing():
+        known = store.read_files()
+        gone = [path for path in known if any(under(path, place) for place in places)]
+        kept = [one for one in store.read_folders() if not any(under(one.path, place) for place in places)]
+        for place in places:
+            if not any(under(path, place) for path in known) and len(kept) == len(store.read_folders()):
+                raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")
+        store.write_folders(kept)
+        store.forget(gone)
+        store.drop_orphans()
+        lost = [one for one in store.caption_sources() if any(under(one, place) for place in places)]
+        store.write_captions({}, lost)
+        store.tidy()
+    return len(gone)
+
+
+def optimize_index(index: str | Path | None = None, *, keep_seconds: float = 3600.0) -> tuple[int, int]:
+    """Merge the small pieces that many runs left, and remove old versions.
+
+    Args:
+        index: its folder; the default one when None.
+        keep_seconds: how long a version is kept after it was replaced, for those who still read it.
+
+    Returns:
+        Bytes on disk before and after.
+    """
+    store = Store.open(default_folder() if index is None else Path(index).expanduser())
+    with store.writing():
+        before = store.bytes_on_disk()
+        store.optimize(timedelta(seconds=keep_seconds))
+    return before, store.bytes_on_disk()
+
+
+def _places(
+    folders: Iterable[str | Path | Folder], include: Sequence[str], exclude: Sequence[str]
+) -> list[Folder]:
     given = [folders] if isinstance(folders, str | Path) else list(folders)
     if not given:
         raise ValueError("no folder given; name at least one folder or video file")
-    places = [absolute(one) for one in given]
+    Patterns(include), Patterns(exclude)  # refuses what is none
+    places = [
+        one if isinstance(one, Folder) else Folder(absolute(one), tuple(include), tuple(exclude))
+        for one in given
+    ]
     for place in places:
-        if not Path(place).exists():
-            raise ValueError(f"{place}: there is no such folder or file")
+        if not Path(place.path).exists():
+            raise ValueError(f"{place.path}: there is no such folder or file")
     return places
 
 
-def _open(
+def open_index(
     folder: Path, model: str | Path | Model | None, segment: SegmentLength, device: str
 ) -> tuple[Store, Model]:
-    """Open or create the index, and load the model that it belongs to."""
+    """Open or create the index, and load the model that it belongs to; see :func:`build_index`."""
     from vidsift.index.candidates import check_searchable
     from vidsift.index.encode import sets_of
     from vidsift.methods.model import Model, load
@@ -198,13 +313,14 @@ def _lasting(source: str | Path) -> str:
 class _Run:
     """One run: takes messages from the workers, encodes, commits, counts."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what a run is made of
         self,
         store: Store,
         model: Model,
         plan: Plan,
         on_progress: Callable[[Progress], None] | None,
         should_stop: Callable[[], bool],
+        should_pause: Callable[[], bool] = lambda: False,
     ) -> None:
         from vidsift.index.encode import Encoder
 
@@ -213,6 +329,7 @@ class _Run:
         self._plan = plan
         self._on_progress = on_progress
         self._should_stop = should_stop
+        self._should_pause = should_pause
         self._stored = store.video_ids()
         self._records: list[FileRecord] = []
         self._committed = time.monotonic()
@@ -222,14 +339,18 @@ class _Run:
         known = [plan.before[path] for path in plan.unchanged]
         self.report.partial += [Failure(one.path, one.damage) for one in known if one.damage is not None]
         self._damage = {one.video_id: one.damage for one in plan.before.values() if one.damage is not None}
-        self._progress = Progress(videos_total=len(plan.to_read), failed=len(self.report.failed))
+        total = len(plan.to_read) + len(plan.harmful)
+        self._progress = Progress(videos_total=total, failed=len(self.report.failed))
 
-    def work(self, segment: SegmentLength, workers: int) -> None:
+    def work(self, segment: SegmentLength, workers: int, limits: Limits | None = None) -> None:
         """Read, encode and commit what the plan asks for."""
         self._tell()
+        for record in self._plan.harmful:
+            self._settle(record.path, record)
         settings = ReadSettings(self._encoder.reading, segment, frozenset(self._stored))
-        with DecodePool(settings, workers) as pool:
+        with DecodePool(settings, workers, limits) as pool:
             for item in pool.read(self._plan.to_read):
+                self._pause()
                 if self._should_stop():
                     self.report.stopped = True
                     break
@@ -241,14 +362,28 @@ class _Run:
         self._encoder.flush()
         self._commit()
 
-    def finish(self) -> Report:
-        """Remove what is gone, and leave the tables tidy."""
+    def _pause(self) -> None:
+        """Wait as long as asked, with everything that is finished written down."""
+        if not self._should_pause():
+            return
+        self._encoder.flush()
+        self._commit()
+        while self._should_pause() and not self._should_stop():
+            time.sleep(_LOOK_SECONDS)
+
+    def finish(self, places: Sequence[Folder] = ()) -> Report:
+        """Remove what is gone, read the captions anew, and leave the tables tidy."""
         gone = self._plan.gone
         if gone:
             self._store.forget(gone)
         self.report.removed = len(gone) - self.report.moved
         if not self.report.stopped:
             self._store.drop_orphans()
+            sources, problems = captions_in(places, self._store.read_files())
+            known = self._store.caption_sources()
+            lost = [one for one in known - set(sources) if any(under(one, place.path) for place in places)]
+            self._store.write_captions(sources, lost)
+            self.report.partial += [Failure(path, problem) for path, problem in problems]
             self._store.tidy()
         return self.report
 

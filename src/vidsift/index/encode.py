@@ -11,11 +11,11 @@ import pyarrow as pa
 import torch
 
 from vidsift.index.reader import Facts, Segment
-from vidsift.index.schema import SetLayout, layout_of, segments_schema, set_to_columns
+from vidsift.index.schema import SetLayout, layout_of, segment_id, segments_schema, set_to_columns
 from vidsift.interactions.base import pooled
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.reading import VideoReading
-from vidsift.types import Features, Span, TokenSet
+from vidsift.types import Features, TokenSet
 
 if TYPE_CHECKING:
     from vidsift.methods.model import Model
@@ -30,11 +30,6 @@ def sets_of(model: Model) -> dict[str, SetLayout]:
     size, frames = model.reading.size_px, model.reading.frames
     black = np.zeros((frames, size, size, 3), np.uint8)
     return layout_of(model.encode_frames([black], [np.arange(frames, dtype=np.float64)]))
-
-
-def segment_id(video_id: str, span: Span) -> str:
-    """Name of a segment: its video's content and its place in it, to the millisecond."""
-    return f"{video_id}-{round(span.start_seconds * 1000):09d}-{round(span.end_seconds * 1000):09d}"
 
 
 def best_centred(tokens: TokenSet, times_seconds: np.ndarray[Any, np.dtype[np.float64]]) -> int:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidsift.index.reader import stamp
-from vidsift.index.storage import FileRecord
+from vidsift.index.sandbox import Limits, Sandbox, SandboxError
+from vidsift.index.storage import FileRecord, Folder
 from vidsift.video import find_videos
+from vidsift.video.find import holds_video
 
 __all__ = ["Plan", "absolute", "make_plan", "under"]
 
@@ -24,6 +26,7 @@ class Plan:
         unchanged: files that are as they were.
         failed_before: files that failed before and have not changed.
         rejected: paths that cannot be looked at or stored, with the reason.
+        harmful: files that harmed the process that looked into them, to be written down as failed.
         gone: paths of the index under the given places at which nothing lies any more.
         gone_videos: contents of ``gone``; a new path with one of them is a moved file.
     """
@@ -33,6 +36,7 @@ class Plan:
     unchanged: list[str] = field(default_factory=list)
     failed_before: list[FileRecord] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
+    harmful: list[FileRecord] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     gone_videos: list[str] = field(default_factory=list)
 
@@ -52,33 +56,81 @@ def under(path: str, place: str) -> bool:
     return path == place or path.startswith(place.rstrip(os.sep) + os.sep)
 
 
-def make_plan(places: Sequence[str], before: Mapping[str, FileRecord], *, retry: bool) -> Plan:
+def make_plan(
+    places: Sequence[Folder],
+    before: Mapping[str, FileRecord],
+    *,
+    retry: bool,
+    limits: Limits | None = None,
+) -> Plan:
     """Compare what lies at the places with what the index knows.
 
     Args:
-        places: absolute paths of folders and files that exist.
+        places: folders and files that exist. What the index has of files that their patterns leave out
+            stays in it.
         before: what the index knows.
         retry: look again at files that failed and have not changed.
+        limits: of the process that looks into files whose names do not say that they are videos.
     """
     plan = Plan(before)
     met: set[str] = set()
-    for found in find_videos(places):
-        path = str(found.path)
-        met.add(path)
-        if found.rejected is not None:
-            plan.rejected.append((path, found.rejected))
-        elif not _is_text(path):
-            shown = os.fsencode(path).decode("utf-8", "replace")
-            plan.rejected.append((shown, "its name is not valid text; rename it"))
-        else:
-            _place(plan, path, before.get(path), retry)
+    seen: set[str] = set()
+    with _Look(before, Limits() if limits is None else limits) as look:
+        for place in places:
+            for found in find_videos(
+                [place.path], include=place.include, exclude=place.exclude, look_inside=look, seen=seen
+            ):
+                path = str(found.path)
+                met.add(path)
+                if path in look.harmful:
+                    plan.harmful.append(look.harmful[path])
+                else:
+                    _sort(plan, path, found.rejected, retry=retry)
     for path, record in before.items():
-        inside = any(under(path, place) for place in places)
+        inside = any(under(path, place.path) for place in places)
         if inside and path not in met and not os.path.lexists(path):
             plan.gone.append(path)
             if record.video_id is not None:
                 plan.gone_videos.append(record.video_id)
     return plan
+
+
+def _sort(plan: Plan, path: str, rejected: str | None, *, retry: bool) -> None:
+    if rejected is not None:
+        plan.rejected.append((path, rejected))
+    elif not _is_text(path):
+        shown = os.fsencode(path).decode("utf-8", "replace")
+        plan.rejected.append((shown, "its name is not valid text; rename it"))
+    else:
+        _place(plan, path, plan.before.get(path), retry)
+
+
+class _Look:
+    """Looks into files that are not named like videos, in a limited process; known files are not opened."""
+
+    def __init__(self, before: Mapping[str, FileRecord], limits: Limits) -> None:
+        self._before = before
+        self._box = Sandbox(limits.time_limit_seconds, limits.memory_limit_bytes)
+        self.harmful: dict[str, FileRecord] = {}
+
+    def __enter__(self) -> _Look:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._box.close()
+
+    def __call__(self, path: Path) -> bool:
+        known = self._before.get(str(path))
+        size, modified = stamp(str(path))
+        if known is not None and (size, modified) == (known.size_bytes, known.modified_ns):
+            return True
+        try:
+            return self._box.run(holds_video, path)
+        except SandboxError as error:
+            self.harmful[str(path)] = FileRecord(
+                str(path), size, modified, reason=f"looking into it, the decoder {error}"
+            )
+            raise
 
 
 def _place(plan: Plan, path: str, known: FileRecord | None, retry: bool) -> None:

@@ -1,27 +1,53 @@
 """Worker processes that read videos while the main process encodes.
 
-Each worker has one file at a time and its own pipe, so a file that kills its worker is known by name: it
-fails alone, the worker is replaced, and the others go on. Workers never import torch.
+Each worker has one file at a time and its own pipe, so a file that kills its worker, hangs it or needs too
+much memory is known by name: it fails alone, the worker is replaced, and the others go on. Workers never
+import torch.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import queue
-import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from types import TracebackType
 
 from vidsift.index.reader import Done, Failed, Known, Message, ReadSettings, read_video, stamp
+from vidsift.index.sandbox import (
+    START_SECONDS,
+    LimitedProcess,
+    Limits,
+    Patience,
+    not_started,
+    out_of_memory,
+)
 
 __all__ = ["DecodePool"]
 
 _HELD_MESSAGES = 32
 _PATIENCE_SECONDS = 0.2
+_BEAT_SECONDS = 1.0
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, the file that it has, and how long it has been silent."""
+
+    process: LimitedProcess
+    path: str
+    started: bool = False
+    patience: Patience = field(default_factory=Patience)
+
+    def give(self, path: str) -> None:
+        """Have it read another file."""
+        self.path = path
+        self.patience.renew()
+        with contextlib.suppress(OSError):  # gone already: found out when it is listened to
+            self.process.connection.send(path)
 
 
 class DecodePool:
@@ -30,19 +56,20 @@ class DecodePool:
     Args:
         settings: how to read.
         workers: how many processes.
+        limits: of each; the time is that without progress within a file.
     """
 
-    def __init__(self, settings: ReadSettings, workers: int) -> None:
+    def __init__(self, settings: ReadSettings, workers: int, limits: Limits | None = None) -> None:
         """See the class; processes start with :meth:`read`."""
         if workers < 1:
             raise ValueError(f"workers is {workers}, expected at least 1")
         self._settings = settings
         self._workers = workers
+        self._limits = Limits() if limits is None else limits
         self._messages: queue.Queue[tuple[str, Message] | None] = queue.Queue(_HELD_MESSAGES)
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._trouble: BaseException | None = None
-        self._started: set[Connection] = set()
 
     def __enter__(self) -> DecodePool:
         """Return the pool."""
@@ -92,58 +119,66 @@ class DecodePool:
     def _gather(self, waiting: list[str]) -> None:
         """Hand out files and pass messages on, until all are read or the pool closes."""
         waiting.reverse()
-        busy: dict[Connection, tuple[BaseProcess, str]] = {}
+        busy: dict[Connection, _Worker] = {}
         try:
             for _ in range(min(self._workers, len(waiting))):
                 self._start(busy, waiting.pop())
             while busy and not self._closing.is_set():
-                for ready in wait(list(busy), timeout=_PATIENCE_SECONDS):
-                    assert isinstance(ready, Connection)
-                    self._receive(ready, busy, waiting)
+                ready = wait(list(busy), timeout=_PATIENCE_SECONDS)
+                for connection, worker in list(busy.items()):
+                    if connection in ready:
+                        self._receive(connection, busy, waiting)
+                    elif worker.patience.look() > self._patience_with(worker):
+                        self._give_up(connection, busy, waiting)
         except BaseException as trouble:
             self._trouble = trouble
         finally:
-            for connection, (process, _path) in busy.items():
-                _end(connection, process)
+            for worker in busy.values():
+                worker.process.end()
 
-    def _receive(
-        self, connection: Connection, busy: dict[Connection, tuple[BaseProcess, str]], waiting: list[str]
-    ) -> None:
-        process, path = busy[connection]
+    def _receive(self, connection: Connection, busy: dict[Connection, _Worker], waiting: list[str]) -> None:
+        worker = busy[connection]
         try:
             message: Message | None = connection.recv()
         except (EOFError, OSError):
-            if connection not in self._started:
-                raise _not_started(process) from None
-            message = _crashed(process, path)
+            if not worker.started:
+                raise not_started(worker.process.ending()) from None
+            message = _failed(worker.path, f"the decoder {worker.process.ending()}")
+        worker.patience.renew()
         if message is None:
-            self._started.add(connection)
+            worker.started = True
             return
-        self._put(path, message)
+        self._put(worker.path, message)
         if not isinstance(message, Known | Done | Failed):
             return
-        del busy[connection]
-        if waiting and process.is_alive():
-            following = waiting.pop()
-            with contextlib.suppress(OSError):
-                connection.send(following)
-            busy[connection] = (process, following)
+        if waiting and worker.process.alive:
+            worker.give(waiting.pop())
             return
-        self._started.discard(connection)
-        _end(connection, process)
+        del busy[connection]
+        worker.process.end()
         if waiting:
             self._start(busy, waiting.pop())
 
-    def _start(self, busy: dict[Connection, tuple[BaseProcess, str]], path: str) -> None:
-        # Spawned, not forked: a fork of a process with torch's threads may hang.
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._settings), daemon=True)
-        process.start()
-        theirs.close()
-        with contextlib.suppress(OSError):  # gone already: found out when it is listened to
-            ours.send(path)
-        busy[ours] = (process, path)
+    def _give_up(self, connection: Connection, busy: dict[Connection, _Worker], waiting: list[str]) -> None:
+        """A file has hung its worker: end both."""
+        worker = busy.pop(connection)
+        worker.process.end()
+        seconds = f"{self._patience_with(worker):g} s"
+        if not worker.started:
+            raise not_started(f"did not begin within {seconds}")
+        self._put(worker.path, _failed(worker.path, f"the decoder made no progress for {seconds}"))
+        if waiting:
+            self._start(busy, waiting.pop())
+
+    def _patience_with(self, worker: _Worker) -> float:
+        """Seconds of silence; a process that begins has to read its program first."""
+        return self._limits.time_limit_seconds if worker.started else START_SECONDS
+
+    def _start(self, busy: dict[Connection, _Worker], path: str) -> None:
+        process = LimitedProcess(_work, (self._settings,), self._limits.memory_limit_bytes)
+        worker = _Worker(process, path)
+        worker.give(path)
+        busy[process.connection] = worker
 
     def _put(self, path: str, message: Message) -> None:
         while not self._closing.is_set():
@@ -152,49 +187,39 @@ class DecodePool:
                 return
 
 
-def _ending(process: BaseProcess) -> str:
-    process.join(timeout=5)
-    code = process.exitcode
-    return f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-
-
-def _not_started(process: BaseProcess) -> OSError:
-    return OSError(
-        f"a process that decodes could not be started ({_ending(process)}); Python has to be able to start "
-        "itself, and there has to be memory for it; then index again"
-    )
-
-
-def _crashed(process: BaseProcess, path: str) -> Failed:
-    how = _ending(process)
+def _failed(path: str, reason: str) -> Failed:
     try:
-        size, modified = stamp(path)
+        return Failed(reason, *stamp(path))
     except OSError:
-        size, modified = 0, 0
-    return Failed(f"the decoder crashed on it ({how})", size, modified)
+        return Failed(reason, 0, 0)
 
 
-def _end(connection: Connection, process: BaseProcess) -> None:
-    connection.close()
-    process.terminate()
-    process.join(timeout=5)
-    if process.is_alive():
-        process.kill()
-        process.join()
+class _Beat:
+    """Tells the other end once a second that there is progress."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last >= _BEAT_SECONDS:
+            self._last = now
+            self._connection.send(None)
 
 
 def _work(connection: Connection, settings: ReadSettings) -> None:
     """Read files as they are named, until the other end closes."""
-    # Ctrl-C reaches the whole group; the main process decides what is finished first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)
         while True:
             path = connection.recv()
             try:
-                for message in read_video(path, settings):
+                for message in read_video(path, settings, _Beat(connection)):
                     connection.send(message)
             except (EOFError, OSError):
                 raise
+            except MemoryError:
+                out_of_memory()
             except Exception as error:
-                connection.send(Failed(f"unexpected {type(error).__name__}: {error}", *stamp(path)))
+                connection.send(_failed(path, f"unexpected {type(error).__name__}: {error}"))

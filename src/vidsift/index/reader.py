@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -31,6 +31,12 @@ __all__ = [
 ]
 
 SegmentLength: TypeAlias = Literal["auto"] | float | None
+
+_PIECE_BYTES = 1 << 22
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -100,18 +106,34 @@ class Failed:
 Message: TypeAlias = Facts | Segment | Known | Done | Failed
 
 
-def content_id(path: str | Path) -> str:
+def content_id(path: str | Path, on_progress: Callable[[], None] = _nobody) -> str:
     """Identity of a file's content: the first half of its SHA-256.
+
+    Args:
+        path: the file.
+        on_progress: called after every few MB.
 
     Raises:
         OSError: the file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    digest = hashlib.sha256()
+    piece = bytearray(_PIECE_BYTES)
+    with Path(path).open("rb", buffering=0) as file:
+        while count := file.readinto(piece):
+            digest.update(memoryview(piece)[:count])
+            on_progress()
+    return digest.hexdigest()[:32]
 
 
-def read_video(path: str, settings: ReadSettings) -> Iterator[Message]:
+def read_video(
+    path: str, settings: ReadSettings, on_progress: Callable[[], None] = _nobody
+) -> Iterator[Message]:
     """Read one file, in one pass and with the pictures of one segment in memory.
+
+    Args:
+        path: the file.
+        settings: how to read.
+        on_progress: called whenever more of the file has been read.
 
     Yields:
         ``Facts`` and ``Segment`` messages and then ``Done``; or ``Known``; or, at any point, ``Failed``.
@@ -119,18 +141,18 @@ def read_video(path: str, settings: ReadSettings) -> Iterator[Message]:
     size, modified = 0, 0
     try:
         size, modified = stamp(path)
-        video_id = content_id(path)
+        video_id = content_id(path, on_progress)
         if video_id in settings.known:
             yield Known(video_id, size, modified)
             return
-        info = probe(path)
+        info = probe(path, on_progress=on_progress)
         yield Facts(
             video_id, info.duration_seconds, info.width_px, info.height_px, info.codec, info.average_fps
         )
         spans = cut(info.duration_seconds, settings.segment)
         wanted = [settings.reading.wanted_times(span) for span in spans]
         owners = np.repeat(np.arange(len(spans)), [len(times) for times in wanted])
-        stream = iter_frames(path, np.concatenate(wanted))
+        stream = iter_frames(path, np.concatenate(wanted), on_progress=on_progress)
         any_segment = False
         for segment in _segments(stream, spans, owners, settings.reading.size_px):
             any_segment = True
@@ -145,7 +167,8 @@ def read_video(path: str, settings: ReadSettings) -> Iterator[Message]:
         where = "" if error.at_seconds is None else f" (at {error.at_seconds:.2f} s)"
         yield Failed(f"{error.reason}{where}", size, modified)
     except OSError as error:
-        yield Failed(error.strerror or str(error), size, modified)
+        # Missing rights and a disk that fails are not the file's: the next run looks again.
+        yield Failed(error.strerror or str(error), 0, 0)
 
 
 def _segments(

@@ -17,22 +17,31 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vidsift.types import Features, TokenSet
+    from vidsift.types import Features, Span, TokenSet
 
 __all__ = [
     "FORMAT",
+    "READABLE_FORMATS",
     "SetLayout",
     "files_schema",
     "layout_of",
     "parts_from_table",
+    "segment_id",
     "segments_schema",
     "set_to_columns",
     "sets_from_table",
+    "stored_tokens",
     "token_columns",
 ]
 
-FORMAT = 1
-"""Version of the layout on disk; raised by every change that an older reader cannot ignore."""
+FORMAT = 2
+"""Version of the layout on disk; raised by every change that an older reader cannot ignore.
+
+1: tables ``segments`` and ``files``. 2: also ``tags`` and ``captions``, and ``folders.json``.
+"""
+
+READABLE_FORMATS = frozenset({1, 2})
+"""Formats that this reads; what is older than :data:`FORMAT` is raised to it when it is written to."""
 
 _PARTS = ("weights", "times_seconds", "frame", "group")
 _STORED_AS: dict[str, type[np.generic]] = {
@@ -77,6 +86,11 @@ def layout_of(features: Features) -> dict[str, SetLayout]:
         )
         for name, tokens in features.items()
     }
+
+
+def segment_id(video_id: str, span: Span) -> str:
+    """Name of a segment: its video's content and its place in it, to the millisecond."""
+    return f"{video_id}-{round(span.start_seconds * 1000):09d}-{round(span.end_seconds * 1000):09d}"
 
 
 def segments_schema(sets: Mapping[str, SetLayout]) -> pa.Schema:
@@ -191,10 +205,7 @@ def sets_from_table(
     held = {} if known is None else known
     for name, layout in sets.items():
         shape = (table.num_rows, layout.slots)
-        stored = _whole(table.column(f"{name}_tokens"))
-        width = layout.slots * layout.dim * 2
-        data = memoryview(stored.buffers()[1])[stored.offset * width :]
-        halves = np.frombuffer(data, np.float16, count=shape[0] * layout.slots * layout.dim)
+        halves = stored_tokens(table, name, layout)
         values = {
             part: held[column] if (column := f"{name}_{part}") in held else _values(table, column, shape)
             for part in ("mask", *layout.parts)
@@ -205,11 +216,20 @@ def sets_from_table(
             if part != "mask"
         }
         found[name] = TokenSet(
-            tokens=torch.from_numpy(halves.reshape(*shape, layout.dim).astype(np.float32)),
+            tokens=torch.from_numpy(halves.astype(np.float32)),
             mask=torch.from_numpy(values["mask"].astype(bool)),
             **parts,
         )
     return found
+
+
+def stored_tokens(table: pa.Table | pa.RecordBatch, name: str, layout: SetLayout) -> NDArray[np.float16]:
+    """Tokens of a set as they are stored, fp16 ``(rows, slots, dim)``, without a copy."""
+    stored = _whole(table.column(f"{name}_tokens"))
+    width = layout.slots * layout.dim * 2
+    data = memoryview(stored.buffers()[1])[stored.offset * width :]
+    halves = np.frombuffer(data, np.float16, count=table.num_rows * layout.slots * layout.dim)
+    return halves.reshape(table.num_rows, layout.slots, layout.dim)
 
 
 def _values(table: pa.Table | pa.RecordBatch, name: str, shape: tuple[int, int]) -> NDArray[Any]:

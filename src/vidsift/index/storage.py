@@ -1,9 +1,11 @@
-"""The index on disk: a folder with ``index.json`` and two LanceDB tables, each commit atomic.
+"""The index on disk: a folder with ``index.json`` and four LanceDB tables, each commit atomic.
 
 ``segments`` holds one row a segment: identity, place in the video, facts of the file, every prepared token
 set of the method, a pooled vector, a thumbnail. ``files`` holds one row a path: what lies there, when it was
 looked at, and why it failed if it did. A video is its content, so a copy or a moved file is another path of
 the same rows. Segments are committed before the paths that point at them; rows without a path are invisible.
+``tags`` and ``captions`` hold what is said of a video (:mod:`vidsift.index.notes`), ``folders.json`` what was
+asked to be indexed.
 """
 
 from __future__ import annotations
@@ -12,28 +14,48 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from vidsift.index.schema import FORMAT, SetLayout, files_schema, segments_schema
+from vidsift.index import notes
+from vidsift.index.disk import (
+    IndexFolderError,
+    IndexWriteError,
+    first_line,
+    locked,
+    telling,
+    unwritable,
+    write_whole,
+)
+from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout, files_schema, segments_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FileRecord", "IndexFolderError", "Manifest", "Store", "default_folder", "describe"]
+__all__ = [
+    "FileRecord",
+    "Folder",
+    "IndexFolderError",
+    "IndexWriteError",
+    "Manifest",
+    "Store",
+    "default_folder",
+    "describe",
+]
 
 MANIFEST = "index.json"
+FOLDERS = "folders.json"
 _LOCK = "writing.lock"
+_NOTES_LOCK = "notes.lock"
 _MANY_FRAGMENTS = 16
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
-
-
-class IndexFolderError(ValueError):
-    """The folder is not an index, or not one that this can use; the message says what to do."""
+_NEVER = timedelta(days=36_500)
+_MARGIN = timedelta(seconds=10)
+_NOTES_PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +103,20 @@ class FileRecord:
     damage: str | None = None
 
 
+@dataclass(frozen=True)
+class Folder:
+    """A place that was asked to be indexed, and which of its files.
+
+    Attributes:
+        path: absolute; a folder or a file.
+        include, exclude: patterns, see :class:`~vidsift.video.find.Patterns`.
+    """
+
+    path: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
 def default_folder() -> Path:
     r"""Return where the index is when nobody says: ``VIDSIFT_INDEX``, else a folder of the user's own.
 
@@ -109,17 +145,26 @@ class Store:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         """Use :meth:`open` or :meth:`create`."""
-        import lancedb
-
         self.folder = folder
         self.manifest = manifest
+        self._connect()
+
+    def _connect(self) -> None:
+        """Open the tables as they are now."""
+        import lancedb
+
         try:
-            database = lancedb.connect(folder)
+            database = lancedb.connect(self.folder)
             self.segments = database.open_table("segments")
             self.files = database.open_table("files")
+            # An index of format 1 has neither, until it is written to.
+            old = self.manifest.format < 2
+            self._tags = None if old else database.open_table("tags")
+            self._captions = None if old else database.open_table("captions")
         except Exception as error:
             raise IndexFolderError(
-                f"the index {folder} is damaged: {_first_line(error)}; delete the folder and index again"
+                f"the index {self.folder} is damaged: {first_line(error)}; see what can be mended with "
+                f"vidsift index check --index {self.folder}, else delete the folder and index again"
             ) from error
 
     @classmethod
@@ -151,16 +196,18 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / _LOCK).touch()
         except PermissionError as error:
-            raise _unwritable(folder) from error
+            raise unwritable(folder) from error
         database = lancedb.connect(folder)
-        for name, schema in (("segments", segments_schema(manifest.sets)), ("files", files_schema())):
-            shutil.rmtree(folder / f"{name}.lance", ignore_errors=True)
-            database.create_table(name, schema=schema)
-        # The manifest comes last: a folder without one is not yet an index.
-        waiting = folder / (MANIFEST + ".new")
-        waiting.write_text(json.dumps(_to_json(manifest), indent=2) + "\n", encoding="utf-8")
-        waiting.replace(folder / MANIFEST)
-        return cls(folder, manifest)
+        tables = {"segments": segments_schema(manifest.sets), "files": files_schema(), **_notes_schemas()}
+        with locked(folder, _LOCK), telling(folder):
+            # Another process may have made it in the meantime.
+            if not (folder / MANIFEST).exists():
+                for name, schema in tables.items():
+                    shutil.rmtree(folder / f"{name}.lance", ignore_errors=True)
+                    database.create_table(name, schema=schema)
+                # The manifest comes last: a folder without one is not yet an index.
+                write_whole(folder / MANIFEST, _to_json(manifest))
+        return cls.open(folder)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -170,20 +217,47 @@ class Store:
             IndexFolderError: another process holds it, or it may not be written.
         """
         if not os.access(self.folder, os.W_OK):
-            raise _unwritable(self.folder)
-        with _locked(self.folder):
+            raise unwritable(self.folder)
+        with locked(self.folder, _LOCK):
+            # What another process wrote between opening and holding counts.
+            self.manifest = read_manifest(self.folder)
+            if self.manifest.format < FORMAT:
+                self._raise_format()
+            self._connect()
             yield
 
+    def _raise_format(self) -> None:
+        """Make an index of an older format one of this; if that ends half-way, it begins anew."""
+        import lancedb
+
+        database = lancedb.connect(self.folder)
+        with telling(self.folder):
+            for name, schema in _notes_schemas().items():
+                shutil.rmtree(self.folder / f"{name}.lance", ignore_errors=True)
+                database.create_table(name, schema=schema)
+            self.manifest = replace(self.manifest, format=FORMAT)
+            write_whole(self.folder / MANIFEST, _to_json(self.manifest))
+
+    def refresh(self) -> None:
+        """See what other processes have written since."""
+        self.manifest = read_manifest(self.folder)
+        self._connect()
+
     def commit(self, segments: pa.Table | None, files: Sequence[FileRecord]) -> None:
-        """Add new segments, then say which paths hold them. Each step is atomic, in this order."""
+        """Add new segments, then say which paths hold them. Each step is atomic, in this order.
+
+        Raises:
+            IndexWriteError: the disk is full or fails; what was committed before is whole.
+        """
         import pyarrow as pa
 
-        if segments is not None and segments.num_rows:
-            self.segments.add(segments)
-        if files:
-            rows = pa.Table.from_pylist([asdict(one) for one in files], schema=files_schema())
-            merge = self.files.merge_insert("path")
-            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+        with telling(self.folder):
+            if segments is not None and segments.num_rows:
+                self.segments.add(segments)
+            if files:
+                rows = pa.Table.from_pylist([asdict(one) for one in files], schema=files_schema())
+                merge = self.files.merge_insert("path")
+                merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
     def read_files(self) -> dict[str, FileRecord]:
         """Return every path with what was found there."""
@@ -195,25 +269,146 @@ class Store:
 
     def forget(self, paths: Sequence[str]) -> None:
         """Remove paths; segments that no path holds any more go with :meth:`drop_orphans`."""
-        for start in range(0, len(paths), 500):
-            quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in paths[start : start + 500])
-            self.files.delete(f"path IN ({quoted})")
+        self._delete(self.files, "path", paths)
 
     def drop_orphans(self) -> int:
         """Remove segments of videos that lie at no known path; return how many videos that were."""
         held = {record.video_id for record in self.read_files().values()}
         orphans = sorted(self.video_ids() - {one for one in held if one})
-        for start in range(0, len(orphans), 500):
-            quoted = ", ".join(f"'{one}'" for one in orphans[start : start + 500])
-            self.segments.delete(f"video_id IN ({quoted})")
+        self.drop_videos(orphans)
         return len(orphans)
 
+    def drop_videos(self, video_ids: Sequence[str]) -> None:
+        """Remove the segments of videos; their tags stay, for the day on which a video comes back."""
+        self._delete(self.segments, "video_id", video_ids)
+
+    def rewrite(
+        self, table: Literal["segments", "files"], schema: pa.Schema, rows: Iterator[pa.RecordBatch]
+    ) -> None:
+        """Replace all rows of a table in one commit; while writing."""
+        import pyarrow as pa
+
+        with telling(self.folder):
+            reader = pa.RecordBatchReader.from_batches(schema, rows)
+            getattr(self, table).add(reader, mode="overwrite")
+
+    def _delete(self, table: Any, column: str, values: Sequence[str]) -> None:
+        with telling(self.folder):
+            for start in range(0, len(values), 500):
+                some = ", ".join(map(notes.quoted, values[start : start + 500]))
+                table.delete(f"{column} IN ({some})")
+
+    def read_tags(self) -> dict[str, set[str]]:
+        """Return the tags of every video that has any, by its identity."""
+        return {} if self._tags is None else notes.read_tags(self._tags)
+
+    def set_tags(self, video_id: str, tags: Iterable[str]) -> None:
+        """Give a video these tags and no others. An indexing run may go on meanwhile.
+
+        Raises:
+            ValueError: there is no such video in the index, or a tag cannot be kept.
+            IndexFolderError: the index may not be written.
+            IndexWriteError: the disk is full or fails.
+        """
+        import pyarrow as pa
+
+        kept = notes.clean_tags(tags)
+        self.refresh()
+        if not self.files.count_rows(f"video_id = {notes.quoted(video_id)}"):
+            raise ValueError(f"there is no video {video_id!r} in the index {self.folder}")
+        if self._tags is None:
+            with self.writing():
+                pass
+        assert self._tags is not None
+        rows = pa.Table.from_pylist([{"video_id": video_id, "tags": kept}], schema=notes.tags_schema())
+        with locked(self.folder, _NOTES_LOCK, _NOTES_PATIENCE_SECONDS), telling(self.folder):
+            merge = self._tags.merge_insert("video_id")
+            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+    def read_captions(self) -> dict[str, list[str]]:
+        """Return the captions of every video that has any, by its identity."""
+        return {} if self._captions is None else notes.read_captions(self._captions)
+
+    def write_captions(
+        self, sources: Mapping[str, Mapping[str, Sequence[str]]], gone: Iterable[str] = ()
+    ) -> int:
+        """Keep what files of captions say, see :func:`vidsift.index.notes.write_captions`; while writing."""
+        assert self._captions is not None
+        with telling(self.folder):
+            return notes.write_captions(self._captions, sources, gone)
+
+    def caption_sources(self) -> set[str]:
+        """Return the files of captions that the index knows."""
+        if self._captions is None:
+            return set()
+        return set(self._captions.search().select(["source"]).to_arrow()["source"].to_pylist())
+
+    def read_folders(self) -> list[Folder]:
+        """Return what was asked to be indexed, in the order of paths; empty where nobody wrote it down."""
+        try:
+            values = json.loads((self.folder / FOLDERS).read_text(encoding="utf-8"))
+            return [Folder(one["path"], tuple(one["include"]), tuple(one["exclude"])) for one in values]
+        except FileNotFoundError:
+            return []
+        except (KeyError, TypeError, ValueError) as error:
+            raise IndexFolderError(
+                f"the index {self.folder} is damaged: {FOLDERS} cannot be read ({first_line(error)}); delete "
+                "that file and name the folders again with vidsift index add"
+            ) from error
+
+    def write_folders(self, folders: Iterable[Folder]) -> None:
+        """Remember what was asked to be indexed; while writing."""
+        values = [asdict(one) for one in sorted(folders, key=lambda one: one.path)]
+        with telling(self.folder):
+            write_whole(self.folder / FOLDERS, values)
+
     def tidy(self) -> None:
-        """Merge small pieces that many commits left; versions that a reader may hold are kept for an hour."""
-        for table in (self.segments, self.files):
+        """Merge small pieces that many commits left, where there are many."""
+        for table in self._tables():
             statistics: Any = table.stats()
             if statistics["fragment_stats"]["num_small_fragments"] >= _MANY_FRAGMENTS:
-                table.optimize(cleanup_older_than=_KEEP_OLD_VERSIONS)
+                self._optimize(table, _KEEP_OLD_VERSIONS)
+
+    def optimize(self, keep: timedelta = _KEEP_OLD_VERSIONS) -> None:
+        """Merge all small pieces and remove versions that no reader can hold any more; while writing.
+
+        Args:
+            keep: how long a version is kept after a newer one has taken its place.
+        """
+        for table in self._tables():
+            self._optimize(table, keep)
+
+    def _optimize(self, table: Any, keep: timedelta) -> None:
+        with telling(self.folder):
+            # Merging takes its time, which must not count as the age of a version.
+            table.optimize(cleanup_older_than=_NEVER)
+            table.optimize(cleanup_older_than=_age_of_unread(table, keep))
+
+    def bytes_on_disk(self) -> int:
+        """What the folder takes, old versions included."""
+        total = 0
+        for one in self.folder.rglob("*"):
+            with suppress(FileNotFoundError):  # a writer tidies meanwhile
+                total += one.stat().st_size if one.is_file() else 0
+        return total
+
+    def _tables(self) -> list[Any]:
+        tables = [self.segments, self.files, self._tags, self._captions]
+        return [table for table in tables if table is not None]
+
+
+def _age_of_unread(table: Any, keep: timedelta) -> timedelta:
+    """Age beyond which a version was replaced more than ``keep`` ago.
+
+    The store removes versions by the time at which they were made. One that was made long ago may be what
+    everybody reads, or was until a moment ago.
+    """
+    if not keep:
+        return keep
+    now = datetime.now().astimezone()
+    made = [one["timestamp"].astimezone() for one in table.list_versions()]
+    current_then = max((one for one in made if one <= now - keep), default=now - keep)
+    return now - current_then + _MARGIN
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -230,16 +425,16 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values["format"]
-        if version != FORMAT:
+        if version not in READABLE_FORMATS:
             raise IndexFolderError(
-                f"the index {folder} has format {version}, this vidsift reads format {FORMAT}; "
+                f"the index {folder} has format {version}, this vidsift reads formats up to {FORMAT}; "
                 "use the vidsift that made it, or index the videos again into another folder"
             )
         sets = {name: SetLayout(**layout) for name, layout in values.pop("sets").items()}
         return Manifest(sets=sets, **values)
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise IndexFolderError(
-            f"the index {folder} is damaged: {MANIFEST} cannot be read ({_first_line(error)}); "
+            f"the index {folder} is damaged: {MANIFEST} cannot be read ({first_line(error)}); "
             "delete the folder and index again"
         ) from error
 
@@ -252,6 +447,10 @@ def describe(folder: str | Path) -> dict[str, Any]:
     """
     store = Store.open(folder)
     manifest, files = store.manifest, store.read_files().values()
+    columns = store.segments.search().select(["video_id", "duration_seconds"]).to_arrow()
+    lengths = dict(zip(columns["video_id"].to_pylist(), columns["duration_seconds"].to_pylist(), strict=True))
+    hours = sum(lengths.values()) / 3600
+    size = store.bytes_on_disk()
     return {
         "index": str(store.folder),
         "format": manifest.format,
@@ -260,12 +459,22 @@ def describe(folder: str | Path) -> dict[str, Any]:
         "fingerprint": manifest.fingerprint,
         "segment": manifest.segment,
         "token sets": {name: f"{one.slots} x {one.dim}" for name, one in manifest.sets.items()},
+        "folders": [one.path for one in store.read_folders()],
         "videos": len({one.video_id for one in files if one.video_id}),
         "segments": store.segments.count_rows(),
         "files": sum(one.reason is None for one in files),
         "failed": sum(one.reason is not None for one in files),
-        "bytes on disk": sum(one.stat().st_size for one in store.folder.rglob("*") if one.is_file()),
+        "tagged": len(store.read_tags()),
+        "captioned": len(store.read_captions()),
+        "hours of video": round(hours, 3),
+        "bytes on disk": size,
+        "bytes per hour of video": round(size / hours) if hours else None,
     }
+
+
+def _notes_schemas() -> dict[str, pa.Schema]:
+    """The tables that format 2 added."""
+    return {"tags": notes.tags_schema(), "captions": notes.captions_schema()}
 
 
 def _to_json(manifest: Manifest) -> dict[str, Any]:
@@ -274,39 +483,6 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
 
 def _only_ours(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
-    ours = {"segments.lance", "files.lance", MANIFEST + ".new", _LOCK}
+    tables = {f"{name}.lance" for name in ("segments", "files", *_notes_schemas())}
+    ours = tables | {MANIFEST + ".new", FOLDERS, FOLDERS + ".new", _LOCK, _NOTES_LOCK}
     return all(entry.name in ours for entry in folder.iterdir())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-
-
-def _unwritable(folder: Path) -> IndexFolderError:
-    return IndexFolderError(
-        f"the index {folder} may not be written by this user; give the folder write permission, or name "
-        "another with --index"
-    )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    busy = IndexFolderError(
-        f"another process is writing the index {folder}; wait until it has finished, or stop it"
-    )
-    with (folder / _LOCK).open("a+b") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            try:
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            except OSError as error:
-                raise busy from error
-        else:
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise busy from error
-        yield

@@ -224,13 +224,18 @@ def _evenly(count: int, most: int) -> list[int]:
 
 
 def _questions(model: Model, bank: Sequence[str]) -> list[Question]:
-    """Encode the bank together, on one thread: the same bits each time."""
+    """Encode the bank on one thread, those of like length together: the same bits each time, no padding."""
+    lengths: dict[int, list[int]] = {}
+    for place, pieces in enumerate(model.tokenize(bank).pieces):
+        lengths.setdefault(len(pieces), []).append(place)
+    questions: dict[int, Question] = {}
     with one_thread():
-        encoded = model.encode_text(list(bank))
-    return [
-        Question(({name: tokens[row : row + 1] for name, tokens in encoded.items()},))
-        for row in range(len(bank))
-    ]
+        for places in lengths.values():
+            encoded = model.encode_text([bank[place] for place in places])
+            for row, place in enumerate(places):
+                own = {name: tokens[row : row + 1] for name, tokens in encoded.items()}
+                questions[place] = Question((own,))
+    return [questions[place] for place in range(len(bank))]
 
 
 def _key(gallery: Gallery, model: Model, bank: Sequence[str]) -> str:

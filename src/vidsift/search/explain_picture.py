@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["draw_explanation", "frames_of", "write_picture"]
 
 _THUMBNAIL_PX = 160
-_GAVE, _TOOK, _QUIET = "#1f6f8b", "#b5482a", "#7a7a7a"
+_GAVE, _TOOK, _QUIET = "#1f6f8b", "#a03317", "#7a7a7a"
 _SPECIAL = {START: "start of text", END: "end of text"}
+_LEGEND = (
+    "the bluer, the more alike; numbers: what a meeting gave;  "
+    "\u25b6 a word's best frame,  \u25bc a frame's best word"
+)
 _MOST_NUMBERS = 26
 """Columns up to which each meeting that gave something carries its number."""
 
@@ -70,12 +74,11 @@ def draw_explanation(explanation: Explanation, frames: Frames | None = None) -> 
             "pip install 'vidsift[train]'; --json gives the same numbers without it"
         ) from missing
     terms = explanation.terms
-    heights = [_height(term) for term in terms]
-    figure = Figure(
-        figsize=(max(8.5, 3.6 + max(map(_width, terms))), 1.0 + sum(heights)), layout="constrained"
-    )
+    width = _width(explanation)
+    heights = [0.85 + sum(_heights(term, width)) for term in terms]
+    figure = Figure(figsize=(max(8.5, 3.6 + width), 1.1 + sum(heights)), layout="constrained")
     head, *blocks = np.ravel(
-        np.asarray(figure.subfigures(1 + len(terms), 1, height_ratios=[0.75, *heights]), object)
+        np.asarray(figure.subfigures(1 + len(terms), 1, height_ratios=[0.9, *heights]), object)
     )
     _draw_head(head, explanation)
     for block, term in zip(blocks, terms, strict=True):
@@ -92,8 +95,11 @@ def _draw_head(head: SubFigure, explanation: Explanation) -> None:
     if explanation.segment is not None:
         where += f", {explanation.segment.start_seconds:.1f} to {explanation.segment.end_seconds:.1f} s"
     summed = f" = {parts}" if len(explanation.terms) > 1 else ""
-    head.text(0.01, 0.72, f"“{explanation.query}”", fontsize=13, weight="bold", va="center", parse_math=False)
-    head.text(0.01, 0.2, f"{where}      score {explanation.score:.4f}{summed}", va="center", parse_math=False)
+    head.text(0.01, 0.78, f"“{explanation.query}”", fontsize=13, weight="bold", va="center", parse_math=False)
+    head.text(
+        0.01, 0.42, f"{where}      score {explanation.score:.4f}{summed}", va="center", parse_math=False
+    )
+    head.text(0.01, 0.12, _LEGEND, va="center", fontsize=8, color=_QUIET, parse_math=False)
 
 
 def _draw_term(block: SubFigure, term: TermAccount, explanation: Explanation, frames: Frames | None) -> None:
@@ -101,12 +107,14 @@ def _draw_term(block: SubFigure, term: TermAccount, explanation: Explanation, fr
     grid = block.add_gridspec(
         3,
         3,
-        height_ratios=[1.25 if _shows_frames(term) else 0.01, 0.34 * len(term.words) + 0.3, 0.75],
-        width_ratios=[1.1, _width(term), 1.6],
+        height_ratios=_heights(term, _width(explanation)),
+        width_ratios=[1.1, _width(explanation), 1.6],
     )
     matrix = block.add_subplot(grid[1, 1])
-    if _shows_frames(term):
+    if term.times_seconds is not None:
         _draw_frames(block.add_subplot(grid[0, 1], sharex=matrix), term, frames)
+    elif term.grid is not None:
+        _draw_map(block.add_subplot(grid[0, 1]), term, frames)
     _draw_matrix(matrix, term)
     _draw_words(block.add_subplot(grid[1, 0], sharey=matrix), term)
     _draw_word_sums(block.add_subplot(grid[1, 2], sharey=matrix), term)
@@ -114,8 +122,6 @@ def _draw_term(block: SubFigure, term: TermAccount, explanation: Explanation, fr
     corner = block.add_subplot(grid[2, 2])
     corner.axis("off")
     corner.text(0.05, 0.5, f"all: {term.total:.4f}", weight="bold", va="center")
-    if term.grid is not None:
-        _draw_map(block.add_subplot(grid[2, 0]), term, frames)
     told = f"{term.name}" + (f", counts {term.weight:.3g} times" if term.weight != 1 else "")
     if len(explanation.terms) > 1 and term.sentence != explanation.query:
         told = f"“{term.sentence}”: {told}"
@@ -135,7 +141,7 @@ def _draw_frames(axes: Axes, term: TermAccount, frames: Frames | None) -> None:
         picture = None if frames is None else _nearest(frames, float(time))
         if picture is not None:
             axes.imshow(picture, extent=(left, right, 0.98, 0.16), aspect="auto", zorder=2)
-        axes.text((left + right) / 2, 0.08, f"{time:.1f} s", ha="center", va="center", fontsize=8)
+        axes.text((left + right) / 2, 0.08, f"{time:.2f} s", ha="center", va="center", fontsize=8)
 
 
 def _draw_matrix(axes: Axes, term: TermAccount) -> None:
@@ -179,7 +185,7 @@ def _draw_words(axes: Axes, term: TermAccount) -> None:
             label.set_color(_QUIET)
     for row, weight in enumerate(weights):
         axes.text(0, row, f"{weight:.2f} ", ha="right", va="center", fontsize=7.5)
-    axes.set_xlabel("weight", fontsize=8)
+    axes.set_title("weight", fontsize=8)
     axes.tick_params(bottom=False, labelbottom=False, left=False)
     axes.spines[["top", "bottom", "left", "right"]].set_visible(False)
 
@@ -192,7 +198,7 @@ def _draw_word_sums(axes: Axes, term: TermAccount) -> None:
     for row, one in enumerate(sums):
         axes.text(max(one, 0), row, f" {one:.4f}", va="center", fontsize=8)
     axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
-    axes.set_title("each word gave", fontsize=8)
+    axes.set_title(f"each {term.name.split('-', 1)[0]} gave", fontsize=8)
     axes.spines[["top", "bottom", "right"]].set_visible(False)
 
 
@@ -209,7 +215,7 @@ def _draw_token_sums(axes: Axes, term: TermAccount) -> None:
     axes.margins(y=0.3)
     axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
     tokens = term.name.split("-", 1)[-1]
-    axes.set_ylabel(f"each {tokens}\ngave", fontsize=8, rotation=0, ha="right", va="center")
+    axes.set_ylabel(f"each {tokens} gave,\nw its weight", fontsize=8, rotation=0, ha="right", va="center")
     axes.spines[["top", "left", "right"]].set_visible(False)
 
 
@@ -223,7 +229,7 @@ def _draw_map(axes: Axes, term: TermAccount, frames: Frames | None) -> None:
     if frames is not None:
         axes.imshow(frames.pixels[len(frames) // 2], extent=box)
     axes.imshow(given, extent=box, cmap="inferno", alpha=0.55)
-    axes.set_title("where", fontsize=8)
+    axes.set_title("where in the picture", fontsize=8)
     axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
 
 
@@ -241,15 +247,16 @@ def _times(explanation: Explanation) -> NDArray[np.float64]:
     return np.unique(np.concatenate(timed)) if timed else np.zeros(0)
 
 
-def _shows_frames(term: TermAccount) -> bool:
-    return term.times_seconds is not None
+def _width(explanation: Explanation) -> float:
+    """Inches of the matrices, the same for all."""
+    return float(np.clip(0.8 * max(one.values.shape[1] for one in explanation.terms), 4.0, 11.0))
 
 
-def _width(term: TermAccount) -> float:
-    """Inches of the matrix."""
-    return float(np.clip(0.8 * term.values.shape[1], 4.0, 11.0))
-
-
-def _height(term: TermAccount) -> float:
-    """Inches of a term's block."""
-    return 1.6 + 0.34 * len(term.words) + (1.25 if _shows_frames(term) else 0.2)
+def _heights(term: TermAccount, width: float) -> tuple[float, float, float]:
+    """Inches of the row of pictures (square, with the time above), of the matrix, and of the sums below."""
+    pictures = 0.01
+    if term.times_seconds is not None:
+        pictures = 0.92 * width / len(np.unique(term.times_seconds)) / 0.82
+    elif term.grid is not None:
+        pictures = 1.9
+    return pictures, 0.34 * len(term.words) + 0.1, 0.8

@@ -6,9 +6,9 @@ whose own timestamps start elsewhere. Times come from presentation timestamps, n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import av
 import av.container
 import av.error
 import numpy as np
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -23,7 +24,10 @@ from numpy.typing import NDArray
 
 from vidsift.video.errors import VideoReadError
 
-__all__ = ["DECODE_ERRORS", "OpenVideo", "message_of", "open_video"]
+__all__ = ["DECODE_ERRORS", "MOST_PIXELS", "OpenVideo", "message_of", "open_video"]
+
+MOST_PIXELS = 1 << 27
+"""Larger pictures (16,384 x 8,192) are refused before memory is taken: no camera makes them, damage does."""
 
 DECODE_ERRORS = (av.error.FFmpegError, EOFError, OSError, ValueError, RuntimeError)
 """What PyAV raises on damaged data, whichever layer met it."""
@@ -48,6 +52,8 @@ class OpenVideo:
     Attributes:
         origin_ticks: the timestamp that counts as time 0, in ticks of the stream.
         tick: length of a tick in seconds.
+        on_progress: called when packets come from further in the file than any before; a file that leads
+            its reader in circles makes no progress.
     """
 
     path: Path
@@ -55,6 +61,8 @@ class OpenVideo:
     stream: VideoStream
     origin_ticks: int
     tick: Fraction
+    on_progress: Callable[[], None] | None = None
+    _furthest: int = field(default=-1, init=False)
 
     @property
     def decoder(self) -> VideoCodecContext:
@@ -85,6 +93,16 @@ class OpenVideo:
         """Whether this kind of file keeps no presentation times of its own."""
         return bool(self.format_names & (_BARE_STREAMS | {"avi"}))
 
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """The stream's packets from where the container stands, ending with empty ones that flush."""
+        for packet in self.container.demux(self.stream):
+            if self.on_progress is not None:
+                place = packet.pos if packet.pos is not None else packet.dts
+                if place is not None and place > self._furthest:
+                    self._furthest = place
+                    self.on_progress()
+            yield packet
+
     def seconds(self, ticks: NDArray[np.int64]) -> NDArray[np.float64]:
         """Turn timestamps into seconds on the video's clock."""
         return (ticks - self.origin_ticks) * self.tick.numerator / self.tick.denominator
@@ -92,6 +110,13 @@ class OpenVideo:
     def seconds_of(self, ticks: int) -> float:
         """Turn one timestamp into seconds, with the same rounding as :meth:`seconds`."""
         return float(self.seconds(np.asarray([ticks], np.int64))[0])
+
+    def why_no_picture(self, damage: str | None) -> str:
+        """Say why not one picture came, where that is known from more than the ``damage`` that was met."""
+        if self.decoder.width > 0:
+            return damage or "holds no picture that can be decoded"
+        found = f" ({damage})" if damage else ""
+        return f"claims no size for its pictures, or one of more than {MOST_PIXELS:,} pixels{found}"
 
     def announced_end_seconds(self) -> float | None:
         """Where the headers say that the pictures end; None where they do not say.
@@ -141,7 +166,7 @@ def _check_file(path: Path) -> bytes:
 
 def _open_container(path: Path, head: bytes) -> av.container.InputContainer:
     # The file alone is opened: a playlist under a video's name must not lead elsewhere.
-    options = {"protocol_whitelist": "file"}
+    options = {"protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
     if head[4:8] == b"ftyp":
         # The headers of an MP4 say all that is needed; without this FFmpeg decodes pictures to look for more.
         options["skip_frame"] = "all"
@@ -190,8 +215,12 @@ def _origin_ticks(container: av.container.InputContainer, stream: VideoStream, t
 
 
 @contextmanager
-def open_video(path: str | Path) -> Iterator[OpenVideo]:
+def open_video(path: str | Path, on_progress: Callable[[], None] | None = None) -> Iterator[OpenVideo]:
     """Hold a video file open.
+
+    Args:
+        path: the file.
+        on_progress: called as packets are read, see :class:`OpenVideo`.
 
     Yields:
         The open video. One decoding thread: many videos side by side use a machine better than many
@@ -206,7 +235,8 @@ def open_video(path: str | Path) -> Iterator[OpenVideo]:
         stream = _choose_stream(path, container)
         assert stream.time_base is not None
         stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         tick = Fraction(stream.time_base)
-        yield OpenVideo(path, container, stream, _origin_ticks(container, stream, tick), tick)
+        yield OpenVideo(path, container, stream, _origin_ticks(container, stream, tick), tick, on_progress)
     finally:
         container.close()

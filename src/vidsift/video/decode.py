@@ -10,7 +10,7 @@ of damage, a picture that does not arrive) is decoded through instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -80,7 +80,12 @@ class FrameStream:
     """
 
     def __init__(
-        self, path: Path, times_seconds: NDArray[np.float64], method: Method, size_px: int | None
+        self,
+        path: Path,
+        times_seconds: NDArray[np.float64],
+        method: Method,
+        size_px: int | None,
+        on_progress: Callable[[], None] | None = None,
     ) -> None:
         """Remember what is wanted; the file is opened by the first step of the iteration."""
         self.damage: str | None = None
@@ -88,25 +93,27 @@ class FrameStream:
         self._wanted = _Wanted(times_seconds)
         self._method = method
         self._size_px = size_px
-        self._any_picture = False
+        self._on_progress = on_progress
 
     def __iter__(self) -> Iterator[Picture]:
         """Decode and yield what was not yielded before."""
         if not self._wanted:
             return
-        with open_video(self._path) as video:
+        with open_video(self._path, self._on_progress) as video:
             way = self._method if self._method != "auto" else cheaper_way(video, self._wanted.rest)
             if way == "through":
                 yield from self._through(video)
                 return
             yield from self._seek(video)
         if self._wanted:
-            with open_video(self._path) as video:
+            with open_video(self._path, self._on_progress) as video:
                 yield from self._through(video)
 
     def _answer(self, shown: Shown, indices: list[int]) -> Iterator[Picture]:
         if not indices:
             return
+        if self._on_progress is not None:
+            self._on_progress()
         pixels = to_rgb(shown.frame)
         if self._size_px is not None:
             pixels = clip_pixels(pixels, self._size_px)
@@ -150,7 +157,7 @@ class FrameStream:
         wanted = self._wanted
         times: NDArray[np.float64] | None = None
         if video.without_pts:
-            with open_video(self._path) as other:
+            with open_video(self._path, self._on_progress) as other:
                 times = other.seconds(index_packets(other).shown_pts())
         before: Shown | None = None
         for shown in decode_through(video, self._note, times):
@@ -162,7 +169,7 @@ class FrameStream:
             if not wanted:
                 return
         if before is None:
-            raise VideoReadError(self._path, self.damage or "holds no picture that can be decoded")
+            raise VideoReadError(self._path, video.why_no_picture(self.damage))
         cut_off = missing_end(video, before.end_seconds)
         if cut_off is not None:
             self._note(cut_off)
@@ -193,6 +200,7 @@ def iter_frames(
     *,
     method: Method = "auto",
     size_px: int | None = None,
+    on_progress: Callable[[], None] | None = None,
 ) -> FrameStream:
     """Read the pictures shown at the wanted times, one at a time, in one pass over the file.
 
@@ -205,6 +213,7 @@ def iter_frames(
         method: "through", "seek", or "auto" for the cheaper of the two; the pictures are the same.
         size_px: side of the square that CLIP's transform cuts (:func:`clip_pixels`); None keeps the
             video's own size.
+        on_progress: called whenever more of the file has been read, or another picture was wanted and came.
 
     Returns:
         Iterable of :class:`Picture`, ascending in time, one for each wanted time unless the file is
@@ -223,7 +232,7 @@ def iter_frames(
         raise ValueError(f"method is {method!r}, expected 'auto', 'through' or 'seek'")
     if size_px is not None and size_px < 1:
         raise ValueError(f"size_px is {size_px}, expected at least 1 or None")
-    return FrameStream(Path(path), times, method, size_px)
+    return FrameStream(Path(path), times, method, size_px, on_progress)
 
 
 def read_frames(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vidsift.video.container import open_video
 from vidsift.video.errors import VideoReadError
 
-__all__ = ["VIDEO_EXTENSIONS", "Found", "find_videos", "is_video"]
+__all__ = ["VIDEO_EXTENSIONS", "Found", "Patterns", "find_videos", "holds_video", "is_video"]
 
 VIDEO_EXTENSIONS = frozenset(
     [
@@ -98,15 +101,26 @@ _NEVER = frozenset(
 )
 _SYSTEM_FOLDERS = frozenset(
     {
-        "$RECYCLE.BIN",
-        "System Volume Information",
+        "$recycle.bin",
+        "recycler",
+        "system volume information",
+        "found.000",
         "lost+found",
-        "__MACOSX",
-        "@eaDir",
+        "__macosx",
+        "@eadir",
+        "@__thumb",
         "#recycle",
+        "#snapshot",
         "__pycache__",
     }
 )
+"""Folders in which systems keep what is not the person's, in lower case."""
+
+_SYSTEM_PLACES = frozenset({"/proc", "/sys", "/dev", "/run"})
+"""Where Linux shows itself as files: reading some of them never ends."""
+
+_HIDDEN_ON_WINDOWS = 0x2 | 0x4
+_HIDDEN_ON_MACOS = 0x8000
 _HEAD_BYTES = 400
 
 
@@ -122,7 +136,14 @@ class Found(NamedTuple):
     rejected: str | None
 
 
-def find_videos(places: Iterable[str | Path]) -> Iterator[Found]:
+def find_videos(
+    places: Iterable[str | Path],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    look_inside: Callable[[Path], bool] | None = None,
+    seen: set[str] | None = None,
+) -> Iterator[Found]:
     """Walk folders and yield the videos in them, each file once, in a fixed order.
 
     Common video extensions are taken by name. Other files are looked into: the first bytes, and where
@@ -132,65 +153,149 @@ def find_videos(places: Iterable[str | Path]) -> Iterator[Found]:
 
     Args:
         places: folders and files.
+        include: patterns, see :class:`Patterns`; where there are any, only files that fit one are taken.
+        exclude: patterns; files that fit one are left out, and folders are not entered.
+        look_inside: asked about files with the first bytes of a container, :func:`holds_video` when None;
+            a ValueError that it raises rejects the file.
+        seen: what earlier calls met and this one need not yield again; grows.
 
     Yields:
         Videos, and what could not be looked into with the reason.
     """
-    seen: set[str] = set()
+    walk = _Walk(
+        Patterns(include), Patterns(exclude), look_inside or holds_video, set() if seen is None else seen
+    )
     for place in map(Path, places):
         if not place.exists():
             yield Found(place, "there is no such file or folder")
         elif place.is_dir():
-            yield from _walk(place, seen)
-        elif _first_visit(place, seen):
+            yield from walk.through(place)
+        elif not place.is_file():
+            yield Found(place, "is not a regular file, expected a video file")
+        elif walk.first_visit(place):
             yield Found(place, None)
 
 
-def _first_visit(path: Path, seen: set[str]) -> bool:
-    real = os.path.realpath(path)
-    if real in seen:
-        return False
-    seen.add(real)
-    return True
+class Patterns:
+    """Patterns of names; ``*`` stands for any text, ``?`` for a letter; small and large letters are alike.
+
+    A pattern without a slash is held against the names of a file and of the folders on the way to it; one
+    with a slash against the path below the folder that was given, where ``*`` also stands for slashes.
+
+    Args:
+        patterns: such patterns.
+
+    Example:
+        >>> Patterns(["*.mov", "2019/*"]).fit("2019/may/a.mp4"), Patterns(["may"]).fit("2019/may/a.mp4")
+        (True, True)
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        """See the class."""
+        for one in patterns:
+            if not one.strip("/"):
+                raise ValueError(f"the pattern {one!r} is empty; expected one like '*.mov' or 'drafts'")
+        parts = [one.strip("/").lower() for one in patterns]
+        self._names = [one for one in parts if "/" not in one]
+        self._paths = [one for one in parts if "/" in one]
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._names or self._paths)
+
+    def fit(self, inside: str) -> bool:
+        """Whether a path below the given folder, with slashes, fits one of them or lies in what does."""
+        parts = inside.lower().split("/")
+        if any(fnmatchcase(part, one) for one in self._names for part in parts):
+            return True
+        whole = ["/".join(parts[: stop + 1]) for stop in range(len(parts))]
+        return any(fnmatchcase(path, one) for one in self._paths for path in whole)
 
 
-def _walk(folder: Path, seen: set[str]) -> Iterator[Found]:
-    waiting = [folder]
-    while waiting:
-        folder = waiting.pop()
-        if not _first_visit(folder, seen):
-            continue
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            yield Found(folder, f"cannot be opened: {error.strerror or error}")
-            continue
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name in _SYSTEM_FOLDERS:
+class _Walk:
+    """One walk over several places: remembers where it has been."""
+
+    def __init__(
+        self, include: Patterns, exclude: Patterns, look_inside: Callable[[Path], bool], seen: set[str]
+    ) -> None:
+        self._include = include
+        self._exclude = exclude
+        self._look_inside = look_inside
+        self._seen = seen
+
+    def first_visit(self, path: Path) -> bool:
+        """Whether this file or folder was not met before, under whatever name."""
+        real = os.path.realpath(path)
+        if real in self._seen:
+            return False
+        self._seen.add(real)
+        return True
+
+    def through(self, place: Path) -> Iterator[Found]:
+        """Yield what is below a folder."""
+        waiting = [place]
+        while waiting:
+            folder = waiting.pop()
+            if not self.first_visit(folder):
                 continue
-            path = Path(entry.path)
             try:
-                if entry.is_file() and _taken(path) and _first_visit(path, seen):
-                    yield Found(path, None)
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
             except OSError as error:
-                yield Found(path, f"cannot be read: {error.strerror or error}")
-        waiting += [Path(e.path) for e in reversed(entries) if _is_open_folder(e)]
+                yield Found(folder, f"cannot be opened: {error.strerror or error}")
+                continue
+            shown = [entry for entry in entries if not _is_hidden(entry)]
+            shown = [entry for entry in shown if not self._exclude.fit(_inside(entry, place))]
+            for entry in shown:
+                found = self._file(entry, place)
+                if found is not None:
+                    yield found
+            waiting += [Path(entry.path) for entry in reversed(shown) if _is_open_folder(entry)]
+
+    def _file(self, entry: os.DirEntry[str], place: Path) -> Found | None:
+        path = Path(entry.path)
+        try:
+            if not entry.is_file() or (self._include and not self._include.fit(_inside(entry, place))):
+                return None
+            return Found(path, None) if self._taken(path) and self.first_visit(path) else None
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link that leads to itself: nothing is there
+                return None
+            return Found(path, f"cannot be read: {error.strerror or error}")
+        except ValueError as error:
+            return Found(path, str(error))
+
+    def _taken(self, path: Path) -> bool:
+        suffix = path.suffix.lower()
+        if suffix in VIDEO_EXTENSIONS and suffix not in _AMBIGUOUS:
+            return True
+        return suffix not in _NEVER and _has_container_head(path) and self._look_inside(path)
+
+
+def _inside(entry: os.DirEntry[str], place: Path) -> str:
+    return os.path.relpath(entry.path, place).replace(os.sep, "/")
+
+
+def _is_hidden(entry: os.DirEntry[str]) -> bool:
+    """Whether systems do not show it, or keep their own things in it."""
+    if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FOLDERS or entry.path in _SYSTEM_PLACES:
+        return True
+    if sys.platform not in ("win32", "darwin"):
+        return False
+    try:
+        status: Any = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    return bool(
+        getattr(status, "st_file_attributes", 0) & _HIDDEN_ON_WINDOWS
+        or getattr(status, "st_flags", 0) & _HIDDEN_ON_MACOS
+    )
 
 
 def _is_open_folder(entry: os.DirEntry[str]) -> bool:
-    if entry.name.startswith(".") or entry.name in _SYSTEM_FOLDERS:
-        return False
     try:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def _taken(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    if suffix in VIDEO_EXTENSIONS and suffix not in _AMBIGUOUS:
-        return True
-    return suffix not in _NEVER and is_video(path)
 
 
 def _container_head(head: bytes) -> bool:
@@ -227,10 +332,16 @@ def is_video(path: str | Path) -> bool:
     Raises:
         OSError: the file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    if not _container_head(head):
-        return False
+    return _has_container_head(Path(path)) and holds_video(path)
+
+
+def _has_container_head(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _container_head(file.read(_HEAD_BYTES))
+
+
+def holds_video(path: str | Path) -> bool:
+    """Whether a file has a stream of moving pictures; opens it with FFmpeg, whatever its first bytes are."""
     try:
         with open_video(path):
             return True

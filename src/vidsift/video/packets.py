@@ -89,7 +89,7 @@ def _seek_near(video: OpenVideo, first_seconds: float) -> VideoPacket | None:
         return None
     target = video.origin_ticks + int(first_seconds / video.tick)
     video.container.seek(target, stream=video.stream)
-    first = next((packet for packet in video.container.demux(video.stream) if packet.size), None)
+    first = next((packet for packet in video.packets() if packet.size), None)
     if first is not None and first.is_keyframe and first.pts is not None and first.pts <= target:
         return first
     video.container.seek(video.stream.start_time or 0, stream=video.stream)
@@ -165,7 +165,7 @@ def index_packets(
 def _chain(first: VideoPacket | None, video: OpenVideo) -> Iterator[VideoPacket]:
     if first is not None:
         yield first
-    yield from video.container.demux(video.stream)
+    yield from video.packets()
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ class _Reader:
             or int(sizes[self._next : start].sum()) > _STRIDE_BYTES
         ):
             self._video.container.seek(int(self._table.seek[start]), stream=self._video.stream)
-            self._packets = self._video.container.demux(self._video.stream)
+            self._packets = self._video.packets()
         for packet in self._packets:
             if not packet.size:
                 continue

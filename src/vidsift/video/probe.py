@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,20 +45,24 @@ class VideoInfo:
     pixel_aspect: float
 
 
-def probe(path: str | Path) -> VideoInfo:
+def probe(path: str | Path, *, on_progress: Callable[[], None] | None = None) -> VideoInfo:
     """Read the facts of a video file; its first picture is decoded, so a file without any is found out.
+
+    Args:
+        path: the file.
+        on_progress: called whenever more of the file has been read.
 
     Raises:
         VideoReadError: the file gives no picture.
     """
-    with open_video(path) as video:
+    with open_video(path, on_progress) as video:
         damage: list[str] = []
         shown = next(decode_through(video, damage.append, None), None)
         if shown is None:
-            raise VideoReadError(path, next(iter(damage), "holds no picture that can be decoded"))
+            raise VideoReadError(path, video.why_no_picture(next(iter(damage), None)))
         duration = _announced_seconds(video)
         if duration is None:
-            with open_video(path) as other:
+            with open_video(path, on_progress) as other:
                 duration = other.seconds_of(index_packets(other).end_ticks)
         return _info(video, shown, duration)
 

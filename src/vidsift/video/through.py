@@ -132,7 +132,7 @@ def decode_through(
         Frames in the order in which they are shown.
     """
     clock = _Clock(video, times)
-    packets = video.container.demux(video.stream)
+    packets = video.packets()
     waiting, after_gap, headless = False, False, None
     while True:
         packet: Packet[VideoStream] | None = None

@@ -1,0 +1,417 @@
+"""Is an index what it says it is: every row against its file, its model and itself; and mending what is not.
+
+Rows that are wrong are dropped, so that the next run reads their files again. Nothing is invented.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from vidsift.index.disk import first_line
+from vidsift.index.reader import content_id, stamp
+from vidsift.index.schema import (
+    SetLayout,
+    files_schema,
+    parts_from_table,
+    segment_id,
+    segments_schema,
+    stored_tokens,
+)
+from vidsift.index.storage import FileRecord, Store, default_folder
+from vidsift.types import Span
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["CheckReport", "Problem", "check_index"]
+
+_READ_ROWS = 512
+_SALVAGED_ROWS = 64
+_SLACK_SECONDS = 1e-3
+
+T = TypeVar("T")
+Kind = Literal["table", "segment", "file", "model"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: of what: a whole table, a segment, a path, or the model.
+        what: its name.
+        wrong: what is wrong with it, in plain words.
+        mended: it was mended.
+    """
+
+    kind: Kind
+    what: str
+    wrong: str
+    mended: bool = False
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return f"{self.kind} {self.what}: {self.wrong}" + (" (mended)" if self.mended else "")
+
+
+@dataclass
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        segments, videos, files: looked at.
+        read_again: files whose content was compared with its identity.
+        problems: what is wrong.
+        notes: what is as it may be, and the next run will see to: files that changed or are gone.
+    """
+
+    segments: int = 0
+    videos: int = 0
+    files: int = 0
+    read_again: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong, or all that was is mended."""
+        return all(one.mended for one in self.problems)
+
+    def sentences(self) -> list[str]:
+        """The report in plain words, a line each."""
+        lines = [str(one) for one in self.problems] + self.notes
+        counted = f"{self.segments} segments of {self.videos} videos at {self.files} paths were checked"
+        if not self.problems:
+            return [*lines, f"{counted}; everything is as it should be."]
+        open_ones = sum(not one.mended for one in self.problems)
+        mended = len(self.problems) - open_ones
+        ending = f"{len(self.problems)} problems, {mended} mended, {open_ones} left"
+        return [*lines, f"{counted}: {ending}."]
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Nobody wants to know."""
+
+
+def check_index(
+    index: str | Path | None = None,
+    *,
+    repair: bool = False,
+    contents: bool = True,
+    on_progress: Callable[[int, int], None] = _silent,
+) -> CheckReport:
+    """Check every row of an index.
+
+    Segments: the columns are those of the format, identity and place fit together, no segment is there
+    twice, tokens are finite and of the stated shape, no mask leaves nothing, the pooled vector and the
+    thumbnail can be read, a path holds the video. Paths: what is known is consistent, the segments are there,
+    and the file is what it was (size, time, and the content against its identity). The model, where it lies
+    in a folder, has the fingerprint that the index was made with.
+
+    Args:
+        index: its folder; the default one when None.
+        repair: drop what is wrong, so that the next run reads those files again. Needs the index for writing.
+        contents: read every file that has not changed, and compare its content with its identity.
+        on_progress: told how many of how many rows and paths were looked at.
+
+    Raises:
+        IndexFolderError: there is no index, its tables cannot be opened, or it may not be written to repair.
+    """
+    store = Store.open(default_folder() if index is None else Path(index).expanduser())
+    if not repair:
+        return _Check(store, contents, on_progress).run()
+    with store.writing():
+        check = _Check(store, contents, on_progress)
+        report = check.run()
+        if report.problems:
+            check.repair()
+            left = {str(one) for one in _Check(store, False, _silent).run().problems}
+            report.problems = [replace(one, mended=str(one) not in left) for one in report.problems]
+        return report
+
+
+class _Check:
+    """One check: gathers what is wrong, and what dropping would mend it."""
+
+    def __init__(self, store: Store, contents: bool, on_progress: Callable[[int, int], None]) -> None:
+        self.report = CheckReport()
+        self._store = store
+        self._contents = contents
+        self._on_progress = on_progress
+        self._bad_videos: set[str] = set()
+        self._bad_paths: set[str] = set()
+        self._stored: set[str] = set()
+        self._unreadable: set[str] = set()
+        self._done = 0
+        self._total = int(store.segments.count_rows()) + int(store.files.count_rows())
+
+    def run(self) -> CheckReport:
+        self._check_model()
+        records = self._check_paths_are_single()
+        held = {one.video_id for one in records.values() if one.video_id}
+        self._check_segments(None if "files" in self._unreadable else held)
+        for path in sorted(records):
+            self._check_path(records[path])
+            self._step()
+        self.report.files = len(records)
+        self._check_notes()
+        return self.report
+
+    def repair(self) -> None:
+        """Drop what is wrong, and with a video every path that leads to it."""
+        if "segments" in self._unreadable:
+            schema = segments_schema(self._store.manifest.sets)
+            kept = (rows for rows in salvage(self._store.segments, schema.names) if rows is not None)
+            self._store.rewrite("segments", schema, kept)
+        self._store.drop_videos(sorted(self._bad_videos))
+        if "files" in self._unreadable:
+            # The next run finds the paths again, and by their content the segments, which are therefore kept.
+            self._store.rewrite("files", files_schema(), iter(()))
+            return
+        records = self._store.read_files()
+        paths = {path for path, one in records.items() if one.video_id in self._bad_videos}
+        self._store.forget(sorted(paths | self._bad_paths))
+        self._store.drop_orphans()
+
+    def _step(self, count: int = 1) -> None:
+        self._done += count
+        self._on_progress(self._done, self._total)
+
+    def _wrong(self, kind: Kind, what: str, wrong: str) -> None:
+        self.report.problems.append(Problem(kind, what, wrong))
+
+    def _wrong_segment(self, video_id: str, segment_id: str, wrong: str) -> None:
+        self._bad_videos.add(video_id)
+        self._wrong("segment", segment_id, wrong)
+
+    def _check_model(self) -> None:
+        """Whether the model's folder still holds the model; one that is not at hand is not judged."""
+        manifest = self._store.manifest
+        config = Path(manifest.model) / "config.json"
+        if not manifest.model or not config.is_file():
+            return
+        try:
+            stated = json.loads(config.read_text(encoding="utf-8")).get("fingerprint", manifest.fingerprint)
+        except (ValueError, AttributeError, OSError) as error:
+            stated = f"unreadable ({first_line(error)})"
+        if stated != manifest.fingerprint:
+            self._wrong(
+                "model",
+                manifest.model,
+                f"has the fingerprint {str(stated)[:40]}, the index was made with "
+                f"{manifest.fingerprint[:12]}; put the old model back, or index again into another folder",
+            )
+
+    def _check_paths_are_single(self) -> dict[str, FileRecord]:
+        table = self._store.files
+        if not table.schema.equals(files_schema()):
+            self._wrong("table", "files", "its columns are not those of the format")
+        found = _tried(table.to_arrow)
+        if isinstance(found, str):
+            self._unreadable.add("files")
+            self._wrong("table", "files", f"cannot be read: {found}")
+            return {}
+        rows = found.to_pylist()
+        for path, count in Counter(row["path"] for row in rows).items():
+            if count > 1:
+                self._bad_paths.add(path)
+                self._wrong("file", path, f"is there {count} times")
+        return {row["path"]: FileRecord(**row) for row in rows}
+
+    def _check_path(self, record: FileRecord) -> None:
+        path = record.path
+        if (record.video_id is None) == (record.reason is None):
+            self._bad_paths.add(path)
+            self._wrong("file", path, "is neither a readable file nor one with a reason why it is not")
+        elif record.video_id is not None and record.video_id not in self._stored:
+            self._bad_paths.add(path)
+            self._wrong("file", path, "none of its segments is stored")
+        else:
+            self._check_content(record)
+
+    def _check_content(self, record: FileRecord) -> None:
+        """Whether the file is what it was; one that changed since is the next run's work."""
+        path = record.path
+        try:
+            if stamp(path) != (record.size_bytes, record.modified_ns):
+                if record.reason is None:
+                    self.report.notes.append(f"{path} has changed since; the next run reads it again")
+                return
+            if record.video_id is None or not self._contents:
+                return
+            self.report.read_again += 1
+            if content_id(path) != record.video_id:
+                self._bad_paths.add(path)
+                self._wrong("file", path, "holds other content than was indexed, though it looks unchanged")
+        except FileNotFoundError:
+            if os.path.lexists(path) or not Path(path).parent.exists():
+                self.report.notes.append(f"{path} cannot be reached now")
+            else:
+                self.report.notes.append(f"{path} is gone; the next run over its folder removes it")
+        except OSError as error:
+            self.report.notes.append(f"{path} cannot be read now: {error.strerror or error}")
+
+    def _check_segments(self, held: set[str] | None) -> None:
+        """Check all segments; ``held`` are the videos that lie somewhere, None where nobody knows."""
+        sets = self._store.manifest.sets
+        if not self._store.segments.schema.equals(segments_schema(sets)):
+            self._wrong("table", "segments", "its columns are not those of the format; index again")
+            return
+        places: dict[str, tuple[str, float, float]] = {}
+        doubled: Counter[str] = Counter()
+        orphans: Counter[str] = Counter()
+        for batch in self._batches():
+            for video, segment, wrong in check_rows(batch, sets):
+                self._wrong_segment(video, segment, wrong)
+            for segment, *place in _places(batch):
+                doubled[segment] += segment in places
+                places[segment] = (place[0], place[1], place[2])
+                if held is not None and place[0] not in held:
+                    orphans[place[0]] += 1
+                self._stored.add(place[0])
+            self.report.segments += batch.num_rows
+            self._step(batch.num_rows)
+        self.report.videos = len(self._stored)
+        for segment, more in doubled.items():
+            if more:
+                self._wrong_segment(places[segment][0], segment, f"is stored {more + 1} times")
+        for video, count in orphans.items():
+            self._wrong("segment", video, f"{count} segments of a video that lies at no known path")
+        # The segments of a video follow one another; none begins before the one before has ended.
+        in_order = sorted((place, segment) for segment, place in places.items())
+        for ((video, _, end), _), ((other, start, _), segment) in pairwise(in_order):
+            if video == other and start < end - _SLACK_SECONDS:
+                self._wrong_segment(video, segment, "overlaps the one before it")
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """All rows; where some cannot be read, all others, and their neighbours' videos count as damaged."""
+        names = segments_schema(self._store.manifest.sets).names
+        table = self._store.segments
+        trouble = _tried(lambda: _read_through(table, names))
+        if not isinstance(trouble, str):
+            yield from table.search().select(names).to_batches(batch_size=_READ_ROWS)
+            return
+        self._unreadable.add("segments")
+        lost, before, after_loss = 0, "", False
+        for rows in salvage(table, names):
+            if rows is None:
+                lost, after_loss = lost + 1, True
+                self._bad_videos.add(before)
+                continue
+            videos = rows.column("video_id")
+            if after_loss:
+                self._bad_videos.add(videos[0].as_py())
+            before, after_loss = videos[-1].as_py(), False
+            yield rows
+        self._wrong("table", "segments", f"{lost} of its rows cannot be read: {trouble}")
+
+    def _check_notes(self) -> None:
+        """Tags and captions can be read; what they say of videos that are gone is kept on purpose."""
+        for name, read in (("tags", self._store.read_tags), ("captions", self._store.read_captions)):
+            try:
+                read()
+            except (OSError, RuntimeError, ValueError) as error:
+                self._wrong("table", name, f"cannot be read: {first_line(error)}")
+
+
+def _tried(read: Callable[[], T]) -> T | str:
+    """What can be read, or why it cannot."""
+    try:
+        return read()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # damage makes the store panic, which is no Exception
+        return first_line(error)
+
+
+def _read_through(table: Any, names: list[str]) -> int:
+    """Read every byte of a table; return how many rows that were."""
+    return sum(rows.num_rows for rows in table.search().select(names).to_batches(batch_size=_READ_ROWS))
+
+
+def salvage(table: Any, names: list[str]) -> Iterator[pa.RecordBatch | None]:
+    """Yield every row of a table that can be read, in its order, and None for each that cannot."""
+    count = int(table.count_rows())
+    for start in range(0, count, _SALVAGED_ROWS):
+        yield from _salvage_some(table, names, range(start, min(start + _SALVAGED_ROWS, count)))
+
+
+def _salvage_some(table: Any, names: list[str], offsets: range) -> Iterator[pa.RecordBatch | None]:
+    found = _tried(lambda: table.take_offsets(list(offsets)).select(names).to_arrow())
+    if not isinstance(found, str):
+        yield from found.to_batches()
+    elif len(offsets) == 1:
+        yield None
+    else:
+        middle = len(offsets) // 2
+        yield from _salvage_some(table, names, offsets[:middle])
+        yield from _salvage_some(table, names, offsets[middle:])
+
+
+def _places(rows: pa.RecordBatch) -> Iterator[tuple[str, str, float, float]]:
+    columns = ("segment_id", "video_id", "start_seconds", "end_seconds")
+    yield from zip(*(rows.column(name).to_pylist() for name in columns), strict=True)
+
+
+def check_rows(rows: pa.RecordBatch, sets: Mapping[str, SetLayout]) -> Iterator[tuple[str, str, str]]:
+    """Check segments by what is in them.
+
+    Args:
+        rows: with all columns of the table of segments.
+        sets: layout of the index.
+
+    Yields:
+        Video, segment, and what is wrong with it.
+    """
+    videos, segments = rows.column("video_id").to_pylist(), rows.column("segment_id").to_pylist()
+    found: list[tuple[int, str]] = []
+    _check_places(rows, found)
+    for name, layout in sets.items():
+        _check_set(rows, name, layout, found)
+    pooled = rows.column("pooled").flatten().to_numpy().reshape(len(videos), -1)
+    _note(found, ~(np.isfinite(pooled).all(1) & (pooled != 0).any(1)), "its pooled vector is no direction")
+    for row, data in enumerate(rows.column("thumbnail").to_pylist()):
+        try:
+            Image.open(io.BytesIO(data)).load()
+        except Exception:
+            found.append((row, "its thumbnail cannot be read"))
+    for row, wrong in sorted(found):
+        yield videos[row], segments[row], wrong
+
+
+def _note(found: list[tuple[int, str]], bad: Any, wrong: str) -> None:
+    found += [(int(row), wrong) for row in np.flatnonzero(bad)]
+
+
+def _check_places(rows: pa.RecordBatch, found: list[tuple[int, str]]) -> None:
+    columns = ("start_seconds", "end_seconds", "duration_seconds")
+    starts, ends, durations = (np.asarray(rows.column(name).to_numpy()) for name in columns)
+    sound = (starts >= 0) & (ends > starts) & (ends <= durations + _SLACK_SECONDS)
+    _note(found, ~sound, "its place in the video makes no sense")
+    videos, segments = rows.column("video_id").to_pylist(), rows.column("segment_id").to_pylist()
+    for row in np.flatnonzero(sound).tolist():
+        if segments[row] != segment_id(videos[row], Span(float(starts[row]), float(ends[row]))):
+            found.append((row, "its name does not fit its video and place"))
+
+
+def _check_set(rows: pa.RecordBatch, name: str, layout: SetLayout, found: list[tuple[int, str]]) -> None:
+    tokens = stored_tokens(rows, name, layout)
+    _note(found, ~np.isfinite(tokens).all((1, 2)), f"its tokens of {name} are not finite")
+    _note(found, ~(tokens != 0).any((1, 2)), f"its tokens of {name} are all zero")
+    parts = parts_from_table(rows, {name: layout})
+    mask = parts.pop(f"{name}_mask")
+    _note(found, ~(mask <= 1).all(1), f"its mask of {name} is neither yes nor no")
+    _note(found, ~mask.any(1), f"its mask of {name} leaves no token")
+    for column, values in parts.items():
+        _note(found, ~np.isfinite(values).all(1), f"its {column} are not finite")

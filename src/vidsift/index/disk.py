@@ -1,0 +1,103 @@
+"""Writing to a folder that others read: whole files, one writer, and plain words for a failing disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+__all__ = [
+    "IndexFolderError",
+    "IndexWriteError",
+    "first_line",
+    "locked",
+    "telling",
+    "unwritable",
+    "write_whole",
+]
+
+
+class IndexFolderError(ValueError):
+    """The folder is not an index, or not one that this can use; the message says what to do."""
+
+
+class IndexWriteError(OSError):
+    """Something could not be written to the index; what was committed before is whole."""
+
+
+def write_whole(path: Path, values: Any) -> None:
+    """Write JSON so that a reader meets the old file or the new one, and a loss of power neither half."""
+    waiting = path.with_name(path.name + ".new")
+    with waiting.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(values, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    waiting.replace(path)
+
+
+@contextmanager
+def telling(folder: Path) -> Iterator[None]:
+    """Say in plain words what a failing disk means for the index."""
+    try:
+        yield
+    except IndexFolderError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        raise IndexWriteError(
+            f"the index {folder} could not be written: {first_line(error)}; what was committed before is "
+            "whole: make room or mend the disk, and run the same command again"
+        ) from error
+
+
+@contextmanager
+def locked(folder: Path, name: str, patience_seconds: float = 0.0) -> Iterator[None]:
+    """Hold a lock that ends with the process; wait for it as long as asked."""
+    until = time.monotonic() + patience_seconds
+    try:
+        file = (folder / name).open("a+b")
+    except PermissionError as error:
+        raise unwritable(folder) from error
+    with file:
+        while not _try_lock(file):
+            if time.monotonic() >= until:
+                raise IndexFolderError(
+                    f"another process is writing the index {folder}; wait until it has finished, or stop it"
+                )
+            time.sleep(0.02)
+        yield
+
+
+def _try_lock(file: BinaryIO) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+    else:
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without what follows."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def unwritable(folder: Path) -> IndexFolderError:
+    """The error for an index that may not be written."""
+    return IndexFolderError(
+        f"the index {folder} may not be written by this user; give the folder write permission, or name "
+        "another with --index"
+    )

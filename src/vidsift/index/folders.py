@@ -1,0 +1,89 @@
+"""What an index was asked to hold: the folders that it remembers, and the captions that lie in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vidsift.data.folder import CAPTIONS_FILE, CaptionsError, read_folder
+from vidsift.index.plan import under
+from vidsift.index.storage import FileRecord, Folder, Store
+
+__all__ = ["captions_in", "folders_of", "remembered"]
+
+
+def remembered(before: Sequence[Folder], asked: Sequence[Folder]) -> list[Folder]:
+    """What to remember once more places were asked for: new ones, and old ones that they do not cover.
+
+    A place with patterns covers nothing but itself; asked for again, it takes the new patterns.
+
+    Example:
+        >>> both = remembered([Folder("/a/b")], [Folder("/a"), Folder("/c", exclude=("drafts",))])
+        >>> [one.path for one in both]
+        ['/a', '/c']
+    """
+    latest = {one.path: one for one in (*before, *asked)}
+    plain = {path for path, one in latest.items() if not (one.include or one.exclude)}
+    return [
+        one
+        for path, one in sorted(latest.items())
+        if path not in plain or not any(path != other and under(path, other) for other in plain)
+    ]
+
+
+def folders_of(store: Store) -> list[Folder]:
+    """The folders that an index was asked to hold; where nobody wrote them down, those of its files."""
+    known = store.read_folders()
+    if known:
+        return known
+    parents = {os.path.dirname(path) for path in store.read_files()}  # noqa: PTH120 - text like the paths
+    tops = [one for one in parents if not any(one != other and under(one, other) for other in parents)]
+    return [Folder(one) for one in sorted(tops)]
+
+
+def captions_in(
+    places: Sequence[Folder], records: Mapping[str, FileRecord]
+) -> tuple[dict[str, dict[str, list[str]]], list[tuple[str, str]]]:
+    """Read the files of captions that lie in indexed folders.
+
+    Args:
+        places: folders that were walked.
+        records: what the index holds.
+
+    Returns:
+        For each file of captions what it says of which video; and what is wrong with such files, by path.
+    """
+    sources: dict[str, dict[str, list[str]]] = {}
+    problems: list[tuple[str, str]] = []
+    for folder in sorted(_folders_with_videos(places, records)):
+        file = os.path.join(folder, CAPTIONS_FILE)  # noqa: PTH118 - text like the paths
+        if not Path(file).is_file():
+            continue
+        wrong: list[str] = []
+        said: dict[str, list[str]] = {}
+        try:
+            for entry in read_folder(folder, wrong.append):
+                record = records.get(str(entry.path))
+                if record is not None and record.video_id is not None:
+                    said.setdefault(record.video_id, []).extend(entry.captions)
+        except CaptionsError as error:
+            wrong.append(str(error))
+        sources[file] = said
+        if wrong:
+            more = f" (and {len(wrong) - 1} more lines)" if len(wrong) > 1 else ""
+            problems.append((file, wrong[0].removeprefix(f"{file}, ") + more))
+    return sources, problems
+
+
+def _folders_with_videos(places: Sequence[Folder], records: Mapping[str, FileRecord]) -> set[str]:
+    """Folders at or below the places that hold a video, directly or further down."""
+    found: set[str] = set()
+    for path in records:
+        if not any(under(path, place.path) and path != place.path for place in places):
+            continue
+        folder = os.path.dirname(path)  # noqa: PTH120
+        while folder not in found and any(under(folder, place.path) for place in places):
+            found.add(folder)
+            folder = os.path.dirname(folder)  # noqa: PTH120
+    return found

@@ -1,0 +1,81 @@
+"""What may go wrong in a process that reads videos; imported there, so nothing here imports torch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidsift.index.reader import Done, ReadSettings
+from vidsift.methods.reading import VideoReading
+from vidsift.types import Span
+
+READING = VideoReading(5, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""As the tiny model looks at videos."""
+
+
+class HangingReading(VideoReading):
+    """Hangs the process that reads a video longer than 2 s."""
+
+    def wanted_times(self, span: Span) -> Any:
+        if span.duration_seconds > 2:
+            time.sleep(600)
+        return super().wanted_times(span)
+
+
+class HungryReading(VideoReading):
+    """Takes 2 GB for a video longer than 2 s."""
+
+    def wanted_times(self, span: Span) -> Any:
+        if span.duration_seconds > 2:
+            np.ones(2 << 30, np.uint8)
+        return super().wanted_times(span)
+
+
+class MeddlingReading(VideoReading):
+    """Changes or removes the file named in the environment while a video longer than 2 s is read."""
+
+    def wanted_times(self, span: Span) -> Any:
+        victim = Path(os.environ["VICTIM"])
+        if span.duration_seconds > 2 and victim.exists():
+            if os.environ["MEDDLE"] == "remove":
+                victim.unlink()
+            else:
+                with victim.open("ab") as file:
+                    file.write(b"more")
+        return super().wanted_times(span)
+
+
+class DeadlyReading(VideoReading):
+    """Kills the process that reads a video longer than 2 s."""
+
+    def wanted_times(self, span: Span) -> Any:
+        if span.duration_seconds > 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().wanted_times(span)
+
+
+def work_slowly(connection: Connection, _settings: ReadSettings) -> None:
+    """A worker that gives signs of progress for a while before it is done."""
+    connection.send(None)
+    connection.recv()
+    for _ in range(8):
+        time.sleep(0.3)
+        connection.send(None)
+    connection.send(Done(1, 2, None))
+
+
+def die(*_: object) -> None:
+    """A worker that ends before it begins."""
+    os._exit(3)
+
+
+def crash(*_: object) -> bool:
+    """Crash as a decoder does."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return True

@@ -1,0 +1,203 @@
+"""Disks that fill up, files that change under the reader, two indexers at once, kills at random moments.
+
+Whatever happens, the next undisturbed run ends with the same rows as if nothing had ever happened.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.index.forked import Forked
+from tests.index.library import clip, library, rows
+from tests.index.strange import READING, MeddlingReading
+from tests.methods import tiny
+
+from vidsift.index import build
+from vidsift.index.build import Report, build_index
+from vidsift.index.check import check_index
+from vidsift.index.storage import IndexFolderError, IndexWriteError, Store
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``videos``, ``model``, and ``undisturbed``, the index of both."""
+    place = tmp_path_factory.mktemp("home")
+    library(place / "videos", 6)
+    tiny.model().save(place / "model")
+    build_index([place / "videos"], place / "undisturbed", place / "model", workers=1)
+    return place
+
+
+def _assert_as_undisturbed(index: Path, home: Path) -> None:
+    assert rows(index) == rows(home / "undisturbed")
+    assert Store.open(index).read_files() == Store.open(home / "undisturbed").read_files()
+    assert check_index(index).problems == []
+
+
+def _assert_whole_so_far(index: Path) -> None:
+    """What is there is right, whenever somebody looks; only rows without a path may be left over."""
+    if (index / "index.json").exists():
+        wrong = check_index(index, contents=False).problems
+        assert all("lies at no known path" in one.wrong for one in wrong), wrong
+
+
+def test_kills_at_random_moments(home: Path, tmp_path: Path) -> None:
+    rng = random.Random(4)
+    with Forked(home, tmp_path / "index") as indexer:
+        whole_seconds = indexer.run_to_the_end()
+        shutil.rmtree(tmp_path / "index")
+        kills = 0
+        while kills < 6:
+            kills += indexer.run_and_kill(rng.uniform(0, whole_seconds))
+            _assert_whole_so_far(tmp_path / "index")
+        indexer.run_to_the_end()
+    _assert_as_undisturbed(tmp_path / "index", home)
+
+
+@pytest.mark.parametrize("failing_write", range(4))
+def test_a_disk_that_is_full_at_any_commit(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_write: int
+) -> None:
+    """The n-th write of the store fails: segments or files, whichever comes then."""
+    monkeypatch.setattr(build, "_COMMIT_VIDEOS", 2)
+    calls = [0]
+    connect = Store._connect
+
+    def counting(self: Store) -> None:
+        connect(self)
+        for table, name in ((self.segments, "add"), (self.files, "merge_insert")):
+            real = getattr(table, name)
+
+            def write(*arguments: Any, real: Any = real, **named: Any) -> Any:
+                calls[0] += 1
+                if calls[0] == failing_write + 1:
+                    raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)")
+                return real(*arguments, **named)
+
+            monkeypatch.setattr(table, name, write)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_connect", counting)
+        with pytest.raises(IndexWriteError, match="No space left on device"):
+            build_index([home / "videos"], tmp_path / "index", home / "model", workers=1)
+    _assert_whole_so_far(tmp_path / "index")
+    assert len(Store.open(tmp_path / "index").read_files()) == failing_write // 2 * 2
+    build_index([home / "videos"], tmp_path / "index", home / "model", workers=1)
+    _assert_as_undisturbed(tmp_path / "index", home)
+
+
+def test_a_disk_that_really_takes_no_more(home: Path, tmp_path: Path) -> None:
+    """The system refuses the bytes, wherever in the store they are written."""
+    code = (
+        "import resource, signal, sys\nfrom vidsift.cli.main import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))\n"
+        "main(sys.argv[2:])\n"
+    )
+    arguments = ["index", str(home / "videos"), "--model", str(home / "model"), "--workers", "1"]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "4000", *arguments, "--index", str(tmp_path / "index")],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    line = ended.stderr.strip().splitlines()[-1]
+    assert "could not be written" in line
+    assert "File too large" in line
+    _assert_whole_so_far(tmp_path / "index")
+    build_index([home / "videos"], tmp_path / "index", home / "model", workers=1)
+    _assert_as_undisturbed(tmp_path / "index", home)
+
+
+@pytest.mark.parametrize("meddle", ["change", "remove"])
+def test_a_file_that_changes_or_vanishes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meddle: str
+) -> None:
+    library(tmp_path / "videos", 2)
+    victim = clip(tmp_path / "videos", "clip0b", frames=36)
+    monkeypatch.setenv("VICTIM", str(victim))
+    monkeypatch.setenv("MEDDLE", meddle)
+    model = tiny.model()
+    model.reading = MeddlingReading(**asdict(READING))
+    first = build_index([tmp_path / "videos"], tmp_path / "index", model, workers=1)
+    assert first.added == 2
+    (failed,) = first.failed
+    assert failed.path == str(victim)
+    reason = {"change": "changed while it was being read; index again", "remove": "No such file or directory"}
+    assert failed.reason == reason[meddle]
+    assert len(rows(tmp_path / "index")) == 2
+
+    monkeypatch.setenv("VICTIM", str(tmp_path / "nobody"))
+    second = build_index([tmp_path / "videos"], tmp_path / "index", model, workers=1)
+    assert (second.added, second.removed) == ((1, 0) if meddle == "change" else (0, 1))
+    build_index([tmp_path / "videos"], tmp_path / "undisturbed", model, workers=1)
+    assert rows(tmp_path / "index") == rows(tmp_path / "undisturbed")
+    files = Store.open(tmp_path / "index").read_files()
+    assert files == Store.open(tmp_path / "undisturbed").read_files()
+
+
+def test_two_indexers_at_once_store_nothing_twice(home: Path, tmp_path: Path) -> None:
+    with Forked(home, tmp_path / "index") as one, Forked(home, tmp_path / "index") as other:
+        one.start()
+        other.start()
+        ends = {one.wait(), other.wait()}
+    # The second is refused while the first writes, or finds everything done.
+    assert 0 in ends
+    assert ends <= {0, 2}
+    _assert_as_undisturbed(tmp_path / "index", home)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_read_only_folder_is_said_and_can_be_checked(home: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(home / "undisturbed", index)
+    for path in (index, *index.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    with pytest.raises(IndexFolderError, match="may not be written by this user"):
+        build_index([home / "videos"], index, home / "model", workers=1)
+    with pytest.raises(IndexFolderError, match="may not be written by this user"):
+        Store.open(index).set_tags(str(rows(index)[0]["video_id"]), ["a"])
+    assert check_index(index).problems == []
+    for path in (index, *index.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _pausing(home: Path, index: Path) -> tuple[Report, list[int]]:
+    """Pause after the second video; return how many rows others saw in the pause."""
+    seen: list[int] = []
+    done = [0]
+
+    def count(progress: Any) -> None:
+        done[0] = progress.videos_done
+
+    def pause() -> bool:
+        if done[0] < 2 or len(seen) >= 3:
+            return False
+        seen.append(len(rows(index)) if (index / "index.json").exists() else 0)
+        return True
+
+    report = build_index(
+        [home / "videos"], index, home / "model", workers=1, on_progress=count, should_pause=pause
+    )
+    return report, seen
+
+
+def test_a_pause_commits_what_is_finished_and_goes_on(home: Path, tmp_path: Path) -> None:
+    report, seen = _pausing(home, tmp_path / "index")
+    assert seen[0] == 0
+    assert seen[-1] >= 2
+    assert (report.added, report.stopped) == (6, False)
+    _assert_as_undisturbed(tmp_path / "index", home)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.index.library import clip, library, rows
+from tests.methods import tiny
+
+from vidsift.index.build import Report, build_index, optimize_index, remove_paths, update_index
+from vidsift.index.folders import folders_of, remembered
+from vidsift.index.storage import Folder, IndexFolderError, Store
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Report]:
+    def index(*names: str, **options: Any) -> Report:
+        places = [tmp_path / name for name in names]
+        return build_index(places, tmp_path / "index", tiny.model(), workers=1, **options)
+
+    return index
+
+
+def test_what_covers_another_is_remembered_alone() -> None:
+    plain = [Folder("/a/b"), Folder("/c")]
+    assert remembered(plain, [Folder("/a")]) == [Folder("/a"), Folder("/c")]
+    assert remembered([Folder("/a")], [Folder("/a/b")]) == [Folder("/a")]
+    some = Folder("/a", exclude=("x",))
+    assert remembered(plain, [some]) == [some, *plain]
+    assert remembered([some], [Folder("/a")]) == [Folder("/a")]
+
+
+def test_an_update_reads_what_was_asked_for_and_no_more(tmp_path: Path, run: Callable[..., Report]) -> None:
+    library(tmp_path / "one", 2)
+    library(tmp_path / "two" / "drafts", 1)
+    clip(tmp_path / "two", "kept", frames=20)
+    run("one")
+    assert run("two", exclude=("drafts",)).added == 1
+    clip(tmp_path / "one", "new", frames=25)
+    (tmp_path / "two" / "kept.mp4").rename(tmp_path / "one" / "moved.mp4")
+    report = update_index(tmp_path / "index", tiny.model(), workers=1)
+    assert (report.added, report.moved, report.unchanged, report.missing) == (1, 1, 2, [])
+    assert report.frames == tiny.FRAMES
+    names = {Path(path).name for path in Store.open(tmp_path / "index").read_files()}
+    assert names == {"clip0.mp4", "clip1.mp4", "new.mp4", "moved.mp4"}
+
+
+def test_a_folder_that_is_not_there_keeps_its_videos(tmp_path: Path, run: Callable[..., Report]) -> None:
+    library(tmp_path / "drive", 1)
+    clip(tmp_path / "here", "other", frames=20)
+    run("drive", "here")
+    before = rows(tmp_path / "index")
+    (tmp_path / "drive").rename(tmp_path / "unplugged")
+    report = update_index(tmp_path / "index", tiny.model(), workers=1)
+    assert report.missing == [str(tmp_path / "drive")]
+    assert rows(tmp_path / "index") == before
+    (tmp_path / "here").rename(tmp_path / "gone too")
+    assert len(update_index(tmp_path / "index", tiny.model()).missing) == 2
+    assert rows(tmp_path / "index") == before
+
+
+def test_an_index_without_folders_goes_by_its_files(tmp_path: Path, run: Callable[..., Report]) -> None:
+    library(tmp_path / "one" / "deep", 1)
+    clip(tmp_path / "one", "top", frames=20)
+    run("one")
+    (tmp_path / "index" / "folders.json").unlink()
+    assert folders_of(Store.open(tmp_path / "index")) == [Folder(str(tmp_path / "one"))]
+    assert update_index(tmp_path / "index", tiny.model()).unchanged == 2
+
+
+def test_removing_takes_rows_captions_and_folders_out(tmp_path: Path, run: Callable[..., Report]) -> None:
+    library(tmp_path / "one", 2)
+    clip(tmp_path / "two", "other", frames=20)
+    (tmp_path / "two" / "copy.mp4").write_bytes((tmp_path / "one" / "clip0.mp4").read_bytes())
+    lines = [{"video": "clip1.mp4", "captions": ["one"]}]
+    (tmp_path / "one" / "captions.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    run("one", "two")
+    store = Store.open(tmp_path / "index")
+    assert len(store.read_captions()) == 1
+    assert remove_paths(tmp_path / "index", [tmp_path / "one"]) == 2
+    assert (tmp_path / "one" / "clip0.mp4").exists()
+    store = Store.open(tmp_path / "index")
+    assert store.read_folders() == [Folder(str(tmp_path / "two"))]
+    assert {Path(path).name for path in store.read_files()} == {"other.mp4", "copy.mp4"}
+    assert len(rows(tmp_path / "index")) == 2
+    assert store.read_captions() == {}
+    with pytest.raises(IndexFolderError, match=r"nothing of the index .* lies under"):
+        remove_paths(tmp_path / "index", [tmp_path / "one"])
+
+
+def test_captions_beside_the_videos_are_read_and_follow_changes(
+    tmp_path: Path, run: Callable[..., Report]
+) -> None:
+    library(tmp_path / "videos" / "deep", 2)
+    captions = tmp_path / "videos" / "captions.jsonl"
+    captions.write_text(
+        '{"video": "deep/clip0.mp4", "captions": ["a <b>dog</b>", "a cat"]}\n{"video": "lost.mp4"}\n'
+    )
+    report = run("videos")
+    (problem,) = report.partial
+    assert problem.path == str(captions)
+    assert problem.reason.startswith("line 2: there is no file")
+    store = Store.open(tmp_path / "index")
+    (video,) = store.read_captions()
+    assert store.read_captions() == {video: ["a <b>dog</b>", "a cat"]}
+    assert store.read_files()[str(tmp_path / "videos" / "deep" / "clip0.mp4")].video_id == video
+
+    (tmp_path / "videos" / "deep" / "clip0.mp4").rename(tmp_path / "videos" / "clip.mp4")
+    captions.write_text('{"video": "clip.mp4", "captions": ["a bird"]}\n')
+    assert run("videos").partial == []
+    assert Store.open(tmp_path / "index").read_captions() == {video: ["a bird"]}
+    captions.unlink()
+    run("videos")
+    assert Store.open(tmp_path / "index").read_captions() == {}
+
+
+def test_optimizing_makes_one_piece_of_many_and_says_what_it_saved(
+    tmp_path: Path, run: Callable[..., Report]
+) -> None:
+    library(tmp_path / "videos", 3)
+    for path in sorted((tmp_path / "videos").iterdir()):
+        build_index([path], tmp_path / "index", tiny.model(), workers=1)
+    before = rows(tmp_path / "index")
+    store = Store.open(tmp_path / "index")
+    assert store.segments.stats()["fragment_stats"]["num_fragments"] == 3
+    was, now = optimize_index(tmp_path / "index", keep_seconds=0)
+    assert now < was
+    store.refresh()
+    assert store.segments.stats()["fragment_stats"]["num_fragments"] == 1
+    assert rows(tmp_path / "index") == before

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import builtins
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.index.library import clip, library
+from tests.methods import tiny
+
+from vidsift.index.build import Report
+from vidsift.index.storage import IndexFolderError, Store
+from vidsift.index.watch import watch_index
+
+
+def _until(done: Callable[[], bool], seconds: float = 30.0) -> None:
+    until = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < until, "nothing happened"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("poll", [False, True])
+def test_what_comes_and_goes_is_followed(tmp_path: Path, poll: bool) -> None:
+    pytest.importorskip("watchfiles")
+    videos, index = library(tmp_path / "videos", 1), tmp_path / "videos" / "index"
+    stopped = threading.Event()
+    reports: list[Report] = []
+    troubles: list[str] = []
+
+    def work() -> None:
+        watch_index(
+            [videos],
+            index,
+            tiny.model(),
+            stopped=stopped,
+            on_report=reports.append,
+            on_trouble=troubles.append,
+            poll=poll,
+            quiet_seconds=0.1,
+            workers=1,
+        )
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        _until(lambda: len(reports) == 1)
+        assert reports[0].added == 1
+        time.sleep(0.5)
+        assert len(reports) == 1, "the index itself was taken for a change"
+        clip(videos / "deep", "new", frames=20)
+        _until(lambda: sum(one.added for one in reports) == 2)
+        (videos / "clip0.mp4").unlink()
+        _until(lambda: any(one.removed for one in reports))
+        with Store.open(index).writing():
+            clip(videos, "newer", frames=25)
+            _until(lambda: bool(troubles))
+        assert "another process is writing" in troubles[0]
+        _until(lambda: sum(one.added for one in reports) == 3)
+        assert len(troubles) == 1
+    finally:
+        stopped.set()
+        thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert {Path(path).name for path in Store.open(index).read_files()} == {"new.mp4", "newer.mp4"}
+
+
+def test_what_the_index_remembers_is_watched_unless_something_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IndexFolderError, match="there is no index"):
+        watch_index(index=tmp_path / "index", stopped=threading.Event(), on_report=lambda _: None)
+
+
+def test_a_missing_library_is_said_with_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any, **named: Any) -> Any:
+        if name == "watchfiles":
+            raise ImportError("No module named 'watchfiles'")
+        return real(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'vidsift\[watch\]'"):
+        watch_index([tmp_path], tmp_path / "index", stopped=threading.Event(), on_report=lambda _: None)
