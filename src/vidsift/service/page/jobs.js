@@ -46,6 +46,12 @@ export function makeJobs({ over }) {
     trouble(error) {
       node.prepend(trouble(error));
     },
+    /** A word below the jobs; the next one takes its place. */
+    note(text) {
+      node.querySelector(".jobs-note")?.remove();
+      node.append(el("p", { class: "note jobs-note" }, text));
+      say(text);
+    },
     stop() {
       for (const row of shown.values()) {
         row.stop?.();

@@ -13,7 +13,9 @@ import { makeResults, titleOf } from "./results.js";
 import { home, trouble } from "./states.js";
 import { makeTop } from "./top.js";
 
-const PATIENCE_MS = [100, 200, 400, 800, 1600, 3200];
+// How often, and how far apart, to look for the library that a first job has made.
+const OPENING_TRIES = 100;
+const OPENING_MS = 300;
 
 const main = document.getElementById("main");
 const foot = document.getElementById("foot");
@@ -24,7 +26,7 @@ const results = makeResults({ home: startPage, shown: () => player.meet() });
 const library = makeLibrary({ changed: learn });
 const firstJobs = makeJobs({ over: firstDone });
 const heading = el("h1", { class: "hidden" }, "Search");
-const searchView = el("div", { class: "search-view" }, heading, filters.node, results.node);
+const searchView = el("div", { class: "search-view" }, heading, el("div", { class: "row" }, filters.node, results.summary), results.node);
 const player = makePlayer(results);
 const notices = el("div", { class: "notices" });
 
@@ -52,16 +54,19 @@ async function startPage(signal) {
   }
 }
 
-/** A first job has ended: go on once the service has read what it made; what went wrong stays to be read. */
-async function firstDone() {
-  for (const wait of PATIENCE_MS) {
+/** A first job has ended: go on once the service has opened what it made; what went wrong stays to be read. */
+async function firstDone(job) {
+  if (job?.state !== "done") return;
+  for (let tries = 0; tries < OPENING_TRIES; tries += 1) {
     const overview = await api.overview().catch(() => null);
     if (overview?.videos) {
       results.run(address.now());
       return;
     }
-    await new Promise((go) => window.setTimeout(go, wait));
+    if (tries === 1) firstJobs.note("Opening the library \u2026");
+    await new Promise((go) => window.setTimeout(go, OPENING_MS));
   }
+  firstJobs.note("No video was found there.");
 }
 
 /** Take what the library holds into the filters and the foot. */
@@ -87,6 +92,7 @@ function show(state, before, again) {
     if (!before || before.view !== "library" || before.under !== state.under) library.run(state);
   } else {
     filters.show(state);
+    if (address.asks(state)) searchView.classList.remove("first-run");
     const moved = !before || before.view !== "search" || !address.asksTheSame(state, before);
     if (moved || again) {
       // The player of a link needs to know its neighbours, but does not wait for them.

@@ -17,7 +17,7 @@ const PATIENCE_MS = 120;
 export function makeResults({ home, shown: tellShown = () => {} }) {
   const words = makeWords({ point: askWord });
   const summary = el("p", { class: "summary" });
-  const band = el("div", { class: "band" }, words.node, summary);
+  const band = el("div", { class: "band" }, words.node);
   const above = el("div", { class: "above" });
   let list = el("ol", { class: "cards" });
   const below = el("div", { class: "below" });
@@ -82,7 +82,7 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
   function clear() {
     visible?.disconnect();
     cards = [];
-    words.show(null);
+    words.expect(null);
     for (const part of [above, below]) part.replaceChildren();
     const empty = el("ol", { class: "cards" });
     list.replaceWith(empty);
@@ -100,6 +100,7 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
       say("No results");
       return;
     }
+    words.expect(state.queries.length === 1 ? state.queries[0] : null);
     if (weak) above.replaceChildren(nothingFits(state));
     tell(state, answer);
     append(state, answer);
@@ -137,7 +138,7 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
       const card = cards.find((one) => one.node === entry.target);
       card?.learn().then((account) => {
         // The first account brings the words; those of the others are the same.
-        if (account && own === lazy && !words.node.firstChild) words.show(account);
+        if (account && own === lazy && !words.ready()) words.show(account);
       });
     }
   }
@@ -178,6 +179,7 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
 
   return {
     node,
+    summary,
     run,
     walk,
     release: words.release,

@@ -56,6 +56,7 @@ export function makeWhy({ show, seek }) {
         el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "Together"), el("td", {}, ""), el("td", { class: "total" }, part(total)))),
       ),
       el("p", { class: "note" }, "Score ", el("output", { class: "score" }, part(account.score)), untimedNote()),
+      gathered(all.map(({ word }) => word)) ? el("p", { class: "note" }, "Most of it met the mark at the end: models like this one gather the whole sentence there.") : "",
       allNumbers(account),
     );
     receipt.frameHead = frameHead;
@@ -189,6 +190,12 @@ export function makeWhy({ show, seek }) {
     },
     account: () => account,
   };
+}
+
+/** Whether marks around the sentence gave most of the score. */
+function gathered(words) {
+  const sum = (some) => some.reduce((total, word) => total + word.contribution, 0);
+  return sum(words.filter((word) => word.special)) > 0.5 * sum(words);
 }
 
 /** Every column has a name, also while no frame is pointed at. */

@@ -36,10 +36,20 @@ export function makeWords({ point }) {
 
   return {
     node,
-    /** Show the words of an account; null empties the row. */
+    /** Keep room for the words of a sentence until their account is there; null keeps none. */
+    expect(sentence) {
+      held = null;
+      chips = [];
+      const pieces = sentence ? ["start", ...sentence.split(/\s+|(?=[,.!?])/).filter(Boolean), "end"] : [];
+      const ghost = (text, place) => el("span", { class: place && place < pieces.length - 1 ? "chip ghost" : "chip ghost special", "aria-hidden": "true" }, bdi(visible(text)));
+      node.replaceChildren(...pieces.map(ghost));
+    },
+    /** Whether the words are those of an account. */
+    ready: () => chips.length > 0,
+    /** Show the words of an account. */
     show(account) {
       held = null;
-      chips = account ? account.groups.flatMap((group, at) => group.words.map((word) => chip(word, at))) : [];
+      chips = account.groups.flatMap((group, at) => group.words.map((word) => chip(word, at)));
       node.replaceChildren(...chips.map((one) => one.button));
     },
     /** Warm the chips by what a frame showed; null cools them. `seen` is {group: frameOverWords(...)}. */
