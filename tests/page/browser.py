@@ -82,7 +82,7 @@ def hits_of(page: Page, query: str, **parts: Any) -> list[dict[str, Any]]:
 def serving(app: Any) -> Iterator[str]:
     """Serve an application on a free port of this machine; gives its address."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 6))
+        listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
@@ -102,7 +102,8 @@ QUICK = {"preset": "ultrafast", "crf": "28"}
 FOLDERS = ("/home/me/Videos/holiday", "/home/me/Videos/club")
 CLIPS = (
     ("IMG_2041.mp4", 8), ("dog on the beach.mp4", 10), ("GX010117.MP4", 120), ("Kindergeburtstag.mov", 16),
-    ("\u6d77\u8fba\u306e\u72ac.mp4", 12), ("\u0643\u0644\u0628 \u0639\u0644\u0649 \u0627\u0644\u0634\u0627\u0637\u0626.mp4", 14),
+    ("\u6d77\u8fba\u306e\u72ac.mp4", 12),
+    ("\u0643\u0644\u0628 \u0639\u0644\u0649 \u0627\u0644\u0634\u0627\u0637\u0626.mp4", 14),
     ("training 2026-04-12 left camera.mkv", 18), ("drone.mp4", 9),
 )  # fmt: skip
 

@@ -54,7 +54,7 @@ def write_long(path: Path, clips: list[Clip]) -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """A service whose index is not there yet, and a folder of videos: six short ones, a long one, a broken one."""
+    """A service whose index is not there yet, and a folder: six short videos, a long one, a broken one."""
     if reason := why_not():
         pytest.skip(reason)
     from vidsift.service.app import create_app

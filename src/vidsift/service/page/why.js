@@ -51,7 +51,7 @@ export function makeWhy({ show, seek }) {
       el(
         "table",
         { class: "sum" },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Word"), frameHead, el("th", { scope: "col" }, "Gave"))),
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Word"), frameHead, el("th", { scope: "col" }, "Part of score"))),
         el("tbody", {}, ...rows.map((row) => row.node)),
         el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "Together"), el("td", {}, ""), el("td", { class: "total" }, part(total)))),
       ),
