@@ -4,7 +4,7 @@
 
 An update is what `vidsift index` does with the store when one video is new: hold it, read the known paths,
 commit one video of one segment, drop what no path holds, tidy. Segments are made up, 12 tokens of 512
-channels each, as ViT-B/32 gives. CPU time. Searches take turns between both indexes; the medians of the rounds count.
+channels each, as ViT-B/32 gives. Searches take turns between both indexes; CPU time, medians of the rounds.
 """
 
 from __future__ import annotations
