@@ -6,10 +6,11 @@ import contextlib
 from collections import Counter
 from typing import Any
 
+import httpx2
 import requests
 import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
@@ -61,6 +62,7 @@ def fuzz(client: TestClient, known: dict[str, str], examples: int, *, fixed: boo
                 derandomize=fixed,
                 suppress_health_check=list(HealthCheck),
                 print_blob=False,
+                phases=[Phase.explicit, Phase.generate],  # the first failure is told as it is
             )
             @given(case=operation.as_strategy(mode), real=st.booleans())
             def ask(case: Case[Any], real: bool) -> None:
@@ -95,7 +97,7 @@ def _answer(client: TestClient, case: Case[Any]) -> Any:
         headers = [(name, value) for name, value in headers if name.lower() != b"content-length"]
         body: Any = ready.body
         return client.request(ready.method or "GET", ready.url, headers=headers, content=body)
-    except (requests.RequestException, UnicodeError):
+    except (requests.RequestException, httpx2.InvalidURL, UnicodeError):
         return None
 
 
