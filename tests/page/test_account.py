@@ -133,6 +133,7 @@ def test_all_numbers_are_in_a_table(page: Page) -> None:
     term = account["terms"][0]
     page.click("text=All the numbers")
     cells = page.locator(".table-scroll .cell")
+    cells.first.wait_for()
     assert cells.count() == np.size(term["values"])
     gave = [shown_number(text) for text in page.locator(".table-scroll .cell small").all_inner_texts()]
     assert gave == pytest.approx(np.ravel(term["contributions"]), abs=5.1e-5)
