@@ -143,7 +143,9 @@ def test_patterns_update_remove_stats_and_optimize(
     assert _run("optimize", *where, "--now") == 0
     assert re.fullmatch(r"\d+\.\d MB before, \d+\.\d MB after.\n", capsys.readouterr().out)
     assert _run("remove", str(videos / "new.mp4"), *where) == 0
-    assert "1 files were taken out" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "1 files were taken out" in told
+    assert f"lies in {videos}, which the index holds: an update reads it again" in told
     assert (videos / "new.mp4").exists()
     assert _run("remove", str(videos / "new.mp4"), *where) == 2
     assert "nothing of the index" in capsys.readouterr().err

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from vidsift.index import sandbox
 from vidsift.index.sandbox import Limits, Patience, Sandbox, SandboxError, limit_memory
 from vidsift.video import VideoReadError, probe
 
@@ -160,7 +159,7 @@ def _runs(process: int) -> bool:
 
 def test_time_asleep_is_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(sandbox.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("vidsift.index.sandbox.time.monotonic", lambda: now[0])
     patience = Patience()
     now[0] += 0.5
     assert patience.look() == pytest.approx(0.5)

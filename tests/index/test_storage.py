@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -201,29 +201,6 @@ def test_a_version_is_kept_for_an_hour_after_it_was_replaced(store: Store) -> No
         store.optimize(timedelta(0))
     assert len(store.segments.list_versions()) == 1
     assert store.video_ids() == {f"{1:032x}"}
-
-
-class _Versions:
-    """A table whose versions were made so long ago."""
-
-    def __init__(self, *ages: timedelta) -> None:
-        self._ages = ages
-
-    def list_versions(self) -> list[dict[str, Any]]:
-        now = datetime.now()
-        return [{"timestamp": now - age} for age in self._ages]
-
-
-def test_the_age_of_a_version_counts_from_when_it_was_replaced() -> None:
-    days, minutes, hour = timedelta(days=1), timedelta(minutes=1), timedelta(hours=1)
-    seconds = timedelta(seconds=30)
-    # Made two days ago, replaced ten minutes ago: a reader may still hold it.
-    age = storage._age_of_unread(_Versions(3 * days, 2 * days, 10 * minutes), hour)
-    assert 2 * days < age < 2 * days + seconds
-    age = storage._age_of_unread(_Versions(3 * days, 70 * minutes, 50 * minutes), hour)
-    assert 70 * minutes < age < 70 * minutes + seconds
-    assert storage._age_of_unread(_Versions(50 * minutes), hour) > hour
-    assert storage._age_of_unread(_Versions(3 * days), timedelta(0)) == timedelta(0)
 
 
 def test_folders_are_remembered(store: Store) -> None:

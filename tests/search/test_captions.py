@@ -27,11 +27,12 @@ def test_captions_are_ranked_by_their_best_segment(
     monkeypatch.setattr(captions_module, "_SPARE", spare)
     monkeypatch.setattr(captions_module, "_AT_ONCE", 3)
     model = tiny.model("drl", arguments)
-    index = Index.open(filled(tmp_path / "index", model, COUNTS).folder, model)
+    store = filled(tmp_path / "index", model, COUNTS)
+    index = Index.open(store.folder, model)
     assert index.captions_for(f"{0:032x}") == []
-    index._store.read_captions = lambda: HELD  # type: ignore[attr-defined]
+    with store.writing():
+        store.write_captions({"/videos/captions.jsonl": HELD})
     index.refresh()
-    index._store.read_captions = lambda: HELD  # type: ignore[attr-defined]
     video = f"{1:032x}"
     found = index.captions_for(video, k=4)
     rows = [row for row, one in enumerate(index.gallery.video_ids) if one == video]

@@ -65,9 +65,10 @@ def test_a_date_without_a_zone_is_local_time(index: Index) -> None:
     assert _videos(index, modified_after=local) == {0, 1, 3, 4, 6, 7, 9}
 
 
-def test_videos_carry_all_of_the_tags(index: Index) -> None:
-    name = "{:032x}".format
-    index.__dict__["_tags"] = {name(1): {"holiday", "sea"}, name(3): {"holiday"}}
+def test_videos_carry_all_of_the_tags(store: Store, index: Index) -> None:
+    store.set_tags(f"{1:032x}", ["holiday", "sea"])
+    store.set_tags(f"{3:032x}", ["holiday"])
+    index.refresh()
     assert _videos(index, tags=["holiday"]) == {1, 3}
     assert _videos(index, tags=["holiday", "sea"]) == {1}
     assert _videos(index, tags=["work"]) == set()

@@ -134,6 +134,8 @@ def test_the_explanation_adds_up_to_the_score(client: TestClient) -> None:
         assert len(term["words"]) == len(term["values"]) == len(term["text_weights"])
         assert len(term["times_seconds"]) == len(term["values"][0])
     problem(client.post("/v1/explain", json={"query": "circle", "segment_id": "nothing"}), 404)
+    ordered = {"query": ["circle", "ring"], "segment_id": "nothing"}
+    assert "explained one by one" in problem(client.post("/v1/explain", json=ordered), 422)
 
 
 def test_a_black_box_has_no_account(tmp_path: Path, files: list[Path]) -> None:
@@ -159,6 +161,11 @@ def test_a_strip_lies_along_the_whole_video(client: TestClient, index: Index, fi
         ]
         assert sum(inside) == pytest.approx(segment["score"], abs=1e-6)
     problem(client.post("/v1/strip", json={"query": "circle", "video_id": "0" * 32}), 404)
+    both = client.post("/v1/strip", json=asked | {"query": ["a red circle", "a ring"]}).json()
+    other = client.post("/v1/strip", json=asked | {"query": "a ring"}).json()
+    assert both["times"] == strip["times"]
+    means = [(a + b) / 2 for a, b in zip(strip["shares"], other["shares"], strict=True)]
+    assert both["shares"] == pytest.approx(means)
 
 
 def test_more_like_a_segment_and_like_an_upload(client: TestClient, files: list[Path]) -> None:

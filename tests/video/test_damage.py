@@ -182,11 +182,16 @@ def test_an_impossible_size_is_refused_before_memory_is_taken(tmp_path: Path) ->
             assert told.value.path == path
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-def test_progress_is_told_while_a_file_is_read(tmp_path: Path, suffix: str) -> None:
-    codec = {"codec": "mpeg4", "b_frames": 0} if suffix == ".avi" else {}
-    path = make(tmp_path, Recipe(frames=60, suffix=suffix, **codec))
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(frames=60),
+        Recipe(frames=60, suffix=".mkv"),
+        Recipe(frames=60, suffix=".avi", codec="mpeg4", b_frames=0),
+    ],
+)
+def test_progress_is_told_while_a_file_is_read(tmp_path: Path, recipe: Recipe) -> None:
     told: list[int] = []
-    stream = iter_frames(path, [0.0, 1.0, 1.9], on_progress=lambda: told.append(1))
+    stream = iter_frames(make(tmp_path, recipe), [0.0, 1.0, 1.9], on_progress=lambda: told.append(1))
     assert len(list(stream)) == 3
     assert 30 < len(told) < 200

@@ -14,6 +14,7 @@ from vidsift.cli.text import IndexFolder, one_line, show_facts
 __all__ = ["check", "optimize", "remove", "stats"]
 
 _LISTED = 50
+_TOLD_EVERY = 100
 
 
 def remove(
@@ -24,9 +25,20 @@ def remove(
 ) -> None:
     """Take folders and files out of the index; the files themselves stay where they are."""
     from vidsift.index.build import remove_paths
+    from vidsift.index.plan import absolute, under
+    from vidsift.index.storage import Store, default_folder
 
-    count = remove_paths(folder, paths)
+    where = default_folder() if folder is None else folder.expanduser()
+    count = remove_paths(where, paths)
     typer.echo(f"{count} files were taken out of the index; they themselves are untouched.")
+    held = [one.path for one in Store.open(where).read_folders()]
+    for path in map(absolute, paths):
+        above = next((one for one in held if under(path, one)), None)
+        if above is not None and Path(path).exists():
+            typer.echo(
+                f"{one_line(path)} lies in {one_line(above)}, which the index holds: an update reads it "
+                f"again, unless you leave it out with: vidsift index add {one_line(above)} --exclude PATTERN"
+            )
 
 
 def check(
@@ -47,7 +59,7 @@ def check(
     from vidsift.index.check import check_index
 
     def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and (done % _TOLD_EVERY == 0 or done >= total):
             typer.echo(f"\r{done} of {total} rows", nl=done >= total, err=True)
 
     report = check_index(folder, repair=repair, contents=not quick, on_progress=show)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidsift.cli.text import clock, one_line
+from vidsift.cli.text import IndexFolder, clock, one_line
 
 if TYPE_CHECKING:
     from vidsift.search.explain import Explanation, TermAccount
@@ -27,10 +27,7 @@ def explain(  # noqa: PLR0917 - the options of the verb
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole account as one JSON object.")
     ] = False,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--index", envvar="VIDSIFT_INDEX", help="The index. Default: your data folder."),
-    ] = None,
+    folder: IndexFolder = None,
     model: Annotated[
         str | None, typer.Option("--model", help="Where the index's model is now, if it was moved.")
     ] = None,

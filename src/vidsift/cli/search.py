@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidsift.cli.text import clock, one_line
+from vidsift.cli.text import IndexFolder, clock, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +50,7 @@ def search(  # noqa: PLR0917 - the options of the verb
         bool, typer.Option("--paths", "-f", help="Print paths alone, each once, for pipes.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--index", envvar="VIDSIFT_INDEX", help="The index. Default: your data folder."),
-    ] = None,
+    folder: IndexFolder = None,
     under: Annotated[Path | None, typer.Option(help="Only videos in this folder.")] = None,
     min_duration: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Only videos at least this long.")

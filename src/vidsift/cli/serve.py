@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidsift.cli.text import IndexFolder
+
 if TYPE_CHECKING:
     from vidsift.search.searcher import Index
     from vidsift.service.security import Access
@@ -15,12 +17,7 @@ __all__ = ["serve"]
 
 
 def serve(  # noqa: PLR0917 - the options of the verb
-    index: Annotated[
-        Path | None,
-        typer.Option(
-            "--index", envvar="VIDSIFT_INDEX", help="The index to search. Default: your data folder."
-        ),
-    ] = None,
+    index: IndexFolder = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; by default this machine only.")
     ] = "127.0.0.1",

@@ -1,4 +1,4 @@
-"""What the verbs share: text in a line of a terminal, times, facts in a column, common options."""
+"""What the verbs share: other people's text in a line of a terminal, times, facts, common options."""
 
 from __future__ import annotations
 

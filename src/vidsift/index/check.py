@@ -274,12 +274,12 @@ class _Check:
         for batch in self._batches():
             for video, segment, wrong in check_rows(batch, sets):
                 self._wrong_segment(video, segment, wrong)
-            for segment, *place in _places(batch):
+            for segment, video, start, end in _places(batch):
                 doubled[segment] += segment in places
-                places[segment] = (place[0], place[1], place[2])
-                if held is not None and place[0] not in held:
-                    orphans[place[0]] += 1
-                self._stored.add(place[0])
+                places[segment] = (video, start, end)
+                if held is not None and video not in held:
+                    orphans[video] += 1
+                self._stored.add(video)
             self.report.segments += batch.num_rows
             self._step(batch.num_rows)
         self.report.videos = len(self._stored)

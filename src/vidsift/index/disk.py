@@ -56,8 +56,14 @@ def telling(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(folder: Path, name: str, patience_seconds: float = 0.0) -> Iterator[None]:
-    """Hold a lock that ends with the process; wait for it as long as asked."""
+    """Hold a lock that ends with the process; wait for it as long as asked.
+
+    Raises:
+        IndexFolderError: another process holds it for longer, or the folder may not be written.
+    """
     until = time.monotonic() + patience_seconds
+    if not os.access(folder, os.W_OK):
+        raise unwritable(folder)
     try:
         file = (folder / name).open("a+b")
     except PermissionError as error:

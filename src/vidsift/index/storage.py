@@ -17,11 +17,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vidsift.index import notes
+from vidsift.index.compaction import merge_everything, merge_small
 from vidsift.index.disk import (
     IndexFolderError,
     IndexWriteError,
@@ -53,8 +54,7 @@ _LOCK = "writing.lock"
 _NOTES_LOCK = "notes.lock"
 _MANY_FRAGMENTS = 16
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
-_NEVER = timedelta(days=36_500)
-_MARGIN = timedelta(seconds=10)
+_MANY_VERSIONS = 512
 _NOTES_PATIENCE_SECONDS = 20.0
 
 
@@ -148,6 +148,7 @@ class Store:
         self.folder = folder
         self.manifest = manifest
         self._connect()
+        self._version_before: int = self.segments.version
 
     def _connect(self) -> None:
         """Open the tables as they are now."""
@@ -216,14 +217,13 @@ class Store:
         Raises:
             IndexFolderError: another process holds it, or it may not be written.
         """
-        if not os.access(self.folder, os.W_OK):
-            raise unwritable(self.folder)
         with locked(self.folder, _LOCK):
             # What another process wrote between opening and holding counts.
             self.manifest = read_manifest(self.folder)
             if self.manifest.format < FORMAT:
                 self._raise_format()
             self._connect()
+            self._version_before = self.segments.version
             yield
 
     def _raise_format(self) -> None:
@@ -363,11 +363,19 @@ class Store:
             write_whole(self.folder / FOLDERS, values)
 
     def tidy(self) -> None:
-        """Merge small pieces that many commits left, where there are many."""
-        for table in self._tables():
-            statistics: Any = table.stats()
-            if statistics["fragment_stats"]["num_small_fragments"] >= _MANY_FRAGMENTS:
-                self._optimize(table, _KEEP_OLD_VERSIONS)
+        """Merge small pieces that many commits left, where there are many; while writing.
+
+        Rows of segments are large: few are written anew at a time, and all of them once in many versions.
+        """
+        with telling(self.folder):
+            if self.segments.version // _MANY_VERSIONS > self._version_before // _MANY_VERSIONS:
+                merge_everything(self.segments, _KEEP_OLD_VERSIONS)
+            else:
+                merge_small(self.segments, "segment_id")
+            for table in self._tables()[1:]:
+                statistics: Any = table.stats()
+                if statistics["fragment_stats"]["num_small_fragments"] >= _MANY_FRAGMENTS:
+                    merge_everything(table, _KEEP_OLD_VERSIONS)
 
     def optimize(self, keep: timedelta = _KEEP_OLD_VERSIONS) -> None:
         """Merge all small pieces and remove versions that no reader can hold any more; while writing.
@@ -375,14 +383,9 @@ class Store:
         Args:
             keep: how long a version is kept after a newer one has taken its place.
         """
-        for table in self._tables():
-            self._optimize(table, keep)
-
-    def _optimize(self, table: Any, keep: timedelta) -> None:
         with telling(self.folder):
-            # Merging takes its time, which must not count as the age of a version.
-            table.optimize(cleanup_older_than=_NEVER)
-            table.optimize(cleanup_older_than=_age_of_unread(table, keep))
+            for table in self._tables():
+                merge_everything(table, keep)
 
     def bytes_on_disk(self) -> int:
         """What the folder takes, old versions included."""
@@ -395,20 +398,6 @@ class Store:
     def _tables(self) -> list[Any]:
         tables = [self.segments, self.files, self._tags, self._captions]
         return [table for table in tables if table is not None]
-
-
-def _age_of_unread(table: Any, keep: timedelta) -> timedelta:
-    """Age beyond which a version was replaced more than ``keep`` ago.
-
-    The store removes versions by the time at which they were made. One that was made long ago may be what
-    everybody reads, or was until a moment ago.
-    """
-    if not keep:
-        return keep
-    now = datetime.now().astimezone()
-    made = [one["timestamp"].astimezone() for one in table.list_versions()]
-    current_then = max((one for one in made if one <= now - keep), default=now - keep)
-    return now - current_then + _MARGIN
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import embedding_bag
 
 from vidsift.interactions.best_match import Padding, best_matches, let_padding_win
 from vidsift.types import TokenSet
@@ -23,8 +24,11 @@ __all__ = ["Pool", "pooled_matches"]
 Pool = Callable[[TokenSet, TokenSet, Tensor, Tensor], Tensor]
 """Texts, videos, ``text_best_PV`` and ``video_best_QVF`` of them, to ``sim_QV``."""
 
-_BLOCK_NUMBERS = 5 << 17
-"""Products, words and their gradients at once: 2.6 MB in fp32, which stays in a cache; fewer are slower."""
+_BLOCK_NUMBERS = 1 << 19
+"""Products and words at once: 2 MB in fp32, which stays in a cache; fewer are slower."""
+
+_NUMBERS_AN_ENTRY = 12
+"""What routing the gradient of one best match takes for a moment: its place, order and weight, and copies."""
 
 
 def pooled_matches(text: TokenSet, video: TokenSet, pool: Pool, padding: Padding = "excluded") -> Tensor:
@@ -102,9 +106,17 @@ class _BlockedScore(Function):
         )
         hidden_VF = None if bool(video.mask.all()) else ~video.mask
         sims = []
-        for texts, words, lengths in _blocks(text, len(frames_ND)):
+        blocks = list(_blocks(text, len(frames_ND)))
+        # One shape throughout: pieces of many sizes leave holes in memory, and the library that multiplies
+        # keeps room for every shape that it met. Rows beyond a block's own hold what was there before.
+        most = max(sum(lengths) for _, _, lengths in blocks)
+        room_PN = frames_ND.new_empty(most, len(frames_ND))
+        words_PD = frames_ND.new_zeros(most, frames_ND.shape[1])
+        for texts, words, lengths in blocks:
             some, own = text[texts], kept.of(texts, words)
-            _fill(own, _real(some) @ frames_ND.t(), hidden_VF, lengths)
+            words_PD[: sum(lengths)] = _real(some)
+            torch.mm(words_PD, frames_ND.t(), out=room_PN)
+            _fill(own, room_PN[: sum(lengths)], hidden_VF, lengths)
             sims.append(rule(some, video, own.text_best, own.video_best))
         ctx.rule = rule
         ctx.save_for_backward(*sides, *kept)
@@ -115,8 +127,9 @@ class _BlockedScore(Function):
     def backward(ctx: Any, sim_grad_QV: Tensor) -> tuple[Tensor | None, ...]:
         """Route each maximum's gradient to the word and the frame that met there.
 
-        Source: the chain rule: row p of the gradient by products holds that of each word's best match at its
-            best frame, column (v, f) that of each frame's best match at its best word of each text.
+        A word's gradient is a sum over the frames that it met best and over those that met it best, and a
+        frame's likewise: sums over rows of tokens, of which there are V + VF / T a word. The products of the
+        plain formula have VF, nearly all of them with zeros.
         """
         sides, kept = ctx.saved_tensors[:6], _Kept(*ctx.saved_tensors[6:])
         found = [
@@ -125,16 +138,20 @@ class _BlockedScore(Function):
         ]
         text, video = TokenSet(*sides[:3]), TokenSet(*sides[3:])
         video = video.replace(tokens=video.tokens.contiguous())
-        for texts, words, lengths in _blocks(text, video.mask.numel()):
+        videos, frames = video.mask.shape
+        entries_a_word = videos + videos * frames // text.mask.shape[1]
+        for texts, words, lengths in _blocks(text, _NUMBERS_AN_ENTRY * entries_a_word):
             totals = [None if one is None else one[texts] for one in found[:3]] + found[3:]
-            by = _through(ctx.rule, text[texts], video, kept.of(texts, words), sim_grad_QV[texts])
+            some, own = text[texts], kept.of(texts, words)
+            by = _through(ctx.rule, some, video, own, sim_grad_QV[texts])
             for total, part in ((totals[2], by.text_weights), (totals[5], by.video_weights)):
                 if total is not None and part is not None:
                     total.add_(part)
-            if totals[0] is not None or totals[3] is not None:
-                grad_PN = _by_products(by, kept.of(texts, words), lengths)
-                _to_tokens(grad_PN, text[texts], video, totals[0], totals[3])
-                del grad_PN  # before the next block makes its own
+            met = _met(own, lengths)
+            if totals[0] is not None:
+                totals[0][some.mask] = _to_words(by, met, video)
+            if totals[3] is not None:
+                _add_to_frames(totals[3], by, met, _real(some))
         return None, *found
 
 
@@ -177,27 +194,60 @@ def _through(rule: Pool, text: TokenSet, video: TokenSet, kept: _Kept, sim_grad_
     return _Gradients(next(found), next(found), *(None if one is None else next(found) for one in inputs[2:]))
 
 
-def _by_products(by: _Gradients, kept: _Kept, lengths: list[int]) -> Tensor:
-    """Put gradients by best matches where those stood among the products, ``(P, N)``."""
+class _Met(NamedTuple):
+    """Where best matches stood, numbered among the words of a block and among all frames.
+
+    Attributes:
+        frame: of each word in each video its best frame, ``(P, V)``, V times F of them.
+        word: of each frame in each text its best word, ``(Q, V, F)``, P of them.
+    """
+
+    frame: Tensor
+    word: Tensor
+
+
+def _met(kept: _Kept, lengths: list[int]) -> _Met:
     videos, frames = kept.video_best.shape[1:]
-    grad_PVF = by.text_best.new_zeros(len(kept.frame), videos, frames)
-    grad_PVF.scatter_(2, kept.frame[..., None].long(), by.text_best[..., None])
-    first_Q = torch.tensor([0, *lengths[:-1]], device=grad_PVF.device).cumsum(0)
-    grad_PVF.scatter_add_(0, kept.word + first_Q[:, None, None], by.video_best)
-    return grad_PVF.flatten(1)
+    device = kept.frame.device
+    first_V = torch.arange(videos, dtype=torch.int32, device=device) * frames
+    first_Q = torch.tensor([0, *lengths[:-1]], dtype=torch.int32, device=device).cumsum(0, dtype=torch.int32)
+    return _Met(kept.frame.int() + first_V, kept.word.int() + first_Q[:, None, None])
 
 
-def _to_tokens(
-    grad_PN: Tensor, text: TokenSet, video: TokenSet, text_total: Tensor | None, video_total: Tensor | None
-) -> None:
-    """Add what gradients by products mean for the tokens that were multiplied."""
+def _to_words(by: _Gradients, met: _Met, video: TokenSet) -> Tensor:
+    """What the best matches of both kinds mean for the words that met there, ``(P, D)``."""
     frames_ND = video.tokens.flatten(0, 1)
-    if text_total is not None and bool(text.mask.all()):
-        torch.mm(grad_PN, frames_ND, out=text_total.flatten(0, 1))
-    elif text_total is not None:
-        text_total[text.mask] = grad_PN @ frames_ND
-    if video_total is not None:
-        video_total.flatten(0, 1).addmm_(grad_PN.t(), _real(text))
+    frame_QN = torch.arange(len(frames_ND), dtype=torch.int32, device=frames_ND.device).expand(
+        len(met.word), -1
+    )
+    own_PD = embedding_bag(met.frame, frames_ND, mode="sum", per_sample_weights=by.text_best)
+    return own_PD.add_(_summed(frames_ND, frame_QN, by.video_best, met.word, len(met.frame)))
+
+
+def _add_to_frames(total_VFD: Tensor, by: _Gradients, met: _Met, words_PD: Tensor) -> None:
+    """Add what they mean for the frames, some videos at a time."""
+    videos, frames, dim = total_VFD.shape
+    together = max(1, _BLOCK_NUMBERS // (4 * frames * dim))
+    word_PV = torch.arange(len(words_PD), dtype=torch.int32, device=words_PD.device)[:, None]
+    for first in range(0, videos, together):
+        own = slice(first, first + together)
+        total_ND = total_VFD[own].flatten(0, 1)
+        word_NQ = met.word[:, own].flatten(1).t().contiguous()
+        by_NQ = by.video_best[:, own].flatten(1).t().contiguous()
+        total_ND.add_(embedding_bag(word_NQ, words_PD, mode="sum", per_sample_weights=by_NQ))
+        frame_PV = met.frame[:, own] - first * frames
+        by_PV = by.text_best[:, own]
+        total_ND.add_(_summed(words_PD, word_PV.expand_as(frame_PV), by_PV, frame_PV, len(total_ND)))
+
+
+def _summed(rows_ND: Tensor, chosen: Tensor, weights: Tensor, owners: Tensor, count: int) -> Tensor:
+    """Sum weighted rows by their owner, ``(count, D)``; ``chosen``, ``weights`` and ``owners`` are alike."""
+    owners = owners.flatten()
+    order = owners.argsort()
+    ends = owners.bincount(minlength=count).cumsum(0, dtype=torch.int32)
+    starts = torch.cat([ends.new_zeros(1), ends[:-1]])
+    weights = weights.flatten()[order]
+    return embedding_bag(chosen.flatten()[order], rows_ND, starts, mode="sum", per_sample_weights=weights)
 
 
 def _real(text: TokenSet) -> Tensor:

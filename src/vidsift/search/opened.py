@@ -118,9 +118,7 @@ class OpenIndex:
 
     @cached_property
     def _tags(self) -> dict[str, set[str]]:
-        """Tags of each video; an index of an older format has none."""
-        read = getattr(self._store, "read_tags", None)
-        return {} if read is None else read()
+        return self._store.read_tags()
 
     def refresh(self) -> None:
         """Read the index again: what was added or removed since it was opened counts from now on."""

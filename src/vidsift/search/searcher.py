@@ -279,9 +279,8 @@ class Index(OpenIndex):
 
     @cached_property
     def _captions(self) -> Captions:
-        read = getattr(self._store, "read_captions", None)
-        held: dict[str, list[str]] = {} if read is None else read()
-        readable = (one for own in held.values() for one in own if self._reads(one))
+        held = self._store.read_captions().values()
+        readable = (one for own in held for one in own if self._reads(one))
         return Captions(self.model, list(readable))
 
     def rank(

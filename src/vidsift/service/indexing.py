@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from vidsift.index.build import Progress
+    from vidsift.index.reader import SegmentLength
     from vidsift.methods.model import Model
 
 __all__ = ["Action", "Controls", "Task", "Work", "run_apart", "run_here"]
@@ -108,10 +109,11 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
         return asdict(update_index(task.index, model, **options))
     if store is None:
         return asdict(build_index(task.folders, task.index, model or task.model, **options))
+    length = cast("SegmentLength", store.manifest.segment)
     # A folder that is known keeps the patterns that it was asked for with.
     known = {one.path: one for one in folders_of(store)}
     places = [known.get(path, path) for path in task.folders]
-    return asdict(build_index(places, task.index, model, segment=store.manifest.segment, **options))
+    return asdict(build_index(places, task.index, model, segment=length, **options))
 
 
 def run_apart(task: Task, controls: Controls) -> dict[str, Any]:

@@ -26,8 +26,21 @@ JobId = Annotated[
 ]
 _LOOK_SECONDS = 0.2
 _ALIVE_SECONDS = 15.0
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["progress", "done"], "description": "'done' is the last one."},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/Job"},
+            "description": "The job as it stands.",
+        },
+    },
+}
 _EVENTS = {
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": _EVENT}},
     "description": "Server-sent events: 'progress' with the job as data whenever it changes, 'done' with the "
     "job at its end.",
 }

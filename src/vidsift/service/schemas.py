@@ -237,7 +237,10 @@ class ExplainRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: Sentence = Field(description="The sentence that was asked for.")
+    query: Query = Field(
+        description="The sentence that was asked for, or the sum; of sentences in order each one by itself, "
+        "with the segment_id of its part."
+    )
     segment_id: Identity = Field(description="The segment_id of a hit.")
 
 
@@ -246,7 +249,9 @@ class StripRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: Sentence = Field(description="The sentence that was asked for.")
+    query: Query = Field(
+        description="The sentence that was asked for, or the sum; of sentences in order the mean is told."
+    )
     video_id: Identity = Field(description="The video_id of a hit.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from fastapi import APIRouter
@@ -61,12 +62,19 @@ def search_routes(service: Service) -> APIRouter:
     @router.post("/v1/explain", summary="Why a segment was found", responses=problems(404, 409, 413))
     async def explain(asked: ExplainRequest) -> Explanation:
         """Account for the score of a sentence with a segment: which word met which frame, with what."""
+        sentence = asked.query
+        if not isinstance(sentence, str):
+            raise ProblemError(
+                422,
+                "sentences in order are explained one by one, since the order takes something off their "
+                "mean: ask for each with the segment_id of its part",
+            )
 
         def answer() -> Explanation:
             index = _searched(service)
             if asked.segment_id not in service.live.current.library.owners:
                 raise ProblemError(404, "the index has no such segment; search again for what it has now")
-            return Explanation.model_validate(index.explain(asked.query, asked.segment_id).to_dict())
+            return Explanation.model_validate(index.explain(sentence, asked.segment_id).to_dict())
 
         try:
             return await asyncio.wrap_future(service.engine.run(answer))
@@ -108,17 +116,20 @@ def _footage(service: Service, question: SearchRequest) -> str | Upload:
 
 
 def _strip(index: Index, asked: StripRequest) -> StripResponse:
-    hits = index.in_video(asked.query, asked.video_id)
+    sentences = [asked.query] if isinstance(asked.query, str) else asked.query
+    many = [index.in_video(sentence, asked.video_id) for sentence in sentences]
+    shares = [[share for hit in hits for share in hit.shares] for hits in many]
     return StripResponse(
-        times=[time for hit in hits for time in hit.times_seconds],
-        shares=[share for hit in hits for share in hit.shares],
+        times=[time for hit in many[0] for time in hit.times_seconds],
+        shares=[fmean(given) for given in zip(*shares, strict=True)],
         segments=[
             StripSegment(
                 segment_id=hit.segment_id,
                 start=hit.segment.start_seconds,
                 end=hit.segment.end_seconds,
-                score=hit.score,
+                score=fmean(own.score for own in same),
             )
-            for hit in hits
+            for same in zip(*many, strict=True)
+            for hit in same[:1]
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -51,7 +52,9 @@ def serve(app: FastAPI, sock: socket.socket) -> None:
     config = uvicorn.Config(
         app, log_level="warning", server_header=False, timeout_graceful_shutdown=_STOP_SECONDS
     )
-    _Server(config, app).run(sockets=[sock])
+    # Once all is done the server raises Ctrl-C again; it was the ordinary way to end.
+    with contextlib.suppress(KeyboardInterrupt):
+        _Server(config, app).run(sockets=[sock])
 
 
 class _Server(uvicorn.Server):

@@ -39,13 +39,7 @@ def state_routes(service: Service, document: Callable[[], dict[str, Any]]) -> AP
         "/metrics",
         summary="Counters for Prometheus",
         response_class=Response,
-        responses={
-            200: {
-                "content": {"text/plain": {"schema": {"type": "string"}}},
-                "description": "Prometheus text.",
-            }
-        }
-        | problems(),
+        responses=problems(also={200: _TEXT}),
     )
     def metrics() -> Response:
         """Return the counters in Prometheus's text format."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import contextlib
-import stat
 from bisect import bisect_right
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -108,7 +105,7 @@ def video_routes(service: Service) -> APIRouter:
     @router.get("/v1/index", summary="What is in the index", responses=problems())
     def index() -> IndexResponse:
         """Say what was indexed with which model, and which files could not be read and why."""
-        return _index_facts(service.live.current, service)
+        return _index_facts(service.live.current)
 
     return router
 
@@ -162,7 +159,7 @@ def _details(snapshot: Snapshot, video: Video) -> VideoDetails:
     return VideoDetails(captions=list(snapshot.library.captions.get(video.video_id, ())), **_facts(video))
 
 
-def _index_facts(snapshot: Snapshot, service: Service) -> IndexResponse:
+def _index_facts(snapshot: Snapshot) -> IndexResponse:
     library, index = snapshot.library, snapshot.index
     manifest = None if index is None else index.store.manifest
     return IndexResponse(
@@ -172,7 +169,7 @@ def _index_facts(snapshot: Snapshot, service: Service) -> IndexResponse:
         segments=sum(len(one.segments) for one in library.videos.values()),
         files=sum(one.reason is None for one in library.files.values()),
         failed=len(library.failures),
-        bytes_on_disk=_size_bytes(service.live.folder),
+        bytes_on_disk=0 if index is None else index.store.bytes_on_disk(),
         folders=[
             Folder(path=path, videos=read, failed=failed) for path, (read, failed) in library.folders.items()
         ],
@@ -182,13 +179,3 @@ def _index_facts(snapshot: Snapshot, service: Service) -> IndexResponse:
         tags=sorted({tag for one in library.videos.values() for tag in one.tags}),
         version=__version__,
     )
-
-
-def _size_bytes(folder: Path) -> int:
-    total = 0
-    for one in folder.rglob("*"):
-        # Files come and go while the index grows.
-        with contextlib.suppress(OSError):
-            status = one.stat()
-            total += status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return total

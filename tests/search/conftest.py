@@ -1,0 +1,16 @@
+"""Searches of the tests measure chance by few questions: the whole bank takes longer than all else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from vidsift.search import confidence, unrelated
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_unrelated_questions() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(confidence, "UNRELATED", unrelated.UNRELATED[:12])
+        yield
