@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 import numpy as np
 import pytest
-from tests.page.browser import HIT, hits_of, serving, until, visit, why_not
+from tests.page.browser import HIT, hits_of, serving, shown_number, until, visit, why_not
 from tests.page.conftest import fresh_page
-from tests.page.test_account import shown_number
 
 from vidsift.data.shapes import Clip, draw_split, render, write_video
 
