@@ -166,6 +166,23 @@ def test_words_frames_and_strips_agree_with_the_account(page: Page, made: Shown)
     assert page.locator(".sum tr.best").get_attribute("data-place") == str(term["best_text_token"][1])
 
 
+def test_the_pages_of_a_question_belong_to_it_also_where_the_date_moves_on(page: Page, made: Shown) -> None:
+    # Three hits at once instead of two dozen, so that eight segments make several pages.
+    def fewer(route: Any) -> None:
+        route.continue_(post_data=route.request.post_data.replace('"k":24', '"k":3'))
+
+    page.route("**/v1/search", fewer)
+    visit(page, "/?q=a+red+circle&since=7d")
+    assert page.locator(HIT).count() == 3
+    for shown in (6, 8):
+        page.wait_for_timeout(20)
+        page.click(".below button")
+        until(page, f"document.querySelectorAll('{HIT}').length === {shown}")
+    ids = page.locator(HIT).evaluate_all("all => all.map(one => one.dataset.segment)")
+    assert len(set(ids)) == 8
+    assert page.locator(".below button").count() == 0
+
+
 def test_a_long_question_is_refused_in_words(page: Page) -> None:
     visit(page, "/", ".home .card")
     page.fill("#query", "circle " * 99)

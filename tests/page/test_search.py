@@ -35,6 +35,9 @@ def address(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
+TIME = "document.querySelector('.stage video').currentTime"
+
+
 def test_the_address_holds_the_question_and_back_goes_back(page: Page) -> None:
     page.goto("/", wait_until="domcontentloaded")
     assert page.evaluate("document.activeElement.id") == "query"
@@ -120,11 +123,8 @@ def test_sentences_in_order(page: Page, library: Library) -> None:
     page.wait_for_selector(".sum .chip >> text=runs")
     shown = shown_number(page.inner_text(".receipt .score"))
     assert shown == round(hit["parts"][1]["score"], 4)
-    until(
-        page,
-        "([least, most]) => (at => at >= least && at < most)(document.querySelector('.stage video').currentTime)",
-        [hit["parts"][1]["start"] - 0.1, hit["parts"][1]["start"] + 3],
-    )
+    start = hit["parts"][1]["start"]
+    until(page, f"({TIME}) >= {start - 0.1} && ({TIME}) < {start + 4}")
 
 
 def test_more_like_this_is_labelled_and_can_be_left(page: Page, library: Library) -> None:
