@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import threading
@@ -70,12 +71,19 @@ def until(page: Page, condition: str, argument: Any = None) -> None:
         page.wait_for_timeout(20)
 
 
-def hits_of(page: Page, query: str, **parts: Any) -> list[dict[str, Any]]:
+def hits_of(page: Page, query: str | list[str], **parts: Any) -> list[dict[str, Any]]:
     """What the service answers to the question that the page asks."""
     body = {"query": query, "k": 24, "group_by": "segment"} | parts
     answer = page.request.post("/v1/search", data=body)
     hits: list[dict[str, Any]] = answer.json()["data"]
     return hits
+
+
+def shown_number(text: str) -> float:
+    """The first number in a text of the page, which writes a true minus sign."""
+    found = re.search(r"[\u2212-]?\d+\.\d+", text)
+    assert found, text
+    return float(found[0].replace("\u2212", "-"))
 
 
 @contextmanager

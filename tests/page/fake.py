@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
@@ -25,14 +27,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
+from tests.page.accounts import FRAMES, explanation, shares_of
 from tests.video.making import picture
 
 import vidsift.service
+from vidsift.service import schemas, schemas_library
+from vidsift.service.security import HEADERS
 
 PAGE = Path(vidsift.service.__file__).parent / "page"
 HOSTILE = '<img src=x onerror="window.hacked=1">"\'&\u202egpj.mp4'
-POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-FRAMES = 12
 RATE = 2
 """Pictures a second of the videos."""
 SIZE_PX = (160, 96)
@@ -81,60 +84,16 @@ class Library:
         return None
 
 
-def explanation(query: str, segment_id: str, start: float, end: float) -> dict[str, Any]:
-    """An account that adds up: token-wise best matches of made-up similarities."""
-    words = ["<|startoftext|>", *query.split(), "<|endoftext|>"]
-    rng = np.random.default_rng(abs(hash_of(query + segment_id)))
-    times = start + (np.arange(FRAMES) + 0.5) * (end - start) / FRAMES
-    terms = [_term("word-frame", words, times, rng, 1.0)]
-    if "patches" in query:
-        terms.append(_term("word-patch", words, np.repeat(times, 2), rng, 0.2, group=2))
-        terms.append(_term("sentence-event", [query], None, rng, 1.0))
-    score = sum(np.sum(one["contributions"]) for one in terms)
-    return {"query": query, "score": float(score), "terms": terms}
+def checked(model: type[BaseModel], body: Any, status: int = 200) -> JSONResponse:
+    """An answer that the service itself could give; anything else fails here."""
+    return JSONResponse(model.model_validate(body).model_dump(mode="json"), status)
 
 
-def hash_of(text: str) -> int:
-    """A number of a text, the same in every process."""
-    return int.from_bytes(text.encode()[:64], "little") % (2**32)
-
-
-def _term(
-    name: str, words: list[str], times: Any, rng: np.random.Generator, weight: float, group: int = 0
-) -> dict[str, Any]:
-    tokens = 4 if times is None else len(times)
-    peak = rng.uniform(0.2, 0.8) * tokens
-    near = np.exp(-(((np.arange(tokens) - peak) / (tokens / 6)) ** 2))
-    values = (
-        0.12 + 0.3 * near * rng.uniform(0.3, 1, (len(words), 1)) + rng.normal(0, 0.03, (len(words), tokens))
-    )
-    importance = rng.dirichlet(np.full(len(words), 3.0))
-    frames = rng.dirichlet(1 + 3 * near)
-    given = np.zeros_like(values)
-    for word, best in enumerate(values.argmax(1)):
-        given[word, best] += importance[word] * values[word, best] / 2
-    for token, best in enumerate(values.argmax(0)):
-        given[best, token] += frames[token] * values[best, token] / 2
-    return {
-        "name": name,
-        "words": words,
-        "times_seconds": None if times is None else list(map(float, times)),
-        "frame": None if times is None else [one // max(1, group) for one in range(tokens)],
-        "group": [one % group for one in range(tokens)] if group else None,
-        "values": values.tolist(),
-        "contributions": (given * weight).tolist(),
-        "text_weights": importance.tolist(),
-        "video_weights": frames.tolist(),
-        "best_video_token": values.argmax(1).tolist(),
-        "best_text_token": values.argmax(0).tolist(),
-    }
-
-
-def shares_of(account: dict[str, Any]) -> tuple[list[float], list[float]]:
-    """What each looked-at time gave to the score."""
-    term = account["terms"][0]
-    given = np.sum(term["contributions"], axis=0)
-    return term["times_seconds"], given.tolist()
+async def asked_as(model: type[BaseModel], request: Request) -> dict[str, Any]:
+    """What was asked, if the service would take it."""
+    body: dict[str, Any] = await request.json()
+    model.model_validate(body)
+    return body
 
 
 def problem(status: int, title: str, detail: str) -> JSONResponse:
@@ -183,7 +142,7 @@ class Fake:
 
     async def search(self, request: Request) -> Response:
         """Hits for whatever is asked."""
-        body = await request.json()
+        body = await asked_as(schemas.SearchRequest, request)
         self.library.asked.append(body)
         query = body.get("query") or body.get("video") or body.get("image")
         text = " ".join(query) if isinstance(query, list) else str(query)
@@ -196,24 +155,28 @@ class Fake:
         under = body.get("filter", {}).get("under", "")
         chosen = [one for one in self.library.videos if one.path.startswith(under)]
         hits = [] if "none" in text else self._hits(text, chosen, body)
-        first = int(body.get("page") or 0)
-        shown = hits[first : first + body["k"]]
-        total = sum(len(one.segments) for one in self.library.videos)
-        weak = "nothing" in text
-        return JSONResponse(
-            {
-                "data": shown,
-                "found": None if not self.library.calibrated else not weak,
-                "label": "text" if "query" in body else "similar footage",
-                "pool": {
-                    "segments": total,
-                    "videos": len(self.library.videos),
-                    "allowed_segments": sum(len(one.segments) for one in chosen),
-                },
-                "next_page": str(first + body["k"]) if first + body["k"] < len(hits) else None,
-                "took_ms": 41.7,
-            }
-        )
+        # A page belongs to one question, to the last digit of its filters.
+        question = json.dumps({key: value for key, value in body.items() if key != "page"})
+        first, mark = 0, f"{zlib.crc32(question.encode()):08x}"
+        if "page" in body:
+            place, _, asked_for = body["page"].partition(".")
+            if asked_for != mark:
+                return problem(422, "The question cannot be answered", "page is of another question")
+            first = int(place)
+        last = first + body["k"]
+        answer = {
+            "data": hits[first:last],
+            "found": "nothing" not in text if self.library.calibrated else None,
+            "label": "text" if "query" in body else "similar footage",
+            "pool": {
+                "segments": sum(len(one.segments) for one in self.library.videos),
+                "videos": len(self.library.videos),
+                "allowed_segments": sum(len(one.segments) for one in chosen),
+            },
+            "next_page": f"{last}.{mark}" if last < len(hits) else None,
+            "took_ms": 41.7,
+        }
+        return checked(schemas.SearchResponse, answer)
 
     def _hits(self, text: str, videos: list[Video], body: dict[str, Any]) -> list[dict[str, Any]]:
         found = []
@@ -221,7 +184,8 @@ class Fake:
             parts = video.segments[:1] if body.get("group_by") == "video" else video.segments
             if "late" in text and len(video.segments) > 1:
                 parts = video.segments[1:]
-            found += [self._hit(text, video, *part) for part in parts]
+            sentences = body["query"] if isinstance(body.get("query"), list) else []
+            found += [self._hit(text, video, *part) | self._parts(sentences, *part) for part in parts]
         found.sort(key=lambda hit: -hit["score"])
         for rank, hit in enumerate(found):
             sure = 0.06 if "nothing" in text else max(0.11, 0.97 - 0.045 * rank)
@@ -252,47 +216,63 @@ class Fake:
             "candidates": 200 if dark else None,
         }
 
+    def _parts(self, sentences: list[str], segment_id: str, start: float, end: float) -> dict[str, Any]:
+        """Where each of several sentences fits: one half of the segment after the other."""
+        parts = []
+        for place, sentence in enumerate(sentences):
+            width = (end - start) / len(sentences)
+            score = explanation(sentence, segment_id, start, end)["score"]
+            stretch = {"start": start + place * width, "end": start + (place + 1) * width}
+            parts.append({"segment_id": segment_id, "score": score, **stretch})
+        return {"parts": parts}
+
     async def explain(self, request: Request) -> Response:
         """The account of one hit."""
-        body = await request.json()
-        if "blackbox" in body["query"] or isinstance(body["query"], list):
-            return problem(
-                422,
-                "The question cannot be answered",
-                "this model compares whole sentences with videos and has no account of words and frames",
-            )
-        video, start, end = self.library.segment(body["segment_id"]) or (None, 0.0, 0.0)
-        if video is None:
+        body = await asked_as(schemas.ExplainRequest, request)
+        query, segment_id = body["query"], body["segment_id"]
+        found = self.library.segment(segment_id)
+        if isinstance(query, list):
+            return problem(422, "The question cannot be answered", "explain each sentence by itself")
+        if "blackbox" in query:
+            detail = "this model compares whole sentences with videos and has no account of words and frames"
+            return problem(422, "The question cannot be answered", detail)
+        if found is None:
             return problem(404, "Not found", "no such segment")
-        return JSONResponse(explanation(body["query"], body["segment_id"], start, end))
+        video, start, end = found
+        account = explanation(query, segment_id, start, end)
+        place = {"segment_id": segment_id, "video_id": video.video_id, "path": video.path}
+        span = {"start": start, "end": end, "moment_from": ["word-frame"]}
+        return checked(schemas.Explanation, account | place | span)
 
     async def strip(self, request: Request) -> Response:
         """Scores along a whole video."""
-        body = await request.json()
+        body = await asked_as(schemas.StripRequest, request)
+        query = body["query"] if isinstance(body["query"], str) else " ".join(body["query"])
         video = self.library.video(body["video_id"])
         if video is None:
             return problem(404, "Not found", "no such video")
         times: list[float] = []
         shares: list[float] = []
         segments = []
-        for segment_id, start, end in [] if "blackbox" in body["query"] else video.segments:
-            account = explanation(body["query"], segment_id, start, end)
+        for segment_id, start, end in [] if "blackbox" in query else video.segments:
+            account = explanation(query, segment_id, start, end)
             own_times, own_shares = shares_of(account)
             times += own_times
             shares += own_shares
             segments.append({"segment_id": segment_id, "start": start, "end": end, "score": account["score"]})
-        return JSONResponse({"times": times, "shares": shares, "segments": segments})
+        return checked(schemas.StripResponse, {"times": times, "shares": shares, "segments": segments})
 
     async def upload(self, request: Request) -> Response:
         """Take a picture or a video."""
         if not await request.body():
             return problem(422, "The file cannot be read", "the file is empty")
         kind = request.headers["content-type"].split("/")[0]
-        return JSONResponse({"upload_id": "u1", "kind": kind, "expires_seconds": 600})
+        made = {"upload_id": "u1", "kind": kind, "expires_seconds": 600}
+        return checked(schemas.UploadResponse, made, 201)
 
     async def clip(self, request: Request) -> Response:
         """The whole file in the place of a cut."""
-        body = await request.json()
+        body = await asked_as(schemas_library.ClipRequest, request)
         self.library.asked.append(body)
         video = self.library.video(body["video_id"])
         assert video is not None
@@ -307,8 +287,10 @@ class Fake:
         folders = sorted({one.path.rsplit("/", 1)[0] for one in library.videos})
         counts = [sum(one.path.startswith(folder + "/") for one in library.videos) for folder in folders]
         bad = [sum(one["path"].startswith(folder + "/") for one in library.failures) for folder in folders]
-        return JSONResponse(
+        return checked(
+            schemas_library.IndexResponse,
             {
+                "version": "0",
                 "model": "openai/clip-vit-base-patch32" if library.videos else None,
                 "method": "wti" if library.videos else None,
                 "videos": len(library.videos),
@@ -324,28 +306,34 @@ class Fake:
                 "partial": [],
                 "calibrated": library.calibrated,
                 "tags": sorted({tag for one in library.videos for tag in one.tags}),
-            }
+            },
         )
 
     async def jobs(self, request: Request) -> Response:
         """List jobs, or start one."""
         if request.method == "GET":
-            return JSONResponse({"data": list(self.library.jobs.values())})
-        body = await request.json()
+            newest_first = list(self.library.jobs.values())[::-1]
+            return checked(schemas_library.JobsResponse, {"data": newest_first})
+        body = await asked_as(schemas_library.JobRequest, request)
         self.library.asked.append(body)
         if any("missing" in folder for folder in body["folders"]):
             detail = f"folders: {body['folders'][0]!r} is not there, or may not be read; check its name"
             return problem(422, "The question cannot be answered", detail)
         job = make_job(f"{len(self.library.jobs):016x}", body["action"], body["folders"])
         self.library.jobs[job["job_id"]] = job
-        return JSONResponse(job, status_code=202)
+        return checked(schemas_library.Job, job, 202)
 
     async def steer(self, request: Request) -> Response:
         """Pause, resume or cancel a job."""
         job = self.library.jobs[request.path_params["job"]]
         verb = request.path_params["verb"]
-        job["state"] = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[verb]
-        return JSONResponse(job)
+        after = {("running", "pause"): "paused", ("paused", "resume"): "running"}
+        if verb == "cancel":
+            after[job["state"], verb] = "cancelled"
+        if (job["state"], verb) not in after:
+            return problem(409, "Not possible now", f"the job is {job['state']}")
+        job["state"] = after[job["state"], verb]
+        return checked(schemas_library.Job, job)
 
     async def events(self, request: Request) -> Response:
         """A job's progress: one video at a step."""
@@ -354,7 +342,7 @@ class Fake:
 
     async def _progress(self, job: dict[str, Any]) -> AsyncIterator[str]:
         while job["state"] in ("queued", "running", "paused"):
-            yield f"event: progress\ndata: {json.dumps(job)}\n\n"
+            yield f"event: progress\ndata: {schemas_library.Job(**job).model_dump_json()}\n\n"
             await asyncio.sleep(self.library.job_step_seconds)
             if job["state"] in ("queued", "running"):
                 job["state"] = "running"
@@ -362,7 +350,7 @@ class Fake:
                 job["progress"]["seconds"] += 1.5
                 if job["progress"]["videos_done"] == job["progress"]["videos_total"]:
                     job["state"] = "done"
-        yield f"event: done\ndata: {json.dumps(job)}\n\n"
+        yield f"event: done\ndata: {schemas_library.Job(**job).model_dump_json()}\n\n"
 
     def _facts(self, video: Video) -> dict[str, Any]:
         return {
@@ -389,26 +377,27 @@ class Fake:
         first, limit = int(request.query_params.get("page", 0)), int(request.query_params["limit"])
         more = str(first + limit) if first + limit < len(found) else None
         data = [self._facts(one) for one in found[first : first + limit]]
-        return JSONResponse({"data": data, "total": len(found), "next_page": more})
+        listed = {"data": data, "total": len(found), "next_page": more}
+        return checked(schemas_library.VideosResponse, listed)
 
     async def video(self, request: Request) -> Response:
         """One video."""
         video = self.library.video(request.path_params["video"])
         if video is None:
             return problem(404, "Not found", "no video of this identity is in the library")
-        return JSONResponse(self._facts(video) | {"captions": []})
+        return checked(schemas_library.VideoDetails, self._facts(video) | {"captions": []})
 
     async def tag(self, request: Request) -> Response:
         """Give a video its tags."""
         video = self.library.video(request.path_params["video"])
         assert video is not None
-        video.tags[:] = (await request.json())["tags"]
-        return JSONResponse(self._facts(video) | {"captions": []})
+        video.tags[:] = (await asked_as(schemas_library.TagsRequest, request))["tags"]
+        return checked(schemas_library.VideoDetails, self._facts(video) | {"captions": []})
 
     async def captions(self, _request: Request) -> Response:
         """Captions that fit."""
         data = [{"rank": 1, "caption": HOSTILE, "score": 0.31}]
-        return JSONResponse({"data": data})
+        return checked(schemas_library.CaptionsResponse, {"data": data})
 
     async def thumbnail(self, request: Request) -> Response:
         """The picture of a video at a second."""
@@ -441,8 +430,8 @@ def make_job(job_id: str, action: str, folders: list[str], **parts: Any) -> dict
 
 async def _policy(request: Request, go_on: RequestResponseEndpoint) -> Response:
     answer = await go_on(request)
-    answer.headers["content-security-policy"] = POLICY
-    answer.headers["x-content-type-options"] = "nosniff"
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
     return answer
 
 

@@ -155,11 +155,19 @@ def test_a_phone_needs_no_sideways_scrolling(
     browser: Browser, made_up: tuple[str, Fake], library: Library
 ) -> None:
     for page in fresh_page(browser, made_up[0], **PHONE):
-        for state in STATES:
-            settle(page, state)
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390, state
-        too_wide = "(one => one.scrollWidth - one.clientWidth)(document.querySelector('.player-body'))"
-        assert page.evaluate(too_wide) <= 0
+        for width in (390, 320):
+            page.set_viewport_size({"width": width, "height": 800})
+            for state in STATES:
+                settle(page, state)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, state)
+            page.click("text=Cut and download")
+            page.click("text=All the numbers")
+            page.locator(".cell").first.wait_for()
+            player = page.locator(".player").bounding_box()
+            assert player
+            assert (player["x"], player["width"]) == (0, width)
+            too_wide = "(one => one.scrollWidth - one.clientWidth)(document.querySelector('.player-body'))"
+            assert page.evaluate(too_wide) <= 0
 
 
 def test_nothing_jumps(page: Page) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.page.browser import HIT, until, visit
-from tests.page.fake import explanation
+from tests.page.accounts import explanation
+from tests.page.browser import HIT, shown_number, until, visit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -17,12 +16,6 @@ if TYPE_CHECKING:
 ALL_LEARNED = (
     f"[...document.querySelectorAll('{HIT}')].every(one => one.dataset.account && one.dataset.whole)"
 )
-
-
-def shown_number(text: str) -> float:
-    found = re.search(r"[\u2212-]?\d+\.\d+", text)
-    assert found, text
-    return float(found[0].replace("\u2212", "-"))
 
 
 def open_first(page: Page, query: str) -> dict[str, Any]:
@@ -133,6 +126,7 @@ def test_all_numbers_are_in_a_table(page: Page) -> None:
     term = account["terms"][0]
     page.click("text=All the numbers")
     cells = page.locator(".table-scroll .cell")
+    cells.first.wait_for()
     assert cells.count() == np.size(term["values"])
     gave = [shown_number(text) for text in page.locator(".table-scroll .cell small").all_inner_texts()]
     assert gave == pytest.approx(np.ravel(term["contributions"]), abs=5.1e-5)

@@ -54,7 +54,7 @@ def test_a_folder_shows_its_videos_and_a_video_opens(shelf: Page) -> None:
 def test_failures_are_tried_again(shelf: Page, library: Library) -> None:
     shelf.click("text=Try these again")
     shelf.wait_for_selector(".job >> text=Trying again")
-    assert library.asked[-1]["action"] == "retry"
+    assert library.asked[-1] == {"action": "retry", "folders": []}
     library.failures = []
     shelf.wait_for_selector(".job[data-state=done]")
     shelf.wait_for_selector(".failures", state="hidden")
@@ -88,6 +88,32 @@ def test_a_job_is_paused_goes_on_and_is_cancelled(shelf: Page, library: Library)
     shelf.click(".job >> text=Cancel")
     shelf.wait_for_selector(".job[data-state=cancelled]")
     assert library.jobs["f" * 16]["state"] == "cancelled"
+
+
+def test_only_the_job_at_work_is_followed_and_those_that_wait_cannot_pause(
+    shelf: Page, library: Library
+) -> None:
+    library.job_step_seconds = 0.4
+    followed: list[str] = []
+    shelf.on("request", lambda request: followed.append(request.url) if "/events" in request.url else None)
+    for number in range(8):
+        name = f"{number:016x}"
+        library.jobs[name] = make_job(name, "add", [f"/home/me/{number}"])
+    library.jobs[f"{0:016x}"] |= {"state": "running"}
+    shelf.reload(wait_until="domcontentloaded")
+    until(shelf, "document.querySelectorAll('.job').length === 8")
+    assert shelf.locator(".job h2").last.inner_text() == "Adding /home/me/0"
+    assert shelf.locator(".job >> text=Pause").count() == 1
+    assert shelf.locator(".job[data-state=queued] >> text=Cancel").count() == 7
+    assert [url.split("/")[-2] for url in followed] == [f"{0:016x}"]
+    del library.jobs[f"{3:016x}"]
+    shelf.wait_for_selector("text=The service knows this work no more")
+    assert shelf.locator(".job[data-state=lost]").count() == 1
+    shelf.click("a[aria-label='vidsift, start page']")
+    shelf.wait_for_selector(".home .card")
+    seen = len(followed)
+    shelf.wait_for_timeout(300)
+    assert len(followed) == seen
 
 
 def test_a_folder_that_is_not_there_is_said(shelf: Page) -> None:

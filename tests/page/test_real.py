@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 import numpy as np
 import pytest
-from tests.page.browser import HIT, hits_of, serving, until, visit, why_not
+from tests.page.browser import HIT, hits_of, serving, shown_number, until, visit, why_not
 from tests.page.conftest import fresh_page
-from tests.page.test_account import shown_number
 
 from vidsift.data.shapes import Clip, draw_split, render, write_video
 
@@ -165,6 +164,23 @@ def test_words_frames_and_strips_agree_with_the_account(page: Page, made: Shown)
     assert exact == pytest.approx(np.sum(term["contributions"], axis=1), abs=1e-7)
     page.locator(".frame-button").nth(1).hover()
     assert page.locator(".sum tr.best").get_attribute("data-place") == str(term["best_text_token"][1])
+
+
+def test_the_pages_of_a_question_belong_to_it_also_where_the_date_moves_on(page: Page, made: Shown) -> None:
+    # Three hits at once instead of two dozen, so that eight segments make several pages.
+    def fewer(route: Any) -> None:
+        route.continue_(post_data=route.request.post_data.replace('"k":24', '"k":3'))
+
+    page.route("**/v1/search", fewer)
+    visit(page, "/?q=a+red+circle&since=7d")
+    assert page.locator(HIT).count() == 3
+    for shown in (6, 8):
+        page.wait_for_timeout(20)
+        page.click(".below button")
+        until(page, f"document.querySelectorAll('{HIT}').length === {shown}")
+    ids = page.locator(HIT).evaluate_all("all => all.map(one => one.dataset.segment)")
+    assert len(set(ids)) == 8
+    assert page.locator(".below button").count() == 0
 
 
 def test_a_long_question_is_refused_in_words(page: Page) -> None:

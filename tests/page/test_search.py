@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.page.browser import HIT, hits_of, until, visit
+from tests.page.browser import HIT, hits_of, shown_number, until, visit
 from tests.page.fake import HOSTILE, Library
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+
+def test_a_sum_accounts_for_each_part(page: Page) -> None:
+    visit(page, "/?q=a+dog+%2B+snow+-+a+person")
+    page.wait_for_selector(".words button.chip")
+    page.locator(f"{HIT} .open").first.click()
+    page.wait_for_selector(".receipt .sum")
+    assert page.locator(".sum .part").all_inner_texts() == ["+ a dog", "+ snow", "\u2212 a person"]
+    gave = [shown_number(text) for text in page.locator(".sum tbody .gave").all_inner_texts()]
+    assert min(gave) < 0 < max(gave)
+    assert round(sum(gave), 4) == shown_number(page.inner_text(".receipt .score"))
 
 
 def ask(page: Page, text: str) -> None:
@@ -22,6 +33,9 @@ def ask(page: Page, text: str) -> None:
 
 def address(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
+
+
+TIME = "document.querySelector('.stage video').currentTime"
 
 
 def test_the_address_holds_the_question_and_back_goes_back(page: Page) -> None:
@@ -101,6 +115,16 @@ def test_sentences_in_order(page: Page, library: Library) -> None:
     page.reload(wait_until="domcontentloaded")
     page.wait_for_selector(HIT)
     assert page.input_value(".later input") == "the dog runs"
+    hit = hits_of(page, ["a dog waits", "the dog runs"])[0]
+    page.locator(f"{HIT} .open").first.click()
+    page.wait_for_selector(".receipt .sum")
+    assert page.locator(".sum tbody .chip").all_inner_texts() == ["start", "a", "dog", "waits", "end"]
+    page.click(".parts >> text=the dog runs")
+    page.wait_for_selector(".sum .chip >> text=runs")
+    shown = shown_number(page.inner_text(".receipt .score"))
+    assert shown == round(hit["parts"][1]["score"], 4)
+    start = hit["parts"][1]["start"]
+    until(page, f"({TIME}) >= {start - 0.1} && ({TIME}) < {start + 4}")
 
 
 def test_more_like_this_is_labelled_and_can_be_left(page: Page, library: Library) -> None:

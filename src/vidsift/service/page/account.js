@@ -26,7 +26,12 @@ function framesOf(term) {
 }
 
 function readTerm(term) {
-  return { ...term, frames: framesOf(term), timed: Boolean(term.times_seconds), total: sum(term.contributions.map(sum)) };
+  return {
+    ...term,
+    frames: framesOf(term),
+    timed: Boolean(term.times_seconds),
+    total: sum(term.contributions.map(sum)),
+  };
 }
 
 /**
@@ -36,15 +41,20 @@ function readTerm(term) {
  * contribution is what it gave in both.
  *
  * @param explanation the service's account of a hit.
- * @returns {{score, total, groups, times, untimed}} `groups` of {words, terms, timed, total}; `times` of the
+ * @returns {{score, total, groups, times, untimed}} `groups` of {words, terms, timed, total, sentence, taken}
+ *   (`taken` off, in a sum of `parts` sentences); `times` of the
  *   frames that were looked at; `untimed` is what tokens without a time gave to the score.
  */
 export function readAccount(explanation) {
   const groups = new Map();
   for (const raw of explanation.terms) {
     const term = readTerm(raw);
-    const key = JSON.stringify(raw.words);
-    if (!groups.has(key)) groups.set(key, { words: raw.words.map(wordOf), terms: [] });
+    // In a sum of sentences each part has words of its own.
+    const key = JSON.stringify([raw.sentence, raw.weight < 0, raw.words]);
+    if (!groups.has(key)) {
+      const { sentence, weight } = raw;
+      groups.set(key, { words: raw.words.map(wordOf), terms: [], sentence, taken: weight < 0 });
+    }
     const group = groups.get(key);
     group.terms.push(term);
     raw.contributions.forEach((row, place) => {
@@ -63,6 +73,10 @@ export function readAccount(explanation) {
     }
   }
   return {
+    start: explanation.start,
+    end: explanation.end,
+    notes: [...new Set(explanation.terms.map((term) => term.note).filter(Boolean))],
+    parts: new Set(all.map((group) => `${group.sentence} ${group.taken}`)).size,
     score: explanation.score,
     total: sum(all.map((group) => group.total)),
     groups: all,
@@ -83,7 +97,9 @@ export function wordOverTime(account, group, place) {
   };
   const gave = (time) =>
     sum(
-      group.terms.flatMap((term) => (frameAt(term, time)?.tokens ?? []).map((token) => term.contributions[place][token])),
+      group.terms.flatMap((term) =>
+        (frameAt(term, time)?.tokens ?? []).map((token) => term.contributions[place][token]),
+      ),
     );
   return { times: account.times, values: account.times.map(at), contributions: account.times.map(gave) };
 }
@@ -109,7 +125,9 @@ export function frameOverWords(group, time) {
   const column = group.words.map((_, place) => Math.max(...frame.tokens.map((token) => values[place][token])));
   const contributions = group.words.map((_, place) =>
     sum(
-      group.terms.flatMap((term) => (frameAt(term, time)?.tokens ?? []).map((token) => term.contributions[place][token])),
+      group.terms.flatMap((term) =>
+        (frameAt(term, time)?.tokens ?? []).map((token) => term.contributions[place][token]),
+      ),
     ),
   );
   const top = (token) => values[bestOf[token]]?.[token] ?? -Infinity;

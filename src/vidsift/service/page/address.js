@@ -6,7 +6,10 @@ export function read(search = location.search) {
   const one = (name) => params.get(name) ?? "";
   return {
     view: one("view") === "library" ? "library" : "search",
-    queries: params.getAll("q").map((query) => query.trim()).filter(Boolean),
+    queries: params
+      .getAll("q")
+      .map((query) => query.trim())
+      .filter(Boolean),
     like: one("like"),
     upload: one("upload"),
     kind: one("kind") === "image" ? "image" : "video",

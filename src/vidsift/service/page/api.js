@@ -20,7 +20,11 @@ async function problemOf(answer) {
     // Not every machine between us and the service speaks of problems in JSON.
   }
   const text = (value) => (typeof value === "string" ? value : "");
-  return new ApiError(answer.status, text(body.title) || `The service answered ${answer.status}`, text(body.detail));
+  return new ApiError(
+    answer.status,
+    text(body.title) || `The service answered ${answer.status}`,
+    text(body.detail),
+  );
 }
 
 async function ask(path, options = {}) {
@@ -29,7 +33,11 @@ async function ask(path, options = {}) {
     answer = await fetch(path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "vidsift does not answer", "Is vidsift serve still running? Start it again, then try once more.");
+    throw new ApiError(
+      0,
+      "vidsift does not answer",
+      "Is vidsift serve still running? Start it again, then try once more.",
+    );
   }
   if (!answer.ok) throw await problemOf(answer);
   return answer;
@@ -65,7 +73,7 @@ export const explain = (query, segment, signal) => post("/v1/explain", { query, 
 export const strip = (query, video, signal) => post("/v1/strip", { query, video_id: video }, signal);
 export const overview = (signal) => json("/v1/index", { signal });
 export const video = (videoId, signal) => json(`/v1/videos/${id(videoId)}`, { signal });
-export const captions = (videoId, k, signal) => json(`/v1/videos/${id(videoId)}/captions?k=${k}`, { signal });
+export const captions = (videoId, k) => json(`/v1/videos/${id(videoId)}/captions?k=${k}`);
 export const setTags = (videoId, tags) => post(`/v1/videos/${id(videoId)}/tags`, { tags }, undefined, "PUT");
 export const jobs = (signal) => json("/v1/index/jobs", { signal });
 export const startJob = (action, folders) => post("/v1/index/jobs", { action, folders });
@@ -89,7 +97,13 @@ export function media(videoId) {
   return `/v1/videos/${id(videoId)}/media`;
 }
 
-const TYPES = { mkv: "video/x-matroska", mov: "video/quicktime", avi: "video/x-msvideo", ts: "video/mp2t", heic: "image/heic" };
+const TYPES = {
+  mkv: "video/x-matroska",
+  mov: "video/quicktime",
+  avi: "video/x-msvideo",
+  ts: "video/mp2t",
+  heic: "image/heic",
+};
 
 /** Give the service a picture or a video to search with. */
 export function upload(file, signal) {
@@ -119,28 +133,19 @@ export async function clip(videoId, start, end, signal) {
 }
 
 /**
- * Follow a job. `tell(job)` is called at every step, `over(job or null)` once at the end.
+ * Follow a job: `tell(job)` at every step, also the last; `lost()` where the service knows it no more.
  * Returns a function that stops following.
  */
-export function follow(jobId, tell, over) {
+export function follow(jobId, tell, lost) {
   const source = new EventSource(`/v1/index/jobs/${id(jobId)}/events`);
-  let last = null;
-  const parse = (event) => {
-    try {
-      last = JSON.parse(event.data) ?? last;
-    } catch {
-      // An empty 'done' says no more than that it is over.
-    }
-    return last;
-  };
-  source.addEventListener("progress", (event) => tell(parse(event)));
+  source.addEventListener("progress", (event) => tell(JSON.parse(event.data)));
   source.addEventListener("done", (event) => {
     source.close();
-    over(parse(event));
+    tell(JSON.parse(event.data));
   });
   source.addEventListener("error", () => {
     // The browser takes a cut connection up again by itself; a refused one stays closed.
-    if (source.readyState === EventSource.CLOSED) over(last);
+    if (source.readyState === EventSource.CLOSED) lost();
   });
   return () => source.close();
 }

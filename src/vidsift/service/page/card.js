@@ -17,9 +17,22 @@ export function makeCard(hit, state, context) {
   const goal = { ...state, video: hit.video_id, segment: hit.segment_id, at: hit.start.toFixed(2) };
   const strip = makeStrip({ duration: hit.duration, bins: 96 });
   const name = fileName(hit.path);
-  const picture = el("img", { class: "picture", src: hit.thumbnail_url, alt: "", loading: hit.rank > 8 ? "lazy" : "eager", decoding: "async", width: 320, height: 180 });
+  const picture = el("img", {
+    class: "picture",
+    src: hit.thumbnail_url,
+    alt: "",
+    loading: hit.rank > 8 ? "lazy" : "eager",
+    decoding: "async",
+    width: 320,
+    height: 180,
+  });
   picture.addEventListener("error", () => picture.classList.add("missing"));
-  const holder = el("span", { class: "frame" }, picture, el("span", { class: "when" }, span(hit.start, hit.end)));
+  const holder = el(
+    "span",
+    { class: "frame" },
+    picture,
+    el("span", { class: "when" }, span(hit.start, hit.end)),
+  );
   const open = el(
     "a",
     { class: "open", href: address.href(goal), "aria-label": labelOf(hit, name) },
@@ -42,10 +55,15 @@ export function makeCard(hit, state, context) {
       el("span", { class: "folder", title: fullPath(hit.path) }, bdi(lastFolder(hit.path))),
       el("span", { class: "length", title: "Length of the video" }, clock(hit.duration)),
       sureness(hit),
-      iconButton("similar", `More footage like this: ${name}`, () => {
-        keepThumbnail(hit.segment_id, hit.thumbnail_url);
-        context.similar(hit);
-      }, { class: "quiet more", title: "More like this" }),
+      iconButton(
+        "similar",
+        `More footage like this: ${name}`,
+        () => {
+          keepThumbnail(hit.segment_id, hit.thumbnail_url);
+          context.similar(hit);
+        },
+        { class: "quiet more", title: "More like this" },
+      ),
     ),
   );
 
@@ -66,13 +84,21 @@ export function makeCard(hit, state, context) {
     } else if (whole?.times.length) {
       strip.show({ times: whole.times, values: whole.shares });
     } else {
-      strip.show({ times: hit.strip?.times ?? [], values: hit.strip?.shares ?? [], start: hit.segment_start, end: hit.segment_end });
+      strip.show({
+        times: hit.strip?.times ?? [],
+        values: hit.strip?.shares ?? [],
+        start: hit.segment_start,
+        end: hit.segment_end,
+      });
     }
     node.classList.toggle("asked", Boolean(word));
   }
 
   const preview = previews({ holder, surface: node, media: hit.media_url, start: hit.start, end: hit.end });
-  strip.mark({ segment: isPart(hit) ? [hit.segment_start, hit.segment_end] : null, moment: [hit.start, hit.end] });
+  strip.mark({
+    segment: isPart(hit) ? [hit.segment_start, hit.segment_end] : null,
+    moment: [hit.start, hit.end],
+  });
   draw();
 
   strip.node.addEventListener("pointermove", (event) => {
@@ -99,11 +125,14 @@ export function makeCard(hit, state, context) {
     async learn() {
       if (context.lazy === null) return null;
       if (isPart(hit)) {
-        context.lazy.strip(hit.video_id).then((answer) => {
-          whole = answer;
-          draw();
-          node.dataset.whole = "shown";
-        }, () => {});
+        context.lazy.strip(hit.video_id).then(
+          (answer) => {
+            whole = answer;
+            draw();
+            node.dataset.whole = "shown";
+          },
+          () => {},
+        );
       } else node.dataset.whole = "shown";
       try {
         account = readAccount(await context.lazy.explanation(hit.segment_id));
@@ -148,10 +177,18 @@ function sureness(hit) {
   }
   const meter = el("span", { class: "meter", "aria-hidden": "true" }, el("span", { class: "meter-fill" }));
   meter.firstChild.style.setProperty("width", `${Math.round(hit.confidence * 100)}%`);
-  return el("span", { class: "sure", title: `How sure it is that this fits. Score ${part(hit.score)}` }, meter, percent(hit.confidence));
+  return el(
+    "span",
+    { class: "sure", title: `How sure it is that this fits. Score ${part(hit.score)}` },
+    meter,
+    percent(hit.confidence),
+  );
 }
 
 function labelOf(hit, name) {
-  const sure = hit.confidence === null || hit.confidence === undefined ? `score ${part(hit.score, 3)}` : `${percent(hit.confidence)} sure`;
+  const sure =
+    hit.confidence === null || hit.confidence === undefined
+      ? `score ${part(hit.score, 3)}`
+      : `${percent(hit.confidence)} sure`;
   return `${hit.rank}. ${name}, at ${spoken(hit.start)}, ${sure}. Play`;
 }

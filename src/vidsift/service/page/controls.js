@@ -18,10 +18,33 @@ export function makeControls({ stage, timeline, moved }) {
   const sound = iconButton("sound", "Mute", () => {
     video.muted = !video.muted;
   });
-  const full = iconButton("full", "Full screen", () => (document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen?.()));
-  const speed = el("select", { "aria-label": "Speed", class: "speed", on: { change: () => { video.playbackRate = Number(speed.value); } } }, ...SPEEDS.map((one) => el("option", { value: one, selected: one === 1 }, `${one}\u00d7`)));
+  const full = iconButton("full", "Full screen", () =>
+    document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen?.(),
+  );
+  const speed = el(
+    "select",
+    {
+      "aria-label": "Speed",
+      class: "speed",
+      on: {
+        change: () => {
+          video.playbackRate = Number(speed.value);
+        },
+      },
+    },
+    ...SPEEDS.map((one) => el("option", { value: one, selected: one === 1 }, `${one}\u00d7`)),
+  );
   const time = el("span", { class: "time" });
-  const node = el("div", { class: "controls" }, play, time, el("span", { class: "spring" }), speed, sound, full);
+  const node = el(
+    "div",
+    { class: "controls" },
+    play,
+    time,
+    el("span", { class: "spring" }),
+    speed,
+    sound,
+    full,
+  );
   let length = 0;
   let strip = null;
   let dragging = false;
@@ -64,7 +87,9 @@ export function makeControls({ stage, timeline, moved }) {
   });
   video.addEventListener("seeked", () => moved(tell(), video.paused));
   video.addEventListener("timeupdate", tell);
-  video.addEventListener("volumechange", () => relabel(sound, video.muted ? "silent" : "sound", video.muted ? "Sound on" : "Mute"));
+  video.addEventListener("volumechange", () =>
+    relabel(sound, video.muted ? "silent" : "sound", video.muted ? "Sound on" : "Mute"),
+  );
   video.addEventListener("click", toggle);
   video.addEventListener("dblclick", () => full.click());
   video.addEventListener("error", () => {

@@ -6,7 +6,12 @@ import { el, icon, say } from "./dom.js";
 
 /** Build the form; `time()` gives the second that is shown, `marked([from, to] or null)` draws the choice. */
 export function makeCut({ time, marked }) {
-  const opener = el("button", { type: "button", class: "plain", "aria-expanded": "false", on: { click: () => toggle() } }, icon("scissors"), "Cut and download");
+  const opener = el(
+    "button",
+    { type: "button", class: "plain", "aria-expanded": "false", on: { click: () => toggle() } },
+    icon("scissors"),
+    "Cut and download",
+  );
   const start = field("From");
   const end = field("To");
   const told = el("p", { class: "note", role: "status" });
@@ -23,11 +28,33 @@ export function makeCut({ time, marked }) {
   let running = null;
 
   function field(words) {
-    return el("input", { type: "text", inputmode: "decimal", class: "clock-field", "aria-label": words, autocomplete: "off", on: { input: () => check() } });
+    return el("input", {
+      type: "text",
+      inputmode: "decimal",
+      class: "clock-field",
+      "aria-label": words,
+      autocomplete: "off",
+      on: { input: () => check() },
+    });
   }
 
   function line(words, input, which) {
-    return el("div", { class: "cut-line" }, el("span", { "aria-hidden": "true" }, words), input, el("button", { type: "button", class: "text", "aria-label": `${words}: the second that is shown`, on: { click: () => take(which) } }, "now"));
+    return el(
+      "div",
+      { class: "cut-line" },
+      el("span", { "aria-hidden": "true" }, words),
+      input,
+      el(
+        "button",
+        {
+          type: "button",
+          class: "text",
+          "aria-label": `${words}: the second that is shown`,
+          on: { click: () => take(which) },
+        },
+        "now",
+      ),
+    );
   }
 
   function toggle(open = node.hidden) {
@@ -42,11 +69,18 @@ export function makeCut({ time, marked }) {
   /** Read both fields; null with a word about it where they make no stretch. */
   function check() {
     const [from, to] = [readClock(start.value), readClock(end.value)];
-    const wrong = from === null || to === null ? "Times look like 75, 1:15 or 1:02:03.5" : from >= to ? "The end has to come after the start" : from >= length ? `The video is ${fineClock(length)} long` : "";
+    const wrong =
+      from === null || to === null
+        ? "Times look like 75, 1:15 or 1:02:03.5"
+        : from >= to
+          ? "The end has to come after the start"
+          : from >= length
+            ? `The video is ${fineClock(length)} long`
+            : "";
     start.setAttribute("aria-invalid", String(from === null || Boolean(wrong)));
     end.setAttribute("aria-invalid", String(to === null || Boolean(wrong)));
     send.disabled = Boolean(wrong);
-    told.textContent = wrong || `${fineClock(Math.min(to, length) - from)} long`;
+    told.textContent = wrong || `${Math.round((Math.min(to, length) - from) * 10) / 10} seconds`;
     marked(wrong ? null : [from, Math.min(to, length)]);
     return wrong ? null : [from, Math.min(to, length)];
   }

@@ -31,15 +31,23 @@ export function makeDetails() {
 function facts(video) {
   const pairs = [
     ["Length", clock(video.duration)],
-    ["Picture", video.width ? `${video.width}\u2009\u00d7\u2009${video.height}, ${video.fps ? `${Math.round(video.fps * 100) / 100} fps, ` : ""}${visible(video.codec)}` : ""],
+    ["Picture", pictureOf(video)],
     ["Changed", day(video.modified)],
     ["Searched as", counted(video.segments, "segment")],
     ["Damage", video.damage ? visible(video.damage) : ""],
   ].filter(([, value]) => value);
   const list = el("dl", {}, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
   const paths = video.paths?.length ? video.paths : [video.path];
-  list.append(el("dt", {}, paths.length > 1 ? "Files" : "File"), el("dd", {}, ...paths.map((path) => el("span", { class: "path" }, bdi(fullPath(path))))));
+  list.append(
+    el("dt", {}, paths.length > 1 ? "Files" : "File"),
+    el("dd", {}, ...paths.map((path) => el("span", { class: "path" }, bdi(fullPath(path))))),
+  );
   return list;
+}
+
+function pictureOf({ width, height, fps, codec }) {
+  const rate = fps ? `${Math.round(fps * 100) / 100} fps, ` : "";
+  return `${width}\u2009\u00d7\u2009${height}, ${rate}${visible(codec)}`;
 }
 
 /** The captions of the library that fit the video; asked for when they are wanted. */
@@ -52,7 +60,11 @@ function captionsOf(video) {
     async () => {
       try {
         const { data } = await api.captions(video.video_id, MOST_CAPTIONS);
-        list.replaceChildren(...data.map((one) => el("li", {}, bdi(visible(one.caption)), el("span", { class: "score" }, part(one.score, 3)))));
+        list.replaceChildren(
+          ...data.map((one) =>
+            el("li", {}, bdi(visible(one.caption)), el("span", { class: "score" }, part(one.score, 3))),
+          ),
+        );
         if (!data.length) list.replaceChildren(el("li", {}, "The library has no captions."));
       } catch (error) {
         list.replaceChildren(el("li", {}, error.detail || error.title));
@@ -66,7 +78,13 @@ function captionsOf(video) {
 function tagsOf(video) {
   let tags = [...(video.tags ?? [])].sort();
   const list = el("ul", { class: "tags" });
-  const input = el("input", { type: "text", "aria-label": "New tag", placeholder: "add a tag", maxlength: 100, autocomplete: "off" });
+  const input = el("input", {
+    type: "text",
+    "aria-label": "New tag",
+    placeholder: "add a tag",
+    maxlength: 100,
+    autocomplete: "off",
+  });
   const told = el("p", { class: "note", role: "status" });
 
   async function store(next, words) {
@@ -83,7 +101,19 @@ function tagsOf(video) {
 
   function draw() {
     list.replaceChildren(
-      ...tags.map((tag) => el("li", { class: "tag" }, bdi(visible(tag)), iconButton("close", `Remove the tag ${visible(tag)}`, () => store(tags.filter((one) => one !== tag), "Tag removed")))),
+      ...tags.map((tag) =>
+        el(
+          "li",
+          { class: "tag" },
+          bdi(visible(tag)),
+          iconButton("close", `Remove the tag ${visible(tag)}`, () =>
+            store(
+              tags.filter((one) => one !== tag),
+              "Tag removed",
+            ),
+          ),
+        ),
+      ),
     );
   }
   draw();

@@ -35,10 +35,13 @@ const OUTLINES = {
   picture: "M3.5 4.5h13v11h-13zM3.5 13l3.6-3.6 3 3 2.2-2.2 4.2 4.2M12.6 7.6h.01",
   close: "M5 5l10 10M15 5 5 15",
   similar: "M3.5 6.5h9v9h-9zM7.5 6V3.5h9v9H13",
-  scissors: "M5.5 3.8a2 2 0 1 0 0 4 2 2 0 0 0 0-4ZM5.5 12.2a2 2 0 1 0 0 4 2 2 0 0 0 0-4ZM7.2 6.9 16.5 15M7.2 13.1 16.5 5",
+  scissors:
+    "M5.5 3.8a2 2 0 1 0 0 4 2 2 0 0 0 0-4ZM5.5 12.2a2 2 0 1 0 0 4 2 2 0 0 0 0-4ZM7.2 6.9 16.5 15M7.2 13.1 16.5 5",
   next: "M7.5 4.5 13 10l-5.5 5.5",
   previous: "M12.5 4.5 7 10l5.5 5.5",
-  sun: "M10 6.6a3.4 3.4 0 1 0 0 6.8 3.4 3.4 0 0 0 0-6.8ZM10 2v1.6M10 16.4V18M2 10h1.6M16.4 10H18M4.3 4.3l1.2 1.2M14.5 14.5l1.2 1.2M15.7 4.3l-1.2 1.2M5.5 14.5l-1.2 1.2",
+  sun:
+    "M10 6.6a3.4 3.4 0 1 0 0 6.8 3.4 3.4 0 0 0 0-6.8ZM10 2v1.6M10 16.4V18M2 10h1.6M16.4 10H18" +
+    "M4.3 4.3l1.2 1.2M14.5 14.5l1.2 1.2M15.7 4.3l-1.2 1.2M5.5 14.5l-1.2 1.2",
   moon: "M16.5 11.8A6.8 6.8 0 0 1 8.2 3.5a6.8 6.8 0 1 0 8.3 8.3Z",
   sound: "M3.5 8v4H6l4 3V5L6 8H3.5ZM13 7.5a3.6 3.6 0 0 1 0 5M15 5.2a6.8 6.8 0 0 1 0 9.6",
   silent: "M3.5 8v4H6l4 3V5L6 8H3.5ZM13 8l4 4M17 8l-4 4",
@@ -62,7 +65,11 @@ export function icon(name) {
 
 /** A button that shows an icon and tells its words to those who do not see it. */
 export function iconButton(name, words, click, props = {}) {
-  return el("button", { type: "button", class: "quiet", "aria-label": words, title: words, ...props, on: { click } }, icon(name));
+  return el(
+    "button",
+    { type: "button", class: "quiet", "aria-label": words, title: words, ...props, on: { click } },
+    icon(name),
+  );
 }
 
 /** Exchange an icon button's icon and words. */
@@ -90,7 +97,11 @@ export function say(words) {
 
 /** Whether keys typed there are text. */
 export function takesText(node) {
-  return node instanceof HTMLElement && (node.isContentEditable || node.matches("textarea, select, input:not([type=checkbox], [type=radio], [type=button], [type=file])"));
+  return (
+    node instanceof HTMLElement &&
+    (node.isContentEditable ||
+      node.matches("textarea, select, input:not([type=checkbox], [type=radio], [type=button], [type=file])"))
+  );
 }
 
 /** Whether pictures should stay still. */

@@ -39,7 +39,9 @@ export function unfiltered(state) {
 
 /** How many filters are set. */
 export function filterCount(state) {
-  return [state.under, state.longer || state.shorter, state.since, state.tags.length, state.least].filter(Boolean).length;
+  return [state.under, state.longer || state.shorter, state.since, state.tags.length, state.least].filter(
+    Boolean,
+  ).length;
 }
 
 function choice(label, options, value, change) {
@@ -89,19 +91,40 @@ export function makeFilters() {
 
   function show(state) {
     const focused = document.activeElement?.getAttribute?.("aria-label");
-    const wasRadio = node.contains(document.activeElement) && document.activeElement.matches("input[type=radio]");
+    const wasRadio =
+      node.contains(document.activeElement) && document.activeElement.matches("input[type=radio]");
     const names = shortNames(folders);
     const length = `${state.longer}-${state.shorter}`;
     node.replaceChildren(
       grouping(state),
-      choice("Folder", [["All folders", ""], ...folders.map((path, i) => [names[i], path])], state.under, (under) => set({ under })),
-      choice("Length", LENGTHS.map(([words, longer, shorter]) => [words, longer || shorter ? `${longer}-${shorter}` : ""]), length === "-" ? "" : length, (value) => {
-        const [longer = "", shorter = ""] = value.split("-");
-        set({ longer, shorter });
-      }),
+      choice(
+        "Folder",
+        [["All folders", ""], ...folders.map((path, i) => [names[i], path])],
+        state.under,
+        (under) => set({ under }),
+      ),
+      choice(
+        "Length",
+        LENGTHS.map(([words, longer, shorter]) => [words, longer || shorter ? `${longer}-${shorter}` : ""]),
+        length === "-" ? "" : length,
+        (value) => {
+          const [longer = "", shorter = ""] = value.split("-");
+          set({ longer, shorter });
+        },
+      ),
       choice("Date", AGES, state.since, (since) => set({ since })),
-      tags.length || state.tags.length ? choice("Tag", [["Any tag", ""], ...tags.map((tag) => [tag, tag])], state.tags[0] ?? "", (tag) => set({ tags: tag ? [tag] : [] })) : "",
-      filterCount(state) ? el("button", { type: "button", class: "text", on: { click: () => address.go(unfiltered(address.now())) } }, "Clear filters") : "",
+      tags.length || state.tags.length
+        ? choice("Tag", [["Any tag", ""], ...tags.map((tag) => [tag, tag])], state.tags[0] ?? "", (tag) =>
+            set({ tags: tag ? [tag] : [] }),
+          )
+        : "",
+      filterCount(state)
+        ? el(
+            "button",
+            { type: "button", class: "text", on: { click: () => address.go(unfiltered(address.now())) } },
+            "Clear filters",
+          )
+        : "",
     );
     if (wasRadio) node.querySelector("input:checked")?.focus();
     else if (focused) node.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();

@@ -36,7 +36,10 @@ export function spoken(seconds) {
 export function readClock(text) {
   const trimmed = text.trim();
   if (!/^(\d+:){0,2}\d+([.,]\d+)?$/.test(trimmed)) return null;
-  return trimmed.replace(",", ".").split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
+  return trimmed
+    .replace(",", ".")
+    .split(":")
+    .reduce((sum, part) => sum * 60 + Number(part), 0);
 }
 
 const NUMBER = new Intl.NumberFormat("en");
@@ -129,9 +132,7 @@ export function fullPath(path) {
   return visible(path);
 }
 
-/** When a file was changed; `modified` is a date in ISO 8601 or seconds since 1970. */
+/** When a file was changed, from a date in ISO 8601. */
 export function day(modified) {
-  const date = new Date(typeof modified === "number" ? modified * 1000 : modified);
-  if (Number.isNaN(date.getTime())) return "";
-  return date.toLocaleDateString(undefined, { year: "numeric", month: "short", day: "numeric" });
+  return new Date(modified).toLocaleDateString(undefined, { year: "numeric", month: "short", day: "numeric" });
 }

@@ -26,6 +26,8 @@ export class Lazy {
 
   /** Why a segment was found; `urgent` goes before everything that waits. */
   explanation(segmentId, urgent = false) {
+    // Sentences in order have no account together; each is asked for by itself.
+    if (Array.isArray(this.query)) return Promise.reject(new api.ApiError(422, "No account", ""));
     if (this.none) return Promise.reject(this.none);
     return this.#once(`explain ${segmentId}`, urgent, async (signal) => {
       try {

@@ -25,8 +25,9 @@ export function makeLibrary({ changed }) {
     running?.abort();
     running = new AbortController();
     under = state.under;
-    if (!head.firstChild) head.replaceChildren(el("h1", {}, "Library"), el("p", { class: "note" }, "Looking \u2026"));
-    await Promise.all([refresh(), jobs.start(running.signal)]);
+    if (!head.firstChild)
+      head.replaceChildren(el("h1", {}, "Library"), el("p", { class: "note" }, "Looking \u2026"));
+    await Promise.all([refresh(), jobs.start()]);
   }
 
   /** The service reads what a job made a little later: look twice. */
@@ -61,8 +62,23 @@ export function makeLibrary({ changed }) {
     ];
     head.replaceChildren(
       el("h1", {}, "Library"),
-      el("dl", { class: "big-facts" }, ...facts.map(([value, name]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
-      !overview.model ? "" : el("p", { class: "note" }, "Searched with ", el("strong", {}, visible(overview.model)), overview.method ? ` (${visible(overview.method)})` : "", overview.calibrated ? "; it can tell when nothing fits." : "; not calibrated, so it cannot tell when nothing fits."),
+      el(
+        "dl",
+        { class: "big-facts" },
+        ...facts.map(([value, name]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+      ),
+      !overview.model
+        ? ""
+        : el(
+            "p",
+            { class: "note" },
+            "Searched with ",
+            el("strong", {}, visible(overview.model)),
+            overview.method ? ` (${visible(overview.method)})` : "",
+            overview.calibrated
+              ? "; it can tell when nothing fits."
+              : "; not calibrated, so it cannot tell when nothing fits.",
+          ),
     );
   }
 
@@ -81,30 +97,60 @@ export function makeLibrary({ changed }) {
     const rows = overview.folders.map((folder) => folderRow(folder));
     folders.replaceChildren(
       el("h2", { id: "folders-title" }, "Folders"),
-      rows.length ? el("ul", { class: "folder-list" }, ...rows) : el("p", { class: "note" }, "No folder is in the library yet."),
+      rows.length
+        ? el("ul", { class: "folder-list" }, ...rows)
+        : el("p", { class: "note" }, "No folder is in the library yet."),
       addForm((path) => work("add", [path])),
-      rows.length ? action("Look for changes in all folders", (event) => work("update", overview.folders.map((one) => one.path), event.currentTarget), { class: "text" }) : "",
+      rows.length
+        ? action("Look for changes in all folders", (event) => work("update", [], event.currentTarget), {
+            class: "text",
+          })
+        : "",
     );
   }
 
   function folderRow(folder) {
-    const only = el("a", { href: address.href({ ...address.EMPTY, view: "library", under: folder.path }), class: "folder-name" }, icon("folder"), bdi(fullPath(folder.path)));
+    const only = el(
+      "a",
+      { href: address.href({ ...address.EMPTY, view: "library", under: folder.path }), class: "folder-name" },
+      icon("folder"),
+      bdi(fullPath(folder.path)),
+    );
     only.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       address.go({ ...address.EMPTY, view: "library", under: under === folder.path ? "" : folder.path });
     });
     if (under === folder.path) only.setAttribute("aria-current", "true");
-    const counts = el("span", { class: "folder-counts" }, counted(folder.videos, "video"), folder.failed ? el("span", { class: "bad" }, ` \u00b7 ${number(folder.failed)} not readable`) : "");
+    const counts = el(
+      "span",
+      { class: "folder-counts" },
+      counted(folder.videos, "video"),
+      folder.failed ? el("span", { class: "bad" }, ` \u00b7 ${number(folder.failed)} not readable`) : "",
+    );
     const ways = el("span", { class: "folder-ways" });
     const calm = () =>
       ways.replaceChildren(
-        action("Update", (event) => work("update", [folder.path], event.currentTarget), { class: "text", "aria-label": `Update ${visible(folder.path)}` }),
-        action("Remove", sure, { class: "text", "aria-label": `Remove ${visible(folder.path)} from the library` }),
+        action("Update", (event) => work("update", [folder.path], event.currentTarget), {
+          class: "text",
+          "aria-label": `Update ${visible(folder.path)}`,
+        }),
+        action("Remove", sure, {
+          class: "text",
+          "aria-label": `Remove ${visible(folder.path)} from the library`,
+        }),
       );
     const sure = () => {
-      const yes = action("Remove from the library", (event) => work("remove", [folder.path], event.currentTarget), { class: "text bad" });
-      ways.replaceChildren(el("span", { class: "note" }, "The files stay."), yes, action("Keep", calm, { class: "text" }));
+      const yes = action(
+        "Remove from the library",
+        (event) => work("remove", [folder.path], event.currentTarget),
+        { class: "text bad" },
+      );
+      ways.replaceChildren(
+        el("span", { class: "note" }, "The files stay."),
+        yes,
+        action("Keep", calm, { class: "text" }),
+      );
       yes.focus();
     };
     calm();
@@ -118,15 +164,45 @@ export function makeLibrary({ changed }) {
       failures.append(
         el("h2", { id: "failures-title" }, "Not readable"),
         el("p", { class: "note" }, "These files are left out until they change, or until you try them again."),
-        el("ul", { class: "failure-list" }, ...shown.map((one) => el("li", {}, el("span", { class: "failure-name", title: fullPath(one.path) }, bdi(fullPath(one.path))), el("span", { class: "failure-reason" }, visible(one.reason))))),
-        overview.failures.length > shown.length ? el("p", { class: "note" }, `and ${counted(overview.failures.length - shown.length, "more file")}`) : "",
-        action("Try these again", (event) => work("retry", overview.folders.map((one) => one.path), event.currentTarget)),
+        el(
+          "ul",
+          { class: "failure-list" },
+          ...shown.map((one) =>
+            el(
+              "li",
+              {},
+              el("span", { class: "failure-name", title: fullPath(one.path) }, bdi(fullPath(one.path))),
+              el("span", { class: "failure-reason" }, visible(one.reason)),
+            ),
+          ),
+        ),
+        overview.failures.length > shown.length
+          ? el("p", { class: "note" }, `and ${counted(overview.failures.length - shown.length, "more file")}`)
+          : "",
+        action("Try these again", (event) => work("retry", [], event.currentTarget)),
       );
     }
     if (overview.partial?.length) {
       failures.append(
         el("h2", {}, "Read in part"),
-        el("ul", { class: "failure-list" }, ...overview.partial.slice(0, FAILURES_SHOWN).map((one) => (typeof one === "string" ? el("li", {}, bdi(fullPath(one))) : el("li", {}, el("span", { class: "failure-name" }, bdi(fullPath(one.path))), el("span", { class: "failure-reason" }, visible(one.reason ?? one.damage ?? "")))))),
+        el(
+          "ul",
+          { class: "failure-list" },
+          ...overview.partial
+            .slice(0, FAILURES_SHOWN)
+            .map((one) =>
+              el(
+                "li",
+                {},
+                el(
+                  "span",
+                  { class: "failure-name" },
+                  bdi(fullPath(one.path)),
+                  el("span", { class: "failure-reason" }, visible(one.reason)),
+                ),
+              ),
+            ),
+        ),
       );
     }
     failures.hidden = !failures.firstChild;
@@ -135,10 +211,18 @@ export function makeLibrary({ changed }) {
   async function drawShelf(signal, page = "") {
     const answer = await api.videos({ page, limit: 24, under }, signal);
     const tiles = answer.data.map(videoTile);
-    const more = answer.next_page ? action("More videos", async (event) => {
-      event.currentTarget.disabled = true;
-      await drawShelf(signal, answer.next_page).catch((error) => !api.isAbort(error) && jobs.trouble(error));
-    }, { class: "plain shelf-more" }) : "";
+    const more = answer.next_page
+      ? action(
+          "More videos",
+          async (event) => {
+            event.currentTarget.disabled = true;
+            await drawShelf(signal, answer.next_page).catch(
+              (error) => !api.isAbort(error) && jobs.trouble(error),
+            );
+          },
+          { class: "plain shelf-more" },
+        )
+      : "";
     if (page) {
       shelf.querySelector(".shelf-more")?.remove();
       shelf.querySelector(".cards").append(...tiles);
@@ -146,7 +230,11 @@ export function makeLibrary({ changed }) {
       tiles[0]?.querySelector("a").focus({ preventScroll: true });
       return;
     }
-    const title = el("h2", { id: "shelf-title" }, under ? `${counted(answer.total, "video")} in ` : "All videos");
+    const title = el(
+      "h2",
+      { id: "shelf-title" },
+      under ? `${counted(answer.total, "video")} in ` : "All videos",
+    );
     if (under) title.append(bdi(fullPath(under)));
     shelf.replaceChildren(title, el("ul", { class: "cards small" }, ...tiles), more);
   }
@@ -163,8 +251,21 @@ export function makeLibrary({ changed }) {
 
 /** A form that asks for a folder. */
 export function addForm(add) {
-  const input = el("input", { type: "text", name: "folder", "aria-label": "Full path of a folder with videos", placeholder: "/home/me/Videos", autocomplete: "off", spellcheck: "false", dir: "auto" });
-  const form = el("form", { class: "add-folder" }, input, el("button", { type: "submit", class: "primary wide" }, "Add folder"));
+  const input = el("input", {
+    type: "text",
+    name: "folder",
+    "aria-label": "Full path of a folder with videos",
+    placeholder: "/home/me/Videos",
+    autocomplete: "off",
+    spellcheck: "false",
+    dir: "auto",
+  });
+  const form = el(
+    "form",
+    { class: "add-folder" },
+    input,
+    el("button", { type: "submit", class: "primary wide" }, "Add folder"),
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const path = input.value.trim();
@@ -183,7 +284,15 @@ export function addForm(add) {
 export function videoTile(video) {
   const name = fileName(video.path);
   const goal = { ...address.now(), video: video.video_id, segment: "", at: "" };
-  const picture = el("img", { class: "picture", src: video.thumbnail_url, alt: "", loading: "lazy", decoding: "async", width: 320, height: 180 });
+  const picture = el("img", {
+    class: "picture",
+    src: video.thumbnail_url,
+    alt: "",
+    loading: "lazy",
+    decoding: "async",
+    width: 320,
+    height: 180,
+  });
   picture.addEventListener("error", () => picture.classList.add("missing"));
   const link = el(
     "a",
@@ -206,7 +315,10 @@ export function firstRun(jobs) {
     { class: "first" },
     message({
       title: "Add a folder of videos",
-      lines: ["vidsift looks at every video once and remembers what can be seen. Nothing leaves this computer, and the files stay as they are."],
+      lines: [
+        "vidsift looks at every video once and remembers what can be seen. " +
+          "Nothing leaves this computer, and the files stay as they are.",
+      ],
     }),
     addForm(async (path) => {
       try {

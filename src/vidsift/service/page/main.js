@@ -26,7 +26,13 @@ const results = makeResults({ home: startPage, shown: () => player.meet() });
 const library = makeLibrary({ changed: learn });
 const firstJobs = makeJobs({ over: firstDone });
 const heading = el("h1", { class: "hidden" }, "Search");
-const searchView = el("div", { class: "search-view" }, heading, el("div", { class: "row" }, filters.node, results.summary), results.node);
+const searchView = el(
+  "div",
+  { class: "search-view" },
+  heading,
+  el("div", { class: "row" }, filters.node, results.summary),
+  results.node,
+);
 const player = makePlayer(results);
 const notices = el("div", { class: "notices" });
 
@@ -41,7 +47,7 @@ async function startPage(signal) {
     if (!overview.videos) {
       searchView.classList.add("first-run");
       firstJobs.stop();
-      await firstJobs.start(signal);
+      await firstJobs.start();
       return firstRun(firstJobs);
     }
     searchView.classList.remove("first-run");
@@ -86,12 +92,14 @@ function show(state, before, again) {
   if (view.node.parentNode !== main) {
     main.replaceChildren(notices, view.node);
     if (before) window.scrollTo({ top: 0 });
-    if (state.view !== "library") library.stop();
+    if (state.view === "library") firstJobs.stop();
+    else library.stop();
   }
   if (state.view === "library") {
     if (!before || before.view !== "library" || before.under !== state.under) library.run(state);
   } else {
     filters.show(state);
+    if (address.asks(state)) firstJobs.stop();
     if (address.asks(state)) searchView.classList.remove("first-run");
     const moved = !before || before.view !== "search" || !address.asksTheSame(state, before);
     if (moved || again) {
@@ -102,7 +110,9 @@ function show(state, before, again) {
   player.follow(state, before);
 }
 
-window.addEventListener("vidsift:trouble", (event) => notices.replaceChildren(trouble(event.detail.error, null, event.detail.about)));
+window.addEventListener("vidsift:trouble", (event) =>
+  notices.replaceChildren(trouble(event.detail.error, null, event.detail.about)),
+);
 
 address.onChange(show);
 listen({ top, results, help });

@@ -25,23 +25,52 @@ function columnsOf(term) {
 function tableOf(group, term) {
   const columns = columnsOf(term);
   const rows = group.words.map((word, place) => {
-    const values = columns.map((column) => Math.max(...column.tokens.map((token) => term.values[place][token])));
-    const gave = columns.map((column) => column.tokens.reduce((sum, token) => sum + term.contributions[place][token], 0));
+    const values = columns.map((column) =>
+      Math.max(...column.tokens.map((token) => term.values[place][token])),
+    );
+    const gave = columns.map((column) =>
+      column.tokens.reduce((sum, token) => sum + term.contributions[place][token], 0),
+    );
     const warm = warmth(values);
     const cells = columns.map((_, at) => {
-      const cell = el("td", { class: "cell" }, el("span", {}, part(values[at], 2)), el("small", {}, part(gave[at])));
+      const cell = el(
+        "td",
+        { class: "cell" },
+        el("span", {}, part(values[at], 2)),
+        el("small", {}, part(gave[at])),
+      );
       cell.style.setProperty("--warm", warm[at].toFixed(3));
       return cell;
     });
     const total = gave.reduce((sum, value) => sum + value, 0);
-    return el("tr", {}, el("th", { scope: "row" }, bdi(visible(word.text))), ...cells, el("td", { class: "total" }, part(total)));
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, bdi(visible(word.text))),
+      ...cells,
+      el("td", { class: "total" }, part(total)),
+    );
   });
   const table = el(
     "table",
     {},
     el("caption", {}, `${visible(term.name)}: similarity, and below it what it gave to the score`),
-    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Word"), ...columns.map((column) => el("th", { scope: "col" }, column.head)), el("th", { scope: "col" }, "Gave"))),
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        el("th", { scope: "col" }, "Word"),
+        ...columns.map((column) => el("th", { scope: "col" }, column.head)),
+        el("th", { scope: "col" }, "Gave"),
+      ),
+    ),
     el("tbody", {}, ...rows),
   );
-  return el("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": `Numbers of ${visible(term.name)}` }, table);
+  return el(
+    "div",
+    { class: "table-scroll", tabindex: 0, role: "region", "aria-label": `Numbers of ${visible(term.name)}` },
+    table,
+  );
 }

@@ -11,6 +11,7 @@ import { Lazy } from "./lazy.js";
 import { keepThumbnail } from "./queryPicture.js";
 import { plain } from "./results.js";
 import { makeStrip } from "./strip.js";
+import { makeParts } from "./parts.js";
 import { makeWhy } from "./why.js";
 
 const NO_WORDS = "This was found by how it looks, not by words, so there are no words to account for.";
@@ -41,16 +42,27 @@ export function makePlayer(results) {
   const why = makeWhy({ show: drawStrip, seek: (seconds) => controls.seek(seconds) });
   const cut = makeCut({ time: controls.time, marked: (stretch) => strip?.mark({ cut: stretch }) });
   const details = makeDetails();
+  const parts = makeParts({
+    choose(place) {
+      accountOfPart(place);
+      controls.seek(now.hit.parts[place].start);
+    },
+  });
   const tools = el("div", { class: "tools" }, similar, cut.opener);
   const node = el(
     "dialog",
     { class: "player", "aria-labelledby": "player-title" },
-    el("div", { class: "player-head" }, el("div", { class: "player-names" }, name, where), el("div", { class: "player-ways" }, before, after, close)),
+    el(
+      "div",
+      { class: "player-head" },
+      el("div", { class: "player-names" }, name, where),
+      el("div", { class: "player-ways" }, before, after, close),
+    ),
     el(
       "div",
       { class: "player-body", tabindex: -1 },
       el("div", { class: "player-left" }, stage, timeline, controls.node, why.film),
-      el("div", { class: "player-right" }, verdict, tools, cut.node, why.receipt, details.node),
+      el("div", { class: "player-right" }, verdict, tools, cut.node, parts.node, why.receipt, details.node),
     ),
   );
   node.addEventListener("cancel", (event) => {
@@ -118,6 +130,7 @@ export function makePlayer(results) {
     verdict.replaceChildren();
     stage.classList.remove("failed");
     details.clear();
+    parts.clear();
     cut.close();
   }
 
@@ -139,8 +152,18 @@ export function makePlayer(results) {
     verdict.replaceChildren(...verdictOf(hit));
     similar.hidden = !state.segment;
     makeTimeline(video);
-    controls.load({ media: video.media_url, poster: api.thumbnail(state.video, start, 960), start, duration: video.duration, strip });
-    cut.about(state.video, video.duration, hit ? [hit.start, hit.end] : [start, Math.min(video.duration, start + 10)]);
+    controls.load({
+      media: video.media_url,
+      poster: api.thumbnail(state.video, start, 960),
+      start,
+      duration: video.duration,
+      strip,
+    });
+    cut.about(
+      state.video,
+      video.duration,
+      hit ? [hit.start, hit.end] : [start, Math.min(video.duration, start + 10)],
+    );
     settled = account(state, hit);
     say(`Playing ${fileName(video.path)} from ${spoken(start)}`);
   }
@@ -177,7 +200,10 @@ export function makePlayer(results) {
     const { hit, duration } = now;
     if (!hit) return;
     const partial = hit.segment_start > 0.05 || hit.segment_end < duration - 0.05;
-    strip.mark({ moment: hit.start === undefined ? null : [hit.start, hit.end], segment: partial ? [hit.segment_start, hit.segment_end] : null });
+    strip.mark({
+      moment: hit.start === undefined ? null : [hit.start, hit.end],
+      segment: partial ? [hit.segment_start, hit.segment_end] : null,
+    });
   }
 
   function inSegment(seconds) {
@@ -189,7 +215,7 @@ export function makePlayer(results) {
     if (!strip || !now) return;
     const { hit } = now;
     const [start, end] = hit ? [hit.segment_start, hit.segment_end] : [0, now.duration];
-    if (curve) strip.show({ ...curve, start, end });
+    if (curve) strip.show({ ...curve, start: curve.start ?? start, end: curve.end ?? end });
     else if (whole?.times.length) strip.show({ times: whole.times, values: whole.shares });
     else strip.show({ times: hit?.strip?.times ?? [], values: hit?.strip?.shares ?? [], start, end });
   }
@@ -216,22 +242,39 @@ export function makePlayer(results) {
       },
       () => {},
     );
-    if (!state.segment) {
+    if (state.queries.length > 1 && hit?.parts.length) {
+      parts.show(state.queries, hit.parts);
+      return accountOfPart(0);
+    }
+    if (!state.segment || state.queries.length > 1) {
       why.say("Open a result to see what each word gave.");
       return;
     }
+    await accountOf(lazy, state.segment);
+  }
+
+  /** Account for one of several sentences, at its own place in the video. */
+  function accountOfPart(place) {
+    const part = now.hit.parts[place];
+    strip.mark({ moment: [part.start, part.end] });
+    return accountOf(new Lazy(address.now().queries[place]), part.segment_id);
+  }
+
+  async function accountOf(lazy, segmentId) {
+    const mine = now;
     try {
-      const explanation = await lazy.explanation(state.segment, true);
-      if (stillHere()) why.load(explanation, state.video);
+      const explanation = await lazy.explanation(segmentId, true);
+      if (mine === now) why.load(explanation, mine.video);
     } catch (error) {
-      if (!api.isAbort(error) && stillHere()) why.say(error.detail || error.title || "The account could not be read.");
+      if (!api.isAbort(error) && mine === now) why.say(error.detail || error.title);
     }
   }
 
   function moved(seconds, settled) {
     why.playingAt(seconds);
     strip?.at(seconds);
-    if (settled && now && node.open && address.now().video === now.video) address.note({ ...address.now(), at: seconds.toFixed(2) });
+    if (settled && now && node.open && address.now().video === now.video)
+      address.note({ ...address.now(), at: seconds.toFixed(2) });
   }
 
   function leave() {
@@ -241,7 +284,10 @@ export function makePlayer(results) {
   function beside(side) {
     const hit = results.find(now?.segment ?? "")?.[side];
     if (!hit) return;
-    address.go({ ...address.now(), video: hit.video_id, segment: hit.segment_id, at: hit.start.toFixed(2) }, { replace: true, inside: Boolean(history.state?.inside) });
+    address.go(
+      { ...address.now(), video: hit.video_id, segment: hit.segment_id, at: hit.start.toFixed(2) },
+      { replace: true, inside: Boolean(history.state?.inside) },
+    );
   }
 
   function keys(event) {
@@ -249,7 +295,13 @@ export function makePlayer(results) {
     const typing = event.target.matches("input:not([type=range]), textarea, select");
     if (typing) return;
     const pressed = event.target.closest("button, a, summary") !== null;
-    const acts = { escape: leave, n: () => beside("after"), p: () => beside("before"), i: () => cut.take("start"), o: () => cut.take("end") };
+    const acts = {
+      escape: leave,
+      n: () => beside("after"),
+      p: () => beside("before"),
+      i: () => cut.take("start"),
+      o: () => cut.take("end"),
+    };
     const act = acts[event.key.toLowerCase()];
     if (act) act();
     else if (!controls.key(event, pressed)) return;
@@ -273,8 +325,18 @@ function hitFrom(answer, segmentId, duration) {
 
 function verdictOf(hit) {
   if (!hit) return [];
-  const words = [el("span", { class: "verdict-when" }, span(hit.start, hit.end)), el("span", {}, ` of ${clock(hit.duration)}`)];
-  if (hit.confidence !== null && hit.confidence !== undefined) words.push(el("span", { class: "verdict-sure", title: "How sure it is that this fits" }, `${percent(hit.confidence)} sure`));
+  const words = [
+    el("span", { class: "verdict-when" }, span(hit.start, hit.end)),
+    el("span", {}, ` of ${clock(hit.duration)}`),
+  ];
+  if (hit.confidence !== null && hit.confidence !== undefined)
+    words.push(
+      el(
+        "span",
+        { class: "verdict-sure", title: "How sure it is that this fits" },
+        `${percent(hit.confidence)} sure`,
+      ),
+    );
   else words.push(el("span", { class: "verdict-sure" }, `score ${part(hit.score)}`));
   if (hit.candidates) words.push(el("span", { class: "note" }, `best of ${hit.candidates} candidates`));
   return words;

@@ -27,7 +27,14 @@ export function previews({ holder, surface, media, start, end }) {
     shown?.();
     shown = stop;
     const last = Math.max(end, start + 1);
-    video = el("video", { class: "preview", playsinline: true, preload: "auto", "aria-hidden": "true", tabindex: -1, disablepictureinpicture: true });
+    video = el("video", {
+      class: "preview",
+      playsinline: true,
+      preload: "auto",
+      "aria-hidden": "true",
+      tabindex: -1,
+      disablepictureinpicture: true,
+    });
     video.muted = true;
     video.addEventListener("timeupdate", () => {
       if (video && (video.currentTime > last || video.ended)) video.currentTime = start;

@@ -7,7 +7,9 @@ const KEPT = 8;
 export function recent() {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    return Array.isArray(kept) ? kept.filter((one) => Array.isArray(one) && one.every((text) => typeof text === "string")) : [];
+    return Array.isArray(kept)
+      ? kept.filter((one) => Array.isArray(one) && one.every((text) => typeof text === "string"))
+      : [];
   } catch {
     return [];
   }

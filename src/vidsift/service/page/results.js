@@ -12,6 +12,8 @@ import { makeWords } from "./words.js";
 
 const AT_ONCE = 24;
 const PATIENCE_MS = 120;
+/** So many answers a question pages through. */
+const MOST = 1000;
 
 /** The search view's part below the filters; `home()` fills it while nothing is asked. */
 export function makeResults({ home, shown: tellShown = () => {} }) {
@@ -26,7 +28,6 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
   let running = null;
   let lazy = null;
   let cards = [];
-  let asked = null;
   let visible = null;
 
   function askWord(word) {
@@ -43,7 +44,6 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
     lazy?.stop();
     const mine = new AbortController();
     running = mine;
-    asked = state;
     if (!address.asks(state)) {
       clear();
       band.classList.add("empty");
@@ -53,10 +53,12 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
     }
     band.classList.remove("empty");
     const slow = window.setTimeout(() => wait(), PATIENCE_MS);
+    // Built once: the pages that follow have to ask exactly the same, also where "past week" is a moving date.
+    const body = bodyOf(state);
     try {
-      const answer = await api.search(bodyOf(state), mine.signal);
+      const answer = await api.search(body, mine.signal);
       lazy = state.queries.length ? new Lazy(plain(state.queries)) : null;
-      show(state, answer);
+      show(state, body, answer);
     } catch (error) {
       if (api.isAbort(error)) return;
       clear();
@@ -90,7 +92,7 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
     summary.textContent = "";
   }
 
-  function show(state, answer) {
+  function show(state, body, answer) {
     clear();
     const weak = answer.found === false;
     list.classList.toggle("weak", weak);
@@ -103,31 +105,41 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
     words.expect(state.queries.length === 1 ? state.queries[0] : null);
     if (weak) above.replaceChildren(nothingFits(state));
     tell(state, answer);
-    append(state, answer);
+    append(state, body, answer);
     window.scrollTo({ top: 0 });
     tellShown();
   }
 
-  function append(state, answer) {
+  function append(state, body, answer) {
     visible ??= new IntersectionObserver(seen, { rootMargin: "200px" });
     const context = { lazy, point: pointFrame, similar };
     const made = answer.data.map((hit) => makeCard(hit, state, context));
     cards.push(...made);
     list.append(...made.map((card) => card.node));
     made.forEach((card) => visible.observe(card.node));
-    below.replaceChildren(answer.next_page ? action("More results", (event) => more(state, answer.next_page, event.currentTarget)) : "");
+    below.replaceChildren(
+      answer.next_page
+        ? action("More results", (event) => more(state, body, answer.next_page, event.currentTarget))
+        : cards.length >= MOST
+          ? el(
+              "p",
+              { class: "note" },
+              `These are the best ${number(cards.length)}. Ask more closely to find others.`,
+            )
+          : "",
+    );
     return made;
   }
 
-  async function more(state, page, button) {
+  async function more(state, body, page, button) {
     button.disabled = true;
     try {
-      const answer = await api.search({ ...bodyOf(state), page }, running.signal);
-      const [first] = append(state, answer);
+      const answer = await api.search({ ...body, page }, running.signal);
+      const [first] = append(state, body, answer);
       first?.open.focus({ preventScroll: true });
       say(`${counted(answer.data.length, "more result")}`);
     } catch (error) {
-      if (!api.isAbort(error)) below.replaceChildren(trouble(error, () => more(state, page, button)));
+      if (!api.isAbort(error)) below.replaceChildren(trouble(error, () => more(state, body, page, button)));
     }
   }
 
@@ -145,15 +157,19 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
 
   function tell(state, answer) {
     const shown = answer.data.length;
-    const what = state.by === "video" ? "video" : "moment";
-    const pool = answer.pool ?? {};
-    const of = pool.allowed_segments !== undefined && pool.allowed_segments < pool.segments ? `${number(pool.allowed_segments)} of ` : "";
-    const among = pool.segments ? ` of ${of}${counted(pool.segments, "segment")} in ${counted(pool.videos, "video")}` : "";
-    const time = answer.took_ms === undefined ? "" : ` \u00b7 ${Math.max(1, Math.round(answer.took_ms))} ms`;
-    const best = answer.data[0].candidates ? `, ranked among the ${number(answer.data[0].candidates)} likeliest` : "";
-    const label = answer.label === "similar footage" ? "Similar footage: the " : "The ";
-    summary.textContent = `${label}${shown === 1 ? "best" : `best ${shown}`} ${shown === 1 ? what : `${what}s`}${among}${best}${time}`;
-    say(answer.found === false ? `Nothing fits well. ${counted(shown, "weak result")} below.` : `${counted(shown, "result")}`);
+    const { pool } = answer;
+    const what = counted(shown, state.by === "video" ? "video" : "moment");
+    const of = pool.allowed_segments < pool.segments ? `${number(pool.allowed_segments)} of ` : "";
+    const { candidates } = answer.data[0];
+    summary.textContent = [
+      answer.label === "similar footage" ? "Similar footage: the best " : "The best ",
+      what,
+      ` of ${of}${counted(pool.segments, "segment")} in ${counted(pool.videos, "video")}`,
+      candidates ? `, ranked among the ${number(candidates)} likeliest` : "",
+      ` \u00b7 ${Math.max(1, Math.round(answer.took_ms))} ms`,
+    ].join("");
+    const weak = answer.found === false;
+    say(weak ? `Nothing fits well. ${counted(shown, "weak result")} below.` : counted(shown, "result"));
   }
 
   function similar(hit) {
@@ -194,7 +210,6 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
       cards.find((card) => card.hit.segment_id === segmentId)?.open.focus();
     },
     lazy: () => lazy,
-    asked: () => asked,
   };
 }
 
@@ -213,7 +228,13 @@ function bodyOf(state) {
 }
 
 function skeleton() {
-  return el("li", { class: "card skeleton", "aria-hidden": "true" }, el("span", { class: "open" }, el("span", { class: "frame" }), el("span", { class: "title" })), el("div", { class: "strip" }), el("div", { class: "facts" }));
+  return el(
+    "li",
+    { class: "card skeleton", "aria-hidden": "true" },
+    el("span", { class: "open" }, el("span", { class: "frame" }), el("span", { class: "title" })),
+    el("div", { class: "strip" }),
+    el("div", { class: "facts" }),
+  );
 }
 
 /** The question as the title of the window. */
@@ -222,4 +243,3 @@ export function titleOf(state) {
   if (state.queries.length) return `${state.queries.join(" \u203a ")} \u2013 vidsift`;
   return address.asks(state) ? "Similar footage \u2013 vidsift" : "vidsift";
 }
-

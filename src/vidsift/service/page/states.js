@@ -47,7 +47,11 @@ export function nothingFits(state) {
     "section",
     { class: "message nothing" },
     el("h2", {}, "Nothing in the library fits ", ...what, " well"),
-    el("p", {}, "What comes closest is below, but it is probably not what you mean. Plain words for what can be seen work best."),
+    el(
+      "p",
+      {},
+      "What comes closest is below, but it is probably not what you mean. Plain words for what can be seen work best.",
+    ),
   );
 }
 
@@ -69,10 +73,14 @@ export function home(videos) {
         { class: "lately" },
         el("h2", {}, "Lately asked"),
         el("ul", { class: "questions" }, ...asked.map((queries) => el("li", {}, question(queries)))),
-        action("Forget these", (event) => {
-          forget();
-          event.currentTarget.closest("section").remove();
-        }, { class: "text" }),
+        action(
+          "Forget these",
+          (event) => {
+            forget();
+            event.currentTarget.closest("section").remove();
+          },
+          { class: "text" },
+        ),
       )
     : "";
   return el("div", { class: "home" }, tips(), lately, videos);

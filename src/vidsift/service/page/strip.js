@@ -17,7 +17,9 @@ export function warmth(values) {
   const top = Math.max(...real);
   const low = Math.min(...real);
   if (top - low <= 1e-6 * Math.max(1, Math.abs(top))) return values.map((value) => (value === null ? 0 : 0.5));
-  return values.map((value) => (value === null ? 0 : FAINTEST + (1 - FAINTEST) * ((value - low) / (top - low)) ** 1.4));
+  return values.map((value) =>
+    value === null ? 0 : FAINTEST + (1 - FAINTEST) * ((value - low) / (top - low)) ** 1.4,
+  );
 }
 
 /** The stretch that each sample stands for: halfway to its neighbours, `start` and `end` at the edges. */
@@ -55,7 +57,12 @@ export function makeStrip({ duration, bins = 120, className = "" }) {
   const cut = svg("rect", { class: "strip-cut", y: 0, height: HEIGHT, width: 0 });
   const picture = svg(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "strip-picture", "aria-hidden": "true" },
+    {
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      class: "strip-picture",
+      "aria-hidden": "true",
+    },
     segment,
     cells,
     cut,
@@ -81,7 +88,13 @@ export function makeStrip({ duration, bins = 120, className = "" }) {
     show({ times, values, start = 0, end = whole, kind = "score" }) {
       const warm = warmth(values);
       const drawn = binned(
-        stretches(times, start, end).map(([from, to], i) => ({ from, to, warm: warm[i], time: times[i], value: values[i] })),
+        stretches(times, start, end).map(([from, to], i) => ({
+          from,
+          to,
+          warm: warm[i],
+          time: times[i],
+          value: values[i],
+        })),
         whole,
         bins,
       );

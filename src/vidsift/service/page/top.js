@@ -38,7 +38,13 @@ export function makeTop(node, { help }) {
   node.replaceChildren(
     home,
     form.node,
-    el("nav", { class: "ways", "aria-label": "Views" }, library, iconButton("keys", "Keyboard shortcuts", help, { class: "quiet wide-only" }), theme),
+    el(
+      "nav",
+      { class: "ways", "aria-label": "Views" },
+      library,
+      iconButton("keys", "Keyboard shortcuts", help, { class: "quiet wide-only" }),
+      theme,
+    ),
   );
   address.onChange((state) => show(state));
   function show(state) {
@@ -68,7 +74,10 @@ function mark() {
     bar.style.setProperty("height", `${height * 100}%`);
     return bar;
   });
-  return [el("span", { class: "bars", "aria-hidden": "true" }, ...bars), el("span", { class: "word" }, "vidsift")];
+  return [
+    el("span", { class: "bars", "aria-hidden": "true" }, ...bars),
+    el("span", { class: "word" }, "vidsift"),
+  ];
 }
 
 function makeForm() {
@@ -87,9 +96,25 @@ function makeForm() {
   });
   const pill = el("div", { class: "pill-place" });
   const later = el("div", { class: "later" });
-  const file = el("input", { type: "file", class: "hidden-file", accept: ACCEPTED, tabindex: -1, "aria-hidden": "true" });
+  const file = el("input", {
+    type: "file",
+    class: "hidden-file",
+    accept: ACCEPTED,
+    tabindex: -1,
+    "aria-hidden": "true",
+  });
   const picture = iconButton("picture", "Search with a picture or a video", () => file.click());
-  const then = el("button", { type: "button", class: "quiet then", title: "Add a sentence that must come later in the same video", on: { click: () => addLater("", true) } }, icon("plus"), el("span", {}, "then"));
+  const then = el(
+    "button",
+    {
+      type: "button",
+      class: "quiet then",
+      title: "Add a sentence that must come later in the same video",
+      on: { click: () => addLater("", true) },
+    },
+    icon("plus"),
+    el("span", {}, "then"),
+  );
   const submit = el("button", { type: "submit", class: "primary", "aria-label": "Search" }, icon("search"));
   const box = el("div", { class: "box" }, icon("search"), pill, first, then, picture, file, submit);
   const node = el("form", { role: "search", class: "form", on: { submit: ask } }, box, later);
@@ -97,9 +122,22 @@ function makeForm() {
   function addLater(text, focus) {
     if (later.children.length >= MOST_SENTENCES - 1) return;
     const place = later.children.length + 2;
-    const input = el("input", { class: "query", type: "text", autocomplete: "off", maxlength: 2000, placeholder: "and later in the same video \u2026", "aria-label": `Sentence ${place}: what comes later`, enterkeyhint: "search" });
+    const input = el("input", {
+      class: "query",
+      type: "text",
+      autocomplete: "off",
+      maxlength: 2000,
+      placeholder: "and later in the same video \u2026",
+      "aria-label": `Sentence ${place}: what comes later`,
+      enterkeyhint: "search",
+    });
     input.value = text;
-    const row = el("div", { class: "later-row" }, el("span", { class: "later-word", "aria-hidden": "true" }, "then"), input);
+    const row = el(
+      "div",
+      { class: "later-row" },
+      el("span", { class: "later-word", "aria-hidden": "true" }, "then"),
+      input,
+    );
     row.append(
       iconButton("close", "Leave this sentence out", () => {
         row.remove();
@@ -114,10 +152,13 @@ function makeForm() {
 
   function ask(event) {
     event.preventDefault();
-    const queries = [first, ...later.querySelectorAll("input")].map((input) => input.value.trim()).filter(Boolean);
+    const queries = [first, ...later.querySelectorAll("input")]
+      .map((input) => input.value.trim())
+      .filter(Boolean);
     if (!queries.length) {
       first.focus();
-      if (address.asks(address.now()) && !pill.firstChild) address.go({ ...address.unasked(address.now()), view: "search" });
+      if (address.asks(address.now()) && !pill.firstChild)
+        address.go({ ...address.unasked(address.now()), view: "search" });
       return;
     }
     remember(queries);
@@ -132,9 +173,19 @@ function makeForm() {
       const made = await api.upload(chosen);
       const kind = made.kind === "image" ? "image" : "video";
       await keepPicture(made.upload_id, chosen);
-      address.go({ ...address.unasked(address.now()), view: "search", upload: made.upload_id, kind, name: chosen.name });
+      address.go({
+        ...address.unasked(address.now()),
+        view: "search",
+        upload: made.upload_id,
+        kind,
+        name: chosen.name,
+      });
     } catch (error) {
-      window.dispatchEvent(new CustomEvent("vidsift:trouble", { detail: { error, about: `\u201c${visible(chosen.name)}\u201d cannot be searched with` } }));
+      window.dispatchEvent(
+        new CustomEvent("vidsift:trouble", {
+          detail: { error, about: `\u201c${visible(chosen.name)}\u201d cannot be searched with` },
+        }),
+      );
     } finally {
       box.classList.remove("busy");
       file.value = "";
@@ -168,7 +219,9 @@ function pillOf(state) {
   if (!state.like && !state.upload) return [];
   const words = state.like ? "Footage like this" : visible(state.name || "your file");
   const away = iconButton("close", "Search without it", () => address.go(address.unasked(address.now())));
-  return [el("span", { class: "pill" }, drawPicture(state), bdi(words, { class: "pill-words", title: words }), away)];
+  return [
+    el("span", { class: "pill" }, drawPicture(state), bdi(words, { class: "pill-words", title: words }), away),
+  ];
 }
 
 function acceptDrops(take) {

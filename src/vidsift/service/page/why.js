@@ -43,7 +43,9 @@ export function makeWhy({ show, seek }) {
     const all = account.groups.flatMap((group, at) => group.words.map((word) => ({ group, at, word })));
     const shown = apportion(all.map(({ word }) => word.contribution));
     const most = Math.max(...all.map(({ word }) => Math.abs(word.contribution)), 1e-9);
-    rows = all.map(({ group, at, word }, place) => makeRow(group, at, word, shown[place], Math.abs(word.contribution) / most));
+    rows = all.map(({ group, at, word }, place) =>
+      makeRow(group, at, word, shown[place], Math.abs(word.contribution) / most),
+    );
     const total = shown.reduce((sum, value) => sum + value, 0);
     const frameHead = el("th", { scope: "col", class: "in-frame" }, unpointed());
     receipt.replaceChildren(
@@ -51,15 +53,62 @@ export function makeWhy({ show, seek }) {
       el(
         "table",
         { class: "sum" },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Word"), frameHead, el("th", { scope: "col" }, "Part of score"))),
-        el("tbody", {}, ...rows.map((row) => row.node)),
-        el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "Together"), el("td", {}, ""), el("td", { class: "total" }, part(total)))),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            el("th", { scope: "col" }, "Word"),
+            frameHead,
+            el("th", { scope: "col" }, "Part of score"),
+          ),
+        ),
+        el("tbody", {}, ...rows.flatMap((row) => [partHead(row), row.node])),
+        el(
+          "tfoot",
+          {},
+          el(
+            "tr",
+            {},
+            el("th", { scope: "row" }, "Together"),
+            el("td", {}, ""),
+            el("td", { class: "total" }, part(total)),
+          ),
+        ),
       ),
-      el("p", { class: "note" }, "Score ", el("output", { class: "score" }, part(account.score)), untimedNote()),
-      gathered(all.map(({ word }) => word)) ? el("p", { class: "note" }, "Most of it met the mark at the end: models like this one gather the whole sentence there.") : "",
+      el(
+        "p",
+        { class: "note" },
+        "Score ",
+        el("output", { class: "score" }, part(account.score)),
+        untimedNote(),
+      ),
+      gathered(all.map(({ word }) => word))
+        ? el(
+            "p",
+            { class: "note" },
+            "Most of it met the mark at the end: models like this one gather the whole sentence there.",
+          )
+        : "",
+      ...account.notes.map((note) => el("p", { class: "note" }, visible(note))),
       allNumbers(account),
     );
     receipt.frameHead = frameHead;
+  }
+
+  /** In a sum of sentences, what each part is, above its words. */
+  function partHead({ own }) {
+    const group = account.groups[own.group];
+    const before = account.groups[own.group - 1];
+    const same = before && before.sentence === group.sentence && before.taken === group.taken;
+    if (account.parts < 2 || own.place > 0 || same) return "";
+    const sign = group.taken ? "\u2212 " : "+ ";
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "rowgroup", colspan: 3, class: "part" }, sign, bdi(visible(group.sentence))),
+    );
   }
 
   function untimedNote() {
@@ -75,7 +124,12 @@ export function makeWhy({ show, seek }) {
     const own = { group: at, place: word.place };
     const chip = el(
       "button",
-      { type: "button", class: word.special ? "chip special" : "chip", "aria-pressed": "false", title: word.special ? "A mark that the model puts around every sentence" : "Where this word matched" },
+      {
+        type: "button",
+        class: word.special ? "chip special" : "chip",
+        "aria-pressed": "false",
+        title: word.special ? "A mark that the model puts around every sentence" : "Where this word matched",
+      },
       bdi(visible(word.text)),
     );
     chip.addEventListener("pointerenter", () => point(own));
@@ -87,7 +141,13 @@ export function makeWhy({ show, seek }) {
       const best = held ? bestTime(group, word.place) : null;
       if (best !== null) seek(best);
     });
-    const node = el("tr", { data: { group: at, place: word.place } }, el("th", { scope: "row" }, chip), here, el("td", { class: "gave", data: { value: word.contribution } }, bar, el("span", {}, part(gave))));
+    const node = el(
+      "tr",
+      { data: { group: at, place: word.place } },
+      el("th", { scope: "row" }, chip),
+      here,
+      el("td", { class: "gave", data: { value: word.contribution } }, bar, el("span", {}, part(gave))),
+    );
     return { node, chip, here, own };
   }
 
@@ -99,7 +159,12 @@ export function makeWhy({ show, seek }) {
 
   function drawFilm(videoId) {
     frames = account.times.map((time) => makeFrame(videoId, time));
-    const words = account.times.length ? [el("h3", { class: "film-title" }, filmTitle()), el("ol", { class: "frames" }, ...frames.map((frame) => frame.node))] : [el("p", { class: "note" }, "What this model compared has no time of its own.")];
+    const words = account.times.length
+      ? [
+          el("h3", { class: "film-title" }, filmTitle()),
+          el("ol", { class: "frames" }, ...frames.map((frame) => frame.node)),
+        ]
+      : [el("p", { class: "note" }, "What this model compared has no time of its own.")];
     film.replaceChildren(...words);
   }
 
@@ -113,7 +178,14 @@ export function makeWhy({ show, seek }) {
     const button = el(
       "button",
       { type: "button", class: "frame-button" },
-      el("img", { src: thumbnail(videoId, time, 160), alt: "", width: 96, height: 54, loading: "lazy", decoding: "async" }),
+      el("img", {
+        src: thumbnail(videoId, time, 160),
+        alt: "",
+        width: 96,
+        height: 54,
+        loading: "lazy",
+        decoding: "async",
+      }),
       el("span", { class: "frame-time" }, fineClock(time)),
       value,
     );
@@ -142,19 +214,22 @@ export function makeWhy({ show, seek }) {
     });
     if (film.heading) film.heading.replaceChildren(...heading(group, own, timed));
     rows.forEach((row) => row.node.classList.toggle("pointed", same(row.own, own)));
-    show(timed ? { ...seen, kind: "word" } : null);
+    show(timed ? { ...seen, start: account.start, end: account.end, kind: "word" } : null);
   }
 
   function heading(group, own, timed) {
     if (!own) return ["What each frame gave"];
     const word = bdi(visible(group.words[own.place].text));
-    return timed ? ["How much each frame looks like \u201c", word, "\u201d"] : ["\u201c", word, "\u201d was compared with parts that have no time"];
+    return timed
+      ? ["How much each frame looks like \u201c", word, "\u201d"]
+      : ["\u201c", word, "\u201d was compared with parts that have no time"];
   }
 
   /** Show which words a frame matched; null forgets the frame. */
   function pointFrame(time) {
     if (!account) return;
-    if (receipt.frameHead) receipt.frameHead.replaceChildren(time === null ? unpointed() : `at ${fineClock(time)}`);
+    if (receipt.frameHead)
+      receipt.frameHead.replaceChildren(time === null ? unpointed() : `at ${fineClock(time)}`);
     frames.forEach((frame) => frame.node.classList.toggle("pointed", frame.time === time));
     const seen = account.groups.map((group) => (time === null ? null : frameOverWords(group, time)));
     for (const row of rows) {
@@ -188,7 +263,6 @@ export function makeWhy({ show, seek }) {
       if (was) hold(null);
       return was;
     },
-    account: () => account,
   };
 }
 

@@ -10,12 +10,25 @@ import { warmth } from "./strip.js";
  * `point(word or null)` is called with {group, place} while a word is pointed at, focused or held.
  */
 export function makeWords({ point }) {
-  const node = el("div", { class: "words", role: "group", "aria-label": "Words of the question: point at one to see where it matched" });
+  const node = el("div", {
+    class: "words",
+    role: "group",
+    "aria-label": "Words of the question: point at one to see where it matched",
+  });
   let held = null;
   let chips = [];
 
   function chip(word, group) {
-    const button = el("button", { type: "button", class: word.special ? "chip special" : "chip", "aria-pressed": "false", data: { group, place: word.place } }, bdi(visible(word.text)));
+    const button = el(
+      "button",
+      {
+        type: "button",
+        class: word.special ? "chip special" : "chip",
+        "aria-pressed": "false",
+        data: { group, place: word.place },
+      },
+      bdi(visible(word.text)),
+    );
     const own = { group, place: word.place };
     const enter = () => point(own);
     const leave = () => point(held?.own ?? null);
@@ -41,7 +54,15 @@ export function makeWords({ point }) {
       held = null;
       chips = [];
       const pieces = sentence ? ["start", ...sentence.split(/\s+|(?=[,.!?])/).filter(Boolean), "end"] : [];
-      const ghost = (text, place) => el("span", { class: place && place < pieces.length - 1 ? "chip ghost" : "chip ghost special", "aria-hidden": "true" }, bdi(visible(text)));
+      const ghost = (text, place) =>
+        el(
+          "span",
+          {
+            class: place && place < pieces.length - 1 ? "chip ghost" : "chip ghost special",
+            "aria-hidden": "true",
+          },
+          bdi(visible(text)),
+        );
       node.replaceChildren(...pieces.map(ghost));
     },
     /** Whether the words are those of an account. */
