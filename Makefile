@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
-BENCHMARKS ?= startup decode encode index search shapes token_wise_training interactions pidro
+BENCHMARKS ?= startup decode encode index search shapes token_wise_training interactions pidro found small_updates
 
 .PHONY: help setup demo test check format lint types bench docs soak clean
 
@@ -42,6 +42,7 @@ bench: setup  ## run the benchmarks, write results/ (BENCHMARKS names some; inte
 docs: setup  ## draw the pictures of docs/, write the table of methods
 	$(BIN)/python docs/make_pictures.py
 	$(BIN)/python docs/make_methods.py
+	$(BIN)/python docs/make_page_pictures.py
 
 soak: setup  ## long fault and stress runs, kept out of CI
 	$(BIN)/pytest -q -p no:cacheprovider tests/soak --soak

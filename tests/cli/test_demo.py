@@ -92,7 +92,7 @@ def test_the_demo_renders_indexes_and_searches_and_does_only_what_changed(
         assert scores == sorted(scores, reverse=True)
     first = sum(verdict == "yes" for _, _, verdict in asked)
     assert f"The right video came first for {first} of {QUESTIONS} sentences." in printed
-    for command in ("search", "info", "index"):
+    for command in ("search", "explain", "serve", "index"):
         assert f"  vidsift {command} " in printed.partition("Next:")[2]
 
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "videos").iterdir()}

@@ -53,9 +53,9 @@ def demo(
     option = f"--index {where}"
     typer.echo(
         "Next:\n"
-        f'  vidsift search "a red square moves left" {option}\n'
-        f'  vidsift search "{asked[-1]["captions"][0]}" {option} --json -t 1\n'
-        f"  vidsift info {where}\n"
+        f'  vidsift search "{asked[0]["captions"][0]}" {option}\n'
+        f'  vidsift explain "{asked[0]["captions"][0]}" {library / asked[0]["video"]} {option}\n'
+        f"  vidsift serve {option}\n"
         "Your own footage, with a CLIP that knows the world (from the hub, or a folder you downloaded):\n"
         "  vidsift index ~/Videos --model openai/clip-vit-base-patch32\n"
         '  vidsift search "a dog catches a frisbee"'
