@@ -78,8 +78,9 @@ def test_attention_kinds_agree(tiny_config: MakeConfig) -> None:
     eager.load_state_dict(sdpa.state_dict())
     torch.testing.assert_close(eager.encode_text(IDS, MASK), sdpa.encode_text(IDS, MASK), rtol=0, atol=1e-6)
     frames = pixels(3, 4)
+    # Tokens reach 3: a few of the last bits, which differ from processor to processor.
     torch.testing.assert_close(
-        eager.encode_frames(frames, FRAMES, (0,)), sdpa.encode_frames(frames, FRAMES, (0,)), rtol=0, atol=1e-6
+        eager.encode_frames(frames, FRAMES, (0,)), sdpa.encode_frames(frames, FRAMES, (0,)), rtol=0, atol=2e-6
     )
     with pytest.raises(ValueError, match="attention is 'fast', expected one of sdpa, eager"):
         ClipTowers(tiny_config(), attention="fast")  # type: ignore[arg-type]

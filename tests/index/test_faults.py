@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,20 @@ from vidsift.index import build
 from vidsift.index.build import Report, build_index
 from vidsift.index.check import check_index
 from vidsift.index.storage import IndexFolderError, IndexWriteError, Store
+from vidsift.search.rescore import one_thread
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _as_the_forked() -> Iterator[None]:
+    """Compute on one thread as the forked runs do: how a sum is split among threads shows in its last bits."""
+    with one_thread():
+        yield
+
+
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(_as_the_forked: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``videos``, ``model``, and ``undisturbed``, the index of both."""
     place = tmp_path_factory.mktemp("home")
     library(place / "videos", 6)
