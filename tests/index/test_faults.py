@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module", autouse=True)
 def _as_the_forked() -> Iterator[None]:
-    """Compute on one thread as the forked runs do: how a sum is split among threads shows in its last bits."""
+    """Compute on one thread, as the forked runs do: how a sum is split shows in its last bits."""
     with one_thread():
         yield
 
