@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from vidsift.service.indexing import Controls, Task, Work
 from vidsift.service.problems import ProblemError
-from vidsift.service.schemas_library import FileProblem, Job, JobProgress, JobReport, JobRequest, State
+from vidsift.service.schemas_library import (
+    MAX_LISTED,
+    FileProblem,
+    Job,
+    JobProgress,
+    JobReport,
+    JobRequest,
+    State,
+)
 from vidsift.service.words import words_for
 
 if TYPE_CHECKING:
@@ -24,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Jobs"]
 
 _LOG = logging.getLogger(__name__)
-_LISTED = 1000
 _LOOK_SECONDS, _END_SECONDS = 0.1, 5.0
 
 
@@ -286,6 +293,6 @@ def _report(values: Mapping[str, Any]) -> JobReport:
     for name in ("failed", "partial"):
         shown[f"{name}_count"] = len(shown.get(name, []))
         shown[name] = [
-            FileProblem(path=one["path"], reason=one["reason"]) for one in shown.get(name, [])[:_LISTED]
+            FileProblem(path=one["path"], reason=one["reason"]) for one in shown.get(name, [])[:MAX_LISTED]
         ]
     return JobReport(**shown)

@@ -11,6 +11,7 @@ from vidsift.service.indexing import Action
 from vidsift.service.schemas import MAX_TAGS, Identity, Seconds, Tag
 
 __all__ = [
+    "MAX_LISTED",
     "CaptionRank",
     "CaptionsResponse",
     "ClipRequest",
@@ -27,6 +28,8 @@ __all__ = [
     "VideoFacts",
     "VideosResponse",
 ]
+
+MAX_LISTED = 1000
 
 State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 

@@ -18,6 +18,7 @@ from vidsift.service.files import place_of, video_of
 from vidsift.service.media import VideoId, media_url, thumbnail_url
 from vidsift.service.problems import ProblemError, problems
 from vidsift.service.schemas_library import (
+    MAX_LISTED,
     CaptionRank,
     CaptionsResponse,
     FileProblem,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["video_routes"]
 
-_LISTED, _TAG_SECONDS = 1000, 10.0
+_TAG_SECONDS = 10.0
 
 
 def video_routes(service: Service) -> APIRouter:
@@ -176,8 +177,10 @@ def _index_facts(snapshot: Snapshot) -> IndexResponse:
         folders=[
             Folder(path=path, videos=read, failed=failed) for path, (read, failed) in library.folders.items()
         ],
-        failures=[FileProblem(path=one.path, reason=one.reason or "") for one in library.failures[:_LISTED]],
-        partial=[FileProblem(path=one.path, reason=one.damage or "") for one in library.partial[:_LISTED]],
+        failures=[
+            FileProblem(path=one.path, reason=one.reason or "") for one in library.failures[:MAX_LISTED]
+        ],
+        partial=[FileProblem(path=one.path, reason=one.damage or "") for one in library.partial[:MAX_LISTED]],
         calibrated=index is not None and index.calibration is not None,
         tags=sorted({tag for one in library.videos.values() for tag in one.tags}),
         version=__version__,
