@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.service.test_jobs import Worked
 from tests.service.test_live import until
 from tests.service.test_search import png
 
+from vidsift.search.searcher import Index
 from vidsift.service.app import create_app
 from vidsift.service.client import Client, ServiceError
 from vidsift.service.limits import Limits
@@ -34,18 +36,30 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [clip(folder, f"clip{number}", frames=16 + number) for number in range(5)]
 
 
-@pytest.fixture(scope="module")
-def url(files: list[Path], work: Worked, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service on a real socket."""
-    index = index_of(tmp_path_factory.mktemp("client") / "index", files)
+@contextmanager
+def running(index: Index, work: Worked) -> Iterator[tuple[str, threading.Thread]]:
+    """A service on a real socket: its address with the token, and its thread; it ends with the block."""
     app = create_app(index, access=Access(token=TOKEN), work=work, limits=Limits(poll_seconds=0.05))
     sock = listen("127.0.0.1", 0)
-    server = _Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5), app)
+    server = _Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=60), app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
-    yield f"http://127.0.0.1:{sock.getsockname()[1]}/?token={TOKEN}"
-    server.should_exit = True
-    thread.join(20)
+    try:
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}/?token={TOKEN}", thread
+    finally:
+        server.should_exit = True
+        thread.join(50)
+
+
+@pytest.fixture(scope="module")
+def index(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Index:
+    return index_of(tmp_path_factory.mktemp("client") / "index", files)
+
+
+@pytest.fixture(scope="module")
+def url(index: Index, work: Worked) -> Iterator[str]:
+    with running(index, work) as (address, thread):
+        yield address
     assert not thread.is_alive()
 
 
@@ -109,6 +123,24 @@ def test_problems_are_errors_with_their_words(client: Client, url: str, tmp_path
         Client("http://127.0.0.1:1").health()
     with pytest.raises(ValueError, match="expected one like"):
         Client("file:///etc/passwd")
+
+
+def test_who_follows_a_job_does_not_hold_up_the_end(index: Index) -> None:
+    endless = Worked()
+    states: list[str] = []
+    with running(index, endless) as (address, thread), Client(address) as client:
+        job = client.start_job("remove", ["/v"])
+
+        def follow() -> None:
+            states.extend(one["state"] for one in client.follow(job["job_id"]))
+
+        following = threading.Thread(target=follow)
+        following.start()
+        until(lambda: client.job(job["job_id"])["state"] == "running")
+    assert not thread.is_alive()  # long before the patience of the server is at its end
+    following.join(10)
+    assert not following.is_alive()
+    assert set(states) <= {"queued", "running", "cancelled"}
 
 
 def test_slow_clients_hold_nobody_up(client: Client, url: str, files: list[Path]) -> None:

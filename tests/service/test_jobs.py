@@ -253,7 +253,7 @@ def test_a_job_in_a_process_of_its_own(tmp_path: Path) -> None:
     videos = library(tmp_path / "videos", 2)
     with served(tmp_path / "index", model=str(tmp_path / "model"), limits=QUICK) as client:
         job = start(client, "add", str(videos))
-        until(lambda: state(client, job) in ("done", "failed"), 120)
+        until(lambda: state(client, job) in ("done", "failed"), 300)
         done = client.get(f"/v1/index/jobs/{job['job_id']}").json()
         assert (done["state"], done["error"]) == ("done", None)
         assert done["report"]["added"] == 2

@@ -22,7 +22,7 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def test_what_another_process_adds_is_found_without_a_restart(tmp_path: Path) -> None:

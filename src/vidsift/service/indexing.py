@@ -170,7 +170,7 @@ def _child(connection: Connection, task: Task) -> None:
     # Ctrl-C reaches the whole group; the service decides what is finished first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(AttributeError, OSError):
-        os.nice(10)  # who searches waits for no indexing
+        os.nice(5)  # who searches waits for no indexing
 
     def tell(progress: Mapping[str, int]) -> None:
         with contextlib.suppress(OSError):

@@ -203,6 +203,7 @@ def _answer(
         found=found,
         label=label,
         pool=_pool(snapshot, settings.wanted),
+        # Its token names the question, which the engine does not know: see next_page().
         next_page="more" if len(hits) > settings.k else None,
         took_ms=0.0,
     )
