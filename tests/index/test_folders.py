@@ -30,6 +30,9 @@ def test_what_covers_another_is_remembered_alone() -> None:
     some = Folder("/a", exclude=("x",))
     assert remembered(plain, [some]) == [some, *plain]
     assert remembered([some], [Folder("/a")]) == [Folder("/a")]
+    assert remembered([Folder("/a"), Folder("/b")], [Folder("/")]) == [Folder("/")]
+    many = [Folder(f"/many/{number}.mp4") for number in range(20_000)]
+    assert len(remembered(many, many)) == 20_000
 
 
 def test_an_update_reads_what_was_asked_for_and_no_more(tmp_path: Path, run: Callable[..., Report]) -> None:
@@ -68,6 +71,23 @@ def test_an_index_without_folders_goes_by_its_files(tmp_path: Path, run: Callabl
     (tmp_path / "index" / "folders.json").unlink()
     assert folders_of(Store.open(tmp_path / "index")) == [Folder(str(tmp_path / "one"))]
     assert update_index(tmp_path / "index", tiny.model()).unchanged == 2
+
+
+def test_a_file_that_was_named_by_itself_and_is_gone_is_removed(
+    tmp_path: Path, run: Callable[..., Report]
+) -> None:
+    library(tmp_path / "one", 2)
+    clip(tmp_path / "two", "other", frames=20)
+    run("one/clip0.mp4", "one/clip1.mp4", "two")
+    (tmp_path / "one" / "clip0.mp4").unlink()
+    (tmp_path / "one" / "clip1.mp4").rename(tmp_path / "two" / "moved.mp4")
+    report = update_index(tmp_path / "index", tiny.model(), workers=1)
+    assert (report.removed, report.added, report.unchanged, report.frames) == (2, 1, 1, 0)
+    assert report.missing == []
+    store = Store.open(tmp_path / "index")
+    assert {Path(path).name for path in store.read_files()} == {"other.mp4", "moved.mp4"}
+    assert store.read_folders() == [Folder(str(tmp_path / "two"))]
+    assert len(rows(tmp_path / "index")) == 2
 
 
 def test_removing_takes_rows_captions_and_folders_out(tmp_path: Path, run: Callable[..., Report]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsift.index.folders import captions_in, folders_of, remembered
-from vidsift.index.plan import Plan, absolute, make_plan, under
+from vidsift.index.plan import Plan, absolute, inside, make_plan, under
 from vidsift.index.pool import DecodePool
 from vidsift.index.reader import (
     Done,
@@ -179,14 +179,19 @@ def update_index(
     folder = default_folder() if index is None else Path(index).expanduser()
     store = Store.open(folder)
     known = folders_of(store)
-    there = [one for one in known if Path(one.path).exists()]
-    missing = [one.path for one in known if one not in there]
     if not known:
         raise IndexFolderError(f"the index {folder} holds no folder yet; name one: vidsift index FOLDER")
-    if not there:
-        return Report(missing=missing)
-    report = build_index(there, folder, model, **{"segment": store.manifest.segment} | options)
-    report.missing = missing
+    there = [one for one in known if Path(one.path).exists()]
+    absent = [one.path for one in known if one not in there]
+    # A file that was named by itself is gone when its folder is there and it is not.
+    records = store.read_files()
+    gone = [path for path in absent if path in records and Path(path).parent.exists()]
+    report = Report()
+    if there:
+        report = build_index(there, folder, model, **{"segment": store.manifest.segment} | options)
+    if gone and not report.stopped:
+        report.removed += remove_paths(folder, gone)
+    report.missing = [path for path in absent if path not in gone]
     return report
 
 
@@ -205,18 +210,19 @@ def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
     """
     store = Store.open(default_folder() if index is None else Path(index).expanduser())
     places = [absolute(one) for one in paths]
+    roots = set(places)
     with store.writing():
-        known = store.read_files()
-        gone = [path for path in known if any(under(path, place) for place in places)]
-        kept = [one for one in store.read_folders() if not any(under(one.path, place) for place in places)]
+        known, folders = store.read_files(), store.read_folders()
+        gone = [path for path in known if inside(path, roots)]
+        kept = [one for one in folders if not inside(one.path, roots)]
         for place in places:
-            if not any(under(path, place) for path in known) and len(kept) == len(store.read_folders()):
+            held = any(under(path, place) for path in (*gone, *(one.path for one in folders)))
+            if not held:
                 raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")
         store.write_folders(kept)
         store.forget(gone)
         store.drop_orphans()
-        lost = [one for one in store.caption_sources() if any(under(one, place) for place in places)]
-        store.write_captions({}, lost)
+        store.write_captions({}, [one for one in store.caption_sources() if inside(one, roots)])
         store.tidy()
     return len(gone)
 
@@ -381,7 +387,8 @@ class _Run:
             self._store.drop_orphans()
             sources, problems = captions_in(places, self._store.read_files())
             known = self._store.caption_sources()
-            lost = [one for one in known - set(sources) if any(under(one, place.path) for place in places)]
+            roots = {place.path for place in places}
+            lost = [one for one in known - set(sources) if inside(one, roots)]
             self._store.write_captions(sources, lost)
             self.report.partial += [Failure(path, problem) for path, problem in problems]
             self._store.tidy()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from vidsift.data.folder import CAPTIONS_FILE, CaptionsError, read_folder
-from vidsift.index.plan import under
+from vidsift.index.plan import inside
 from vidsift.index.storage import FileRecord, Folder, Store
 
 __all__ = ["captions_in", "folders_of", "remembered"]
@@ -25,11 +25,13 @@ def remembered(before: Sequence[Folder], asked: Sequence[Folder]) -> list[Folder
     """
     latest = {one.path: one for one in (*before, *asked)}
     plain = {path for path, one in latest.items() if not (one.include or one.exclude)}
-    return [
-        one
-        for path, one in sorted(latest.items())
-        if path not in plain or not any(path != other and under(path, other) for other in plain)
-    ]
+    return [one for path, one in sorted(latest.items()) if path not in plain or not _above(path, plain)]
+
+
+def _above(path: str, places: Container[str]) -> bool:
+    """Whether a path lies in one of the places and is not that place itself."""
+    above = os.path.dirname(path)  # noqa: PTH120 - text like the paths
+    return above != path and inside(above, places)
 
 
 def folders_of(store: Store) -> list[Folder]:
@@ -38,7 +40,7 @@ def folders_of(store: Store) -> list[Folder]:
     if known:
         return known
     parents = {os.path.dirname(path) for path in store.read_files()}  # noqa: PTH120 - text like the paths
-    tops = [one for one in parents if not any(one != other and under(one, other) for other in parents)]
+    tops = [one for one in parents if not _above(one, parents)]
     return [Folder(one) for one in sorted(tops)]
 
 
@@ -79,11 +81,10 @@ def captions_in(
 def _folders_with_videos(places: Sequence[Folder], records: Mapping[str, FileRecord]) -> set[str]:
     """Folders at or below the places that hold a video, directly or further down."""
     found: set[str] = set()
+    roots = {place.path for place in places}
     for path in records:
-        if not any(under(path, place.path) and path != place.path for place in places):
-            continue
         folder = os.path.dirname(path)  # noqa: PTH120
-        while folder not in found and any(under(folder, place.path) for place in places):
+        while folder not in found and inside(folder, roots):
             found.add(folder)
             folder = os.path.dirname(folder)  # noqa: PTH120
     return found
