@@ -14,7 +14,7 @@ from vidsift import __version__
 from vidsift.cli import main as program
 from vidsift.cli.main import main
 
-VERBS = {"index", "search", "demo", "serve", "train", "ablate", "evaluate", "convert", "info"}
+VERBS = {"index", "search", "explain", "demo", "serve", "train", "ablate", "evaluate", "convert", "info"}
 
 # No colours and no narrow lines, wherever the tests run.
 PLAIN = {"COLUMNS": "120", "_TYPER_FORCE_DISABLE_TERMINAL": "1", "NO_COLOR": "1"}
@@ -77,7 +77,7 @@ def test_help_lists_every_verb_with_a_line_about_it() -> None:
 
 def test_every_verb_has_a_module_and_a_help(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(program.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "main", "text"} == VERBS
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "main", "text", "care"} == VERBS
     for verb in sorted(VERBS):
         assert run(verb, "--help") == 0
         shown = capsys.readouterr()
@@ -116,7 +116,8 @@ def test_no_verb_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "words"),
     [
         (["find"], "No such command 'find'"),
-        (["search"], "Missing argument 'TEXT'"),
+        (["search"], "say what the video shows"),
+        (["explain", "circle"], "Missing argument 'VIDEO'"),
         (["search", "circle", "--tops", "3"], "No such option"),
         (["search", "circle", "-t", "0"], "'--top'"),
         (["search", "circle", "-t", "many"], "'--top'"),

@@ -197,10 +197,12 @@ def calibrate(model: Model, background: Background, bank: Sequence[str], key: st
 def fit_gumbel(values: NDArray[np.float64]) -> Gumbel:
     """Fit a Gumbel distribution by two quantiles, without the values that stand out above.
 
+    Leaving out what a Gumbel distribution has there too makes the fit a few percent narrower.
+
     Example:
         >>> values = 3 - 2 * np.log(-np.log((np.arange(1000) + 0.5) / 1000))
         >>> location, scale = fit_gumbel(values)
-        >>> abs(location - 3) < 0.1, abs(scale - 2) < 0.1
+        >>> abs(location - 3) < 0.1, 1.8 < scale < 2
         (True, True)
     """
     fit = _by_quantiles(values, _BODY)
