@@ -194,7 +194,13 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 def test_who_listens_where_needs_what() -> None:
     for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
         assert Access.listening_on(host).token is None
-        assert Access.listening_on(host, token="mine").token == "mine"
+        assert Access.listening_on(host, token="mine-own-8").token == "mine-own-8"
+        # A proxy that calls it by another name is reached from elsewhere.
+        assert Access.listening_on(host, names=["videos.home"]).token
+        assert Access.listening_on(host, names=["videos.home"], token="mine-own-8").token == "mine-own-8"
+    for wrong in ("short", "with space", "semi;colon", "", "ünïcödé-token"):
+        with pytest.raises(ValueError, match="needs 8 of them at least"):
+            Access.listening_on("127.0.0.1", token=wrong)
     fresh = {Access.listening_on(host).token for host in ("0.0.0.0", "::", "192.168.0.7", "example.org")}
     assert len(fresh) == 4
     assert all(token is not None and len(token) >= 43 for token in fresh)

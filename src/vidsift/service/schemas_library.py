@@ -181,11 +181,15 @@ class JobReport(BaseModel):
     moved: int = Field(default=0, description="Files that were known at another place.")
     removed: int = Field(default=0, description="Files that are not in the index any more.")
     failed: list[FileProblem] = Field(
-        default_factory=list, description="Files that cannot be read, at most 1,000."
+        default_factory=list,
+        description="Files that cannot be read, at most 1,000; only where the job is asked for by its id.",
     )
     partial: list[FileProblem] = Field(
-        default_factory=list, description="Files that gave less than they should have, at most 1,000."
+        default_factory=list,
+        description="Files that gave less than they should have, at most 1,000; likewise.",
     )
+    failed_count: int = Field(default=0, description="How many files cannot be read.")
+    partial_count: int = Field(default=0, description="How many files gave less than they should have.")
     stopped: bool = Field(default=False, description="It was stopped before it was through.")
     frames: int = Field(default=0, description="Frames that were encoded.")
     seconds: float = Field(default=0.0, description="How long it took.")
