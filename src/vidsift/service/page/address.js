@@ -1,0 +1,110 @@
+// What the page shows is what its address says: query, filters, view and the open video.
+
+/** The state that an address holds; absent parts are empty. */
+export function read(search = location.search) {
+  const params = new URLSearchParams(search);
+  const one = (name) => params.get(name) ?? "";
+  return {
+    view: one("view") === "library" ? "library" : "search",
+    queries: params
+      .getAll("q")
+      .map((query) => query.trim())
+      .filter(Boolean),
+    like: one("like"),
+    upload: one("upload"),
+    kind: one("kind") === "image" ? "image" : "video",
+    name: one("name"),
+    by: one("by") === "video" ? "video" : "segment",
+    under: one("under"),
+    longer: one("longer"),
+    shorter: one("shorter"),
+    since: one("since"),
+    tags: params.getAll("tag"),
+    least: one("least"),
+    video: one("video"),
+    segment: one("segment"),
+    at: one("t"),
+  };
+}
+
+const NAMES = { queries: "q", tags: "tag", at: "t" };
+const DEFAULTS = { view: "search", by: "segment" };
+
+/** The address of a state. */
+export function href(state) {
+  const params = new URLSearchParams();
+  for (const [key, value] of Object.entries(state)) {
+    if (key === "kind" && !state.upload) continue;
+    const name = NAMES[key] ?? key;
+    if (Array.isArray(value)) value.forEach((one) => params.append(name, one));
+    else if (value && value !== DEFAULTS[key]) params.set(name, value);
+  }
+  const text = params.toString();
+  return text ? `/?${text}` : "/";
+}
+
+/** Nothing asked, nothing open. */
+export const EMPTY = read("");
+
+/** The parts that decide which hits there are. */
+export function question(state) {
+  const { video, segment, at, view, ...rest } = state;
+  return rest;
+}
+
+/** Whether two states ask the same. */
+export function asksTheSame(a, b) {
+  return JSON.stringify(question(a)) === JSON.stringify(question(b));
+}
+
+/** Whether a state asks anything at all. */
+export function asks(state) {
+  return state.queries.length > 0 || state.like !== "" || state.upload !== "";
+}
+
+/** The state without what is being asked; filters stay. */
+export function unasked(state) {
+  return { ...state, queries: [], like: "", upload: "", name: "", video: "", segment: "", at: "" };
+}
+
+const listeners = new Set();
+let current = read();
+
+/** The state that is shown. */
+export function now() {
+  return current;
+}
+
+/** Call `listener(state, before, again)` whenever the address changed; `again` asks the same question anew. */
+export function onChange(listener) {
+  listeners.add(listener);
+}
+
+function arrive(state, again = false) {
+  const before = current;
+  current = state;
+  for (const listener of listeners) listener(state, before, again);
+}
+
+/** Go to a state: a new entry in the history, unless it is where we are. */
+export function go(state, { replace = false, inside = false, again = false } = {}) {
+  const target = href(state);
+  const same = target === location.pathname + location.search;
+  const method = replace || same ? "replaceState" : "pushState";
+  history[method]({ inside }, "", target);
+  arrive(read(), again);
+}
+
+/** Change the address without a word to anyone: for what follows the picture, like the second. */
+export function note(state) {
+  history.replaceState(history.state, "", href(state));
+  current = read();
+}
+
+/** Close the open video: back to where it was opened, or, for a link from outside, to its results. */
+export function closeVideo() {
+  if (history.state?.inside) history.back();
+  else go({ ...current, video: "", segment: "", at: "" }, { replace: true });
+}
+
+window.addEventListener("popstate", () => arrive(read()));

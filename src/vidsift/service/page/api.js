@@ -1,0 +1,151 @@
+// The service's answers; whatever goes wrong arrives as one kind of error with a remedy.
+
+/** What the service said it cannot do, or that it said nothing. */
+export class ApiError extends Error {
+  /** @param {number} status of the answer; 0 where there was none. */
+  constructor(status, title, detail) {
+    super(detail || title);
+    this.name = "ApiError";
+    this.status = status;
+    this.title = title;
+    this.detail = detail;
+  }
+}
+
+async function problemOf(answer) {
+  let body = {};
+  try {
+    body = await answer.json();
+  } catch {
+    // Not every machine between us and the service speaks of problems in JSON.
+  }
+  const text = (value) => (typeof value === "string" ? value : "");
+  return new ApiError(
+    answer.status,
+    text(body.title) || `The service answered ${answer.status}`,
+    text(body.detail),
+  );
+}
+
+async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(
+      0,
+      "vidsift does not answer",
+      "Is vidsift serve still running? Start it again, then try once more.",
+    );
+  }
+  if (!answer.ok) throw await problemOf(answer);
+  return answer;
+}
+
+async function json(path, options) {
+  const answer = await ask(path, options);
+  try {
+    return await answer.json();
+  } catch {
+    throw new ApiError(answer.status, "The answer was cut short", "Try once more.");
+  }
+}
+
+function post(path, body, signal, method = "POST") {
+  return json(path, {
+    method,
+    signal,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+}
+
+/** Whether an error only says that nobody waits any more. */
+export function isAbort(error) {
+  return error?.name === "AbortError";
+}
+
+const id = encodeURIComponent;
+
+export const search = (body, signal) => post("/v1/search", body, signal);
+export const explain = (query, segment, signal) => post("/v1/explain", { query, segment_id: segment }, signal);
+export const strip = (query, video, signal) => post("/v1/strip", { query, video_id: video }, signal);
+export const overview = (signal) => json("/v1/index", { signal });
+export const video = (videoId, signal) => json(`/v1/videos/${id(videoId)}`, { signal });
+export const captions = (videoId, k) => json(`/v1/videos/${id(videoId)}/captions?k=${k}`);
+export const setTags = (videoId, tags) => post(`/v1/videos/${id(videoId)}/tags`, { tags }, undefined, "PUT");
+export const jobs = (signal) => json("/v1/index/jobs", { signal });
+export const startJob = (action, folders) => post("/v1/index/jobs", { action, folders });
+export const steerJob = (jobId, verb) => post(`/v1/index/jobs/${id(jobId)}/${verb}`, {});
+
+/** A page of what is in the index. */
+export function videos({ page = "", limit = 24, under = "" } = {}, signal) {
+  const params = new URLSearchParams({ limit: String(limit) });
+  if (page) params.set("page", page);
+  if (under) params.set("under", under);
+  return json(`/v1/videos?${params}`, { signal });
+}
+
+/** The address of a picture of a video at a second. */
+export function thumbnail(videoId, seconds, width) {
+  return `/v1/videos/${id(videoId)}/thumbnail?at=${Math.max(0, seconds).toFixed(2)}&width=${width}`;
+}
+
+/** The address of the video itself. */
+export function media(videoId) {
+  return `/v1/videos/${id(videoId)}/media`;
+}
+
+const TYPES = {
+  mkv: "video/x-matroska",
+  mov: "video/quicktime",
+  avi: "video/x-msvideo",
+  ts: "video/mp2t",
+  heic: "image/heic",
+};
+
+/** Give the service a picture or a video to search with. */
+export function upload(file, signal) {
+  const ending = file.name.split(".").at(-1).toLowerCase();
+  const type = file.type || TYPES[ending] || "video/mp4";
+  return json("/v1/uploads", { method: "POST", signal, headers: { "content-type": type }, body: file });
+}
+
+/** Cut seconds out of a video: the file and the name that the service gave it. */
+export async function clip(videoId, start, end, signal) {
+  const answer = await ask("/v1/clips", {
+    method: "POST",
+    signal,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ video_id: videoId, start, end }),
+  });
+  const told = answer.headers.get("content-disposition") ?? "";
+  const encoded = /filename\*=UTF-8''([^;]+)/i.exec(told)?.[1];
+  const plain = /filename="([^"]*)"/i.exec(told)?.[1];
+  let name = plain;
+  try {
+    if (encoded) name = decodeURIComponent(encoded);
+  } catch {
+    // The plain name has to do.
+  }
+  return { file: await answer.blob(), name };
+}
+
+/**
+ * Follow a job: `tell(job)` at every step, also the last; `lost()` where the service knows it no more.
+ * Returns a function that stops following.
+ */
+export function follow(jobId, tell, lost) {
+  const source = new EventSource(`/v1/index/jobs/${id(jobId)}/events`);
+  source.addEventListener("progress", (event) => tell(JSON.parse(event.data)));
+  source.addEventListener("done", (event) => {
+    source.close();
+    tell(JSON.parse(event.data));
+  });
+  source.addEventListener("error", () => {
+    // The browser takes a cut connection up again by itself; a refused one stays closed.
+    if (source.readyState === EventSource.CLOSED) lost();
+  });
+  return () => source.close();
+}

@@ -1,0 +1,194 @@
+// One hit: the moment's picture, the name, when, how sure, and the strip along the video.
+
+import * as address from "./address.js";
+import { frameOverWords, nearest, readAccount, wordOverTime } from "./account.js";
+import { bdi, el, iconButton } from "./dom.js";
+import { clock, fileName, folderOf, fullPath, part, percent, span, spoken } from "./format.js";
+import { previews } from "./preview.js";
+import { keepThumbnail } from "./queryPicture.js";
+import { makeStrip } from "./strip.js";
+
+/**
+ * A card for a hit.
+ *
+ * @param context {lazy, point(seconds, account), similar(hit)}: answers about hits, and who wants to know.
+ */
+export function makeCard(hit, state, context) {
+  const goal = { ...state, video: hit.video_id, segment: hit.segment_id, at: hit.start.toFixed(2) };
+  const strip = makeStrip({ duration: hit.duration, bins: 96 });
+  const name = fileName(hit.path);
+  const picture = el("img", {
+    class: "picture",
+    src: hit.thumbnail_url,
+    alt: "",
+    loading: hit.rank > 8 ? "lazy" : "eager",
+    decoding: "async",
+    width: 320,
+    height: 180,
+  });
+  picture.addEventListener("error", () => picture.classList.add("missing"));
+  const holder = el(
+    "span",
+    { class: "frame" },
+    picture,
+    el("span", { class: "when" }, span(hit.start, hit.end)),
+  );
+  const open = el(
+    "a",
+    { class: "open", href: address.href(goal), "aria-label": labelOf(hit, name) },
+    holder,
+    el("span", { class: "title", title: fullPath(hit.path) }, bdi(name)),
+  );
+  open.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return;
+    event.preventDefault();
+    play(hit.start);
+  });
+  const node = el(
+    "li",
+    { class: "card", data: { segment: hit.segment_id, video: hit.video_id } },
+    open,
+    strip.node,
+    el(
+      "div",
+      { class: "facts" },
+      el("span", { class: "folder", title: fullPath(hit.path) }, bdi(lastFolder(hit.path))),
+      el("span", { class: "length", title: "Length of the video" }, clock(hit.duration)),
+      sureness(hit),
+      iconButton(
+        "similar",
+        `More footage like this: ${name}`,
+        () => {
+          keepThumbnail(hit.segment_id, hit.thumbnail_url);
+          context.similar(hit);
+        },
+        { class: "quiet more", title: "More like this" },
+      ),
+    ),
+  );
+
+  let account = null;
+  let whole = null;
+  let word = null;
+
+  function play(seconds) {
+    preview.stop();
+    address.go({ ...goal, at: seconds.toFixed(2) }, { inside: true });
+  }
+
+  function draw() {
+    const group = account?.groups[word?.group];
+    if (word && group?.timed && group.words[word.place]) {
+      const seen = wordOverTime(account, group, word.place);
+      strip.show({ ...seen, start: hit.segment_start, end: hit.segment_end, kind: "word" });
+    } else if (whole?.times.length) {
+      strip.show({ times: whole.times, values: whole.shares });
+    } else {
+      strip.show({
+        times: hit.strip?.times ?? [],
+        values: hit.strip?.shares ?? [],
+        start: hit.segment_start,
+        end: hit.segment_end,
+      });
+    }
+    node.classList.toggle("asked", Boolean(word));
+  }
+
+  const preview = previews({ holder, surface: node, media: hit.media_url, start: hit.start, end: hit.end });
+  strip.mark({
+    segment: isPart(hit) ? [hit.segment_start, hit.segment_end] : null,
+    moment: [hit.start, hit.end],
+  });
+  draw();
+
+  strip.node.addEventListener("pointermove", (event) => {
+    const seconds = strip.secondsAt(event);
+    strip.point(seconds);
+    preview.seek(seconds);
+    context.point(seconds, account && inSegment(seconds) ? account : null);
+  });
+  strip.node.addEventListener("pointerleave", () => {
+    strip.point(null);
+    context.point(null, null);
+  });
+  strip.node.addEventListener("click", (event) => play(strip.secondsAt(event)));
+
+  function inSegment(seconds) {
+    return seconds >= hit.segment_start - 1e-3 && seconds <= hit.segment_end + 1e-3;
+  }
+
+  return {
+    node,
+    open,
+    hit,
+    /** Ask for what the card can do without at first: the words' account and the rest of the video. */
+    async learn() {
+      if (context.lazy === null) return null;
+      if (isPart(hit)) {
+        context.lazy.strip(hit.video_id).then(
+          (answer) => {
+            whole = answer;
+            draw();
+            node.dataset.whole = "shown";
+          },
+          () => {},
+        );
+      } else node.dataset.whole = "shown";
+      try {
+        account = readAccount(await context.lazy.explanation(hit.segment_id));
+        draw();
+        node.dataset.account = "read";
+      } catch {
+        // A black box has no account; the player says so, the card stays as it is.
+      }
+      return account;
+    },
+    /** Show where a word matched; null shows the score again. */
+    ask(asked) {
+      word = asked;
+      draw();
+    },
+  };
+}
+
+/** What a frame of an account showed, for every group of words. */
+export function wordsAt(account, seconds) {
+  const time = nearest(account.times, seconds);
+  if (time === null) return null;
+  const found = new Map();
+  account.groups.forEach((group, place) => {
+    const seen = frameOverWords(group, time);
+    if (seen) found.set(place, seen);
+  });
+  return found;
+}
+
+function isPart(hit) {
+  return hit.segment_start > 0.05 || hit.segment_end < hit.duration - 0.05;
+}
+
+function lastFolder(path) {
+  return folderOf(path).split(/[\\/]/).at(-1) || "/";
+}
+
+function sureness(hit) {
+  if (hit.confidence === null || hit.confidence === undefined) {
+    return el("span", { class: "sure", title: "Score; this library is not calibrated" }, part(hit.score, 3));
+  }
+  const meter = el("span", { class: "meter", "aria-hidden": "true" }, el("span", { class: "meter-fill" }));
+  meter.firstChild.style.setProperty("width", `${Math.round(hit.confidence * 100)}%`);
+  return el(
+    "span",
+    { class: "sure", title: `How sure it is that this fits. Score ${part(hit.score)}` },
+    meter,
+    percent(hit.confidence),
+  );
+}
+
+function labelOf(hit, name) {
+  const sure =
+    hit.confidence === null || hit.confidence === undefined
+      ? `score ${part(hit.score, 3)}`
+      : `${percent(hit.confidence)} sure`;
+  return `${hit.rank}. ${name}, at ${spoken(hit.start)}, ${sure}. Play`;
+}

@@ -1,0 +1,142 @@
+// Which videos a search looks at, and whether it answers with moments or with videos.
+
+import { el, icon } from "./dom.js";
+import * as address from "./address.js";
+import { visible } from "./format.js";
+
+const LENGTHS = [
+  ["Any length", "", ""],
+  ["Under 1 minute", "", "60"],
+  ["1 to 10 minutes", "60", "600"],
+  ["10 to 60 minutes", "600", "3600"],
+  ["Over 1 hour", "3600", ""],
+];
+const AGES = [
+  ["Any date", ""],
+  ["Past 24 hours", "1d"],
+  ["Past week", "7d"],
+  ["Past month", "30d"],
+  ["Past year", "365d"],
+];
+
+/** The filter part of a search's body; undefined where nothing is filtered. */
+export function filterOf(state) {
+  const days = /^(\d{1,5})d$/.exec(state.since);
+  const filter = {
+    under: state.under || undefined,
+    min_duration: state.longer ? Number(state.longer) : undefined,
+    max_duration: state.shorter ? Number(state.shorter) : undefined,
+    modified_after: days ? new Date(Date.now() - Number(days[1]) * 86_400_000).toISOString() : undefined,
+    tags: state.tags.length ? state.tags : undefined,
+  };
+  return Object.values(filter).some((value) => value !== undefined) ? filter : undefined;
+}
+
+/** The state without filters. */
+export function unfiltered(state) {
+  return { ...state, under: "", longer: "", shorter: "", since: "", tags: [], least: "" };
+}
+
+/** How many filters are set. */
+export function filterCount(state) {
+  return [state.under, state.longer || state.shorter, state.since, state.tags.length, state.least].filter(
+    Boolean,
+  ).length;
+}
+
+function choice(label, options, value, change) {
+  const select = el("select", { "aria-label": label, on: { change: () => change(select.value) } });
+  const known = options.some(([, one]) => one === value) ? options : [...options, [value, value]];
+  select.append(...known.map(([words, one]) => el("option", { value: one, dir: "auto" }, visible(words))));
+  select.value = value;
+  return el("span", { class: value ? "choice set" : "choice" }, select, icon("next"));
+}
+
+/** Folder names as short as they stay different from each other. */
+function shortNames(paths) {
+  const parts = paths.map((path) => path.split(/[\\/]/).filter(Boolean));
+  return parts.map((own, place) => {
+    for (let kept = 1; kept < own.length; kept += 1) {
+      const name = own.slice(-kept).join("/");
+      if (!parts.some((other, at) => at !== place && other.slice(-kept).join("/") === name)) return name;
+    }
+    return paths[place];
+  });
+}
+
+/** Build the row of filters; `learn({folders, tags})` tells it what there is to choose from. */
+export function makeFilters() {
+  const node = el("div", { class: "filters", role: "group", "aria-label": "Filters" });
+  let folders = [];
+  let tags = [];
+
+  function set(parts) {
+    address.go({ ...address.now(), view: "search", video: "", segment: "", at: "", ...parts });
+  }
+
+  function grouping(state) {
+    const one = (value, words, title) => {
+      const input = el("input", { type: "radio", name: "by", value, on: { change: () => set({ by: value }) } });
+      input.checked = state.by === value;
+      return el("label", { title }, input, el("span", {}, words));
+    };
+    return el(
+      "fieldset",
+      { class: "switch" },
+      el("legend", { class: "hidden" }, "Answer with"),
+      one("segment", "Moments", "Every moment that fits, also several of one video"),
+      one("video", "Videos", "Each video once, with its best moment"),
+    );
+  }
+
+  function show(state) {
+    const focused = document.activeElement?.getAttribute?.("aria-label");
+    const wasRadio =
+      node.contains(document.activeElement) && document.activeElement.matches("input[type=radio]");
+    const names = shortNames(folders);
+    const length = `${state.longer}-${state.shorter}`;
+    node.replaceChildren(
+      grouping(state),
+      choice(
+        "Folder",
+        [["All folders", ""], ...folders.map((path, i) => [names[i], path])],
+        state.under,
+        (under) => set({ under }),
+      ),
+      choice(
+        "Length",
+        LENGTHS.map(([words, longer, shorter]) => [words, longer || shorter ? `${longer}-${shorter}` : ""]),
+        length === "-" ? "" : length,
+        (value) => {
+          const [longer = "", shorter = ""] = value.split("-");
+          set({ longer, shorter });
+        },
+      ),
+      choice("Date", AGES, state.since, (since) => set({ since })),
+      tags.length || state.tags.length
+        ? choice("Tag", [["Any tag", ""], ...tags.map((tag) => [tag, tag])], state.tags[0] ?? "", (tag) =>
+            set({ tags: tag ? [tag] : [] }),
+          )
+        : "",
+      filterCount(state)
+        ? el(
+            "button",
+            { type: "button", class: "text", on: { click: () => address.go(unfiltered(address.now())) } },
+            "Clear filters",
+          )
+        : "",
+    );
+    if (wasRadio) node.querySelector("input:checked")?.focus();
+    else if (focused) node.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  return {
+    node,
+    show,
+    learn(known) {
+      folders = known.folders ?? folders;
+      tags = known.tags ?? tags;
+      show(address.now());
+    },
+  };
+}

@@ -1,0 +1,245 @@
+// The search view: asks, and shows what came back.
+
+import * as address from "./address.js";
+import * as api from "./api.js";
+import { makeCard, wordsAt } from "./card.js";
+import { el, say } from "./dom.js";
+import { filterCount, filterOf, unfiltered } from "./filters.js";
+import { counted, number } from "./format.js";
+import { Lazy } from "./lazy.js";
+import { action, noHits, nothingFits, trouble } from "./states.js";
+import { makeWords } from "./words.js";
+
+const AT_ONCE = 24;
+const PATIENCE_MS = 120;
+/** So many answers a question pages through. */
+const MOST = 1000;
+
+/** The search view's part below the filters; `home()` fills it while nothing is asked. */
+export function makeResults({ home, shown: tellShown = () => {} }) {
+  const words = makeWords({ point: askWord });
+  const summary = el("p", { class: "summary" });
+  const band = el("div", { class: "band" }, words.node);
+  const above = el("div", { class: "above" });
+  let list = el("ol", { class: "cards" });
+  const below = el("div", { class: "below" });
+  const node = el("div", { class: "results" }, band, above, list, below);
+
+  let running = null;
+  let lazy = null;
+  let cards = [];
+  let visible = null;
+
+  function askWord(word) {
+    for (const card of cards) card.ask(word);
+  }
+
+  function pointFrame(seconds, account) {
+    words.heat(seconds === null || !account ? null : wordsAt(account, seconds));
+  }
+
+  /** Show what a state asks for. */
+  async function run(state) {
+    running?.abort();
+    lazy?.stop();
+    const mine = new AbortController();
+    running = mine;
+    if (!address.asks(state)) {
+      clear();
+      band.classList.add("empty");
+      const start = await home(mine.signal);
+      if (running === mine) above.replaceChildren(start);
+      return;
+    }
+    band.classList.remove("empty");
+    const slow = window.setTimeout(() => wait(), PATIENCE_MS);
+    // Built once: the pages that follow have to ask exactly the same, also where "past week" is a moving date.
+    const body = bodyOf(state);
+    try {
+      const answer = await api.search(body, mine.signal);
+      lazy = state.queries.length ? new Lazy(plain(state.queries)) : null;
+      show(state, body, answer);
+    } catch (error) {
+      if (api.isAbort(error)) return;
+      clear();
+      above.replaceChildren(trouble(error, () => run(state)));
+      summary.textContent = "";
+    } finally {
+      window.clearTimeout(slow);
+      if (running === mine) node.classList.remove("waiting");
+    }
+  }
+
+  /** After a moment without an answer: dim what is there, or show where results will be. */
+  function wait() {
+    node.classList.add("waiting");
+    summary.textContent = "Searching \u2026";
+    say("Searching");
+    if (cards.length) return;
+    above.replaceChildren();
+    below.replaceChildren();
+    list.replaceChildren(...Array.from({ length: 8 }, skeleton));
+  }
+
+  function clear() {
+    visible?.disconnect();
+    cards = [];
+    words.expect(null);
+    for (const part of [above, below]) part.replaceChildren();
+    const empty = el("ol", { class: "cards" });
+    list.replaceWith(empty);
+    list = empty;
+    summary.textContent = "";
+  }
+
+  function show(state, body, answer) {
+    clear();
+    const weak = answer.found === false;
+    list.classList.toggle("weak", weak);
+    if (!answer.data.length) {
+      const nothing = filterCount(state) > 0 && answer.pool?.allowed_segments === 0;
+      above.replaceChildren(noHits(state, nothing, () => address.go(unfiltered(address.now()))));
+      say("No results");
+      return;
+    }
+    words.expect(state.queries.length === 1 ? state.queries[0] : null);
+    if (weak) above.replaceChildren(nothingFits(state));
+    tell(state, answer);
+    append(state, body, answer);
+    window.scrollTo({ top: 0 });
+    tellShown();
+  }
+
+  function append(state, body, answer) {
+    visible ??= new IntersectionObserver(seen, { rootMargin: "200px" });
+    const context = { lazy, point: pointFrame, similar };
+    const made = answer.data.map((hit) => makeCard(hit, state, context));
+    cards.push(...made);
+    list.append(...made.map((card) => card.node));
+    made.forEach((card) => visible.observe(card.node));
+    below.replaceChildren(
+      answer.next_page
+        ? action("More results", (event) => more(state, body, answer.next_page, event.currentTarget))
+        : cards.length >= MOST
+          ? el(
+              "p",
+              { class: "note" },
+              `These are the best ${number(cards.length)}. Ask more closely to find others.`,
+            )
+          : "",
+    );
+    return made;
+  }
+
+  async function more(state, body, page, button) {
+    button.disabled = true;
+    try {
+      const answer = await api.search({ ...body, page }, running.signal);
+      const [first] = append(state, body, answer);
+      first?.open.focus({ preventScroll: true });
+      say(`${counted(answer.data.length, "more result")}`);
+    } catch (error) {
+      if (!api.isAbort(error)) below.replaceChildren(trouble(error, () => more(state, body, page, button)));
+    }
+  }
+
+  function seen(entries) {
+    const own = lazy;
+    for (const entry of entries.filter((one) => one.isIntersecting)) {
+      visible.unobserve(entry.target);
+      const card = cards.find((one) => one.node === entry.target);
+      card?.learn().then((account) => {
+        // The first account brings the words; those of the others are the same.
+        if (account && own === lazy && !words.ready()) words.show(account);
+      });
+    }
+  }
+
+  function tell(state, answer) {
+    const shown = answer.data.length;
+    const { pool } = answer;
+    const what = counted(shown, state.by === "video" ? "video" : "moment");
+    const of = pool.allowed_segments < pool.segments ? `${number(pool.allowed_segments)} of ` : "";
+    const { candidates } = answer.data[0];
+    summary.textContent = [
+      answer.label === "similar footage" ? "Similar footage: the best " : "The best ",
+      what,
+      ` of ${of}${counted(pool.segments, "segment")} in ${counted(pool.videos, "video")}`,
+      candidates ? `, ranked among the ${number(candidates)} likeliest` : "",
+      ` \u00b7 ${Math.max(1, Math.round(answer.took_ms))} ms`,
+    ].join("");
+    const weak = answer.found === false;
+    say(weak ? `Nothing fits well. ${counted(shown, "weak result")} below.` : counted(shown, "result"));
+  }
+
+  function similar(hit) {
+    address.go({ ...address.unasked(address.now()), like: hit.segment_id });
+  }
+
+  /** Move among the cards with the arrow keys. */
+  function walk(key) {
+    if (!cards.length) return false;
+    const at = cards.findIndex((card) => card.node.contains(document.activeElement));
+    const columns = getComputedStyle(list).gridTemplateColumns.split(" ").length;
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
+    if (at < 0) {
+      if (key !== "ArrowDown") return false;
+      cards[0].open.focus();
+      return true;
+    }
+    const next = at + step;
+    if (next < 0) return false;
+    cards[Math.min(next, cards.length - 1)].open.focus();
+    return true;
+  }
+
+  return {
+    node,
+    summary,
+    run,
+    walk,
+    release: words.release,
+    holds: () => cards.some((card) => card.node.contains(document.activeElement)),
+    /** The hit of a segment, those beside it, and the answers about it, if it is among what is shown. */
+    find(segmentId) {
+      const at = cards.findIndex((card) => card.hit.segment_id === segmentId);
+      if (at < 0) return null;
+      return { hit: cards[at].hit, before: cards[at - 1]?.hit ?? null, after: cards[at + 1]?.hit ?? null };
+    },
+    focusOn(segmentId) {
+      cards.find((card) => card.hit.segment_id === segmentId)?.open.focus();
+    },
+    lazy: () => lazy,
+  };
+}
+
+/** One sentence as it is, several as a list. */
+export function plain(queries) {
+  return queries.length === 1 ? queries[0] : queries;
+}
+
+function bodyOf(state) {
+  const body = { k: AT_ONCE, group_by: state.by, filter: filterOf(state) };
+  if (state.least) body.min_score = Number(state.least);
+  if (state.like) body.video = state.like;
+  else if (state.upload) body[state.kind] = state.upload;
+  else body.query = plain(state.queries);
+  return body;
+}
+
+function skeleton() {
+  return el(
+    "li",
+    { class: "card skeleton", "aria-hidden": "true" },
+    el("span", { class: "open" }, el("span", { class: "frame" }), el("span", { class: "title" })),
+    el("div", { class: "strip" }),
+    el("div", { class: "facts" }),
+  );
+}
+
+/** The question as the title of the window. */
+export function titleOf(state) {
+  if (state.view === "library") return "Library \u2013 vidsift";
+  if (state.queries.length) return `${state.queries.join(" \u203a ")} \u2013 vidsift`;
+  return address.asks(state) ? "Similar footage \u2013 vidsift" : "vidsift";
+}

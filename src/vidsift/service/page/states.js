@@ -1,0 +1,110 @@
+// What stands where results would: nothing asked, nothing there, nothing found, something wrong.
+
+import { bdi, el, icon } from "./dom.js";
+import * as address from "./address.js";
+import { href } from "./address.js";
+import { visible } from "./format.js";
+import { forget, recent } from "./recent.js";
+import { follow } from "./top.js";
+
+/** A message with a heading and ways on. */
+export function message({ title, lines = [], actions = [], kind = "" }) {
+  return el(
+    "section",
+    { class: `message ${kind}`, role: kind === "trouble" ? "alert" : null },
+    el("h2", {}, title),
+    ...lines.map((line) => (typeof line === "string" ? el("p", {}, line) : line)),
+    actions.length ? el("div", { class: "message-actions" }, ...actions) : "",
+  );
+}
+
+/** A button with words. */
+export function action(words, click, props = {}) {
+  return el("button", { type: "button", class: "plain", ...props, on: { click } }, words);
+}
+
+/** Something went wrong, and how to go on. */
+export function trouble(error, retry, about = "") {
+  const title = about || error.title || "Something went wrong on this page";
+  const detail = error.detail || (about && error.title) || error.message;
+  return message({
+    kind: "trouble",
+    title,
+    lines: detail && detail !== title ? [el("p", { class: "detail" }, visible(detail))] : [],
+    actions: retry ? [action("Try again", retry)] : [],
+  });
+}
+
+/** The sentence in quotation marks, its direction kept to itself. */
+export function quoted(queries) {
+  return queries.flatMap((query, place) => [place ? " then " : "", "\u201c", bdi(visible(query)), "\u201d"]);
+}
+
+/** Nothing in the library fits. */
+export function nothingFits(state) {
+  const what = state.queries.length ? quoted(state.queries) : ["this footage"];
+  return el(
+    "section",
+    { class: "message nothing" },
+    el("h2", {}, "Nothing in the library fits ", ...what, " well"),
+    el(
+      "p",
+      {},
+      "What comes closest is below, but it is probably not what you mean. Plain words for what can be seen work best.",
+    ),
+  );
+}
+
+/** No video passes the filters, or there was no answer at all. */
+export function noHits(state, filtered, clear) {
+  return message({
+    title: filtered ? "No video passes these filters" : "No results",
+    lines: [filtered ? "Nothing was compared with your words." : "The library gave no answer to this."],
+    actions: filtered ? [action("Clear filters", clear)] : [],
+  });
+}
+
+/** The start page of a library that holds something. */
+export function home(videos) {
+  const asked = recent();
+  const lately = asked.length
+    ? el(
+        "section",
+        { class: "lately" },
+        el("h2", {}, "Lately asked"),
+        el("ul", { class: "questions" }, ...asked.map((queries) => el("li", {}, question(queries)))),
+        action(
+          "Forget these",
+          (event) => {
+            forget();
+            event.currentTarget.closest("section").remove();
+          },
+          { class: "text" },
+        ),
+      )
+    : "";
+  return el("div", { class: "home" }, tips(), lately, videos);
+}
+
+function question(queries) {
+  const link = el("a", { href: href({ ...address.EMPTY, queries }), on: { click: follow } }, icon("search"));
+  link.append(bdi(visible(queries.join(" \u203a "))));
+  return link;
+}
+
+function tips() {
+  const one = (example, words) => el("li", {}, el("code", {}, example), el("span", {}, words));
+  return el(
+    "section",
+    { class: "tips" },
+    el("h2", {}, "Describe what can be seen"),
+    el(
+      "ul",
+      {},
+      one("a dog catches a frisbee", "a plain sentence works best"),
+      one("a dog + snow - person", "adds and takes away; spaces around the signs"),
+      one("+ then", "sentences that must come one after the other"),
+      one("drop a picture here", "finds footage that looks like it"),
+    ),
+  );
+}

@@ -1,0 +1,192 @@
+"""For everyone: the keyboard alone, screen readers (axe), both colours, a phone, and nothing that jumps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.page.browser import until, visit
+from tests.page.conftest import fresh_page
+from tests.page.fake import Fake, Library, make_job
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+NO_AXE = "axe-playwright-python is not installed (pip install -e '.[dev]')"
+STATES = {
+    "start": ("/", ".home .card"),
+    "results": ("/?q=a+dog", ".words .chip"),
+    "weak": ("/?q=nothing+here", ".message.nothing"),
+    "no hits": ("/?q=none", ".message"),
+    "trouble": ("/?q=trouble", "[role=alert]"),
+    "library": ("/?view=library", ".shelf .card"),
+    "player": (
+        "/?q=a+dog&video=00000000000000000000000000000002&segment=00000000000000000000000000000002s1&t=40",
+        ".receipt .sum",
+    ),
+}
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+
+
+def settle(page: Page, state: str) -> None:
+    path, shown = STATES[state]
+    visit(page, path, shown)
+
+
+def violations(page: Page, **options: Any) -> list[str]:
+    # The page's own policy lets no script in from outside; the driver's way in does not ask it.
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason=NO_AXE)
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"]} | options).response["violations"]
+    return [
+        f"{one['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for one in found
+        for node in one["nodes"]
+    ]
+
+
+@pytest.fixture(params=["light", "dark"])
+def coloured(
+    request: pytest.FixtureRequest, browser: Browser, made_up: tuple[str, Fake], library: Library
+) -> Iterator[Page]:
+    library.failures = [{"path": "/home/me/Videos/club/broken.mp4", "reason": "the file is empty"}]
+    library.jobs["f" * 16] = make_job("f" * 16, "update", ["/home/me/Videos/club"], state="paused")
+    library.job_step_seconds = 1
+    yield from fresh_page(browser, made_up[0], color_scheme=request.param, reduced_motion="reduce")
+
+
+def test_no_state_breaks_a_rule_of_accessibility(coloured: Page, library: Library) -> None:
+    dark = coloured.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    # Other colours change contrast and nothing else.
+    rules: dict[str, Any] = {"runOnly": {"type": "rule", "values": ["color-contrast"]}} if dark else {}
+    broken: dict[str, list[str]] = {}
+    for state in STATES:
+        settle(coloured, state)
+        if state == "player":
+            coloured.click("text=Cut and download")
+            coloured.click("text=All the numbers")
+        if found := violations(coloured, **rules):
+            broken[state] = found
+    library.videos = []
+    visit(coloured, "/", ".first")
+    if found := violations(coloured, **rules):
+        broken["first run"] = found
+    assert broken == {}
+
+
+def test_the_keyboard_alone_suffices(page: Page) -> None:
+    """From an empty page to a word that is held in the player, a tag, and back; no pointer."""
+
+    def focused(script: str) -> Any:
+        return page.evaluate(f"(one => {script})(document.activeElement)")
+
+    visit(page, "/", ".home .card")
+    page.keyboard.press("Tab")
+    page.keyboard.press("/")
+    assert focused("one.id") == "query"
+    page.keyboard.type("a dog runs")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".words .chip")
+    page.keyboard.press("ArrowDown")
+    label = focused("one.getAttribute('aria-label')")
+    assert label.startswith("1. ")
+    page.keyboard.press("ArrowRight")
+    assert focused("one.getAttribute('aria-label')").startswith("2. ")
+    columns = page.evaluate(
+        "getComputedStyle(document.querySelector('.results .cards')).gridTemplateColumns.split(' ').length"
+    )
+    page.keyboard.press("ArrowDown")
+    assert focused("one.getAttribute('aria-label')").startswith(f"{2 + columns}. ")
+    ring = focused("(style => style.outlineStyle + style.outlineWidth)(getComputedStyle(one))")
+    assert ring == "solid2px"
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".player[open] .receipt .sum")
+    assert page.evaluate("document.querySelector('.player').contains(document.activeElement)")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if focused("one.matches('.sum .chip') && one.textContent === 'dog'"):
+            break
+    page.wait_for_selector(".timeline[data-kind=word]")
+    page.keyboard.press("Enter")
+    assert focused("one.getAttribute('aria-pressed')") == "true"
+    page.keyboard.press("Escape")
+    assert focused("one.getAttribute('aria-pressed')") == "false"
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".player[open]", state="detached")
+    assert focused("one.getAttribute('aria-label')").startswith("1. ")
+    page.keyboard.press("Escape")
+    assert focused("one.id") == "query"
+    page.keyboard.press("Tab")
+    page.keyboard.press("?")
+    page.wait_for_selector(".help[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".help[open]", state="detached")
+
+
+def test_the_first_tab_skips_to_the_results(page: Page) -> None:
+    visit(page, "/?q=a+dog", ".words .chip")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+
+
+def test_colours_follow_the_system_until_someone_chooses(
+    browser: Browser, made_up: tuple[str, Fake], library: Library
+) -> None:
+    for page in fresh_page(browser, made_up[0], color_scheme="dark"):
+        page.goto("/", wait_until="domcontentloaded")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 20, 19)"
+        page.click("[aria-label='Light colours']")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 247)"
+        page.reload(wait_until="domcontentloaded")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 247)"
+
+
+def test_a_phone_needs_no_sideways_scrolling(
+    browser: Browser, made_up: tuple[str, Fake], library: Library
+) -> None:
+    for page in fresh_page(browser, made_up[0], **PHONE):
+        for width in (390, 320):
+            page.set_viewport_size({"width": width, "height": 800})
+            for state in STATES:
+                settle(page, state)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, state)
+            page.click("text=Cut and download")
+            page.click("text=All the numbers")
+            page.locator(".cell").first.wait_for()
+            player = page.locator(".player").bounding_box()
+            assert player
+            assert (player["x"], player["width"]) == (0, width)
+            too_wide = "(one => one.scrollWidth - one.clientWidth)(document.querySelector('.player-body'))"
+            assert page.evaluate(too_wide) <= 0
+
+
+def test_nothing_jumps(page: Page) -> None:
+    page.add_init_script(
+        "window.shifts = []; const named = source => source.node?.className ?? source.node?.nodeName;"
+        "new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput)"
+        " window.shifts.push([one.value, one.sources.map(named)]); })"
+        ".observe({type: 'layout-shift', buffered: true});"
+    )
+    for state in ("start", "results", "weak", "player"):
+        settle(page, state)
+        page.wait_for_timeout(500)
+        shifts = page.evaluate("window.shifts")
+        assert sum(value for value, _ in shifts) < 0.01, (state, shifts)
+
+
+def test_what_happens_is_said(page: Page) -> None:
+    page.goto("/?q=a+dog", wait_until="domcontentloaded")
+    until(page, "document.querySelector('#said').textContent === '9 results'")
+    page.locator(".card[data-segment] .open").first.click()
+    until(page, "document.querySelector('#said').textContent.startsWith('Playing ')")
+    assert page.get_attribute("#said", "aria-live") == "polite"

@@ -1,0 +1,151 @@
+"""The library: folders, failures, jobs, and the first run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.page.browser import until, visit
+from tests.page.fake import HOSTILE, Library, make_job
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+REASON = "the file ends in the middle of a picture; copy it again"
+
+
+@pytest.fixture
+def shelf(page: Page, library: Library) -> Page:
+    library.failures = [
+        {"path": "/home/me/Videos/club/broken.mp4", "reason": REASON},
+        {"path": "/home/me/Videos/club/" + HOSTILE, "reason": "<b>no</b> video stream"},
+    ]
+    visit(page, "/?view=library", ".folder-list li")
+    return page
+
+
+def test_folders_counts_and_failures_with_reasons(shelf: Page) -> None:
+    assert shelf.title() == "Library \u2013 vidsift"
+    rows = shelf.locator(".folder-list li")
+    assert rows.locator(".folder-name").all_inner_texts() == [
+        "/home/me/Videos/club",
+        "/home/me/Videos/holiday",
+    ]
+    assert rows.locator(".folder-counts").all_inner_texts() == ["4 videos \u00b7 2 not readable", "4 videos"]
+    facts = shelf.locator(".big-facts dd").all_inner_texts()
+    assert facts == ["8", "9", "48 MB", "2"]
+    assert shelf.locator(".failure-reason").all_inner_texts() == [REASON, "<b>no</b> video stream"]
+    assert shelf.locator(".shelf .card").count() == 8
+
+
+def test_a_folder_shows_its_videos_and_a_video_opens(shelf: Page) -> None:
+    shelf.click(".folder-name >> nth=1")
+    until(shelf, "document.querySelectorAll('.shelf .card').length === 4")
+    assert shelf.inner_text("#shelf-title") == "4 videos in /home/me/Videos/holiday"
+    shelf.click(".shelf .open >> nth=0")
+    shelf.wait_for_selector(".player[open]")
+    assert shelf.inner_text(".player h2") == "IMG_2041"
+    shelf.keyboard.press("Escape")
+    shelf.wait_for_selector(".player[open]", state="detached")
+    shelf.go_back()
+    until(shelf, "document.querySelectorAll('.shelf .card').length === 8")
+
+
+def test_failures_are_tried_again(shelf: Page, library: Library) -> None:
+    shelf.click("text=Try these again")
+    shelf.wait_for_selector(".job >> text=Trying again")
+    assert library.asked[-1] == {"action": "retry", "folders": []}
+    library.failures = []
+    shelf.wait_for_selector(".job[data-state=done]")
+    shelf.wait_for_selector(".failures", state="hidden")
+
+
+def test_a_job_shows_its_progress_and_what_came_of_it(shelf: Page, library: Library) -> None:
+    library.job_step_seconds = 0.15
+    shelf.fill(".add-folder input", "/home/me/More")
+    shelf.click("text=Add folder")
+    job = shelf.locator(".job")
+    until(shelf, "document.querySelector('.job progress').value >= 0.25")
+    assert library.asked[-1] == {"action": "add", "folders": ["/home/me/More"]}
+    assert job.locator("h2").inner_text() == "Adding /home/me/More"
+    assert "of 8 videos" in job.locator(".note").inner_text()
+    shelf.wait_for_selector(".job[data-state=done]")
+    assert job.locator(".note").inner_text() == "Done: 8 of 8 videos, 12 seconds"
+    assert shelf.evaluate("document.querySelector('.job progress').value") == 1
+    until(shelf, "document.querySelector('#said').textContent.startsWith('Done')")
+
+
+def test_a_job_is_paused_goes_on_and_is_cancelled(shelf: Page, library: Library) -> None:
+    library.job_step_seconds = 0.1
+    library.jobs["f" * 16] = make_job("f" * 16, "update", ["/home/me/Videos/club"])
+    library.jobs["f" * 16]["progress"]["videos_total"] = 10_000
+    shelf.reload(wait_until="domcontentloaded")
+    shelf.click(".job >> text=Pause")
+    shelf.wait_for_selector(".job[data-state=paused]")
+    assert shelf.locator(".job .note").inner_text().startswith("Paused. ")
+    shelf.click(".job >> text=Go on")
+    shelf.wait_for_selector(".job[data-state=running]")
+    shelf.click(".job >> text=Cancel")
+    shelf.wait_for_selector(".job[data-state=cancelled]")
+    assert library.jobs["f" * 16]["state"] == "cancelled"
+
+
+def test_only_the_job_at_work_is_followed_and_those_that_wait_cannot_pause(
+    shelf: Page, library: Library
+) -> None:
+    library.job_step_seconds = 0.4
+    followed: list[str] = []
+    shelf.on("request", lambda request: followed.append(request.url) if "/events" in request.url else None)
+    for number in range(8):
+        name = f"{number:016x}"
+        library.jobs[name] = make_job(name, "add", [f"/home/me/{number}"])
+    library.jobs[f"{0:016x}"] |= {"state": "running"}
+    shelf.reload(wait_until="domcontentloaded")
+    until(shelf, "document.querySelectorAll('.job').length === 8")
+    assert shelf.locator(".job h2").last.inner_text() == "Adding /home/me/0"
+    assert shelf.locator(".job >> text=Pause").count() == 1
+    assert shelf.locator(".job[data-state=queued] >> text=Cancel").count() == 7
+    assert [url.split("/")[-2] for url in followed] == [f"{0:016x}"]
+    del library.jobs[f"{3:016x}"]
+    shelf.wait_for_selector("text=The service knows this work no more")
+    assert shelf.locator(".job[data-state=lost]").count() == 1
+    shelf.click("a[aria-label='vidsift, start page']")
+    shelf.wait_for_selector(".home .card")
+    seen = len(followed)
+    shelf.wait_for_timeout(300)
+    assert len(followed) == seen
+
+
+def test_a_folder_that_is_not_there_is_said(shelf: Page) -> None:
+    shelf.fill(".add-folder input", "/missing")
+    shelf.press(".add-folder input", "Enter")
+    assert "'/missing' is not there" in shelf.locator("[role=alert]").inner_text()
+
+
+def test_removing_a_folder_asks_first(shelf: Page, library: Library) -> None:
+    shelf.click("[aria-label='Remove /home/me/Videos/club from the library']")
+    assert "The files stay." in shelf.inner_text(".folder-list li >> nth=0")
+    assert not [one for one in library.asked if one.get("action") == "remove"]
+    shelf.click("text=Remove from the library")
+    shelf.wait_for_selector(".job >> text=Removing")
+    assert library.asked[-1] == {"action": "remove", "folders": ["/home/me/Videos/club"]}
+
+
+def test_a_library_that_cannot_be_read_says_why(page: Page, library: Library) -> None:
+    library.broken = True
+    page.goto("/?view=library", wait_until="domcontentloaded")
+    assert "the disk is gone; plug it in again" in page.locator("[role=alert]").inner_text()
+
+
+def test_the_first_run_asks_for_a_folder_and_ends_in_a_library(page: Page, library: Library) -> None:
+    videos, library.videos = library.videos, []
+    page.goto("/", wait_until="domcontentloaded")
+    assert page.inner_text(".first h2") == "Add a folder of videos"
+    assert page.locator(".filters").is_hidden()
+    page.fill(".add-folder input", "/home/me/Videos")
+    page.press(".add-folder input", "Enter")
+    page.wait_for_selector(".job")
+    library.videos = videos
+    page.wait_for_selector(".home .card")
+    assert page.locator(".filters").is_visible()
+    assert page.locator("#foot").inner_text().startswith("8 videos, 9 segments")

@@ -1,0 +1,249 @@
+"""Searching as one expects: address, history, cards, filters, and every state that is not a list of hits."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from tests.page.browser import HIT, hits_of, shown_number, until, visit
+from tests.page.fake import HOSTILE, Library
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+def test_a_sum_accounts_for_each_part(page: Page) -> None:
+    visit(page, "/?q=a+dog+%2B+snow+-+a+person")
+    page.wait_for_selector(".words button.chip")
+    page.locator(f"{HIT} .open").first.click()
+    page.wait_for_selector(".receipt .sum")
+    assert page.locator(".sum .part").all_inner_texts() == ["+ a dog", "+ snow", "\u2212 a person"]
+    gave = [shown_number(text) for text in page.locator(".sum tbody .gave").all_inner_texts()]
+    assert min(gave) < 0 < max(gave)
+    assert round(sum(gave), 4) == shown_number(page.inner_text(".receipt .score"))
+
+
+def ask(page: Page, text: str) -> None:
+    page.fill("#query", text)
+    page.press("#query", "Enter")
+    page.wait_for_selector(f".results:not(.waiting) {HIT}")
+
+
+def address(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+TIME = "document.querySelector('.stage video').currentTime"
+
+
+def test_the_address_holds_the_question_and_back_goes_back(page: Page) -> None:
+    page.goto("/", wait_until="domcontentloaded")
+    assert page.evaluate("document.activeElement.id") == "query"
+    ask(page, "a dog runs")
+    assert address(page) == {"q": ["a dog runs"]}
+    assert page.title() == "a dog runs \u2013 vidsift"
+    assert page.locator(".card").count() == 9
+    ask(page, "a cat & 50 % more?")
+    assert address(page) == {"q": ["a cat & 50 % more?"]}
+    page.go_back()
+    until(page, "document.title.startsWith('a dog runs')")
+    assert page.input_value("#query") == "a dog runs"
+    page.go_back()
+    page.wait_for_selector(".home")
+    assert page.input_value("#query") == ""
+    assert page.locator(".questions a").all_inner_texts() == ["a cat & 50 % more?", "a dog runs"]
+    page.click(".questions a >> nth=1")
+    page.wait_for_selector(".card[data-segment]:not(.skeleton)")
+    page.reload(wait_until="domcontentloaded")
+    page.wait_for_selector(".card[data-segment]:not(.skeleton)")
+    assert page.input_value("#query") == "a dog runs"
+
+
+def test_a_card_shows_moment_name_time_and_how_sure(page: Page, library: Library) -> None:
+    visit(page, "/?q=a+dog")
+    hits = hits_of(page, "a dog")
+    first = page.locator(".card[data-segment]").first
+    assert first.locator(".open").get_attribute("aria-label").startswith("1. ")  # type: ignore[union-attr]
+    assert first.locator("img").get_attribute("src") == hits[0]["thumbnail_url"]
+    assert first.locator(".sure").inner_text().replace("\u202f", " ") == "97 %"
+    until(page, "[...document.querySelectorAll('.card img')].slice(0, 4).every(one => one.naturalWidth > 0)")
+    names = [name.rsplit("/", 1)[-1].rsplit(".", 1)[0] for name in (hit["path"] for hit in hits)]
+    assert page.locator(".card[data-segment] .title").all_inner_texts() == names
+    assert (
+        page.locator(".summary").inner_text() == "The best 9 moments of 9 segments in 8 videos \u00b7 42 ms"
+    )
+
+
+def test_by_video_and_filters_are_in_the_address_and_in_what_is_asked(page: Page, library: Library) -> None:
+    visit(page, "/?q=a+dog")
+    page.click("text=Videos")
+    until(page, "document.querySelectorAll('.card[data-segment]').length === 8")
+    page.select_option("[aria-label=Length]", label="1 to 10 minutes")
+    page.select_option("[aria-label=Date]", label="Past week")
+    page.select_option("[aria-label=Folder]", label="club")
+    until(page, "document.querySelectorAll('.card[data-segment]').length === 4")
+    asked = library.asked[-1]
+    assert (asked["group_by"], asked["query"]) == ("video", "a dog")
+    kept = asked["filter"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", kept.pop("modified_after"))
+    assert kept == {"under": "/home/me/Videos/club", "min_duration": 60, "max_duration": 600}
+    assert address(page)["by"] == ["video"]
+    assert address(page)["longer"] == ["60"]
+    assert "of 4 of 9 segments" in page.inner_text(".summary")
+    page.click("text=Clear filters")
+    until(page, "document.querySelectorAll('.card[data-segment]').length === 8")
+    assert address(page) == {"q": ["a dog"], "by": ["video"]}
+
+
+def test_no_video_passes_the_filters(page: Page) -> None:
+    visit(page, "/?q=a+dog+none&under=/elsewhere", "text=No video passes these filters")
+    page.click("section >> text=Clear filters")
+    page.wait_for_selector("h2 >> text=No results")
+
+
+def test_sentences_in_order(page: Page, library: Library) -> None:
+    page.goto("/", wait_until="domcontentloaded")
+    page.fill("#query", "a dog waits")
+    page.click("text=then >> nth=0")
+    page.keyboard.type("the dog runs")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(HIT)
+    assert library.asked[-1]["query"] == ["a dog waits", "the dog runs"]
+    assert address(page)["q"] == ["a dog waits", "the dog runs"]
+    page.reload(wait_until="domcontentloaded")
+    page.wait_for_selector(HIT)
+    assert page.input_value(".later input") == "the dog runs"
+    hit = hits_of(page, ["a dog waits", "the dog runs"])[0]
+    page.locator(f"{HIT} .open").first.click()
+    page.wait_for_selector(".receipt .sum")
+    assert page.locator(".sum tbody .chip").all_inner_texts() == ["start", "a", "dog", "waits", "end"]
+    page.click(".parts >> text=the dog runs")
+    page.wait_for_selector(".sum .chip >> text=runs")
+    shown = shown_number(page.inner_text(".receipt .score"))
+    assert shown == round(hit["parts"][1]["score"], 4)
+    start = hit["parts"][1]["start"]
+    until(page, f"({TIME}) >= {start - 0.1} && ({TIME}) < {start + 4}")
+
+
+def test_more_like_this_is_labelled_and_can_be_left(page: Page, library: Library) -> None:
+    visit(page, "/?q=a+dog")
+    segment = page.locator(".card[data-segment]").first.get_attribute("data-segment")
+    page.locator(".card .more").first.click()
+    page.wait_for_selector("text=Similar footage: the best 9 moments")
+    assert library.asked[-1]["video"] == segment
+    assert address(page) == {"like": [segment]}
+    assert page.inner_text(".pill-words") == "Footage like this"
+    assert page.locator(".words .chip").count() == 0
+    page.click("[aria-label='Search without it']")
+    page.wait_for_selector(".home")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("look.png", "image"), ("clip.mp4", "video")])
+def test_a_picture_or_a_video_is_a_question(page: Page, library: Library, name: str, kind: str) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    held = BytesIO()
+    Image.new("RGB", (40, 30), "red").save(held, "png")
+    page.goto("/", wait_until="domcontentloaded")
+    mime = "image/png" if kind == "image" else "video/mp4"
+    page.set_input_files("input[type=file]", {"name": name, "mimeType": mime, "buffer": held.getvalue()})
+    page.wait_for_selector(HIT)
+    assert library.asked[-1][kind] == "u1"
+    assert page.inner_text(".pill-words") == name
+    assert page.locator(".pill canvas").count() == (kind == "image")
+
+
+def test_an_upload_that_cannot_be_read_says_so(page: Page) -> None:
+    page.goto("/", wait_until="domcontentloaded")
+    page.set_input_files("input[type=file]", {"name": "empty.png", "mimeType": "image/png", "buffer": b""})
+    assert "the file is empty" in page.locator("[role=alert]").inner_text()
+    assert "\u201cempty.png\u201d cannot be searched with" in page.locator("[role=alert]").inner_text()
+
+
+def test_nothing_fits_is_said_and_the_weak_hits_stay_below(page: Page) -> None:
+    visit(page, "/?q=nothing+here")
+    assert page.inner_text(".message h2") == "Nothing in the library fits \u201cnothing here\u201d well"
+    assert page.locator(".cards.weak .card").count() == 9
+    until(page, "document.querySelector('#said').textContent.startsWith('Nothing fits well')")
+
+
+def test_trouble_is_shown_with_its_remedy_and_can_be_tried_again(page: Page, library: Library) -> None:
+    library.broken = True
+    page.goto("/?q=a+dog", wait_until="domcontentloaded")
+    alert = page.locator("[role=alert]")
+    assert "vidsift index check --repair" in alert.inner_text()
+    library.broken = False
+    alert.locator("text=Try again").click()
+    page.wait_for_selector(HIT)
+    assert alert.count() == 0
+
+
+def test_a_service_that_is_gone_is_trouble_too(page: Page) -> None:
+    visit(page, "/", ".home")
+    page.route("**/v1/search", lambda route: route.abort())
+    page.fill("#query", "a dog")
+    page.press("#query", "Enter")
+    assert "Is vidsift serve still running?" in page.locator("[role=alert]").inner_text()
+
+
+def test_a_slow_answer_shows_where_it_will_be(page: Page) -> None:
+    visit(page, "/?q=slow+dog", ".card.skeleton")
+    height = page.locator(".card.skeleton").first.bounding_box()
+    page.wait_for_selector(".card:not(.skeleton)")
+    settled = page.locator(".card").first.bounding_box()
+    assert height
+    assert settled
+    assert (height["x"], height["y"], height["width"]) == (settled["x"], settled["y"], settled["width"])
+    assert abs(height["height"] - settled["height"]) < 1
+
+
+def test_the_last_question_wins(page: Page, library: Library) -> None:
+    page.goto("/", wait_until="domcontentloaded")
+    page.fill("#query", "slow dog")
+    page.press("#query", "Enter")
+    page.fill("#query", "nothing quick")
+    page.press("#query", "Enter")
+    page.wait_for_selector(".message.nothing")
+    page.wait_for_timeout(1000)
+    assert page.title().startswith("nothing quick")
+    assert page.locator(".message.nothing").count() == 1
+
+
+def test_more_results_go_on_where_the_first_ended(page: Page, library: Library) -> None:
+    library.videos = [one for one in library.videos for _ in range(4)]
+    visit(page, "/?q=a+dog")
+    assert page.locator(".card[data-segment]").count() == 24
+    page.click("text=More results")
+    until(page, "document.querySelectorAll('.card[data-segment]').length === 36")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("25. ")
+    assert page.locator(".below button").count() == 0
+
+
+def test_pointing_at_a_card_previews_its_moment(page: Page) -> None:
+    visit(page, "/?q=late+dog")
+    hits = hits_of(page, "late dog")
+    place = next(i for i, hit in enumerate(hits) if hit["segment_start"] > 0)
+    card = page.locator(".card[data-segment]").nth(place)
+    card.locator(".frame").hover()
+    page.wait_for_selector(".preview.shown")
+    shown = page.evaluate("document.querySelector('.preview').currentTime")
+    assert hits[place]["start"] - 0.1 <= shown <= hits[place]["end"] + 0.5
+    assert page.evaluate("document.querySelector('.preview').muted")
+    page.mouse.move(5, 5)
+    until(page, "!document.querySelector('.preview')")
+
+
+def test_hostile_names_are_text(page: Page) -> None:
+    visit(page, "/?q=hostile+%3Cscript%3Ealert(1)%3C/script%3E")
+    title = page.locator(".card[data-segment] .title").first.inner_text()
+    assert title == HOSTILE.rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("\u202e", "\ufffd")
+    page.wait_for_selector(".words .chip >> text=<script>alert(1)</script>")
+    page.locator(".card[data-segment] .open").first.click()
+    page.wait_for_selector(".player[open] .receipt .sum")
+    page.click("text=Captions that fit")
+    page.wait_for_selector(".captions li >> text=onerror")
+    assert page.locator("img[src=x]").count() == 0
