@@ -11,7 +11,7 @@ import sys
 import tempfile
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 VIDEOS, SIZE_PX, COLOURS = 24, 240, 256
-WIDE = {"width": 1200, "height": 800}
-PHONE = {"width": 390, "height": 780}
+WIDE: Any = {"width": 1200, "height": 800}
+PHONE: Any = {"width": 390, "height": 780}
 NOWHERE = "a man plays the guitar on a stage"
 BROKEN = b"This was a video once."
 HOME = "/home/me"

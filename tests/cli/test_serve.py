@@ -77,8 +77,8 @@ def test_beyond_this_machine_the_address_has_a_token(
         assert found
         tokens.add(found[1])
     assert len(tokens) == 2
-    assert serve("--index", str(index), "--token", "mine", "--port", "18765") == 0
-    assert "http://127.0.0.1:18765/?token=mine " in capsys.readouterr().out
+    assert serve("--index", str(index), "--token", "mine-own-8", "--port", "18765") == 0
+    assert "http://127.0.0.1:18765/?token=mine-own-8 " in capsys.readouterr().out
 
 
 def test_a_port_that_is_taken_is_one_line(index: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from tests.video.making import Recipe, make, number_in
 
+from vidsift.service import cutting
 from vidsift.service.cutting import cut_clip
 from vidsift.service.pictures import ChangedError, Source
 from vidsift.video import VideoReadError, probe, read_frames
@@ -18,12 +20,12 @@ QUARTER_TURN = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
 def cut(source: Path, start: float, end: float, target: Path) -> bool:
     status = source.stat()
     known = Source(str(source), status.st_size, status.st_mtime_ns)
-    return cut_clip(known, start, end, str(target)).copied
+    return cut_clip(known, start, end, str(target), 1 << 30).copied
 
 
-def with_sound(folder: Path, codec: str = "aac", suffix: str = ".mp4") -> Path:
-    """A film of 2 s with a tone that is louder in its second second."""
-    silent = make(folder, Recipe(suffix=suffix), "silent")
+def with_sound(folder: Path, codec: str = "aac", suffix: str = ".mp4", frames: int = 60) -> Path:
+    """A film with 2 s of a tone that is louder in its second second."""
+    silent = make(folder, Recipe(suffix=suffix, frames=frames), "silent")
     path = folder / f"film{suffix}"
     with av.open(str(silent)) as given, av.open(str(path), "w") as out:
         video = out.add_stream_from_template(given.streams.video[0])
@@ -59,6 +61,24 @@ def test_the_sound_comes_along(tmp_path: Path, codec: str, suffix: str, copied: 
     assert 9 <= len(levels) <= 12
     assert max(levels[:4]) < 0.3
     assert min(levels[6:9]) > 0.5
+
+
+def test_sound_that_ends_early_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures of a minute, with two seconds of sound: the packets after the clip are not kept."""
+    film = with_sound(tmp_path, frames=1800)
+    read: list[float] = []
+    dated = cutting._dated
+
+    def counted(*arguments: Any) -> Iterator[tuple[Any, float, float]]:
+        for one in dated(*arguments):
+            read.append(one[1])
+            yield one
+
+    monkeypatch.setattr(cutting, "_dated", counted)
+    clip = tmp_path / "clip.mp4"
+    assert cut(film, 3.0, 5.0, clip)
+    assert max(read) < 16
+    assert probe(clip).duration_seconds == pytest.approx(2.0, abs=0.2)
 
 
 def test_a_turned_film_stays_turned(tmp_path: Path) -> None:
@@ -103,4 +123,4 @@ def test_a_stretch_without_pictures_is_told(tmp_path: Path) -> None:
 def test_another_file_is_not_cut(tmp_path: Path) -> None:
     film = make(tmp_path, Recipe(), "film")
     with pytest.raises(ChangedError, match="is not the file that was indexed"):
-        cut_clip(Source(str(film), 1, 1), 0.0, 1.0, str(tmp_path / "clip.mp4"))
+        cut_clip(Source(str(film), 1, 1), 0.0, 1.0, str(tmp_path / "clip.mp4"), 1 << 30)

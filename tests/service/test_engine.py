@@ -106,3 +106,18 @@ def test_who_has_gone_is_not_answered(engine: Engine, asked: Asked) -> None:
     assert running.result(10)
     assert stays.result(10) == "STAYS"
     assert asked.batches == [(0, ["stays"])]
+
+
+def test_who_has_waited_too_long_is_told_to_come_back(asked: Asked) -> None:
+    engine = Engine(asked, 8, patience_seconds=0.05)
+    running = engine.run(lambda: asked.go.wait(10))
+    while engine._row:
+        pass
+    late = engine.ask("late", 0)
+    threading.Timer(0.2, asked.go.set).start()
+    assert running.result(10)
+    with pytest.raises(ProblemError, match="too many questions wait") as refused:
+        late.result(10)
+    assert refused.value.status_code == 503
+    assert engine.ask("now", 0).result(10) == "NOW"
+    engine.close()

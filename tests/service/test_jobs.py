@@ -220,6 +220,44 @@ def test_stopping_ends_what_runs_and_the_streams(index: Index, work: Worked) -> 
     assert len(work.tasks) == 1
 
 
+def test_who_asks_twice_waits_for_no_job(index: Index) -> None:
+    go = threading.Event()
+
+    def deaf(_task: Task, controls: Controls) -> dict[str, Any]:
+        while not controls.kill.is_set() and not go.wait(0.01):
+            pass
+        raise ValueError("was ended as it was")
+
+    began = time.monotonic()
+    with served(index, work=deaf, limits=Limits(stop_seconds=60.0)) as client:
+        job = start(client)
+        until(lambda: state(client, job) == "running")
+        service = client.app.state.service  # type: ignore[attr-defined]
+        threading.Timer(0.2, service.kill).start()  # the second Ctrl-C
+    assert time.monotonic() - began < 30
+    assert service.jobs.look(job["job_id"])[0].state == "cancelled"
+    go.set()
+
+
+def test_lists_of_files_are_told_of_one_job_alone(client: TestClient, work: Worked) -> None:
+    work.go.set()
+    job = start(client)
+    until(lambda: state(client, job) == "done")
+    assert client.get(f"/v1/index/jobs/{job['job_id']}").json()["report"]["failed"]
+    (listed, *_) = client.get("/v1/index/jobs").json()["data"]
+    assert (listed["report"]["failed"], listed["report"]["failed_count"]) == ([], 1)
+    assert events(client, job)[-1][1]["report"]["failed_count"] == 1
+
+
+def test_streams_are_limited(client: TestClient) -> None:
+    service = client.app.state.service  # type: ignore[attr-defined]
+    job = start(client)
+    with service.stream_slots.taken(), service.stream_slots.taken():
+        answer = client.get(f"/v1/index/jobs/{job['job_id']}/events")
+        assert "2 progress streams are under way" in problem(answer, 429)
+        assert answer.headers["retry-after"] == "5"
+
+
 def test_a_job_makes_an_index_that_is_searched_at_once(tmp_path: Path) -> None:
     """The first run: no index yet, a folder is added on the page."""
     model = tiny.model()

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from tests.index.library import clip
 from tests.methods import tiny
-from tests.service.serving import add, index_of, served
+from tests.service.serving import add, index_of, problem, served
 
 from vidsift.index.storage import IndexFolderError, Store
 from vidsift.service.limits import Limits
 from vidsift.service.live import LiveIndex
+from vidsift.service.problems import ProblemError
 
 QUICK = Limits(poll_seconds=0.02)
 
@@ -46,6 +47,7 @@ def test_what_another_process_adds_is_found_without_a_restart(tmp_path: Path) ->
 def test_a_version_that_somebody_holds_does_not_change(tmp_path: Path) -> None:
     files = [clip(tmp_path / "videos", f"clip{number}", frames=8 + number) for number in range(3)]
     live = LiveIndex(tmp_path / "index", index_of(tmp_path / "index", files[:2]))
+    live.catch_up()
     held = live.current
     assert held.index is not None
     before = held.index.search("circle")
@@ -63,6 +65,7 @@ def test_a_version_that_somebody_holds_does_not_change(tmp_path: Path) -> None:
 def test_segments_are_read_again_only_if_there_are_others(tmp_path: Path) -> None:
     file = clip(tmp_path / "videos", "clip")
     live = LiveIndex(tmp_path / "index", index_of(tmp_path / "index", [file]))
+    live.catch_up()
     first = live.current.index
     assert first is not None
     live.catch_up()
@@ -83,6 +86,9 @@ def test_an_index_may_come_go_and_be_made_anew(tmp_path: Path) -> None:
     from vidsift.methods.model import load
 
     live = LiveIndex(tmp_path / "index")
+    with pytest.raises(ProblemError, match="is being read"):
+        _ = live.current
+    live.catch_up()
     assert live.current.index is None
     assert live.current.library.videos == {}
     for some in (files[:1], files):
@@ -104,8 +110,8 @@ def test_an_index_may_come_go_and_be_made_anew(tmp_path: Path) -> None:
 def test_a_damaged_version_leaves_the_old_one_serving(tmp_path: Path) -> None:
     file = clip(tmp_path / "videos", "clip")
     live = LiveIndex(tmp_path / "index", index_of(tmp_path / "index", [file]), poll_seconds=0.01)
+    live.start(60)
     held = live.current
-    live.start()
     try:
         (tmp_path / "index" / "index.json").write_text("{", "utf-8")
         with pytest.raises(IndexFolderError):
@@ -152,3 +158,14 @@ def test_readers_see_whole_commits_while_an_index_grows(tmp_path: Path) -> None:
         thread.join()
     assert 8 in sizes
     assert len(sizes) > 1
+
+
+def test_an_index_that_cannot_be_read_is_told_and_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "index.json").write_text("{", "utf-8")
+    with served(tmp_path / "index", limits=QUICK) as client:
+        detail = problem(client.get("/healthz"), 503)
+        assert "is damaged" in detail
+        assert "line 1" not in detail  # the words of the reader of JSON
+        (tmp_path / "index" / "index.json").unlink()
+        until(lambda: client.get("/healthz").status_code == 200)

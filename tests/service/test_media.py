@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.service.serving import index_of, problem, served, video_id
 from tests.video.making import Recipe, make, number_in
 
 from vidsift.service.files import byte_range, disposition
+from vidsift.service.limits import Limits
 from vidsift.service.problems import ProblemError
 from vidsift.video import probe, read_frames
 
@@ -173,6 +175,50 @@ def test_what_stands_in_the_place_of_a_file_is_not_sent(own: Served, tmp_path: P
         assert answer.status_code in (409, 410)
         assert "secret" not in answer.text
         assert "root:" not in answer.text
+
+
+def test_a_link_that_was_turned_is_not_followed(own: Served, tmp_path: Path) -> None:
+    """Another file of the same size and time of change, put there by a link, or under a second name."""
+    stamps = own.file.stat()
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(b"secret of the house".ljust(stamps.st_size, b"."))
+    os.utime(secret, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+    film = own.file.rename(tmp_path / "film.mp4")
+    own.file.symlink_to(film)
+    assert own.client.get(own.media).content == film.read_bytes()  # a link to the same film is as good
+    for put in (own.file.symlink_to, own.file.hardlink_to):
+        own.file.unlink()
+        put(secret)
+        answer = own.client.get(own.media)
+        assert "has changed since it was indexed" in problem(answer, 409)
+        assert own.client.get(own.thumbnail, params={"at": 0.7}).headers["cache-control"] == "no-store"
+        problem(own.client.post("/v1/clips", json={"video_id": own.name, "start": 0, "end": 1}), 409)
+
+
+def test_clips_are_limited(one: Served) -> None:
+    service = one.client.app.state.service  # type: ignore[attr-defined]
+    gives = [service.clip_slots.take() for _ in range(service.limits.clips_at_once)]
+    asked = {"video_id": one.name, "start": 0, "end": 1}
+    assert "8 clips are under way" in problem(one.client.post("/v1/clips", json=asked), 429)
+    for give in gives:
+        give()
+    for _ in range(2 * len(gives)):
+        assert one.client.post("/v1/clips", json=asked).status_code == 200
+    for give in [service.clip_slots.take() for _ in gives]:
+        give()
+
+
+def test_a_clip_that_is_too_large_is_told(tmp_path: Path) -> None:
+    file = make(tmp_path, Recipe(), "film")
+    with served(index_of(tmp_path / "index", [file]), limits=Limits(clip_bytes=100)) as client:
+        asked = {"video_id": video_id(file), "start": 0, "end": 1}
+        assert "cut fewer seconds" in problem(client.post("/v1/clips", json=asked), 422)
+
+
+def test_a_full_disk_is_no_fault_of_the_file(one: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidsift.service.media.shutil.disk_usage", lambda _path: SimpleNamespace(free=1000))
+    asked = {"video_id": one.name, "start": 0, "end": 1}
+    assert "make room" in problem(one.client.post("/v1/clips", json=asked), 503)
 
 
 def test_a_copy_stands_in_for_a_file_that_is_gone(tmp_path: Path) -> None:

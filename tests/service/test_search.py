@@ -262,6 +262,23 @@ def test_uploads_are_limited_and_forgotten(tmp_path: Path, files: list[Path]) ->
         problem(client.post("/v1/search", content=parts, headers=kind), 413)
 
 
+def test_uploads_at_once_are_limited(client: TestClient) -> None:
+    service = client.app.state.service  # type: ignore[attr-defined]
+    gives = [service.upload_slots.take() for _ in range(service.limits.uploads_at_once)]
+    answer = client.post("/v1/uploads", content=png(), headers={"content-type": "image/png"})
+    assert "4 uploads are under way" in problem(answer, 429)
+    for give in gives:
+        give()
+    assert client.post("/v1/uploads", content=png(), headers={"content-type": "image/png"}).status_code == 201
+
+
+def test_too_many_parts_and_accounts_are_refused(client: TestClient) -> None:
+    sums = client.post("/v1/search", json={"query": " + ".join(["ring"] * 9)})
+    assert "a sum of 9 parts, expected at most 8" in problem(sums, 422)
+    many = client.post("/v1/search", json={"query": "ring", "explain": True, "k": 11})
+    assert "explain takes k up to 10" in problem(many, 422)
+
+
 def test_thirty_two_ask_at_once_and_each_gets_its_own(client: TestClient) -> None:
     queries = [
         f"a {colour} {shape}"

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from fastapi.testclient import TestClient
-from tests.index.library import filled
+from tests.index.library import clip, filled
 from tests.methods import tiny
-from tests.service.serving import HERE, problem, served
+from tests.service.serving import HERE, index_of, problem, served, video_id
 
+from vidsift.index.storage import Store
 from vidsift.search.searcher import Index
+from vidsift.service.app import create_app
 from vidsift.service.security import Access
 
 TOKEN = "correct horse battery staple".replace(" ", "-")
@@ -194,22 +198,76 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 def test_who_listens_where_needs_what() -> None:
     for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
         assert Access.listening_on(host).token is None
-        assert Access.listening_on(host, token="mine").token == "mine"
+        assert Access.listening_on(host, token="mine-own-8").token == "mine-own-8"
+        # A proxy that calls it by another name is reached from elsewhere.
+        assert Access.listening_on(host, names=["videos.home"]).token
+        assert Access.listening_on(host, names=["videos.home"], token="mine-own-8").token == "mine-own-8"
+    for wrong in ("short", "with space", "semi;colon", "", "ünïcödé-token"):
+        with pytest.raises(ValueError, match="needs 8 of them at least"):
+            Access.listening_on("127.0.0.1", token=wrong)
     fresh = {Access.listening_on(host).token for host in ("0.0.0.0", "::", "192.168.0.7", "example.org")}
     assert len(fresh) == 4
     assert all(token is not None and len(token) >= 43 for token in fresh)
     assert "token" not in repr(Access(token=secrets.token_hex())).replace("any_address", "")
 
 
-def test_names_are_never_run(index: Index, client: TestClient, tmp_path: Path) -> None:
-    """What people wrote comes back as data: JSON, with a type that no browser runs."""
-    hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    for answer in (
-        client.post("/v1/search", json={"query": hostile, "filter": {"under": f"/{hostile}"}}),
-        client.get("/v1/videos", params={"under": f"/{hostile}", "page": hostile}),
-        client.get(f"/{hostile}"),
-        client.post("/v1/index/jobs", json={"action": "add", "folders": [f"/{hostile}"]}),
-        client.get("/healthz", headers={"host": hostile}),
-    ):
-        assert answer.headers["content-type"] in ("application/json", "application/problem+json")
-        assert answer.headers["x-content-type-options"] == "nosniff"
+def test_names_are_never_run(tmp_path: Path) -> None:
+    """What people wrote comes back as data: JSON, with a type that no browser runs, or percent-encoded."""
+    hostile = "<script>alert(1)<\u2215script>\"'><img src=x onerror=alert(1)>"
+    file = clip(tmp_path / "videos", hostile)
+    index = index_of(tmp_path / "index", [file])
+    Store.open(tmp_path / "index").set_tags(video_id(file), [hostile])
+    with served(index) as opened:
+        told = [
+            opened.get("/v1/videos"),
+            opened.get(f"/v1/videos/{video_id(file)}"),
+            opened.post("/v1/search", json={"query": "circle", "filter": {"tags": [hostile]}}),
+            opened.get("/v1/index"),
+        ]
+        for answer in told:
+            assert hostile in json.dumps(answer.json(), ensure_ascii=False).replace('\\"', '"')
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+        for path in ("media", "thumbnail"):
+            answer = opened.get(f"/v1/videos/{video_id(file)}/{path}")
+            assert answer.status_code == 200
+            assert not any("<" in value or "\"'" in value for value in answer.headers.values())
+        for answer in (opened.get("/docs"), opened.get("/metrics"), opened.get(f"/{hostile}")):
+            assert "<script>alert" not in answer.text or answer.headers["content-type"].endswith("json")
+
+
+def test_a_body_that_does_not_come_is_given_up(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidsift.service.limits._BODY_SECONDS", 0.2)
+    monkeypatch.setattr("vidsift.service.uploads._CHUNK_SECONDS", 0.2)
+    app = create_app(index)
+
+    async def never_all(path: str, kind: bytes) -> list[Any]:
+        sent: list[Any] = []
+        parts = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+        async def receive() -> Any:
+            part = next(parts, None)
+            if part is None:
+                await anyio.sleep(60)
+            return part
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"host", b"127.0.0.1"), (b"content-type", kind), (b"content-length", b"9")]
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+        }
+        scope |= {"path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers}
+        app.state.service.live.catch_up()
+        await app(scope, receive, send)
+        return sent
+
+    for path, kind in (("/v1/search", b"application/json"), ("/v1/uploads", b"image/png")):
+        began, body = anyio.run(never_all, path, kind)[:2]
+        assert began["status"] == 408, body
+        assert json.loads(body["body"])["detail"].endswith("send it again")
+    app.state.service.close()

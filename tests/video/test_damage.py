@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -195,3 +197,26 @@ def test_progress_is_told_while_a_file_is_read(tmp_path: Path, recipe: Recipe) -
     stream = iter_frames(make(tmp_path, recipe), [0.0, 1.0, 1.9], on_progress=lambda: told.append(1))
     assert len(list(stream)) == 3
     assert 30 < len(told) < 200
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe to see who opens it")
+@pytest.mark.parametrize(
+    "text",
+    ["ffconcat version 1.0\nfile other.ts\n", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4.0,\nother.ts\n"],
+)
+def test_a_playlist_under_a_videos_name_opens_no_other_file(tmp_path: Path, text: str) -> None:
+    # Who opens a pipe that nobody writes to waits for good.
+    os.mkfifo(tmp_path / "other.ts")
+    (tmp_path / "list.mp4").write_text(text)
+    said: list[str] = []
+
+    def read() -> None:
+        with pytest.raises(VideoReadError) as refused:
+            probe(tmp_path / "list.mp4")
+        said.append(str(refused.value))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(10)
+    assert said
+    assert "is not a video that can be read" in said[0]

@@ -136,6 +136,10 @@ class LimitedProcess:
         how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
         return f"crashed ({how})"
 
+    def kill(self) -> None:
+        """End it as it is; who waits for an answer of it learns that it ended."""
+        self._process.kill()
+
     def end(self) -> None:
         """Stop it, whatever it is doing."""
         self.connection.close()
@@ -176,6 +180,7 @@ class Sandbox:
         for _ in range(processes):
             self._slots.put(None)
         self._closed = False
+        self._busy: set[LimitedProcess] = set()
 
     def __enter__(self) -> Sandbox:
         """Return the sandbox."""
@@ -200,6 +205,11 @@ class Sandbox:
             if process is not None:
                 process.end()
             self._slots.put(None)
+
+    def kill(self) -> None:
+        """End calls that run; each raises SandboxError where it was made."""
+        for process in list(self._busy):
+            process.kill()
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function in a limited process and return what it returns.
@@ -226,7 +236,11 @@ class Sandbox:
                 process = None
             if process is None:
                 process = self._start()
-            result, error = self._ask(process, question)
+            self._busy.add(process)
+            try:
+                result, error = self._ask(process, question)
+            finally:
+                self._busy.discard(process)
         except BaseException:
             if process is not None:
                 process.end()

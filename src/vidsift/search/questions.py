@@ -18,6 +18,10 @@ __all__ = ["Part", "Question", "mixing_of", "parse"]
 _OPERATOR = re.compile(r"(?:^|(?<=\s))[+\-\u2212](?=\s|$)")
 
 
+MOST_PARTS = 8
+"""Parts of a sum at most: each is a question to every segment."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One sentence of a sum, and what its score counts for."""
@@ -64,6 +68,10 @@ def parse(query: str) -> list[Part]:
         raise QueryError(
             f"{query!r}: a + or - with spaces around adds or takes off what stands beside it, and there one "
             'has nothing; write for example: "a dog + snow - person"'
+        )
+    if len(sentences) > MOST_PARTS:
+        raise QueryError(
+            f"the query is a sum of {len(sentences)} parts, expected at most {MOST_PARTS}; leave some out"
         )
     if max(signs) < 0:
         raise QueryError(

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidsift.index.storage import IndexFolderError
 from vidsift.search.searcher import Index
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from vidsift.service.indexing import Work
     from vidsift.service.limits import Limits
+    from vidsift.service.live import LiveIndex
     from vidsift.service.security import Access
     from vidsift.service.service import Service
 
@@ -113,6 +115,7 @@ def _service(
         engine=Engine(partial(answer_sentences, live), limits.waiting, metrics.batch),
         jobs=jobs,
         decoders=Decoders(limits.decoders, limits.decode_seconds, limits.decode_bytes),
+        readers=Decoders(1, limits.decode_seconds, limits.decode_bytes),
         cutter=Decoders(1, limits.cut_seconds, limits.decode_bytes),
         metrics=metrics,
         limits=limits,
@@ -120,8 +123,14 @@ def _service(
     )
 
 
-def _sizes(live: Any) -> dict[str, float]:
-    library = live.current.library
+def _sizes(live: LiveIndex) -> dict[str, float]:
+    """How much is in the index; nothing while it cannot be told."""
+    from starlette.exceptions import HTTPException
+
+    try:
+        library = live.current.library
+    except (HTTPException, IndexFolderError):
+        return {}
     return {
         "segments": len(library.owners),
         "videos": len(library.videos),
@@ -141,7 +150,7 @@ def _application(service: Service) -> FastAPI:
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         import anyio.to_thread
 
-        service.start()
+        await anyio.to_thread.run_sync(service.start)
         try:
             yield
         finally:

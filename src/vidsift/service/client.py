@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 from urllib.error import HTTPError
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 __all__ = ["Client", "ServiceError"]
 
@@ -48,12 +48,19 @@ class ServiceError(ValueError):
         self.detail = detail
 
 
+class _NoRedirects(HTTPRedirectHandler):
+    """The service leads nowhere else, and a token must not be led elsewhere."""
+
+    def redirect_request(self, *_arguments: Any, **_options: Any) -> None:
+        """Follow none."""
+
+
 class Client:
     """Asks a running service.
 
     Args:
         url: where it listens, as ``vidsift serve`` prints it; a ``?token=`` in it is taken.
-        token: where one is needed; ``VIDSIFT_TOKEN`` when None.
+        token: where one is needed; when None that of the url, for this machine also ``VIDSIFT_TOKEN``.
         timeout_seconds: to wait for an answer to go on.
 
     Example:
@@ -67,13 +74,16 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise ValueError(f"url is {url!r}, expected one like http://127.0.0.1:8765")
-        inside = [one.removeprefix("token=") for one in parts.query.split("&") if one.startswith("token=")]
+        inside = parse_qs(parts.query).get("token", [])
+        local = parts.hostname in _LOCAL
         self._base = f"{parts.scheme}://{parts.netloc}"
-        self._token = token or (inside[0] if inside else os.environ.get("VIDSIFT_TOKEN"))
+        # The token of this machine's service goes to no other machine unasked.
+        own = os.environ.get("VIDSIFT_TOKEN") if local else None
+        self._token = token or (inside[-1] if inside else own)
         self._timeout = timeout_seconds
         # A proxy of the environment leads nowhere from this machine to itself.
-        no_proxy = [ProxyHandler({})] if parts.hostname in _LOCAL else []
-        self._opener: OpenerDirector = build_opener(*no_proxy)
+        no_proxy = [ProxyHandler({})] if local else []
+        self._opener: OpenerDirector = build_opener(_NoRedirects, *no_proxy)
 
     def __enter__(self) -> Client:
         """Return the client."""
@@ -185,7 +195,11 @@ class Client:
         return self._json("POST", f"/v1/index/jobs/{quote(job_id, safe='')}/{quote(wish, safe='')}")
 
     def follow(self, job_id: str) -> Iterator[dict[str, Any]]:
-        """Yield a job whenever it changes, until it ends."""
+        """Yield a job whenever it changes, until it ends.
+
+        Raises:
+            ServiceError: the service stopped before the job did.
+        """
         with self._open("GET", f"/v1/index/jobs/{quote(job_id, safe='')}/events") as answer:
             name = ""
             for line in answer:
@@ -196,6 +210,7 @@ class Client:
                     yield json.loads(value)
                     if name == "done":
                         return
+        raise ServiceError(0, "The answer broke off", "the service stopped; ask for the job when it is back")
 
     def health(self) -> dict[str, Any]:
         """Tell that the service answers."""
@@ -219,7 +234,11 @@ class Client:
                 self._open(method, path, data, {"content-type": "application/json"}) as answer,
                 waiting.open("wb") as file,
             ):
-                shutil.copyfileobj(answer, file, _CHUNK_BYTES)
+                while chunk := answer.read(_CHUNK_BYTES):
+                    try:
+                        file.write(chunk)
+                    except OSError as error:
+                        raise ValueError(f"{waiting} cannot be written ({error.strerror})") from error
                 length = answer.headers.get("content-length")
                 if length is not None and file.tell() != int(length):
                     raise ServiceError(
@@ -230,14 +249,16 @@ class Client:
             waiting.unlink(missing_ok=True)
         return target
 
+    @contextmanager
     def _open(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
-    ) -> HTTPResponse:
+    ) -> Iterator[HTTPResponse]:
         request = Request(self._base + path, body, dict(headers or {}), method=method)  # noqa: S310 - http, see above
         if self._token:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
-            return cast("HTTPResponse", self._opener.open(request, timeout=self._timeout))
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                yield answer
         except HTTPError as error:
             with error:
                 raise _told(error) from error

@@ -8,6 +8,7 @@ own, and a copy from which no picture comes are encoded anew as H.264 and AAC.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,16 +21,17 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from vidsift.service.pictures import Source, check_unchanged
+from vidsift.service.pictures import NO_ROOM, Source, check_unchanged
 from vidsift.video import VideoReadError, probe
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of, open_video
 from vidsift.video.picture import to_rgb
 
-__all__ = ["Clip", "cut_clip"]
+__all__ = ["Clip", "TooLargeError", "cut_clip"]
 
 _VIDEO_IN_MP4 = frozenset({"h264", "hevc", "av1", "mpeg4", "vp9", "libdav1d"})
 _AUDIO_IN_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac"})
 _LONGEST_LEAD_SECONDS = 30.0
+_PATIENCE_SECONDS = 10.0
 _MOST_PX = 1920
 _US = 1_000_000
 
@@ -47,11 +49,15 @@ class Clip:
     size_bytes: int
 
 
+class TooLargeError(ValueError):
+    """The clip would be larger than it may be."""
+
+
 class _CannotCopyError(Exception):
     """The stretch cannot be copied; it can still be encoded anew."""
 
 
-def cut_clip(source: Source, start_seconds: float, end_seconds: float, target: str) -> Clip:
+def cut_clip(source: Source, start_seconds: float, end_seconds: float, target: str, most_bytes: int) -> Clip:
     """Write a stretch of a video to an MP4 file.
 
     Args:
@@ -59,37 +65,67 @@ def cut_clip(source: Source, start_seconds: float, end_seconds: float, target: s
         start_seconds: where the clip begins, on the video's clock.
         end_seconds: where it ends.
         target: the file to write.
+        most_bytes: of the clip.
 
     Raises:
         ChangedError: the file is not the one that was indexed.
+        TooLargeError: the clip has more bytes than it may.
+        OSError: there is no room for it.
         VideoReadError: the stretch has no picture that can be read.
     """
     check_unchanged(source)
+    stretch = _Stretch(start_seconds, end_seconds, Path(target), most_bytes)
     try:
-        _copy(source.path, start_seconds, end_seconds, target)
+        _copy(source.path, stretch)
         copied = True
     except _CannotCopyError:
-        _encode(source.path, start_seconds, end_seconds, target)
+        _encode(source.path, stretch)
         copied = False
+    stretch.check_size()
     return Clip(copied, Path(target).stat().st_size)
 
 
-def _copy(path: str, start_seconds: float, end_seconds: float, target: str) -> None:
+@dataclass(frozen=True)
+class _Stretch:
+    """What is wanted, and where it goes."""
+
+    start_seconds: float
+    end_seconds: float
+    target: Path
+    most_bytes: int
+
+    def check_size(self) -> None:
+        # It is not there before its header is written.
+        if self.target.exists() and self.target.stat().st_size > self.most_bytes:
+            raise TooLargeError(f"has more than {self.most_bytes >> 20} MiB; cut fewer seconds")
+
+
+def _copy(path: str, stretch: _Stretch) -> None:
     try:
-        with open_video(path) as video, av.open(target, "w", format="mp4") as out:
+        with open_video(path) as video, av.open(str(stretch.target), "w", format="mp4") as out:
             if video.stream.codec_context.name not in _VIDEO_IN_MP4 or video.without_pts:
                 raise _CannotCopyError
-            _copy_packets(video, out, start_seconds, end_seconds)
+            _copy_packets(video, out, stretch)
         # What cannot be played is no clip.
-        if abs(probe(target).duration_seconds - (end_seconds - start_seconds)) > _LONGEST_LEAD_SECONDS:
+        length = stretch.end_seconds - stretch.start_seconds
+        if abs(probe(stretch.target).duration_seconds - length) > _LONGEST_LEAD_SECONDS:
             raise _CannotCopyError
+    except TooLargeError:
+        raise
     except (*DECODE_ERRORS, VideoReadError) as error:
+        _pass_on_full_disk(error)
         raise _CannotCopyError from error
 
 
-def _copy_packets(
-    video: OpenVideo, out: av.container.OutputContainer, start_seconds: float, end_seconds: float
-) -> None:
+def _pass_on_full_disk(error: BaseException) -> None:
+    """Raise that there is no room, which is no fault of the file."""
+    number = getattr(error, "errno", None)
+    if number in NO_ROOM:
+        raise OSError(number, os.strerror(number)) from error
+
+
+def _copy_packets(video: OpenVideo, out: av.container.OutputContainer, stretch: _Stretch) -> None:
+    start_seconds, end_seconds = stretch.start_seconds, stretch.end_seconds
     sources: list[Any] = [video.stream]
     audio = _audio_of(video)
     if audio is not None and audio.codec_context.name in _AUDIO_IN_MP4:
@@ -100,17 +136,16 @@ def _copy_packets(
     video.container.seek(max(first_us, int(origin * _US)), backward=True)
     begun, ended = False, set[int]()
     waiting: dict[int, list[Packet[Any]]] = {one.index: [] for one in sources}
-    for packet in _dated(video.container.demux(sources)):
-        assert packet.time_base is not None
-        assert packet.pts is not None
-        assert packet.dts is not None
-        at = float(packet.pts * packet.time_base - origin)
+    for packet, at, decoded_at in _dated(video.container.demux(sources), origin):
+        # The sound may have ended long before: it is not waited for to the end of the file.
+        if video.stream.index in ended and at > end_seconds + _PATIENCE_SECONDS:
+            break
+        if packet.stream.index in ended:
+            continue
         if packet.stream.index == video.stream.index:
-            if not begun and not packet.is_keyframe:
+            begun = begun or _begins(packet, at, start_seconds)
+            if not begun:
                 continue
-            if not begun and not start_seconds - _LONGEST_LEAD_SECONDS <= at <= start_seconds + 1e-3:
-                raise _CannotCopyError
-            begun = True
         elif at < start_seconds:
             continue
         own = waiting[packet.stream.index]
@@ -120,7 +155,8 @@ def _copy_packets(
             for one in own:
                 _mux_shifted(out, one, targets[one.stream.index], origin + Fraction(start_seconds))
             own.clear()
-        elif float(packet.dts * packet.time_base - origin) >= end_seconds:
+            stretch.check_size()
+        elif decoded_at >= end_seconds:
             ended.add(packet.stream.index)
             if len(ended) == len(sources):
                 break
@@ -128,11 +164,21 @@ def _copy_packets(
         raise _CannotCopyError
 
 
-def _dated(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
-    """Pass packets on that say when; one that does not cannot be put anywhere."""
+def _begins(packet: Packet[Any], at: float, start_seconds: float) -> bool:
+    """Whether a copy can begin with a packet of pictures: a key frame at the start or a little before."""
+    if not packet.is_keyframe:
+        return False
+    if not start_seconds - _LONGEST_LEAD_SECONDS <= at <= start_seconds + 1e-3:
+        raise _CannotCopyError
+    return True
+
+
+def _dated(packets: Iterable[Packet[Any]], origin: Fraction) -> Iterator[tuple[Packet[Any], float, float]]:
+    """Packets with the seconds when they are shown and decoded; one without cannot be put anywhere."""
     for packet in packets:
-        if packet.dts is not None and packet.pts is not None:
-            yield packet
+        if packet.dts is not None and packet.pts is not None and packet.time_base is not None:
+            at, decoded_at = (float(one * packet.time_base - origin) for one in (packet.pts, packet.dts))
+            yield packet, at, decoded_at
         elif packet.size:
             raise _CannotCopyError
 
@@ -152,18 +198,21 @@ def _audio_of(video: OpenVideo) -> AudioStream | None:
     return found if found is not None and getattr(found, "codec_context", None) is not None else None
 
 
-def _encode(path: str, start_seconds: float, end_seconds: float, target: str) -> None:
+def _encode(path: str, stretch: _Stretch) -> None:
     with open_video(path) as video:
         try:
-            written = _encode_streams(video, start_seconds, end_seconds, target)
+            written = _encode_streams(video, stretch)
         except (av.error.FFmpegError, EOFError, RuntimeError) as error:
+            _pass_on_full_disk(error)
             raise VideoReadError(path, f"cannot be cut there ({message_of(error)})") from error
     if not written:
-        raise VideoReadError(path, f"holds no picture from {start_seconds:g} s to {end_seconds:g} s")
+        where = f"from {stretch.start_seconds:g} s to {stretch.end_seconds:g} s"
+        raise VideoReadError(path, f"holds no picture {where}")
 
 
-def _encode_streams(video: OpenVideo, start_seconds: float, end_seconds: float, target: str) -> int:
+def _encode_streams(video: OpenVideo, stretch: _Stretch) -> int:
     """Encode what is shown in the stretch; return how many pictures that were."""
+    start_seconds, end_seconds = stretch.start_seconds, stretch.end_seconds
     audio = _audio_of(video)
     sound = _Sound(audio) if audio is not None else None
     origin = float(video.origin_ticks * video.tick)
@@ -172,7 +221,7 @@ def _encode_streams(video: OpenVideo, start_seconds: float, end_seconds: float, 
         with contextlib.suppress(av.error.FFmpegError):
             video.container.seek(int((origin + start_seconds) * _US), backward=True)
     written, number = 0, 0
-    with av.open(target, "w", format="mp4") as out:
+    with av.open(str(stretch.target), "w", format="mp4") as out:
         picture: _Pictures | None = None
         if sound is not None:
             sound.open(out)
@@ -188,6 +237,7 @@ def _encode_streams(video: OpenVideo, start_seconds: float, end_seconds: float, 
                             picture = picture or _Pictures(out, frame, video)
                             picture.write(frame, at - start_seconds)
                             written += 1
+                            stretch.check_size()
                         elif at >= end_seconds:
                             return _finish(out, picture, sound, written)
                     elif sound is not None and isinstance(frame, av.AudioFrame) and frame.time is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -39,7 +40,16 @@ class Decoders:
         work = partial(self._box.run, function, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def close(self) -> None:
-        """Finish what runs, and end the processes."""
-        self._threads.shutdown(cancel_futures=True)
+    def kill(self) -> None:
+        """End what runs as it is."""
+        self._box.kill()
+
+    def close(self, seconds: float) -> None:
+        """Finish what runs, for so long at most, and end the processes."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        ending = threading.Timer(seconds, self._box.kill)
+        ending.daemon = True
+        ending.start()
+        self._threads.shutdown()
+        ending.cancel()
         self._box.close()

@@ -7,10 +7,11 @@ wait with the same settings are answered by one scan of the index; each gets the
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -32,6 +33,7 @@ class _Waiting(Generic[T]):
     run: Callable[[], T] | None = None
     query: Any = None
     settings: Hashable = None
+    since: float = field(default_factory=time.monotonic)
 
 
 class Engine:
@@ -41,6 +43,7 @@ class Engine:
         answer: settings and sentences to one answer each, in order; may raise QueryError.
         waiting: how many may wait.
         on_batch: told how many sentences one scan answered.
+        patience_seconds: who has waited longer is told to come back.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class Engine:
         answer: Callable[[Any, Sequence[Any]], Sequence[Any]],
         waiting: int,
         on_batch: Callable[[int], None] = lambda _number: None,
+        patience_seconds: float = 30.0,
     ) -> None:
         """Start the thread."""
         self._answer = answer
         self._most = waiting
         self._on_batch = on_batch
+        self._patience = patience_seconds
         self._row: deque[_Waiting[Any]] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -112,13 +117,24 @@ class Engine:
     def _work(self) -> None:
         while taken := self._next():
             # Who has gone meanwhile needs no answer.
-            wanted = [one for one in taken if one.future.set_running_or_notify_cancel()]
+            wanted = [
+                one for one in taken if one.future.set_running_or_notify_cancel() and not self._late(one)
+            ]
             if not wanted:
                 continue
             if wanted[0].run is not None:
                 _settle(wanted[0].future, wanted[0].run)
             else:
                 self._answer_together(wanted)
+
+    def _late(self, one: _Waiting[Any]) -> bool:
+        """Tell who has waited too long to come back: the row is longer than can be worked off."""
+        if time.monotonic() - one.since <= self._patience:
+            return False
+        one.future.set_exception(
+            ProblemError(503, "too many questions wait; ask again in a moment", {"retry-after": "5"})
+        )
+        return True
 
     def _answer_together(self, wanted: list[_Waiting[Any]]) -> None:
         self._on_batch(len(wanted))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
+import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from vidsift.service.library import Library, Video
 
 __all__ = [
+    "Checked",
     "ClosingStream",
     "byte_range",
     "bytes_of",
@@ -35,6 +39,7 @@ __all__ = [
 ]
 
 _CHUNK_BYTES = 256 << 10
+_REMEMBERED = 4096
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 _MEDIA_TYPES = {
@@ -68,8 +73,39 @@ def video_of(library: Library, video_id: str) -> Video:
     return found
 
 
-def open_indexed(video: Video) -> tuple[BinaryIO, FileRecord]:
+class Checked:
+    """Contents of files that links lead to; a file that has not changed is not read again."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._ids: OrderedDict[tuple[int, ...], str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def content_id(self, descriptor: int) -> str:
+        """Identity of the content of an open file."""
+        status = os.fstat(descriptor)
+        key = (status.st_dev, status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
+        with self._lock:
+            known = self._ids.get(key)
+        if known is None:
+            with os.fdopen(os.dup(descriptor), "rb") as file:
+                known = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+            with self._lock:
+                self._ids[key] = known
+                while len(self._ids) > _REMEMBERED:
+                    self._ids.popitem(last=False)
+        return known
+
+
+def open_indexed(video: Video, checked: Checked) -> tuple[BinaryIO, FileRecord]:
     """Open the file of a video, wherever it lies and is still what was indexed.
+
+    Size and time of change tell a file that was changed. Where a link leads to it, or it has a second name,
+    its content is compared too: a link can be turned to any other file.
+
+    Args:
+        video: to open.
+        checked: remembers contents.
 
     Raises:
         ProblemError: 410, it is nowhere any more; 409, other files lie in its place, or may not be read.
@@ -77,13 +113,13 @@ def open_indexed(video: Video) -> tuple[BinaryIO, FileRecord]:
     trouble: list[ProblemError] = []
     for record in video.files:
         try:
-            return _open_one(record), record
+            return _open_one(record, checked), record
         except ProblemError as problem:
             trouble.append(problem)
     raise next((one for one in trouble if one.status_code != 410), trouble[0])
 
 
-def _open_one(record: FileRecord) -> BinaryIO:
+def _open_one(record: FileRecord, checked: Checked) -> BinaryIO:
     # A pipe in its place must not hold us up, and what is opened is what is looked at.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     name = Path(record.path).name
@@ -101,7 +137,12 @@ def _open_one(record: FileRecord) -> BinaryIO:
         ) from error
     status = os.fstat(descriptor)
     same = (status.st_size, status.st_mtime_ns) == (record.size_bytes, record.modified_ns)
-    if not stat.S_ISREG(status.st_mode) or not same:
+    same = same and stat.S_ISREG(status.st_mode)
+    # The folders of a path may be links as well as the file.
+    linked = status.st_nlink > 1 or os.path.realpath(record.path) != record.path
+    if same and linked:
+        same = checked.content_id(descriptor) == record.video_id
+    if not same:
         os.close(descriptor)
         raise ProblemError(
             409,

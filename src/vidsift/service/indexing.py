@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+from vidsift.service.words import words_for
+
 if TYPE_CHECKING:
     from vidsift.index.build import Progress
     from vidsift.index.reader import SegmentLength
@@ -138,7 +140,7 @@ def run_apart(task: Task, controls: Controls) -> dict[str, Any]:
         ) from error
     finally:
         ours.close()
-        process.join(5)
+        process.join(0 if controls.kill.is_set() else 5)
         if process.is_alive():
             process.kill()
             process.join()
@@ -182,7 +184,7 @@ def _child(connection: Connection, task: Task) -> None:
     try:
         answer = ("report", run_here(task, controls))
     except (ValueError, OSError, ImportError) as error:
-        answer = ("error", str(error))
+        answer = ("error", words_for(error))
     except Exception:
         _LOG.exception("a job failed")
         answer = ("error", "unexpected; the log of the service says where; please report it")

@@ -127,7 +127,7 @@ async def _events(service: Service, job_id: str) -> AsyncIterator[bytes]:
     seen, said = -1, time.monotonic()
     while not service.stopping.is_set():
         try:
-            job, changes, final = service.jobs.look(job_id)
+            job, changes, final = service.jobs.look(job_id, brief=True)
         except ProblemError:
             return  # ended so long ago that it is forgotten
         if changes != seen or time.monotonic() - said > _ALIVE_SECONDS:

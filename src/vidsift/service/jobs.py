@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from vidsift.service.indexing import Controls, Task, Work
 from vidsift.service.problems import ProblemError
-from vidsift.service.schemas_library import FileProblem, Job, JobProgress, JobReport, JobRequest, State
+from vidsift.service.schemas_library import (
+    MAX_LISTED,
+    FileProblem,
+    Job,
+    JobProgress,
+    JobReport,
+    JobRequest,
+    State,
+)
+from vidsift.service.words import words_for
 
 if TYPE_CHECKING:
     from vidsift.service.limits import Limits
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Jobs"]
 
 _LOG = logging.getLogger(__name__)
-_LISTED = 1000
+_LOOK_SECONDS, _END_SECONDS = 0.1, 5.0
 
 
 @dataclass(eq=False)
@@ -45,7 +54,8 @@ class _Entry:
     def final(self) -> bool:
         return self.state in ("done", "failed", "cancelled")
 
-    def shown(self) -> Job:
+    def shown(self, *, brief: bool = False) -> Job:
+        """The job as it stands; ``brief`` leaves out the lists of files, whose lengths are told."""
         end = time.monotonic() if self.ended is None else self.ended
         seconds = 0.0 if self.began is None else end - self.began
         return Job(
@@ -54,7 +64,9 @@ class _Entry:
             folders=list(self.task.folders),
             state=self.state,
             progress=JobProgress(**self.progress, seconds=seconds),
-            report=self.report,
+            report=self.report.model_copy(update={"failed": [], "partial": []})
+            if brief and self.report is not None
+            else self.report,
             error=self.error,
         )
 
@@ -127,7 +139,7 @@ class Jobs:
     def all(self) -> list[Job]:
         """Return the jobs, newest first."""
         with self._changed:
-            return [entry.shown() for entry in reversed(self._entries.values())]
+            return [entry.shown(brief=True) for entry in reversed(self._entries.values())]
 
     def counts(self) -> Mapping[str, int]:
         """Return how many are not final, by state."""
@@ -135,15 +147,19 @@ class Jobs:
             states = [entry.state for entry in self._entries.values()]
         return {state: states.count(state) for state in ("queued", "running", "paused")}
 
-    def look(self, job_id: str) -> tuple[Job, int, bool]:
+    def look(self, job_id: str, *, brief: bool = False) -> tuple[Job, int, bool]:
         """Return a job, a number that changes with it, and whether it has ended.
+
+        Args:
+            job_id: of the job.
+            brief: without the lists of files.
 
         Raises:
             ProblemError: 404, there is no such job.
         """
         with self._changed:
             entry = self._entry(job_id)
-            return entry.shown(), entry.changes, entry.final
+            return entry.shown(brief=brief), entry.changes, entry.final
 
     def pause(self, job_id: str) -> Job:
         """Let a running job wait.
@@ -175,6 +191,17 @@ class Jobs:
                 entry.controls.pause.clear()
             return entry.shown()
 
+    def kill(self) -> None:
+        """Cancel what waits, and end what runs as it is."""
+        with self._changed:
+            self._closing = True
+            self._row.clear()
+            for entry in self._entries.values():
+                if entry.controls is not None:
+                    entry.controls.stop.set()
+                    entry.controls.kill.set()
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Cancel what waits; let what runs keep what is finished, for so long as the limits give it."""
         with self._changed:
@@ -188,10 +215,14 @@ class Jobs:
                 controls.pause.clear()
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join(self._limits.stop_seconds)
+            until = time.monotonic() + self._limits.stop_seconds
+            while self._thread.is_alive() and time.monotonic() < until:
+                if any(controls.kill.is_set() for controls in running):
+                    break
+                self._thread.join(_LOOK_SECONDS)
             for controls in running:
                 controls.kill.set()
-            self._thread.join(self._limits.stop_seconds)
+            self._thread.join(_END_SECONDS)
 
     def _entry(self, job_id: str) -> _Entry:
         entry = self._entries.get(job_id)
@@ -240,7 +271,7 @@ class Jobs:
             entry.report = _report(self._work(entry.task, controls))
             state = "cancelled" if entry.report.stopped else "done"
         except (ValueError, OSError, ImportError) as error:
-            entry.error = str(error)
+            entry.error = words_for(error)
             state = "cancelled" if controls.stop.is_set() else "failed"
         except Exception:
             _LOG.exception("a job failed")
@@ -260,7 +291,8 @@ def _report(values: Mapping[str, Any]) -> JobReport:
     """Write down what was done; of long lists the beginning."""
     shown = {name: value for name, value in values.items() if name in JobReport.model_fields}
     for name in ("failed", "partial"):
+        shown[f"{name}_count"] = len(shown.get(name, []))
         shown[name] = [
-            FileProblem(path=one["path"], reason=one["reason"]) for one in shown.get(name, [])[:_LISTED]
+            FileProblem(path=one["path"], reason=one["reason"]) for one in shown.get(name, [])[:MAX_LISTED]
         ]
     return JobReport(**shown)

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
+import anyio
+
 from vidsift.service.problems import ProblemError, problem_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["BodyLimit", "Limits", "Slots"]
+
+
+_BODY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,10 @@ class Limits:
         decoders: processes that decode thumbnails and uploads side by side.
         decode_seconds, decode_bytes: of time and memory for a thumbnail or an upload.
         thumbnails_bytes: of thumbnails kept in memory.
-        clip_seconds: length of a clip.
+        thumbnails_waiting: thumbnails that wait or are decoded.
+        clip_seconds, clip_bytes: length and size of a clip.
         cut_seconds: of time for cutting one.
-        clips_at_once: that wait or are cut.
+        clips_at_once: that wait, are cut or are sent.
         jobs_waiting, jobs_kept: index jobs that wait, and that are remembered.
         streams: progress streams that are open at once.
         poll_seconds: between two looks at whether the index has grown.
@@ -49,7 +55,9 @@ class Limits:
     decode_seconds: float = 20.0
     decode_bytes: int = 2 << 30
     thumbnails_bytes: int = 64 << 20
+    thumbnails_waiting: int = 64
     clip_seconds: float = 600.0
+    clip_bytes: int = 1 << 30
     cut_seconds: float = 300.0
     clips_at_once: int = 8
     jobs_waiting: int = 16
@@ -122,11 +130,20 @@ class BodyLimit:
         if announced_bytes(scope) > self._limit:
             await problem_response(413, detail)(scope, receive, send)
             return
-        came = 0
+        came, more, until = 0, True, anyio.current_time() + _BODY_SECONDS
 
         async def receive_limited() -> Message:
+            nonlocal came, more
+            if not more:
+                return await receive()  # tells when the client has gone
+            with anyio.move_on_at(until):
+                message = await receive()
+                more = bool(message.get("more_body"))
+                return taken(message)
+            raise ProblemError(408, f"the body took longer than {_BODY_SECONDS:.0f} s; send it again")
+
+        def taken(message: Message) -> Message:
             nonlocal came
-            message = await receive()
             came += len(message.get("body", b""))
             if came > self._limit:
                 raise ProblemError(413, detail)

@@ -15,6 +15,7 @@ from typing import Any
 from vidsift.index.storage import MANIFEST, IndexFolderError
 from vidsift.search.searcher import Index
 from vidsift.service.library import Library
+from vidsift.service.problems import ProblemError
 
 __all__ = ["LiveIndex", "Snapshot"]
 
@@ -69,30 +70,41 @@ class LiveIndex:
         self._thread: threading.Thread | None = None
         self._watched: tuple[tuple[int, int], list[Any]] | None = None
         self._told = ""
+        self._trouble: Exception | None = None
+        self._looked = threading.Condition()
 
     @property
     def current(self) -> Snapshot:
-        """The newest version that has been read; the first is read when first asked for.
+        """The newest version that has been read; nobody waits for the reading of one.
 
         Raises:
+            ProblemError: 503, the first one is still being read.
             IndexFolderError: the index or its model cannot be read, and never could.
         """
-        found = self._snapshot
-        if found is None:
-            self.catch_up()
-            found = self._snapshot
-            assert found is not None
-        return found
+        found, trouble = self._snapshot, self._trouble
+        if found is not None:
+            return found
+        if trouble is not None:
+            raise IndexFolderError(str(trouble)) from trouble.__cause__
+        raise ProblemError(503, "the index is being read; ask again in a moment", {"retry-after": "2"})
 
-    @property
-    def ready(self) -> bool:
-        """Whether a version has been read, so that :attr:`current` does not wait."""
-        return self._snapshot is not None
+    def start(self, patience_seconds: float = 0.0) -> None:
+        """Begin to read and to watch.
 
-    def start(self) -> None:
-        """Begin to watch."""
+        Args:
+            patience_seconds: to wait at most until the first version has been read.
+        """
         self._thread = threading.Thread(target=self._watch, name="vidsift-watch", daemon=True)
         self._thread.start()
+        with self._looked:
+            self._looked.wait_for(lambda: self._snapshot or self._trouble, patience_seconds)
+
+    def wait_for_change(self, before: Snapshot, seconds: float) -> Snapshot:
+        """Return a newer version than one, or that one if none comes in time."""
+        self.look_now()
+        with self._looked:
+            self._looked.wait_for(lambda: self._snapshot is not before, seconds)
+        return self.current
 
     def close(self) -> None:
         """Watch no more."""
@@ -135,7 +147,7 @@ class LiveIndex:
             return (identity, *_versions_of(self._watched[1]))
         except Exception as error:
             self._watched = None
-            raise IndexFolderError(f"the index {self.folder} cannot be read: {error}") from error
+            raise IndexFolderError(f"the index {self.folder} cannot be read") from error
 
     def _read(self, before: Snapshot | None, versions: tuple[object, ...]) -> Snapshot:
         if before is None and self._given is not None:
@@ -156,11 +168,14 @@ class LiveIndex:
             began = time.monotonic()
             try:
                 self.catch_up()
-                self._told = ""
+                self._told, self._trouble = "", None
             except Exception as error:  # whatever it is: the next version may be well again
+                self._trouble = error
                 if str(error) != self._told:
                     self._told = str(error)
-                    _LOG.warning("the index has changed and cannot be read, so the old one serves: %s", error)
+                    _LOG.warning("the index cannot be read; what was read before serves", exc_info=error)
+            with self._looked:
+                self._looked.notify_all()
             self._wake.wait(max(self._poll_seconds, _REST * (time.monotonic() - began)))
             self._wake.clear()
 

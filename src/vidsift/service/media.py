@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+from collections.abc import Callable
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +15,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
 from vidsift.index.sandbox import SandboxError
-from vidsift.service.cutting import cut_clip
+from vidsift.service.cutting import TooLargeError, cut_clip
 from vidsift.service.files import (
     ClosingStream,
     byte_range,
@@ -22,7 +26,7 @@ from vidsift.service.files import (
     video_of,
 )
 from vidsift.service.pictures import ChangedError, Source, thumbnail_at
-from vidsift.service.problems import Answers, ProblemError, problems
+from vidsift.service.problems import Answers, ProblemError, own_trouble, problems
 from vidsift.service.schemas_library import ClipRequest
 from vidsift.video import VideoReadError
 
@@ -40,6 +44,7 @@ VideoId = Annotated[
         pattern="^[0-9a-f]{32}$", description="Identity of the file's content: the video_id of a hit."
     ),
 ]
+_SPARE_BYTES = 64 << 20
 _FOR_A_WEEK = "private, max-age=604800"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -62,7 +67,7 @@ def media_routes(service: Service) -> APIRouter:
         "/v1/videos/{video_id}/thumbnail",
         summary="A picture of a video",
         response_class=Response,
-        responses=problems(404, 409, 410, also=_JPEG),
+        responses=problems(404, 409, 410, 429, also=_JPEG),
     )
     async def thumbnail(
         request: Request,
@@ -78,7 +83,7 @@ def media_routes(service: Service) -> APIRouter:
         Where the file is away, as on a disk that is not connected, the picture that was kept when its segment
         was indexed stands in.
         """
-        snapshot = await service.snapshot()
+        snapshot = service.snapshot()
         video = video_of(snapshot.library, video_id)
         headers = {"etag": f'"{video_id}-{at:.3f}-{width}"', "cache-control": _FOR_A_WEEK}
         if _matches(request.headers.get("if-none-match"), headers["etag"]):
@@ -122,14 +127,18 @@ def media_routes(service: Service) -> APIRouter:
                 f"the clip has {stretch.end - stretch.start:.0f} s; cut at most "
                 f"{service.limits.clip_seconds:.0f} s at once",
             )
-        video = video_of((await service.snapshot()).library, stretch.video_id)
+        video = video_of(service.snapshot().library, stretch.video_id)
         if stretch.start >= video.duration_seconds:
             raise ProblemError(
                 422,
                 f"start is {stretch.start:g} s and the video has {video.duration_seconds:g} s; begin earlier",
             )
-        with service.clip_slots.taken():
-            return await _clip(service, video, stretch.start, min(stretch.end, video.duration_seconds))
+        give = service.clip_slots.take()  # held until the clip has gone
+        try:
+            return await _clip(service, video, stretch.start, min(stretch.end, video.duration_seconds), give)
+        except BaseException:
+            give()
+            raise
 
     return router
 
@@ -151,7 +160,9 @@ async def _thumbnail(service: Service, snapshot: Snapshot, video: Video, at: flo
     service.metrics.thumbnail(cached=jpeg is not None)
     if jpeg is None:
         try:
-            jpeg = await service.decoders.run(thumbnail_at, await _present(video), at, width)
+            with service.thumbnail_slots.taken():
+                source, _ = await _present(service, video)
+                jpeg = await service.decoders.run(thumbnail_at, source, at, width)
         except (ProblemError, ChangedError, SandboxError, VideoReadError, OSError) as error:
             kept = await anyio.to_thread.run_sync(_kept_picture, snapshot, video, at)
             if kept is None:
@@ -161,11 +172,11 @@ async def _thumbnail(service: Service, snapshot: Snapshot, video: Video, at: flo
     return Response(jpeg, media_type="image/jpeg")
 
 
-async def _present(video: Video) -> Source:
-    """The place where a video still lies as it was indexed."""
-    file, record = await anyio.to_thread.run_sync(open_indexed, video)
+async def _present(service: Service, video: Video) -> tuple[Source, FileRecord]:
+    """The place where a video still lies as it was indexed, to which no link leads any more."""
+    file, record = await anyio.to_thread.run_sync(open_indexed, video, service.checked)
     file.close()
-    return Source(record.path, record.size_bytes, record.modified_ns)
+    return Source(os.path.realpath(record.path), record.size_bytes, record.modified_ns), record
 
 
 def _kept_picture(snapshot: Snapshot, video: Video, at: float) -> bytes | None:
@@ -185,16 +196,21 @@ def _told(error: Exception) -> ProblemError:
     """What an error in a decoding process means for who asks."""
     if isinstance(error, ProblemError):
         return error
+    status, words = 409, "the file has changed or cannot be read; update the index"
     if isinstance(error, SandboxError):
-        return ProblemError(422, f"this file cannot be read here: the work on it {error}")
-    if isinstance(error, VideoReadError):
-        return ProblemError(422, f"this file cannot be read here: it {error.reason}")
-    return ProblemError(409, "the file has changed or cannot be read; update the index")
+        status, words = 422, f"this file cannot be read here: the work on it {error}"
+    elif isinstance(error, VideoReadError):
+        status, words = 422, f"this file cannot be read here: it {error.reason}"
+    elif isinstance(error, TooLargeError):
+        status, words = 422, f"the clip {error}"
+    elif isinstance(error, OSError) and (trouble := own_trouble(error)) is not None:
+        return trouble
+    return ProblemError(status, words)
 
 
 async def _media(service: Service, request: Request, video_id: str) -> Response:
-    video = video_of((await service.snapshot()).library, video_id)
-    file, record = await anyio.to_thread.run_sync(open_indexed, video)
+    video = video_of(service.snapshot().library, video_id)
+    file, record = await anyio.to_thread.run_sync(open_indexed, video, service.checked)
     etag = f'"{video_id}"'
     headers = {
         "accept-ranges": "bytes",
@@ -241,19 +257,25 @@ def _still_the_same(if_range: str | None, etag: str, record: FileRecord) -> bool
         return False
 
 
-async def _clip(service: Service, video: Video, start: float, end: float) -> Response:
-    source = await _present(video)
+async def _clip(
+    service: Service, video: Video, start: float, end: float, at_end: Callable[[], None]
+) -> Response:
+    source, record = await _present(service, video)
     target = service.temporary(".mp4")
     try:
-        made = await service.cutter.run(cut_clip, source, start, end, str(target))
+        room = shutil.disk_usage(target.parent).free - _SPARE_BYTES
+        if room < _SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        most_bytes = min(service.limits.clip_bytes, room)
+        made = await service.cutter.run(cut_clip, source, start, end, str(target), most_bytes)
         file = target.open("rb")
     except BaseException as error:
         target.unlink(missing_ok=True)
-        if isinstance(error, (ChangedError, SandboxError, VideoReadError, OSError)):
+        if isinstance(error, (ChangedError, SandboxError, TooLargeError, VideoReadError, OSError)):
             raise _told(error) from error
         raise
     service.metrics.clip(copied=made.copied)
-    name = f"{Path(source.path).stem} {start:.0f}-{end:.0f}s.mp4"
+    name = f"{Path(record.path).stem} {start:.0f}-{end:.0f}s.mp4"
     headers = {
         "content-type": "video/mp4",
         "content-length": str(made.size_bytes),
@@ -263,5 +285,6 @@ async def _clip(service: Service, video: Video, start: float, end: float) -> Res
     def remove() -> None:
         file.close()
         target.unlink(missing_ok=True)
+        at_end()
 
     return ClosingStream(bytes_of(file, 0, made.size_bytes), remove, headers=headers)

@@ -5,6 +5,7 @@ No torch and no web framework here: the processes stay light.
 
 from __future__ import annotations
 
+import errno
 import io
 import warnings
 from pathlib import Path
@@ -18,7 +19,10 @@ from vidsift.types import Frames, Span
 from vidsift.video import probe, read_frames
 from vidsift.video.transforms import clip_pixels, thumbnail
 
-__all__ = ["ChangedError", "Source", "check_unchanged", "frames_of", "thumbnail_at"]
+__all__ = ["NO_ROOM", "ChangedError", "Source", "check_unchanged", "frames_of", "thumbnail_at"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""What a system says where a disk is full."""
 
 _KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _MOST_PIXELS = 100_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from vidsift.index.storage import IndexFolderError
 from vidsift.search.searcher import QueryError
 from vidsift.service.schemas import Problem
+from vidsift.service.words import words_for
 from vidsift.video import VideoReadError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __all__ = [
     "ProblemError",
     "answer_with_problems",
     "fault_response",
+    "own_trouble",
     "problem_response",
     "problems",
 ]
@@ -69,6 +72,17 @@ def problem_response(status: int, detail: str, headers: dict[str, str] | None = 
     return JSONResponse(body.model_dump(), status_code=status, headers=headers, media_type=PROBLEM_TYPE)
 
 
+def own_trouble(error: OSError) -> ProblemError | None:
+    """Return the problem of a full disk, or of a process that cannot be started; None for other trouble."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ProblemError(503, "there is no room for temporary files; make room on the service's disk")
+    return (
+        ProblemError(503, str(error))
+        if error.errno is None and "could not be started" in str(error)
+        else None
+    )
+
+
 def fault_response(error: BaseException) -> JSONResponse:
     """Return the answer to a fault of ours, and leave in the log what it was, under the same number."""
     number = secrets.token_hex(4)
@@ -86,9 +100,10 @@ def problems(*statuses: int, also: Answers | None = None) -> Answers:
         also: its other answers.
     """
     schema = {"$ref": "#/components/schemas/Problem"}
+    body = {408} if 413 in statuses else set()  # what has a body can be too slow with it
     answers: Answers = {
         status: {"description": _TITLES[status], "content": {PROBLEM_TYPE: {"schema": schema}}}
-        for status in sorted({*statuses, 401, 403, 421, 422, 500, 503})
+        for status in sorted({*statuses, *body, 401, 403, 421, 422, 500, 503})
     }
     return (also or {}) | answers
 
@@ -97,7 +112,7 @@ def answer_with_problems(app: FastAPI) -> None:
     """Turn everything that goes wrong in an application into problems; none shows the insides."""
 
     def unreadable(_request: Request, error: Exception) -> JSONResponse:
-        return problem_response(503, _words_of(error))
+        return problem_response(503, words_for(error))
 
     def unanswerable(_request: Request, error: Exception) -> JSONResponse:
         return problem_response(422, str(error))
@@ -122,14 +137,6 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(VideoReadError, unanswerable)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, elsewhere)
-
-
-def _words_of(error: Exception) -> str:
-    """What an error says to people; an OSError's path is ours and stays here."""
-    if isinstance(error, OSError):
-        said = error.strerror or str(error) or type(error).__name__
-        return f"{said}; look at the disk and the folder of the index, then ask again"
-    return str(error)
 
 
 def _in_words(error: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ __all__ = [
     "UploadResponse",
 ]
 
-MAX_K, MAX_QUERY, MAX_SENTENCES, MAX_TAGS = 100, 2000, 8, 32
+MAX_K, MAX_QUERY, MAX_SENTENCES, MAX_TAGS, MAX_EXPLAINED = 100, 2000, 8, 32, 10
 
 Sentence = Annotated[str, Field(min_length=1, max_length=MAX_QUERY)]
 Query = Sentence | Annotated[list[Sentence], Field(min_length=1, max_length=MAX_SENTENCES)]
@@ -89,7 +89,9 @@ class SearchRequest(BaseModel):
     min_score: float | None = Field(
         default=None, ge=-1e6, le=1e6, allow_inf_nan=False, description="Leave out hits of a lower score."
     )
-    explain: bool = Field(default=False, description="Account for the score of every hit.")
+    explain: bool = Field(
+        default=False, description="Account for the score of every hit; k is 10 at most then."
+    )
     candidates: int | None = Field(
         default=None,
         ge=1,
@@ -107,6 +109,10 @@ class SearchRequest(BaseModel):
             raise ValueError("give exactly one of query, video and image")
         if self.explain and self.query is None:
             raise ValueError("explain needs a query; similar footage has no words to explain")
+        if self.explain and self.k > MAX_EXPLAINED:
+            raise ValueError(
+                f"explain takes k up to {MAX_EXPLAINED}; ask /v1/explain for the hits that are looked at"
+            )
         return self
 
 

@@ -11,6 +11,7 @@ from vidsift.service.indexing import Action
 from vidsift.service.schemas import MAX_TAGS, Identity, Seconds, Tag
 
 __all__ = [
+    "MAX_LISTED",
     "CaptionRank",
     "CaptionsResponse",
     "ClipRequest",
@@ -27,6 +28,8 @@ __all__ = [
     "VideoFacts",
     "VideosResponse",
 ]
+
+MAX_LISTED = 1000
 
 State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 
@@ -181,11 +184,15 @@ class JobReport(BaseModel):
     moved: int = Field(default=0, description="Files that were known at another place.")
     removed: int = Field(default=0, description="Files that are not in the index any more.")
     failed: list[FileProblem] = Field(
-        default_factory=list, description="Files that cannot be read, at most 1,000."
+        default_factory=list,
+        description="Files that cannot be read, at most 1,000; only where the job is asked for by its id.",
     )
     partial: list[FileProblem] = Field(
-        default_factory=list, description="Files that gave less than they should have, at most 1,000."
+        default_factory=list,
+        description="Files that gave less than they should have, at most 1,000; likewise.",
     )
+    failed_count: int = Field(default=0, description="How many files cannot be read.")
+    partial_count: int = Field(default=0, description="How many files gave less than they should have.")
     stopped: bool = Field(default=False, description="It was stopped before it was through.")
     frames: int = Field(default=0, description="Frames that were encoded.")
     seconds: float = Field(default=0.0, description="How long it took.")

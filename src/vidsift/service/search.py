@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import Future
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from fastapi import APIRouter
+import anyio.to_thread
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from vidsift.interactions.base import NoAlignmentError
 from vidsift.service.problems import ProblemError, problems
@@ -27,15 +30,24 @@ if TYPE_CHECKING:
     from vidsift.search.searcher import Index
     from vidsift.service.service import Service
 
-__all__ = ["search_routes"]
+__all__ = ["answered", "search_routes"]
+
+T = TypeVar("T")
+
+_LOOK_SECONDS = 0.5
 
 
 def search_routes(service: Service) -> APIRouter:
     """Questions, explanations, strips."""
     router = APIRouter(tags=["search"])
 
-    @router.post("/v1/search", summary="Find moments of videos", responses=problems(404, 413))
-    async def search(question: SearchRequest) -> SearchResponse:
+    @router.post(
+        "/v1/search",
+        summary="Find moments of videos",
+        response_model=SearchResponse,
+        responses=problems(404, 413),
+    )
+    async def search(request: Request, question: SearchRequest) -> Response:
         """Find the segments that fit a sentence, or that are like other footage, with the moment in each.
 
         Nothing found is no problem: the list is empty, or ``found`` is false.
@@ -50,17 +62,18 @@ def search_routes(service: Service) -> APIRouter:
         else:
             asked = _footage(service, question)
             waiting = service.engine.run(lambda: answer_footage(service.live, settings, asked))
-        answer: SearchResponse = await asyncio.wrap_future(waiting)
-        more = answer.next_page is not None
-        return answer.model_copy(
-            update={
-                "next_page": next_page(question, answer, settings, more=more),
-                "took_ms": (time.monotonic() - began) * 1000,
-            }
-        )
+        answer: SearchResponse = await answered(request, waiting)
+        answer.next_page = next_page(question, answer, settings, more=answer.next_page is not None)
+        answer.took_ms = (time.monotonic() - began) * 1000
+        return await _written(answer)
 
-    @router.post("/v1/explain", summary="Why a segment was found", responses=problems(404, 409, 413))
-    async def explain(asked: ExplainRequest) -> Explanation:
+    @router.post(
+        "/v1/explain",
+        summary="Why a segment was found",
+        response_model=Explanation,
+        responses=problems(404, 409, 413),
+    )
+    async def explain(request: Request, asked: ExplainRequest) -> Response:
         """Account for the score of a sentence with a segment: which word met which frame, with what."""
         sentence = asked.query
         if not isinstance(sentence, str):
@@ -77,12 +90,17 @@ def search_routes(service: Service) -> APIRouter:
             return Explanation.model_validate(index.explain(sentence, asked.segment_id).to_dict())
 
         try:
-            return await asyncio.wrap_future(service.engine.run(answer))
+            return await _written(await answered(request, service.engine.run(answer)))
         except NoAlignmentError as error:
             raise ProblemError(422, str(error)) from error
 
-    @router.post("/v1/strip", summary="Where in a video a sentence fits", responses=problems(404, 409, 413))
-    async def strip(asked: StripRequest) -> StripResponse:
+    @router.post(
+        "/v1/strip",
+        summary="Where in a video a sentence fits",
+        response_model=StripResponse,
+        responses=problems(404, 409, 413),
+    )
+    async def strip(request: Request, asked: StripRequest) -> Response:
         """Lay a sentence along a whole video: what each second gave, and the score of each segment."""
 
         def answer() -> StripResponse:
@@ -91,9 +109,25 @@ def search_routes(service: Service) -> APIRouter:
                 raise ProblemError(404, "the index has no such video; search again for what it has now")
             return _strip(index, asked)
 
-        return await asyncio.wrap_future(service.engine.run(answer))
+        return await _written(await answered(request, service.engine.run(answer)))
 
     return router
+
+
+async def answered(request: Request, future: Future[T]) -> T:
+    """Wait for an answer of the engine; where the asker has gone meanwhile, take the question back."""
+    waiting = asyncio.wrap_future(future)
+    while not (await asyncio.wait({waiting}, timeout=_LOOK_SECONDS))[0]:
+        if await request.is_disconnected():
+            waiting.cancel()
+            raise ProblemError(408, "the asker has gone")
+    return await waiting
+
+
+async def _written(answer: BaseModel) -> Response:
+    """Write an answer as JSON beside the event loop: an account may have a million numbers."""
+    text = await anyio.to_thread.run_sync(answer.model_dump_json)
+    return Response(text, media_type="application/json")
 
 
 def _searched(service: Service) -> Index:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 
 from vidsift.service.problems import ProblemError, fault_response, problem_response
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["HEADERS", "Access", "Guard", "is_loopback"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,}")
 
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
@@ -73,11 +76,22 @@ class Access:
         Args:
             host: the address.
             token: to ask for in any case.
-            names: more names by which the service is called, as behind a proxy.
+            names: more names by which the service is called, as behind a proxy; a token is needed then too.
+
+        Raises:
+            ValueError: the token has other characters, or is too short.
         """
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise ValueError(
+                "the token may have letters, digits and . _ ~ - and needs 8 of them at least; leave it out, "
+                "and one is made up where it is needed"
+            )
         own = _LOOPBACK | {one.lower() for one in names}
-        if is_loopback(host):
+        if is_loopback(host) and own == _LOOPBACK:
             return cls(own, token=token)
+        if is_loopback(host):
+            # What answers to another name is reached from elsewhere, through a proxy.
+            return cls(own, token=token or secrets.token_urlsafe(32))
         machine = socket.gethostname().lower()
         own |= {host.lower(), machine, machine.split(".")[0], machine.split(".")[0] + ".local"}
         return cls(own, any_address=True, token=token or secrets.token_urlsafe(32))
@@ -138,15 +152,18 @@ class Guard:
             await send(message)
 
         try:
-            answer = self._check(scope)
-        except ProblemError as refused:
-            answer = problem_response(refused.status_code, refused.detail, dict(refused.headers or {}))
-        try:
-            await (self._app if answer is None else answer)(scope, receive, send_guarded)
+            await self._answer(scope)(scope, receive, send_guarded)
         except Exception as error:
             if begun:  # too late for another answer: the connection breaks off
                 raise
             await fault_response(error)(scope, receive, send_guarded)
+
+    def _answer(self, scope: Scope) -> ASGIApp:
+        """What answers a request: the application, or at once."""
+        try:
+            return self._check(scope) or self._app
+        except ProblemError as refused:
+            return problem_response(refused.status_code, refused.detail, dict(refused.headers or {}))
 
     def _check(self, scope: Scope) -> Response | None:
         """Return an answer that is given at once, or None for a request that goes on."""
@@ -225,8 +242,4 @@ def _name_in(host: str) -> str:
 
 
 def _cookie(scope: Scope, name: str) -> str | None:
-    try:
-        jar = SimpleCookie(_only(scope, b"cookie") or "")
-    except CookieError:
-        return None
-    return jar[name].value if name in jar else None
+    return cookie_parser(_only(scope, b"cookie") or "").get(name)

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
 from vidsift.service.caches import BytesCache, Kept
+from vidsift.service.files import Checked
 from vidsift.service.limits import Slots
 
 if TYPE_CHECKING:
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from vidsift.types import Frames
 
 __all__ = ["Service", "Upload"]
+
+_START_SECONDS = 10.0
+"""Who asks before the index has been read waits so long at the door, and is then told to come back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,8 @@ class Service:
         live: the index, whatever is added to it.
         engine: asks the model.
         jobs: that change the index.
-        decoders: processes for thumbnails and uploads.
+        decoders: processes for thumbnails.
+        readers: the process for uploads.
         cutter: the process that cuts clips.
         metrics: counts what is done.
         limits: how much one may ask for.
@@ -58,6 +61,7 @@ class Service:
     engine: Engine
     jobs: Jobs
     decoders: Decoders
+    readers: Decoders
     cutter: Decoders
     metrics: Metrics
     limits: Limits
@@ -67,22 +71,22 @@ class Service:
     def __post_init__(self) -> None:
         """Make what is kept in memory, and the folder for files that live for one request."""
         limits = self.limits
+        self.checked = Checked()
         self.thumbnails = BytesCache(limits.thumbnails_bytes)
         self.uploads: Kept[Upload] = Kept(limits.uploads_kept, limits.upload_seconds)
         self.upload_slots = Slots(limits.uploads_at_once, "uploads")
+        self.thumbnail_slots = Slots(limits.thumbnails_waiting, "thumbnails")
         self.clip_slots = Slots(limits.clips_at_once, "clips")
         self.stream_slots = Slots(limits.streams, "progress streams")
         self._folder = tempfile.TemporaryDirectory(prefix="vidsift-serve-", ignore_cleanup_errors=True)
 
     def start(self) -> None:
         """Begin to watch the index."""
-        self.live.start()
+        self.live.start(_START_SECONDS)
 
-    async def snapshot(self) -> Snapshot:
-        """The index at its newest version; the first one is waited for without holding up others."""
-        if self.live.ready:
-            return self.live.current
-        return await anyio.to_thread.run_sync(lambda: self.live.current)
+    def snapshot(self) -> Snapshot:
+        """The index at its newest version; raises as :attr:`LiveIndex.current`."""
+        return self.live.current
 
     def close(self) -> None:
         """Finish what runs, and leave nothing behind."""
@@ -90,9 +94,16 @@ class Service:
         self.jobs.close()
         self.live.close()
         self.engine.close()
-        self.decoders.close()
-        self.cutter.close()
+        for one in (self.decoders, self.readers, self.cutter):
+            one.close(self.limits.stop_seconds)
         self._folder.cleanup()
+
+    def kill(self) -> None:
+        """End what runs as it is: what a job has finished is kept, all else is lost."""
+        self.stopping.set()
+        self.jobs.kill()
+        for one in (self.decoders, self.readers, self.cutter):
+            one.kill()
 
     def temporary(self, suffix: str) -> Path:
         """Return the path of a new empty file; whoever asks removes it."""

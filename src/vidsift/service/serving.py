@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+import threading
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -16,6 +18,7 @@ __all__ = ["listen", "serve"]
 
 _WAITING = 2048
 _STOP_SECONDS = 30
+_CONNECTIONS = 512
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -50,11 +53,18 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(app: FastAPI, sock: socket.socket) -> None:
     """Answer until Ctrl-C, then finish what runs; a second Ctrl-C ends at once."""
     config = uvicorn.Config(
-        app, log_level="warning", server_header=False, timeout_graceful_shutdown=_STOP_SECONDS
+        app,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        limit_concurrency=_CONNECTIONS,
     )
     # Once all is done the server raises Ctrl-C again; it was the ordinary way to end.
-    with contextlib.suppress(KeyboardInterrupt):
-        _Server(config, app).run(sockets=[sock])
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            _Server(config, app).run(sockets=[sock])
+    finally:
+        app.state.service.kill()
 
 
 class _Server(uvicorn.Server):
@@ -63,6 +73,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._service = app.state.service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            # Asked a second time: nobody waits for jobs and cuts any more.
+            threading.Thread(target=self._service.kill, daemon=True).start()
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.stopping.set()

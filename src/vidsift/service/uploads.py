@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
 
 from vidsift.index.sandbox import SandboxError
 from vidsift.service.limits import announced_bytes
 from vidsift.service.pictures import frames_of
-from vidsift.service.problems import ProblemError, problems
+from vidsift.service.problems import ProblemError, own_trouble, problems
 from vidsift.service.schemas import UploadResponse
 from vidsift.service.service import Upload
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["UPLOADS", "upload_routes"]
 
 UPLOADS = "/v1/uploads"
-_CHUNK_SECONDS = 30.0
+_CHUNK_SECONDS, _SLOWEST_BYTES = 30.0, 100_000
 _ANY_FILE = {"schema": {"type": "string", "format": "binary"}}
 _UPLOAD_BODY = {
     "requestBody": {
@@ -51,7 +52,7 @@ def upload_routes(service: Service) -> APIRouter:
         while; the file is not kept.
         """
         kind, limit = _kind(request, service)
-        snapshot = await service.snapshot()
+        snapshot = service.snapshot()
         if snapshot.index is None:
             raise ProblemError(
                 409, "nothing has been indexed yet, so there is nothing to compare with; add a folder"
@@ -59,12 +60,14 @@ def upload_routes(service: Service) -> APIRouter:
         with service.upload_slots.taken():
             path = service.temporary(f".{kind}")
             try:
-                await _receive(request, path, limit)
+                await _in_time(request, path, limit)
                 reading = snapshot.index.model.reading
-                frames = await service.decoders.run(frames_of, str(path), kind, reading)
+                frames = await service.readers.run(frames_of, str(path), kind, reading)
             except SandboxError as error:
                 raise ProblemError(422, f"the {kind} cannot be read here: the work on it {error}") from error
-            except (ValueError, OSError) as error:
+            except OSError as error:
+                raise (own_trouble(error) or ProblemError(422, _without(str(error), path, kind))) from error
+            except ValueError as error:
                 raise ProblemError(422, _without(str(error), path, kind)) from error
             finally:
                 path.unlink(missing_ok=True)
@@ -98,6 +101,22 @@ def _too_large(limit: int) -> ProblemError:
     return ProblemError(
         413, f"the upload has more than {limit >> 20} MiB; send a smaller picture or a shorter video"
     )
+
+
+async def _in_time(request: Request, path: Path, limit: int) -> None:
+    """Receive a body, for so long as a slow line needs for it; who goes away meanwhile is told nothing.
+
+    Raises:
+        ProblemError: as :func:`_receive`; 408, it takes too long, or its sender has gone.
+    """
+    seconds = _CHUNK_SECONDS + (announced_bytes(request.scope) or limit) / _SLOWEST_BYTES
+    try:
+        with anyio.fail_after(seconds):
+            await _receive(request, path, limit)
+    except TimeoutError as error:
+        raise ProblemError(408, f"the upload took longer than {seconds:.0f} s; send it again") from error
+    except ClientDisconnect as error:
+        raise ProblemError(408, "the upload broke off; send it again") from error
 
 
 async def _receive(request: Request, path: Path, limit: int) -> None:

@@ -13,11 +13,12 @@ from fastapi import APIRouter, Query
 
 from vidsift import __version__
 from vidsift.index.plan import under as lies_under
-from vidsift.index.storage import Store
+from vidsift.index.storage import IndexFolderError, Store
 from vidsift.service.files import place_of, video_of
 from vidsift.service.media import VideoId, media_url, thumbnail_url
 from vidsift.service.problems import ProblemError, problems
 from vidsift.service.schemas_library import (
+    MAX_LISTED,
     CaptionRank,
     CaptionsResponse,
     FileProblem,
@@ -28,6 +29,7 @@ from vidsift.service.schemas_library import (
     VideoFacts,
     VideosResponse,
 )
+from vidsift.service.words import words_for
 
 if TYPE_CHECKING:
     from vidsift.service.library import Video
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["video_routes"]
 
-_LISTED = 1000
+_TAG_SECONDS = 10.0
 
 
 def video_routes(service: Service) -> APIRouter:
@@ -76,13 +78,15 @@ def video_routes(service: Service) -> APIRouter:
         """Give a video these tags in the place of those that it had; they follow its file."""
         if service.read_only:
             raise ProblemError(403, "this service was started with --read-only; tags cannot be changed")
-        video_of(service.live.current.library, video_id)
+        before = service.live.current
+        video_of(before.library, video_id)
         try:
             Store.open(service.live.folder).set_tags(video_id, wanted.tags)
+        except IndexFolderError as error:
+            raise ProblemError(409, words_for(error)) from error
         except ValueError as error:
-            raise ProblemError(409, str(error)) from error
-        service.live.catch_up()
-        snapshot = service.live.current
+            raise ProblemError(422, str(error)) from error
+        snapshot = service.live.wait_for_change(before, _TAG_SECONDS)
         return _details(snapshot, video_of(snapshot.library, video_id))
 
     @router.get("/v1/videos/{video_id}/captions", summary="Captions that fit", responses=problems(404))
@@ -90,7 +94,7 @@ def video_routes(service: Service) -> APIRouter:
         video_id: VideoId, k: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 10
     ) -> CaptionsResponse:
         """Rank the captions of the library by how well they fit a video, whosever they are."""
-        snapshot = await service.snapshot()
+        snapshot = service.snapshot()
         video_of(snapshot.library, video_id)
         index = snapshot.index
         assert index is not None
@@ -173,8 +177,10 @@ def _index_facts(snapshot: Snapshot) -> IndexResponse:
         folders=[
             Folder(path=path, videos=read, failed=failed) for path, (read, failed) in library.folders.items()
         ],
-        failures=[FileProblem(path=one.path, reason=one.reason or "") for one in library.failures[:_LISTED]],
-        partial=[FileProblem(path=one.path, reason=one.damage or "") for one in library.partial[:_LISTED]],
+        failures=[
+            FileProblem(path=one.path, reason=one.reason or "") for one in library.failures[:MAX_LISTED]
+        ],
+        partial=[FileProblem(path=one.path, reason=one.damage or "") for one in library.partial[:MAX_LISTED]],
         calibrated=index is not None and index.calibration is not None,
         tags=sorted({tag for one in library.videos.values() for tag in one.tags}),
         version=__version__,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -34,7 +35,8 @@ DECODE_ERRORS = (av.error.FFmpegError, EOFError, OSError, ValueError, RuntimeErr
 
 # Streams without a container: no timestamps at all. AVI keeps only the order of decoding.
 _BARE_STREAMS = frozenset({"h264", "hevc", "m4v", "mpegvideo", "h263", "h261", "vc1", "obu", "vvc"})
-_NOT_FOOTAGE = ("image2", "tty", "lrc", "srt", "webvtt", "ass", "hls", "concat", "sdp", "dash", "ffmetadata")
+_NOT_FOOTAGE = ("image2", "tty", "lrc", "srt", "webvtt", "ass", "ffmetadata")
+_LEAD_ELSEWHERE = {"hls", "applehttp", "concat", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth"}
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
@@ -164,9 +166,20 @@ def _check_file(path: Path) -> bytes:
     return head
 
 
+@cache
+def _formats_of_their_own() -> str:
+    """Names of all formats but those whose files name others, as FFmpeg reads them."""
+    known = {name for names in av.formats_available for name in names.split(",")}
+    return ",".join(sorted(known - _LEAD_ELSEWHERE))
+
+
 def _open_container(path: Path, head: bytes) -> av.container.InputContainer:
     # The file alone is opened: a playlist under a video's name must not lead elsewhere.
-    options = {"protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": _formats_of_their_own(),
+        "max_pixels": str(MOST_PIXELS),
+    }
     if head[4:8] == b"ftyp":
         # The headers of an MP4 say all that is needed; without this FFmpeg decodes pictures to look for more.
         options["skip_frame"] = "all"

@@ -266,10 +266,10 @@ export function makeWhy({ show, seek }) {
   };
 }
 
-/** Whether marks around the sentence gave most of the score. */
+/** Whether the mark at the end of the sentence gave most of the score. */
 function gathered(words) {
   const sum = (some) => some.reduce((total, word) => total + word.contribution, 0);
-  return sum(words.filter((word) => word.special)) > 0.5 * sum(words);
+  return sum(words.filter((word) => word.special && word.text === "end")) > 0.5 * sum(words);
 }
 
 /** Every column has a name, also while no frame is pointed at. */
