@@ -30,7 +30,7 @@ from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import train_tokenizer
 from vidsift.methods.model import Model
 from vidsift.service.app import create_app
-from vidsift.service.client import Client
+from vidsift.service.client import Client, ServiceError
 from vidsift.service.serving import listen
 
 COMMAND = command_line(__file__, "PYTHONPATH=src")
@@ -64,6 +64,16 @@ def serving(folder: Path, segments: int) -> Iterator[str]:
         thread.join()
 
 
+def wait_until_read(url: str) -> None:
+    for _ in range(600):
+        try:
+            Client(url).health()
+            return
+        except ServiceError:
+            time.sleep(1)
+    raise TimeoutError("the index was not read in ten minutes")
+
+
 def measure(url: str, clients: int, questions: list[str]) -> dict[str, Any]:
     def ask(query: str) -> float:
         with Client(url, timeout_seconds=600) as client:
@@ -93,6 +103,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "index", chosen.segments) as url:
         asked = sentences()
+        wait_until_read(url)
         measure(url, 1, [next(asked) for _ in range(8)])  # the first reads and measures
         rows = [measure(url, clients, [next(asked) for _ in range(chosen.questions)]) for clients in (1, 32)]
     facts = machine()

@@ -83,6 +83,7 @@ def _open(folder: Path, device: str) -> Index | None:
         return None
     opened = Index.open(folder, device=device)
     typer.echo(f"Reading {len(opened.gallery)} segments with {opened.model.name} ...", err=True)
+    _ = opened.calibration  # measured where it was not yet: seconds that nobody who asks should wait
     return opened
 
 
