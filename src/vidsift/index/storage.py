@@ -50,6 +50,7 @@ __all__ = [
 
 MANIFEST = "index.json"
 FOLDERS = "folders.json"
+MOUNTS = "mounts.json"
 _LOCK = "writing.lock"
 _NOTES_LOCK = "notes.lock"
 _MANY_FRAGMENTS = 16
@@ -473,5 +474,6 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
 def _only_ours(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
     tables = {f"{name}.lance" for name in ("segments", "files", *_notes_schemas())}
-    ours = tables | {MANIFEST + ".new", FOLDERS, FOLDERS + ".new", _LOCK, _NOTES_LOCK}
+    files = {name + end for name in (MANIFEST, FOLDERS, MOUNTS) for end in ("", ".new")}
+    ours = tables | files | {_LOCK, _NOTES_LOCK}
     return all(entry.name in ours for entry in folder.iterdir())
