@@ -244,6 +244,21 @@ def test_paths_that_cannot_be_read_are_found_again_by_content(made: Path, tmp_pa
     assert rows(tmp_path / "index") == rows(made / "index")
 
 
+@pytest.mark.parametrize("name", ["segments", "files"])
+def test_a_table_with_other_columns_is_told_and_nothing_is_dropped(store: Store, name: str) -> None:
+    before = rows(store.folder), Store.open(store.folder).read_files()
+    table = getattr(store, name)
+    table.add_columns({"later": "1"})
+    for repair in (False, True):
+        report = check_index(store.folder, repair=repair)
+        assert [(one.kind, one.what, one.mended) for one in report.problems] == [("table", name, False)]
+        assert report.problems[0].wrong == "its columns are not those of the format; index again"
+    table.checkout_latest()
+    table.drop_columns(["later"])
+    assert (rows(store.folder), Store.open(store.folder).read_files()) == before
+    assert check_index(store.folder).problems == []
+
+
 def test_another_model_in_the_models_folder_is_found(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "model", tmp_path / "model")
     build_index([made / "videos"], tmp_path / "index", tmp_path / "model", workers=1)
