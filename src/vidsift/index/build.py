@@ -225,7 +225,7 @@ def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
                 raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")
         store.write_folders(kept)
         store.forget(gone)
-        store.drop_orphans()
+        store.drop_orphans(known.values())
         store.write_captions({}, [one for one in store.caption_sources() if inside(one, roots)])
         store.tidy()
     return len(gone)
@@ -388,7 +388,7 @@ class _Run:
             self._store.forget(gone)
         self.report.removed = len(gone) - self.report.moved
         if not self.report.stopped:
-            self._store.drop_orphans()
+            self._drop_lost(places)
             sources, problems = captions_in(places, self._store.read_files())
             known = self._store.caption_sources()
             roots = {place.path for place in places}
@@ -397,6 +397,13 @@ class _Run:
             self.report.partial += [Failure(path, problem) for path, problem in problems]
             self._store.tidy()
         return self.report
+
+    def _drop_lost(self, places: Sequence[Folder]) -> None:
+        """Remove segments that no path holds; where paths were lost, only once all folders were seen."""
+        whole = not (self.report.missing or self._plan.rejected)
+        if whole and {one.path for one in self._store.read_folders()} <= {one.path for one in places}:
+            self._store.seeking.unlink(missing_ok=True)
+        self._store.drop_orphans(self._plan.before.values())
 
     def _seen(self, path: str) -> bool:
         return self._plan.absence.state(path) != "away"

@@ -182,13 +182,15 @@ class _Check:
             self._store.rewrite("segments", schema, kept)
         self._store.drop_videos(sorted(self._bad_videos))
         if "files" in self._unreadable:
-            # The next run finds the paths again, and by their content the segments, which are therefore kept.
-            self._store.rewrite("files", files_schema(), iter(()))
-            return
+            # Later runs find lost paths again, and by their content the segments, which are kept until then.
+            self._store.seeking.touch()
+            schema = files_schema()
+            kept = (rows for rows in salvage(self._store.files, schema.names) if rows is not None)
+            self._store.rewrite("files", schema, kept)
         records = self._store.read_files()
         paths = {path for path, one in records.items() if one.video_id in self._bad_videos}
         self._store.forget(sorted(paths | self._bad_paths))
-        self._store.drop_orphans()
+        self._store.drop_orphans(records.values())
 
     def _step(self, count: int = 1) -> None:
         self._done += count
@@ -299,6 +301,11 @@ class _Check:
         for segment, more in doubled.items():
             if more:
                 self._wrong_segment(places[segment][0], segment, f"is stored {more + 1} times")
+        if orphans and self._store.seeking.exists():
+            self.report.notes.append(
+                f"{orphans.total()} segments wait until their files are met again; run: vidsift index update"
+            )
+            orphans.clear()
         for video, count in orphans.items():
             self._wrong("segment", video, f"{count} segments of a video that lies at no known path")
         # The segments of a video follow one another; none begins before the one before has ended.

@@ -51,6 +51,9 @@ __all__ = [
 MANIFEST = "index.json"
 FOLDERS = "folders.json"
 MOUNTS = "mounts.json"
+SEEKING = "seeking-files"
+"""Is there while rows wait for their files to be met again, after the table of files was lost."""
+
 _LOCK = "writing.lock"
 _NOTES_LOCK = "notes.lock"
 _MANY_FRAGMENTS = 16
@@ -272,16 +275,28 @@ class Store:
         """Remove paths; segments that no path holds any more go with :meth:`drop_orphans`."""
         self._delete(self.files, "path", paths)
 
-    def drop_orphans(self) -> int:
-        """Remove segments of videos that lie at no known path; return how many videos that were."""
+    def drop_orphans(self, before: Iterable[FileRecord] = ()) -> int:
+        """Remove segments of videos that lie at no known path; return how many videos that were.
+
+        Args:
+            before: what was known when the run began. While lost paths are being sought (:data:`SEEKING`),
+                only what was known then and is no more is removed.
+        """
         held = {record.video_id for record in self.read_files().values()}
-        orphans = sorted(self.video_ids() - {one for one in held if one})
-        self.drop_videos(orphans)
+        orphans = self.video_ids() - {one for one in held if one}
+        if self.seeking.exists():
+            orphans &= {one.video_id for one in before if one.video_id is not None}
+        self.drop_videos(sorted(orphans))
         return len(orphans)
 
     def drop_videos(self, video_ids: Sequence[str]) -> None:
         """Remove the segments of videos; their tags stay, for the day on which a video comes back."""
         self._delete(self.segments, "video_id", video_ids)
+
+    @property
+    def seeking(self) -> Path:
+        """The file that says that lost paths are being sought."""
+        return self.folder / SEEKING
 
     def rewrite(
         self, table: Literal["segments", "files"], schema: pa.Schema, rows: Iterator[pa.RecordBatch]
@@ -475,5 +490,5 @@ def _only_ours(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
     tables = {f"{name}.lance" for name in ("segments", "files", *_notes_schemas())}
     files = {name + end for name in (MANIFEST, FOLDERS, MOUNTS) for end in ("", ".new")}
-    ours = tables | files | {_LOCK, _NOTES_LOCK}
+    ours = tables | files | {_LOCK, _NOTES_LOCK, SEEKING}
     return all(entry.name in ours for entry in folder.iterdir())
