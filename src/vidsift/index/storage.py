@@ -28,6 +28,7 @@ from vidsift.index.disk import (
     IndexWriteError,
     first_line,
     locked,
+    refuse_rows,
     telling,
     unwritable,
     write_whole,
@@ -187,7 +188,8 @@ class Store:
         """Make an empty index; the folder may exist if it is empty.
 
         Raises:
-            IndexFolderError: the folder holds something else, or may not be written.
+            IndexFolderError: the folder holds something else, an index that lost its manifest, or may not be
+                written.
             OSError: the disk is full or fails.
         """
         import lancedb
@@ -207,6 +209,7 @@ class Store:
         with locked(folder, _LOCK), telling(folder):
             # Another process may have made it in the meantime.
             if not (folder / MANIFEST).exists():
+                refuse_rows(folder, tables)
                 for name, schema in tables.items():
                     shutil.rmtree(folder / f"{name}.lance", ignore_errors=True)
                     database.create_table(name, schema=schema)
