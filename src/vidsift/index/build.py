@@ -441,7 +441,10 @@ class _Run:
             )
 
     def _settle(self, path: str, record: FileRecord) -> None:
-        """Count what became of a file, and remember to write it down."""
+        """Count what became of a file, and remember to write it down.
+
+        A failure that may pass, of a disk or of rights, takes nothing away from what could be read before.
+        """
         before = self._plan.before.get(path)
         if record.reason is not None:
             self.report.failed.append(Failure(path, record.reason))
@@ -458,7 +461,9 @@ class _Run:
             self.report.updated += 1
         if record.damage is not None:
             self.report.partial.append(Failure(path, record.damage))
-        self._records.append(record)
+        passing = record.reason is not None and (record.size_bytes, record.modified_ns) == (0, 0)
+        if not (passing and before is not None and before.video_id is not None):
+            self._records.append(record)
         self._progress.videos_done += 1
         self._tell()
 
