@@ -15,7 +15,7 @@ from tests.index.library import library, rows
 from tests.methods import tiny
 
 from vidsift.index.build import build_index, update_index
-from vidsift.index.check import CheckReport, check_index
+from vidsift.index.check import CheckReport, check_index, salvage
 from vidsift.index.schema import files_schema
 from vidsift.index.storage import FileRecord, Store
 
@@ -316,3 +316,15 @@ def test_progress_reaches_the_end(made: Path) -> None:
 
 def test_the_report_counts_what_is_left() -> None:
     assert CheckReport().whole
+
+
+def test_too_little_memory_is_no_damage() -> None:
+    class Large:
+        def count_rows(self) -> int:
+            return 1
+
+        def take_offsets(self, _offsets: list[int]) -> None:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(salvage(Large(), ["path"]))

@@ -349,7 +349,7 @@ def _tried(read: Callable[[], T]) -> T | str:
     """What can be read, or why it cannot."""
     try:
         return read()
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):  # say nothing of the table
         raise
     except BaseException as error:  # damage makes the store panic, which is no Exception
         return first_line(error)
