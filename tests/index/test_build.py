@@ -15,6 +15,8 @@ from tests.methods import tiny
 
 from vidsift.index import build
 from vidsift.index.build import Progress, Report, build_index
+from vidsift.index.pool import DecodePool
+from vidsift.index.reader import Failed
 from vidsift.index.storage import IndexFolderError, Store
 from vidsift.methods.model import Model
 
@@ -104,6 +106,30 @@ def test_failed_files_are_read_again_on_request(tmp_path: Path, run: Callable[..
     assert len(run().failed) == 1
     mended = run(retry=True)
     assert (mended.failed, mended.added) == ([], 1)
+
+
+@pytest.mark.parametrize("reason", ["Input/output error", "changed while it was being read; index again"])
+def test_a_failure_that_may_pass_takes_nothing_away(
+    tmp_path: Path, run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    library(tmp_path / "videos", 2)
+    run()
+    before, files = rows(tmp_path / "index"), Store.open(tmp_path / "index").read_files()
+    for path in (tmp_path / "videos" / "clip0.mp4", clip(tmp_path / "videos", "new", frames=20)):
+        os.utime(path, ns=(1, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(DecodePool, "read", lambda _, paths: ((path, Failed(reason, 0, 0)) for path in paths))
+        report = run()
+    assert [(Path(one.path).name, one.reason) for one in report.failed] == [
+        ("clip0.mp4", reason),
+        ("new.mp4", reason),
+    ]
+    assert rows(tmp_path / "index") == before
+    now = Store.open(tmp_path / "index").read_files()
+    assert {path: now[path] for path in files} == files
+    assert now[str(tmp_path / "videos" / "new.mp4")].reason == reason
+    after = run()
+    assert (after.failed, after.added, after.unchanged, after.frames) == ([], 1, 2, tiny.FRAMES)
 
 
 def test_long_videos_are_cut_as_the_index_was_begun(tmp_path: Path, run: Callable[..., Report]) -> None:

@@ -14,8 +14,8 @@ import pytest
 from tests.index.library import library, rows
 from tests.methods import tiny
 
-from vidsift.index.build import build_index
-from vidsift.index.check import CheckReport, check_index
+from vidsift.index.build import build_index, update_index
+from vidsift.index.check import CheckReport, check_index, salvage
 from vidsift.index.schema import files_schema
 from vidsift.index.storage import FileRecord, Store
 
@@ -244,6 +244,56 @@ def test_paths_that_cannot_be_read_are_found_again_by_content(made: Path, tmp_pa
     assert rows(tmp_path / "index") == rows(made / "index")
 
 
+def test_segments_of_lost_paths_are_kept_until_every_folder_was_seen(made: Path, tmp_path: Path) -> None:
+    """Three commits, one to a folder; the paths of two are lost."""
+    index = tmp_path / "index"
+    for number in range(CLIPS):
+        (tmp_path / f"videos{number}").mkdir()
+        shutil.copy(made / "videos" / f"clip{number}.mp4", tmp_path / f"videos{number}")
+        build_index([tmp_path / f"videos{number}"], index, made / "model", workers=1)
+    before, files = rows(index), Store.open(index).read_files()
+    data = sorted((index / "files.lance" / "data").iterdir(), key=lambda one: one.stat().st_mtime_ns)
+    for path in data[1:]:
+        _damage(path, "start")
+
+    assert check_index(index, repair=True).problems[0].mended
+    # What can be read is kept; and nothing is dropped by another repair, nor by a run over one folder.
+    assert set(Store.open(index).read_files()) == {str(tmp_path / "videos0" / "clip0.mp4")}
+    again = check_index(index, repair=True)
+    assert (again.problems, again.notes) == (
+        [],
+        ["2 segments wait until their files are met again; run: vidsift index update"],
+    )
+    build_index([tmp_path / "videos1"], index, made / "model", workers=1)
+    assert rows(index) == before
+    # What a run knew and lost is dropped as ever.
+    (tmp_path / "videos1" / "clip1.mp4").unlink()
+    build_index([tmp_path / "videos1"], index, made / "model", workers=1)
+    assert len(rows(index)) == CLIPS - 1
+    report = update_index(index, made / "model", workers=1)
+    assert (report.added, report.frames) == (1, 0)
+    kept = {path: one for path, one in files.items() if not path.endswith("clip1.mp4")}
+    assert Store.open(index).read_files() == kept
+    Store.open(index).forget([str(tmp_path / "videos2" / "clip2.mp4")])
+    (problem,) = check_index(index).problems
+    assert "lies at no known path" in problem.wrong
+
+
+@pytest.mark.parametrize("name", ["segments", "files"])
+def test_a_table_with_other_columns_is_told_and_nothing_is_dropped(store: Store, name: str) -> None:
+    before = rows(store.folder), Store.open(store.folder).read_files()
+    table = getattr(store, name)
+    table.add_columns({"later": "1"})
+    for repair in (False, True):
+        report = check_index(store.folder, repair=repair)
+        assert [(one.kind, one.what, one.mended) for one in report.problems] == [("table", name, False)]
+        assert report.problems[0].wrong == "its columns are not those of the format; index again"
+    table.checkout_latest()
+    table.drop_columns(["later"])
+    assert (rows(store.folder), Store.open(store.folder).read_files()) == before
+    assert check_index(store.folder).problems == []
+
+
 def test_another_model_in_the_models_folder_is_found(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "model", tmp_path / "model")
     build_index([made / "videos"], tmp_path / "index", tmp_path / "model", workers=1)
@@ -266,3 +316,15 @@ def test_progress_reaches_the_end(made: Path) -> None:
 
 def test_the_report_counts_what_is_left() -> None:
     assert CheckReport().whole
+
+
+def test_too_little_memory_is_no_damage() -> None:
+    class Large:
+        def count_rows(self) -> int:
+            return 1
+
+        def take_offsets(self, _offsets: list[int]) -> None:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(salvage(Large(), ["path"]))

@@ -27,6 +27,7 @@ from vidsift.index.reader import (
     read_video,
 )
 from vidsift.types import Span
+from vidsift.video import VideoReadError
 
 
 def _read(path: Path, segment: float | None = None, known: frozenset[str] = frozenset()) -> list[Message]:
@@ -111,3 +112,16 @@ def test_a_file_that_changes_while_it_is_read_fails(tmp_path: Path) -> None:
 def test_reading_does_not_import_torch() -> None:
     code = "import sys, vidsift.index.pool; sys.exit('torch' in sys.modules or 'lancedb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_that_is_out_of_reach_while_it_is_read_is_not_to_blame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = clip(tmp_path, "a")
+
+    def unplug(*_: object, **__: object) -> None:
+        path.rename(tmp_path / "away")
+        raise VideoReadError(path, "there is no such file")
+
+    monkeypatch.setattr(reader, "probe", unplug)
+    assert _read(path) == [Failed("there is no such file", 0, 0)]

@@ -131,6 +131,20 @@ def test_threads_share_the_processes() -> None:
         assert len(set(found)) <= 2
 
 
+def test_closing_ends_every_process() -> None:
+    others = set(multiprocessing.active_children())
+    with Sandbox(processes=3) as box:
+        threads = [threading.Thread(target=box.run, args=(time.sleep, 1.0)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(set(multiprocessing.active_children()) - others) > 1
+    assert set(multiprocessing.active_children()) <= others
+    with pytest.raises(SandboxError, match="closed"):
+        box.run(max, 2, 3)
+
+
 def test_a_hanging_process_ends_with_its_killed_parent() -> None:
     code = (
         "import os, sys, threading, time\nfrom vidsift.index.sandbox import Sandbox\n"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -73,9 +74,32 @@ def test_a_folder_with_other_files_is_left_alone(store: Store, tmp_path: Path) -
     assert [one.name for one in taken.iterdir()] == ["holiday.jpg"]
 
 
-def test_an_index_that_was_never_finished_is_begun_anew(store: Store) -> None:
-    (store.folder / "index.json").unlink()
-    assert Store.create(store.folder, store.manifest).segments.count_rows() == 0
+def test_an_index_that_was_never_finished_is_begun_anew(store: Store, tmp_path: Path) -> None:
+    begun = Store.create(tmp_path / "begun", store.manifest)
+    (begun.folder / "index.json").unlink()
+    shutil.rmtree(begun.folder / "captions.lance")
+    made = Store.create(begun.folder, store.manifest)
+    assert (made.segments.count_rows(), made.read_captions()) == (0, {})
+
+
+@pytest.mark.parametrize("emptied", [(), ("segments", "files")])
+def test_tables_with_rows_outlive_the_loss_of_the_manifest(store: Store, emptied: tuple[str, ...]) -> None:
+    store.set_tags(f"{0:032x}", ["mine"])
+    manifest = store.folder / "index.json"
+    text = manifest.read_text()
+    manifest.unlink()
+    for name in emptied:
+        shutil.move(store.folder / f"{name}.lance", store.folder.parent)
+    with pytest.raises(
+        IndexFolderError, match=r"index.json is gone, its tables hold rows; put the file back"
+    ):
+        Store.create(store.folder, store.manifest)
+    for name in emptied:
+        shutil.move(store.folder.parent / f"{name}.lance", store.folder)
+    manifest.write_text(text)
+    again = Store.open(store.folder)
+    assert again.segments.count_rows() == 3
+    assert again.read_tags() == {f"{0:032x}": {"mine"}}
 
 
 def test_a_path_is_kept_once_with_what_was_seen_last(store: Store) -> None:

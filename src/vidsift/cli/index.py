@@ -163,8 +163,6 @@ def update(  # noqa: PLR0917 - the options of the verb
     options = _options(workers, retry, device, time_limit, memory_limit)
     with _interruptible() as stopped, _shown_progress() as show:
         report = update_index(where, model, on_progress=show, should_stop=stopped.is_set, **options)
-    for path in report.missing:
-        typer.echo(f"{one_line(path)} is not there now; its videos stay in the index.")
     _summary(report, where, verbose=verbose, default=folder is None)
     _leave(report, strict=strict)
 
@@ -348,6 +346,8 @@ def _summary(report: Report, where: Path, *, verbose: bool, default: bool) -> No
         "removed": report.removed,
         "failed": len(report.failed),
     }
+    for path in report.missing:
+        typer.echo(f"{one_line(path)} is not there now; its videos stay in the index.")
     state = "Stopped early" if report.stopped else "Done"
     typer.echo(f"{state} in {report.seconds:.1f} s, {report.frames} frames encoded. Index: {where}")
     typer.echo("  ".join(f"{name} {count}" for name, count in counts.items()))

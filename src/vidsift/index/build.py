@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidsift.index.absent import Absence, exists, read_mounts, write_mounts
 from vidsift.index.folders import captions_in, folders_of, remembered
 from vidsift.index.plan import Plan, absolute, inside, make_plan, under
 from vidsift.index.pool import DecodePool
@@ -82,7 +83,8 @@ class Report:
         removed: paths that are gone.
         failed: files that cannot be read, those known from earlier runs included.
         partial: files that gave less than they should have, likewise.
-        missing: remembered folders that are not there; what the index has of them stays in it.
+        missing: folders that are not there or out of reach, such as a drive that is not mounted; what the
+            index has of them stays in it.
         stopped: the run was asked to stop before it was through.
         frames, seconds: encoded, taken.
     """
@@ -120,8 +122,8 @@ def build_index(
     """Index the videos in folders; only what changed since the last run is read.
 
     Args:
-        folders: folders and files. Paths under them that are gone are removed from the index. The index
-            remembers them for :func:`update_index`.
+        folders: folders and files. Paths under them that are gone are removed from the index, but for
+            those on what is not mounted or cannot be opened. It remembers them for :func:`update_index`.
         index: folder of the index; :func:`~vidsift.index.storage.default_folder` when None.
         model: name or folder, or a loaded model; when None the index's own, else :data:`DEFAULT_MODEL`.
         segment: the most seconds of a segment, "auto" for 30, None for whole videos; fixed for an index.
@@ -152,7 +154,8 @@ def build_index(
     store, loaded = open_index(folder, model, segment, device)
     with store.writing():
         store.write_folders(remembered(store.read_folders(), places))
-        plan = make_plan(places, store.read_files(), retry=retry, limits=limits)
+        plan = make_plan(places, store.read_files(), retry=retry, limits=limits, mounts=read_mounts(store))
+        write_mounts(store, plan.mounts)
         run = _Run(store, loaded, plan, on_progress, should_stop, should_pause)
         run.work(segment, workers or max(1, (os.cpu_count() or 2) // 2), limits)
         report = run.finish(places)
@@ -181,17 +184,18 @@ def update_index(
     known = folders_of(store)
     if not known:
         raise IndexFolderError(f"the index {folder} holds no folder yet; name one: vidsift index FOLDER")
-    there = [one for one in known if Path(one.path).exists()]
+    there = [one for one in known if exists(one.path)]
     absent = [one.path for one in known if one not in there]
     # A file that was named by itself is gone when its folder is there and it is not.
     records = store.read_files()
-    gone = [path for path in absent if path in records and Path(path).parent.exists()]
+    absence = Absence({str(Path(path).parent) for path in absent}, mounts=read_mounts(store) or ())
+    gone = [path for path in absent if path in records and absence.state(path) == "gone"]
     report = Report()
     if there:
         report = build_index(there, folder, model, **{"segment": store.manifest.segment} | options)
     if gone and not report.stopped:
         report.removed += remove_paths(folder, gone)
-    report.missing = [path for path in absent if path not in gone]
+    report.missing += [path for path in absent if path not in gone]
     return report
 
 
@@ -221,7 +225,7 @@ def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
                 raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")
         store.write_folders(kept)
         store.forget(gone)
-        store.drop_orphans()
+        store.drop_orphans(known.values())
         store.write_captions({}, [one for one in store.caption_sources() if inside(one, roots)])
         store.tidy()
     return len(gone)
@@ -339,7 +343,7 @@ class _Run:
         self._stored = store.video_ids()
         self._records: list[FileRecord] = []
         self._committed = time.monotonic()
-        self.report = Report(unchanged=len(plan.unchanged))
+        self.report = Report(unchanged=len(plan.unchanged), missing=sorted(plan.absence.missing))
         self.report.failed += [Failure(path, reason) for path, reason in plan.rejected]
         self.report.failed += [Failure(one.path, one.reason or "") for one in plan.failed_before]
         known = [plan.before[path] for path in plan.unchanged]
@@ -384,15 +388,25 @@ class _Run:
             self._store.forget(gone)
         self.report.removed = len(gone) - self.report.moved
         if not self.report.stopped:
-            self._store.drop_orphans()
+            self._drop_lost(places)
             sources, problems = captions_in(places, self._store.read_files())
             known = self._store.caption_sources()
             roots = {place.path for place in places}
-            lost = [one for one in known - set(sources) if inside(one, roots)]
+            lost = [one for one in known - set(sources) if inside(one, roots) and self._seen(one)]
             self._store.write_captions(sources, lost)
             self.report.partial += [Failure(path, problem) for path, problem in problems]
             self._store.tidy()
         return self.report
+
+    def _drop_lost(self, places: Sequence[Folder]) -> None:
+        """Remove segments that no path holds; where paths were lost, only once all folders were seen."""
+        whole = not (self.report.missing or self._plan.rejected)
+        if whole and {one.path for one in self._store.read_folders()} <= {one.path for one in places}:
+            self._store.seeking.unlink(missing_ok=True)
+        self._store.drop_orphans(self._plan.before.values())
+
+    def _seen(self, path: str) -> bool:
+        return self._plan.absence.state(path) != "away"
 
     def _take(self, path: str, message: Message) -> None:
         """Do what one message of a worker asks for."""
@@ -427,7 +441,10 @@ class _Run:
             )
 
     def _settle(self, path: str, record: FileRecord) -> None:
-        """Count what became of a file, and remember to write it down."""
+        """Count what became of a file, and remember to write it down.
+
+        A failure that may pass, of a disk or of rights, takes nothing away from what could be read before.
+        """
         before = self._plan.before.get(path)
         if record.reason is not None:
             self.report.failed.append(Failure(path, record.reason))
@@ -444,7 +461,9 @@ class _Run:
             self.report.updated += 1
         if record.damage is not None:
             self.report.partial.append(Failure(path, record.damage))
-        self._records.append(record)
+        passing = record.reason is not None and (record.size_bytes, record.modified_ns) == (0, 0)
+        if not (passing and before is not None and before.video_id is not None):
+            self._records.append(record)
         self._progress.videos_done += 1
         self._tell()
 

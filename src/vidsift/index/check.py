@@ -153,6 +153,7 @@ class _Check:
         self._bad_paths: set[str] = set()
         self._stored: set[str] = set()
         self._unreadable: set[str] = set()
+        self._unjudged: set[str] = set()
         self._done = 0
         self._total = int(store.segments.count_rows()) + int(store.files.count_rows())
 
@@ -160,7 +161,7 @@ class _Check:
         self._check_model()
         records = self._check_paths_are_single()
         held = {one.video_id for one in records.values() if one.video_id}
-        self._check_segments(None if "files" in self._unreadable else held)
+        self._check_segments(None if self._unreadable | self._unjudged else held)
         for path in sorted(records):
             self._check_path(records[path])
             self._step()
@@ -169,20 +170,27 @@ class _Check:
         return self.report
 
     def repair(self) -> None:
-        """Drop what is wrong, and with a video every path that leads to it."""
+        """Drop what is wrong, and with a video every path that leads to it.
+
+        A table with other columns says nothing of what is wrong in it, so nothing is touched then.
+        """
+        if self._unjudged:
+            return
         if "segments" in self._unreadable:
             schema = segments_schema(self._store.manifest.sets)
             kept = (rows for rows in salvage(self._store.segments, schema.names) if rows is not None)
             self._store.rewrite("segments", schema, kept)
         self._store.drop_videos(sorted(self._bad_videos))
         if "files" in self._unreadable:
-            # The next run finds the paths again, and by their content the segments, which are therefore kept.
-            self._store.rewrite("files", files_schema(), iter(()))
-            return
+            # Later runs find lost paths again, and by their content the segments, which are kept until then.
+            self._store.seeking.touch()
+            schema = files_schema()
+            kept = (rows for rows in salvage(self._store.files, schema.names) if rows is not None)
+            self._store.rewrite("files", schema, kept)
         records = self._store.read_files()
         paths = {path for path, one in records.items() if one.video_id in self._bad_videos}
         self._store.forget(sorted(paths | self._bad_paths))
-        self._store.drop_orphans()
+        self._store.drop_orphans(records.values())
 
     def _step(self, count: int = 1) -> None:
         self._done += count
@@ -216,7 +224,9 @@ class _Check:
     def _check_paths_are_single(self) -> dict[str, FileRecord]:
         table = self._store.files
         if not table.schema.equals(files_schema()):
-            self._wrong("table", "files", "its columns are not those of the format")
+            self._unjudged.add("files")
+            self._wrong("table", "files", "its columns are not those of the format; index again")
+            return {}
         found = _tried(table.to_arrow)
         if isinstance(found, str):
             self._unreadable.add("files")
@@ -234,11 +244,15 @@ class _Check:
         if (record.video_id is None) == (record.reason is None):
             self._bad_paths.add(path)
             self._wrong("file", path, "is neither a readable file nor one with a reason why it is not")
-        elif record.video_id is not None and record.video_id not in self._stored:
+        elif self._lacks_segments(record):
             self._bad_paths.add(path)
             self._wrong("file", path, "none of its segments is stored")
         else:
             self._check_content(record)
+
+    def _lacks_segments(self, record: FileRecord) -> bool:
+        judged = record.video_id is not None and "segments" not in self._unjudged
+        return judged and record.video_id not in self._stored
 
     def _check_content(self, record: FileRecord) -> None:
         """Whether the file is what it was; one that changed since is the next run's work."""
@@ -266,6 +280,7 @@ class _Check:
         """Check all segments; ``held`` are the videos that lie somewhere, None where nobody knows."""
         sets = self._store.manifest.sets
         if not self._store.segments.schema.equals(segments_schema(sets)):
+            self._unjudged.add("segments")
             self._wrong("table", "segments", "its columns are not those of the format; index again")
             return
         places: dict[str, tuple[str, float, float]] = {}
@@ -286,6 +301,11 @@ class _Check:
         for segment, more in doubled.items():
             if more:
                 self._wrong_segment(places[segment][0], segment, f"is stored {more + 1} times")
+        if orphans and self._store.seeking.exists():
+            self.report.notes.append(
+                f"{orphans.total()} segments wait until their files are met again; run: vidsift index update"
+            )
+            orphans.clear()
         for video, count in orphans.items():
             self._wrong("segment", video, f"{count} segments of a video that lies at no known path")
         # The segments of a video follow one another; none begins before the one before has ended.
@@ -329,7 +349,7 @@ def _tried(read: Callable[[], T]) -> T | str:
     """What can be read, or why it cannot."""
     try:
         return read()
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):  # say nothing of the table
         raise
     except BaseException as error:  # damage makes the store panic, which is no Exception
         return first_line(error)

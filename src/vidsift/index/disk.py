@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +16,7 @@ __all__ = [
     "IndexWriteError",
     "first_line",
     "locked",
+    "refuse_rows",
     "telling",
     "unwritable",
     "write_whole",
@@ -99,6 +100,20 @@ def _try_lock(file: BinaryIO) -> bool:
 def first_line(error: BaseException) -> str:
     """What an error says, without what follows."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def refuse_rows(folder: Path, tables: Iterable[str]) -> None:
+    """Refuse tables in which something was ever written: their index was finished and lost its manifest.
+
+    Raises:
+        IndexFolderError: one of the tables holds data.
+    """
+    for name in tables:
+        if any((folder / f"{name}.lance").glob("data/*")):
+            raise IndexFolderError(
+                f"the index {folder} is damaged: index.json is gone, its tables hold rows; put the file "
+                "back, or name another folder with --index, or delete this one and index again"
+            )
 
 
 def unwritable(folder: Path) -> IndexFolderError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vidsift.index.absent import Absence, mounts_of
 from vidsift.index.reader import stamp
 from vidsift.index.sandbox import Limits, Sandbox, SandboxError
 from vidsift.index.storage import FileRecord, Folder
@@ -27,8 +28,11 @@ class Plan:
         failed_before: files that failed before and have not changed.
         rejected: paths that cannot be looked at or stored, with the reason.
         harmful: files that harmed the process that looked into them, to be written down as failed.
-        gone: paths of the index under the given places at which nothing lies any more.
+        gone: paths of the index under the given places at which nothing lies any more; what cannot be
+            reached now, such as on a drive that is not mounted, is none of them.
         gone_videos: contents of ``gone``; a new path with one of them is a moved file.
+        mounts: where the drives are mounted on which the videos lie, or were when they were last there.
+        absence: judges what was not met; knows which folders are out of reach.
     """
 
     before: Mapping[str, FileRecord]
@@ -39,6 +43,8 @@ class Plan:
     harmful: list[FileRecord] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     gone_videos: list[str] = field(default_factory=list)
+    mounts: set[str] = field(default_factory=set)
+    absence: Absence = field(default_factory=lambda: Absence(()))
 
 
 def absolute(path: str | Path) -> str:
@@ -77,6 +83,7 @@ def make_plan(
     *,
     retry: bool,
     limits: Limits | None = None,
+    mounts: Collection[str] | None = (),
 ) -> Plan:
     """Compare what lies at the places with what the index knows.
 
@@ -86,9 +93,11 @@ def make_plan(
         before: what the index knows.
         retry: look again at files that failed and have not changed.
         limits: of the process that looks into files whose names do not say that they are videos.
+        mounts: see :func:`~vidsift.index.absent.mounts_of`.
     """
     plan = Plan(before)
     met: set[str] = set()
+    unopened: set[str] = set()
     seen: set[str] = set()
     roots = {place.path for place in places}
     with _Look(before, Limits() if limits is None else limits) as look:
@@ -97,13 +106,15 @@ def make_plan(
                 [place.path], include=place.include, exclude=place.exclude, look_inside=look, seen=seen
             ):
                 path = str(found.path)
-                met.add(path)
+                (met if found.rejected is None else unopened).add(path)
                 if path in look.harmful:
                     plan.harmful.append(look.harmful[path])
                 else:
                     _sort(plan, path, found.rejected, retry=retry)
+    plan.mounts = mounts_of(met, before, roots, mounts)
+    plan.absence = Absence(roots, unopened, plan.mounts)
     for path, record in before.items():
-        if inside(path, roots) and path not in met and not os.path.lexists(path):
+        if inside(path, roots) and path not in met and plan.absence.state(path) == "gone":
             plan.gone.append(path)
             if record.video_id is not None:
                 plan.gone_videos.append(record.video_id)

@@ -165,7 +165,9 @@ def read_video(
         yield Done(size, modified, stream.damage)
     except VideoReadError as error:
         where = "" if error.at_seconds is None else f" (at {error.at_seconds:.2f} s)"
-        yield Failed(f"{error.reason}{where}", size, modified)
+        # What cannot be reached any more, as on a drive that was pulled out, is no fault of the file.
+        there = _stamp_now(path) == (size, modified)
+        yield Failed(f"{error.reason}{where}", *((size, modified) if there else (0, 0)))
     except OSError as error:
         # Missing rights and a disk that fails are not the file's: the next run looks again.
         yield Failed(error.strerror or str(error), 0, 0)
@@ -187,6 +189,13 @@ def _segments(
             crops.append(crop)
             thumbnails.append(small)
         yield Segment(spans[owner], np.stack(crops), np.asarray(times, np.float64), thumbnails)
+
+
+def _stamp_now(path: str) -> tuple[int, int] | None:
+    try:
+        return stamp(path)
+    except OSError:
+        return None
 
 
 def stamp(path: str) -> tuple[int, int]:

@@ -200,10 +200,12 @@ class Sandbox:
         if self._closed:
             return
         self._closed = True
-        for _ in range(self._processes):
-            process = self._slots.get()
+        # All are taken before any is given back: what is given back is the first to be taken again.
+        taken = [self._slots.get() for _ in range(self._processes)]
+        for process in taken:
             if process is not None:
                 process.end()
+        for _ in taken:
             self._slots.put(None)
 
     def kill(self) -> None:

@@ -28,6 +28,7 @@ from vidsift.index.disk import (
     IndexWriteError,
     first_line,
     locked,
+    refuse_rows,
     telling,
     unwritable,
     write_whole,
@@ -50,6 +51,10 @@ __all__ = [
 
 MANIFEST = "index.json"
 FOLDERS = "folders.json"
+MOUNTS = "mounts.json"
+SEEKING = "seeking-files"
+"""Is there while rows wait for their files to be met again, after the table of files was lost."""
+
 _LOCK = "writing.lock"
 _NOTES_LOCK = "notes.lock"
 _MANY_FRAGMENTS = 16
@@ -183,7 +188,8 @@ class Store:
         """Make an empty index; the folder may exist if it is empty.
 
         Raises:
-            IndexFolderError: the folder holds something else, or may not be written.
+            IndexFolderError: the folder holds something else, an index that lost its manifest, or may not be
+                written.
             OSError: the disk is full or fails.
         """
         import lancedb
@@ -203,6 +209,7 @@ class Store:
         with locked(folder, _LOCK), telling(folder):
             # Another process may have made it in the meantime.
             if not (folder / MANIFEST).exists():
+                refuse_rows(folder, tables)
                 for name, schema in tables.items():
                     shutil.rmtree(folder / f"{name}.lance", ignore_errors=True)
                     database.create_table(name, schema=schema)
@@ -271,16 +278,28 @@ class Store:
         """Remove paths; segments that no path holds any more go with :meth:`drop_orphans`."""
         self._delete(self.files, "path", paths)
 
-    def drop_orphans(self) -> int:
-        """Remove segments of videos that lie at no known path; return how many videos that were."""
+    def drop_orphans(self, before: Iterable[FileRecord] = ()) -> int:
+        """Remove segments of videos that lie at no known path; return how many videos that were.
+
+        Args:
+            before: what was known when the run began. While lost paths are being sought (:data:`SEEKING`),
+                only what was known then and is no more is removed.
+        """
         held = {record.video_id for record in self.read_files().values()}
-        orphans = sorted(self.video_ids() - {one for one in held if one})
-        self.drop_videos(orphans)
+        orphans = self.video_ids() - {one for one in held if one}
+        if self.seeking.exists():
+            orphans &= {one.video_id for one in before if one.video_id is not None}
+        self.drop_videos(sorted(orphans))
         return len(orphans)
 
     def drop_videos(self, video_ids: Sequence[str]) -> None:
         """Remove the segments of videos; their tags stay, for the day on which a video comes back."""
         self._delete(self.segments, "video_id", video_ids)
+
+    @property
+    def seeking(self) -> Path:
+        """The file that says that lost paths are being sought."""
+        return self.folder / SEEKING
 
     def rewrite(
         self, table: Literal["segments", "files"], schema: pa.Schema, rows: Iterator[pa.RecordBatch]
@@ -473,5 +492,6 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
 def _only_ours(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
     tables = {f"{name}.lance" for name in ("segments", "files", *_notes_schemas())}
-    ours = tables | {MANIFEST + ".new", FOLDERS, FOLDERS + ".new", _LOCK, _NOTES_LOCK}
+    files = {name + end for name in (MANIFEST, FOLDERS, MOUNTS) for end in ("", ".new")}
+    ours = tables | files | {_LOCK, _NOTES_LOCK, SEEKING}
     return all(entry.name in ours for entry in folder.iterdir())
