@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
-BENCHMARKS ?= startup decode encode index search shapes token_wise_training interactions pidro found small_updates
+BENCHMARKS ?= startup decode encode index search shapes token_wise_training interactions pidro found small_updates serve
 
 .PHONY: help setup demo test check format lint types bench docs soak clean
 
