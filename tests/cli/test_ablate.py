@@ -49,7 +49,7 @@ def test_a_fault_in_the_grid_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on(tmp_path: Path) -> None:
     asked, out = (
-        write(tmp_path, settings={"long": {"steps": 60}}, rows=GRID["rows"][:1], claims=[], quick=None),
+        write(tmp_path, settings={"long": {"steps": 300}}, rows=GRID["rows"][:1], claims=[], quick=None),
         tmp_path / "out",
     )
     command = [sys.executable, "-m", "vidsift", "ablate", str(asked), "-o", str(out), "--processes", "2"]
@@ -73,5 +73,5 @@ def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on(tmp_path: Path) -> N
     again = subprocess.run([*command[:-1], "1"], capture_output=True, text=True, check=True, timeout=300)
     assert "page of 2 runs written to" in again.stdout
     records = json.loads((out / "report.json").read_text("utf-8"))
-    assert [record["steps"] for record in records] == [60] * 2
+    assert [record["steps"] for record in records] == [300] * 2
     assert not list(out.rglob("last.pt"))

@@ -68,6 +68,41 @@ def test_what_comes_and_goes_is_followed(tmp_path: Path, poll: bool) -> None:
     assert {Path(path).name for path in Store.open(index).read_files()} == {"new.mp4", "newer.mp4"}
 
 
+def test_a_folder_that_goes_away_does_not_end_the_watch_of_others(tmp_path: Path) -> None:
+    pytest.importorskip("watchfiles")
+    videos, away = library(tmp_path / "videos", 1), tmp_path / "away"
+    away.mkdir()
+    stopped = threading.Event()
+    reports: list[Report] = []
+    troubles: list[str] = []
+
+    def work() -> None:
+        watch_index(
+            [videos, away],
+            tmp_path / "index",
+            tiny.model(),
+            stopped=stopped,
+            on_report=reports.append,
+            on_trouble=troubles.append,
+            poll=True,
+            quiet_seconds=0.1,
+            workers=1,
+        )
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        _until(lambda: len(reports) == 1)
+        away.rmdir()
+        clip(videos, "new", frames=20)
+        _until(lambda: sum(one.added for one in reports) == 2)
+    finally:
+        stopped.set()
+        thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert troubles == [f"{away}: not there now; what is known of it stays"]
+
+
 def test_what_the_index_remembers_is_watched_unless_something_is_named(tmp_path: Path) -> None:
     with pytest.raises(IndexFolderError, match="there is no index"):
         watch_index(index=tmp_path / "index", stopped=threading.Event(), on_report=lambda _: None)

@@ -161,6 +161,30 @@ def test_found_goes_by_the_best_hit_of_the_library(store: Store, model: Model) -
         assert index.found(QUERY, []) is expected
 
 
+def test_found_looks_only_at_videos_that_fit_the_conditions(
+    store: Store, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index(store, model)
+    asked: list[object] = []
+    search = Index.search
+
+    def noted(self: Index, query: str, k: int = 10, **conditions: object) -> object:
+        asked.append(conditions)
+        return search(self, query, k, **conditions)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Index, "search", noted)
+    index.found(QUERY, [], max_duration_seconds=5.0, skip=3, min_score=0.9)
+    assert asked == [{"max_duration_seconds": 5.0, "skip": 0, "min_score": None}]
+
+
+def test_sums_of_sentences_are_not_measured_by_single_ones(store: Store, model: Model) -> None:
+    index = Index(store, model)
+    hits = index.search("a circle - a star", k=3)
+    assert [hit.confidence for hit in hits] == [None] * 3
+    assert index.found("a circle - a star", hits) is None
+    assert index.search("a circle", k=1)[0].confidence is not None
+
+
 def test_a_black_box_is_as_sure_as_its_first_stage(tmp_path: Path) -> None:
     box = tiny.model("clip4clip", {"head": "tightTransf", "cross_layers": 1})
     plain = tiny.model("clip4clip")

@@ -120,7 +120,8 @@ def search(  # noqa: PLR0917 - the options of the verb
         said = pieces or f"footage similar to {like}"
         typer.echo(f"{len(opened)} segments searched with {opened.model.name} for: {said}", err=True)
     _tell_of_candidates(opened, hits)
-    weak = bool(hits) and like is None and min_score is None and opened.found(sentences, hits) is False
+    weak = bool(hits) and like is None and min_score is None
+    weak = weak and opened.found(sentences, hits, **conditions) is False
     if like:
         typer.echo("vidsift: similar footage: these scores are not comparable with those of texts", err=True)
     if weak:

@@ -70,23 +70,34 @@ def watch_index(
 
     told = ""
 
+    def trouble(words: str) -> None:
+        nonlocal told
+        if words != told:
+            told = words
+            on_trouble(words)
+
     def run() -> bool:
         nonlocal told
+        there = [one for one in places if os.path.exists(one.path)]  # noqa: PTH110 - never raises
+        away = [one.path for one in places if one not in there]
+        if away:
+            trouble(f"{', '.join(away)}: not there now; what is known of it stays")
+        if not there:
+            return False
         try:
             report = build_index(
-                places, folder, loaded, segment=segment, should_stop=stopped.is_set, **options
+                there, folder, loaded, segment=segment, should_stop=stopped.is_set, **options
             )
         except (IndexFolderError, OSError) as error:
-            if str(error) != told:
-                told = str(error)
-                on_trouble(told)
+            trouble(str(error))
             return False
-        told = ""
+        told = told if away else ""
         on_report(report)
         return True
 
     inside = absolute(folder)
-    pending, since = not run(), time.monotonic()
+    # The first run begins when the system watches already: what changes meanwhile is not missed.
+    pending, since = True, -float("inf")
     for changes in watch(
         *(one.path for one in places),
         watch_filter=lambda _change, path: not under(path, inside) and not _hidden(path, places),

@@ -154,14 +154,14 @@ class Index(OpenIndex):
             Wanted(limits.k + limits.skip, allowed, "video", self._preselect),
             CANDIDATES if limits.candidates is None else limits.candidates,
         )
+        page = page_of(stories, limits)
+        places = [[story.places[number] for story in page] for number in range(len(questions))]
         sure = [
-            [
-                self._confidences(question, [place.row], [place.score])[0]
-                for question, place in zip(questions, story.places, strict=True)
-            ]
-            for story in page_of(stories, limits)
+            self._confidences(question, [one.row for one in own], [one.score for one in own])
+            for question, own in zip(questions, places, strict=True)
         ]
-        return story_hits(gallery, stories, paths, limits, told=not method.black_box, confidences=sure)
+        by_story = list(zip(*sure, strict=True))
+        return story_hits(gallery, stories, paths, limits, told=not method.black_box, confidences=by_story)
 
     def similar(
         self,
@@ -357,9 +357,12 @@ class Index(OpenIndex):
     def _confidences(
         self, question: Question, rows: Sequence[int], scores: Sequence[float]
     ) -> list[float | None]:
-        """How sure it is that each row fits; a black box goes by the scores of its first stage."""
+        """How sure it is that each row fits; a black box goes by the scores of its first stage.
+
+        Sums of sentences have a scale of their own, of which single sentences about other things say nothing.
+        """
         background, calibration = self._background, self.calibration
-        if background is None or calibration is None or not rows:
+        if background is None or calibration is None or not rows or question.weights != (1.0,):
             return [None] * len(rows)
         method = self.model.method
         if method.black_box:
@@ -368,18 +371,25 @@ class Index(OpenIndex):
         mean = background.mean(question)
         return [calibration.confidence(score, mean) for score in scores]
 
-    def found(self, query: str | Sequence[str], hits: Sequence[Hit]) -> bool | None:
-        """Tell whether something in the library fits a question.
+    def found(
+        self, query: str | Sequence[str], hits: Sequence[Hit], **conditions: Unpack[Conditions]
+    ) -> bool | None:
+        """Tell whether something in the library, or among the videos that fit conditions, fits a question.
 
         Args:
             query: what was asked.
-            hits: the answer, or a page of it; the best hits are looked for where they are not among these.
+            hits: the answer, or a page of it; the best hit is looked for where it is not among these.
+            conditions: those that the hits were found with; score and page have no meaning here.
 
         Returns:
             Whether some hit is surer than :data:`~vidsift.search.confidence.FOUND`, a limit that one in
-            twenty questions about nothing in the library exceeds; None where the index is not calibrated.
+            twenty questions about nothing in the library exceeds; None where the index is not calibrated, or
+            for sums of sentences.
         """
-        best = hits if hits and hits[0].rank == 1 else self.search(query, 1)
+        if not (hits and hits[0].rank == 1):
+            conditions |= {"skip": 0, "min_score": None}
+            hits = self.search(query, 1, **conditions)
+        best = hits
         sure = [hit.confidence for hit in best if hit.confidence is not None]
         if not sure:
             return None if best or self.calibration is None else False

@@ -193,7 +193,7 @@ def _answer(
     assert index is not None
     found = settings.found
     if query is not None and not settings.skip:
-        found = index.found(query, hits)
+        found = index.found(query, hits, **settings.conditions())
     data = [_hit(snapshot, one) for one in hits[: settings.k]]
     if settings.explain and isinstance(query, str):
         for shown, hit in zip(data, hits, strict=False):
