@@ -3,7 +3,8 @@ from __future__ import annotations
 import builtins
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,16 @@ def _until(done: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("poll", [False, True])
-def test_what_comes_and_goes_is_followed(tmp_path: Path, poll: bool) -> None:
-    pytest.importorskip("watchfiles")
-    videos, index = library(tmp_path / "videos", 1), tmp_path / "videos" / "index"
+@contextmanager
+def watching(places: list[Path], index: Path, *, poll: bool) -> Iterator[tuple[list[Report], list[str]]]:
+    """Watch in a thread; gives the reports and the troubles that were told."""
     stopped = threading.Event()
     reports: list[Report] = []
     troubles: list[str] = []
 
     def work() -> None:
         watch_index(
-            [videos],
+            places,
             index,
             tiny.model(),
             stopped=stopped,
@@ -47,6 +47,18 @@ def test_what_comes_and_goes_is_followed(tmp_path: Path, poll: bool) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     try:
+        yield reports, troubles
+    finally:
+        stopped.set()
+        thread.join(timeout=30)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("poll", [False, True])
+def test_what_comes_and_goes_is_followed(tmp_path: Path, poll: bool) -> None:
+    pytest.importorskip("watchfiles")
+    videos, index = library(tmp_path / "videos", 1), tmp_path / "videos" / "index"
+    with watching([videos], index, poll=poll) as (reports, troubles):
         _until(lambda: len(reports) == 1)
         assert reports[0].added == 1
         time.sleep(0.5)
@@ -61,10 +73,6 @@ def test_what_comes_and_goes_is_followed(tmp_path: Path, poll: bool) -> None:
         assert "another process is writing" in troubles[0]
         _until(lambda: sum(one.added for one in reports) == 3)
         assert len(troubles) == 1
-    finally:
-        stopped.set()
-        thread.join(timeout=30)
-    assert not thread.is_alive()
     assert {Path(path).name for path in Store.open(index).read_files()} == {"new.mp4", "newer.mp4"}
 
 
@@ -72,34 +80,11 @@ def test_a_folder_that_goes_away_does_not_end_the_watch_of_others(tmp_path: Path
     pytest.importorskip("watchfiles")
     videos, away = library(tmp_path / "videos", 1), tmp_path / "away"
     away.mkdir()
-    stopped = threading.Event()
-    reports: list[Report] = []
-    troubles: list[str] = []
-
-    def work() -> None:
-        watch_index(
-            [videos, away],
-            tmp_path / "index",
-            tiny.model(),
-            stopped=stopped,
-            on_report=reports.append,
-            on_trouble=troubles.append,
-            poll=True,
-            quiet_seconds=0.1,
-            workers=1,
-        )
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with watching([videos, away], tmp_path / "index", poll=True) as (reports, troubles):
         _until(lambda: len(reports) == 1)
         away.rmdir()
         clip(videos, "new", frames=20)
         _until(lambda: sum(one.added for one in reports) == 2)
-    finally:
-        stopped.set()
-        thread.join(timeout=30)
-    assert not thread.is_alive()
     assert troubles == [f"{away}: not there now; what is known of it stays"]
 
 

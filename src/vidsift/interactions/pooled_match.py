@@ -147,6 +147,8 @@ class _BlockedScore(Function):
             for total, part in ((totals[2], by.text_weights), (totals[5], by.video_weights)):
                 if total is not None and part is not None:
                     total.add_(part)
+            if totals[0] is None and totals[3] is None:
+                continue
             met = _met(own, lengths)
             if totals[0] is not None:
                 totals[0][some.mask] = _to_words(by, met, video)

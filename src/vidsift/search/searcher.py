@@ -389,10 +389,9 @@ class Index(OpenIndex):
         if not (hits and hits[0].rank == 1):
             conditions |= {"skip": 0, "min_score": None}
             hits = self.search(query, 1, **conditions)
-        best = hits
-        sure = [hit.confidence for hit in best if hit.confidence is not None]
+        sure = [hit.confidence for hit in hits if hit.confidence is not None]
         if not sure:
-            return None if best or self.calibration is None else False
+            return None if hits or self.calibration is None else False
         return max(sure) >= FOUND
 
     def _hits(self, question: Question, ranked: Ranked, paths: dict[str, str], limits: Limits) -> list[Hit]:
