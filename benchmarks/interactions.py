@@ -8,7 +8,7 @@ fp32 and in the number format that the search scans. All methods take turns; one
 What the black boxes need is measured on a sample and extrapolated. Then ProST beside TS2-Net at ViT-B/32's
 size: features, a training step, the search of 1,000 texts among 1,000 videos. About 7 minutes on a free
 processor; `--videos 1000 --rounds 1 --batch 1` takes one. With `--device cuda` a million videos, wall time of
-finished work.
+finished work, to results/interactions-gpu.json and .md.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from measuring import (
 )
 from prost_ts2net import MULTIPLICATIONS, compare_peers, compared, said_of_prost
 
-from vidsift.index.reading import BLOCK, ScanSet, best_scan_format, scans_int8
+from vidsift.index.reading import ScanSet, best_scan_format, block_of, scans_int8
 from vidsift.index.schema import layout_of, segments_schema, token_columns
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import build_method
@@ -145,7 +145,8 @@ def hold(method: Method, first: Features, wanted: str, videos: int, device: str)
     }
     widths = {"int8": 1, "bf16": 2, "fp32": 4}
     most = max(one.tokens.shape[1] for one in compact.values())
-    block_size = min(max(1, FRAMES * BLOCK // most), BLOCK, videos)
+    longest = block_of(device)
+    block_size = min(max(1, FRAMES * longest // most), longest, videos)
     row_bytes = sum(one.tokens[0].numel() * widths[kinds[name]] for name, one in compact.items())
     blocks = -(-videos // block_size)
     kept = max(1, min(blocks, (HELD_MB << 20) // (row_bytes * block_size)))
@@ -336,8 +337,8 @@ def main() -> None:
         peers = compare_peers(chosen.batch, min(chosen.rounds, 3), chosen.device)
     spread = max(row[role]["spread"] for row in rows for role in ("fp32", "search") if role in row)
     sizes = {"device": chosen.device, "videos": videos, "rounds": chosen.rounds, "spread": spread}
-    found = {"command": COMMAND, **machine(), **sizes, "rows": rows, "peers": peers}
-    write_results(chosen.results, "interactions", found, report(found))
+    found = {"command": COMMAND, **machine(chosen.device), **sizes, "rows": rows, "peers": peers}
+    write_results(chosen.results, "interactions", found, report(found), chosen.device)
 
 
 if __name__ == "__main__":

@@ -110,13 +110,23 @@ def processor() -> str:
     return f"{names[0]}, {len(names)} cores" if names else platform.machine()
 
 
-def machine() -> dict[str, Any]:
+def graphics(device: str) -> str | None:
+    """Name the GPU, None where a CPU computes."""
+    if device == "cpu":
+        return None
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def machine(device: str = "cpu") -> dict[str, Any]:
     """What a reader of timings has to know of where they were taken."""
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     return {
         "machine": platform.machine(),
         "processor": processor(),
         "processors": os.cpu_count(),
+        "graphics": graphics(device),
         "load": load,
         "torch": version("torch"),
     }
@@ -124,6 +134,8 @@ def machine() -> dict[str, Any]:
 
 def where(facts: Mapping[str, Any]) -> str:
     """Put :func:`machine` into words, with what else the processors had to do."""
+    if facts.get("graphics"):
+        return f"{facts['graphics']}, torch {facts['torch']}"
     load = facts["load"]
     # One is the benchmark's own.
     shared = ", shared with other work" if load is not None and load > 1.5 else ""
@@ -138,8 +150,9 @@ def rows_of(head: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1
     return [first, rule, *others]
 
 
-def write_results(folder: Path, name: str, found: object, page: str) -> None:
-    """Write ``name.json`` and ``name.md``, and show the page."""
+def write_results(folder: Path, name: str, found: object, page: str, device: str = "cpu") -> None:
+    """Write ``name.json`` and ``name.md``, of a GPU ``name-gpu``, and show the page."""
+    name += "" if device == "cpu" else "-gpu"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(page, encoding="utf-8")

@@ -6,7 +6,7 @@ CLIP of ViT-B/32's size with random weights, 12 frames and 32 words, as many tex
 fp32. The models stand side by side around the same towers and take turns; CPU time, medians. Then the
 readings of the text that could explain the paper's counts of the T-S patch branch, counted without being
 timed. About 8 minutes; `--batch 1 --rounds 1` takes one. With `--device cuda` wall time and the allocator's
-peak.
+peak, to results/pidro-gpu.json and .md.
 """
 
 from __future__ import annotations
@@ -276,8 +276,8 @@ def main() -> None:
     counted = [read(towers, reading) for reading in READINGS]
     rows = measure(towers.to(chosen.device), chosen.batch, chosen.rounds, chosen.device)
     sizes = {"batch": chosen.batch, "rounds": chosen.rounds}
-    found = {"command": COMMAND, **machine(), **sizes, "rows": rows, "readings": counted}
-    write_results(chosen.results, "pidro", found, report(found))
+    found = {"command": COMMAND, **machine(chosen.device), **sizes, "rows": rows, "readings": counted}
+    write_results(chosen.results, "pidro", found, report(found), chosen.device)
 
 
 if __name__ == "__main__":

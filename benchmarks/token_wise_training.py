@@ -6,7 +6,9 @@ writes results/token-wise-training.json and .md. Forward and backward of InfoNCE
 fp32, one thread. The plain formula (DRL, foolwood/DRL tvr/models/modeling.py, wti_interaction; PIDRo's Eq. 4)
 makes texts x videos x words x frames and keeps them for the gradient. The weights of WTI learn, those of TI
 are all alike. Each measurement of memory is a process of its own: the growth of its largest resident size
-from before the step.
+from before the step. With `--device cuda` wall time of finished work and the growth of the allocator's peak,
+to results/token-wise-training-gpu.json and .md; beside the kernels stands what other devices do, block by
+block.
 """
 
 from __future__ import annotations
@@ -19,24 +21,39 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
-from measuring import ROOT, command_line, machine, peak_extra_mb, rows_of, take_turns, write_results
+from measuring import (
+    ROOT,
+    clock_of,
+    command_line,
+    machine,
+    peak_extra_mb,
+    rows_of,
+    take_turns,
+    where,
+    write_results,
+)
 from released import released_wti
 from torch import Tensor
 
+from vidsift.interactions import pooled_match
 from vidsift.interactions.sharpened import SharpenedTokenWise, sharpened_mean
 from vidsift.interactions.token_wise import token_wise
 from vidsift.losses.contrastive import info_nce
 from vidsift.types import TokenSet
 
 COMMAND = command_line(__file__)
-SHAPES = ((128, 32, 12), (64, 64, 64))
+SHAPES = {"cpu": ((128, 32, 12), (64, 64, 64)), "cuda": ((128, 32, 12), (64, 64, 64), (1024, 32, 12))}
+ROUNDS = {"cpu": 5, "cuda": 10}
 DIM = 512
 TARGET_TIME, TARGET_MEMORY = 0.8, 1 / 8
 
 
-def sides(rule: str, batch: int, words: int, frames: int, *, full: bool) -> tuple[TokenSet, TokenSet]:
+def sides(
+    rule: str, batch: int, words: int, frames: int, *, full: bool, device: str = "cpu"
+) -> tuple[TokenSet, TokenSet]:
     """Random unit tokens; sentences are full, or of 4 to ``words`` tokens as captions are."""
     generator = torch.Generator().manual_seed(0)
 
@@ -44,9 +61,8 @@ def sides(rule: str, batch: int, words: int, frames: int, *, full: bool) -> tupl
         mask = torch.arange(width) < lengths[:, None]
         tokens = torch.nn.functional.normalize(torch.randn(batch, width, DIM, generator=generator), dim=-1)
         weights = mask / mask.sum(dim=1, keepdim=True)
-        return TokenSet(
-            (tokens * mask[..., None]).requires_grad_(), mask, weights.requires_grad_(rule == "wti")
-        )
+        tokens, mask, weights = (tokens * mask[..., None]).to(device), mask.to(device), weights.to(device)
+        return TokenSet(tokens.requires_grad_(), mask, weights.requires_grad_(rule == "wti"))
 
     lengths = torch.randint(4, words + 1, (batch,), generator=generator)
     return side(words, torch.full((batch,), words) if full else lengths), side(
@@ -66,10 +82,24 @@ def plain_sharpened(text: TokenSet, video: TokenSet) -> Tensor:
 Similarity = Callable[[TokenSet, TokenSet], Tensor]
 ETA = 100.0
 RULES: dict[str, dict[str, Similarity]] = {
-    "wti": {"plain": released_wti, "blocked": token_wise},
-    "ti": {"plain": released_wti, "blocked": token_wise},
-    "pidro": {"plain": plain_sharpened, "blocked": SharpenedTokenWise(ETA).score},
+    "wti": {"plain": released_wti, "ours": token_wise},
+    "ti": {"plain": released_wti, "ours": token_wise},
+    "pidro": {"plain": plain_sharpened, "ours": SharpenedTokenWise(ETA).score},
 }
+
+
+def ways_of(rule: str, device: str, batch: int) -> dict[str, Similarity]:
+    """The plain formula and ours; where kernels compute ours, in small batches what it is without them."""
+    ways = dict(RULES[rule])
+    if device == "cuda" and batch <= 128:
+        ways["blocked"] = partial(without_kernels, ways["ours"])
+    return ways
+
+
+def without_kernels(similarity: Similarity, text: TokenSet, video: TokenSet) -> Tensor:
+    """Score as a device does for which there are no kernels."""
+    with mock.patch.object(pooled_match, "fuses", return_value=False):
+        return similarity(text, video)
 
 
 def learned(text: TokenSet, video: TokenSet) -> list[Tensor]:
@@ -82,11 +112,14 @@ def step(similarity: Similarity, text: TokenSet, video: TokenSet) -> None:
     """Similarity, loss, gradients."""
     for part in learned(text, video):
         part.grad = None
-    torch.autograd.backward(info_nce(similarity(text, video), torch.tensor(100.0)))
+    scale = torch.tensor(100.0, device=text.tokens.device)
+    torch.autograd.backward(info_nce(similarity(text, video), scale))
 
 
-def peak_mb(rule: str, way: str, shape: tuple[int, int, int], *, full: bool) -> float:
-    """What a step takes beyond the tokens and their gradients, in a process of its own (Linux)."""
+def peak_mb(rule: str, way: str, shape: tuple[int, int, int], *, full: bool, device: str) -> float:
+    """What a step takes beyond the tokens and their gradients, on a CPU in a process of its own (Linux)."""
+    if device == "cuda":
+        return _peak(rule, way, shape, full=full, device=device)
     request = json.dumps({"rule": rule, "way": way, "shape": shape, "full": full})
     answer = subprocess.run(
         [sys.executable, __file__, "--peak", request], capture_output=True, text=True, check=True
@@ -94,51 +127,56 @@ def peak_mb(rule: str, way: str, shape: tuple[int, int, int], *, full: bool) -> 
     return float(answer.stdout)
 
 
-def _peak(rule: str, way: str, shape: tuple[int, int, int], *, full: bool) -> float:
-    text, video = sides(rule, 2, *shape[1:], full=full)
-    step(RULES[rule][way], text, video)  # libraries take their memory
-    text, video = sides(rule, *shape, full=full)
+def _peak(rule: str, way: str, shape: tuple[int, int, int], *, full: bool, device: str = "cpu") -> float:
+    similarity = ways_of(rule, device, shape[0])[way]
+    text, video = sides(rule, 2, *shape[1:], full=full, device=device)
+    step(similarity, text, video)  # libraries take their memory
+    text, video = sides(rule, *shape, full=full, device=device)
     gradients = sum(one.numel() * one.element_size() for one in learned(text, video))
-    extra = peak_extra_mb(lambda: step(RULES[rule][way], text, video))
+    extra = peak_extra_mb(lambda: step(similarity, text, video), device)
     if extra is None:
         raise SystemExit("the peak of memory is read from /proc, which is not here: this needs Linux")
     return extra - gradients / 2**20
 
 
-def measure(rule: str, shape: tuple[int, int, int], *, full: bool, rounds: int) -> dict[str, Any]:
-    text, video = sides(rule, *shape, full=full)
-    ways = RULES[rule]
-    spent = take_turns({way: partial(step, one, text, video) for way, one in ways.items()}, rounds)
+def measure(
+    rule: str, shape: tuple[int, int, int], *, full: bool, rounds: int, device: str
+) -> dict[str, Any]:
+    text, video = sides(rule, *shape, full=full, device=device)
+    ways = ways_of(rule, device, shape[0])
+    steps = {way: partial(step, one, text, video) for way, one in ways.items()}
+    spent = take_turns(steps, rounds, clock=clock_of(device))
     gradients = {}
     same = dict(ways)
     if rule != "pidro":
         # The released formula lets padding win where all real words are worse; so does ours when told to.
-        same["blocked"] = partial(token_wise, padding="zero")
-    for way, similarity in same.items():
-        step(similarity, text, video)
+        same["ours"] = partial(token_wise, padding="zero")
+    for way in ("plain", "ours"):
+        step(same[way], text, video)
         gradients[way] = torch.cat(
             [part.grad.flatten() for part in learned(text, video) if part.grad is not None]
         )
     best = {way: min(times) for way, times in spent.items()}
-    memory = {way: peak_mb(rule, way, shape, full=full) for way in ways}
-    off = (gradients["plain"] - gradients["blocked"]).abs().max() / gradients["plain"].abs().max()
+    memory = {way: peak_mb(rule, way, shape, full=full, device=device) for way in ways}
+    off = (gradients["plain"] - gradients["ours"]).abs().max() / gradients["plain"].abs().max()
     return {
         "rule": rule,
         "batch": shape[0],
         "words": shape[1],
         "frames": shape[2],
         "sentences": "full" if full else "of 4 words and more",
-        "cpu_ms": {way: round(value * 1000, 1) for way, value in best.items()},
-        "time": round(best["blocked"] / best["plain"], 3),
+        "ms": {way: round(value * 1000, 1 if device == "cpu" else 3) for way, value in best.items()},
+        "time": round(best["ours"] / best["plain"], 3),
         "extra_mb": {way: round(value, 1) for way, value in memory.items()},
-        "memory": round(memory["blocked"] / memory["plain"], 3),
+        "memory": round(memory["ours"] / memory["plain"], 3),
         "gradients_off": float(off),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="5, on a GPU 10, unless said")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--out", type=Path, default=ROOT / "results")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -146,31 +184,39 @@ def main() -> None:
     if chosen.peak:
         print(_peak(**json.loads(chosen.peak)))
         return
-    rows = [
-        measure(rule, shape, full=full, rounds=chosen.rounds)
-        for rule in RULES
-        for shape in SHAPES
-        for full in (True, False)
-    ]
-    result = {"command": COMMAND, **machine(), "rows": rows}
-    write_results(chosen.out, "token-wise-training", result, table(rows))
+    rounds, rows = chosen.rounds or ROUNDS[chosen.device], []
+    for shape in SHAPES[chosen.device]:
+        for rule in RULES:
+            for full in (True, False):
+                rows.append(measure(rule, shape, full=full, rounds=rounds, device=chosen.device))
+                print(rows[-1], flush=True)
+    result = {"command": COMMAND, "device": chosen.device, **machine(chosen.device), "rows": rows}
+    write_results(chosen.out, "token-wise-training", result, table(result), chosen.device)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(found: dict[str, Any]) -> str:
+    rows = found["rows"]
+    ways = list(rows[0]["ms"])
     head = ["rule", "batch", "words", "frames", "sentences"]
-    head += ["plain ms", "ours ms", "time", "plain MB", "ours MB", "share"]
+    head += [*(f"{way} ms" for way in ways), "time", *(f"{way} MB" for way in ways), "share"]
     cells = []
     for row in rows:
-        ms, mb = row["cpu_ms"], row["extra_mb"]
         cells.append([row[name] for name in ("rule", "batch", "words", "frames", "sentences")])
-        cells[-1] += [f"{ms['plain']:g}", f"{ms['blocked']:g}", f"{row['time']:.2f}"]
-        cells[-1] += [f"{mb['plain']:g}", f"{mb['blocked']:g}", f"{row['memory']:.3f}"]
+        for what, share in (("ms", f"{row['time']:.2f}"), ("extra_mb", f"{row['memory']:.3f}")):
+            cells[-1] += [*(f"{row[what][way]:g}" if way in row[what] else "" for way in ways), share]
+    if found["device"] == "cpu":
+        how = "one thread, CPU time, ways taking turns, least of the rounds; memory is the growth of the "
+        how += "resident peak beyond tokens and gradients."
+    else:
+        how = (
+            "wall time of finished work, ways taking turns, least of the rounds; memory is the growth of the "
+        )
+        how += "allocator's peak beyond tokens and gradients. Ours: kernels that never write the products; "
+        how += "blocked: what ours is on other devices, in blocks made for a CPU's cache."
     lines = [
         "# The similarity of a training step by WTI, TI and PIDRo's rule",
         "",
-        f"`{COMMAND}`: forward and backward of InfoNCE in fp32, {DIM} channels, one thread, CPU time, ways",
-        "taking turns, least of the rounds; memory is the growth of the resident peak beyond tokens and",
-        "gradients.",
+        f"`{COMMAND}` on {where(found)}: forward and backward of InfoNCE in fp32, {DIM} channels, {how}",
         f"Targets: {TARGET_TIME:g} x the time, {TARGET_MEMORY:g} x the memory of the plain formula.",
         "",
         *rows_of(head, cells),

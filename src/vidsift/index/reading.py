@@ -22,10 +22,13 @@ from vidsift.interactions.quantised import pack, quantise
 from vidsift.methods.base import Method, TermSum
 from vidsift.types import Features, TokenSet
 
-__all__ = ["BLOCK", "Gallery", "Places", "ScanFormat", "ScanSet", "best_scan_format"]
+__all__ = ["BLOCK", "Gallery", "Places", "ScanFormat", "ScanSet", "best_scan_format", "block_of"]
 
 BLOCK = 4096
 """Segments in a block at most: few operations for one question, and 20 MB of products for eight of them."""
+
+GPU_BLOCK = 8 * BLOCK
+"""The same on a GPU, where few operations count for more."""
 
 _BLOCK_TOKENS = 12 * BLOCK
 """Tokens of a set in a block at most: where segments have many, a block has fewer segments."""
@@ -44,6 +47,11 @@ def best_scan_format(device: torch.device | str) -> ScanFormat:
     if torch.cpu._is_vnni_supported():
         return "int8"
     return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+
+def block_of(device: torch.device | str) -> int:
+    """Segments in a block at most where scores are computed on this device."""
+    return BLOCK if torch.device(device).type == "cpu" else GPU_BLOCK
 
 
 class ScanSet:
@@ -184,6 +192,7 @@ class Gallery:
         rows = table.search().select(names).with_row_id(True).to_arrow().sort_by("segment_id")
         row_ids = rows["_rowid"].to_numpy()
         videos = rows["video_id"].to_pylist()
+        device = next(method.parameters()).device
         gallery = cls(
             segment_ids=rows["segment_id"].to_pylist(),
             video_ids=videos,
@@ -193,8 +202,8 @@ class Gallery:
             spans=np.stack([rows["start_seconds"].to_numpy(), rows["end_seconds"].to_numpy()], axis=1),
             durations=rows["duration_seconds"].to_numpy(),
             scan={},
-            block_size=BLOCK,
-            device=next(method.parameters()).device,
+            block_size=block_of(device),
+            device=device,
             _row_ids=row_ids,
             _table=table,
             _sets=sets,
@@ -220,7 +229,8 @@ class Gallery:
                 compact = terms.compact_video(terms.adapt_video(_on(features, self.device)))
             if not self.scan:
                 most = max(tokens.tokens.shape[1] for tokens in compact.values())
-                self.block_size = min(BLOCK, max(1, _BLOCK_TOKENS // most))
+                longest = block_of(self.device)
+                self.block_size = min(longest, max(1, _BLOCK_TOKENS * longest // BLOCK // most))
             for name, tokens in compact.items():
                 if name not in self.scan:
                     chosen = scan_format if scan_format != "int8" or scans_int8(terms, name) else "fp32"
@@ -242,7 +252,7 @@ class Gallery:
             terms: whose sets are among the stored ones.
             scan_format: as for :meth:`read`.
         """
-        other = replace(self, scan={}, block_size=BLOCK)
+        other = replace(self, scan={}, block_size=block_of(self.device))
         other._fill(terms, scan_format)
         return other
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,16 +13,30 @@ from vidsift.interactions.masked import lowest, masked_max, maximum, segment_max
 from vidsift.interactions.quantised import product, quantise
 from vidsift.types import Alignment, TokenSet
 
-__all__ = ["Padding", "PairMatches", "account", "best_matches", "let_padding_win", "pair_matches"]
+__all__ = [
+    "BatchMatches",
+    "Padding",
+    "PairMatches",
+    "account",
+    "best_matches",
+    "fused_matches",
+    "fuses",
+    "let_padding_win",
+    "pair_matches",
+    "places",
+]
 
 Padding = Literal["excluded", "zero"]
+
+_FUSED_FRAMES = 256
+"""Tokens of a video at most for kernels, whose tiles have all of them, since a word's best is among them."""
 
 
 def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded") -> tuple[Tensor, Tensor]:
     """Best match of every real word in every video, and of every frame in every text.
 
     Words of all texts are packed one after the other, so padded words are never multiplied. All products are
-    there at once: a scan and an evaluation ask block by block. Training has
+    there at once (but on a GPU): a scan and an evaluation ask block by block. Training has
     :func:`~vidsift.interactions.pooled_match.pooled_matches`.
 
     Args:
@@ -39,7 +55,11 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
         text = quantise(text)
     elif text.scale is None:
         text = text.replace(tokens=text.tokens.to(video.tokens.dtype))
-    text_best_PV, video_best_QVF = _maxima(text, video)
+    if fuses(video):
+        found, _ = fused_matches(text, video)
+        text_best_PV, video_best_QVF = found.text_best, found.video_best
+    else:
+        text_best_PV, video_best_QVF = _maxima(text, video)
     if text.scale is not None and video.scale is not None:
         word_scale_P = text.scale[text.mask.nonzero()[:, 0]]
         text_best_PV = text_best_PV * word_scale_P[:, None] * video.scale
@@ -47,6 +67,37 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
     if padding == "zero":
         return let_padding_win(text, video, text_best_PV, video_best_QVF)
     return text_best_PV, video_best_QVF
+
+
+def fuses(video: TokenSet) -> bool:
+    """Whether kernels can find best matches: on a GPU of compute capability 8 and more, with triton there."""
+    tokens = video.tokens
+    if not tokens.is_cuda or tokens.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        return False
+    few = tokens.shape[1] <= _FUSED_FRAMES and tokens.stride(2) == 1
+    return few and torch.cuda.get_device_capability(tokens.device) >= (8, 0) and _has_triton()
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+def fused_matches(text: TokenSet, video: TokenSet) -> tuple[BatchMatches, Tensor]:
+    """Best matches by kernels, where :func:`fuses` allows, and where each text's words begin among all."""
+    from vidsift.interactions.fused_match import best_of_all
+
+    ends = text.mask.sum(dim=1, dtype=torch.int32).cumsum(0, dtype=torch.int32)
+    starts = torch.cat([ends.new_zeros(1), ends])
+    kind = places(max(text.mask.shape[1], video.mask.shape[1]))
+    words_PD = text.tokens.flatten(0, 1) if bool(text.mask.all()) else text.tokens[text.mask]
+    return best_of_all(words_PD.contiguous(), starts, video.tokens, video.mask, kind), starts
+
+
+def places(count: int) -> torch.dtype:
+    """The smallest integers that tell so many places apart."""
+    kinds = (torch.uint8, torch.int16)
+    return next((kind for kind in kinds if count - 1 <= torch.iinfo(kind).max), torch.int32)
 
 
 def let_padding_win(
@@ -57,6 +108,28 @@ def let_padding_win(
     text_best_PV = torch.where(padded_V, text_best_PV.clamp_min(0), text_best_PV)
     video_best_QVF = torch.where(padded_Q[:, None, None], video_best_QVF.clamp_min(0), video_best_QVF)
     return text_best_PV, video_best_QVF
+
+
+class BatchMatches(NamedTuple):
+    """Best matches of all texts with all videos, and where they stood: what a gradient needs of the products.
+
+    Attributes:
+        text_best: of each real word in each video, ``(P, V)``.
+        frame: where, in the smallest integers that will do.
+        video_best: of each frame in each text, ``(Q, V, F)``; of padded frames it means nothing.
+        word: where, counted within the text.
+    """
+
+    text_best: Tensor
+    frame: Tensor
+    video_best: Tensor
+    word: Tensor
+
+    def of(self, texts: slice, words: slice) -> BatchMatches:
+        """Return those of some of the texts, as views."""
+        return BatchMatches(
+            self.text_best[words], self.frame[words], self.video_best[texts], self.word[texts]
+        )
 
 
 class PairMatches(NamedTuple):

@@ -16,7 +16,15 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
-from vidsift.interactions.best_match import Padding, best_matches, let_padding_win
+from vidsift.interactions.best_match import (
+    BatchMatches,
+    Padding,
+    best_matches,
+    fused_matches,
+    fuses,
+    let_padding_win,
+    places,
+)
 from vidsift.types import TokenSet
 
 __all__ = ["Pool", "pooled_matches"]
@@ -56,7 +64,8 @@ def pooled_matches(text: TokenSet, video: TokenSet, pool: Pool, padding: Padding
             text_best_PV, video_best_QVF = let_padding_win(some, all_videos, text_best_PV, video_best_QVF)
         return pool(some, all_videos, text_best_PV, video_best_QVF)
 
-    sim_QV: Tensor = _BlockedScore.apply(  # type: ignore[no-untyped-call]
+    way = _FusedScore if fuses(video) else _BlockedScore
+    sim_QV: Tensor = way.apply(  # type: ignore[no-untyped-call]
         rule,
         text.tokens.to(video.tokens.dtype),
         text.mask,
@@ -66,26 +75,6 @@ def pooled_matches(text: TokenSet, video: TokenSet, pool: Pool, padding: Padding
         video.weights,
     )
     return sim_QV
-
-
-class _Kept(NamedTuple):
-    """What the gradient needs of some texts' products with all videos: maxima, and where they stood.
-
-    Attributes:
-        text_best: of each word in each video, ``(P, V)``.
-        frame: where, in the smallest integers that will do.
-        video_best: of each frame in each text, ``(Q, V, F)``.
-        word: where.
-    """
-
-    text_best: Tensor
-    frame: Tensor
-    video_best: Tensor
-    word: Tensor
-
-    def of(self, texts: slice, words: slice) -> _Kept:
-        """Return those of some of the texts, as views."""
-        return _Kept(self.text_best[words], self.frame[words], self.video_best[texts], self.word[texts])
 
 
 class _BlockedScore(Function):
@@ -98,11 +87,11 @@ class _BlockedScore(Function):
         frames_ND, (videos, frames) = video.tokens.flatten(0, 1), video.mask.shape
         text_best_PV = frames_ND.new_empty(int(text.mask.sum()), videos)
         video_best_QVF = frames_ND.new_empty(len(text), videos, frames)
-        kept = _Kept(
+        kept = BatchMatches(
             text_best_PV,
-            torch.empty_like(text_best_PV, dtype=_places(frames)),
+            torch.empty_like(text_best_PV, dtype=places(frames)),
             video_best_QVF,
-            torch.empty_like(video_best_QVF, dtype=_places(text.mask.shape[1])),
+            torch.empty_like(video_best_QVF, dtype=places(text.mask.shape[1])),
         )
         hidden_VF = None if bool(video.mask.all()) else ~video.mask
         sims = []
@@ -131,7 +120,7 @@ class _BlockedScore(Function):
         frame's likewise: sums over rows of tokens, of which there are V + VF / T a word. The products of the
         plain formula have VF, nearly all of them with zeros.
         """
-        sides, kept = ctx.saved_tensors[:6], _Kept(*ctx.saved_tensors[6:])
+        sides, kept = ctx.saved_tensors[:6], BatchMatches(*ctx.saved_tensors[6:])
         found = [
             torch.zeros_like(part, memory_format=torch.contiguous_format) if needed else None
             for part, needed in zip(sides, ctx.needs_input_grad[1:], strict=True)
@@ -157,7 +146,42 @@ class _BlockedScore(Function):
         return None, *found
 
 
-def _fill(kept: _Kept, products_PN: Tensor, hidden_VF: Tensor | None, lengths: list[int]) -> None:
+class _FusedScore(Function):
+    """The same by kernels that write no products at all: no blocks, since only maxima are ever there."""
+
+    @staticmethod
+    def forward(ctx: Any, rule: Pool, *sides: Any) -> Tensor:
+        """Score; ``sides`` are tokens, mask and weights of the texts, then of the videos."""
+        text, video = TokenSet(*sides[:3]), TokenSet(*sides[3:])
+        matches, starts = fused_matches(text, video)
+        ctx.rule = rule
+        ctx.save_for_backward(*sides, *matches, starts)
+        return rule(text, video, matches.text_best, matches.video_best)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, sim_grad_QV: Tensor) -> tuple[Tensor | None, ...]:
+        """Route each maximum's gradient to the word and the frame that met there."""
+        from vidsift.interactions.fused_match import to_frames, to_words
+
+        *sides, text_best, frame, video_best, word, starts = ctx.saved_tensors
+        matches = BatchMatches(text_best, frame, video_best, word)
+        text, video = TokenSet(*sides[:3]), TokenSet(*sides[3:])
+        by = _through(ctx.rule, text, video, matches, sim_grad_QV)
+        ways = by.text_best, by.video_best, matches, starts
+        _, *needed = ctx.needs_input_grad
+        words_QTD = frames_VFD = None
+        if needed[0]:
+            words_QTD = torch.zeros_like(text.tokens, memory_format=torch.contiguous_format)
+            words_QTD[text.mask] = to_words(*ways, video.tokens, longest=text.mask.shape[1])
+        if needed[3]:
+            frames_VFD = to_frames(*ways, _real(text).contiguous())
+        text_weights = by.text_weights if needed[2] else None
+        video_weights = by.video_weights if needed[5] else None
+        return None, words_QTD, None, text_weights, frames_VFD, None, video_weights
+
+
+def _fill(kept: BatchMatches, products_PN: Tensor, hidden_VF: Tensor | None, lengths: list[int]) -> None:
     """Take maxima and places of some texts' products, which are changed."""
     products_PVF = products_PN.view(len(products_PN), *kept.video_best.shape[1:])
     own = torch.split(products_PVF, lengths)
@@ -181,7 +205,9 @@ class _Gradients(NamedTuple):
     video_weights: Tensor | None
 
 
-def _through(rule: Pool, text: TokenSet, video: TokenSet, kept: _Kept, sim_grad_QV: Tensor) -> _Gradients:
+def _through(
+    rule: Pool, text: TokenSet, video: TokenSet, kept: BatchMatches, sim_grad_QV: Tensor
+) -> _Gradients:
     """Let the rule itself say what each of its inputs did for the scores."""
     parts = (kept.text_best, kept.video_best, text.weights, video.weights)
     inputs = [None if one is None else one.detach().requires_grad_() for one in parts]
@@ -208,7 +234,7 @@ class _Met(NamedTuple):
     word: Tensor
 
 
-def _met(kept: _Kept, lengths: list[int]) -> _Met:
+def _met(kept: BatchMatches, lengths: list[int]) -> _Met:
     videos, frames = kept.video_best.shape[1:]
     device = kept.frame.device
     first_V = torch.arange(videos, dtype=torch.int32, device=device) * frames
@@ -268,10 +294,3 @@ def _blocks(text: TokenSet, products_a_word: int) -> Iterator[tuple[slice, slice
             first, done, words = row, done + words, 0
         words += own
     yield slice(first, len(lengths)), slice(done, done + words), lengths[first:]
-
-
-def _places(count: int) -> torch.dtype:
-    """The smallest type that tells so many places apart."""
-    return next(
-        (kind for kind in (torch.uint8, torch.int16) if count - 1 <= torch.iinfo(kind).max), torch.int32
-    )
