@@ -130,6 +130,14 @@ def test_a_scan_reads_frames_that_lie_outermost(
     torch.testing.assert_close(kernels[1][real], plain[1][real], rtol=0, atol=1e-6)
 
 
+def test_a_gradient_goes_through_plain_best_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, video = _sides(SHAPES["one of each"], torch.float32)
+    monkeypatch.setattr(best_match, "fuses", lambda _: True)
+    text_best_PV, _ = best_matches(text, video)
+    (by_words,) = torch.autograd.grad(text_best_PV.sum(), [text.tokens])
+    torch.testing.assert_close(by_words, video.tokens)
+
+
 def test_where_there_are_no_kernels_nothing_asks_for_them() -> None:
     _, video = _sides(SHAPES["one of each"], torch.float32)
     assert fuses(video) == (DEVICE == "cuda" and torch.cuda.get_device_capability() >= (8, 0))

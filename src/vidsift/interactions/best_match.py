@@ -55,7 +55,8 @@ def best_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
         text = quantise(text)
     elif text.scale is None:
         text = text.replace(tokens=text.tokens.to(video.tokens.dtype))
-    if fuses(video):
+    learns = torch.is_grad_enabled() and (text.tokens.requires_grad or video.tokens.requires_grad)
+    if fuses(video) and not learns:
         found, _ = fused_matches(text, video)
         text_best_PV, video_best_QVF = found.text_best, found.video_best
     else:
