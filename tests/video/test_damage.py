@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -20,6 +21,7 @@ from tests.video.making import Recipe, all_numbers, claim_size, copy_packets, ma
 
 from vidsift.video import VideoReadError, iter_frames, probe, read_frames
 
+METHODS: tuple[Literal["through", "seek"], ...] = ("through", "seek")
 FAST_START = {"movflags": "faststart"}
 LONG = Recipe(frames=200, gop=50)
 
@@ -95,6 +97,23 @@ def test_a_transport_stream_without_its_head_and_tail(tmp_path: Path) -> None:
     assert np.array_equal(through.pixels, seek.pixels)
     assert through.damage is not None
     assert "without a key frame" in through.damage
+
+
+def test_a_stream_that_begins_in_the_middle(tmp_path: Path) -> None:
+    """PyAV fails at a packet of a stream that was not there when the file was opened."""
+    path = copied(tmp_path, ".ts")
+    data = bytearray(path.read_bytes())
+    heads = range(0, len(data), 188)
+    video = [head for head in heads if data[head + 1] & 0x5F == 0x41 and data[head + 2] == 0]
+    assert len(video) == 200  # the video's packets that begin a picture; its number is 256
+    data[video[120] + 2] = 1
+    path.write_bytes(data)
+    for method in METHODS:
+        read = read_frames(path, np.arange(200) / 30, method=method)
+        numbers = all_numbers(read.pixels)
+        # The picture is lost, and what refers to it; the next key frame is that of number 150.
+        assert numbers[:117] == list(range(117))
+        assert numbers[150:] == list(range(150, 200))
 
 
 def test_the_corrupt_file(media: Callable[[str], Path]) -> None:

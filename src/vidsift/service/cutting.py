@@ -23,7 +23,7 @@ from av.packet import Packet
 
 from vidsift.service.pictures import NO_ROOM, Source, check_unchanged
 from vidsift.video import VideoReadError, probe
-from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of, open_video
+from vidsift.video.container import DECODE_ERRORS, OpenVideo, demuxed, message_of, open_video
 from vidsift.video.picture import to_rgb
 
 __all__ = ["Clip", "TooLargeError", "cut_clip"]
@@ -136,7 +136,7 @@ def _copy_packets(video: OpenVideo, out: av.container.OutputContainer, stretch: 
     video.container.seek(max(first_us, int(origin * _US)), backward=True)
     begun, ended = False, set[int]()
     waiting: dict[int, list[Packet[Any]]] = {one.index: [] for one in sources}
-    for packet, at, decoded_at in _dated(video.container.demux(sources), origin):
+    for packet, at, decoded_at in _dated(demuxed(video.container, sources), origin):
         # The sound may have ended long before: it is not waited for to the end of the file.
         if video.stream.index in ended and at > end_seconds + _PATIENCE_SECONDS:
             break
@@ -225,7 +225,7 @@ def _encode_streams(video: OpenVideo, stretch: _Stretch) -> int:
         picture: _Pictures | None = None
         if sound is not None:
             sound.open(out)
-        for packet in video.container.demux(sources):
+        for packet in demuxed(video.container, sources):
             with contextlib.suppress(av.error.InvalidDataError):
                 for frame in packet.decode():
                     if isinstance(frame, av.VideoFrame):

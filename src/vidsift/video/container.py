@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import av.container
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from vidsift.video.errors import VideoReadError
 
-__all__ = ["DECODE_ERRORS", "MOST_PIXELS", "OpenVideo", "message_of", "open_video"]
+__all__ = ["DECODE_ERRORS", "MOST_PIXELS", "OpenVideo", "demuxed", "message_of", "open_video"]
 
 MOST_PIXELS = 1 << 27
 """Larger pictures (16,384 x 8,192) are refused before memory is taken: no camera makes them, damage does."""
@@ -45,6 +46,21 @@ def message_of(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     text = str(text)
     return text[:1].lower() + text[1:]
+
+
+def demuxed(container: av.container.InputContainer, streams: Any) -> Iterator[Packet[Any]]:
+    """The packets of some streams from where the container stands, ending with empty ones that flush.
+
+    Unlike PyAV's own it goes on where another stream begins in the middle, as in recordings of broadcasts and
+    in damaged files: PyAV knows the streams that were there when the file was opened, and fails at a packet of
+    one that was not, which is lost, and nothing else.
+    """
+    while True:
+        try:
+            yield from container.demux(streams)
+        except IndexError:
+            continue
+        return
 
 
 @dataclass(eq=False)
@@ -97,7 +113,7 @@ class OpenVideo:
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """The stream's packets from where the container stands, ending with empty ones that flush."""
-        for packet in self.container.demux(self.stream):
+        for packet in demuxed(self.container, self.stream):
             if self.on_progress is not None:
                 place = packet.pos if packet.pos is not None else packet.dts
                 if place is not None and place > self._furthest:
