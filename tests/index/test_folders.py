@@ -9,7 +9,8 @@ import pytest
 from tests.index.library import clip, library, rows
 from tests.methods import tiny
 
-from vidsift.index.build import Report, build_index, optimize_index, remove_paths, update_index
+from vidsift.index.build import Report, build_index, update_index
+from vidsift.index.care import optimize_index, remove_paths
 from vidsift.index.folders import folders_of, remembered
 from vidsift.index.storage import Folder, IndexFolderError, Store
 

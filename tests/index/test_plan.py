@@ -7,7 +7,8 @@ import pytest
 from tests.index.strange import crash
 
 from vidsift.index import plan as plans
-from vidsift.index.plan import absolute, make_plan, under
+from vidsift.index.paths import absolute, under
+from vidsift.index.plan import make_plan
 from vidsift.index.storage import FileRecord, Folder
 
 

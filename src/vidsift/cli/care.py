@@ -24,8 +24,8 @@ def remove(
     folder: IndexFolder = None,
 ) -> None:
     """Take folders and files out of the index; the files themselves stay where they are."""
-    from vidsift.index.build import remove_paths
-    from vidsift.index.plan import absolute, under
+    from vidsift.index.care import remove_paths
+    from vidsift.index.paths import absolute, under
     from vidsift.index.storage import Store, default_folder
 
     where = default_folder() if folder is None else folder.expanduser()
@@ -83,7 +83,8 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what is in the index and how much room it takes, per hour of video too."""
-    from vidsift.index.storage import default_folder, describe
+    from vidsift.index.stats import describe
+    from vidsift.index.storage import default_folder
 
     facts = describe(default_folder() if folder is None else folder.expanduser())
     typer.echo(json.dumps(facts)) if as_json else show_facts(facts)
@@ -100,7 +101,7 @@ def optimize(
 
     What a search that runs this moment may still read is kept for an hour, but for --now.
     """
-    from vidsift.index.build import optimize_index
+    from vidsift.index.care import optimize_index
 
     before, after = optimize_index(folder, **({"keep_seconds": 0.0} if now else {}))
     typer.echo(f"{before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after.")

@@ -9,13 +9,15 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsift.index.absent import Absence, exists, read_mounts, write_mounts
+from vidsift.index.care import remove_paths
 from vidsift.index.folders import captions_in, folders_of, remembered
-from vidsift.index.plan import Plan, absolute, inside, make_plan, under
+from vidsift.index.opening import open_index
+from vidsift.index.paths import absolute, inside
+from vidsift.index.plan import Plan, make_plan
 from vidsift.index.pool import DecodePool
 from vidsift.index.reader import (
     Done,
@@ -27,7 +29,7 @@ from vidsift.index.reader import (
     SegmentLength,
 )
 from vidsift.index.sandbox import Limits
-from vidsift.index.storage import FileRecord, Folder, IndexFolderError, Manifest, Store, default_folder
+from vidsift.index.storage import FileRecord, Folder, IndexFolderError, Store, default_folder
 from vidsift.video.find import Patterns
 
 if TYPE_CHECKING:
@@ -35,19 +37,12 @@ if TYPE_CHECKING:
     from vidsift.methods.model import Model
 
 __all__ = [
-    "DEFAULT_MODEL",
     "Failure",
     "Progress",
     "Report",
     "build_index",
-    "open_index",
-    "optimize_index",
-    "remove_paths",
     "update_index",
 ]
-
-DEFAULT_MODEL = "openai/clip-vit-base-patch32"
-"""Model of a new index when nobody names one: it knows the world, and most people's machines run it."""
 
 _COMMIT_VIDEOS, _COMMIT_SEGMENTS, _COMMIT_SECONDS = 64, 1024, 10.0
 _LOOK_SECONDS = 0.2
@@ -125,7 +120,8 @@ def build_index(
         folders: folders and files. Paths under them that are gone are removed from the index, but for
             those on what is not mounted or cannot be opened. It remembers them for :func:`update_index`.
         index: folder of the index; :func:`~vidsift.index.storage.default_folder` when None.
-        model: name or folder, or a loaded model; when None the index's own, else :data:`DEFAULT_MODEL`.
+        model: name or folder, or a loaded model; when None the index's own, else
+            :data:`~vidsift.index.opening.DEFAULT_MODEL`.
         segment: the most seconds of a segment, "auto" for 30, None for whole videos; fixed for an index.
         workers: processes that decode; half of the processors when None.
         retry: read files again that failed before and have not changed.
@@ -199,55 +195,6 @@ def update_index(
     return report
 
 
-def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
-    """Take folders and files out of an index; the files themselves stay where they are.
-
-    Args:
-        index: its folder; the default one when None.
-        paths: folders and files, which need not exist any more.
-
-    Returns:
-        How many paths were taken out. What lies at another path too stays, with that path.
-
-    Raises:
-        IndexFolderError: there is no index, it may not be written, or nothing of it lies there.
-    """
-    store = Store.open(default_folder() if index is None else Path(index).expanduser())
-    places = [absolute(one) for one in paths]
-    roots = set(places)
-    with store.writing():
-        known, folders = store.read_files(), store.read_folders()
-        gone = [path for path in known if inside(path, roots)]
-        kept = [one for one in folders if not inside(one.path, roots)]
-        for place in places:
-            held = any(under(path, place) for path in (*gone, *(one.path for one in folders)))
-            if not held:
-                raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")
-        store.write_folders(kept)
-        store.forget(gone)
-        store.drop_orphans(known.values())
-        store.write_captions({}, [one for one in store.caption_sources() if inside(one, roots)])
-        store.tidy()
-    return len(gone)
-
-
-def optimize_index(index: str | Path | None = None, *, keep_seconds: float = 3600.0) -> tuple[int, int]:
-    """Merge the small pieces that many runs left, and remove old versions.
-
-    Args:
-        index: its folder; the default one when None.
-        keep_seconds: how long a version is kept after it was replaced, for those who still read it.
-
-    Returns:
-        Bytes on disk before and after.
-    """
-    store = Store.open(default_folder() if index is None else Path(index).expanduser())
-    with store.writing():
-        before = store.bytes_on_disk()
-        store.optimize(timedelta(seconds=keep_seconds))
-    return before, store.bytes_on_disk()
-
-
 def _places(
     folders: Iterable[str | Path | Folder], include: Sequence[str], exclude: Sequence[str]
 ) -> list[Folder]:
@@ -263,61 +210,6 @@ def _places(
         if not Path(place.path).exists():
             raise ValueError(f"{place.path}: there is no such folder or file")
     return places
-
-
-def open_index(
-    folder: Path, model: str | Path | Model | None, segment: SegmentLength, device: str
-) -> tuple[Store, Model]:
-    """Open or create the index, and load the model that it belongs to; see :func:`build_index`."""
-    from vidsift.index.candidates import check_searchable
-    from vidsift.index.encode import sets_of
-    from vidsift.methods.model import Model, load
-
-    exists = (folder / "index.json").exists()
-    store = Store.open(folder) if exists else None
-    source = model
-    if source is None:
-        source = DEFAULT_MODEL if store is None else store.manifest.model
-        if not source:
-            raise IndexFolderError(f"the index {folder} was made with a model from memory; pass that model")
-    loaded = source if isinstance(source, Model) else load(source, device)
-    name = "" if isinstance(source, Model) else _lasting(source)
-    sets = sets_of(loaded) if store is None else store.manifest.sets
-    # Told now, and not after hours of reading videos.
-    check_searchable(loaded, sets)
-    if store is None:
-        manifest = Manifest(
-            model=name,
-            model_name=loaded.name,
-            method=loaded.method_name,
-            fingerprint=loaded.fingerprint,
-            segment=segment,
-            reading=loaded.reading.to_dict(),
-            sets=sets,
-        )
-        return Store.create(folder, manifest), loaded
-    if loaded.fingerprint != store.manifest.fingerprint:
-        raise IndexFolderError(
-            f"the index {folder} was made with {store.manifest.model or store.manifest.model_name} "
-            f"(fingerprint {store.manifest.fingerprint[:12]}), not with {name or loaded.name} "
-            f"({loaded.fingerprint[:12]}); leave out --model, or name another folder with --index"
-        )
-    if segment != store.manifest.segment:
-        raise IndexFolderError(
-            f"the index {folder} cuts videos by {store.manifest.segment!r}, not by {segment!r}; "
-            "segments of one index are cut alike: leave out --segment, or name another folder with --index"
-        )
-    return store, loaded
-
-
-def _lasting(source: str | Path) -> str:
-    """The name under which the model is found from any working folder."""
-    from vidsift.methods.model import BUNDLED
-
-    # The bundled model's name wins over a folder that happens to be called so.
-    if str(source) == BUNDLED or not Path(source).expanduser().exists():
-        return str(source)
-    return absolute(source)
 
 
 class _Run:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Container, Mapping, Sequence
 
 from vidsift.data.folder import CAPTIONS_FILE, CaptionsError, read_folder
-from vidsift.index.plan import inside
+from vidsift.index.paths import inside
 from vidsift.index.storage import FileRecord, Folder, Store
 
 __all__ = ["captions_in", "folders_of", "remembered"]

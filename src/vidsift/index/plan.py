@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidsift.index.absent import Absence, mounts_of
+from vidsift.index.paths import inside, path_keys
 from vidsift.index.reader import stamp
 from vidsift.index.sandbox import Limits, Sandbox, SandboxError
 from vidsift.index.storage import FileRecord, Folder
 from vidsift.video import find_videos
 from vidsift.video.find import holds_video
 
-__all__ = ["Plan", "absolute", "inside", "make_plan", "under"]
+__all__ = ["Plan", "make_plan"]
 
 
 @dataclass
@@ -47,36 +48,6 @@ class Plan:
     absence: Absence = field(default_factory=lambda: Absence(()))
 
 
-def absolute(path: str | Path) -> str:
-    """Full path without ``..`` and ``~``; links keep their names, since people name what they see."""
-    return os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - resolve() would follow links
-
-
-def under(path: str, place: str) -> bool:
-    """Whether a path is a place or lies in it; both absolute.
-
-    Example:
-        >>> under("/a/b/c.mp4", "/a/b"), under("/a/bc.mp4", "/a/b")
-        (True, False)
-    """
-    return path == place or path.startswith(place.rstrip(os.sep) + os.sep)
-
-
-def inside(path: str, places: Container[str]) -> bool:
-    """Whether a path is one of the places or lies in one, as quickly for many places as for one.
-
-    Example:
-        >>> inside("/a/b/c.mp4", {"/x", "/a"}), inside("/ab/c.mp4", {"/a"})
-        (True, False)
-    """
-    while path not in places:
-        above = os.path.dirname(path)  # noqa: PTH120 - text like the paths
-        if above == path:
-            return False
-        path = above
-    return True
-
-
 def make_plan(
     places: Sequence[Folder],
     before: Mapping[str, FileRecord],
@@ -99,7 +70,7 @@ def make_plan(
     met: set[str] = set()
     unopened: set[str] = set()
     seen: set[str] = set()
-    roots = {place.path for place in places}
+    roots = path_keys(place.path for place in places)
     with _Look(before, Limits() if limits is None else limits) as look:
         for place in places:
             for found in find_videos(

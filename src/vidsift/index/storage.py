@@ -33,7 +33,8 @@ from vidsift.index.disk import (
     unwritable,
     write_whole,
 )
-from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout, files_schema, segments_schema
+from vidsift.index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from vidsift.index.schema import FORMAT, files_schema, segments_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,13 +44,10 @@ __all__ = [
     "Folder",
     "IndexFolderError",
     "IndexWriteError",
-    "Manifest",
     "Store",
     "default_folder",
-    "describe",
 ]
 
-MANIFEST = "index.json"
 FOLDERS = "folders.json"
 MOUNTS = "mounts.json"
 SEEKING = "seeking-files"
@@ -61,31 +59,6 @@ _MANY_FRAGMENTS = 16
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
 _MANY_VERSIONS = 512
 _NOTES_PATIENCE_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an index was made with; everything in it has to fit these.
-
-    Attributes:
-        model: folder or name that loads the model; empty when it was made with a model from memory.
-        model_name: for people.
-        method: name of the method in the catalogue.
-        fingerprint: of the model; decides the features.
-        segment: how videos are cut: "auto", seconds, or None for whole videos.
-        reading: how a segment is looked at.
-        sets: layout of each prepared token set.
-        format: version of the layout on disk.
-    """
-
-    model: str
-    model_name: str
-    method: str
-    fingerprint: str
-    segment: str | float | None
-    reading: Mapping[str, Any]
-    sets: Mapping[str, SetLayout]
-    format: int = FORMAT
 
 
 @dataclass(frozen=True)
@@ -214,7 +187,7 @@ class Store:
                     shutil.rmtree(folder / f"{name}.lance", ignore_errors=True)
                     database.create_table(name, schema=schema)
                 # The manifest comes last: a folder without one is not yet an index.
-                write_whole(folder / MANIFEST, _to_json(manifest))
+                write_manifest(folder, manifest)
         return cls.open(folder)
 
     @contextmanager
@@ -243,7 +216,7 @@ class Store:
                 shutil.rmtree(self.folder / f"{name}.lance", ignore_errors=True)
                 database.create_table(name, schema=schema)
             self.manifest = replace(self.manifest, format=FORMAT)
-            write_whole(self.folder / MANIFEST, _to_json(self.manifest))
+            write_manifest(self.folder, self.manifest)
 
     def refresh(self) -> None:
         """See what other processes have written since."""
@@ -419,74 +392,9 @@ class Store:
         return [table for table in tables if table is not None]
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read what an index was made with.
-
-    Raises:
-        IndexFolderError: there is no index, it is damaged, or of another format.
-    """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise IndexFolderError(
-            f"there is no index at {folder}; make one with: vidsift index FOLDER --index {folder}"
-        )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values["format"]
-        if version not in READABLE_FORMATS:
-            raise IndexFolderError(
-                f"the index {folder} has format {version}, this vidsift reads formats up to {FORMAT}; "
-                "use the vidsift that made it, or index the videos again into another folder"
-            )
-        sets = {name: SetLayout(**layout) for name, layout in values.pop("sets").items()}
-        return Manifest(sets=sets, **values)
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise IndexFolderError(
-            f"the index {folder} is damaged: {MANIFEST} cannot be read ({first_line(error)}); "
-            "delete the folder and index again"
-        ) from error
-
-
-def describe(folder: str | Path) -> dict[str, Any]:
-    """Facts of an index for people: model, sets, how much is in it, and its size.
-
-    Raises:
-        IndexFolderError: see :meth:`Store.open`.
-    """
-    store = Store.open(folder)
-    manifest, files = store.manifest, store.read_files().values()
-    columns = store.segments.search().select(["video_id", "duration_seconds"]).to_arrow()
-    lengths = dict(zip(columns["video_id"].to_pylist(), columns["duration_seconds"].to_pylist(), strict=True))
-    hours = sum(lengths.values()) / 3600
-    size = store.bytes_on_disk()
-    return {
-        "index": str(store.folder),
-        "format": manifest.format,
-        "model": manifest.model or manifest.model_name,
-        "method": manifest.method,
-        "fingerprint": manifest.fingerprint,
-        "segment": manifest.segment,
-        "token sets": {name: f"{one.slots} x {one.dim}" for name, one in manifest.sets.items()},
-        "folders": [one.path for one in store.read_folders()],
-        "videos": len({one.video_id for one in files if one.video_id}),
-        "segments": store.segments.count_rows(),
-        "files": sum(one.reason is None for one in files),
-        "failed": sum(one.reason is not None for one in files),
-        "tagged": len(store.read_tags()),
-        "captioned": len(store.read_captions()),
-        "hours of video": round(hours, 3),
-        "bytes on disk": size,
-        "bytes per hour of video": round(size / hours) if hours else None,
-    }
-
-
 def _notes_schemas() -> dict[str, pa.Schema]:
     """The tables that format 2 added."""
     return {"tags": notes.tags_schema(), "captions": notes.captions_schema()}
-
-
-def _to_json(manifest: Manifest) -> dict[str, Any]:
-    return {"format": manifest.format} | asdict(manifest)
 
 
 def _only_ours(folder: Path) -> bool:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from vidsift.encoders.device import choose_device
 from vidsift.index.candidates import Preselection, all_segments, check_searchable
-from vidsift.index.plan import absolute
+from vidsift.index.paths import absolute
 from vidsift.index.reading import Gallery, Places, ScanFormat, best_scan_format
-from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder, describe
+from vidsift.index.stats import describe
+from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder
 from vidsift.methods.model import Model, load
 from vidsift.search.errors import QueryError
 from vidsift.search.filters import Filter, allowed_rows, shown_paths

@@ -84,9 +84,11 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
     Returns:
         What was done, as :class:`~vidsift.index.build.Report` has it.
     """
-    from vidsift.index.build import build_index, remove_paths, update_index
+    from vidsift.index.build import build_index, update_index
+    from vidsift.index.care import remove_paths
     from vidsift.index.folders import folders_of
-    from vidsift.index.storage import MANIFEST, Store
+    from vidsift.index.manifest import MANIFEST
+    from vidsift.index.storage import Store
 
     if task.action == "remove":
         return {"removed": remove_paths(task.index, task.folders)}

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from vidsift.index.folders import folders_of
-from vidsift.index.plan import under
+from vidsift.index.paths import under
 from vidsift.index.storage import FileRecord, Store
 from vidsift.types import Span
 

@@ -1,0 +1,43 @@
+"""Facts of an index for people: what it was made with, what is in it, and what room it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vidsift.index.storage import Store
+
+__all__ = ["describe"]
+
+
+def describe(folder: str | Path) -> dict[str, Any]:
+    """Facts of an index for people: model, sets, how much is in it, and its size.
+
+    Raises:
+        IndexFolderError: see :meth:`Store.open`.
+    """
+    store = Store.open(folder)
+    manifest, files = store.manifest, store.read_files().values()
+    columns = store.segments.search().select(["video_id", "duration_seconds"]).to_arrow()
+    lengths = dict(zip(columns["video_id"].to_pylist(), columns["duration_seconds"].to_pylist(), strict=True))
+    hours = sum(lengths.values()) / 3600
+    size = store.bytes_on_disk()
+    return {
+        "index": str(store.folder),
+        "format": manifest.format,
+        "model": manifest.model or manifest.model_name,
+        "method": manifest.method,
+        "fingerprint": manifest.fingerprint,
+        "segment": manifest.segment,
+        "token sets": {name: f"{one.slots} x {one.dim}" for name, one in manifest.sets.items()},
+        "folders": [one.path for one in store.read_folders()],
+        "videos": len({one.video_id for one in files if one.video_id}),
+        "segments": store.segments.count_rows(),
+        "files": sum(one.reason is None for one in files),
+        "failed": sum(one.reason is not None for one in files),
+        "tagged": len(store.read_tags()),
+        "captioned": len(store.read_captions()),
+        "hours of video": round(hours, 3),
+        "bytes on disk": size,
+        "bytes per hour of video": round(size / hours) if hours else None,
+    }
