@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,21 +24,24 @@ def remove(
     ],
     folder: IndexFolder = None,
 ) -> None:
-    """Take folders and files out of the index; the files themselves stay where they are."""
+    """Take folders and files out of the index; the files themselves stay where they are.
+
+    What lies in a folder that the index keeps stays out from now on, until it is added again by its own name.
+    """
     from vidsift.index.care import remove_paths
-    from vidsift.index.paths import absolute, under
+    from vidsift.index.paths import absolute
     from vidsift.index.storage import Store, default_folder
 
     where = default_folder() if folder is None else folder.expanduser()
     count = remove_paths(where, paths)
     typer.echo(f"{count} files were taken out of the index; they themselves are untouched.")
-    held = [one.path for one in Store.open(where).read_folders()]
+    held = Store.open(where).read_folders()
     for path in map(absolute, paths):
-        above = next((one for one in held if under(path, one)), None)
-        if above is not None and Path(path).exists():
+        above = next((one.path for one in held if path in one.removed), None)
+        if above is not None:
             typer.echo(
-                f"{one_line(path)} lies in {one_line(above)}, which the index holds: an update reads it "
-                f"again, unless you leave it out with: vidsift index add {one_line(above)} --exclude PATTERN"
+                f"{one_line(path)} lies in {one_line(above)}, which the index keeps: it is left out from now "
+                f"on; to take it back: vidsift index add {one_line(shlex.quote(path))}"
             )
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsift.index.absent import Absence, exists, read_mounts, write_mounts
-from vidsift.index.care import remove_paths
-from vidsift.index.folders import captions_in, folders_of, remembered
-from vidsift.index.opening import open_index
-from vidsift.index.paths import absolute, inside
+from vidsift.index.care import forget
+from vidsift.index.folders import captions_in, folders_of, remembered, with_removed
+from vidsift.index.opening import check_made_with, open_index
+from vidsift.index.paths import absolute, inside, path_key, path_keys
 from vidsift.index.plan import Plan, make_plan
 from vidsift.index.pool import DecodePool
 from vidsift.index.reader import (
@@ -110,6 +110,7 @@ def build_index(
     exclude: Sequence[str] = (),
     time_limit_seconds: float = Limits.time_limit_seconds,
     memory_limit_bytes: int = Limits.memory_limit_bytes,
+    on_model: Callable[[Model], object] = lambda _: None,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     should_pause: Callable[[], bool] = lambda: False,
@@ -130,6 +131,7 @@ def build_index(
         exclude: patterns of files and folders to leave out; what the index has of them stays in it.
         time_limit_seconds: how long a file may make no progress before it counts as one that cannot be read.
         memory_limit_bytes: how much memory reading one file may take.
+        on_model: called with the model once it is loaded, for who has more to do with it.
         on_progress: called often with how far the run is.
         should_stop: asked often; once true, the run commits what is finished and returns.
         should_pause: asked often; while true, the run has committed what is finished, and waits.
@@ -148,8 +150,13 @@ def build_index(
     limits = Limits(time_limit_seconds, memory_limit_bytes)
     folder = default_folder() if index is None else Path(index).expanduser()
     store, loaded = open_index(folder, model, segment, device)
+    on_model(loaded)
     with store.writing():
-        store.write_folders(remembered(store.read_folders(), places))
+        # Another run may have made the index, or made it anew, since it was looked at.
+        check_made_with(store, loaded, segment)
+        folders = remembered(store.read_folders(), places)
+        store.write_folders(folders)
+        places = with_removed(places, {path for one in folders for path in one.removed})
         plan = make_plan(places, store.read_files(), retry=retry, limits=limits, mounts=read_mounts(store))
         write_mounts(store, plan.mounts)
         run = _Run(store, loaded, plan, on_progress, should_stop, should_pause)
@@ -185,14 +192,23 @@ def update_index(
     # A file that was named by itself is gone when its folder is there and it is not.
     records = store.read_files()
     absence = Absence({str(Path(path).parent) for path in absent}, mounts=read_mounts(store) or ())
-    gone = [path for path in absent if path in records and absence.state(path) == "gone"]
+    recorded = path_keys(records)
+    gone = [path for path in absent if path_key(path) in recorded and absence.state(path) == "gone"]
     report = Report()
     if there:
         report = build_index(there, folder, model, **{"segment": store.manifest.segment} | options)
     if gone and not report.stopped:
-        report.removed += remove_paths(folder, gone)
+        report.removed += _forget_named(folder, gone)
     report.missing += [path for path in absent if path not in gone]
     return report
+
+
+def _forget_named(folder: Path, gone: Sequence[str]) -> int:
+    """Drop files that were named by themselves and are gone, and no longer look for them."""
+    store, roots = Store.open(folder), path_keys(gone)
+    with store.writing():
+        store.write_folders([one for one in store.read_folders() if not inside(one.path, roots)])
+        return forget(store, store.read_files(), gone)
 
 
 def _places(
@@ -281,19 +297,26 @@ class _Run:
         self.report.removed = len(gone) - self.report.moved
         if not self.report.stopped:
             self._drop_lost(places)
-            sources, problems = captions_in(places, self._store.read_files())
-            known = self._store.caption_sources()
-            roots = {place.path for place in places}
-            lost = [one for one in known - set(sources) if inside(one, roots) and self._seen(one)]
-            self._store.write_captions(sources, lost)
-            self.report.partial += [Failure(path, problem) for path, problem in problems]
+            self._keep_captions(places)
             self._store.tidy()
         return self.report
+
+    def _keep_captions(self, places: Sequence[Folder]) -> None:
+        sources, problems = captions_in(places, self._store.read_files())
+        self.report.partial += [Failure(path, problem) for path, problem in problems]
+        roots = path_keys(place.path for place in places)
+        try:
+            known = self._store.caption_sources()
+            lost = [one for one in known - set(sources) if inside(one, roots) and self._seen(one)]
+            self._store.write_captions(sources, lost)
+        except IndexFolderError as damage:  # of the table of captions, which costs nothing else
+            self.report.partial.append(Failure(str(self._store.folder), str(damage)))
 
     def _drop_lost(self, places: Sequence[Folder]) -> None:
         """Remove segments that no path holds; where paths were lost, only once all folders were seen."""
         whole = not (self.report.missing or self._plan.rejected)
-        if whole and {one.path for one in self._store.read_folders()} <= {one.path for one in places}:
+        asked = path_keys(one.path for one in self._store.read_folders())
+        if whole and asked <= path_keys(one.path for one in places):
             self._store.seeking.unlink(missing_ok=True)
         self._store.drop_orphans(self._plan.before.values())
 

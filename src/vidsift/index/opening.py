@@ -13,7 +13,7 @@ from vidsift.index.storage import IndexFolderError, Store
 if TYPE_CHECKING:
     from vidsift.methods.model import Model
 
-__all__ = ["DEFAULT_MODEL", "open_index"]
+__all__ = ["DEFAULT_MODEL", "check_made_with", "open_index"]
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 """Model of a new index when nobody names one: it knows the world, and most people's machines run it."""
@@ -50,18 +50,33 @@ def open_index(
             sets=sets,
         )
         return Store.create(folder, manifest), loaded
-    if loaded.fingerprint != store.manifest.fingerprint:
+    check_made_with(store, loaded, segment, name)
+    return store, loaded
+
+
+def check_made_with(store: Store, model: Model, segment: SegmentLength, name: str = "") -> None:
+    """Refuse an index that holds what another model made, or that cuts videos otherwise.
+
+    Args:
+        store: the index.
+        model: loaded.
+        segment: how videos are to be cut.
+        name: under which the model was asked for, for the message.
+
+    Raises:
+        IndexFolderError: it is of another model or segment length.
+    """
+    if model.fingerprint != store.manifest.fingerprint:
         raise IndexFolderError(
-            f"the index {folder} was made with {store.manifest.model or store.manifest.model_name} "
-            f"(fingerprint {store.manifest.fingerprint[:12]}), not with {name or loaded.name} "
-            f"({loaded.fingerprint[:12]}); leave out --model, or name another folder with --index"
+            f"the index {store.folder} was made with {store.manifest.model or store.manifest.model_name} "
+            f"(fingerprint {store.manifest.fingerprint[:12]}), not with {name or model.name} "
+            f"({model.fingerprint[:12]}); leave out --model, or name another folder with --index"
         )
     if segment != store.manifest.segment:
         raise IndexFolderError(
-            f"the index {folder} cuts videos by {store.manifest.segment!r}, not by {segment!r}; "
+            f"the index {store.folder} cuts videos by {store.manifest.segment!r}, not by {segment!r}; "
             "segments of one index are cut alike: leave out --segment, or name another folder with --index"
         )
-    return store, loaded
 
 
 def _lasting(source: str | Path) -> str:

@@ -7,10 +7,10 @@ is stored and shown keeps the spelling that was met first.
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["absolute", "inside", "path_key", "path_keys", "under"]
+__all__ = ["above_of", "absolute", "inside", "path_key", "path_keys", "under"]
 
 
 def absolute(path: str | Path) -> str:
@@ -50,9 +50,17 @@ def inside(path: str, places: Container[str]) -> bool:
         >>> inside("/a/b/c.mp4", path_keys(["/x", "/a"])), inside("/ab/c.mp4", path_keys(["/a"]))
         (True, False)
     """
-    while path_key(path) not in places:
-        above = os.path.dirname(path)  # noqa: PTH120 - text like the paths
-        if above == path:
-            return False
-        path = above
-    return True
+    return path_key(path) in places or any(path_key(above) in places for above in above_of(path))
+
+
+def above_of(path: str) -> Iterator[str]:
+    """The folders above a path, the nearest first.
+
+    Example:
+        >>> list(above_of("/a/b"))
+        ['/a', '/']
+    """
+    above = os.path.dirname(path)  # noqa: PTH120 - text like the paths
+    while above != path:
+        yield above
+        path, above = above, os.path.dirname(above)  # noqa: PTH120

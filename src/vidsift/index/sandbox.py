@@ -131,9 +131,11 @@ class LimitedProcess:
         """Say how it ended, for the end of a sentence that begins with what ran in it."""
         self._process.join(timeout=_END_SECONDS)
         code = self._process.exitcode
+        if code is None:
+            return "closed its pipe and did not end"
         if code == _EXIT_OUT_OF_MEMORY:
             return f"needs more than {_size(self._memory_limit_bytes)} of memory"
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+        how = f"signal {-code}" if code < 0 else f"exit status {code}"
         return f"crashed ({how})"
 
     def kill(self) -> None:
@@ -283,7 +285,8 @@ def not_started(how: str) -> OSError:
     """Return the error for a process that ended before it began; no file is to blame."""
     return OSError(
         f"a process that decodes could not be started: it {how}; Python has to be able to start itself, and "
-        "there has to be memory for it; then try again"
+        "there has to be memory for it. In a program of your own, what indexes or decodes has to stand below "
+        'if __name__ == "__main__": since each such process imports that program anew'
     )
 
 
