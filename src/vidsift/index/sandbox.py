@@ -259,16 +259,14 @@ class Sandbox:
     def _start(self) -> LimitedProcess:
         process = LimitedProcess(_serve, (), self._limits.memory_limit_bytes)
         try:
-            ready = _await(process.connection, START_SECONDS)
-            if ready:
+            if _await(process.connection, START_SECONDS):
                 process.connection.recv()
+                return process
+            how = f"did not begin within {START_SECONDS:g} s"
         except (EOFError, OSError):
-            ready = False
-        if not ready:
-            how = process.ending() if not process.alive else "did not begin"
-            process.end()
-            raise not_started(how)
-        return process
+            how = process.ending()
+        process.end()
+        raise not_started(how)
 
     def _ask(self, process: LimitedProcess, question: bytes) -> tuple[Any, Exception | None]:
         try:
