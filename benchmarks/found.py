@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from vidsift.data.shapes import Clip, draw_split, render
 from vidsift.index.encode import segment_id, segment_table, sets_of
-from vidsift.index.storage import FileRecord, Manifest, Store
+from vidsift.index.manifest import Manifest
+from vidsift.index.storage import FileRecord, Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import BUNDLED, Model, load
 from vidsift.search import confidence

@@ -29,9 +29,10 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import train_tokenizer
 from vidsift.index.encode import segment_table
+from vidsift.index.manifest import Manifest
 from vidsift.index.reading import BLOCK
 from vidsift.index.schema import layout_of
-from vidsift.index.storage import FileRecord, Manifest, Store
+from vidsift.index.storage import FileRecord, Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.interactions.quantised import product
 from vidsift.methods.model import Model

@@ -25,7 +25,8 @@ from measuring import ROOT, command_line, machine, rows_of, take_turns, where, w
 
 from search import build, centres_of, model, texts, videos
 from vidsift.index.encode import segment_table
-from vidsift.index.storage import FileRecord, Store, describe
+from vidsift.index.stats import describe
+from vidsift.index.storage import FileRecord, Store
 from vidsift.search.searcher import Index
 
 COMMAND = command_line(__file__)

@@ -12,7 +12,8 @@ from tests.methods import tiny
 
 from vidsift.cli.demo import _spread
 from vidsift.cli.main import main
-from vidsift.index.storage import Store, describe
+from vidsift.index.stats import describe
+from vidsift.index.storage import Store
 from vidsift.methods import model as models
 
 VIDEOS, QUESTIONS = 16, 6

@@ -145,10 +145,21 @@ def test_patterns_update_remove_stats_and_optimize(
     assert _run("remove", str(videos / "new.mp4"), *where) == 0
     told = capsys.readouterr().out
     assert "1 files were taken out" in told
-    assert f"lies in {videos}, which the index holds: an update reads it again" in told
+    assert (
+        f"{videos}/new.mp4 lies in {videos}, which the index keeps: it is left out from now on; "
+        f"to take it back: vidsift index add {videos}/new.mp4\n"
+    ) in told
     assert (videos / "new.mp4").exists()
+    assert _run("update", *rest) == 0
+    assert "added 0  unchanged 2" in capsys.readouterr().out
     assert _run("remove", str(videos / "new.mp4"), *where) == 2
     assert "nothing of the index" in capsys.readouterr().err
+    assert _run("stats", *where, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["removed from them"] == [str(videos / "new.mp4")]
+    assert _run("add", str(videos / "new.mp4"), *rest) == 0
+    assert "added 1" in capsys.readouterr().out
+    assert _run("update", *rest) == 0
+    assert "added 0  unchanged 3" in capsys.readouterr().out
 
 
 def test_a_damaged_index_is_checked_and_mended(

@@ -12,7 +12,8 @@ from tests.methods import tiny
 from tests.video.making import Recipe, make
 
 from vidsift.index.encode import segment_id, segment_table, sets_of
-from vidsift.index.storage import FileRecord, Manifest, Store
+from vidsift.index.manifest import Manifest
+from vidsift.index.storage import FileRecord, Store
 from vidsift.methods.model import Model
 from vidsift.types import Span
 

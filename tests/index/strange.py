@@ -61,13 +61,25 @@ class DeadlyReading(VideoReading):
 
 
 def work_slowly(connection: Connection, _settings: ReadSettings) -> None:
-    """A worker that gives signs of progress for a while before it is done."""
+    """A worker that gives signs of progress for 4 s before it is done."""
     connection.send(None)
     connection.recv()
-    for _ in range(8):
-        time.sleep(0.3)
+    until = time.monotonic() + 4.0
+    while time.monotonic() < until:
+        time.sleep(0.2)
         connection.send(None)
     connection.send(Done(1, 2, None))
+
+
+def work_and_linger(connection: Connection, _settings: ReadSettings) -> None:
+    """A worker that a file called bad ends, but for the process, which hangs in ending."""
+    connection.send(None)
+    while True:
+        path = connection.recv()
+        if path == "bad":
+            connection.close()
+            time.sleep(600)
+        connection.send(Done(1, 2, None))
 
 
 def die(*_: object) -> None:

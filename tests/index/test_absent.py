@@ -156,3 +156,16 @@ def test_an_index_that_never_recorded_mounts_takes_an_empty_place_for_one(tmp_pa
     for _ in range(2):
         assert _index(tmp_path).missing == [str(tmp_path / "videos")]
         assert len(rows(tmp_path / "index")) == 2
+
+
+def test_a_folder_in_another_spelling_is_the_same_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system takes small and large letters for the same, as on Windows."""
+    absence = Absence([str(tmp_path / "Drive")])
+    path = str(tmp_path / "drive" / "deep" / "a.mp4")
+    assert absence.state(path) == "gone"
+    monkeypatch.setattr(os.path, "normcase", str.lower)
+    absence = Absence([str(tmp_path / "Drive")])
+    assert absence.state(path) == "away"
+    assert absence.missing == {str(tmp_path / "drive")}

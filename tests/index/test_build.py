@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.methods import tiny
 
 from vidsift.index import build
 from vidsift.index.build import Progress, Report, build_index
+from vidsift.index.manifest import Manifest
 from vidsift.index.pool import DecodePool
 from vidsift.index.reader import Failed
 from vidsift.index.storage import IndexFolderError, Store
@@ -149,6 +151,45 @@ def test_another_model_is_refused_with_the_remedy(tmp_path: Path, run: Callable[
     run()
     with pytest.raises(IndexFolderError, match=r"was made with drl .*leave out --model, or name another"):
         run(tiny.model(seed=9))
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (
+            {"fingerprint": "0" * 64, "model": "clip-b"},
+            r"was made with clip-b .*not with drl .*leave out --model",
+        ),
+        ({"segment": 5.0}, r"cuts videos by 5.0, not by 'auto'.*--segment"),
+    ],
+)
+def test_who_creates_an_index_that_another_creates_just_then_mixes_nothing_in(
+    tmp_path: Path,
+    run: Callable[..., Report],
+    monkeypatch: pytest.MonkeyPatch,
+    other: dict[str, Any],
+    told: str,
+) -> None:
+    """The other one comes between the look whether there is an index and the creation."""
+    library(tmp_path / "videos", 2)
+    create = Store.create
+
+    def late(folder: Path, manifest: Manifest) -> Store:
+        create(folder, replace(manifest, **other))
+        return create(folder, manifest)
+
+    monkeypatch.setattr(Store, "create", late)
+    with pytest.raises(IndexFolderError, match=told):
+        run()
+    store = Store.open(tmp_path / "index")
+    assert (rows(tmp_path / "index"), store.read_files(), store.read_folders()) == ([], {}, [])
+
+
+def test_the_model_is_handed_out_once_it_is_loaded(tmp_path: Path, run: Callable[..., Report]) -> None:
+    library(tmp_path / "videos", 1)
+    model, handed = tiny.model(), list[Model]()
+    run(model, on_model=handed.append)
+    assert handed == [model]
 
 
 def test_a_run_that_is_stopped_keeps_what_is_finished(tmp_path: Path, run: Callable[..., Report]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tests.index.library import library, rows
 from tests.methods import tiny
 
 from vidsift.index.build import build_index, update_index
-from vidsift.index.check import CheckReport, check_index, salvage
+from vidsift.index.check import CheckReport, Problem, check_index
+from vidsift.index.mending import salvage
 from vidsift.index.schema import files_schema
 from vidsift.index.storage import FileRecord, Store
 
@@ -136,11 +138,25 @@ def test_segments_without_a_path_and_a_path_without_segments(store: Store, made:
     store.forget([first])
     store.drop_videos([str(files[second].video_id)])
     report = check_index(store.folder)
-    assert {(one.kind, one.what, one.wrong) for one in report.problems} == {
-        ("segment", files[first].video_id, "1 segments of a video that lies at no known path"),
-        ("file", second, "none of its segments is stored"),
-    }
+    assert [(one.kind, one.what, one.wrong) for one in report.problems] == [
+        ("file", second, "none of its segments is stored")
+    ]
+    assert report.loose == 1
     _mended(store, made, lost=2)
+
+
+def test_segments_without_a_path_are_a_note_and_go_with_the_next_run(store: Store, made: Path) -> None:
+    path = min(store.read_files())
+    store.forget([path])
+    loose = "1 segments lie at no known path, as a run that was cut off leaves; "
+    report = check_index(store.folder)
+    assert (report.problems, report.whole) == ([], True)
+    assert report.sentences()[0] == loose + "the next run drops them"
+    assert report.sentences()[-1].endswith("everything is as it should be.")
+    assert len(rows(store.folder)) == CLIPS
+    assert check_index(store.folder, repair=True).sentences()[0] == loose + "they were dropped"
+    assert len(rows(store.folder)) == CLIPS - 1
+    assert check_index(store.folder).loose == 0
 
 
 def test_paths_that_contradict_themselves(store: Store, made: Path) -> None:
@@ -275,8 +291,8 @@ def test_segments_of_lost_paths_are_kept_until_every_folder_was_seen(made: Path,
     kept = {path: one for path, one in files.items() if not path.endswith("clip1.mp4")}
     assert Store.open(index).read_files() == kept
     Store.open(index).forget([str(tmp_path / "videos2" / "clip2.mp4")])
-    (problem,) = check_index(index).problems
-    assert "lies at no known path" in problem.wrong
+    report_now = check_index(index)
+    assert (report_now.problems, report_now.loose) == ([], 1)
 
 
 @pytest.mark.parametrize("name", ["segments", "files"])
@@ -315,7 +331,22 @@ def test_progress_reaches_the_end(made: Path) -> None:
 
 
 def test_the_report_counts_what_is_left() -> None:
-    assert CheckReport().whole
+    broken = Problem("segment", "a", "its thumbnail cannot be read")
+    report = CheckReport(segments=5, videos=4, files=6, problems=[broken, broken], notes=["b is gone"])
+    assert not report.whole
+    counted = "5 segments of 4 videos at 6 paths were checked: 2 problems, "
+    assert report.sentences()[-1] == counted + "0 mended, 2 left."
+    report.problems[0] = replace(broken, mended=True)
+    assert not report.whole
+    assert report.sentences() == [
+        "segment a: its thumbnail cannot be read (mended)",
+        "segment a: its thumbnail cannot be read",
+        "b is gone",
+        counted + "1 mended, 1 left.",
+    ]
+    report.problems[1] = replace(broken, mended=True)
+    assert report.whole
+    assert report.sentences()[-1] == counted + "2 mended, 0 left."
 
 
 def test_too_little_memory_is_no_damage() -> None:

@@ -9,7 +9,8 @@ import pytest
 from tests.index.library import clip, library, rows
 from tests.methods import tiny
 
-from vidsift.index.build import Report, build_index, optimize_index, remove_paths, update_index
+from vidsift.index.build import Report, build_index, update_index
+from vidsift.index.care import optimize_index, remove_paths
 from vidsift.index.folders import folders_of, remembered
 from vidsift.index.storage import Folder, IndexFolderError, Store
 
@@ -31,6 +32,11 @@ def test_what_covers_another_is_remembered_alone() -> None:
     assert remembered(plain, [some]) == [some, *plain]
     assert remembered([some], [Folder("/a")]) == [Folder("/a")]
     assert remembered([Folder("/a"), Folder("/b")], [Folder("/")]) == [Folder("/")]
+    out = Folder("/a", removed=("/a/b",))
+    assert remembered([out], [Folder("/a")]) == [out]
+    assert remembered([out], [Folder("/a/b/c")]) == [out, Folder("/a/b/c")]
+    assert remembered([out, Folder("/a/b/c")], [Folder("/a/b")]) == [Folder("/a")]
+    assert remembered([out], [Folder("/")]) == [Folder("/", removed=("/a/b",))]
     many = [Folder(f"/many/{number}.mp4") for number in range(20_000)]
     assert len(remembered(many, many)) == 20_000
 
@@ -108,6 +114,79 @@ def test_removing_takes_rows_captions_and_folders_out(tmp_path: Path, run: Calla
     assert store.read_captions() == {}
     with pytest.raises(IndexFolderError, match=r"nothing of the index .* lies under"):
         remove_paths(tmp_path / "index", [tmp_path / "one"])
+
+
+def _update(home: Path) -> Report:
+    return update_index(home / "index", tiny.model(), workers=1)
+
+
+def _names(home: Path) -> list[str]:
+    return sorted(str(Path(path).relative_to(home)) for path in Store.open(home / "index").read_files())
+
+
+def test_what_was_removed_stays_out_until_it_is_asked_for(tmp_path: Path, run: Callable[..., Report]) -> None:
+    library(tmp_path / "videos", 1)
+    library(tmp_path / "videos" / "old" / "deep", 1)
+    clip(tmp_path / "videos" / "other", "clip0", frames=20)
+    run("videos")
+    out = [tmp_path / "videos" / "old", tmp_path / "videos" / "clip0.mp4"]
+    assert remove_paths(tmp_path / "index", out) == 2
+    kept = ["videos/other/clip0.mp4"]  # of the same name as one that was removed
+    assert _names(tmp_path) == kept
+    assert _update(tmp_path).added == 0
+    assert run("videos").added == 0  # the folder above brings nothing back
+    assert run("videos", exclude=("drafts",)).added == 0
+    clip(tmp_path / "videos" / "old", "new", frames=24)
+    assert _update(tmp_path).added == 0
+    assert _names(tmp_path) == kept
+    (folder,) = Store.open(tmp_path / "index").read_folders()
+    assert folder == Folder(str(tmp_path / "videos"), (), ("drafts",), tuple(sorted(map(str, out))))
+
+    # Within what was removed, what is named is taken, and the rest stays out.
+    assert run("videos/old/deep").added == 1
+    assert _update(tmp_path).added == 0
+    assert run("videos/old").added == 1
+    assert _update(tmp_path).added == 0
+    assert _names(tmp_path) == [*sorted(["videos/old/deep/clip0.mp4", "videos/old/new.mp4"]), *kept]
+    assert run("videos/clip0.mp4").added == 1
+    assert run("videos").unchanged == 4
+    assert Store.open(tmp_path / "index").read_folders() == [Folder(str(tmp_path / "videos"))]
+
+
+def test_a_removed_file_that_was_gone_already_may_come_back(
+    tmp_path: Path, run: Callable[..., Report]
+) -> None:
+    library(tmp_path / "videos", 2)
+    run("videos")
+    (tmp_path / "videos" / "clip0.mp4").unlink()
+    assert remove_paths(tmp_path / "index", [tmp_path / "videos" / "clip0.mp4"]) == 1
+    clip(tmp_path / "videos", "clip0", frames=30)
+    assert _update(tmp_path).added == 1
+
+
+def test_what_lies_in_no_folder_any_more_is_remembered_nowhere(
+    tmp_path: Path, run: Callable[..., Report]
+) -> None:
+    library(tmp_path / "videos" / "deep", 2)
+    run("videos")
+    remove_paths(tmp_path / "index", [tmp_path / "videos" / "deep" / "clip0.mp4"])
+    remove_paths(tmp_path / "index", [tmp_path / "videos" / "deep"])
+    (folder,) = Store.open(tmp_path / "index").read_folders()
+    assert folder.removed == (str(tmp_path / "videos" / "deep"),)
+    remove_paths(tmp_path / "index", [tmp_path / "videos"])
+    assert Store.open(tmp_path / "index").read_folders() == []
+    assert run("videos").added == 2
+
+
+def test_removing_lasts_in_an_index_that_remembers_no_folder(
+    tmp_path: Path, run: Callable[..., Report]
+) -> None:
+    library(tmp_path / "videos", 2)
+    run("videos")
+    (tmp_path / "index" / "folders.json").unlink()
+    remove_paths(tmp_path / "index", [tmp_path / "videos" / "clip0.mp4"])
+    assert _update(tmp_path).unchanged == 1
+    assert _names(tmp_path) == ["videos/clip1.mp4"]
 
 
 def test_captions_beside_the_videos_are_read_and_follow_changes(

@@ -12,7 +12,8 @@ from tests.index.library import library
 from vidsift.index.build import build_index
 from vidsift.index.check import check_index
 from vidsift.index.schema import FORMAT
-from vidsift.index.storage import FileRecord, IndexFolderError, Store, describe
+from vidsift.index.stats import describe
+from vidsift.index.storage import FileRecord, IndexFolderError, Store
 from vidsift.search.searcher import Index
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -75,7 +76,7 @@ def test_raising_that_was_cut_off_begins_anew(old: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vidsift.index.storage.write_whole", fail)
+        patch.setattr("vidsift.index.manifest.write_whole", fail)
         with pytest.raises(OSError, match="No space left"), store.writing():
             pass
     Store.open(old).read_files()

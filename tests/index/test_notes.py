@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.index.library import filled
 from tests.methods import tiny
 
+from vidsift.index import storage
+from vidsift.index.disk import IndexFolderError, locked
 from vidsift.index.notes import clean_tags
 from vidsift.index.storage import FileRecord, Store
 
@@ -76,12 +80,48 @@ def test_captions_follow_their_files(store: Store) -> None:
         store.write_captions({a: {ONE: ["a dog", "a cat"], TWO: ["x"]}, b: {ONE: ["a cat", "a bird"]}}) == 2
     )
     assert Store.open(store.folder).read_captions() == {ONE: ["a cat", "a bird", "a dog"], TWO: ["x"]}
-    version = store._captions.version  # type: ignore[union-attr]
+    table = store.notes_table("captions")
+    assert table is not None
+    version = table.version
     assert store.write_captions({a: {ONE: ["a dog", "a cat"], TWO: ["x"]}}) == 0
-    assert store._captions.version == version  # type: ignore[union-attr]
+    assert table.version == version
     assert store.write_captions({a: {ONE: ["a dog"]}}) == 1
     assert Store.open(store.folder).read_captions() == {ONE: ["a cat", "a bird", "a dog"]}
     assert store.write_captions({}, gone=[b, "/never"]) == 1
     assert Store.open(store.folder).read_captions() == {ONE: ["a dog"]}
     assert store.write_captions({a: {}}) == 1
     assert Store.open(store.folder).read_captions() == {}
+
+
+@pytest.mark.parametrize("by_the_run", [True, False])
+def test_tags_wait_while_their_pieces_are_merged(
+    store: Store, monkeypatch: pytest.MonkeyPatch, by_the_run: bool
+) -> None:
+    """Whoever gives tags takes the lock of the notes; merging rewrites the table under it."""
+    store.set_tags(ONE, ["holiday"])
+    free: dict[str, bool] = {}
+
+    def look(table: Any, _keep: timedelta) -> None:
+        try:
+            with locked(store.folder, storage.NOTES_LOCK):
+                free[table.name] = True
+        except IndexFolderError:
+            free[table.name] = False
+
+    monkeypatch.setattr(storage, "merge_everything", look)
+    monkeypatch.setattr(storage, "_MANY_FRAGMENTS", 1)
+    with store.writing():
+        (store.tidy if by_the_run else store.optimize)()
+    assert free["tags"] is False
+    assert free["files"] is True
+
+
+def test_a_run_ends_though_somebody_is_giving_tags(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.set_tags(ONE, ["holiday"])
+    monkeypatch.setattr(storage, "NOTES_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(storage, "_MANY_FRAGMENTS", 1)
+    with store.writing(), locked(store.folder, storage.NOTES_LOCK):
+        store.tidy()
+        with pytest.raises(IndexFolderError, match="another process is writing"):
+            store.optimize()
+    assert store.read_tags() == {ONE: {"holiday"}}

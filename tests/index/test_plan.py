@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import ntpath
 import os
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.index.strange import crash
 
+from vidsift.index import paths
 from vidsift.index import plan as plans
-from vidsift.index.plan import absolute, make_plan, under
+from vidsift.index.paths import absolute, inside, path_keys, under
+from vidsift.index.plan import make_plan
 from vidsift.index.storage import FileRecord, Folder
 
 
@@ -73,6 +78,18 @@ def test_paths_are_whole_and_links_keep_their_names(tmp_path: Path, monkeypatch:
     assert absolute("~/x") == str(Path.home() / "x")
 
 
+def test_paths_are_compared_as_the_system_compares_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not under("/Videos/a", "/videos")
+    monkeypatch.setattr(paths, "os", SimpleNamespace(path=ntpath, sep="\\"))
+    assert under(r"C:\Videos\a.mp4", r"c:\videos")
+    assert under(r"c:\videos", r"C:/Videos")
+    assert not under(r"C:\Videos2\a.mp4", r"c:\videos")
+    places = path_keys(["D:\\", r"c:\VIDEOS\old"])
+    assert inside(r"C:\Videos\Old\a.mp4", places)
+    assert inside(r"d:\any\where.mp4", places)
+    assert not inside(r"C:\Videos\older\a.mp4", places)
+
+
 def test_under_needs_a_whole_folder_name() -> None:
     assert under("/a", "/a")
     assert under("/a/b", "/")
@@ -96,6 +113,62 @@ def test_a_file_that_kills_who_looks_into_it_is_written_down_and_left_alone(
     again = make_plan(places, {path: record}, retry=False)
     assert (again.failed_before, again.harmful) == ([record], [])
     assert make_plan(places, {path: record}, retry=True).to_read == [path]
+
+
+def test_a_harmful_file_whose_name_is_not_text_is_told_and_written_down_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9")).write_bytes(b"\x1aE\xdf\xa3" + bytes(500))
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system takes no such names")
+    monkeypatch.setattr(plans, "holds_video", crash)
+    plan = make_plan([Folder(str(tmp_path))], {}, retry=False)
+    ((shown, reason),) = plan.rejected
+    assert shown.encode("utf-8").endswith("caf\ufffd".encode())
+    assert reason == "its name is not valid text; rename it"
+    assert (plan.harmful, plan.to_read) == ([], [])
+
+
+def test_places_that_overlap_hide_nothing_from_each_other(tmp_path: Path) -> None:
+    """Each is walked by its own patterns, whichever comes first; no file is read twice."""
+    film, take = _file(tmp_path / "a" / "b" / "film.mp4"), _file(tmp_path / "a" / "b" / "take.mov")
+    draft = _file(tmp_path / "a" / "b" / "drafts" / "draft.mov")
+    outer = Folder(str(tmp_path / "a"), include=("*.mp4",))
+    inner = Folder(str(tmp_path / "a" / "b"), exclude=("drafts",))
+    for places in ([outer, inner], [inner, outer]):
+        assert sorted(make_plan(places, {}, retry=False).to_read) == [film.path, take.path]
+    everything = Folder(str(tmp_path / "a"))
+    assert sorted(make_plan([inner, everything], {}, retry=False).to_read) == sorted(
+        [film.path, take.path, draft.path]
+    )
+
+
+def test_what_was_removed_is_passed_over_with_all_that_is_in_it(tmp_path: Path) -> None:
+    kept, same_name = _file(tmp_path / "old.mp4"), _file(tmp_path / "deep" / "old.mp4")
+    _file(tmp_path / "out" / "deep" / "a.mp4"), _file(tmp_path / "deep" / "b[1].mp4")
+    removed = tuple(str(tmp_path / one) for one in ("out", "deep/b[1].mp4"))
+    plan = make_plan([Folder(str(tmp_path), removed=removed)], {}, retry=False)
+    assert plan.to_read == [kept.path, same_name.path]
+    named = make_plan([Folder(str(tmp_path / "out"))], {}, retry=False)
+    assert named.to_read == [str(tmp_path / "out" / "deep" / "a.mp4")]
+
+
+def test_a_path_in_another_spelling_is_the_same_file_where_the_system_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index may know ``C:\\Videos`` and be asked for ``c:\\videos``."""
+    found = _file(tmp_path / "videos" / "clip.mp4")
+    (tmp_path / "Videos").symlink_to(tmp_path / "videos")  # both spellings lead there, as on Windows
+    known = replace(found, path=str(tmp_path / "Videos" / "clip.mp4"))
+    gone = replace(found, path=str(tmp_path / "Videos" / "gone.mp4"), video_id="gone")
+    before = {one.path: one for one in (known, gone)}
+    places = [Folder(str(tmp_path / "videos"))]
+    apart = make_plan(places, before, retry=False)
+    assert (apart.to_read, apart.unchanged, apart.gone) == ([found.path], [], [])
+    monkeypatch.setattr(os.path, "normcase", ntpath.normcase)
+    plan = make_plan(places, before, retry=False)
+    assert (plan.to_read, plan.unchanged, plan.gone) == ([], [known.path], [gone.path])
 
 
 def test_patterns_belong_to_their_place_and_what_they_leave_out_is_not_gone(tmp_path: Path) -> None:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 from tests.index.library import clip, library
-from tests.index.strange import READING, DeadlyReading, HangingReading, HungryReading, die, work_slowly
+from tests.index.strange import (
+    READING,
+    DeadlyReading,
+    HangingReading,
+    HungryReading,
+    die,
+    work_and_linger,
+    work_slowly,
+)
 from tests.video.making import png_bomb
 
 from vidsift.index import pool as pools
@@ -51,7 +59,7 @@ def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reading", "limits", "reason"),
     [
-        (HangingReading, Limits(time_limit_seconds=2.0), "the decoder made no progress for 2 s"),
+        (HangingReading, Limits(), "the decoder made no progress for 2 s"),
         (
             HungryReading,
             Limits(memory_limit_bytes=300 << 20),
@@ -60,10 +68,21 @@ def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_beyond_the_limits_fails_alone(
-    tmp_path: Path, reading: type[VideoReading], limits: Limits, reason: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reading: type[VideoReading],
+    limits: Limits,
+    reason: str,
 ) -> None:
     library(tmp_path, 2)
     harmful = str(clip(tmp_path, "clip0b", frames=36))
+    usual = DecodePool._patience_with
+    # The others have all the time that a slow machine needs.
+    monkeypatch.setattr(
+        DecodePool,
+        "_patience_with",
+        lambda pool, worker: 2.0 if worker.started and worker.path == harmful else usual(pool, worker),
+    )
     paths = [str(path) for path in sorted(tmp_path.iterdir())]
     found = _read(ReadSettings(reading(**asdict(READING)), "auto", frozenset()), paths, 1, limits)
     last = found.pop(harmful)[-1]
@@ -76,7 +95,19 @@ def test_a_file_beyond_the_limits_fails_alone(
 def test_a_slow_file_with_progress_is_not_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "_work", work_slowly)
     settings = ReadSettings(READING, "auto", frozenset())
-    assert _read(settings, ["slow"], 1, Limits(time_limit_seconds=1.5)) == {"slow": [Done(1, 2, None)]}
+    assert _read(settings, ["slow"], 1, Limits(time_limit_seconds=3.0)) == {"slow": [Done(1, 2, None)]}
+
+
+def test_a_worker_that_hangs_in_ending_costs_the_next_file_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "_work", work_and_linger)
+    monkeypatch.setattr("vidsift.index.sandbox._END_SECONDS", 0.2)
+    found = _read(ReadSettings(READING, "auto", frozenset()), ["bad", "good", "better"], 1)
+    assert found == {
+        "bad": [Failed("the decoder closed its pipe and did not end", 0, 0)],
+        "good": [Done(1, 2, None)],
+        "better": [Done(1, 2, None)],
+    }
+    assert not multiprocessing.active_children()
 
 
 def test_a_picture_that_inflates_beyond_the_limit_fails_alone(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ _SOME = 300 << 20
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
-    with Sandbox(time_limit_seconds=30, memory_limit_bytes=_SOME) as made:
+    with Sandbox(memory_limit_bytes=_SOME) as made:
         yield made
     assert not multiprocessing.active_children()
 
@@ -32,7 +32,7 @@ def _take(count: int) -> int:
 def _take_slowly(count: int) -> None:
     limit_memory(50 << 20, watch=True)
     held = bytearray(b"x") * count
-    time.sleep(60)
+    time.sleep(600)
     del held
 
 
@@ -87,10 +87,8 @@ def test_too_much_memory_is_said_and_the_next_call_works(box: Sandbox) -> None:
 
 
 def test_where_the_system_keeps_no_limit_the_process_looks_itself(box: Sandbox) -> None:
-    began = time.monotonic()
     with pytest.raises(SandboxError, match="needs more than 300 MiB of memory"):
         box.run(_take_slowly, 200 << 20)
-    assert time.monotonic() - began < 20
 
 
 def test_a_crash_is_said_and_the_next_call_works(box: Sandbox) -> None:
@@ -100,19 +98,23 @@ def test_a_crash_is_said_and_the_next_call_works(box: Sandbox) -> None:
 
 
 def test_a_process_that_died_between_calls_is_replaced(box: Sandbox) -> None:
-    os.kill(box.run(os.getpid), signal.SIGKILL)
-    time.sleep(0.2)
+    process = box.run(os.getpid)
+    os.kill(process, signal.SIGKILL)
+    _wait_for_end(process)
     assert box.run(max, 2, 3) == 3
 
 
-def test_what_takes_too_long_is_stopped() -> None:
+def test_what_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     others = set(multiprocessing.active_children())
-    with Sandbox(time_limit_seconds=0.5) as box:
+    with Sandbox() as box:
         box.run(max, 2, 3)
         began = time.monotonic()
-        with pytest.raises(SandboxError, match=r"took longer than 0.5 s and was stopped"):
-            box.run(time.sleep, 60)
-        assert time.monotonic() - began < 10
+        # What hangs alone has little time: a slow machine needs more for the rest.
+        with monkeypatch.context() as patch:
+            patch.setattr(box, "_limits", Limits(0.5))
+            with pytest.raises(SandboxError, match=r"took longer than 0.5 s and was stopped"):
+                box.run(time.sleep, 600)
+        assert time.monotonic() - began < 300
         assert box.run(max, 2, 3) == 3
     assert set(multiprocessing.active_children()) <= others
     with pytest.raises(SandboxError, match="closed"):
@@ -157,10 +159,33 @@ def test_a_hanging_process_ends_with_its_killed_parent() -> None:
     time.sleep(0.3)
     parent.kill()
     parent.communicate()
-    until = time.monotonic() + 20
-    while _runs(child) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not _runs(child)
+    _wait_for_end(child)
+
+
+def test_a_program_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
+    """Python imports such a program anew in each process, which would start processes itself."""
+    program = tmp_path / "program.py"
+    program.write_text("from vidsift.index.sandbox import Sandbox\nSandbox().run(max, 2, 3)\n")
+    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    line = ended.stderr.strip().splitlines()[-1]
+    assert line.startswith(
+        "OSError: a process that decodes could not be started: it crashed (exit status 1);"
+    )
+    assert 'has to stand below if __name__ == "__main__": since' in line
+    program.write_text(
+        "from vidsift.index.sandbox import Sandbox\n"
+        "if __name__ == '__main__':\n    with Sandbox() as box:\n        print(box.run(max, 2, 3))\n"
+    )
+    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "3\n")
+
+
+def _wait_for_end(process: int) -> None:
+    until = time.monotonic() + 60
+    while _runs(process) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not _runs(process)
 
 
 def _runs(process: int) -> bool:

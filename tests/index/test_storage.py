@@ -14,15 +14,8 @@ from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.index import storage
-from vidsift.index.storage import (
-    FileRecord,
-    Folder,
-    IndexFolderError,
-    IndexWriteError,
-    Store,
-    default_folder,
-    describe,
-)
+from vidsift.index.stats import describe
+from vidsift.index.storage import FileRecord, Folder, IndexFolderError, IndexWriteError, Store, default_folder
 
 
 @pytest.fixture

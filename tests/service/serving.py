@@ -11,8 +11,9 @@ from fastapi.testclient import TestClient
 from tests.methods import tiny
 
 from vidsift.index.encode import Encoder, sets_of
+from vidsift.index.manifest import Manifest
 from vidsift.index.reader import Done, Facts, ReadSettings, Segment, content_id, read_video
-from vidsift.index.storage import FileRecord, Manifest, Store
+from vidsift.index.storage import FileRecord, Store
 from vidsift.methods.model import Model
 from vidsift.search.searcher import Index
 from vidsift.service.app import create_app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,21 +24,24 @@ def remove(
     ],
     folder: IndexFolder = None,
 ) -> None:
-    """Take folders and files out of the index; the files themselves stay where they are."""
-    from vidsift.index.build import remove_paths
-    from vidsift.index.plan import absolute, under
+    """Take folders and files out of the index; the files themselves stay where they are.
+
+    What lies in a folder that the index keeps stays out from now on, until it is added again by its own name.
+    """
+    from vidsift.index.care import remove_paths
+    from vidsift.index.paths import absolute
     from vidsift.index.storage import Store, default_folder
 
     where = default_folder() if folder is None else folder.expanduser()
     count = remove_paths(where, paths)
     typer.echo(f"{count} files were taken out of the index; they themselves are untouched.")
-    held = [one.path for one in Store.open(where).read_folders()]
+    held = Store.open(where).read_folders()
     for path in map(absolute, paths):
-        above = next((one for one in held if under(path, one)), None)
-        if above is not None and Path(path).exists():
+        above = next((one.path for one in held if path in one.removed), None)
+        if above is not None:
             typer.echo(
-                f"{one_line(path)} lies in {one_line(above)}, which the index holds: an update reads it "
-                f"again, unless you leave it out with: vidsift index add {one_line(above)} --exclude PATTERN"
+                f"{one_line(path)} lies in {one_line(above)}, which the index keeps: it is left out from now "
+                f"on; to take it back: vidsift index add {one_line(shlex.quote(path))}"
             )
 
 
@@ -83,7 +87,8 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what is in the index and how much room it takes, per hour of video too."""
-    from vidsift.index.storage import default_folder, describe
+    from vidsift.index.stats import describe
+    from vidsift.index.storage import default_folder
 
     facts = describe(default_folder() if folder is None else folder.expanduser())
     typer.echo(json.dumps(facts)) if as_json else show_facts(facts)
@@ -100,7 +105,7 @@ def optimize(
 
     What a search that runs this moment may still read is kept for an hour, but for --now.
     """
-    from vidsift.index.build import optimize_index
+    from vidsift.index.care import optimize_index
 
     before, after = optimize_index(folder, **({"keep_seconds": 0.0} if now else {}))
     typer.echo(f"{before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after.")

@@ -37,7 +37,8 @@ def explain(  # noqa: PLR0917 - the options of the verb
 
     Of a file the segment that fits best is explained.
     """
-    from vidsift.index.storage import default_folder, read_manifest
+    from vidsift.index.manifest import read_manifest
+    from vidsift.index.storage import default_folder
 
     # A missing index is told before anything heavy is imported.
     where = (default_folder() if folder is None else folder).expanduser()

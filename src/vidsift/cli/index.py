@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from vidsift.cli.calibrate import calibrate_after
 from vidsift.cli.care import check, optimize, remove, stats
 from vidsift.cli.text import IndexFolder, one_line
 
 if TYPE_CHECKING:
     from vidsift.index.build import Progress, Report
     from vidsift.index.reader import SegmentLength
+    from vidsift.methods.model import Model
 
 __all__ = ["add", "index", "update", "watch"]
 
@@ -123,12 +125,14 @@ def add(  # noqa: PLR0917 - the options of the verb
 
     where = _place_of(folder)
     options = _options(workers, retry, device, time_limit, memory_limit)
+    loaded: list[Model] = []
     with _interruptible() as stopped, _shown_progress() as show:
         report = build_index(
             folders,
             where,
             model,
             segment=length,
+            on_model=loaded.append,
             on_progress=show,
             should_stop=stopped.is_set,
             include=include or (),
@@ -139,6 +143,7 @@ def add(  # noqa: PLR0917 - the options of the verb
     found = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
     if not (found or report.stopped):
         typer.echo(f"No video was found in {', '.join(one_line(str(one)) for one in folders)}.")
+    calibrate_after(report, where, loaded)
     _leave(report, strict=strict)
 
 
@@ -161,9 +166,13 @@ def update(  # noqa: PLR0917 - the options of the verb
 
     where = _place_of(folder)
     options = _options(workers, retry, device, time_limit, memory_limit)
+    loaded: list[Model] = []
     with _interruptible() as stopped, _shown_progress() as show:
-        report = update_index(where, model, on_progress=show, should_stop=stopped.is_set, **options)
+        report = update_index(
+            where, model, on_model=loaded.append, on_progress=show, should_stop=stopped.is_set, **options
+        )
     _summary(report, where, verbose=verbose, default=folder is None)
+    calibrate_after(report, where, loaded)
     _leave(report, strict=strict)
 
 

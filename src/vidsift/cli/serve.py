@@ -71,7 +71,7 @@ def serve(  # noqa: PLR0917 - the options of the verb
 
 def _open(folder: Path, device: str) -> Index | None:
     """Open the index: a model or tokens that cannot be read are told here and not to who asks first."""
-    from vidsift.index.storage import MANIFEST
+    from vidsift.index.manifest import MANIFEST
     from vidsift.search.searcher import Index
 
     if not (folder / MANIFEST).exists():

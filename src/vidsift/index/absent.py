@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidsift.index.disk import telling, write_whole
+from vidsift.index.paths import path_key, path_keys, under
 from vidsift.index.storage import MOUNTS, Store
 
 __all__ = ["Absence", "exists", "mounts_of", "read_mounts", "write_mounts"]
@@ -37,8 +38,8 @@ class Absence:
     ) -> None:
         """See the class."""
         # A drive that was pulled out during the walk takes its place with it.
-        self._missing_roots = {one for one in roots if not exists(one)}
-        self._unopened = frozenset(unopened)
+        self._missing_roots = path_keys(one for one in roots if not exists(one))
+        self._unopened = path_keys(unopened)
         self._unmounted = {one for one in mounts if not os.path.ismount(one)}
         self._known: dict[str, str | None] = {}
         self.missing: set[str] = set()
@@ -65,13 +66,13 @@ class Absence:
         """The topmost folder on the way that cannot be looked into, None where all can."""
         for blind in (self._missing_roots, self._unopened):
             for above in _upwards(folder):
-                if above in blind:
+                if path_key(above) in blind:
                     return above
         there = next((one for one in _upwards(folder) if os.path.lexists(one)), folder)
         if not exists(there):  # a link to what is not there
             return there
         for mount in self._unmounted:
-            lost = [one for one in _upwards(folder) if _lies_in(os.path.realpath(one), mount)]
+            lost = [one for one in _upwards(folder) if under(os.path.realpath(one), mount)]
             if lost:
                 return lost[-1]
         return None
@@ -100,8 +101,8 @@ def mounts_of(
                 found.add(above)
                 break
     # Where files lie though nothing is mounted, the drive has become a folder.
-    plain = {above for folder in folders for above in _upwards(folder)} - found
-    kept = {one for one in recorded or () if one not in plain}
+    plain = path_keys(above for folder in folders for above in _upwards(folder)) - path_keys(found)
+    kept = {one for one in recorded or () if path_key(one) not in plain}
     if recorded is None:
         kept |= {os.path.realpath(one) for one in roots if _emptied(one, before)}
     return found | kept
@@ -129,7 +130,7 @@ def _emptied(place: str, before: Mapping[str, object]) -> bool:
             empty = next(entries, None) is None
     except OSError:
         return False
-    return empty and any(_lies_in(path, place) for path in before)
+    return empty and any(under(path, place) for path in before)
 
 
 def exists(path: str) -> bool:
@@ -138,10 +139,6 @@ def exists(path: str) -> bool:
         return Path(path).exists()
     except OSError:
         return False
-
-
-def _lies_in(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _upwards(folder: str) -> Iterable[str]:

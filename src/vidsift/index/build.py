@@ -9,13 +9,15 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsift.index.absent import Absence, exists, read_mounts, write_mounts
-from vidsift.index.folders import captions_in, folders_of, remembered
-from vidsift.index.plan import Plan, absolute, inside, make_plan, under
+from vidsift.index.care import forget
+from vidsift.index.folders import captions_in, folders_of, remembered, with_removed
+from vidsift.index.opening import check_made_with, open_index
+from vidsift.index.paths import absolute, inside, path_key, path_keys
+from vidsift.index.plan import Plan, make_plan
 from vidsift.index.pool import DecodePool
 from vidsift.index.reader import (
     Done,
@@ -27,7 +29,7 @@ from vidsift.index.reader import (
     SegmentLength,
 )
 from vidsift.index.sandbox import Limits
-from vidsift.index.storage import FileRecord, Folder, IndexFolderError, Manifest, Store, default_folder
+from vidsift.index.storage import FileRecord, Folder, IndexFolderError, Store, default_folder
 from vidsift.video.find import Patterns
 
 if TYPE_CHECKING:
@@ -35,19 +37,12 @@ if TYPE_CHECKING:
     from vidsift.methods.model import Model
 
 __all__ = [
-    "DEFAULT_MODEL",
     "Failure",
     "Progress",
     "Report",
     "build_index",
-    "open_index",
-    "optimize_index",
-    "remove_paths",
     "update_index",
 ]
-
-DEFAULT_MODEL = "openai/clip-vit-base-patch32"
-"""Model of a new index when nobody names one: it knows the world, and most people's machines run it."""
 
 _COMMIT_VIDEOS, _COMMIT_SEGMENTS, _COMMIT_SECONDS = 64, 1024, 10.0
 _LOOK_SECONDS = 0.2
@@ -115,6 +110,7 @@ def build_index(
     exclude: Sequence[str] = (),
     time_limit_seconds: float = Limits.time_limit_seconds,
     memory_limit_bytes: int = Limits.memory_limit_bytes,
+    on_model: Callable[[Model], object] = lambda _: None,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     should_pause: Callable[[], bool] = lambda: False,
@@ -125,7 +121,8 @@ def build_index(
         folders: folders and files. Paths under them that are gone are removed from the index, but for
             those on what is not mounted or cannot be opened. It remembers them for :func:`update_index`.
         index: folder of the index; :func:`~vidsift.index.storage.default_folder` when None.
-        model: name or folder, or a loaded model; when None the index's own, else :data:`DEFAULT_MODEL`.
+        model: name or folder, or a loaded model; when None the index's own, else
+            :data:`~vidsift.index.opening.DEFAULT_MODEL`.
         segment: the most seconds of a segment, "auto" for 30, None for whole videos; fixed for an index.
         workers: processes that decode; half of the processors when None.
         retry: read files again that failed before and have not changed.
@@ -134,6 +131,7 @@ def build_index(
         exclude: patterns of files and folders to leave out; what the index has of them stays in it.
         time_limit_seconds: how long a file may make no progress before it counts as one that cannot be read.
         memory_limit_bytes: how much memory reading one file may take.
+        on_model: called with the model once it is loaded, for who has more to do with it.
         on_progress: called often with how far the run is.
         should_stop: asked often; once true, the run commits what is finished and returns.
         should_pause: asked often; while true, the run has committed what is finished, and waits.
@@ -152,8 +150,13 @@ def build_index(
     limits = Limits(time_limit_seconds, memory_limit_bytes)
     folder = default_folder() if index is None else Path(index).expanduser()
     store, loaded = open_index(folder, model, segment, device)
+    on_model(loaded)
     with store.writing():
-        store.write_folders(remembered(store.read_folders(), places))
+        # Another run may have made the index, or made it anew, since it was looked at.
+        check_made_with(store, loaded, segment)
+        folders = remembered(store.read_folders(), places)
+        store.write_folders(folders)
+        places = with_removed(places, {path for one in folders for path in one.removed})
         plan = make_plan(places, store.read_files(), retry=retry, limits=limits, mounts=read_mounts(store))
         write_mounts(store, plan.mounts)
         run = _Run(store, loaded, plan, on_progress, should_stop, should_pause)
@@ -189,63 +192,23 @@ def update_index(
     # A file that was named by itself is gone when its folder is there and it is not.
     records = store.read_files()
     absence = Absence({str(Path(path).parent) for path in absent}, mounts=read_mounts(store) or ())
-    gone = [path for path in absent if path in records and absence.state(path) == "gone"]
+    recorded = path_keys(records)
+    gone = [path for path in absent if path_key(path) in recorded and absence.state(path) == "gone"]
     report = Report()
     if there:
         report = build_index(there, folder, model, **{"segment": store.manifest.segment} | options)
     if gone and not report.stopped:
-        report.removed += remove_paths(folder, gone)
+        report.removed += _forget_named(folder, gone)
     report.missing += [path for path in absent if path not in gone]
     return report
 
 
-def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
-    """Take folders and files out of an index; the files themselves stay where they are.
-
-    Args:
-        index: its folder; the default one when None.
-        paths: folders and files, which need not exist any more.
-
-    Returns:
-        How many paths were taken out. What lies at another path too stays, with that path.
-
-    Raises:
-        IndexFolderError: there is no index, it may not be written, or nothing of it lies there.
-    """
-    store = Store.open(default_folder() if index is None else Path(index).expanduser())
-    places = [absolute(one) for one in paths]
-    roots = set(places)
+def _forget_named(folder: Path, gone: Sequence[str]) -> int:
+    """Drop files that were named by themselves and are gone, and no longer look for them."""
+    store, roots = Store.open(folder), path_keys(gone)
     with store.writing():
-        known, folders = store.read_files(), store.read_folders()
-        gone = [path for path in known if inside(path, roots)]
-        kept = [one for one in folders if not inside(one.path, roots)]
-        for place in places:
-            held = any(under(path, place) for path in (*gone, *(one.path for one in folders)))
-            if not held:
-                raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")
-        store.write_folders(kept)
-        store.forget(gone)
-        store.drop_orphans(known.values())
-        store.write_captions({}, [one for one in store.caption_sources() if inside(one, roots)])
-        store.tidy()
-    return len(gone)
-
-
-def optimize_index(index: str | Path | None = None, *, keep_seconds: float = 3600.0) -> tuple[int, int]:
-    """Merge the small pieces that many runs left, and remove old versions.
-
-    Args:
-        index: its folder; the default one when None.
-        keep_seconds: how long a version is kept after it was replaced, for those who still read it.
-
-    Returns:
-        Bytes on disk before and after.
-    """
-    store = Store.open(default_folder() if index is None else Path(index).expanduser())
-    with store.writing():
-        before = store.bytes_on_disk()
-        store.optimize(timedelta(seconds=keep_seconds))
-    return before, store.bytes_on_disk()
+        store.write_folders([one for one in store.read_folders() if not inside(one.path, roots)])
+        return forget(store, store.read_files(), gone)
 
 
 def _places(
@@ -263,61 +226,6 @@ def _places(
         if not Path(place.path).exists():
             raise ValueError(f"{place.path}: there is no such folder or file")
     return places
-
-
-def open_index(
-    folder: Path, model: str | Path | Model | None, segment: SegmentLength, device: str
-) -> tuple[Store, Model]:
-    """Open or create the index, and load the model that it belongs to; see :func:`build_index`."""
-    from vidsift.index.candidates import check_searchable
-    from vidsift.index.encode import sets_of
-    from vidsift.methods.model import Model, load
-
-    exists = (folder / "index.json").exists()
-    store = Store.open(folder) if exists else None
-    source = model
-    if source is None:
-        source = DEFAULT_MODEL if store is None else store.manifest.model
-        if not source:
-            raise IndexFolderError(f"the index {folder} was made with a model from memory; pass that model")
-    loaded = source if isinstance(source, Model) else load(source, device)
-    name = "" if isinstance(source, Model) else _lasting(source)
-    sets = sets_of(loaded) if store is None else store.manifest.sets
-    # Told now, and not after hours of reading videos.
-    check_searchable(loaded, sets)
-    if store is None:
-        manifest = Manifest(
-            model=name,
-            model_name=loaded.name,
-            method=loaded.method_name,
-            fingerprint=loaded.fingerprint,
-            segment=segment,
-            reading=loaded.reading.to_dict(),
-            sets=sets,
-        )
-        return Store.create(folder, manifest), loaded
-    if loaded.fingerprint != store.manifest.fingerprint:
-        raise IndexFolderError(
-            f"the index {folder} was made with {store.manifest.model or store.manifest.model_name} "
-            f"(fingerprint {store.manifest.fingerprint[:12]}), not with {name or loaded.name} "
-            f"({loaded.fingerprint[:12]}); leave out --model, or name another folder with --index"
-        )
-    if segment != store.manifest.segment:
-        raise IndexFolderError(
-            f"the index {folder} cuts videos by {store.manifest.segment!r}, not by {segment!r}; "
-            "segments of one index are cut alike: leave out --segment, or name another folder with --index"
-        )
-    return store, loaded
-
-
-def _lasting(source: str | Path) -> str:
-    """The name under which the model is found from any working folder."""
-    from vidsift.methods.model import BUNDLED
-
-    # The bundled model's name wins over a folder that happens to be called so.
-    if str(source) == BUNDLED or not Path(source).expanduser().exists():
-        return str(source)
-    return absolute(source)
 
 
 class _Run:
@@ -389,19 +297,26 @@ class _Run:
         self.report.removed = len(gone) - self.report.moved
         if not self.report.stopped:
             self._drop_lost(places)
-            sources, problems = captions_in(places, self._store.read_files())
-            known = self._store.caption_sources()
-            roots = {place.path for place in places}
-            lost = [one for one in known - set(sources) if inside(one, roots) and self._seen(one)]
-            self._store.write_captions(sources, lost)
-            self.report.partial += [Failure(path, problem) for path, problem in problems]
+            self._keep_captions(places)
             self._store.tidy()
         return self.report
+
+    def _keep_captions(self, places: Sequence[Folder]) -> None:
+        sources, problems = captions_in(places, self._store.read_files())
+        self.report.partial += [Failure(path, problem) for path, problem in problems]
+        roots = path_keys(place.path for place in places)
+        try:
+            known = self._store.caption_sources()
+            lost = [one for one in known - set(sources) if inside(one, roots) and self._seen(one)]
+            self._store.write_captions(sources, lost)
+        except IndexFolderError as damage:  # of the table of captions, which costs nothing else
+            self.report.partial.append(Failure(str(self._store.folder), str(damage)))
 
     def _drop_lost(self, places: Sequence[Folder]) -> None:
         """Remove segments that no path holds; where paths were lost, only once all folders were seen."""
         whole = not (self.report.missing or self._plan.rejected)
-        if whole and {one.path for one in self._store.read_folders()} <= {one.path for one in places}:
+        asked = path_keys(one.path for one in self._store.read_folders())
+        if whole and asked <= path_keys(one.path for one in places):
             self._store.seeking.unlink(missing_ok=True)
         self._store.drop_orphans(self._plan.before.values())
 

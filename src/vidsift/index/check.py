@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 from PIL import Image
 
-from vidsift.index.disk import first_line
+from vidsift.index.disk import first_line, tried
+from vidsift.index.mending import mend_notes, salvage
+from vidsift.index.notes import NoteName, note_schemas
 from vidsift.index.reader import content_id, stamp
 from vidsift.index.schema import (
     SetLayout,
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["CheckReport", "Problem", "check_index"]
 
 _READ_ROWS = 512
-_SALVAGED_ROWS = 64
 _SLACK_SECONDS = 1e-3
 
 T = TypeVar("T")
@@ -72,6 +73,9 @@ class CheckReport:
     Attributes:
         segments, videos, files: looked at.
         read_again: files whose content was compared with its identity.
+        loose: segments of videos that lie at no known path, such as a run leaves that was cut off between
+            its two writes; nobody finds them, and the next run drops them.
+        repaired: what is wrong was dropped, and what is loose with it.
         problems: what is wrong.
         notes: what is as it may be, and the next run will see to: files that changed or are gone.
     """
@@ -80,6 +84,8 @@ class CheckReport:
     videos: int = 0
     files: int = 0
     read_again: int = 0
+    loose: int = 0
+    repaired: bool = False
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -91,6 +97,11 @@ class CheckReport:
     def sentences(self) -> list[str]:
         """The report in plain words, a line each."""
         lines = [str(one) for one in self.problems] + self.notes
+        if self.loose:
+            then = "they were dropped" if self.repaired else "the next run drops them"
+            lines.append(
+                f"{self.loose} segments lie at no known path, as a run that was cut off leaves; {then}"
+            )
         counted = f"{self.segments} segments of {self.videos} videos at {self.files} paths were checked"
         if not self.problems:
             return [*lines, f"{counted}; everything is as it should be."]
@@ -134,8 +145,9 @@ def check_index(
     with store.writing():
         check = _Check(store, contents, on_progress)
         report = check.run()
-        if report.problems:
+        if report.problems or report.loose:
             check.repair()
+            report.repaired = True
             left = {str(one) for one in _Check(store, False, _silent).run().problems}
             report.problems = [replace(one, mended=str(one) not in left) for one in report.problems]
         return report
@@ -154,6 +166,7 @@ class _Check:
         self._stored: set[str] = set()
         self._unreadable: set[str] = set()
         self._unjudged: set[str] = set()
+        self._bad_notes: list[NoteName] = []
         self._done = 0
         self._total = int(store.segments.count_rows()) + int(store.files.count_rows())
 
@@ -174,6 +187,7 @@ class _Check:
 
         A table with other columns says nothing of what is wrong in it, so nothing is touched then.
         """
+        self.report.notes += [mend_notes(self._store, name) for name in self._bad_notes]
         if self._unjudged:
             return
         if "segments" in self._unreadable:
@@ -227,7 +241,7 @@ class _Check:
             self._unjudged.add("files")
             self._wrong("table", "files", "its columns are not those of the format; index again")
             return {}
-        found = _tried(table.to_arrow)
+        found = tried(table.to_arrow)
         if isinstance(found, str):
             self._unreadable.add("files")
             self._wrong("table", "files", f"cannot be read: {found}")
@@ -285,15 +299,14 @@ class _Check:
             return
         places: dict[str, tuple[str, float, float]] = {}
         doubled: Counter[str] = Counter()
-        orphans: Counter[str] = Counter()
+        orphans = 0
         for batch in self._batches():
             for video, segment, wrong in check_rows(batch, sets):
                 self._wrong_segment(video, segment, wrong)
             for segment, video, start, end in _places(batch):
                 doubled[segment] += segment in places
                 places[segment] = (video, start, end)
-                if held is not None and video not in held:
-                    orphans[video] += 1
+                orphans += held is not None and video not in held
                 self._stored.add(video)
             self.report.segments += batch.num_rows
             self._step(batch.num_rows)
@@ -303,11 +316,10 @@ class _Check:
                 self._wrong_segment(places[segment][0], segment, f"is stored {more + 1} times")
         if orphans and self._store.seeking.exists():
             self.report.notes.append(
-                f"{orphans.total()} segments wait until their files are met again; run: vidsift index update"
+                f"{orphans} segments wait until their files are met again; run: vidsift index update"
             )
-            orphans.clear()
-        for video, count in orphans.items():
-            self._wrong("segment", video, f"{count} segments of a video that lies at no known path")
+        else:
+            self.report.loose = orphans
         # The segments of a video follow one another; none begins before the one before has ended.
         in_order = sorted((place, segment) for segment, place in places.items())
         for ((video, _, end), _), ((other, start, _), segment) in pairwise(in_order):
@@ -318,7 +330,7 @@ class _Check:
         """All rows; where some cannot be read, all others, and their neighbours' videos count as damaged."""
         names = segments_schema(self._store.manifest.sets).names
         table = self._store.segments
-        trouble = _tried(lambda: _read_through(table, names))
+        trouble = tried(lambda: _read_through(table, names))
         if not isinstance(trouble, str):
             yield from table.search().select(names).to_batches(batch_size=_READ_ROWS)
             return
@@ -338,45 +350,20 @@ class _Check:
 
     def _check_notes(self) -> None:
         """Tags and captions can be read; what they say of videos that are gone is kept on purpose."""
-        for name, read in (("tags", self._store.read_tags), ("captions", self._store.read_captions)):
-            try:
-                read()
-            except (OSError, RuntimeError, ValueError) as error:
-                self._wrong("table", name, f"cannot be read: {first_line(error)}")
-
-
-def _tried(read: Callable[[], T]) -> T | str:
-    """What can be read, or why it cannot."""
-    try:
-        return read()
-    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):  # say nothing of the table
-        raise
-    except BaseException as error:  # damage makes the store panic, which is no Exception
-        return first_line(error)
+        for name, schema in note_schemas().items():
+            table = self._store.notes_table(name)
+            if table is not None and not table.schema.equals(schema):
+                self._wrong("table", name, "its columns are not those of the format; index again")
+                continue
+            found = self._store.damaged_notes.get(name) if table is None else tried(table.to_arrow)
+            if isinstance(found, str):
+                self._bad_notes.append(name)
+                self._wrong("table", name, f"cannot be read: {found}")
 
 
 def _read_through(table: Any, names: list[str]) -> int:
     """Read every byte of a table; return how many rows that were."""
     return sum(rows.num_rows for rows in table.search().select(names).to_batches(batch_size=_READ_ROWS))
-
-
-def salvage(table: Any, names: list[str]) -> Iterator[pa.RecordBatch | None]:
-    """Yield every row of a table that can be read, in its order, and None for each that cannot."""
-    count = int(table.count_rows())
-    for start in range(0, count, _SALVAGED_ROWS):
-        yield from _salvage_some(table, names, range(start, min(start + _SALVAGED_ROWS, count)))
-
-
-def _salvage_some(table: Any, names: list[str], offsets: range) -> Iterator[pa.RecordBatch | None]:
-    found = _tried(lambda: table.take_offsets(list(offsets)).select(names).to_arrow())
-    if not isinstance(found, str):
-        yield from found.to_batches()
-    elif len(offsets) == 1:
-        yield None
-    else:
-        middle = len(offsets) // 2
-        yield from _salvage_some(table, names, offsets[:middle])
-        yield from _salvage_some(table, names, offsets[middle:])
 
 
 def _places(rows: pa.RecordBatch) -> Iterator[tuple[str, str, float, float]]:

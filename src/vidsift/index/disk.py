@@ -6,10 +6,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 __all__ = [
     "IndexFolderError",
@@ -18,9 +18,13 @@ __all__ = [
     "locked",
     "refuse_rows",
     "telling",
+    "tried",
     "unwritable",
     "write_whole",
 ]
+
+
+T = TypeVar("T")
 
 
 class IndexFolderError(ValueError):
@@ -100,6 +104,16 @@ def _try_lock(file: BinaryIO) -> bool:
 def first_line(error: BaseException) -> str:
     """What an error says, without what follows."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def tried(read: Callable[[], T]) -> T | str:
+    """What can be read, or why it cannot."""
+    try:
+        return read()
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):  # say nothing of the table
+        raise
+    except BaseException as error:  # damage makes the store panic, which is no Exception
+        return first_line(error)
 
 
 def refuse_rows(folder: Path, tables: Iterable[str]) -> None:

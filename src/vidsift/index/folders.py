@@ -3,34 +3,58 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from vidsift.data.folder import CAPTIONS_FILE, CaptionsError, read_folder
-from vidsift.index.plan import inside
+from vidsift.index.paths import above_of, inside, path_key, path_keys
 from vidsift.index.storage import FileRecord, Folder, Store
 
-__all__ = ["captions_in", "folders_of", "remembered"]
+__all__ = ["captions_in", "folders_of", "remembered", "with_removed"]
 
 
 def remembered(before: Sequence[Folder], asked: Sequence[Folder]) -> list[Folder]:
     """What to remember once more places were asked for: new ones, and old ones that they do not cover.
 
-    A place with patterns covers nothing but itself; asked for again, it takes the new patterns.
+    A place with patterns covers nothing but itself; asked for again, it takes the new patterns. What was
+    taken out of a folder stays out of it, and of every folder above, until that very path is asked for.
 
     Example:
         >>> both = remembered([Folder("/a/b")], [Folder("/a"), Folder("/c", exclude=("drafts",))])
         >>> [one.path for one in both]
         ['/a', '/c']
+        >>> remembered([Folder("/a", removed=("/a/b", "/a/c"))], [Folder("/a"), Folder("/a/b")])
+        [Folder(path='/a', include=(), exclude=(), removed=('/a/c',))]
     """
-    latest = {one.path: one for one in (*before, *asked)}
-    plain = {path for path, one in latest.items() if not (one.include or one.exclude)}
-    return [one for path, one in sorted(latest.items()) if path not in plain or not _above(path, plain)]
+    latest = {path_key(one.path): one for one in (*before, *asked)}
+    wanted = path_keys(one.path for one in asked)
+    removed = {path_key(path): path for one in before for path in one.removed if path_key(path) not in wanted}
+    plain = {key for key, one in latest.items() if not (one.include or one.exclude)}
+    kept = [
+        one
+        for key, one in sorted(latest.items())
+        if key not in plain or not _covered(one.path, plain, removed)
+    ]
+    return with_removed(kept, removed.values())
 
 
-def _above(path: str, places: Container[str]) -> bool:
-    """Whether a path lies in one of the places and is not that place itself."""
-    above = os.path.dirname(path)  # noqa: PTH120 - text like the paths
-    return above != path and inside(above, places)
+def with_removed(places: Sequence[Folder], removed: Iterable[str]) -> list[Folder]:
+    """Say of each place which of the removed paths lie below it, and no others."""
+    below: dict[str, list[str]] = {}
+    for path in removed:
+        for above in above_of(path):
+            below.setdefault(path_key(above), []).append(path)
+    return [replace(one, removed=tuple(sorted(below.get(path_key(one.path), ())))) for one in places]
+
+
+def _covered(path: str, places: Container[str], removed: Container[str]) -> bool:
+    """Whether a place above holds a path, with no removed folder between them."""
+    for above in above_of(path):
+        if path_key(above) in places:
+            return True
+        if path_key(above) in removed:
+            return False
+    return False
 
 
 def folders_of(store: Store) -> list[Folder]:
@@ -39,7 +63,8 @@ def folders_of(store: Store) -> list[Folder]:
     if known:
         return known
     parents = {os.path.dirname(path) for path in store.read_files()}  # noqa: PTH120 - text like the paths
-    tops = [one for one in parents if not _above(one, parents)]
+    keys = path_keys(parents)
+    tops = [one for one in parents if not _covered(one, keys, ())]
     return [Folder(one) for one in sorted(tops)]
 
 
@@ -57,6 +82,7 @@ def captions_in(
     """
     sources: dict[str, dict[str, list[str]]] = {}
     problems: list[tuple[str, str]] = []
+    known = {path_key(path): record for path, record in records.items()}
     for folder in sorted(_folders_with_videos(places, records)):
         file = os.path.join(folder, CAPTIONS_FILE)  # noqa: PTH118 - text like the paths
         if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises where rights are missing
@@ -65,7 +91,7 @@ def captions_in(
         said: dict[str, list[str]] = {}
         try:
             for entry in read_folder(folder, wrong.append):
-                record = records.get(str(entry.path))
+                record = known.get(path_key(str(entry.path)))
                 if record is not None and record.video_id is not None:
                     said.setdefault(record.video_id, []).extend(entry.captions)
         except CaptionsError as error:
@@ -80,7 +106,7 @@ def captions_in(
 def _folders_with_videos(places: Sequence[Folder], records: Mapping[str, FileRecord]) -> set[str]:
     """Folders at or below the places that hold a video, directly or further down."""
     found: set[str] = set()
-    roots = {place.path for place in places}
+    roots = path_keys(place.path for place in places)
     for path in records:
         folder = os.path.dirname(path)  # noqa: PTH120
         while folder not in found and inside(folder, roots):

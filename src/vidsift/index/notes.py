@@ -6,20 +6,28 @@ Both belong to a video's content, so they follow it when its file is moved, copi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from vidsift.index.disk import tried
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "NoteName",
+    "captions_by_source",
     "captions_schema",
     "clean_tags",
+    "note_schemas",
+    "open_notes",
     "quoted",
     "read_captions",
     "read_tags",
     "tags_schema",
     "write_captions",
 ]
+
+NoteName: TypeAlias = Literal["tags", "captions"]
 
 _LONGEST_TAG = 100
 _MOST_TAGS = 100
@@ -48,6 +56,20 @@ def captions_schema() -> pa.Schema:
             pa.field("captions", pa.list_(pa.string()), nullable=False),
         ]
     )
+
+
+def note_schemas() -> dict[NoteName, pa.Schema]:
+    """Columns of both tables."""
+    return {"tags": tags_schema(), "captions": captions_schema()}
+
+
+def open_notes(database: Any, name: NoteName) -> Any | str:
+    """Open one of the tables, or say why it cannot be opened."""
+    table = tried(lambda: database.open_table(name))
+    # The store opens one whose description was blanked as a table of nothing.
+    if not isinstance(table, str) and not table.schema.names:
+        return "what describes it is blank"
+    return table
 
 
 def clean_tags(tags: Iterable[str]) -> list[str]:
@@ -80,13 +102,25 @@ def read_captions(table: Any) -> dict[str, list[str]]:
     return {video: list(captions) for video, captions in found.items()}
 
 
+def captions_by_source(table: Any) -> dict[str, dict[str, list[str]]]:
+    """Return what each file of captions says of each video."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in table.to_arrow().to_pylist():
+        found.setdefault(row["source"], {})[row["video_id"]] = row["captions"]
+    return found
+
+
 def write_captions(
-    table: Any, sources: Mapping[str, Mapping[str, Sequence[str]]], gone: Iterable[str]
+    table: Any,
+    before: Mapping[str, Mapping[str, list[str]]],
+    sources: Mapping[str, Mapping[str, Sequence[str]]],
+    gone: Iterable[str],
 ) -> int:
     """Make the table say what files of captions say now; what is as it was is not written.
 
     Args:
         table: of captions.
+        before: what it says, see :func:`captions_by_source`.
         sources: for each file of captions what it says of each video.
         gone: files whose captions are forgotten.
 
@@ -95,9 +129,6 @@ def write_captions(
     """
     import pyarrow as pa
 
-    before: dict[str, dict[str, list[str]]] = {}
-    for row in table.to_arrow().to_pylist():
-        before.setdefault(row["source"], {})[row["video_id"]] = row["captions"]
     changed = 0
     for source, captions in sources.items():
         said = {video: list(some) for video, some in captions.items()}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidsift.index.absent import Absence, mounts_of
+from vidsift.index.paths import inside, path_key, path_keys
 from vidsift.index.reader import stamp
 from vidsift.index.sandbox import Limits, Sandbox, SandboxError
 from vidsift.index.storage import FileRecord, Folder
 from vidsift.video import find_videos
 from vidsift.video.find import holds_video
 
-__all__ = ["Plan", "absolute", "inside", "make_plan", "under"]
+__all__ = ["Plan", "make_plan"]
 
 
 @dataclass
@@ -47,36 +48,6 @@ class Plan:
     absence: Absence = field(default_factory=lambda: Absence(()))
 
 
-def absolute(path: str | Path) -> str:
-    """Full path without ``..`` and ``~``; links keep their names, since people name what they see."""
-    return os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - resolve() would follow links
-
-
-def under(path: str, place: str) -> bool:
-    """Whether a path is a place or lies in it; both absolute.
-
-    Example:
-        >>> under("/a/b/c.mp4", "/a/b"), under("/a/bc.mp4", "/a/b")
-        (True, False)
-    """
-    return path == place or path.startswith(place.rstrip(os.sep) + os.sep)
-
-
-def inside(path: str, places: Container[str]) -> bool:
-    """Whether a path is one of the places or lies in one, as quickly for many places as for one.
-
-    Example:
-        >>> inside("/a/b/c.mp4", {"/x", "/a"}), inside("/ab/c.mp4", {"/a"})
-        (True, False)
-    """
-    while path not in places:
-        above = os.path.dirname(path)  # noqa: PTH120 - text like the paths
-        if above == path:
-            return False
-        path = above
-    return True
-
-
 def make_plan(
     places: Sequence[Folder],
     before: Mapping[str, FileRecord],
@@ -100,33 +71,43 @@ def make_plan(
     unopened: set[str] = set()
     seen: set[str] = set()
     roots = {place.path for place in places}
-    with _Look(before, Limits() if limits is None else limits) as look:
+    known = {path_key(path): record for path, record in before.items()}
+    with _Look(known, Limits() if limits is None else limits) as look:
         for place in places:
             for found in find_videos(
-                [place.path], include=place.include, exclude=place.exclude, look_inside=look, seen=seen
+                [place.path],
+                include=place.include,
+                exclude=place.exclude,
+                left_out=place.removed,
+                look_inside=look,
+                seen=seen,
             ):
                 path = str(found.path)
+                record = known.get(path_key(path))
+                # One file, however it is spelled this time.
+                path = path if record is None else record.path
                 (met if found.rejected is None else unopened).add(path)
-                if path in look.harmful:
-                    plan.harmful.append(look.harmful[path])
-                else:
-                    _sort(plan, path, found.rejected, retry=retry)
+                _sort(plan, path, found.rejected, look.harmful.get(path), retry=retry)
     plan.mounts = mounts_of(met, before, roots, mounts)
     plan.absence = Absence(roots, unopened, plan.mounts)
+    places_walked = path_keys(roots)
     for path, record in before.items():
-        if inside(path, roots) and path not in met and plan.absence.state(path) == "gone":
+        if inside(path, places_walked) and path not in met and plan.absence.state(path) == "gone":
             plan.gone.append(path)
             if record.video_id is not None:
                 plan.gone_videos.append(record.video_id)
     return plan
 
 
-def _sort(plan: Plan, path: str, rejected: str | None, *, retry: bool) -> None:
-    if rejected is not None:
-        plan.rejected.append((path, rejected))
-    elif not _is_text(path):
+def _sort(plan: Plan, path: str, rejected: str | None, harmful: FileRecord | None, *, retry: bool) -> None:
+    # First of all: what is no text can be written down nowhere, whatever else is wrong with it.
+    if not _is_text(path):
         shown = os.fsencode(path).decode("utf-8", "replace")
         plan.rejected.append((shown, "its name is not valid text; rename it"))
+    elif harmful is not None:
+        plan.harmful.append(harmful)
+    elif rejected is not None:
+        plan.rejected.append((path, rejected))
     else:
         _place(plan, path, plan.before.get(path), retry)
 
@@ -134,8 +115,8 @@ def _sort(plan: Plan, path: str, rejected: str | None, *, retry: bool) -> None:
 class _Look:
     """Looks into files that are not named like videos, in a limited process; known files are not opened."""
 
-    def __init__(self, before: Mapping[str, FileRecord], limits: Limits) -> None:
-        self._before = before
+    def __init__(self, known: Mapping[str, FileRecord], limits: Limits) -> None:
+        self._known = known
         self._box = Sandbox(limits.time_limit_seconds, limits.memory_limit_bytes)
         self.harmful: dict[str, FileRecord] = {}
 
@@ -146,15 +127,16 @@ class _Look:
         self._box.close()
 
     def __call__(self, path: Path) -> bool:
-        known = self._before.get(str(path))
+        known = self._known.get(path_key(str(path)))
         size, modified = stamp(str(path))
         if known is not None and (size, modified) == (known.size_bytes, known.modified_ns):
             return True
         try:
             return self._box.run(holds_video, path)
         except SandboxError as error:
-            self.harmful[str(path)] = FileRecord(
-                str(path), size, modified, reason=f"looking into it, the decoder {error}"
+            named = str(path) if known is None else known.path
+            self.harmful[named] = FileRecord(
+                named, size, modified, reason=f"looking into it, the decoder {error}"
             )
             raise
 

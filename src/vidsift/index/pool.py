@@ -138,11 +138,13 @@ class DecodePool:
 
     def _receive(self, connection: Connection, busy: dict[Connection, _Worker], waiting: list[str]) -> None:
         worker = busy[connection]
+        ended = False
         try:
             message: Message | None = connection.recv()
         except (EOFError, OSError):
             if not worker.started:
                 raise not_started(worker.process.ending()) from None
+            ended = True
             message = _failed(worker.path, f"the decoder {worker.process.ending()}")
         worker.patience.renew()
         if message is None:
@@ -151,7 +153,8 @@ class DecodePool:
         self._put(worker.path, message)
         if not isinstance(message, Known | Done | Failed):
             return
-        if waiting and worker.process.alive:
+        # One that hangs while it ends is alive too, and would take the next file down with it.
+        if waiting and not ended and worker.process.alive:
             worker.give(waiting.pop())
             return
         del busy[connection]

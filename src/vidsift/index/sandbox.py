@@ -131,9 +131,11 @@ class LimitedProcess:
         """Say how it ended, for the end of a sentence that begins with what ran in it."""
         self._process.join(timeout=_END_SECONDS)
         code = self._process.exitcode
+        if code is None:
+            return "closed its pipe and did not end"
         if code == _EXIT_OUT_OF_MEMORY:
             return f"needs more than {_size(self._memory_limit_bytes)} of memory"
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+        how = f"signal {-code}" if code < 0 else f"exit status {code}"
         return f"crashed ({how})"
 
     def kill(self) -> None:
@@ -257,16 +259,14 @@ class Sandbox:
     def _start(self) -> LimitedProcess:
         process = LimitedProcess(_serve, (), self._limits.memory_limit_bytes)
         try:
-            ready = _await(process.connection, START_SECONDS)
-            if ready:
+            if _await(process.connection, START_SECONDS):
                 process.connection.recv()
+                return process
+            how = f"did not begin within {START_SECONDS:g} s"
         except (EOFError, OSError):
-            ready = False
-        if not ready:
-            how = process.ending() if not process.alive else "did not begin"
-            process.end()
-            raise not_started(how)
-        return process
+            how = process.ending()
+        process.end()
+        raise not_started(how)
 
     def _ask(self, process: LimitedProcess, question: bytes) -> tuple[Any, Exception | None]:
         try:
@@ -283,7 +283,8 @@ def not_started(how: str) -> OSError:
     """Return the error for a process that ended before it began; no file is to blame."""
     return OSError(
         f"a process that decodes could not be started: it {how}; Python has to be able to start itself, and "
-        "there has to be memory for it; then try again"
+        "there has to be memory for it. In a program of your own, what indexes or decodes has to stand below "
+        'if __name__ == "__main__": since each such process imports that program anew'
     )
 
 

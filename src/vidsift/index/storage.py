@@ -14,12 +14,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from vidsift.index import notes
 from vidsift.index.compaction import merge_everything, merge_small
@@ -30,10 +31,12 @@ from vidsift.index.disk import (
     locked,
     refuse_rows,
     telling,
+    tried,
     unwritable,
     write_whole,
 )
-from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout, files_schema, segments_schema
+from vidsift.index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from vidsift.index.schema import FORMAT, files_schema, segments_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,49 +46,25 @@ __all__ = [
     "Folder",
     "IndexFolderError",
     "IndexWriteError",
-    "Manifest",
     "Store",
     "default_folder",
-    "describe",
 ]
 
-MANIFEST = "index.json"
 FOLDERS = "folders.json"
 MOUNTS = "mounts.json"
 SEEKING = "seeking-files"
 """Is there while rows wait for their files to be met again, after the table of files was lost."""
 
 _LOCK = "writing.lock"
-_NOTES_LOCK = "notes.lock"
+NOTES_LOCK = "notes.lock"
+_FORMAT_WITH_NOTES = 2
 _MANY_FRAGMENTS = 16
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
 _MANY_VERSIONS = 512
-_NOTES_PATIENCE_SECONDS = 20.0
+NOTES_PATIENCE_SECONDS = 20.0
+"""How long whoever changes tags waits for another who does, such as a run that merges their pieces."""
 
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an index was made with; everything in it has to fit these.
-
-    Attributes:
-        model: folder or name that loads the model; empty when it was made with a model from memory.
-        model_name: for people.
-        method: name of the method in the catalogue.
-        fingerprint: of the model; decides the features.
-        segment: how videos are cut: "auto", seconds, or None for whole videos.
-        reading: how a segment is looked at.
-        sets: layout of each prepared token set.
-        format: version of the layout on disk.
-    """
-
-    model: str
-    model_name: str
-    method: str
-    fingerprint: str
-    segment: str | float | None
-    reading: Mapping[str, Any]
-    sets: Mapping[str, SetLayout]
-    format: int = FORMAT
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -115,11 +94,13 @@ class Folder:
     Attributes:
         path: absolute; a folder or a file.
         include, exclude: patterns, see :class:`~vidsift.video.find.Patterns`.
+        removed: paths in it that were taken out of the index and stay out until they are asked for.
     """
 
     path: str
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 def default_folder() -> Path:
@@ -146,6 +127,7 @@ class Store:
     Attributes:
         folder: where it is.
         manifest: what it was made with.
+        damaged_notes: which of the tables of tags and captions cannot be opened, and why.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -156,22 +138,28 @@ class Store:
         self._version_before: int = self.segments.version
 
     def _connect(self) -> None:
-        """Open the tables as they are now."""
+        """Open the tables as they are now; damaged notes keep nobody from the rest."""
         import lancedb
 
         try:
             database = lancedb.connect(self.folder)
             self.segments = database.open_table("segments")
             self.files = database.open_table("files")
-            # An index of format 1 has neither, until it is written to.
-            old = self.manifest.format < 2
-            self._tags = None if old else database.open_table("tags")
-            self._captions = None if old else database.open_table("captions")
         except Exception as error:
             raise IndexFolderError(
                 f"the index {self.folder} is damaged: {first_line(error)}; see what can be mended with "
                 f"vidsift index check --index {self.folder}, else delete the folder and index again"
             ) from error
+        self._notes: dict[notes.NoteName, Any] = {}
+        self.damaged_notes: dict[notes.NoteName, str] = {}
+        # An index of format 1 has neither, until it is written to.
+        has_notes = self.manifest.format >= _FORMAT_WITH_NOTES
+        for name in list(notes.note_schemas()) if has_notes else []:
+            opened = notes.open_notes(database, name)
+            if isinstance(opened, str):
+                self.damaged_notes[name] = opened
+            else:
+                self._notes[name] = opened
 
     @classmethod
     def open(cls, folder: str | Path) -> Store:
@@ -205,7 +193,8 @@ class Store:
         except PermissionError as error:
             raise unwritable(folder) from error
         database = lancedb.connect(folder)
-        tables = {"segments": segments_schema(manifest.sets), "files": files_schema(), **_notes_schemas()}
+        tables: dict[str, pa.Schema] = {"segments": segments_schema(manifest.sets), "files": files_schema()}
+        tables |= {str(name): schema for name, schema in notes.note_schemas().items()}
         with locked(folder, _LOCK), telling(folder):
             # Another process may have made it in the meantime.
             if not (folder / MANIFEST).exists():
@@ -214,7 +203,7 @@ class Store:
                     shutil.rmtree(folder / f"{name}.lance", ignore_errors=True)
                     database.create_table(name, schema=schema)
                 # The manifest comes last: a folder without one is not yet an index.
-                write_whole(folder / MANIFEST, _to_json(manifest))
+                write_manifest(folder, manifest)
         return cls.open(folder)
 
     @contextmanager
@@ -239,11 +228,11 @@ class Store:
 
         database = lancedb.connect(self.folder)
         with telling(self.folder):
-            for name, schema in _notes_schemas().items():
+            for name, schema in notes.note_schemas().items():
                 shutil.rmtree(self.folder / f"{name}.lance", ignore_errors=True)
                 database.create_table(name, schema=schema)
             self.manifest = replace(self.manifest, format=FORMAT)
-            write_whole(self.folder / MANIFEST, _to_json(self.manifest))
+            write_manifest(self.folder, self.manifest)
 
     def refresh(self) -> None:
         """See what other processes have written since."""
@@ -318,15 +307,35 @@ class Store:
                 table.delete(f"{column} IN ({some})")
 
     def read_tags(self) -> dict[str, set[str]]:
-        """Return the tags of every video that has any, by its identity."""
-        return {} if self._tags is None else notes.read_tags(self._tags)
+        """Return the tags of every video that has any, by its identity.
+
+        Raises:
+            IndexFolderError: the table is damaged.
+        """
+        return self._read_notes("tags", notes.read_tags)
+
+    def notes_table(self, name: notes.NoteName) -> Any | None:
+        """Return a table of notes; None where there is none, or it cannot be opened."""
+        return self._notes.get(name)
+
+    def _read_notes(self, name: notes.NoteName, read: Callable[[Any], dict[str, T]]) -> dict[str, T]:
+        table = self._notes.get(name)
+        if table is None and name not in self.damaged_notes:
+            return {}
+        found = self.damaged_notes[name] if table is None else tried(lambda: read(table))
+        if isinstance(found, str):
+            raise IndexFolderError(
+                f"the {name} of the index {self.folder} cannot be read: {found}; everything else can be "
+                f"searched; mend them with: vidsift index check --repair --index {self.folder}"
+            )
+        return found
 
     def set_tags(self, video_id: str, tags: Iterable[str]) -> None:
         """Give a video these tags and no others. An indexing run may go on meanwhile.
 
         Raises:
             ValueError: there is no such video in the index, or a tag cannot be kept.
-            IndexFolderError: the index may not be written.
+            IndexFolderError: the index may not be written, or its table of tags is damaged.
             IndexWriteError: the disk is full or fails.
         """
         import pyarrow as pa
@@ -335,41 +344,51 @@ class Store:
         self.refresh()
         if not self.files.count_rows(f"video_id = {notes.quoted(video_id)}"):
             raise ValueError(f"there is no video {video_id!r} in the index {self.folder}")
-        if self._tags is None:
+        if self.manifest.format < _FORMAT_WITH_NOTES:
             with self.writing():
                 pass
-        assert self._tags is not None
+        if "tags" in self.damaged_notes:
+            self.read_tags()
         rows = pa.Table.from_pylist([{"video_id": video_id, "tags": kept}], schema=notes.tags_schema())
-        with locked(self.folder, _NOTES_LOCK, _NOTES_PATIENCE_SECONDS), telling(self.folder):
-            merge = self._tags.merge_insert("video_id")
+        with locked(self.folder, NOTES_LOCK, NOTES_PATIENCE_SECONDS), telling(self.folder):
+            merge = self._notes["tags"].merge_insert("video_id")
             merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
     def read_captions(self) -> dict[str, list[str]]:
-        """Return the captions of every video that has any, by its identity."""
-        return {} if self._captions is None else notes.read_captions(self._captions)
+        """Return the captions of every video that has any, by its identity; raises as :meth:`read_tags`."""
+        return self._read_notes("captions", notes.read_captions)
 
     def write_captions(
         self, sources: Mapping[str, Mapping[str, Sequence[str]]], gone: Iterable[str] = ()
     ) -> int:
-        """Keep what files of captions say, see :func:`vidsift.index.notes.write_captions`; while writing."""
-        assert self._captions is not None
+        """Keep what files of captions say, see :func:`vidsift.index.notes.write_captions`; while writing.
+
+        Raises:
+            IndexFolderError: the table is damaged.
+            IndexWriteError: the disk is full or fails.
+        """
+        before = self._read_notes("captions", notes.captions_by_source)
         with telling(self.folder):
-            return notes.write_captions(self._captions, sources, gone)
+            return notes.write_captions(self._notes["captions"], before, sources, gone)
 
     def caption_sources(self) -> set[str]:
-        """Return the files of captions that the index knows."""
-        if self._captions is None:
-            return set()
-        return set(self._captions.search().select(["source"]).to_arrow()["source"].to_pylist())
+        """Return the files of captions that the index knows; raises as :meth:`read_tags`."""
+        return set(self._read_notes("captions", notes.captions_by_source))
 
     def read_folders(self) -> list[Folder]:
         """Return what was asked to be indexed, in the order of paths; empty where nobody wrote it down."""
         try:
             values = json.loads((self.folder / FOLDERS).read_text(encoding="utf-8"))
-            return [Folder(one["path"], tuple(one["include"]), tuple(one["exclude"])) for one in values]
+            # Indexes of earlier versions say nothing of what was removed.
+            return [
+                Folder(
+                    one["path"], tuple(one["include"]), tuple(one["exclude"]), tuple(one.get("removed", ()))
+                )
+                for one in values
+            ]
         except FileNotFoundError:
             return []
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise IndexFolderError(
                 f"the index {self.folder} is damaged: {FOLDERS} cannot be read ({first_line(error)}); delete "
                 "that file and name the folders again with vidsift index add"
@@ -391,10 +410,12 @@ class Store:
                 merge_everything(self.segments, _KEEP_OLD_VERSIONS)
             else:
                 merge_small(self.segments, "segment_id")
-            for table in self._tables()[1:]:
-                statistics: Any = table.stats()
-                if statistics["fragment_stats"]["num_small_fragments"] >= _MANY_FRAGMENTS:
-                    merge_everything(table, _KEEP_OLD_VERSIONS)
+            if _in_many_pieces(self.files):
+                merge_everything(self.files, _KEEP_OLD_VERSIONS)
+            for name, table in self._notes.items():
+                if _in_many_pieces(table):
+                    # Who gives tags just now, or damage, of which a check tells, keeps no run from its end.
+                    tried(partial(self._merge_notes, name, _KEEP_OLD_VERSIONS))
 
     def optimize(self, keep: timedelta = _KEEP_OLD_VERSIONS) -> None:
         """Merge all small pieces and remove versions that no reader can hold any more; while writing.
@@ -403,8 +424,17 @@ class Store:
             keep: how long a version is kept after a newer one has taken its place.
         """
         with telling(self.folder):
-            for table in self._tables():
+            for table in (self.segments, self.files):
                 merge_everything(table, keep)
+            for name in self._notes:
+                self._merge_notes(name, keep)
+
+    def _merge_notes(self, name: notes.NoteName, keep: timedelta) -> None:
+        """Merge the pieces of a table of notes; tags may be given meanwhile, and wait for it."""
+        with locked(self.folder, NOTES_LOCK, NOTES_PATIENCE_SECONDS):
+            # What was given since the table was opened counts.
+            self._notes[name].checkout_latest()
+            merge_everything(self._notes[name], keep)
 
     def bytes_on_disk(self) -> int:
         """What the folder takes, old versions included."""
@@ -414,84 +444,15 @@ class Store:
                 total += one.stat().st_size if one.is_file() else 0
         return total
 
-    def _tables(self) -> list[Any]:
-        tables = [self.segments, self.files, self._tags, self._captions]
-        return [table for table in tables if table is not None]
 
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read what an index was made with.
-
-    Raises:
-        IndexFolderError: there is no index, it is damaged, or of another format.
-    """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise IndexFolderError(
-            f"there is no index at {folder}; make one with: vidsift index FOLDER --index {folder}"
-        )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values["format"]
-        if version not in READABLE_FORMATS:
-            raise IndexFolderError(
-                f"the index {folder} has format {version}, this vidsift reads formats up to {FORMAT}; "
-                "use the vidsift that made it, or index the videos again into another folder"
-            )
-        sets = {name: SetLayout(**layout) for name, layout in values.pop("sets").items()}
-        return Manifest(sets=sets, **values)
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise IndexFolderError(
-            f"the index {folder} is damaged: {MANIFEST} cannot be read ({first_line(error)}); "
-            "delete the folder and index again"
-        ) from error
-
-
-def describe(folder: str | Path) -> dict[str, Any]:
-    """Facts of an index for people: model, sets, how much is in it, and its size.
-
-    Raises:
-        IndexFolderError: see :meth:`Store.open`.
-    """
-    store = Store.open(folder)
-    manifest, files = store.manifest, store.read_files().values()
-    columns = store.segments.search().select(["video_id", "duration_seconds"]).to_arrow()
-    lengths = dict(zip(columns["video_id"].to_pylist(), columns["duration_seconds"].to_pylist(), strict=True))
-    hours = sum(lengths.values()) / 3600
-    size = store.bytes_on_disk()
-    return {
-        "index": str(store.folder),
-        "format": manifest.format,
-        "model": manifest.model or manifest.model_name,
-        "method": manifest.method,
-        "fingerprint": manifest.fingerprint,
-        "segment": manifest.segment,
-        "token sets": {name: f"{one.slots} x {one.dim}" for name, one in manifest.sets.items()},
-        "folders": [one.path for one in store.read_folders()],
-        "videos": len({one.video_id for one in files if one.video_id}),
-        "segments": store.segments.count_rows(),
-        "files": sum(one.reason is None for one in files),
-        "failed": sum(one.reason is not None for one in files),
-        "tagged": len(store.read_tags()),
-        "captioned": len(store.read_captions()),
-        "hours of video": round(hours, 3),
-        "bytes on disk": size,
-        "bytes per hour of video": round(size / hours) if hours else None,
-    }
-
-
-def _notes_schemas() -> dict[str, pa.Schema]:
-    """The tables that format 2 added."""
-    return {"tags": notes.tags_schema(), "captions": notes.captions_schema()}
-
-
-def _to_json(manifest: Manifest) -> dict[str, Any]:
-    return {"format": manifest.format} | asdict(manifest)
+def _in_many_pieces(table: Any) -> bool:
+    statistics: Any = table.stats()
+    return bool(statistics["fragment_stats"]["num_small_fragments"] >= _MANY_FRAGMENTS)
 
 
 def _only_ours(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
-    tables = {f"{name}.lance" for name in ("segments", "files", *_notes_schemas())}
+    tables = {f"{name}.lance" for name in ("segments", "files", *notes.note_schemas())}
     files = {name + end for name in (MANIFEST, FOLDERS, MOUNTS) for end in ("", ".new")}
-    ours = tables | files | {_LOCK, _NOTES_LOCK, SEEKING}
+    ours = tables | files | {_LOCK, NOTES_LOCK, SEEKING}
     return all(entry.name in ours for entry in folder.iterdir())

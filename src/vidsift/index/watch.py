@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsift.index.build import Report, build_index, open_index
+from vidsift.index.build import Report, build_index
 from vidsift.index.disk import IndexFolderError
 from vidsift.index.folders import folders_of
-from vidsift.index.plan import absolute, under
-from vidsift.index.storage import MANIFEST, Folder, Store, default_folder
+from vidsift.index.manifest import MANIFEST
+from vidsift.index.opening import open_index
+from vidsift.index.paths import absolute, under
+from vidsift.index.storage import Folder, Store, default_folder
 
 if TYPE_CHECKING:
     from vidsift.methods.model import Model

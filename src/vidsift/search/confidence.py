@@ -39,6 +39,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -266,8 +267,9 @@ def _keep(path: Path, calibration: Calibration) -> None:
     try:
         waiting.write_text(json.dumps(asdict(calibration), indent=2) + "\n", encoding="utf-8")
         waiting.replace(path)
-    except OSError:
-        try:
+    except OSError:  # of a folder that may not be written: measured again by whoever asks next
+        pass
+    finally:
+        # Whatever ended it, Ctrl-C too, leaves nothing half-written behind.
+        with suppress(OSError):
             waiting.unlink(missing_ok=True)
-        except OSError:
-            return

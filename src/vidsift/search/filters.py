@@ -11,8 +11,8 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.index.plan import absolute
-from vidsift.index.plan import under as lies_under
+from vidsift.index.paths import absolute
+from vidsift.index.paths import under as lies_under
 from vidsift.index.reading import Gallery
 from vidsift.index.storage import FileRecord
 from vidsift.search.errors import QueryError

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from vidsift.encoders.device import choose_device
 from vidsift.index.candidates import Preselection, all_segments, check_searchable
-from vidsift.index.plan import absolute
+from vidsift.index.paths import absolute, path_key
 from vidsift.index.reading import Gallery, Places, ScanFormat, best_scan_format
-from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder, describe
+from vidsift.index.stats import describe
+from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder
 from vidsift.methods.model import Model, load
 from vidsift.search.errors import QueryError
 from vidsift.search.filters import Filter, allowed_rows, shown_paths
@@ -170,13 +171,21 @@ class OpenIndex:
             QueryError: the index holds no video there.
         """
         place = absolute(path)
-        record = self._records.get(place)
+        record = self._record_at(place)
         if record is None or record.video_id is None:
             why = "" if record is None else f": {record.reason}"
             raise QueryError(
                 f"the index holds no video at {place}{why}; see what is indexed with: vidsift info"
             )
         return record.video_id
+
+    def _record_at(self, place: str) -> FileRecord | None:
+        record = self._records.get(place)
+        if record is not None:
+            return record
+        # The same path in another spelling, where the system takes both for one.
+        key = path_key(place)
+        return next((one for path, one in self._records.items() if path_key(path) == key), None)
 
     def holds(self, segment_id: str) -> bool:
         """Whether the index holds a segment of this id."""

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 from starlette.responses import StreamingResponse
 
-from vidsift.index.plan import absolute
+from vidsift.index.paths import absolute
 from vidsift.service.problems import ProblemError
 
 if TYPE_CHECKING:

@@ -84,9 +84,12 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
     Returns:
         What was done, as :class:`~vidsift.index.build.Report` has it.
     """
-    from vidsift.index.build import build_index, remove_paths, update_index
+    from vidsift.index.build import build_index, update_index
+    from vidsift.index.care import remove_paths
     from vidsift.index.folders import folders_of
-    from vidsift.index.storage import MANIFEST, Store
+    from vidsift.index.manifest import MANIFEST
+    from vidsift.index.paths import path_key
+    from vidsift.index.storage import Store
 
     if task.action == "remove":
         return {"removed": remove_paths(task.index, task.folders)}
@@ -113,8 +116,8 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
         return asdict(build_index(task.folders, task.index, model or task.model, **options))
     length = cast("SegmentLength", store.manifest.segment)
     # A folder that is known keeps the patterns that it was asked for with.
-    known = {one.path: one for one in folders_of(store)}
-    places = [known.get(path, path) for path in task.folders]
+    known = {path_key(one.path): one for one in folders_of(store)}
+    places = [known.get(path_key(path), path) for path in task.folders]
     return asdict(build_index(places, task.index, model, segment=length, **options))
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from vidsift.index.folders import folders_of
-from vidsift.index.plan import under
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.paths import under
+from vidsift.index.storage import FileRecord, IndexFolderError, Store
 from vidsift.types import Span
 
 __all__ = ["Library", "Video"]
 
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 _FACTS = ["segment_id", "video_id", "start_seconds", "end_seconds", "duration_seconds"]
 _MORE_FACTS = ["width_px", "height_px", "codec", "fps"]
 
@@ -85,7 +89,7 @@ class Library:
             span = Span(row["start_seconds"], row["end_seconds"])
             segments.setdefault(row["video_id"], {})[row["segment_id"]] = span
             facts[row["video_id"]] = row
-        tags = store.read_tags()
+        tags, captions = _notes(store.read_tags), _notes(store.read_captions)
         videos = {
             video_id: _video(video_id, records, facts[video_id], segments[video_id], tags)
             for video_id, records in places.items()
@@ -95,7 +99,7 @@ class Library:
             videos,
             files,
             tuple(one.path for one in folders_of(store)),
-            store.read_captions(),
+            captions,
         )
 
     @cached_property
@@ -138,6 +142,15 @@ def outermost(folders: Iterable[str]) -> list[str]:
         if not any(under(folder, one) for one in found):
             found.append(folder)
     return sorted(found)
+
+
+def _notes(read: Callable[[], dict[str, T]]) -> dict[str, T]:
+    """Read tags or captions; where they are damaged, the videos are shown without them."""
+    try:
+        return read()
+    except IndexFolderError as damage:
+        _LOG.warning("%s", damage)
+        return {}
 
 
 def _video(

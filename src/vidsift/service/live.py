@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vidsift.index.storage import MANIFEST, IndexFolderError
+from vidsift.index.manifest import MANIFEST
+from vidsift.index.storage import IndexFolderError
 from vidsift.search.searcher import Index
 from vidsift.service.library import Library
 from vidsift.service.problems import ProblemError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query
 
 from vidsift import __version__
-from vidsift.index.plan import under as lies_under
+from vidsift.index.paths import under as lies_under
 from vidsift.index.storage import IndexFolderError, Store
 from vidsift.service.files import place_of, video_of
 from vidsift.service.media import VideoId, media_url, thumbnail_url

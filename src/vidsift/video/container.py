@@ -52,8 +52,8 @@ def demuxed(container: av.container.InputContainer, streams: Any) -> Iterator[Pa
     """The packets of some streams from where the container stands, ending with empty ones that flush.
 
     Unlike PyAV's own it goes on where another stream begins in the middle, as in recordings of broadcasts and
-    in damaged files: PyAV knows the streams that were there when the file was opened, and fails at a packet of
-    one that was not, which is lost, and nothing else.
+    in damaged files: PyAV knows the streams that were there when the file was opened, and fails at a packet
+    of one that was not, which is lost, and nothing else.
     """
     while True:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,6 +142,7 @@ def find_videos(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     look_inside: Callable[[Path], bool] | None = None,
+    left_out: Collection[str] = (),
     seen: set[str] | None = None,
 ) -> Iterator[Found]:
     """Walk folders and yield the videos in them, each file once, in a fixed order.
@@ -157,23 +158,35 @@ def find_videos(
         exclude: patterns; files that fit one are left out, and folders are not entered.
         look_inside: asked about files with the first bytes of a container, :func:`holds_video` when None;
             a ValueError that it raises rejects the file.
-        seen: what earlier calls met and this one need not yield again; grows.
+        left_out: paths below the places that are passed over, with all that is in them.
+        seen: what earlier calls yielded and this one need not yield again; grows. Folders are entered anew
+            for every place: another place may have other patterns.
 
     Yields:
         Videos, and what could not be looked into with the reason.
     """
     walk = _Walk(
-        Patterns(include), Patterns(exclude), look_inside or holds_video, set() if seen is None else seen
+        Patterns(include),
+        Patterns(exclude),
+        frozenset(map(os.path.normcase, left_out)),
+        look_inside or holds_video,
     )
+    yielded = set() if seen is None else seen
     for place in map(Path, places):
-        if not place.exists():
-            yield Found(place, "there is no such file or folder")
-        elif place.is_dir():
-            yield from walk.through(place)
-        elif not place.is_file():
-            yield Found(place, "is not a regular file, expected a video file")
-        elif walk.first_visit(place):
-            yield Found(place, None)
+        for found in _at(place, walk):
+            real = os.path.realpath(found.path)
+            if real not in yielded:
+                yielded.add(real)
+                yield found
+
+
+def _at(place: Path, walk: _Walk) -> Iterator[Found]:
+    if not place.exists():
+        yield Found(place, "there is no such file or folder")
+    elif place.is_dir():
+        yield from walk.through(place)
+    else:
+        yield Found(place, None if place.is_file() else "is not a regular file, expected a video file")
 
 
 class Patterns:
@@ -213,50 +226,51 @@ class Patterns:
 
 
 class _Walk:
-    """One walk over several places: remembers where it has been."""
+    """Walks through folders by the same rules."""
 
     def __init__(
-        self, include: Patterns, exclude: Patterns, look_inside: Callable[[Path], bool], seen: set[str]
+        self,
+        include: Patterns,
+        exclude: Patterns,
+        left_out: Collection[str],
+        look_inside: Callable[[Path], bool],
     ) -> None:
         self._include = include
         self._exclude = exclude
+        self._left_out = left_out
         self._look_inside = look_inside
-        self._seen = seen
-
-    def first_visit(self, path: Path) -> bool:
-        """Whether this file or folder was not met before, under whatever name."""
-        real = os.path.realpath(path)
-        if real in self._seen:
-            return False
-        self._seen.add(real)
-        return True
 
     def through(self, place: Path) -> Iterator[Found]:
-        """Yield what is below a folder."""
-        waiting = [place]
+        """Yield what is below a folder, which ends although links may lead round in circles."""
+        waiting, entered = [place], set[str]()
         while waiting:
             folder = waiting.pop()
-            if not self.first_visit(folder):
+            real = os.path.realpath(folder)
+            if real in entered:
                 continue
+            entered.add(real)
             try:
                 entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
             except OSError as error:
                 yield Found(folder, f"cannot be opened: {error.strerror or error}")
                 continue
             shown = [entry for entry in entries if not _is_hidden(entry)]
-            shown = [entry for entry in shown if not self._exclude.fit(_inside(entry, place))]
+            shown = [entry for entry in shown if not self._excluded(entry, place)]
             for entry in shown:
                 found = self._file(entry, place)
                 if found is not None:
                     yield found
             waiting += [Path(entry.path) for entry in reversed(shown) if _is_open_folder(entry)]
 
+    def _excluded(self, entry: os.DirEntry[str], place: Path) -> bool:
+        return os.path.normcase(entry.path) in self._left_out or self._exclude.fit(_inside(entry, place))
+
     def _file(self, entry: os.DirEntry[str], place: Path) -> Found | None:
         path = Path(entry.path)
         try:
             if not entry.is_file() or (self._include and not self._include.fit(_inside(entry, place))):
                 return None
-            return Found(path, None) if self._taken(path) and self.first_visit(path) else None
+            return Found(path, None) if self._taken(path) else None
         except OSError as error:
             if error.errno == errno.ELOOP:  # a link that leads to itself: nothing is there
                 return None

@@ -1,0 +1,74 @@
+"""``index.json``: what an index was made with, the one file without which a folder is no index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidsift.index.disk import IndexFolderError, first_line, write_whole
+from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout
+
+__all__ = ["MANIFEST", "Manifest", "read_manifest", "write_manifest"]
+
+MANIFEST = "index.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an index was made with; everything in it has to fit these.
+
+    Attributes:
+        model: folder or name that loads the model; empty when it was made with a model from memory.
+        model_name: for people.
+        method: name of the method in the catalogue.
+        fingerprint: of the model; decides the features.
+        segment: how videos are cut: "auto", seconds, or None for whole videos.
+        reading: how a segment is looked at.
+        sets: layout of each prepared token set.
+        format: version of the layout on disk.
+    """
+
+    model: str
+    model_name: str
+    method: str
+    fingerprint: str
+    segment: str | float | None
+    reading: Mapping[str, Any]
+    sets: Mapping[str, SetLayout]
+    format: int = FORMAT
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read what an index was made with.
+
+    Raises:
+        IndexFolderError: there is no index, it is damaged, or of another format.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise IndexFolderError(
+            f"there is no index at {folder}; make one with: vidsift index FOLDER --index {folder}"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values["format"]
+        if version not in READABLE_FORMATS:
+            raise IndexFolderError(
+                f"the index {folder} has format {version}, this vidsift reads formats up to {FORMAT}; "
+                "use the vidsift that made it, or index the videos again into another folder"
+            )
+        sets = {name: SetLayout(**layout) for name, layout in values.pop("sets").items()}
+        return Manifest(sets=sets, **values)
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise IndexFolderError(
+            f"the index {folder} is damaged: {MANIFEST} cannot be read ({first_line(error)}); "
+            "delete the folder and index again"
+        ) from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write it so that a reader meets the old one or the new one."""
+    write_whole(folder / MANIFEST, {"format": manifest.format} | asdict(manifest))
