@@ -319,9 +319,7 @@ def _refuse_memory(limit_bytes: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    held = next(line for line in status.splitlines() if line.startswith("VmData:"))
-    limit = int(held.split()[1]) * 1024 + limit_bytes
+    limit = _bytes_on_linux("VmData:") + limit_bytes
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
@@ -332,10 +330,19 @@ def _largest_bytes() -> int:
     """The most memory that this process has had at once."""
     if sys.platform == "win32":
         return _largest_bytes_on_windows()
+    if sys.platform.startswith("linux"):
+        # getrusage would also count what the parent held when it forked this process.
+        return _bytes_on_linux("VmHWM:")
     import resource
 
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest if sys.platform == "darwin" else largest * 1024
+
+
+def _bytes_on_linux(name: str) -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(one for one in status.splitlines() if one.startswith(name))
+    return int(line.split()[1]) * 1024
 
 
 def _largest_bytes_on_windows() -> int:

@@ -149,8 +149,8 @@ class JobRequest(BaseModel):
 
     action: Action = Field(
         description="'add' indexes folders; 'update' looks at folders again, at all known ones if none is "
-        "named; 'retry' does so and reads again what failed; 'remove' takes folders out of the index and "
-        "leaves their files alone."
+        "named; 'retry' does so and reads again what failed; 'remove' takes folders out of the index, "
+        "until they are added again by name, and leaves their files alone."
     )
     folders: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
         default_factory=list,
