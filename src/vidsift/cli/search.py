@@ -77,10 +77,10 @@ def search(  # noqa: PLR0917 - the options of the verb
         typer.Option(
             min=1,
             metavar="N",
-            help="Only for models that are too slow to score the whole library (vidsift info calls them black "
-            "boxes): a quick look picks the N likeliest segments, and the model ranks these alone. Leave it "
-            "out unless a video that you know to be there is not found: then a larger N finds more, and takes "
-            "longer. All other models score everything and refuse it.",
+            help="Only for models that are too slow to score the whole library (vidsift info calls them "
+            "black boxes): a quick look picks the N likeliest segments, and the model ranks these alone. "
+            "Leave it out unless a video that you know to be there is not found: then a larger N finds more, "
+            "and takes longer. All other models score everything and refuse it.",
             show_default="100",
         ),
     ] = None,
