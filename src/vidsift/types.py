@@ -183,8 +183,9 @@ class Hit:
         video_id: identity of the file's content.
         segment: the stretch of the video that was scored.
         moment: the stretch within it around the frames that matched best.
-        candidates: how many segments a cheap first stage left for a black box to score, of which this is the
-            best; None where all that could be found were scored.
+        candidates: how many were scored where others were left out, of which this is one of the best:
+            segments that a cheap first stage left for a black box; for sentences in order, videos. None where
+            nothing that was left out can be better.
         segment_id: identity of the segment; of a question of several sentences, that of the first one's.
         confidence: how sure it is that the segment fits, 0 to 1: the share of unrelated questions whose best
             answer in the whole index is worse; None where that is not known.

@@ -8,6 +8,7 @@ from tests.index.library import clip, findable
 from tests.methods import tiny
 
 from vidsift.cli.main import main
+from vidsift.search import sequence
 from vidsift.search.confidence import Calibration, Gumbel
 from vidsift.search.searcher import Index
 
@@ -173,3 +174,29 @@ def test_what_is_no_question_is_refused(
 ) -> None:
     assert _run(*arguments, "--index", index) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_videos_that_were_not_looked_at_are_told(
+    index: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["a red circle", "--then", "a star", "--index", index, "-t", "1"]
+    assert _run(*asked) == 0
+    assert "looked at" not in capsys.readouterr().err
+    monkeypatch.setattr(sequence, "_MOST_ROWS", 1)
+    monkeypatch.setattr(sequence, "_ROWS_AT_ONCE", 1)
+    scan_all = sequence._scan_all
+    monkeypatch.setattr(sequence, "_scan_all", lambda *given: scan_all(*given) + 100.0)
+    assert _run(*asked, "--json") == 0
+    out, err = capsys.readouterr()
+    looked_at = json.loads(out)["candidates"]
+    assert 1 <= looked_at < 6
+    assert f"the best of the {looked_at} videos that were looked at" in err
+    assert "narrow the search, as by --under FOLDER" in err
+
+
+def test_the_help_says_when_to_change_the_candidates(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--help") == 0
+    said = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+    assert "too slow to score the whole library" in said
+    assert "Leave it out unless a video that you know to be there is not found" in said
+    assert "[default: (100)]" in said

@@ -75,6 +75,16 @@ def test_a_job_shows_its_progress_and_what_came_of_it(shelf: Page, library: Libr
     until(shelf, "document.querySelector('#said').textContent.startsWith('Done')")
 
 
+def test_a_job_tells_what_is_away(shelf: Page, library: Library) -> None:
+    library.job_step_seconds = 0.05
+    library.jobs["e" * 16] = make_job("e" * 16, "update", ["/mnt/drive"], report={"missing_count": 1})
+    shelf.reload(wait_until="domcontentloaded")
+    shelf.wait_for_selector(".job[data-state=done]")
+    assert shelf.locator(".job .note").inner_text() == (
+        "Done: 8 of 8 videos, 12 seconds. Not there now: 1 place, whose videos stay in the library"
+    )
+
+
 def test_a_job_is_paused_goes_on_and_is_cancelled(shelf: Page, library: Library) -> None:
     library.job_step_seconds = 0.1
     library.jobs["f" * 16] = make_job("f" * 16, "update", ["/home/me/Videos/club"])

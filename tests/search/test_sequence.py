@@ -162,3 +162,26 @@ def test_a_black_box_scores_what_its_first_stage_found(tmp_path_factory: pytest.
     every: list[Hit] = index.search([FIRST, THEN], k=99)
     assert every[0].candidates is None
     assert {hit.candidates for hit in index.search([FIRST, THEN], k=1, candidates=2)} == {2}
+
+
+def test_who_leaves_videos_out_says_how_many_were_looked_at(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = index.search([FIRST, THEN], k=99)
+    assert {hit.candidates for hit in every} == {None}
+    monkeypatch.setattr(sequence, "_ROWS_AT_ONCE", 1)
+    # Nothing that the bound rules out was left out.
+    assert {hit.candidates for hit in index.search([FIRST, THEN], k=1)} == {None}
+    # Bounds that rule nothing out, as where the order takes much off every video.
+    scan_all = sequence._scan_all
+    monkeypatch.setattr(sequence, "_scan_all", lambda *given: scan_all(*given) + 100.0)
+    monkeypatch.setattr(sequence, "_MOST_ROWS", 8)
+    hits = index.search([FIRST, THEN], k=2)
+    (looked_at,) = {hit.candidates for hit in hits}
+    # Of twenty videos of one or two segments, so many have eight.
+    assert looked_at in range(4, 9)
+    assert {part.candidates for hit in hits for part in hit.parts} == {looked_at}
+    # As many hits as are asked for, however many videos that takes.
+    assert len(index.search([FIRST, THEN], k=9)) == 9
+    monkeypatch.setattr(sequence, "_MOST_ROWS", 4096)
+    assert {hit.candidates for hit in index.search([FIRST, THEN], k=2)} == {None}

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from tests.index.library import clip
 from tests.service.serving import index_of, video_id
 from tests.service.test_jobs import Worked
@@ -24,10 +23,14 @@ from vidsift.service.app import create_app
 from vidsift.service.client import Client, ServiceError
 from vidsift.service.limits import Limits
 from vidsift.service.security import Access
-from vidsift.service.serving import _Server, listen
+from vidsift.service.service import Service
+from vidsift.service.serving import _config, _Server, listen
 from vidsift.video import probe
 
 TOKEN = "a-token-for-the-tests"
+QUICK = Limits(poll_seconds=0.05)
+RUNNING: list[Service] = []
+"""The parts of the services that run, the newest last."""
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +45,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @contextmanager
-def running(index: Index, work: Worked) -> Iterator[tuple[str, threading.Thread]]:
+def running(index: Index, work: Worked, limits: Limits = QUICK) -> Iterator[tuple[str, threading.Thread]]:
     """A service on a real socket: its address with the token, and its thread; it ends with the block."""
-    app = create_app(index, access=Access(token=TOKEN), work=work, limits=Limits(poll_seconds=0.05))
+    app = create_app(index, access=Access(token=TOKEN), work=work, limits=limits)
     sock = listen("127.0.0.1", 0)
-    server = _Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=60), app)
+    server = _Server(_config(app), app)
+    RUNNING.append(app.state.service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
     try:
         yield f"http://127.0.0.1:{sock.getsockname()[1]}/?token={TOKEN}", thread
     finally:
+        RUNNING.pop()
         server.should_exit = True
         thread.join(50)
 
@@ -194,6 +199,81 @@ def test_a_clip_that_nobody_fetches_leaves_nothing(url: str, files: list[Path], 
     until(lambda: set(Path(tempfile.gettempdir()).glob("vidsift-serve-*/*.mp4")) <= made)
     with Client(url) as client:  # and every place is free again
         assert client.clip(video_id(files[0]), 0.0, 1.0, index.store.folder.parent / "clip.mp4").exists()
+
+
+def _request(path: str, body: object = None) -> bytes:
+    head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+    if body is None:
+        return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()
+    text = json.dumps(body)
+    kind = f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n"
+    return f"POST {path} HTTP/1.1\r\n{head}{kind}\r\n{text}".encode()
+
+
+def test_questions_of_who_has_gone_are_not_answered(index: Index, work: Worked, files: list[Path]) -> None:
+    with running(index, work) as (address, _), Client(address) as client:
+        hit = client.search("a red circle", k=1)["data"][0]
+        engine, go = RUNNING[-1].engine, threading.Event()
+        answered: list[str] = []
+        answer = engine._answer
+        engine._answer = lambda settings, queries: answered.extend(queries) or answer(settings, queries)  # type: ignore[func-returns-value]
+        running_now = engine.run(lambda: go.wait(60))
+        until(lambda: not engine._row)
+        asked = [
+            _request("/v1/search", {"query": "gone"}),
+            _request("/v1/search", {"query": ["circle", "star"]}),
+            _request("/v1/strip", {"query": "gone", "video_id": hit["video_id"]}),
+            _request(f"/v1/videos/{hit['video_id']}/captions"),
+        ]
+        socks = []
+        for number, text in enumerate(asked):
+            sock = socket.create_connection(("127.0.0.1", port_of(address)))
+            sock.sendall(text)
+            socks.append(sock)
+            until(lambda many=number + 1: len(engine._row) == many)  # type: ignore[misc]
+        waiting = list(engine._row)
+        for sock in socks:
+            sock.close()
+        until(lambda: all(one.future.cancelled() for one in waiting))
+        go.set()
+        assert running_now.result(60)
+        assert len(client.search("stays")["data"]) == 5
+        assert answered == ["stays"]
+
+
+def test_one_request_too_many_is_a_problem_with_a_remedy(index: Index, work: Worked) -> None:
+    limits = Limits(poll_seconds=0.05, requests=3)
+    with running(index, work, limits) as (address, _), Client(address) as client:
+        assert client.index()["videos"] == 5
+        unfinished = _request("/v1/search", {"query": "circle"})[:-1]
+        slow = []
+        for _ in range(3):
+            sock = socket.create_connection(("127.0.0.1", port_of(address)))
+            sock.sendall(unfinished)
+            slow.append(sock)
+
+        def refused() -> bool:
+            try:
+                client.index()
+            except ServiceError:
+                return True
+            return False
+
+        until(refused)
+        with pytest.raises(ServiceError) as caught:
+            client.index()
+        assert caught.value.status == 503
+        assert str(caught.value).endswith(
+            "3 requests are being answered, which is the limit; close what you do not need, and ask again in "
+            "a few seconds"
+        )
+        assert client.health()["segments"] == 5  # who watches over it does not start it anew
+        assert "vidsift_requests_total{" in client.metrics()
+        slow[0].sendall(b"}")
+        assert slow[0].recv(12) == b"HTTP/1.1 200"
+        until(lambda: not refused())
+        for sock in slow:
+            sock.close()
 
 
 def test_tokens_are_led_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

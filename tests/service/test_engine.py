@@ -108,11 +108,27 @@ def test_who_has_gone_is_not_answered(engine: Engine, asked: Asked) -> None:
     assert asked.batches == [(0, ["stays"])]
 
 
-def test_who_has_waited_too_long_is_told_to_come_back(asked: Asked) -> None:
-    engine = Engine(asked, 8, patience_seconds=0.05)
+def test_who_has_gone_takes_no_place(engine: Engine, asked: Asked) -> None:
     running = engine.run(lambda: asked.go.wait(10))
     while engine._row:
         pass
+    gone = [engine.ask(str(number), "gone") for number in range(8)]
+    assert all(one.cancel() for one in gone)
+    stays = [engine.ask(str(number), "stays") for number in range(8)]
+    with pytest.raises(ProblemError, match="8 questions wait already"):
+        engine.ask("one more", "stays")
+    assert stays.pop(3).cancel()
+    asked.go.set()
+    wait([running, *stays], 10)
+    assert asked.batches == [("stays", ["0", "1", "2", "4", "5", "6", "7"])]
+
+
+def test_who_has_waited_too_long_is_told_to_come_back(asked: Asked) -> None:
+    engine = Engine(asked, 8)
+    running = engine.run(lambda: asked.go.wait(10))
+    while engine._row:
+        pass
+    engine._patience = 0.05  # not before the first has begun, which on a busy machine takes longer
     late = engine.ask("late", 0)
     threading.Timer(0.2, asked.go.set).start()
     assert running.result(10)

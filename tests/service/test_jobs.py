@@ -37,7 +37,14 @@ class Worked:
         if task.folders == ("/fault",):
             raise RuntimeError("secret of the house")
         failed = [{"path": "/v/b.mp4", "reason": "is empty"}]
-        return {"added": 5, "failed": failed, "stopped": controls.stop.is_set(), "seconds": 1.5}
+        missing = [f"/away/{number}" for number in range(1002)] if task.folders == ("/away",) else []
+        return {
+            "added": 5,
+            "failed": failed,
+            "missing": missing,
+            "stopped": controls.stop.is_set(),
+            "seconds": 1.5,
+        }
 
 
 @pytest.fixture
@@ -247,6 +254,18 @@ def test_lists_of_files_are_told_of_one_job_alone(client: TestClient, work: Work
     (listed, *_) = client.get("/v1/index/jobs").json()["data"]
     assert (listed["report"]["failed"], listed["report"]["failed_count"]) == ([], 1)
     assert events(client, job)[-1][1]["report"]["failed_count"] == 1
+
+
+def test_what_is_away_is_told(client: TestClient, work: Worked) -> None:
+    work.go.set()
+    job = start(client, "remove", "/away")
+    until(lambda: state(client, job) == "done")
+    report = client.get(f"/v1/index/jobs/{job['job_id']}").json()["report"]
+    assert report["missing_count"] == 1002
+    assert report["missing"] == [f"/away/{number}" for number in range(1000)]
+    (listed,) = client.get("/v1/index/jobs").json()["data"]
+    assert (listed["report"]["missing"], listed["report"]["missing_count"]) == ([], 1002)
+    assert events(client, job)[-1][1]["report"]["missing_count"] == 1002
 
 
 def test_streams_are_limited(client: TestClient) -> None:

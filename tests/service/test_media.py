@@ -3,17 +3,21 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import anyio
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 from tests.service.serving import index_of, problem, served, video_id
+from tests.service.test_live import until
 from tests.video.making import Recipe, make, number_in
 
 from vidsift.service.files import byte_range, disposition
@@ -289,6 +293,49 @@ def test_what_was_kept_stands_in_where_the_file_is_away(own: Served) -> None:
     assert answer.status_code == 200
     assert picture(answer.content).shape == (48, 64, 3)
     assert answer.headers["cache-control"] == "no-store"  # the file may come back
+
+
+def test_one_thumbnail_too_many_is_the_kept_one_or_told_to_come_back(
+    own: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty-four wait or are decoded; who comes then gets what the index keeps, and nobody else waits."""
+    service = own.client.app.state.service  # type: ignore[attr-defined]
+    cached = own.client.get(own.thumbnail, params={"at": 1.9})
+    go = threading.Event()
+    decoding: list[float] = []
+
+    async def decode(_function: object, _source: object, at: float, _width: int) -> bytes:
+        decoding.append(at)
+        while not go.is_set():
+            await anyio.sleep(0.01)
+        return b"\xff\xd8 decoded"
+
+    monkeypatch.setattr(service.decoders, "run", decode)
+    with ThreadPoolExecutor(64) as pool:
+        waiting = [
+            pool.submit(own.client.get, own.thumbnail, params={"at": number / 100}) for number in range(64)
+        ]
+        try:
+            until(lambda: len(decoding) == 64)
+            kept = own.client.get(own.thumbnail, params={"at": 1.0})
+            assert kept.status_code == 200
+            assert picture(kept.content).shape == (48, 64, 3)
+            assert kept.headers["cache-control"] == "no-store"  # the right one may be had later
+            with monkeypatch.context() as patch:
+                patch.setattr("vidsift.service.media._kept_picture", lambda *_: None)
+                refused = own.client.get(own.thumbnail, params={"at": 1.0})
+            assert "64 thumbnails are under way" in problem(refused, 429)
+            assert "try again in a few seconds" in refused.json()["detail"]
+            assert refused.headers["retry-after"] == "5"
+            # All else is answered: what was decoded before, questions, the file.
+            assert own.client.get(own.thumbnail, params={"at": 1.9}).content == cached.content
+            assert own.client.post("/v1/search", json={"query": "circle"}).status_code == 200
+            assert own.client.get(own.media).content == own.file.read_bytes()
+            assert len(decoding) == 64
+        finally:
+            go.set()
+        assert {one.result(30).content for one in waiting} == {b"\xff\xd8 decoded"}
+    assert own.client.get(own.thumbnail, params={"at": 1.0}).content == b"\xff\xd8 decoded"
 
 
 def cut(one: Served, start: float, end: float) -> bytes:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from fastapi.testclient import TestClient
 from tests.index.library import clip
 from tests.service.serving import index_of, problem, served, video_id
 
+from vidsift.index import storage
+from vidsift.index.disk import locked
 from vidsift.index.storage import FileRecord, Store
 from vidsift.service.library import outermost
 
@@ -119,6 +122,38 @@ def test_tags_are_kept_found_and_follow_the_video(
     problem(client.put(f"/v1/videos/{'0' * 32}/tags", json={"tags": []}), 404)
     for wrong in ({"tags": [""]}, {"tags": ["x" * 101]}, {"tags": "x"}, {"tags": ["x"] * 33}, {}):
         problem(client.put(f"/v1/videos/{name}/tags", json=wrong), 422)
+
+
+def test_tags_are_set_while_an_indexer_writes(client: TestClient, files: list[Path], folder: Path) -> None:
+    name = video_id(files[1])
+    with Store.open(folder / "index").writing():
+        assert client.put(f"/v1/videos/{name}/tags", json={"tags": ["now"]}).json()["tags"] == ["now"]
+    assert client.put(f"/v1/videos/{name}/tags", json={"tags": []}).json()["tags"] == []
+
+
+def test_tags_that_cannot_be_set_now_are_told_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_NOTES_PATIENCE_SECONDS", 0.05)
+    file = clip(tmp_path, "clip")
+    index = index_of(tmp_path / "index", [file])
+    path = f"/v1/videos/{video_id(file)}/tags"
+    busy = "another process is writing the index"
+    remedy = "; wait until it has finished, or stop it"
+    with served(index) as client:
+        with locked(tmp_path / "index", "notes.lock"):  # as another who sets tags
+            said = problem(client.put(path, json={"tags": ["a"]}), 409)
+            assert said.startswith(busy)
+            assert said.endswith(remedy)
+        assert client.put(path, json={"tags": ["a"]}).json()["tags"] == ["a"]
+        # An index of the first format has no place for tags yet, and an indexer has to make it one.
+        manifest = tmp_path / "index" / "index.json"
+        values = json.loads(manifest.read_text("utf-8"))
+        manifest.write_text(json.dumps(values | {"format": 1}), "utf-8")
+        with locked(tmp_path / "index", "writing.lock"):
+            said = problem(client.put(path, json={"tags": ["b"]}), 409)
+            assert said.startswith(busy)
+            assert said.endswith(remedy)
 
 
 def test_the_index_tells_what_is_in_it(client: TestClient, files: list[Path], folder: Path) -> None:

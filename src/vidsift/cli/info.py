@@ -70,7 +70,7 @@ def _searching(method: Method) -> str:
         return "every segment"
     if method.first_stage is None:
         return "not at all: a black box without a first stage"
-    return f"candidates found by {method.first_stage.label}, which also gives the moments"
+    return f"as a black box: candidates found by {method.first_stage.label}, which also gives the moments"
 
 
 def _verified(model: Any) -> str:

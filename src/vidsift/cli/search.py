@@ -75,7 +75,13 @@ def search(  # noqa: PLR0917 - the options of the verb
     candidates: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="How many segments a black box scores, found by its first stage. [100]"
+            min=1,
+            metavar="N",
+            help="Only for models that are too slow to score the whole library (vidsift info calls them "
+            "black boxes): a quick look picks the N likeliest segments, and the model ranks these alone. "
+            "Leave it out unless a video that you know to be there is not found: then a larger N finds more, "
+            "and takes longer. All other models score everything and refuse it.",
+            show_default="100",
         ),
     ] = None,
     model: Annotated[
@@ -168,21 +174,28 @@ def _like(opened: Index, named: str, top: int, conditions: Conditions) -> list[H
 
 
 def _tell_of_candidates(opened: Index, hits: list[Hit]) -> None:
-    """Say that hits are the best of candidates alone, where a black box could not score everything."""
-    stage = opened.model.method.first_stage
-    if stage is None or not hits or hits[0].candidates is None:
+    """Say that hits are the best of some alone, where scoring everything would take too long."""
+    if not hits or hits[0].candidates is None:
         return
-    typer.echo(
-        f"vidsift: {opened.model.name} is a black box: these are the best of {hits[0].candidates} candidates "
-        f"found by {stage.label}; --candidates N takes more",
-        err=True,
-    )
+    stage = opened.model.method.first_stage
+    if stage is None:
+        said = (
+            f"the best of the {hits[0].candidates} videos that were looked at, the likeliest first; to have "
+            "all of some looked at, narrow the search, as by --under FOLDER"
+        )
+    else:
+        said = (
+            f"{opened.model.name} is a black box: these are the best of {hits[0].candidates} candidates "
+            f"found by {stage.label}; --candidates N takes more"
+        )
+    typer.echo(f"vidsift: {said}", err=True)
 
 
 def _as_object(hit: Hit, *, black_box: bool) -> dict[str, Any]:
     own: dict[str, Any] = {}
-    if black_box and hit.kind == "text":
+    if (black_box and hit.kind == "text") or hit.candidates is not None:
         own["candidates"] = hit.candidates
+    if black_box and hit.kind == "text":
         own["account"] = "black box: no account; the moment is that of the first stage"
     if hit.parts:
         own["parts"] = [_as_object(part, black_box=black_box) for part in hit.parts]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
+
+from vidsift.locks import try_lock
 
 __all__ = [
     "IndexFolderError",
@@ -74,31 +75,13 @@ def locked(folder: Path, name: str, patience_seconds: float = 0.0) -> Iterator[N
     except PermissionError as error:
         raise unwritable(folder) from error
     with file:
-        while not _try_lock(file):
+        while not try_lock(file):
             if time.monotonic() >= until:
                 raise IndexFolderError(
                     f"another process is writing the index {folder}; wait until it has finished, or stop it"
                 )
             time.sleep(0.02)
         yield
-
-
-def _try_lock(file: BinaryIO) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-    else:
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
 
 
 def first_line(error: BaseException) -> str:

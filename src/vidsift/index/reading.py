@@ -6,8 +6,10 @@ of up to :data:`BLOCK` videos, frames outermost, so that the maxima of a token-w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +24,17 @@ from vidsift.interactions.quantised import pack, quantise
 from vidsift.methods.base import Method, TermSum
 from vidsift.types import Features, TokenSet
 
-__all__ = ["BLOCK", "Gallery", "Places", "ScanFormat", "ScanSet", "best_scan_format", "block_of"]
+__all__ = [
+    "BLOCK",
+    "Gallery",
+    "Places",
+    "ScanFormat",
+    "ScanSet",
+    "TidiedError",
+    "best_scan_format",
+    "block_of",
+    "while_reading",
+]
 
 BLOCK = 4096
 """Segments in a block at most: few operations for one question, and 20 MB of products for eight of them."""
@@ -35,6 +47,48 @@ _BLOCK_TOKENS = 12 * BLOCK
 
 _READ_ROWS = 2048
 ScanFormat = Literal["int8", "bf16", "fp32"]
+
+
+class TidiedError(IndexFolderError):
+    """The version of an index that somebody reads was replaced so long ago that its files are cleaned up."""
+
+
+@contextmanager
+def while_reading(folder: Path, *tables: Any) -> Iterator[None]:
+    """Say in plain words what it means that something stored cannot be read.
+
+    Args:
+        folder: of the index.
+        tables: those that are read, open at some version.
+
+    Raises:
+        TidiedError: there is a newer version, so that this one may have been cleaned up.
+        IndexFolderError: it is the newest one.
+    """
+    try:
+        yield
+    except IndexFolderError:
+        raise
+    except (RuntimeError, OSError, ValueError) as error:
+        if any(_replaced(folder, table) for table in tables):
+            raise TidiedError(
+                f"the index {folder} was tidied meanwhile, and what it held when it was read is cleaned up; "
+                "call refresh() and ask again"
+            ) from error
+        said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise IndexFolderError(
+            f"the index {folder} is damaged: {said}; delete the folder and index again"
+        ) from error
+
+
+def _replaced(folder: Path, table: Any) -> bool:
+    import lancedb
+
+    try:
+        newest = lancedb.connect(folder).open_table(table.name).version
+    except (RuntimeError, OSError, ValueError):
+        return False
+    return bool(newest != table.version)
 
 
 def best_scan_format(device: torch.device | str) -> ScanFormat:
@@ -160,6 +214,7 @@ class Gallery:
     scan: dict[str, ScanSet]
     block_size: int
     device: torch.device
+    _folder: Path
     _row_ids: NDArray[np.uint64]
     _table: Any
     _sets: Mapping[str, SetLayout]
@@ -172,22 +227,17 @@ class Gallery:
         """Read an index into memory.
 
         Raises:
+            TidiedError: it was opened so long ago that its version is cleaned up.
             IndexFolderError: its files cannot be read.
         """
-        try:
-            table = store.segments
+        table = store.segments
+        with while_reading(store.folder, table):
             table.checkout(table.version)  # One version throughout, whatever is added meanwhile.
-            return cls._read(table, store.manifest.sets, method, scan_format)
-        except (RuntimeError, OSError, ValueError) as error:
-            raise IndexFolderError(
-                f"the index {store.folder} is damaged: {str(error).splitlines()[0][:200]}; "
-                "delete the folder and index again"
-            ) from error
+            return cls._read(store, table, method, scan_format)
 
     @classmethod
-    def _read(
-        cls, table: Any, sets: Mapping[str, SetLayout], method: Method, scan_format: ScanFormat
-    ) -> Gallery:
+    def _read(cls, store: Store, table: Any, method: Method, scan_format: ScanFormat) -> Gallery:
+        sets = store.manifest.sets
         names = ["segment_id", "video_id", "start_seconds", "end_seconds", "duration_seconds"]
         rows = table.search().select(names).with_row_id(True).to_arrow().sort_by("segment_id")
         row_ids = rows["_rowid"].to_numpy()
@@ -204,6 +254,7 @@ class Gallery:
             scan={},
             block_size=block_of(device),
             device=device,
+            _folder=store.folder,
             _row_ids=row_ids,
             _table=table,
             _sets=sets,
@@ -251,9 +302,13 @@ class Gallery:
         Args:
             terms: whose sets are among the stored ones.
             scan_format: as for :meth:`read`.
+
+        Raises:
+            TidiedError, IndexFolderError: as for :meth:`read`.
         """
         other = replace(self, scan={}, block_size=block_of(self.device))
-        other._fill(terms, scan_format)
+        with while_reading(self._folder, self._table):
+            other._fill(terms, scan_format)
         return other
 
     def __len__(self) -> int:
@@ -283,6 +338,9 @@ class Gallery:
 
         Returns:
             Sets in the order of ``rows``, ``{set: (rows, slots, dim)}`` in fp32.
+
+        Raises:
+            TidiedError, IndexFolderError: as for :meth:`read`.
         """
         sets = self._score_sets if score_only else self._sets
         known = {name: values[list(rows)] for name, values in self._known.items()}
@@ -291,9 +349,10 @@ class Gallery:
         return sets_from_table(self.columns(rows, wanted), sets, known)
 
     def columns(self, rows: Sequence[int], names: Sequence[str]) -> pa.Table:
-        """Read stored columns of some segments, in the order of ``rows``."""
+        """Read stored columns of some segments, in the order of ``rows``; raises as :meth:`exact`."""
         wanted = self._row_ids[list(rows)]
-        taken = self._table.take_row_ids(wanted.tolist()).select(list(names)).with_row_id().to_arrow()
+        with while_reading(self._folder, self._table):
+            taken = self._table.take_row_ids(wanted.tolist()).select(list(names)).with_row_id().to_arrow()
         ids = taken["_rowid"].to_numpy()
         if np.array_equal(ids, wanted):
             return taken

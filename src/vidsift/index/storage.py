@@ -286,6 +286,11 @@ class Store:
         self._delete(self.segments, "video_id", video_ids)
 
     @property
+    def tables(self) -> list[Any]:
+        """All tables that can be opened."""
+        return [self.segments, self.files, *self._notes.values()]
+
+    @property
     def seeking(self) -> Path:
         """The file that says that lost paths are being sought."""
         return self.folder / SEEKING

@@ -20,8 +20,10 @@ That is the share of unrelated questions whose best answer in the whole index is
 question, segment and index, not on filters, on ``k`` or on who else asks; among the hits of a question it
 falls with the score. A hit counts as found from :data:`FOUND` on, which one in twenty questions about nothing
 in the library reaches. Some questions of the bank may fit the library after all: those that stand out are
-left out of the fits, which is enough while they are few. Scores of a black box cannot be had for all of
-this; there its first stage is what is sure or not.
+left out of the fits, which is enough while they are few. Of very many segments the bank is asked of some,
+and the fits of the best scores are moved up by what more segments add to the best answer of one and the same
+question, which the difference between two halves of them tells. Scores of a black box cannot be had for all
+of this; there its first stage is what is sure or not.
 
 The fits are kept beside the index, in ``calibration.json``, and made again when segments, model or bank are
 others; where that file cannot be written, once for each opened index.
@@ -65,19 +67,20 @@ __all__ = [
     "calibrate",
     "calibrated",
     "fit_gumbel",
+    "growth",
 ]
 
 FOUND = 0.95
 """Confidence from which a hit counts as found."""
 
 FILE = "calibration.json"
-_VERSION = 1
+_VERSION = 2
 _SAMPLE = 256
 """Segments over which a question's mean is taken."""
 
 _SAMPLE_BYTES = 64 * 2**20
 _SCANNED = 4096
-"""Segments that the bank is answered from; what more of them would add is extrapolated."""
+"""Segments that the bank is answered from; what more of them add is extrapolated, see :func:`growth`."""
 
 FEWEST = 8
 """Segments below which nothing is said."""
@@ -178,21 +181,51 @@ def calibrate(model: Model, background: Background, bank: Sequence[str], key: st
         bank: the questions.
         key: kept with the result.
     """
-    gallery, terms = background.gallery, background.terms
     questions = _questions(model, bank)
-    allowed = np.zeros(len(gallery), np.bool_)
-    allowed[_evenly(len(gallery), _SCANNED)] = True
-    ranked = rank(gallery, terms, questions, Wanted(1, allowed))
-    best = np.array([one.best[0][1] for one in ranked])
+    best, higher = _best_answers(background, questions)
     means = np.array([background.mean(question) for question in questions])
     plain, centred = fit_gumbel(best), fit_gumbel(best - means)
     better = fit_gumbel(
         np.maximum((best - plain.location) / plain.scale, (best - means - centred.location) / centred.scale)
     )
-    # The best of n times as many segments lies log(n) scales higher.
-    higher = math.log(len(gallery) / int(allowed.sum()))
-    plain, centred = (one._replace(location=one.location + one.scale * higher) for one in (plain, centred))
+    plain, centred = (one._replace(location=one.location + higher) for one in (plain, centred))
     return Calibration(plain, centred, better, len(bank), key)
+
+
+def _best_answers(background: Background, questions: Sequence[Question]) -> tuple[NDArray[np.float64], float]:
+    """The best score of each question, and how much higher it would be over all segments.
+
+    Where there are too many segments to ask, some are asked in two halves, by whose difference
+    :func:`growth` tells what more segments would add.
+    """
+    gallery = background.gallery
+    rows = _evenly(len(gallery), _SCANNED)
+    # Ids begin with that of the video: the halves are of different videos, as all that is added would be.
+    half = len(rows) // 2
+    parts = [rows] if len(rows) == len(gallery) else [rows[:half], rows[half:]]
+    best_PQ = np.zeros((len(parts), len(questions)))
+    for part, best in zip(parts, best_PQ, strict=True):
+        allowed = np.zeros(len(gallery), np.bool_)
+        allowed[part] = True
+        best[:] = [one.best[0][1] for one in rank(gallery, background.terms, questions, Wanted(1, allowed))]
+    if len(parts) == 1:
+        return best_PQ[0], 0.0
+    return best_PQ.max(axis=0), growth(*best_PQ) * math.log(len(gallery) / len(rows))
+
+
+def growth(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """How much higher the best answer lies over e times as many segments.
+
+    That is the scale of a single question's best answer over different segments, and not that of the best
+    answers of different questions, which differ by far more than chance. The best answers to a question in
+    two libraries of a size differ by a logistic distribution of this scale, the median of whose size is
+    log(3) scales; a median, as some questions fit one of the two.
+
+    Args:
+        one: best scores of the questions in one half, ``(Q,)``.
+        other: in the other half.
+    """
+    return float(np.median(np.abs(one - other))) / math.log(3)
 
 
 def fit_gumbel(values: NDArray[np.float64]) -> Gumbel:

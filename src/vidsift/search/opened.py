@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,14 @@ from numpy.typing import NDArray
 from vidsift.encoders.device import choose_device
 from vidsift.index.candidates import Preselection, all_segments, check_searchable
 from vidsift.index.paths import absolute, path_key
-from vidsift.index.reading import Gallery, Places, ScanFormat, best_scan_format
+from vidsift.index.reading import (
+    Gallery,
+    Places,
+    ScanFormat,
+    TidiedError,
+    best_scan_format,
+    while_reading,
+)
 from vidsift.index.stats import describe
 from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder
 from vidsift.methods.model import Model, load
@@ -23,11 +31,40 @@ from vidsift.search.questions import Question, parse
 from vidsift.search.rescore import one_thread
 from vidsift.types import Hit
 
-__all__ = ["OpenIndex"]
+__all__ = ["OpenIndex", "renewing"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S", bound="OpenIndex")
+
+
+def renewing(question: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Let a method of an open index ask once more, where what was read had been cleaned up in the meantime.
+
+    An index that grows is tidied: versions that were replaced an hour ago go. Who opened it before and asks
+    after that meets no files any more; the index as it is now answers as well.
+    """
+
+    @wraps(question)
+    def asked(self: S, /, *given: P.args, **named: P.kwargs) -> T:
+        try:
+            return question(self, *given, **named)
+        except TidiedError:
+            if not self.renews:
+                raise
+        self.refresh()
+        return question(self, *given, **named)
+
+    return asked
 
 
 class OpenIndex:
-    """What is in an index, read when first needed; :class:`~vidsift.search.searcher.Index` asks questions."""
+    """What is in an index, read when first needed; :class:`~vidsift.search.searcher.Index` asks questions.
+
+    Attributes:
+        renews: whether a question refreshes the index by itself where its version was cleaned up since it
+            was read; else that is an error, and the index stays as it is.
+    """
 
     _OF_THE_GALLERY: ClassVar[tuple[str, ...]] = ()
     """Cached properties that follow from the segments alone."""
@@ -47,6 +84,7 @@ class OpenIndex:
         self._device = device
         self._scan_format = scan_format
         self._preselect = preselect
+        self.renews = True
 
     @classmethod
     def open(
@@ -111,7 +149,7 @@ class OpenIndex:
 
     @cached_property
     def _records(self) -> dict[str, FileRecord]:
-        return self._store.read_files()
+        return self._read(self._store.read_files)
 
     @cached_property
     def _places(self) -> Places:
@@ -119,7 +157,12 @@ class OpenIndex:
 
     @cached_property
     def _tags(self) -> dict[str, set[str]]:
-        return self._store.read_tags()
+        return self._read(self._store.read_tags)
+
+    def _read(self, read: Callable[[], T]) -> T:
+        """Read one of the smaller tables; raises as :meth:`~vidsift.index.reading.Gallery.read`."""
+        with while_reading(self._store.folder, *self._store.tables):
+            return read()
 
     def refresh(self) -> None:
         """Read the index again: what was added or removed since it was opened counts from now on."""
@@ -136,7 +179,8 @@ class OpenIndex:
     def reopened(self) -> Self:
         """Open the index as it is on disk now, beside this one, which stays as it is.
 
-        The model is not loaded again, and segments are read again only if there are others.
+        The model is not loaded again, and segments are read again only if there are others. It
+        :attr:`renews` as this one does.
 
         Raises:
             IndexFolderError: it cannot be read, or is of another model by now.
@@ -148,6 +192,7 @@ class OpenIndex:
             scan_format=self._scan_format,
             preselect=self._preselect,
         )
+        fresh.renews = self.renews
         fresh._check(self.model)
         read = self.__dict__.get("gallery")
         if read is not None and fresh._store.segments.version == read.version:
@@ -164,6 +209,7 @@ class OpenIndex:
         """Facts of the index: model, token sets, how much is in it, its size; see ``vidsift info``."""
         return describe(self._store.folder)
 
+    @renewing
     def video_at(self, path: str | Path) -> str:
         """Return the identity of the video at a path.
 
@@ -187,10 +233,12 @@ class OpenIndex:
         key = path_key(place)
         return next((one for path, one in self._records.items() if path_key(path) == key), None)
 
+    @renewing
     def holds(self, segment_id: str) -> bool:
         """Whether the index holds a segment of this id."""
         return self._find(segment_id) is not None
 
+    @renewing
     def thumbnail(self, hit: Hit | str) -> bytes:
         """Return the JPEG kept for a hit's segment, or for the segment of an id."""
         table = self.gallery.columns([self._row_of(hit)], ["thumbnail"])

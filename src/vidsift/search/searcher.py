@@ -19,7 +19,7 @@ from vidsift.search.errors import QueryError
 from vidsift.search.explain import Explanation, account_for
 from vidsift.search.filters import Conditions, Limits, split_conditions
 from vidsift.search.hits import hits_of, kept
-from vidsift.search.opened import OpenIndex
+from vidsift.search.opened import OpenIndex, renewing
 from vidsift.search.questions import Question, parse
 from vidsift.search.ranking import GroupBy, Ranked, Wanted, rank, rerank
 from vidsift.search.rescore import Candidates, align_exactly, score_exactly
@@ -56,6 +56,9 @@ class Index(OpenIndex):
     A method that is a black box (DRL's MLP and XTI, CLIP4Clip's tightTransf) is too dear for that: the
     segments that lead by its first stage, found as exactly, are its candidates, and it ranks them. Such hits
     are the best of the candidates, and say of how many; their moments are the first stage's.
+
+    An index may grow and be tidied while it is open: hits are those of the version that was read, until
+    :meth:`refresh`, or until that version was cleaned up, when a question reads the newest one by itself.
 
     Example:
         ``vidsift.Index.open("my-index").search("a dog catches a frisbee", k=5)``
@@ -127,6 +130,7 @@ class Index(OpenIndex):
             return self._search_in_order(sentences, k, conditions)
         return self.search_many(sentences, k, **conditions)[0]
 
+    @renewing
     def search_many(
         self, queries: Sequence[str], k: int = 10, **conditions: Unpack[Conditions]
     ) -> list[list[Hit]]:
@@ -141,6 +145,7 @@ class Index(OpenIndex):
             for question, best in zip(questions, ranked, strict=True)
         ]
 
+    @renewing
     def _search_in_order(self, sentences: Sequence[str], k: int, conditions: Conditions) -> list[Hit]:
         limits, wanted = split_conditions(k, conditions)
         self._check_candidates(limits.candidates)
@@ -163,6 +168,7 @@ class Index(OpenIndex):
         by_story = list(zip(*sure, strict=True))
         return story_hits(gallery, stories, paths, limits, told=not method.black_box, confidences=by_story)
 
+    @renewing
     def similar(
         self,
         segment_id: str | None = None,
@@ -217,6 +223,7 @@ class Index(OpenIndex):
             return terms, gallery
         return terms, gallery.held_for(terms, self._scan_format or best_scan_format(self.model.device))
 
+    @renewing
     def in_video(self, query: str, video_id: str) -> list[Hit]:
         """Score every segment of a video, exactly.
 
@@ -262,6 +269,7 @@ class Index(OpenIndex):
             tuple(share for hit in hits for share in hit.shares),
         )
 
+    @renewing
     def captions_for(self, video_id: str, k: int = 10) -> list[tuple[str, float]]:
         """Rank the captions that the index holds for a video, each by its best segment of it.
 
@@ -279,7 +287,7 @@ class Index(OpenIndex):
 
     @cached_property
     def _captions(self) -> Captions:
-        held = self._store.read_captions().values()
+        held = self._read(self._store.read_captions).values()
         readable = (one for own in held for one in own if self._reads(one))
         return Captions(self.model, list(readable))
 
@@ -310,6 +318,7 @@ class Index(OpenIndex):
         candidates = CANDIDATES if limits.candidates is None else limits.candidates
         return rerank(gallery, method, questions, wanted, candidates)
 
+    @renewing
     def explain(self, query: str, hit: Hit | str) -> Explanation:
         """Account for a hit's score: which word met which frame, and what that gave.
 

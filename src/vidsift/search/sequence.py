@@ -12,7 +12,10 @@ another frame loses what that frame gave less. The best frames are found by dyna
 frames of a video.
 
 No video's score exceeds the mean of its sentences' best segments, which a scan of all segments tells: videos
-are scored exactly in the order of that bound, until it falls below the worst hit.
+are scored exactly in the order of that bound, until it falls below the worst hit. Where the order takes much
+off all of them, that may never be: a question would then read the whole library from disk, and hold up all
+others. So from 4,096 segments on, and once there are as many hits as were asked for, the best of the videos
+that were looked at are the answer, and every hit says of how many.
 
 A black box gives no account of its frames. Its first stage finds the videos and decides frames and order by
 the formula above; the black box then scores each sentence with the segment that was found for it, and the
@@ -41,7 +44,9 @@ from vidsift.types import Hit, Span
 
 __all__ = ["Placed", "Story", "best_order", "in_order", "page_of", "story_hits"]
 
-_ROWS_AT_ONCE, _MOST_ROWS = 64, 4096
+_ROWS_AT_ONCE = 64
+_MOST_ROWS = 4096
+"""Segments that are scored exactly before the rest of the library is left out: seconds, and not minutes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +61,14 @@ class Placed:
 
 @dataclass(frozen=True, eq=False)
 class Story:
-    """A video that tells the sentences in order; ``candidates`` as in :class:`~vidsift.types.Hit`."""
+    """A video that tells the sentences in order.
+
+    Attributes:
+        score: of the whole.
+        places: of the sentences.
+        candidates: how many videos were looked at, of which this is one of the best; None where no other can
+            be better.
+    """
 
     score: float
     places: list[Placed]
@@ -208,12 +220,14 @@ def _exact_stories(
     order = sorted(rows_of, key=lambda video: (-bounds[video], rows_of[video][0]))
     stories: list[tuple[int, Story]] = []
     off, scored, start = np.zeros(len(asked)), 0, 0
+    left_out = False
     while start < len(order):
-        worst = sorted((-story.score for _, story in stories))[: wanted.k]
+        full = len(stories) == wanted.k
         margin = 2 * float(off.mean()) + 1e-6
-        if len(worst) == wanted.k and bounds[order[start]] < -worst[-1] - margin:
+        if full and bounds[order[start]] < stories[-1][1].score - margin:
             break
-        if scored >= _MOST_ROWS and len(worst) == wanted.k:
+        if full and scored >= _MOST_ROWS:
+            left_out = True
             break
         some = [order[start]]
         while sum(len(rows_of[video]) for video in some) < _ROWS_AT_ONCE and start + len(some) < len(order):
@@ -232,8 +246,9 @@ def _exact_stories(
             story = _story([rows[place] for place in own], exact[:, own], _part(looked, own))
             if story is not None:
                 stories.append((rows_of[video][0], story))
-    stories.sort(key=lambda pair: (-pair[1].score, pair[0]))
-    return [story for _, story in stories[: wanted.k]]
+        # What cannot be among the best is not kept: a story holds what each second gave.
+        stories = sorted(stories, key=lambda pair: (-pair[1].score, pair[0]))[: wanted.k]
+    return [replace(story, candidates=start if left_out else None) for _, story in stories]
 
 
 def _part(looked: Sequence[Sequence[Looked]], places: range) -> list[list[Looked]]:

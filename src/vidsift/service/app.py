@@ -194,12 +194,13 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
 
 def _wrap(app: FastAPI, service: Service, access: Access) -> None:
-    from vidsift.service.limits import BodyLimit
+    from vidsift.service.limits import BodyLimit, RequestLimit
     from vidsift.service.metrics import Measured
     from vidsift.service.security import Guard
     from vidsift.service.uploads import UPLOADS
 
     # The last one is the outermost: what is refused is counted too.
     app.add_middleware(BodyLimit, body_bytes=service.limits.body_bytes, except_path=UPLOADS)
+    app.add_middleware(RequestLimit, requests=service.limits.requests)
     app.add_middleware(Guard, access=access)
     app.add_middleware(Measured, metrics=service.metrics)

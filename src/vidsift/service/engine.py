@@ -89,6 +89,7 @@ class Engine:
 
     def _add(self, one: _Waiting[T]) -> Future[T]:
         with self._changed:
+            self._drop_gone()
             if self._closing or len(self._row) >= self._most:
                 why = "the service stops" if self._closing else f"{self._most} questions wait already"
                 raise ProblemError(503, f"{why}; ask again in a moment", {"retry-after": "1"})
@@ -96,11 +97,18 @@ class Engine:
             self._changed.notify()
         return one.future
 
+    def _drop_gone(self) -> None:
+        """Forget who has gone meanwhile: they take no place in the row, nor in what is answered together."""
+        if any(one.future.cancelled() for one in self._row):
+            self._row = deque(one for one in self._row if not one.future.cancelled())
+
     def _next(self) -> list[_Waiting[Any]]:
         """Wait for work, and take the first with all that can be answered with it; nothing at the end."""
         with self._changed:
+            self._drop_gone()
             while not self._row and not self._closing:
                 self._changed.wait()
+                self._drop_gone()
             if not self._row:
                 return []
             first = self._row.popleft()
@@ -116,7 +124,7 @@ class Engine:
 
     def _work(self) -> None:
         while taken := self._next():
-            # Who has gone meanwhile needs no answer.
+            # Who has gone since needs no answer either.
             wanted = [
                 one for one in taken if one.future.set_running_or_notify_cancel() and not self._late(one)
             ]

@@ -64,7 +64,7 @@ class _Entry:
             folders=list(self.task.folders),
             state=self.state,
             progress=JobProgress(**self.progress, seconds=seconds),
-            report=self.report.model_copy(update={"failed": [], "partial": []})
+            report=self.report.model_copy(update={"failed": [], "partial": [], "missing": []})
             if brief and self.report is not None
             else self.report,
             error=self.error,
@@ -295,4 +295,6 @@ def _report(values: Mapping[str, Any]) -> JobReport:
         shown[name] = [
             FileProblem(path=one["path"], reason=one["reason"]) for one in shown.get(name, [])[:MAX_LISTED]
         ]
+    missing = shown.get("missing", [])
+    shown |= {"missing": missing[:MAX_LISTED], "missing_count": len(missing)}
     return JobReport(**shown)

@@ -15,10 +15,11 @@ from vidsift.service.problems import ProblemError, problem_response
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["BodyLimit", "Limits", "Slots"]
+__all__ = ["BodyLimit", "Limits", "RequestLimit", "Slots"]
 
 
 _BODY_SECONDS = 60.0
+_ALWAYS = ("/healthz", "/metrics")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Limits:
     """What the service takes at most.
 
     Attributes:
+        requests: that are being answered at once, whatever they ask for.
         body_bytes: of a JSON body.
         image_bytes, video_bytes: of an upload.
         uploads_at_once: that are received and decoded side by side.
@@ -44,6 +46,7 @@ class Limits:
         stop_seconds: that an index job has to end when the service does.
     """
 
+    requests: int = 448
     body_bytes: int = 1 << 20
     image_bytes: int = 32 << 20
     video_bytes: int = 512 << 20
@@ -104,6 +107,44 @@ class Slots:
             yield
         finally:
             give()
+
+
+class RequestLimit:
+    """Wraps an application: what is asked while too much else is being answered is told to come back.
+
+    The server below refuses connections by itself, without a word of what to do, and with a limit that is
+    higher than this one: who gets through to here is told. What watches over the service is always answered.
+
+    Args:
+        app: the application.
+        requests: the limit.
+    """
+
+    def __init__(self, app: ASGIApp, requests: int) -> None:
+        """See the class."""
+        self._app = app
+        self._most = requests
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["path"] in _ALWAYS:
+            await self._app(scope, receive, send)
+            return
+        if self._under_way >= self._most:
+            refusal = problem_response(
+                503,
+                f"{self._most} requests are being answered, which is the limit; close what you do not need, "
+                "and ask again in a few seconds",
+                {"retry-after": "5"},
+            )
+            await refusal(scope, receive, send)
+            return
+        self._under_way += 1  # on one thread: that of the event loop
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way -= 1
 
 
 class BodyLimit:

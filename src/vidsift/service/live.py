@@ -8,17 +8,21 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vidsift.index.manifest import MANIFEST
+from vidsift.index.reading import TidiedError
 from vidsift.index.storage import IndexFolderError
 from vidsift.search.searcher import Index
 from vidsift.service.library import Library
 from vidsift.service.problems import ProblemError
 
 __all__ = ["LiveIndex", "Snapshot"]
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
@@ -89,6 +93,22 @@ class LiveIndex:
             raise IndexFolderError(str(trouble)) from trouble.__cause__
         raise ProblemError(503, "the index is being read; ask again in a moment", {"retry-after": "2"})
 
+    def asked(self, question: Callable[[Snapshot], T], first: Snapshot | None = None) -> T:
+        """Ask something of a version, and where that was cleaned up meanwhile, of the one in its place.
+
+        Args:
+            question: reads what it needs from the version that it is given.
+            first: the version to begin with; the newest that has been read when None.
+
+        Raises:
+            ProblemError, IndexFolderError: as :attr:`current`, or as the question raises them.
+        """
+        try:
+            return question(first or self.current)
+        except TidiedError:
+            self.catch_up()
+        return question(self.current)
+
     def start(self, patience_seconds: float = 0.0) -> None:
         """Begin to read and to watch.
 
@@ -158,6 +178,8 @@ class LiveIndex:
             index = before.index.reopened()
         else:
             index = Index.open(self.folder, device=self._device)
+        # Who holds a version sees no later change: see asked() for what becomes of one that is cleaned up.
+        index.renews = False
         # Read and measured now, and not when somebody asks.
         len(index.gallery)
         _ = index.calibration

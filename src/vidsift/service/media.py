@@ -164,7 +164,7 @@ async def _thumbnail(service: Service, snapshot: Snapshot, video: Video, at: flo
                 source, _ = await _present(service, video)
                 jpeg = await service.decoders.run(thumbnail_at, source, at, width)
         except (ProblemError, ChangedError, SandboxError, VideoReadError, OSError) as error:
-            kept = await anyio.to_thread.run_sync(_kept_picture, snapshot, video, at)
+            kept = await anyio.to_thread.run_sync(_kept_picture, service, snapshot, video.video_id, at)
             if kept is None:
                 raise _told(error) from error
             return Response(kept, media_type="image/jpeg", headers={"cache-control": "no-store"})
@@ -179,13 +179,18 @@ async def _present(service: Service, video: Video) -> tuple[Source, FileRecord]:
     return Source(os.path.realpath(record.path), record.size_bytes, record.modified_ns), record
 
 
-def _kept_picture(snapshot: Snapshot, video: Video, at: float) -> bytes | None:
+def _kept_picture(service: Service, snapshot: Snapshot, video_id: str, at: float) -> bytes | None:
     """The picture that the index keeps of the segment around a second."""
-    if snapshot.index is None:
-        return None
-    segment = min(video.segments, key=lambda one: _distance(at, *video.segments[one]))
-    jpeg = snapshot.index.thumbnail(segment)
-    return jpeg if jpeg.startswith(b"\xff\xd8") else None
+
+    def picture(version: Snapshot) -> bytes | None:
+        if version.index is None:
+            return None
+        segments = video_of(version.library, video_id).segments
+        segment = min(segments, key=lambda one: _distance(at, *segments[one]))
+        jpeg = version.index.thumbnail(segment)
+        return jpeg if jpeg.startswith(b"\xff\xd8") else None
+
+    return service.live.asked(picture, snapshot)
 
 
 def _distance(at: float, start: float, end: float) -> float:

@@ -106,26 +106,35 @@ def settings_of(request: SearchRequest) -> Settings:
 
 def answer_sentences(live: LiveIndex, settings: Settings, queries: Sequence[str]) -> list[SearchResponse]:
     """Answer sentences by one scan."""
-    snapshot = live.current
-    if snapshot.index is None:
-        return [_nothing("text") for _ in queries]
-    # One more than wanted tells whether there is another page.
-    many = snapshot.index.search_many(queries, settings.k + 1, **settings.conditions())
-    return [_answer(snapshot, settings, query, hits) for query, hits in zip(queries, many, strict=True)]
+
+    def answers(snapshot: Snapshot) -> list[SearchResponse]:
+        if snapshot.index is None:
+            return [_nothing("text") for _ in queries]
+        # One more than wanted tells whether there is another page.
+        many = snapshot.index.search_many(queries, settings.k + 1, **settings.conditions())
+        return [_answer(snapshot, settings, query, hits) for query, hits in zip(queries, many, strict=True)]
+
+    return live.asked(answers)
 
 
 def answer_ordered(live: LiveIndex, settings: Settings, sentences: Sequence[str]) -> SearchResponse:
     """Answer sentences that must come in that order within one video."""
-    snapshot = live.current
-    if snapshot.index is None:
-        return _nothing("text")
-    hits = snapshot.index.search(list(sentences), settings.k + 1, **settings.conditions())
-    return _answer(snapshot, settings, sentences, hits)
+
+    def answer(snapshot: Snapshot) -> SearchResponse:
+        if snapshot.index is None:
+            return _nothing("text")
+        hits = snapshot.index.search(list(sentences), settings.k + 1, **settings.conditions())
+        return _answer(snapshot, settings, sentences, hits)
+
+    return live.asked(answer)
 
 
 def answer_footage(live: LiveIndex, settings: Settings, asked: str | Upload) -> SearchResponse:
     """Find footage like a segment, by its id, or like an upload."""
-    snapshot = live.current
+    return live.asked(lambda snapshot: _like(snapshot, settings, asked))
+
+
+def _like(snapshot: Snapshot, settings: Settings, asked: str | Upload) -> SearchResponse:
     if snapshot.index is None:
         return _nothing("similar footage")
     conditions = settings.conditions()

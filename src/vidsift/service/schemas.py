@@ -96,8 +96,9 @@ class SearchRequest(BaseModel):
         default=None,
         ge=1,
         le=10_000,
-        description="Where the model is a black box: how many segments it scores, found by its first stage; "
-        "its own number when left out. Other models score every segment and refuse it.",
+        description="Only for models that are too slow to score the whole library (black boxes): a quick "
+        "look picks this many likely segments, and the model ranks these; for sentences in order, videos. "
+        "100 when left out. More is slower and misses less. All other models score everything and refuse it.",
     )
     page: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="The next_page of an answer to the same question, for the hits after it."
@@ -208,8 +209,9 @@ class SearchHit(BaseModel):
         description="For sentences in order, where each of them fits; empty for one sentence."
     )
     candidates: int | None = Field(
-        description="Where the model is a black box: how many segments, found by its first stage, this is "
-        "the best of. Null where all were scored."
+        description="How many were scored where others were left out, of which this is one of the best: "
+        "where the model is a black box, segments that its first stage found; for sentences in order, "
+        "videos, the likeliest first. Null where nothing that was left out can be better."
     )
 
 

@@ -191,8 +191,14 @@ class JobReport(BaseModel):
         default_factory=list,
         description="Files that gave less than they should have, at most 1,000; likewise.",
     )
+    missing: list[str] = Field(
+        default_factory=list,
+        description="Folders and files that are not there now, such as those of a drive that is not "
+        "connected, at most 1,000; what the index has of them stays in it. Likewise.",
+    )
     failed_count: int = Field(default=0, description="How many files cannot be read.")
     partial_count: int = Field(default=0, description="How many files gave less than they should have.")
+    missing_count: int = Field(default=0, description="How many folders and files are not there now.")
     stopped: bool = Field(default=False, description="It was stopped before it was through.")
     frames: int = Field(default=0, description="Frames that were encoded.")
     seconds: float = Field(default=0.0, description="How long it took.")

@@ -6,7 +6,7 @@ import asyncio
 import time
 from concurrent.futures import Future
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
@@ -28,13 +28,12 @@ from vidsift.service.service import Upload
 
 if TYPE_CHECKING:
     from vidsift.search.searcher import Index
+    from vidsift.service.live import Snapshot
     from vidsift.service.service import Service
 
 __all__ = ["answered", "search_routes"]
 
 T = TypeVar("T")
-
-_LOOK_SECONDS = 0.5
 
 
 def search_routes(service: Service) -> APIRouter:
@@ -83,16 +82,17 @@ def search_routes(service: Service) -> APIRouter:
                 "mean: ask for each with the segment_id of its part",
             )
 
-        def answer() -> Explanation:
-            index = _searched(service)
-            if asked.segment_id not in service.live.current.library.owners:
+        def answer(snapshot: Snapshot) -> Explanation:
+            index = _searched(snapshot)
+            if asked.segment_id not in snapshot.library.owners:
                 raise ProblemError(404, "the index has no such segment; search again for what it has now")
             return Explanation.model_validate(index.explain(sentence, asked.segment_id).to_dict())
 
         try:
-            return await _written(await answered(request, service.engine.run(answer)))
+            account = await answered(request, service.engine.run(lambda: service.live.asked(answer)))
         except NoAlignmentError as error:
             raise ProblemError(422, str(error)) from error
+        return await _written(account)
 
     @router.post(
         "/v1/strip",
@@ -103,25 +103,37 @@ def search_routes(service: Service) -> APIRouter:
     async def strip(request: Request, asked: StripRequest) -> Response:
         """Lay a sentence along a whole video: what each second gave, and the score of each segment."""
 
-        def answer() -> StripResponse:
-            index = _searched(service)
-            if asked.video_id not in service.live.current.library.videos:
+        def answer(snapshot: Snapshot) -> StripResponse:
+            index = _searched(snapshot)
+            if asked.video_id not in snapshot.library.videos:
                 raise ProblemError(404, "the index has no such video; search again for what it has now")
             return _strip(index, asked)
 
-        return await _written(await answered(request, service.engine.run(answer)))
+        found = await answered(request, service.engine.run(lambda: service.live.asked(answer)))
+        return await _written(found)
 
     return router
 
 
 async def answered(request: Request, future: Future[T]) -> T:
-    """Wait for an answer of the engine; where the asker has gone meanwhile, take the question back."""
-    waiting = asyncio.wrap_future(future)
-    while not (await asyncio.wait({waiting}, timeout=_LOOK_SECONDS))[0]:
-        if await request.is_disconnected():
-            waiting.cancel()
-            raise ProblemError(408, "the asker has gone")
-    return await waiting
+    """Wait for an answer of the engine; as soon as the asker has gone, take the question back."""
+    waiting, leaving = asyncio.wrap_future(future), asyncio.create_task(_left(request))
+    either: set[asyncio.Future[Any]] = {waiting, leaving}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        leaving.result()
+        raise ProblemError(408, "the asker has gone")
+    finally:
+        leaving.cancel()
+        waiting.cancel()  # takes the question back, of no effect once it is being answered
+
+
+async def _left(request: Request) -> None:
+    """Return when the asker has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _written(answer: BaseModel) -> Response:
@@ -130,11 +142,10 @@ async def _written(answer: BaseModel) -> Response:
     return Response(text, media_type="application/json")
 
 
-def _searched(service: Service) -> Index:
-    index = service.live.current.index
-    if index is None:
+def _searched(snapshot: Snapshot) -> Index:
+    if snapshot.index is None:
         raise ProblemError(409, "nothing has been indexed yet; add a folder first")
-    return index
+    return snapshot.index
 
 
 def _footage(service: Service, question: SearchRequest) -> str | Upload:

@@ -18,7 +18,8 @@ __all__ = ["listen", "serve"]
 
 _WAITING = 2048
 _STOP_SECONDS = 30
-_CONNECTIONS = 512
+_MORE_CONNECTIONS = 64
+"""Connections above the limit of requests on which there is room for saying why."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,19 +53,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: FastAPI, sock: socket.socket) -> None:
     """Answer until Ctrl-C, then finish what runs; a second Ctrl-C ends at once."""
-    config = uvicorn.Config(
+    # Once all is done the server raises Ctrl-C again; it was the ordinary way to end.
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            _Server(_config(app), app).run(sockets=[sock])
+    finally:
+        app.state.service.kill()
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=app.state.service.limits.requests + _MORE_CONNECTIONS,
     )
-    # Once all is done the server raises Ctrl-C again; it was the ordinary way to end.
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            _Server(config, app).run(sockets=[sock])
-    finally:
-        app.state.service.kill()
 
 
 class _Server(uvicorn.Server):

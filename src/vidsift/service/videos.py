@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from bisect import bisect_right
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from vidsift import __version__
 from vidsift.index.paths import under as lies_under
@@ -29,6 +28,7 @@ from vidsift.service.schemas_library import (
     VideoFacts,
     VideosResponse,
 )
+from vidsift.service.search import answered
 from vidsift.service.words import words_for
 
 if TYPE_CHECKING:
@@ -91,14 +91,19 @@ def video_routes(service: Service) -> APIRouter:
 
     @router.get("/v1/videos/{video_id}/captions", summary="Captions that fit", responses=problems(404))
     async def captions(
-        video_id: VideoId, k: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 10
+        request: Request,
+        video_id: VideoId,
+        k: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 10,
     ) -> CaptionsResponse:
         """Rank the captions of the library by how well they fit a video, whosever they are."""
-        snapshot = service.snapshot()
-        video_of(snapshot.library, video_id)
-        index = snapshot.index
-        assert index is not None
-        ranked = await asyncio.wrap_future(service.engine.run(lambda: index.captions_for(video_id, k)))
+        video_of(service.snapshot().library, video_id)
+
+        def rank(snapshot: Snapshot) -> list[tuple[str, float]]:
+            video_of(snapshot.library, video_id)
+            assert snapshot.index is not None
+            return snapshot.index.captions_for(video_id, k)
+
+        ranked = await answered(request, service.engine.run(lambda: service.live.asked(rank)))
         return CaptionsResponse(
             data=[
                 CaptionRank(rank=place + 1, caption=caption, score=score)

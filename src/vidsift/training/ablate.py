@@ -1,7 +1,8 @@
 """Running a grid: every run trains, is judged on the test split, and is done once and for all.
 
 Runs share the machine side by side, each with the threads that its recipe says. A grid that was stopped goes
-on where it was: finished runs are read, the others go on from their checkpoints.
+on where it was: finished runs are read, the others go on from their checkpoints. One process at a time works
+in a grid's folder; its processes end with it, however it ends.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +31,7 @@ from vidsift.data.shapes import write_library
 from vidsift.data.video_batches import FrameCache
 from vidsift.evaluation.evaluate import judge, owners
 from vidsift.evaluation.ranks import text_to_video_ranks
+from vidsift.locks import TakenError, held
 from vidsift.methods.model import Model, load
 from vidsift.training.grid import Grid, Job, jobs_of
 from vidsift.training.grid_report import page
@@ -34,14 +39,19 @@ from vidsift.training.recipe import RecipeError
 from vidsift.training.trainer import StoppedEarly, Trainer
 from vidsift.types import Frames
 
-__all__ = ["ablate", "digest_of", "finished", "found_per_video", "run_job", "write_report"]
+__all__ = ["GridBusyError", "ablate", "digest_of", "finished", "found_per_video", "run_job", "write_report"]
 
 Say = Callable[[str], None]
 Record = dict[str, Any]
 
 _RESULT = "result.json"
 _RUN = "run"
+_LOCK = "running.lock"
 _TEST_SEED = 0
+
+
+class GridBusyError(OSError):
+    """Another process runs a grid in this folder."""
 
 
 def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = print) -> list[Record]:
@@ -60,9 +70,24 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
         ``test_seconds``; or ``failed`` with the reason.
 
     Raises:
-        StoppedEarly: after Ctrl-C, once the runs under way are saved.
+        GridBusyError: another process runs a grid in this folder.
+        StoppedEarly: after Ctrl-C or a polite kill (SIGTERM), once the runs under way are saved.
     """
     folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder), _polite() as asked:
+        try:
+            return _run_left(grid, folder, processes, say)
+        except StoppedEarly:
+            raise
+        except (KeyboardInterrupt, BrokenProcessPool) as problem:
+            # Who asks a whole group of processes to end may reach those of the pool first.
+            if isinstance(problem, BrokenProcessPool) and not asked.is_set():
+                raise
+            raise StoppedEarly("stopped; finished runs are kept, the same command goes on") from None
+
+
+def _run_left(grid: Grid, folder: Path, processes: int, say: Say) -> list[Record]:
     jobs = list(jobs_of(grid))
     library = _library(folder, grid.test_videos)
     records = {job.place: known for job in jobs if (known := _known(folder, job)) is not None}
@@ -97,20 +122,56 @@ def _side_by_side(
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(processes, context, _join, (stop,)) as pool:
-        with _deaf():
-            waiting = {pool.submit(run_job, job, folder, library): job for job in jobs}
         try:
+            with _deaf():
+                waiting = {pool.submit(run_job, job, folder, library): job for job in jobs}
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     took(waiting.pop(future), future.result())
         except BaseException as problem:
-            # Ctrl-C reached the runs too: they save after the step that they are in.
+            # The runs save after the step that they are in, whether Ctrl-C reached them too or not.
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-            if not isinstance(problem, KeyboardInterrupt):
+            if not isinstance(problem, StoppedEarly):
                 raise
-            raise StoppedEarly("stopped; finished runs are kept, the same command goes on") from None
+            raise KeyboardInterrupt from None  # not the one run's words: it is the grid that was stopped
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder of a grid: two that train the same run would write over each other."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder / _LOCK))
+        except TakenError as taken:
+            by = "another process" if taken.process is None else f"process {taken.process}"
+            raise GridBusyError(
+                f"{by} runs a grid in {folder}; wait until it has finished, stop it, or name another folder "
+                "with --output"
+            ) from taken
+        yield
+
+
+@contextmanager
+def _polite() -> Iterator[threading.Event]:
+    """Let a polite kill (SIGTERM) end the grid as Ctrl-C does; what is yielded tells that there was one."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        # A second one does not break off the saving of the runs.
+        if not asked.is_set():
+            asked.set()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -126,9 +187,14 @@ def _deaf() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _stopped() -> bool:
+    """Whether the grid has said that its runs shall end, or is gone."""
+    return _orphaned.is_set() or (_stop is not None and _stop.is_set())
+
+
 def _go_on() -> None:
     """Stop here if the grid has said so."""
-    if _stop is not None and _stop.is_set():
+    if _stopped():
         raise StoppedEarly("the grid was stopped")
 
 
@@ -137,12 +203,27 @@ class _Stop(Protocol):
 
 
 _stop: _Stop | None = None
+_orphaned = threading.Event()
+_at_work = threading.Lock()
 
 
 def _join(stop: _Stop) -> None:
-    """Know, in a process of the pool, how the grid says that nothing new shall begin."""
+    """Know, in a process of the pool, how the grid says that nothing new shall begin, and end with it."""
     global _stop  # noqa: PLW0603 - a process of the pool belongs to one grid
     _stop = stop
+    threading.Thread(target=_end_with_the_grid, name="vidsift-grid", daemon=True).start()
+
+
+def _end_with_the_grid() -> None:
+    """End this process of the pool once that of the grid is gone, which could tell nobody (kill -9)."""
+    grid = multiprocessing.parent_process()
+    if grid is None:
+        return
+    with suppress(OSError):
+        grid.join()
+    _orphaned.set()
+    with _at_work:  # the run is saved after the step that it is in
+        os._exit(1)
 
 
 def run_job(job: Job, folder: Path, library: Path) -> Record:
@@ -153,6 +234,11 @@ def run_job(job: Job, folder: Path, library: Path) -> Record:
         folder: of the grid.
         library: folder of the test videos.
     """
+    with _at_work:
+        return _run(job, folder, library)
+
+
+def _run(job: Job, folder: Path, library: Path) -> Record:
     place = folder / job.place
     record: Record = {
         "setting": job.setting,
@@ -164,10 +250,10 @@ def run_job(job: Job, folder: Path, library: Path) -> Record:
     try:
         _go_on()
         try:
-            trainer = Trainer(job.recipe, run, say=_to_the_log)
+            trainer = Trainer(job.recipe, run, say=_to_the_log, should_stop=_stopped)
         except RecipeError:
             shutil.rmtree(run, ignore_errors=True)  # another recipe was begun here
-            trainer = Trainer(job.recipe, run, say=_to_the_log)
+            trainer = Trainer(job.recipe, run, say=_to_the_log, should_stop=_stopped)
         _go_on()
         trained = trainer.run()
         model = load(run, device="cpu")

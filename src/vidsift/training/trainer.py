@@ -71,6 +71,7 @@ class Trainer:
         resume: True goes on from the checkpoint in ``output``, False starts anew, None goes on where
             there is one.
         say: takes the lines for the console.
+        should_stop: asked after every step whether to save and end, as after Ctrl-C.
 
     Raises:
         ValueError: if the recipe cannot be followed, or ``output`` holds another run.
@@ -84,8 +85,10 @@ class Trainer:
         device: str = "auto",
         resume: bool | None = None,
         say: Say = print,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """See the class."""
+        self._should_stop = should_stop
         self.recipe, self.output, self.say = recipe, Path(output), say
         if recipe.threads is not None:
             torch.set_num_threads(recipe.threads)
@@ -184,7 +187,7 @@ class Trainer:
                     loss = values["loss"]
                     self._log_line(log, values, clips / took, took / (self.step - marked_step))
                     clips, mark, marked_step = 0, now_seconds, self.step
-                if self._stop:
+                if self._stop or self._should_stop():
                     self.seconds += time.perf_counter() - mark
                     self._stop_early(log)
                 # The check at the very end is made by the caller, after the loop.

@@ -169,14 +169,17 @@ function makeRow(job, steered) {
   };
 }
 
-function words({ state, progress }) {
+function words({ state, progress, report }) {
   const { videos_done: done, videos_total: total, failed, seconds } = progress;
   const bad = failed ? `, ${number(failed)} not readable` : "";
   const soFar = total ? `${number(done)} of ${counted(total, "video")}${bad}` : "Looking for videos \u2026";
   if (state === "queued") return "Waits for its turn";
   if (state === "paused") return `Paused. ${soFar}`;
-  if (ENDED[state])
-    return `${ENDED[state]}${total ? `: ${soFar}` : ""}${seconds >= 1 ? `, ${spoken(seconds)}` : ""}`;
+  if (ENDED[state]) {
+    const gone = report?.missing_count;
+    const away = gone ? `. Not there now: ${counted(gone, "place")}, whose videos stay in the library` : "";
+    return `${ENDED[state]}${total ? `: ${soFar}` : ""}${seconds >= 1 ? `, ${spoken(seconds)}` : ""}${away}`;
+  }
   const left = done >= 3 && seconds > 2 ? `, about ${spoken((seconds / done) * (total - done))} left` : "";
   return `${soFar}${left}`;
 }

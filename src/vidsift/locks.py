@@ -1,0 +1,96 @@
+"""Locks on files: one process does a thing in a folder, and its hold ends with it, however it ends.
+
+Beside the rooms, like :mod:`vidsift.types`: whoever writes to a folder needs one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["TakenError", "held", "let_go", "try_lock"]
+
+_NUMBER_AT = 1
+"""Where the number of the process stands in a lock file: behind the byte that is locked, so that others may
+read it, which Windows refuses of a locked byte."""
+
+
+class TakenError(OSError):
+    """Another process holds a lock.
+
+    Attributes:
+        process: its number, where it could be read.
+    """
+
+    def __init__(self, path: Path, process: int | None) -> None:
+        """Say who holds it."""
+        by = "another process" if process is None else f"process {process}"
+        super().__init__(f"{path} is held by {by}; wait until it has finished, or stop it")
+        self.process = process
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a lock file, in which the number of this process stands meanwhile; the file stays.
+
+    Raises:
+        TakenError: another process holds it.
+        OSError: the file cannot be written.
+    """
+    path.touch()
+    with path.open("r+b", buffering=0) as file:
+        if not try_lock(file):
+            raise TakenError(path, _number_in(file))
+        file.seek(0)
+        file.truncate()
+        file.write(f"\n{os.getpid()}\n".encode())
+        try:
+            yield
+        finally:
+            let_go(file)
+
+
+def try_lock(file: BinaryIO) -> bool:
+    """Lock an open file, from its place on; return False if somebody else holds it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+    else:
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def let_go(file: BinaryIO) -> None:
+    """Let go of a lock now, also where a process that was forked meanwhile has the file open."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(0)
+        with contextlib.suppress(OSError):
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _number_in(file: BinaryIO) -> int | None:
+    try:
+        file.seek(_NUMBER_AT)
+        return int(file.read(32))
+    except (OSError, ValueError):
+        return None
