@@ -2,7 +2,8 @@
 
 What is asked for decides what comes back: "nothing" is not found, "none" has no hits, "trouble" is a problem,
 "slow" takes its time, "hostile" has names that try to become markup, "blackbox" has no account, "patches" has
-terms with and without times, "places" and "objects" have maps of the picture ("lost" ones have none after all), "late" has its best moment in the second segment of a long video.
+terms with and without times, "places" and "objects" have maps of the picture ("lost" ones do not after all),
+"late" has its best moment in the second segment of a long video.
 """
 
 from __future__ import annotations

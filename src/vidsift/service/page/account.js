@@ -76,7 +76,6 @@ export function readAccount(explanation) {
     start: explanation.start,
     end: explanation.end,
     mapsOnRequest: explanation.maps_on_request,
-    mapsMissing: explanation.maps_missing,
     notes: [...new Set(explanation.terms.map((term) => term.note).filter(Boolean))],
     parts: new Set(all.map((group) => `${group.sentence} ${group.taken}`)).size,
     score: explanation.score,

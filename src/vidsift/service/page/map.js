@@ -77,15 +77,18 @@ export function makeMap() {
   const node = el(
     "section",
     { class: "map", "aria-labelledby": "map-title", hidden: true },
-    el("h3", { id: "map-title" }, "Where in the picture"),
     el(
       "div",
-      { class: "map-place" },
-      el("div", { class: "map-stage" }, picture, over),
-      el("div", { class: "map-words" }, said, strongest),
+      { class: "map-lens" },
+      el("h3", { id: "map-title" }, "Where in the picture"),
+      el(
+        "div",
+        { class: "map-place" },
+        el("div", { class: "map-stage" }, picture, over),
+        el("div", { class: "map-words" }, said, strongest),
+      ),
     ),
-    note,
-    details,
+    el("div", { class: "map-below" }, note, details),
   );
   let account = null;
   let video = "";
@@ -101,7 +104,7 @@ export function makeMap() {
     strongest.textContent = "";
     picture.classList.add("missing");
     picture.removeAttribute("src");
-    details.hidden = true;
+    details.classList.add("idle");
   }
 
   /** The frame to show where none is pointed at: the one that the word met best, or that gave most. */
@@ -126,7 +129,7 @@ export function makeMap() {
     said.replaceChildren(...wordsOf(group, place, time));
     strongest.textContent = strongestOf();
     over.setAttribute("aria-label", `${said.textContent} ${strongest.textContent}`);
-    details.hidden = !map.cells.length;
+    details.classList.toggle("idle", !map.cells.length);
     fillTable();
   }
 
@@ -191,7 +194,8 @@ export function makeMap() {
       const coming = Boolean(account?.mapsOnRequest && !group);
       node.hidden = !group && !coming;
       note.textContent = group ? visible(mapTerm(group).map_note) : "";
-      if (coming) clear(account.mapsMissing || "Looking at the frames again \u2026");
+      node.classList.toggle("asked", Boolean(account?.mapsOnRequest));
+      if (coming) clear("Looking at the frames again \u2026");
       return !node.hidden;
     },
     /** There will be none after all. */
