@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["Alignment", "Features", "Frames", "Hit", "Span", "TokenSet"]
+__all__ = ["Alignment", "Features", "Frames", "Hit", "PatchShares", "Span", "TokenSet"]
 
 
 class Span(NamedTuple):
@@ -170,6 +170,20 @@ class Alignment:
     best_text_token: torch.Tensor
     text_weights: torch.Tensor
     video_weights: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PatchShares:
+    """Which patches of its frame each token of a video set was made from: to be looked at, not scored.
+
+    Attributes:
+        shares: ``(B, N, P)``, patches row by row; 0 to 1, and zero throughout for a token that comes from the
+            frame as a whole, or is padded.
+        note: what the shares are and what they are not, for people.
+    """
+
+    shares: torch.Tensor
+    note: str
 
 
 @dataclass(frozen=True)

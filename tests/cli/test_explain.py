@@ -103,3 +103,26 @@ def test_what_cannot_be_explained_says_why(
     ):  # fmt: skip
         assert _run(*arguments) == 2
         assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_maps_of_the_picture_are_printed_and_the_file_may_be_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = clip(tmp_path / "videos", "own", frames=20)
+    tiny.model("ts2net", {"selected": 2, "temporal_layers": 1}).save(tmp_path / "model")
+    build_index([file], tmp_path / "index", tmp_path / "model", workers=1)
+    asked = (QUERY, str(file), "--index", str(tmp_path / "index"))
+    assert _run(*asked, "--json", "-o", str(tmp_path / "why.png")) == 0
+    (term,) = json.loads(capsys.readouterr().out)["terms"]
+    assert [sum(row) for row in term["patches"]] == [2] * tiny.FRAMES
+    with Image.open(tmp_path / "why.png") as picture:
+        with_maps = picture.height
+    file.unlink()
+    assert _run(*asked, "--json", "-o", str(tmp_path / "why.png")) == 0
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert told["terms"][0]["patches"] is None
+    assert "own" in told["maps_missing"]
+    assert "no map of the picture" in said.err
+    with Image.open(tmp_path / "why.png") as picture:
+        assert picture.height < with_maps

@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 
+GRID, OBJECTS = (7, 7), 3
 FRAMES = 12
 """Frames that are looked at in each segment."""
 
 
-def explanation(query: str, segment_id: str, start: float, end: float) -> dict[str, Any]:
-    """An account that adds up: token-wise best matches of made-up similarities."""
+def explanation(
+    query: str, segment_id: str, start: float, end: float, *, maps: bool = False
+) -> dict[str, Any]:
+    """An account that adds up: token-wise best matches of made-up similarities.
+
+    "places" in the query adds a term whose tokens are places of the picture, "objects" one whose tokens are
+    three objects of each frame, made of patches where ``maps`` are asked for.
+    """
     rng = np.random.default_rng(hash_of(query + segment_id))
     times = start + (np.arange(FRAMES) + 0.5) * (end - start) / FRAMES
     terms = []
@@ -22,8 +29,25 @@ def explanation(query: str, segment_id: str, start: float, end: float) -> dict[s
     if "patches" in query:
         terms.append(_term("word-patch", query, words, np.repeat(times, 2), rng, 0.2, group=2))
         terms.append(_term("sentence-event", query, [query], None, rng, 1.0))
+    if "places" in query:
+        kept = sorted(rng.permutation(GRID[0] * GRID[1])[:20].tolist())
+        term = _term("word-patch", query, words, None, rng, 0.2, tokens=len(kept))
+        terms.append(term | {"group": kept, "grid": list(GRID), "map_note": "Each square is one place."})
+    if "objects" in query:
+        phrases = [f"phrase {number + 1}" for number in range(4)]
+        term = _term("phrase-object", query, phrases, np.repeat(times, OBJECTS), rng, 1.0, group=OBJECTS)
+        terms.append(term | (_patches(rng, len(term["group"])) if maps else {}))
     score = sum(np.sum(one["contributions"]) for one in terms)
-    return {"query": query, "score": float(score), "terms": terms}
+    asked_for = {"maps_on_request": "objects" in query, "maps_missing": ""}
+    return {"query": query, "score": float(score), "terms": terms} | asked_for
+
+
+def _patches(rng: np.random.Generator, tokens: int) -> dict[str, Any]:
+    """Shares of the patches in each object; the first of each frame is the frame as a whole."""
+    shares = rng.dirichlet(np.full(GRID[0] * GRID[1], 0.1), tokens).round(4)
+    shares[::OBJECTS] = 0
+    note = "Each square is the share of that patch in the object. The shares are no part of the sum."
+    return {"grid": list(GRID), "patches": shares.tolist(), "map_note": note}
 
 
 def hash_of(text: str) -> int:
@@ -39,8 +63,9 @@ def _term(
     rng: np.random.Generator,
     weight: float,
     group: int = 0,
+    tokens: int = 4,
 ) -> dict[str, Any]:
-    tokens = 4 if times is None else len(times)
+    tokens = tokens if times is None else len(times)
     peak = rng.uniform(0.2, 0.8) * tokens
     near = np.exp(-(((np.arange(tokens) - peak) / (tokens / 6)) ** 2))
     values = (
@@ -68,6 +93,8 @@ def _term(
         "sentence": sentence,
         "weight": weight,
         "grid": None,
+        "patches": None,
+        "map_note": "",
         "total": float(given.sum() * weight),
         "note": "",
     }

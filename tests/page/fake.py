@@ -2,7 +2,8 @@
 
 What is asked for decides what comes back: "nothing" is not found, "none" has no hits, "trouble" is a problem,
 "slow" takes its time, "hostile" has names that try to become markup, "blackbox" has no account, "patches" has
-terms with and without times, "late" has its best moment in the second segment of a long video.
+terms with and without times, "places" and "objects" have maps of the picture ("lost" ones do not after all),
+"late" has its best moment in the second segment of a long video.
 """
 
 from __future__ import annotations
@@ -152,8 +153,12 @@ class Fake:
             )
         if "slow" in text:
             await asyncio.sleep(0.9)
-        under = body.get("filter", {}).get("under", "")
-        chosen = [one for one in self.library.videos if one.path.startswith(under)]
+        wanted = body.get("filter", {})
+        chosen = [
+            one
+            for one in self.library.videos
+            if one.path.startswith(wanted.get("under", "")) and set(wanted.get("tags", [])) <= set(one.tags)
+        ]
         hits = [] if "none" in text else self._hits(text, chosen, body)
         # A page belongs to one question, to the last digit of its filters.
         question = json.dumps({key: value for key, value in body.items() if key != "page"})
@@ -189,8 +194,12 @@ class Fake:
         found.sort(key=lambda hit: -hit["score"])
         for rank, hit in enumerate(found):
             sure = 0.06 if "nothing" in text else max(0.11, 0.97 - 0.045 * rank)
-            hit |= {"rank": rank + 1, "confidence": sure if self.library.calibrated else None}
-        return found
+            unknown = not self.library.calibrated or "query" not in body
+            hit |= {"rank": rank + 1, "confidence": None if unknown else sure}
+        least_score, least_sure = body.get("min_score"), body.get("min_confidence") or 0
+        if least_score is not None:
+            found = [hit for hit in found if hit["score"] >= least_score]
+        return [hit for hit in found if hit["confidence"] is None or hit["confidence"] >= least_sure]
 
     def _hit(self, text: str, video: Video, segment_id: str, start: float, end: float) -> dict[str, Any]:
         account = explanation(text, segment_id, start, end)
@@ -239,7 +248,10 @@ class Fake:
         if found is None:
             return problem(404, "Not found", "no such segment")
         video, start, end = found
-        account = explanation(query, segment_id, start, end)
+        maps = body.get("maps", False)
+        account = explanation(query, segment_id, start, end, maps=maps and "lost" not in query)
+        if maps and "lost" in query:
+            account["maps_missing"] = "the file is not where it was"
         place = {"segment_id": segment_id, "video_id": video.video_id, "path": video.path}
         span = {"start": start, "end": end, "moment_from": ["word-frame"]}
         return checked(schemas.Explanation, account | place | span)

@@ -25,6 +25,11 @@ STATES = {
         "/?q=a+dog&video=00000000000000000000000000000002&segment=00000000000000000000000000000002s1&t=40",
         ".receipt .sum",
     ),
+    "map": (
+        "/?q=objects+places&video=00000000000000000000000000000002&segment=00000000000000000000000000000002s1",
+        ".map-picture:not(.missing)",
+    ),
+    "filters": ("/?q=a+dog&tag=beach&sure=0.5&least=0.1", ".picked"),
 }
 PHONE = {
     "viewport": {"width": 390, "height": 844},
@@ -70,6 +75,9 @@ def test_no_state_breaks_a_rule_of_accessibility(coloured: Page, library: Librar
         if state == "player":
             coloured.click("text=Cut and download")
             coloured.click("text=All the numbers")
+        if state == "map":
+            coloured.locator(".sum .chip").nth(1).click()
+            coloured.click("text=The map in numbers")
         if found := violations(coloured, **rules):
             broken[state] = found
     library.videos = []
@@ -160,6 +168,12 @@ def test_a_phone_needs_no_sideways_scrolling(
             for state in STATES:
                 settle(page, state)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, state)
+                if state == "map":
+                    page.click("text=The map in numbers")
+                    page.locator(".map-table td").first.wait_for()
+                    too_wide = "document.querySelector('.player-body')"
+                    assert page.evaluate(f"{too_wide}.scrollWidth - {too_wide}.clientWidth") <= 0
+            settle(page, "player")
             page.click("text=Cut and download")
             page.click("text=All the numbers")
             page.locator(".cell").first.wait_for()
@@ -177,7 +191,7 @@ def test_nothing_jumps(page: Page) -> None:
         " window.shifts.push([one.value, one.sources.map(named)]); })"
         ".observe({type: 'layout-shift', buffered: true});"
     )
-    for state in ("start", "results", "weak", "player"):
+    for state in ("start", "results", "weak", "player", "map", "filters"):
         settle(page, state)
         page.wait_for_timeout(500)
         shifts = page.evaluate("window.shifts")

@@ -97,6 +97,78 @@ def test_by_video_and_filters_are_in_the_address_and_in_what_is_asked(page: Page
     assert address(page) == {"q": ["a dog"], "by": ["video"]}
 
 
+def test_several_tags_have_to_be_there_all(page: Page, library: Library) -> None:
+    for video, tags in zip(library.videos, (["beach", "dog"], ["beach"], ["dog", "<b>"]), strict=False):
+        video.tags.extend(tags)
+    visit(page, "/?q=a+dog")
+    page.focus("[aria-label=Tag]")
+    page.select_option("[aria-label=Tag]", "beach")
+    until(page, f"document.querySelectorAll('{HIT}').length === 2")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Tag"
+    assert page.locator("[aria-label=Tag] option").all_inner_texts() == ["Also with tag", "<b>", "dog"]
+    page.select_option("[aria-label=Tag]", "dog")
+    until(page, f"document.querySelectorAll('{HIT}').length === 1")
+    assert library.asked[-1]["filter"] == {"tags": ["beach", "dog"]}
+    assert address(page)["tag"] == ["beach", "dog"]
+    assert page.locator(".picked").all_inner_texts() == ["beach", "dog"]
+    page.go_back()
+    until(page, f"document.querySelectorAll('{HIT}').length === 2")
+    assert page.locator(".picked").all_inner_texts() == ["beach"]
+    page.go_forward()
+    until(page, "document.querySelectorAll('.picked').length === 2")
+    page.click("[aria-label='Tag beach: leave it out']")
+    # The third video has two segments.
+    until(page, f"document.querySelectorAll('{HIT}').length === 3")
+    assert address(page)["tag"] == ["dog"]
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Tag"
+
+
+def test_only_matches_that_are_sure_enough(page: Page, library: Library) -> None:
+    visit(page, "/?q=a+dog")
+    hits = hits_of(page, "a dog")
+    assert page.locator("[aria-label='Score at least']").count() == 0
+    page.select_option("[aria-label='How sure']", label="At least 75 % sure")
+    kept = [hit["segment_id"] for hit in hits if hit["confidence"] >= 0.75]
+    until(page, f"document.querySelectorAll('{HIT}').length === {len(kept)}")
+    assert 0 < len(kept) < len(hits)
+    assert page.locator(HIT).evaluate_all("all => all.map(one => one.dataset.segment)") == kept
+    assert library.asked[-1]["min_confidence"] == 0.75
+    assert address(page)["sure"] == ["0.75"]
+    page.go_back()
+    until(page, f"document.querySelectorAll('{HIT}').length === {len(hits)}")
+    assert page.input_value("[aria-label='How sure']") == ""
+    visit(page, "/?q=nothing&sure=0.95", "text=No match reaches your limit")
+    page.click("text=Show every match")
+    page.wait_for_selector(HIT)
+    assert "sure" not in address(page)
+
+
+def test_a_score_is_limited_where_cards_show_scores(page: Page, library: Library) -> None:
+    library.calibrated = False
+    visit(page, "/?q=a+dog")
+    hits = hits_of(page, "a dog")
+    assert page.locator("[aria-label='How sure']").count() == 0
+    best = hits[0]["score"]
+    for limit, shown in ((best - 0.01, HIT), (best + 0.01, ".message")):
+        page.fill("[aria-label='Score at least']", f"{limit:.4f}")
+        page.press("[aria-label='Score at least']", "Enter")
+        until(page, "wanted => location.search.includes(wanted)", f"least={limit:.4f}")
+        page.wait_for_selector(f".results:not(.waiting) {shown}")
+        assert library.asked[-1]["min_score"] == round(limit, 4)
+    page.reload(wait_until="domcontentloaded")
+    page.wait_for_selector("text=No match reaches your limit")
+    assert page.input_value("[aria-label='Score at least']") == f"{best + 0.01:.4f}"
+    page.go_back()
+    page.wait_for_selector(f".results:not(.waiting) {HIT}")
+    page.click("text=Clear filters")
+    until(page, "location.search === '?q=a+dog'")
+    # In an address that came from elsewhere it can be seen and taken back, whatever the cards show.
+    library.calibrated = True
+    visit(page, "/?q=a+dog&least=0.1&sure=many")
+    assert page.input_value("[aria-label='Score at least']") == "0.1"
+    assert "min_confidence" not in library.asked[-1]
+
+
 def test_no_video_passes_the_filters(page: Page) -> None:
     visit(page, "/?q=a+dog+none&under=/elsewhere", "text=No video passes these filters")
     page.click("section >> text=Clear filters")

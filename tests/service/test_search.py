@@ -333,3 +333,44 @@ def test_arithmetic_and_order_reach_the_index(client: TestClient, index: Index) 
 def test_what_is_asked_has_a_schema() -> None:
     schema = SearchRequest.model_json_schema()
     assert schema["properties"]["k"]["maximum"] == 100
+
+
+def test_hits_that_are_not_sure_enough_are_left_out(client: TestClient) -> None:
+    hits = ask(client, k=9)["data"]
+    sure = [hit["confidence"] for hit in hits]
+    assert sure == sorted(sure, reverse=True)
+    limit = (sure[3] + sure[4]) / 2
+    assert sure[3] > limit > sure[4]
+    asked = {"query": "a red circle", "min_confidence": limit}
+    one = ask(client, k=9, min_confidence=limit)
+    assert [hit["segment_id"] for hit in one["data"]] == [hit["segment_id"] for hit in hits[:4]]
+    assert one["found"] == ask(client, k=9)["found"]
+    # Pages end where sureness does.
+    ids: list[str] = []
+    page: str | None = None
+    for expected in (2, 2):
+        body = asked | {"k": 2} | ({} if page is None else {"page": page})
+        answer = client.post("/v1/search", json=body).json()
+        assert len(answer["data"]) == expected
+        ids += [hit["segment_id"] for hit in answer["data"]]
+        page = answer["next_page"]
+    assert page is None
+    assert ids == [hit["segment_id"] for hit in hits[:4]]
+    summed = ask(client, "a red circle + circle", k=9, min_confidence=1)["data"]
+    assert [hit["confidence"] for hit in summed] == [None] * 9
+    assert "min_confidence" in problem(
+        client.post("/v1/search", json={"query": "a", "min_confidence": 1.5}), 422
+    )
+
+
+def test_a_video_has_to_carry_all_tags_that_are_asked_for(client: TestClient, files: list[Path]) -> None:
+    first, second = video_id(files[0]), video_id(files[1])
+    client.put(f"/v1/videos/{first}/tags", json={"tags": ["beach", "dog"]})
+    client.put(f"/v1/videos/{second}/tags", json={"tags": ["beach"]})
+    try:
+        for tags, expected in ((["beach"], {first, second}), (["beach", "dog"], {first}), (["cat"], set())):
+            found = ask(client, k=9, filter={"tags": tags})["data"]
+            assert {hit["video_id"] for hit in found} == expected
+    finally:
+        for one in (first, second):
+            client.put(f"/v1/videos/{one}/tags", json={"tags": []})

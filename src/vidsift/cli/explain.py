@@ -12,6 +12,8 @@ from vidsift.cli.text import IndexFolder, clock, one_line
 
 if TYPE_CHECKING:
     from vidsift.search.explain import Explanation, TermAccount
+    from vidsift.search.searcher import Index
+    from vidsift.types import Hit
 
 __all__ = ["explain"]
 
@@ -49,7 +51,10 @@ def explain(  # noqa: PLR0917 - the options of the verb
 
     opened = Index.open(where, model, device=device)
     try:
-        told = opened.explain(query, opened.segment_of(query, video))
+        hit = opened.segment_of(query, video)
+        told = opened.explain(query, hit)
+        if told.maps_on_request and (output is not None or as_json):
+            told = _with_maps(opened, query, hit, told)
     except NoAlignmentError as black_box:
         raise ValueError(f"{opened.model.name}: there is no account to show. {black_box}") from black_box
     if output is not None:
@@ -61,6 +66,20 @@ def explain(  # noqa: PLR0917 - the options of the verb
     else:
         for line in _lines(told):
             typer.echo(line)
+
+
+def _with_maps(opened: Index, query: str, hit: Hit | str, told: Explanation) -> Explanation:
+    """The account with the patches that tokens come from; without them, and with the reason, at need."""
+    from dataclasses import replace
+
+    from vidsift.search.searcher import QueryError
+    from vidsift.video import VideoReadError
+
+    try:
+        return opened.explain(query, hit, frames=opened.frames_of(hit))
+    except (QueryError, VideoReadError, OSError) as error:
+        typer.echo(f"vidsift: no map of the picture: {one_line(str(error))}", err=True)
+        return replace(told, maps_missing=str(error))
 
 
 def _lines(told: Explanation) -> list[str]:

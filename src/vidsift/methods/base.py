@@ -19,7 +19,7 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.quantised import quantise
 from vidsift.losses.contrastive import info_nce
-from vidsift.types import Alignment, Features, TokenSet
+from vidsift.types import Alignment, Features, PatchShares, TokenSet
 
 __all__ = ["MAX_LOGIT_SCALE", "FirstStage", "Method", "Stage", "Term", "TermSum"]
 
@@ -182,6 +182,7 @@ class Method(nn.Module, TermSum, ABC):
         full_width: padding takes part in the score (the released rule of some papers), so texts are padded to
             the model's longest and videos to its number of frames, whatever else is in the batch.
         first_stage: what finds candidates for a black box; None where a search scores every segment.
+        traced_sets: the video sets whose tokens :meth:`patch_shares` traces back to patches of their frames.
 
     Args:
         towers: the CLIP towers.
@@ -195,6 +196,7 @@ class Method(nn.Module, TermSum, ABC):
     """
 
     full_width: bool = False
+    traced_sets: tuple[str, ...] = ()
 
     def __init__(self, towers: ClipTowers, terms: Sequence[Term], first_stage: Sequence[Term] = ()) -> None:
         """See the class."""
@@ -240,6 +242,22 @@ class Method(nn.Module, TermSum, ABC):
         Returns:
             The sets that the terms name; sets whose tokens have a time carry it.
         """
+
+    def patch_shares(
+        self,
+        pixels_BF3SS: Tensor,  # noqa: ARG002 - for methods that can tell
+        mask_BF: Tensor,  # noqa: ARG002
+    ) -> dict[str, PatchShares]:
+        """Tell from which patches the tokens of the sets in ``traced_sets`` come; none by default.
+
+        The image tower runs again for it: what explanations show is not stored with every segment. Call it in
+        inference mode, after ``eval()``.
+
+        Args:
+            pixels_BF3SS: as for :meth:`video_features`, whose tokens are meant.
+            mask_BF: likewise.
+        """
+        return {}
 
     def prepare_text(self, features: Features) -> dict[str, TokenSet]:
         """Do for every text set what its interaction needs of that side alone."""

@@ -27,7 +27,7 @@ from vidsift.methods.batching import check_pictures, rows_by_length, stack_video
 from vidsift.methods.card import write_card
 from vidsift.methods.catalog import build_method, resolve_arguments
 from vidsift.methods.reading import Sampling, VideoReading
-from vidsift.types import Features, Span, TokenSet
+from vidsift.types import Features, Frames, PatchShares, Span, TokenSet
 from vidsift.video import read_frames
 from vidsift.video.probe import probe
 
@@ -265,25 +265,29 @@ class Model:
         batches: list[Features] = []
         for start in range(0, len(pixels), batch_size):
             chosen = slice(start, start + batch_size)
-            frames_BFSS3, mask_BF, times_BF = stack_videos(
-                pixels[chosen], times[chosen], self._video_width(pixels[chosen])
-            )
             with self._inference():
-                normalised = self.norm(frames_BFSS3.to(self.device), self.precision)
-                if self.method.full_width:
-                    # The released loaders pad with zeros behind the normalisation.
-                    normalised[~mask_BF] = 0
-                encoded = self.method.video_features(
-                    normalised, mask_BF.to(self.device), times_BF.to(self.device)
-                )
+                encoded = self.method.video_features(*self._stacked(pixels[chosen], times[chosen]))
                 batches.append(self.method.prepare_video(encoded))
             if progress is not None:
-                progress(len(mask_BF))
+                progress(len(pixels[chosen]))
         return concatenate_features(batches)
 
-    def _video_width(self, pixels: Sequence[NDArray[np.uint8]]) -> int:
-        longest = max(len(one) for one in pixels)
-        return max(longest, self.reading.frames) if self.method.full_width else longest
+    def patch_shares(self, frames: Frames) -> dict[str, PatchShares]:
+        """Tell from which patches the tokens of one video come, see :meth:`Method.patch_shares`."""
+        check_pictures([frames.pixels], [frames.times_seconds])
+        with self._inference():
+            return self.method.patch_shares(*self._stacked([frames.pixels], [frames.times_seconds])[:2])
+
+    def _stacked(
+        self, pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalised pictures, mask and times of some videos, as the method takes them."""
+        width = max(self.reading.frames if self.method.full_width else 0, *map(len, pixels))
+        frames_BFSS3, mask_BF, times_BF = stack_videos(pixels, times, width)
+        normalised = self.norm(frames_BFSS3.to(self.device), self.precision)
+        if self.method.full_width:
+            normalised[~mask_BF] = 0  # as the released loaders pad, behind the normalisation
+        return normalised, mask_BF.to(self.device), times_BF.to(self.device)
 
     def encode_video(
         self,

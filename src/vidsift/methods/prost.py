@@ -21,7 +21,7 @@ from vidsift.interactions.prototype import PrototypeMatching
 from vidsift.losses.contrastive import info_nce
 from vidsift.methods.base import Method, Term
 from vidsift.methods.parts import PaddedTokens, check_choice, sentence_set, until_the_end
-from vidsift.types import Features, TokenSet
+from vidsift.types import Features, PatchShares, TokenSet
 
 __all__ = [
     "Prost",
@@ -31,6 +31,13 @@ __all__ = [
     "adaptive_window",
     "prost_weights_from_release",
 ]
+
+
+_SHARES_ARE = (
+    "Each square is the share of that patch in the object; what is missing from 1 is the frame's own token. "
+    "A patch's token has seen its whole frame and the neighbouring ones. The shares do not depend on the "
+    "question and are no part of the sum."
+)
 
 
 class VideoMaps(NamedTuple):
@@ -79,6 +86,8 @@ class Prost(Method):
     Raises:
         ValueError: if an argument is out of its range.
     """
+
+    traced_sets = ("object",)
 
     def __init__(
         self,
@@ -187,6 +196,20 @@ class Prost(Method):
         """
         seen_BF = torch.ones_like(mask_BF) if self.full_width else mask_BF
         return self.prototypes(self._tokens(pixels_BF3SS, seen_BF), seen_BF)[2]
+
+    def patch_shares(self, pixels_BF3SS: Tensor, mask_BF: Tensor) -> dict[str, PatchShares]:
+        """Tell how much of each object comes from each patch of its frame; the first is the class token.
+
+        The shares of :meth:`video_maps`, divided by their sum over all tokens of the frame: an object is
+        compared by its direction, which the sum does not change.
+        """
+        shares_BFLO = self.video_maps(pixels_BF3SS, mask_BF).objects
+        # An object that no token goes into has no share of anything.
+        whole_BF1O = shares_BFLO.sum(dim=2, keepdim=True).clamp_min(torch.finfo(shares_BFLO.dtype).tiny)
+        mixed_BFOP = (shares_BFLO / whole_BF1O)[:, :, 1:].transpose(2, 3)
+        firsts_BF1P = torch.zeros_like(mixed_BFOP[:, :, :1])
+        shares_BNP = torch.cat([firsts_BF1P, mixed_BFOP], dim=2).flatten(1, 2)
+        return {"object": PatchShares(shares_BNP, _SHARES_ARE)}
 
     def phrase_shares(self, ids_QT: Tensor, mask_QT: Tensor) -> Tensor:
         """Tell how much of each word goes into each phrase, ``(Q, T, N_p)``; not negative, not normalised."""

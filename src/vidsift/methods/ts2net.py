@@ -20,11 +20,17 @@ from vidsift.encoders.selection import PerturbedTopK, TopKGradient
 from vidsift.interactions.frame_softmax import FrameSoftmax
 from vidsift.methods.base import Method, Term
 from vidsift.methods.parts import check_choice, frame_set, sentence_set, temporal_head, until_the_end
-from vidsift.types import TokenSet
+from vidsift.types import PatchShares, TokenSet
 
 __all__ = ["FrameMask", "TokenSelector", "Ts2Net", "selector_weights_from_release"]
 
 FrameMask = Literal["frames", "tiled"]
+
+_CHOICE_IS = (
+    "The squares are the patches that token selection let through beside the frame's own token, the same for "
+    "every question. A patch's token has seen its whole frame and the neighbouring ones; the frame's token, "
+    "which met the sentence, has seen the selected tokens of all frames. The choice is no part of the sum."
+)
 
 
 class TokenSelector(nn.Module):
@@ -68,8 +74,13 @@ class TokenSelector(nn.Module):
             tokens_NLD: class token first, then P patches.
             noise_NSP: draws to choose by, for reproduction.
         """
-        chosen_NkP = self.top_k(self.scores(tokens_NLD)[:, 1:], noise_NSP)
+        chosen_NkP = self.choice(tokens_NLD, noise_NSP)
         return torch.cat([tokens_NLD[:, :1], chosen_NkP @ tokens_NLD[:, 1:]], dim=1)
+
+    def choice(self, tokens_NLD: Tensor, noise_NSP: Tensor | None = None) -> Tensor:
+        """Tell which patches are chosen: indicators ``(N, k, P)``, of the arguments of :meth:`forward`."""
+        chosen_NkP: Tensor = self.top_k(self.scores(tokens_NLD)[:, 1:], noise_NSP)
+        return chosen_NkP
 
 
 class Ts2Net(Method):
@@ -100,6 +111,8 @@ class Ts2Net(Method):
     Raises:
         ValueError: if an argument is not one of its choices, or there are fewer patches than ``selected``.
     """
+
+    traced_sets = ("frame",)
 
     def __init__(
         self,
@@ -138,14 +151,27 @@ class Ts2Net(Method):
         Raises:
             ValueError: if a video has more than ``max_frames`` frames.
         """
+        encoded_BF, tokens_NLD = self._tokens(pixels_BF3SS, mask_BF)
+        chosen_NKD = self.selector(tokens_NLD)
+        chosen_BFKD = chosen_NKD.new_zeros(*mask_BF.shape, *chosen_NKD.shape[1:])
+        chosen_BFKD[encoded_BF] = chosen_NKD
+        return {"frame": self.frame_set(chosen_BFKD, mask_BF, until_the_end(times_BF, mask_BF))}
+
+    def patch_shares(self, pixels_BF3SS: Tensor, mask_BF: Tensor) -> dict[str, PatchShares]:
+        """Tell which patches of each frame were selected: 1 where one was, else 0."""
+        encoded_BF, tokens_NLD = self._tokens(pixels_BF3SS, mask_BF)
+        chosen_NP = self.selector.choice(tokens_NLD).sum(dim=1)
+        shares_BFP = chosen_NP.new_zeros(*mask_BF.shape, chosen_NP.shape[1])
+        shares_BFP[encoded_BF] = chosen_NP
+        return {"frame": PatchShares(shares_BFP, _CHOICE_IS)}
+
+    def _tokens(self, pixels_BF3SS: Tensor, mask_BF: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode frames: which were, bool ``(B, F)``, and the tokens of those N, class token first."""
         encoded_BF = torch.ones_like(mask_BF) if self.full_width else mask_BF
         tokens_BFLD = self.towers.encode_frames(
             pixels_BF3SS, encoded_BF, self.shift_blocks, shift_n_div=self.shift_n_div
         )
-        chosen_NKD = self.selector(tokens_BFLD[encoded_BF].float())
-        chosen_BFKD = chosen_NKD.new_zeros(*mask_BF.shape, *chosen_NKD.shape[1:])
-        chosen_BFKD[encoded_BF] = chosen_NKD
-        return {"frame": self.frame_set(chosen_BFKD, mask_BF, until_the_end(times_BF, mask_BF))}
+        return encoded_BF, tokens_BFLD[encoded_BF].float()
 
     def frame_set(self, tokens_BFKD: Tensor, mask_BF: Tensor, times_BF: Tensor) -> TokenSet:
         """Let the selected tokens of all frames see each other and keep each frame's first.

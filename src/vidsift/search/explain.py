@@ -13,9 +13,15 @@ from torch import Tensor
 
 from vidsift.methods.base import Method, Term
 from vidsift.search.questions import Part
-from vidsift.types import Alignment, Features, Span
+from vidsift.types import Alignment, Features, PatchShares, Span
 
 __all__ = ["Explanation", "TermAccount", "account_for"]
+
+_PLACES_ARE = (
+    "Each square is one place of the picture, in all frames of the segment together. Its token has seen the "
+    "other places and frames too; a place without a square was not kept by the model. What the places gave "
+    "is part of the sum."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +41,11 @@ class TermAccount:
         best_text_token: of each video token ``(N,)``; likewise.
         sentence: whose words they are: the question, or one part of its arithmetic.
         weight: what the term counts for in the score; negative for a sentence that is taken off.
-        grid: rows and columns of the picture where ``group`` is a place in it, counted row by row; None
-            where it is not.
+        grid: rows and columns into which the picture is cut, where the account says where in it: by
+            ``patches``, or without them by ``group``, a place counted row by row. None where it does not.
+        patches: which patches of its frame each video token was made from ``(N, P)``, row by row; zero
+            throughout for one that comes from the frame as a whole.
+        map_note: what a map of the picture shows, and what it does not; "" without ``grid``.
     """
 
     name: str
@@ -53,6 +62,8 @@ class TermAccount:
     sentence: str = ""
     weight: float = 1.0
     grid: tuple[int, int] | None = None
+    patches: NDArray[np.float64] | None = None
+    map_note: str = ""
 
     @property
     def total(self) -> float:
@@ -79,6 +90,9 @@ class Explanation:
         score: the similarity that the hit reports.
         terms: the account of every term, for each part of the question.
         segment_id, video_id, path, segment: what was explained.
+        maps_on_request: the model can also tell which patches of the picture tokens come from, which takes
+            the frames, see :meth:`vidsift.search.searcher.Index.explain`.
+        maps_missing: why that is not told although it was asked for; "" where nothing is missing.
     """
 
     query: str
@@ -88,6 +102,8 @@ class Explanation:
     video_id: str = ""
     path: str = ""
     segment: Span | None = None
+    maps_on_request: bool = False
+    maps_missing: str = ""
 
     @property
     def total(self) -> float:
@@ -111,6 +127,8 @@ class Explanation:
             "start": None if segment is None else segment.start_seconds,
             "end": None if segment is None else segment.end_seconds,
             "moment_from": self.moment_from,
+            "maps_on_request": self.maps_on_request,
+            "maps_missing": self.maps_missing,
             "terms": [_as_object(one) for one in self.terms],
         }
 
@@ -130,6 +148,7 @@ def account_for(
     text: Features,
     video: Features,
     account: Mapping[str, Alignment],
+    traced: Mapping[str, PatchShares] | None = None,
 ) -> list[TermAccount]:
     """Put the alignment of one pair into words, times and numbers.
 
@@ -140,6 +159,7 @@ def account_for(
         text: prepared sets, one row each.
         video: likewise.
         account: alignment of every term, one row each.
+        traced: which patches the tokens of video sets come from, one row each, where that is known.
     """
     found = []
     for term in method.terms:
@@ -155,7 +175,8 @@ def account_for(
                 text=text,
                 video=video,
                 account=account[term.name],
-                grid=_grid(method) if in_picture else None,
+                grid=_grid(method) if in_picture or term.video in (traced or {}) else None,
+                traced=(traced or {}).get(term.video),
             )
         )
     return found
@@ -170,6 +191,7 @@ def _one(
     video: Features,
     account: Alignment,
     grid: tuple[int, int] | None,
+    traced: PatchShares | None,
 ) -> TermAccount:
     words_T, tokens_N = text[term.text].mask[0].cpu(), video[term.video].mask[0].cpu()
     seen, weight = video[term.video], term.weight * part.weight
@@ -188,7 +210,16 @@ def _one(
         sentence=part.sentence,
         weight=weight,
         grid=grid,
+        # Four digits are more than a picture shows, and keep the account small where it is sent.
+        patches=None if traced is None else traced.shares[0].cpu()[tokens_N].double().numpy().round(4),
+        map_note=_map_note(grid, traced),
     )
+
+
+def _map_note(grid: tuple[int, int] | None, traced: PatchShares | None) -> str:
+    if traced is not None:
+        return traced.note
+    return "" if grid is None else _PLACES_ARE
 
 
 def _grid(method: Method) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vidsift.encoders.tokenizer import END, START
 from vidsift.search.explain import Explanation, TermAccount
+from vidsift.search.explain_maps import draw_patches, draw_places, map_height, nearest_picture
 from vidsift.types import Frames
 from vidsift.video import VideoReadError, read_frames
 
@@ -27,6 +28,9 @@ _LEGEND = (
     "the bluer, the more alike; numbers: what a meeting gave;  "
     "\u25b6 a word's best frame,  \u25bc a frame's best word"
 )
+_MARGINS = 3.6
+"""Inches beside the matrices."""
+
 _MOST_NUMBERS = 26
 """Columns up to which each meeting that gave something carries its number."""
 
@@ -76,7 +80,7 @@ def draw_explanation(explanation: Explanation, frames: Frames | None = None) -> 
     terms = explanation.terms
     width = _width(explanation)
     heights = [0.85 + sum(_heights(term, width)) for term in terms]
-    figure = Figure(figsize=(max(8.5, 3.6 + width), 1.1 + sum(heights)), layout="constrained")
+    figure = Figure(figsize=(max(8.5, _MARGINS + width), 1.1 + sum(heights)), layout="constrained")
     head, *blocks = np.ravel(
         np.asarray(figure.subfigures(1 + len(terms), 1, height_ratios=[0.9, *heights]), object)
     )
@@ -104,17 +108,22 @@ def _draw_head(head: SubFigure, explanation: Explanation) -> None:
 
 def _draw_term(block: SubFigure, term: TermAccount, explanation: Explanation, frames: Frames | None) -> None:
     columns = term.values.shape[1]
+    *heights, below = _heights(term, _width(explanation))
+    if term.patches is not None:
+        halves = block.subfigures(2, 1, height_ratios=[0.85 + sum(heights), below])
+        block, maps = np.ravel(np.asarray(halves, object))
+        draw_patches(maps, term, frames)
     grid = block.add_gridspec(
         3,
         3,
-        height_ratios=_heights(term, _width(explanation)),
+        height_ratios=heights,
         width_ratios=[1.1, _width(explanation), 1.6],
     )
     matrix = block.add_subplot(grid[1, 1])
     if term.times_seconds is not None:
         _draw_frames(block.add_subplot(grid[0, 1], sharex=matrix), term, frames)
     elif term.grid is not None:
-        _draw_map(block.add_subplot(grid[0, 1]), term, frames)
+        draw_places(block.add_subplot(grid[0, 1]), term, frames)
     _draw_matrix(matrix, term)
     _draw_words(block.add_subplot(grid[1, 0], sharey=matrix), term)
     _draw_word_sums(block.add_subplot(grid[1, 2], sharey=matrix), term)
@@ -138,7 +147,7 @@ def _draw_frames(axes: Axes, term: TermAccount, frames: Frames | None) -> None:
     for time in times:
         columns = np.flatnonzero(term.times_seconds == time)
         left, right = columns.min() - 0.46, columns.max() + 0.46
-        picture = None if frames is None else _nearest(frames, float(time))
+        picture = None if frames is None else nearest_picture(frames, float(time))
         if picture is not None:
             axes.imshow(picture, extent=(left, right, 0.98, 0.16), aspect="auto", zorder=2)
         axes.text((left + right) / 2, 0.08, f"{time:.2f} s", ha="center", va="center", fontsize=8)
@@ -219,27 +228,8 @@ def _draw_token_sums(axes: Axes, term: TermAccount) -> None:
     axes.spines[["top", "left", "right"]].set_visible(False)
 
 
-def _draw_map(axes: Axes, term: TermAccount, frames: Frames | None) -> None:
-    """Where in the picture the term's contributions come from, over the middle frame."""
-    assert term.grid is not None
-    assert term.group is not None
-    given = np.zeros(term.grid)
-    np.add.at(given.reshape(-1), term.group, term.contributions.sum(axis=0, dtype=np.float64))
-    box = (-0.5, term.grid[1] - 0.5, term.grid[0] - 0.5, -0.5)
-    if frames is not None:
-        axes.imshow(frames.pixels[len(frames) // 2], extent=box)
-    axes.imshow(given, extent=box, cmap="inferno", alpha=0.55)
-    axes.set_title("where in the picture", fontsize=8)
-    axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
-
-
 def _shown(word: str) -> str:
     return _SPECIAL.get(word, word if len(word) <= 28 else word[:27] + "…").strip()
-
-
-def _nearest(frames: Frames, time_seconds: float) -> NDArray[np.uint8]:
-    picture: NDArray[np.uint8] = frames.pixels[int(np.abs(frames.times_seconds - time_seconds).argmin())]
-    return picture
 
 
 def _times(explanation: Explanation) -> NDArray[np.float64]:
@@ -252,11 +242,11 @@ def _width(explanation: Explanation) -> float:
     return float(np.clip(0.8 * max(one.values.shape[1] for one in explanation.terms), 4.0, 11.0))
 
 
-def _heights(term: TermAccount, width: float) -> tuple[float, float, float]:
-    """Inches of the row of pictures (square, with the time above), of the matrix, and of the sums below."""
+def _heights(term: TermAccount, width: float) -> tuple[float, float, float, float]:
+    """Inches of the row of pictures (square, with the time above), of the matrix, the sums, and the maps."""
     pictures = 0.01
     if term.times_seconds is not None:
         pictures = 0.92 * width / len(np.unique(term.times_seconds)) / 0.82
     elif term.grid is not None:
         pictures = 1.9
-    return pictures, 0.34 * len(term.words) + 0.1, 0.8
+    return pictures, 0.34 * len(term.words) + 0.1, 0.8, map_height(term, width + _MARGINS)

@@ -20,6 +20,7 @@ from vidsift.search.explain import Explanation, account_for
 from vidsift.search.filters import Conditions, Limits, split_conditions
 from vidsift.search.hits import hits_of, kept
 from vidsift.search.opened import OpenIndex, renewing
+from vidsift.search.patches import read_as_indexed, traced_patches
 from vidsift.search.questions import Question, parse
 from vidsift.search.ranking import GroupBy, Ranked, Wanted, rank, rerank
 from vidsift.search.rescore import Candidates, align_exactly, score_exactly
@@ -319,12 +320,14 @@ class Index(OpenIndex):
         return rerank(gallery, method, questions, wanted, candidates)
 
     @renewing
-    def explain(self, query: str, hit: Hit | str) -> Explanation:
+    def explain(self, query: str, hit: Hit | str, *, frames: Frames | None = None) -> Explanation:
         """Account for a hit's score: which word met which frame, and what that gave.
 
         Args:
             query: what was asked.
             hit: or the id of a segment.
+            frames: its pictures, see :meth:`frames_of`. With them the account also says which patches tokens
+                come from, where the method can tell (``maps_on_request``); the score is the same.
 
         Raises:
             NoAlignmentError: if the method is a black box.
@@ -332,16 +335,40 @@ class Index(OpenIndex):
         """
         question, row = self._question(query), self._row_of(hit)
         score = float(score_exactly(self.model.method, Candidates(self.gallery), question, [row])[0])
-        terms = []
+        method, terms = self.model.method, []
         for part, text in zip(parse(query), question.texts, strict=True):
-            account, video = next(align_exactly(self.model.method, self.gallery, text, [row]))
+            account, video = next(align_exactly(method, self.gallery, text, [row]))
             pieces = self.model.tokenize([part.sentence]).pieces[0]
+            traced = None if frames is None else traced_patches(self.model, frames, video)
             terms += account_for(
-                part, pieces=pieces, method=self.model.method, text=text, video=video, account=account
+                part, pieces=pieces, method=method, text=text, video=video, account=account, traced=traced
             )
+        segment_id, video_id, span, path = self._segment(hit)
+        return Explanation(
+            query, score, terms, segment_id, video_id, path, span, maps_on_request=bool(method.traced_sets)
+        )
+
+    def frames_of(self, hit: Hit | str) -> Frames:
+        """Read the pictures that the model looked at in a segment, as it cropped them.
+
+        Args:
+            hit: or the id of a segment.
+
+        Raises:
+            QueryError: the segment is not of this index, or its file has changed since it was indexed.
+            VideoReadError: the file cannot be read.
+            OSError: it is not there.
+        """
+        _, video_id, span, _ = self._segment(hit)
+        records = [self._records[path] for path in self._places.paths.get(video_id, [])]
+        return read_as_indexed(records, span, self.model.reading)
+
+    def _segment(self, hit: Hit | str) -> tuple[str, str, Span, str]:
+        """Identities of a segment and its video, its stretch, and the path to show."""
+        row = self._row_of(hit)
         video_id, span = self.gallery.video_ids[row], Span(*map(float, self.gallery.spans[row]))
         path = self._places.paths.get(video_id, [""])[0] if isinstance(hit, str) else hit.path
-        return Explanation(query, score, terms, self.gallery.segment_ids[row], video_id, path, span)
+        return self.gallery.segment_ids[row], video_id, span, path
 
     def _check_candidates(self, candidates: int | None) -> None:
         if candidates is not None and not self.model.method.black_box:

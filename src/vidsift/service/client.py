@@ -113,9 +113,10 @@ class Client:
             if page is None:
                 return
 
-    def explain(self, query: str, segment_id: str) -> dict[str, Any]:
-        """Account for the score of a sentence with a segment."""
-        return self._json("POST", "/v1/explain", {"query": query, "segment_id": segment_id})
+    def explain(self, query: str, segment_id: str, *, maps: bool = False) -> dict[str, Any]:
+        """Account for the score of a sentence with a segment; ``maps``: also where in the picture."""
+        asked = {"query": query, "segment_id": segment_id, "maps": maps}
+        return self._json("POST", "/v1/explain", asked)
 
     def strip(self, query: str, video_id: str) -> dict[str, Any]:
         """Lay a sentence along a whole video."""

@@ -161,18 +161,18 @@ async def _thumbnail(service: Service, snapshot: Snapshot, video: Video, at: flo
     if jpeg is None:
         try:
             with service.thumbnail_slots.taken():
-                source, _ = await _present(service, video)
+                source, _ = await present(service, video)
                 jpeg = await service.decoders.run(thumbnail_at, source, at, width)
         except (ProblemError, ChangedError, SandboxError, VideoReadError, OSError) as error:
             kept = await anyio.to_thread.run_sync(_kept_picture, service, snapshot, video.video_id, at)
             if kept is None:
-                raise _told(error) from error
+                raise told(error) from error
             return Response(kept, media_type="image/jpeg", headers={"cache-control": "no-store"})
         service.thumbnails.put(key, jpeg)
     return Response(jpeg, media_type="image/jpeg")
 
 
-async def _present(service: Service, video: Video) -> tuple[Source, FileRecord]:
+async def present(service: Service, video: Video) -> tuple[Source, FileRecord]:
     """The place where a video still lies as it was indexed, to which no link leads any more."""
     file, record = await anyio.to_thread.run_sync(open_indexed, video, service.checked)
     file.close()
@@ -197,8 +197,8 @@ def _distance(at: float, start: float, end: float) -> float:
     return max(start - at, at - end, 0.0)
 
 
-def _told(error: Exception) -> ProblemError:
-    """What an error in a decoding process means for who asks."""
+def told(error: Exception) -> ProblemError:
+    """Return what an error in a decoding process means for who asks."""
     if isinstance(error, ProblemError):
         return error
     status, words = 409, "the file has changed or cannot be read; update the index"
@@ -265,7 +265,7 @@ def _still_the_same(if_range: str | None, etag: str, record: FileRecord) -> bool
 async def _clip(
     service: Service, video: Video, start: float, end: float, at_end: Callable[[], None]
 ) -> Response:
-    source, record = await _present(service, video)
+    source, record = await present(service, video)
     target = service.temporary(".mp4")
     try:
         room = shutil.disk_usage(target.parent).free - _SPARE_BYTES
@@ -277,7 +277,7 @@ async def _clip(
     except BaseException as error:
         target.unlink(missing_ok=True)
         if isinstance(error, (ChangedError, SandboxError, TooLargeError, VideoReadError, OSError)):
-            raise _told(error) from error
+            raise told(error) from error
         raise
     service.metrics.clip(copied=made.copied)
     name = f"{Path(record.path).stem} {start:.0f}-{end:.0f}s.mp4"

@@ -19,7 +19,15 @@ from vidsift.types import Frames, Span
 from vidsift.video import probe, read_frames
 from vidsift.video.transforms import clip_pixels, thumbnail
 
-__all__ = ["NO_ROOM", "ChangedError", "Source", "check_unchanged", "frames_of", "thumbnail_at"]
+__all__ = [
+    "NO_ROOM",
+    "ChangedError",
+    "Source",
+    "check_unchanged",
+    "frames_of",
+    "segment_frames",
+    "thumbnail_at",
+]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """What a system says where a disk is full."""
@@ -64,6 +72,17 @@ def thumbnail_at(source: Source, at_seconds: float, width_px: int) -> bytes:
     height, width = pixels_HW3.shape[:2]
     # The longer side is what is limited: an upright picture may be higher than it is wide.
     return thumbnail(pixels_HW3, max(1, round(width_px * max(1.0, height / width))))
+
+
+def segment_frames(source: Source, span: Span, reading: VideoReading) -> Frames:
+    """Read what a model looked at in a stretch of an indexed file.
+
+    Raises:
+        ChangedError: the file is not the one that was indexed.
+        VideoReadError: it gives no picture.
+    """
+    check_unchanged(source)
+    return read_frames(source.path, reading.wanted_times(span), size_px=reading.size_px)
 
 
 def frames_of(path: str, kind: Literal["image", "video"], reading: VideoReading) -> Frames:

@@ -48,6 +48,7 @@ class Settings:
         found: what the first page said of whether something fits.
         explain: account for every hit.
         wanted: which videos may be found.
+        min_confidence: hits that are less sure are left out.
         group_by, min_score, candidates: see :meth:`vidsift.search.searcher.Index.search`.
     """
 
@@ -58,6 +59,7 @@ class Settings:
     wanted: Wanted
     group_by: GroupBy
     min_score: float | None
+    min_confidence: float | None
     candidates: int | None
 
     def conditions(self) -> Conditions:
@@ -100,6 +102,7 @@ def settings_of(request: SearchRequest) -> Settings:
         wanted=wanted,
         group_by=request.group_by,
         min_score=request.min_score,
+        min_confidence=request.min_confidence,
         candidates=request.candidates,
     )
 
@@ -203,9 +206,14 @@ def _answer(
     found = settings.found
     if query is not None and not settings.skip:
         found = index.found(query, hits, **settings.conditions())
-    data = [_hit(snapshot, one) for one in hits[: settings.k]]
+    more = len(hits) > settings.k
+    kept = [one for one in hits[: settings.k] if _sure_enough(one, settings)]
+    if more and not _sure_enough(hits[settings.k], settings):
+        # The surest come first, but for a black box, whose confidence is that of its first stage.
+        more = hits[settings.k].candidates is not None
+    data = [_hit(snapshot, one) for one in kept]
     if settings.explain and isinstance(query, str):
-        for shown, hit in zip(data, hits, strict=False):
+        for shown, hit in zip(data, kept, strict=True):
             shown.explanation = _explanation(index, query, hit)
     return SearchResponse(
         data=data,
@@ -213,9 +221,13 @@ def _answer(
         label=label,
         pool=_pool(snapshot, settings.wanted),
         # Its token names the question, which the engine does not know: see next_page().
-        next_page="more" if len(hits) > settings.k else None,
+        next_page="more" if more else None,
         took_ms=0.0,
     )
+
+
+def _sure_enough(hit: Hit, settings: Settings) -> bool:
+    return hit.confidence is None or hit.confidence >= (settings.min_confidence or 0.0)
 
 
 def _pool(snapshot: Snapshot, wanted: Wanted) -> Pool:

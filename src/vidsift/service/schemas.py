@@ -89,6 +89,13 @@ class SearchRequest(BaseModel):
     min_score: float | None = Field(
         default=None, ge=-1e6, le=1e6, allow_inf_nan=False, description="Leave out hits of a lower score."
     )
+    min_confidence: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Leave out hits that are less sure than this; those whose confidence is not known stay.",
+    )
     explain: bool = Field(
         default=False, description="Account for the score of every hit; k is 10 at most then."
     )
@@ -146,9 +153,16 @@ class ExplanationTerm(BaseModel):
     sentence: str = Field(description="Whose words they are: the query, or one part of its sum.")
     weight: float = Field(description="What the term counts for; negative for a part that is taken off.")
     grid: list[int] | None = Field(
-        description="Rows and columns of the picture where 'group' is a place in it, counted row by row; "
-        "null where it is not."
+        description="Rows and columns into which the picture (the square in its middle that the model looks "
+        "at) is cut, where the account says where in it: by 'patches', or without them by 'group', a place "
+        "counted row by row. Null where it does not."
     )
+    patches: list[list[float]] | None = Field(
+        description="N x places: which patches of its frame each video token was made from, row by row; all "
+        "zero for one that comes from the whole frame. Null unless asked for with 'maps', and for models "
+        "that cannot tell."
+    )
+    map_note: str = Field(description="What a map of the picture shows and what not; empty without 'grid'.")
     total: float = Field(description="What the term gave to the score.")
     note: str = Field(description="What has to be known to read the account; empty where it says all itself.")
 
@@ -164,6 +178,13 @@ class Explanation(BaseModel):
     start: float | None = Field(description="Start of the segment in seconds.")
     end: float | None = Field(description="End of the segment in seconds.")
     moment_from: list[str] = Field(description="Names of the terms whose tokens have a time.")
+    maps_on_request: bool = Field(
+        description="Whether /v1/explain, asked with 'maps', also says which patches of the picture tokens "
+        "come from."
+    )
+    maps_missing: str = Field(
+        description="Why that is not told although it was asked for, as where the file is away; else empty."
+    )
     terms: list[ExplanationTerm] = Field(description="The parts that the score is the sum of.")
 
 
@@ -250,6 +271,11 @@ class ExplainRequest(BaseModel):
         "with the segment_id of its part."
     )
     segment_id: Identity = Field(description="The segment_id of a hit.")
+    maps: bool = Field(
+        default=False,
+        description="Also say which patches of the picture tokens come from, where the model can tell: the "
+        "video is read and encoded again for it.",
+    )
 
 
 class StripRequest(BaseModel):

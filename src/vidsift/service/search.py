@@ -13,6 +13,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from vidsift.interactions.base import NoAlignmentError
+from vidsift.search.errors import QueryError
+from vidsift.service.maps import frames_for_maps
 from vidsift.service.problems import ProblemError, problems
 from vidsift.service.questions import answer_footage, answer_ordered, next_page, settings_of
 from vidsift.service.schemas import (
@@ -25,6 +27,7 @@ from vidsift.service.schemas import (
     StripSegment,
 )
 from vidsift.service.service import Upload
+from vidsift.types import Frames
 
 if TYPE_CHECKING:
     from vidsift.search.searcher import Index
@@ -82,11 +85,13 @@ def search_routes(service: Service) -> APIRouter:
                 "mean: ask for each with the segment_id of its part",
             )
 
+        frames = await frames_for_maps(service, asked.segment_id) if asked.maps else None
+
         def answer(snapshot: Snapshot) -> Explanation:
             index = _searched(snapshot)
             if asked.segment_id not in snapshot.library.owners:
                 raise ProblemError(404, "the index has no such segment; search again for what it has now")
-            return Explanation.model_validate(index.explain(sentence, asked.segment_id).to_dict())
+            return _explained(index, sentence, asked.segment_id, frames)
 
         try:
             account = await answered(request, service.engine.run(lambda: service.live.asked(answer)))
@@ -140,6 +145,19 @@ async def _written(answer: BaseModel) -> Response:
     """Write an answer as JSON beside the event loop: an account may have a million numbers."""
     text = await anyio.to_thread.run_sync(answer.model_dump_json)
     return Response(text, media_type="application/json")
+
+
+def _explained(index: Index, sentence: str, segment_id: str, frames: Frames | str | None) -> Explanation:
+    """The account of a segment, with maps where there are frames, else with the reason that was given."""
+    if not isinstance(frames, Frames):
+        account = index.explain(sentence, segment_id).to_dict() | {"maps_missing": frames or ""}
+        return Explanation.model_validate(account)
+    try:
+        return Explanation.model_validate(index.explain(sentence, segment_id, frames=frames).to_dict())
+    except QueryError:
+        # Indexed anew while the frames were read; a question that cannot be answered fails here again.
+        why = "the video was indexed again meanwhile; ask once more"
+        return _explained(index, sentence, segment_id, why)
 
 
 def _searched(snapshot: Snapshot) -> Index:

@@ -75,6 +75,7 @@ export function readAccount(explanation) {
   return {
     start: explanation.start,
     end: explanation.end,
+    mapsOnRequest: explanation.maps_on_request,
     notes: [...new Set(explanation.terms.map((term) => term.note).filter(Boolean))],
     parts: new Set(all.map((group) => `${group.sentence} ${group.taken}`)).size,
     score: explanation.score,
@@ -133,6 +134,37 @@ export function frameOverWords(group, time) {
   const top = (token) => values[bestOf[token]]?.[token] ?? -Infinity;
   const strongest = frame.tokens.reduce((best, token) => (top(token) > top(best) ? token : best));
   return { values: column, contributions, best: bestOf[strongest] };
+}
+
+/** The term of a group that says where in the picture its tokens are; null where none does. */
+export function mapTerm(group) {
+  return group?.terms.find((term) => term.grid) ?? null;
+}
+
+/**
+ * Where in the picture a word matched, or, without a word, what gave most.
+ *
+ * @param place of the word; null for all of them.
+ * @param time of the frame; for a map over all frames it means nothing.
+ * @returns {{grid, cells, kind, noun, number}} `cells` of {place, value}, places counted row by row. `kind` is
+ *   "share" (of each patch in the one token of the frame that the word met best, number `number`), "alike" (the
+ *   word and the places) or "gave" (what the places gave to the score).
+ */
+export function onPicture(group, place, time) {
+  const term = mapTerm(group);
+  const { grid } = term;
+  const noun = term.name.split("-").at(-1);
+  const gave = (token) => sum(term.contributions.map((row) => row[token]));
+  const met = (token) => (place === null ? gave(token) : term.values[place][token]);
+  if (!term.patches) {
+    const cells = term.group.map((at, token) => ({ place: at, value: met(token) }));
+    return { grid, cells, kind: place === null ? "gave" : "alike", noun, number: 0 };
+  }
+  const tokens = frameAt(term, time)?.tokens ?? [];
+  if (!tokens.length) return { grid, cells: [], kind: "share", noun, number: 0 };
+  const best = tokens.reduce((top, token) => (met(token) > met(top) ? token : top));
+  const cells = term.patches[best].map((value, at) => ({ place: at, value })).filter((cell) => cell.value > 0);
+  return { grid, cells, kind: "share", noun, number: term.group?.[best] ?? 0 };
 }
 
 /** The time at which a word met its best frame; null where the tokens have no time. */

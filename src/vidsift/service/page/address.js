@@ -1,5 +1,11 @@
 // What the page shows is what its address says: query, filters, view and the open video.
 
+/** A number as it was written, where it is one between two others; else nothing. */
+function limit(text, lowest = -1e6, highest = 1e6) {
+  const value = Number(text);
+  return text.trim() && value >= lowest && value <= highest ? text : "";
+}
+
 /** The state that an address holds; absent parts are empty. */
 export function read(search = location.search) {
   const params = new URLSearchParams(search);
@@ -20,7 +26,8 @@ export function read(search = location.search) {
     shorter: one("shorter"),
     since: one("since"),
     tags: params.getAll("tag"),
-    least: one("least"),
+    sure: limit(one("sure"), 0, 1),
+    least: limit(one("least")),
     video: one("video"),
     segment: one("segment"),
     at: one("t"),

@@ -69,7 +69,8 @@ export function isAbort(error) {
 const id = encodeURIComponent;
 
 export const search = (body, signal) => post("/v1/search", body, signal);
-export const explain = (query, segment, signal) => post("/v1/explain", { query, segment_id: segment }, signal);
+export const explain = (query, segment, signal, maps) =>
+  post("/v1/explain", { query, segment_id: segment, maps }, signal);
 export const strip = (query, video, signal) => post("/v1/strip", { query, video_id: video }, signal);
 export const overview = (signal) => json("/v1/index", { signal });
 export const video = (videoId, signal) => json(`/v1/videos/${id(videoId)}`, { signal });

@@ -1,6 +1,6 @@
 // Which videos a search looks at, and whether it answers with moments or with videos.
 
-import { el, icon } from "./dom.js";
+import { bdi, el, icon } from "./dom.js";
 import * as address from "./address.js";
 import { visible } from "./format.js";
 
@@ -19,6 +19,13 @@ const AGES = [
   ["Past year", "365d"],
 ];
 
+const SURENESS = [
+  ["However sure", ""],
+  ["At least 50 % sure", "0.5"],
+  ["At least 75 % sure", "0.75"],
+  ["At least 95 % sure", "0.95"],
+];
+
 /** The filter part of a search's body; undefined where nothing is filtered. */
 export function filterOf(state) {
   const days = /^(\d{1,5})d$/.exec(state.since);
@@ -34,14 +41,13 @@ export function filterOf(state) {
 
 /** The state without filters. */
 export function unfiltered(state) {
-  return { ...state, under: "", longer: "", shorter: "", since: "", tags: [], least: "" };
+  return { ...state, under: "", longer: "", shorter: "", since: "", tags: [], sure: "", least: "" };
 }
 
 /** How many filters are set. */
 export function filterCount(state) {
-  return [state.under, state.longer || state.shorter, state.since, state.tags.length, state.least].filter(
-    Boolean,
-  ).length;
+  const { under, longer, shorter, since, tags, sure, least } = state;
+  return [under, longer || shorter, since, tags.length, sure, least].filter(Boolean).length;
 }
 
 function choice(label, options, value, change) {
@@ -64,11 +70,17 @@ function shortNames(paths) {
   });
 }
 
-/** Build the row of filters; `learn({folders, tags})` tells it what there is to choose from. */
+/**
+ * Build the row of filters.
+ *
+ * `learn({folders, tags, scored})` tells it what there is to choose from, and of each hit that is shown whether
+ * it has a score and nothing that says how sure it is.
+ */
 export function makeFilters() {
   const node = el("div", { class: "filters", role: "group", "aria-label": "Filters" });
   let folders = [];
   let tags = [];
+  let unsure = false;
 
   function set(parts) {
     address.go({ ...address.now(), view: "search", video: "", segment: "", at: "", ...parts });
@@ -89,10 +101,56 @@ export function makeFilters() {
     );
   }
 
+  /** Tags that are asked for, all of them, and one more to choose. */
+  function tagging(state) {
+    const left = tags.filter((tag) => !state.tags.includes(tag));
+    const picked = state.tags.map((tag) =>
+      el(
+        "button",
+        {
+          type: "button",
+          class: "picked",
+          "aria-label": `Tag ${visible(tag)}: leave it out`,
+          title: "Leave this tag out",
+          on: { click: () => set({ tags: address.now().tags.filter((one) => one !== tag) }) },
+        },
+        bdi(visible(tag)),
+        icon("close"),
+      ),
+    );
+    const first = [state.tags.length ? "Also with tag" : "Any tag", ""];
+    const more = choice("Tag", [first, ...left.map((tag) => [tag, tag])], "", (tag) =>
+      set({ tags: [...address.now().tags, tag] }),
+    );
+    return [...picked, left.length ? more : ""];
+  }
+
+  /** How good a match has to be, in what the cards show: how sure it is, or its score where that is all. */
+  function limiting(state) {
+    const sure = choice("How sure", SURENESS, state.sure, (value) => set({ sure: value }));
+    if (unsure) sure.title = "How sure a match is, is not known for this question";
+    const score = el("input", {
+      type: "number",
+      step: "any",
+      placeholder: "any",
+      "aria-label": "Score at least",
+      title: "A score is on the model's own scale, as the cards show it: it is no percentage",
+      value: state.least,
+      on: { change: () => set({ least: score.value }) },
+    });
+    const typed = el(
+      "span",
+      { class: state.least ? "limit set" : "limit" },
+      el("span", { "aria-hidden": "true" }, "Score at least"),
+      score,
+    );
+    return [!unsure || state.sure ? sure : "", unsure || state.least ? typed : ""];
+  }
+
   function show(state) {
     const focused = document.activeElement?.getAttribute?.("aria-label");
-    const wasRadio =
-      node.contains(document.activeElement) && document.activeElement.matches("input[type=radio]");
+    const inside = node.contains(document.activeElement);
+    const wasRadio = inside && document.activeElement.matches("input[type=radio]");
     const names = shortNames(folders);
     const length = `${state.longer}-${state.shorter}`;
     node.replaceChildren(
@@ -113,11 +171,8 @@ export function makeFilters() {
         },
       ),
       choice("Date", AGES, state.since, (since) => set({ since })),
-      tags.length || state.tags.length
-        ? choice("Tag", [["Any tag", ""], ...tags.map((tag) => [tag, tag])], state.tags[0] ?? "", (tag) =>
-            set({ tags: tag ? [tag] : [] }),
-          )
-        : "",
+      ...tagging(state),
+      ...limiting(state),
       filterCount(state)
         ? el(
             "button",
@@ -127,7 +182,11 @@ export function makeFilters() {
         : "",
     );
     if (wasRadio) node.querySelector("input:checked")?.focus();
-    else if (focused) node.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
+    else if (inside && focused) {
+      // A tag that was left out is among those to choose from again.
+      const same = node.querySelector(`[aria-label="${CSS.escape(focused)}"]`);
+      (same ?? node.querySelector("[aria-label=Tag]"))?.focus();
+    }
   }
 
   return {
@@ -136,6 +195,7 @@ export function makeFilters() {
     learn(known) {
       folders = known.folders ?? folders;
       tags = known.tags ?? tags;
+      if (known.scored?.length) unsure = known.scored.every(Boolean);
       show(address.now());
     },
   };

@@ -40,6 +40,11 @@ export class Lazy {
     });
   }
 
+  /** The same with the patches that tokens come from, for which the video is read again. */
+  maps(segmentId) {
+    return this.#once(`maps ${segmentId}`, true, (signal) => api.explain(this.query, segmentId, signal, true));
+  }
+
   /** The scores along a whole video. */
   strip(videoId, urgent = false) {
     return this.#once(`strip ${videoId}`, urgent, (signal) => api.strip(this.query, videoId, signal));

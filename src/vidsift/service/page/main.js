@@ -22,7 +22,11 @@ const foot = document.getElementById("foot");
 const help = makeHelp();
 const top = makeTop(document.getElementById("top"), { help: () => help.showModal() });
 const filters = makeFilters();
-const results = makeResults({ home: startPage, shown: () => player.meet() });
+const results = makeResults({
+  home: startPage,
+  shown: () => player.meet(),
+  answered: (answer) => filters.learn({ scored: answer.data.map((hit) => hit.confidence === null) }),
+});
 const library = makeLibrary({ changed: learn });
 const firstJobs = makeJobs({ over: firstDone });
 const heading = el("h1", { class: "hidden" }, "Search");

@@ -62,7 +62,7 @@ export function makePlayer(results) {
       "div",
       { class: "player-body", tabindex: -1 },
       el("div", { class: "player-left" }, stage, timeline, controls.node, why.film),
-      el("div", { class: "player-right" }, verdict, tools, cut.node, parts.node, why.receipt, details.node),
+      el("div", { class: "player-right" }, verdict, tools, cut.node, parts.node, why.receipt, why.map, details.node),
     ),
   );
   node.addEventListener("cancel", (event) => {
@@ -225,6 +225,7 @@ export function makePlayer(results) {
     if (!state.queries.length) {
       if (address.asks(state)) why.say(NO_WORDS);
       else why.receipt.replaceChildren();
+      why.map.hidden = true;
       why.film.replaceChildren();
       return;
     }
@@ -264,9 +265,21 @@ export function makePlayer(results) {
     const mine = now;
     try {
       const explanation = await lazy.explanation(segmentId, true);
-      if (mine === now) why.load(explanation, mine.video);
+      if (mine !== now) return;
+      why.load(explanation, mine.video);
+      if (explanation.maps_on_request) mapsOf(lazy, segmentId, mine);
     } catch (error) {
       if (!api.isAbort(error) && mine === now) why.say(error.detail || error.title);
+    }
+  }
+
+  /** The account with its maps takes the model a second look: it comes after the numbers. */
+  async function mapsOf(lazy, segmentId, mine) {
+    try {
+      const explanation = await lazy.maps(segmentId);
+      if (mine === now) why.addMaps(explanation, mine.video);
+    } catch (error) {
+      if (!api.isAbort(error) && mine === now) why.missMaps(error.detail || error.title);
     }
   }
 

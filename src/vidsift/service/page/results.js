@@ -7,7 +7,7 @@ import { el, say } from "./dom.js";
 import { filterCount, filterOf, unfiltered } from "./filters.js";
 import { counted, number } from "./format.js";
 import { Lazy } from "./lazy.js";
-import { action, noHits, nothingFits, trouble } from "./states.js";
+import { action, noHits, noneSure, nothingFits, trouble } from "./states.js";
 import { makeWords } from "./words.js";
 
 const AT_ONCE = 24;
@@ -16,7 +16,7 @@ const PATIENCE_MS = 120;
 const MOST = 1000;
 
 /** The search view's part below the filters; `home()` fills it while nothing is asked. */
-export function makeResults({ home, shown: tellShown = () => {} }) {
+export function makeResults({ home, shown: tellShown = () => {}, answered = () => {} }) {
   const words = makeWords({ point: askWord });
   const summary = el("p", { class: "summary" });
   const band = el("div", { class: "band" }, words.node);
@@ -94,11 +94,17 @@ export function makeResults({ home, shown: tellShown = () => {} }) {
 
   function show(state, body, answer) {
     clear();
+    answered(answer);
     const weak = answer.found === false;
     list.classList.toggle("weak", weak);
     if (!answer.data.length) {
       const nothing = filterCount(state) > 0 && answer.pool?.allowed_segments === 0;
-      above.replaceChildren(noHits(state, nothing, () => address.go(unfiltered(address.now()))));
+      const limited = !nothing && (state.sure || state.least);
+      above.replaceChildren(
+        limited
+          ? noneSure(() => address.go({ ...address.now(), sure: "", least: "" }))
+          : noHits(state, nothing, () => address.go(unfiltered(address.now()))),
+      );
       say("No results");
       return;
     }
@@ -221,6 +227,7 @@ export function plain(queries) {
 function bodyOf(state) {
   const body = { k: AT_ONCE, group_by: state.by, filter: filterOf(state) };
   if (state.least) body.min_score = Number(state.least);
+  if (state.sure) body.min_confidence = Number(state.sure);
   if (state.like) body.video = state.like;
   else if (state.upload) body[state.kind] = state.upload;
   else body.query = plain(state.queries);

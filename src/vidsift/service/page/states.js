@@ -64,6 +64,15 @@ export function noHits(state, filtered, clear) {
   });
 }
 
+/** What there is, is less sure than what was asked for. */
+export function noneSure(clear) {
+  return message({
+    title: "No match reaches your limit",
+    lines: ["What comes closest is less sure than what you asked for."],
+    actions: [action("Show every match", clear)],
+  });
+}
+
 /** The start page of a library that holds something. */
 export function home(videos) {
   const asked = recent();

@@ -1,14 +1,24 @@
 // Why this moment: a receipt of what each word gave, the frames that were looked at, and all the numbers.
 
-import { bestTime, frameOverWords, framesOverTime, nearest, readAccount, wordOverTime } from "./account.js";
+import {
+  bestTime,
+  frameOverWords,
+  framesOverTime,
+  mapTerm,
+  nearest,
+  onPicture,
+  readAccount,
+  wordOverTime,
+} from "./account.js";
 import { thumbnail } from "./api.js";
 import { bdi, el } from "./dom.js";
 import { apportion, fineClock, part, visible } from "./format.js";
+import { makeMap, makeOverlay } from "./map.js";
 import { warmth } from "./strip.js";
 import { allNumbers } from "./numbers.js";
 
 /**
- * The panel and the film strip of an explanation.
+ * The panel, the film strip and the map of an explanation.
  *
  * @param show `show(curve or null)` draws {times, values, kind} on the timeline; null the score again.
  * @param seek `seek(seconds)` plays from there.
@@ -17,7 +27,10 @@ export function makeWhy({ show, seek }) {
   const receipt = el("section", { class: "receipt", "aria-labelledby": "why-title" });
   const film = el("section", { class: "film", "aria-label": "Frames that were looked at" });
   const title = () => el("h3", { id: "why-title" }, "Why this moment");
+  const map = makeMap();
   let account = null;
+  let pointed = null;
+  let over = null;
   let rows = [];
   let frames = [];
   let held = null;
@@ -29,14 +42,29 @@ export function makeWhy({ show, seek }) {
     frames = [];
     receipt.replaceChildren(title(), el("p", { class: "note" }, words));
     film.replaceChildren();
+    map.load(null, "");
   }
 
   function load(explanation, videoId) {
     account = readAccount(explanation);
-    held = null;
+    held = pointed = over = null;
+    const mapped = map.load(account, videoId);
     drawReceipt();
     drawFilm(videoId);
+    for (const row of rows) if (mapped) row.chip.setAttribute("aria-describedby", "map-said");
     point(null);
+  }
+
+  /** The same account once more, now with a map; what is pointed at and held stays. */
+  function addMaps(explanation, videoId) {
+    if (!account) return;
+    if (explanation.maps_missing) {
+      map.miss(visible(explanation.maps_missing));
+      return;
+    }
+    account = readAccount(explanation);
+    map.load(account, videoId);
+    point(over);
   }
 
   function drawReceipt() {
@@ -175,17 +203,19 @@ export function makeWhy({ show, seek }) {
 
   function makeFrame(videoId, time) {
     const value = el("span", { class: "frame-value" });
+    const image = el("img", {
+      src: thumbnail(videoId, time, 160),
+      alt: "",
+      width: 96,
+      height: 54,
+      loading: "lazy",
+      decoding: "async",
+    });
+    const overlay = makeOverlay(image);
     const button = el(
       "button",
       { type: "button", class: "frame-button" },
-      el("img", {
-        src: thumbnail(videoId, time, 160),
-        alt: "",
-        width: 96,
-        height: 54,
-        loading: "lazy",
-        decoding: "async",
-      }),
+      el("span", { class: "frame-picture" }, image, overlay.node),
       el("span", { class: "frame-time" }, fineClock(time)),
       value,
     );
@@ -194,13 +224,15 @@ export function makeWhy({ show, seek }) {
     button.addEventListener("focus", () => pointFrame(time));
     button.addEventListener("blur", () => pointFrame(null));
     button.addEventListener("click", () => seek(time));
-    return { time, button, value, node: el("li", { data: { time } }, button) };
+    return { time, button, value, overlay, node: el("li", { data: { time } }, button) };
   }
 
   /** Show where a word matched; null shows what each frame gave. */
   function point(own) {
     if (!account) return;
+    over = own;
     const group = own ? account.groups[own.group] : null;
+    const placed = mapTerm(group) !== null;
     const timed = Boolean(group?.timed);
     const seen = timed ? wordOverTime(account, group, own.place) : framesOverTime(account);
     const shown = timed ? seen.values : apportion([...seen.values, account.untimed]);
@@ -211,7 +243,9 @@ export function makeWhy({ show, seek }) {
       frame.button.style.setProperty("--warm", warm[place].toFixed(3));
       frame.button.setAttribute("aria-label", `${fineClock(frame.time)}: ${text}. Play from here`);
       frame.node.dataset.value = seen.values[place] ?? "";
+      frame.overlay.show(placed ? onPicture(group, own.place, frame.time) : null);
     });
+    map.show(own, pointed);
     if (film.heading) film.heading.replaceChildren(...heading(group, own, timed));
     rows.forEach((row) => row.node.classList.toggle("pointed", same(row.own, own)));
     show(timed ? { ...seen, start: account.start, end: account.end, kind: "word" } : null);
@@ -228,6 +262,8 @@ export function makeWhy({ show, seek }) {
   /** Show which words a frame matched; null forgets the frame. */
   function pointFrame(time) {
     if (!account) return;
+    pointed = time;
+    map.show(over, time);
     if (receipt.frameHead)
       receipt.frameHead.replaceChildren(time === null ? unpointed() : `at ${fineClock(time)}`);
     frames.forEach((frame) => frame.node.classList.toggle("pointed", frame.time === time));
@@ -244,8 +280,11 @@ export function makeWhy({ show, seek }) {
   return {
     receipt,
     film,
+    map: map.node,
     say,
     load,
+    addMaps,
+    missMaps: (reason) => map.miss(visible(reason)),
     /** A second on the timeline is pointed at. */
     pointAt(seconds) {
       if (!account?.times.length) return;
