@@ -18,7 +18,16 @@ from PIL import Image
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from tests.page.browser import ARGUMENTS, HIT, browser_path, serving, visit, why_not  # noqa: E402
+from tests.page.browser import (  # noqa: E402
+    ARGUMENTS,
+    HIT,
+    browser_path,
+    serving,
+    small_library,
+    visit,
+    why_not,
+)
+from tests.page.fake import Fake  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -83,6 +92,19 @@ def take(browser: Browser, address: str, sentence: str, made: str) -> None:
     phone.close()
 
 
+def take_map(browser: Browser) -> None:
+    """The picture of a map, of a made-up account: the bundled model has no patches."""
+    with tempfile.TemporaryDirectory() as made, serving(Fake(small_library(Path(made))).app()) as address:
+        page = browser.new_page(base_url=address, viewport=WIDE, color_scheme="light")
+        visit(page, question_of("two places on the beach"))
+        page.locator(f"{HIT} .open").first.click()
+        page.wait_for_selector(".map-picture:not(.missing)")
+        page.locator(".sum .chip").nth(5).click()
+        page.keyboard.press("k")
+        keep(page, "map", made)
+        page.close()
+
+
 def main() -> None:
     """Render, index, serve, and take the pictures."""
     if reason := why_not():
@@ -103,6 +125,7 @@ def main() -> None:
         with serving(create_app(index)) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=browser_path(), args=ARGUMENTS)
             take(browser, address, clips[9].captions[0], made)
+            take_map(browser)
             browser.close()
 
 

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 
 GRID, OBJECTS = (7, 7), 3
+PLACES_ARE = (
+    "Each square is one place of the picture, in all frames of the segment together. Its token has seen the "
+    "other places and frames too; a place without a square was not kept by the model. What the places gave "
+    "is part of the sum."
+)
 FRAMES = 12
 """Frames that are looked at in each segment."""
 
@@ -32,7 +37,7 @@ def explanation(
     if "places" in query:
         kept = sorted(rng.permutation(GRID[0] * GRID[1])[:20].tolist())
         term = _term("word-patch", query, words, None, rng, 0.2, tokens=len(kept))
-        terms.append(term | {"group": kept, "grid": list(GRID), "map_note": "Each square is one place."})
+        terms.append(term | {"group": kept, "grid": list(GRID), "map_note": PLACES_ARE})
     if "objects" in query:
         phrases = [f"phrase {number + 1}" for number in range(4)]
         term = _term("phrase-object", query, phrases, np.repeat(times, OBJECTS), rng, 1.0, group=OBJECTS)
