@@ -28,8 +28,7 @@ from vidsift.methods.card import write_card
 from vidsift.methods.catalog import build_method, resolve_arguments
 from vidsift.methods.reading import Sampling, VideoReading
 from vidsift.types import Features, Frames, PatchShares, Span, TokenSet
-from vidsift.video import read_frames
-from vidsift.video.probe import probe
+from vidsift.video import probe, read_frames
 
 __all__ = ["BUNDLED", "Model", "Precision", "VideoReading", "load"]
 
