@@ -77,7 +77,13 @@ def test_help_lists_every_verb_with_a_line_about_it() -> None:
 
 def test_every_verb_has_a_module_and_a_help(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(program.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "main", "text", "care"} == VERBS
+    assert {path.stem for path in folder.glob("*.py")} - {
+        "__init__",
+        "main",
+        "text",
+        "care",
+        "calibrate",
+    } == VERBS
     for verb in sorted(VERBS):
         assert run(verb, "--help") == 0
         shown = capsys.readouterr()

@@ -120,13 +120,15 @@ def test_a_word_shows_the_patches_of_the_object_that_it_met(page: Page) -> None:
 
 def test_maps_come_after_the_numbers_and_change_none(page: Page) -> None:
     asked: list[str] = []
+    held: list[Any] = []
 
     def late(route: Any) -> None:
         body = route.request.post_data or ""
         asked.append(body)
         if '"maps":true' in body:
-            page.wait_for_timeout(150)
-        route.continue_()
+            held.append(route)
+        else:
+            route.continue_()
 
     page.route("**/v1/explain", late)
     account = open_first(page, "objects of a dog")
@@ -135,6 +137,8 @@ def test_maps_come_after_the_numbers_and_change_none(page: Page) -> None:
     box = page.locator(".map-lens").bounding_box()
     chip = page.locator(".sum tbody .chip").last
     chip.click()
+    assert len(held) == 1
+    held[0].continue_()
     page.wait_for_selector(LARGE)
     assert chip.get_attribute("aria-pressed") == "true"
     assert "phrase 4" in page.inner_text(".map-said")

@@ -134,7 +134,7 @@ def test_tags_are_set_while_an_indexer_writes(client: TestClient, files: list[Pa
 def test_tags_that_cannot_be_set_now_are_told_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "_NOTES_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(storage, "NOTES_PATIENCE_SECONDS", 0.05)
     file = clip(tmp_path, "clip")
     index = index_of(tmp_path / "index", [file])
     path = f"/v1/videos/{video_id(file)}/tags"
