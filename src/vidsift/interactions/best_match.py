@@ -24,6 +24,7 @@ __all__ = [
     "let_padding_win",
     "pair_matches",
     "places",
+    "real_words",
 ]
 
 Padding = Literal["excluded", "zero"]
@@ -91,8 +92,12 @@ def fused_matches(text: TokenSet, video: TokenSet) -> tuple[BatchMatches, Tensor
     ends = text.mask.sum(dim=1, dtype=torch.int32).cumsum(0, dtype=torch.int32)
     starts = torch.cat([ends.new_zeros(1), ends])
     kind = places(max(text.mask.shape[1], video.mask.shape[1]))
-    words_PD = text.tokens.flatten(0, 1) if bool(text.mask.all()) else text.tokens[text.mask]
-    return best_of_all(words_PD.contiguous(), starts, video.tokens, video.mask, kind), starts
+    return best_of_all(real_words(text).contiguous(), starts, video.tokens, video.mask, kind), starts
+
+
+def real_words(text: TokenSet) -> Tensor:
+    """The real tokens one after the other, ``(P, D)``; no copy where all are real."""
+    return text.tokens.flatten(0, 1) if bool(text.mask.all()) else text.tokens[text.mask]
 
 
 def places(count: int) -> torch.dtype:

@@ -24,6 +24,7 @@ from vidsift.interactions.best_match import (
     fuses,
     let_padding_win,
     places,
+    real_words,
 )
 from vidsift.types import TokenSet
 
@@ -103,7 +104,7 @@ class _BlockedScore(Function):
         words_PD = frames_ND.new_zeros(most, frames_ND.shape[1])
         for texts, words, lengths in blocks:
             some, own = text[texts], kept.of(texts, words)
-            words_PD[: sum(lengths)] = _real(some)
+            words_PD[: sum(lengths)] = real_words(some)
             torch.mm(words_PD, frames_ND.t(), out=room_PN)
             _fill(own, room_PN[: sum(lengths)], hidden_VF, lengths)
             sims.append(rule(some, video, own.text_best, own.video_best))
@@ -142,7 +143,7 @@ class _BlockedScore(Function):
             if totals[0] is not None:
                 totals[0][some.mask] = _to_words(by, met, video)
             if totals[3] is not None:
-                _add_to_frames(totals[3], by, met, _real(some))
+                _add_to_frames(totals[3], by, met, real_words(some))
         return None, *found
 
 
@@ -175,7 +176,7 @@ class _FusedScore(Function):
             words_QTD = torch.zeros_like(text.tokens, memory_format=torch.contiguous_format)
             words_QTD[text.mask] = to_words(*ways, video.tokens, longest=text.mask.shape[1])
         if needed[3]:
-            frames_VFD = to_frames(*ways, _real(text).contiguous())
+            frames_VFD = to_frames(*ways, real_words(text).contiguous())
         text_weights = by.text_weights if needed[2] else None
         video_weights = by.video_weights if needed[5] else None
         return None, words_QTD, None, text_weights, frames_VFD, None, video_weights
@@ -276,11 +277,6 @@ def _summed(rows_ND: Tensor, chosen: Tensor, weights: Tensor, owners: Tensor, co
     starts = torch.cat([ends.new_zeros(1), ends[:-1]])
     weights = weights.flatten()[order]
     return embedding_bag(chosen.flatten()[order], rows_ND, starts, mode="sum", per_sample_weights=weights)
-
-
-def _real(text: TokenSet) -> Tensor:
-    """The real tokens one after the other, ``(P, D)``; no copy where all are real."""
-    return text.tokens.flatten(0, 1) if bool(text.mask.all()) else text.tokens[text.mask]
 
 
 def _blocks(text: TokenSet, products_a_word: int) -> Iterator[tuple[slice, slice, list[int]]]:
