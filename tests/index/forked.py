@@ -14,19 +14,27 @@ from types import TracebackType
 ROOT = Path(__file__).parents[2]
 
 # Forks for every line that it reads, before any thread runs; says the run's process, then how it ended.
+# lancedb starts a thread as it is imported, so of that only what takes longest is imported before.
 _DRIVER = """
 import os, sys
+import lance_namespace
 import torch
+from vidsift.cli import calibrate, index
 from vidsift.cli import main as program
 from vidsift.index import build, encode
 from vidsift.methods import model
 
+def meddle(moment):
+    pass
+
+{meddle}
 torch.set_num_threads(1)
 build._COMMIT_VIDEOS = 2
-for _line in sys.stdin:
+for line in sys.stdin:
     child = os.fork()
     if not child:
         os.setsid()
+        meddle(line.strip())
         program.main(sys.argv[1:])
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -39,14 +47,19 @@ class Forked:
     Args:
         home: has ``videos`` and ``model``.
         index: where the index is.
+        meddle: Python that defines ``meddle(moment)``, called in each run before it begins.
+
+    Attributes:
+        said: what the runs printed.
     """
 
-    def __init__(self, home: Path, index: Path) -> None:
+    def __init__(self, home: Path, index: Path, meddle: str = "") -> None:
+        self.said = ""
         self._log = index.parent / f"errors-{id(self)}.txt"
         arguments = ["index", str(home / "videos"), "--model", str(home / "model"), "--index", str(index)]
         with self._log.open("w", encoding="utf-8") as errors:
             self._driver = subprocess.Popen(
-                [sys.executable, "-c", _DRIVER, *arguments, "--workers", "1"],
+                [sys.executable, "-c", _DRIVER.replace("{meddle}", meddle), *arguments, "--workers", "1"],
                 cwd=ROOT,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
                 stdin=subprocess.PIPE,
@@ -65,10 +78,15 @@ class Forked:
         self._driver.kill()
         self._driver.communicate()
 
-    def start(self) -> None:
-        """Begin a run."""
+    @property
+    def errors(self) -> str:
+        """What the runs wrote to stderr."""
+        return self._log.read_text("utf-8")
+
+    def start(self, moment: str = "") -> None:
+        """Begin a run; ``moment`` is for what meddles with it."""
         assert self._driver.stdin is not None
-        self._driver.stdin.write("run\n")
+        self._driver.stdin.write(f"{moment}\n")
         self._driver.stdin.flush()
         self._child = self._read()
 
@@ -83,7 +101,7 @@ class Forked:
         """Run undisturbed; return the seconds that it took."""
         began = time.monotonic()
         self.start()
-        assert self.wait() == 0, self._log.read_text("utf-8")
+        assert self.wait() == 0, self.errors
         return time.monotonic() - began
 
     def run_and_kill(self, after_seconds: float) -> bool:
@@ -93,7 +111,7 @@ class Forked:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._child, signal.SIGKILL)
         status = self.wait()
-        assert status in (0, -signal.SIGKILL), self._log.read_text("utf-8")
+        assert status in (0, -signal.SIGKILL), self.errors
         return status == -signal.SIGKILL
 
     def _workers_run(self) -> bool:
@@ -107,6 +125,7 @@ class Forked:
         assert self._driver.stdout is not None
         line = self._driver.stdout.readline()
         while line and not line.strip().lstrip("-").isdigit():  # what the run says itself
+            self.said += line
             line = self._driver.stdout.readline()
-        assert line, self._log.read_text("utf-8")
+        assert line, self.errors
         return int(line)

@@ -65,10 +65,27 @@ def until(page: Page, condition: str, argument: Any = None) -> None:
     Unlike the driver's own waiting it needs no `eval` in the page, which the page's policy forbids.
     """
     last = time.monotonic() + WAIT_SECONDS
-    while not page.evaluate(condition, argument):
+    while not _holds(page, condition, argument):
         if time.monotonic() > last:
             raise AssertionError(f"not within {WAIT_SECONDS} s: {condition}")
         page.wait_for_timeout(20)
+
+
+def _holds(page: Page, condition: str, argument: Any) -> bool:
+    """Whether a condition is true now; what it asks about may not be there yet."""
+    from playwright.sync_api import Error
+
+    try:
+        return bool(page.evaluate(condition, argument))
+    except Error as error:
+        if "of null" not in str(error):
+            raise
+        return False
+
+
+def until_text(page: Page, selector: str, text: str) -> None:
+    """Wait until the first element of a selector reads so."""
+    until(page, "([at, text]) => document.querySelector(at).innerText === text", [selector, text])
 
 
 def hits_of(page: Page, query: str | list[str], **parts: Any) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.page.browser import until, visit
+from tests.page.browser import until, until_text, visit
 from tests.page.fake import HOSTILE, Library, make_job
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def test_folders_counts_and_failures_with_reasons(shelf: Page) -> None:
 
 def test_a_folder_shows_its_videos_and_a_video_opens(shelf: Page) -> None:
     shelf.click(".folder-name >> nth=1")
+    until_text(shelf, "#shelf-title", "4 videos in /home/me/Videos/holiday")
     until(shelf, "document.querySelectorAll('.shelf .card').length === 4")
-    assert shelf.inner_text("#shelf-title") == "4 videos in /home/me/Videos/holiday"
     shelf.click(".shelf .open >> nth=0")
     shelf.wait_for_selector(".player[open]")
-    assert shelf.inner_text(".player h2") == "IMG_2041"
+    until_text(shelf, ".player h2", "IMG_2041")
     shelf.keyboard.press("Escape")
     shelf.wait_for_selector(".player[open]", state="detached")
     shelf.go_back()
