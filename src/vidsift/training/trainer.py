@@ -22,6 +22,7 @@ from vidsift.encoders.precision import best_inference_dtype
 from vidsift.encoders.remembered import RememberedTowers
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.evaluation.evaluate import headline
+from vidsift.evaluation.missing import missing_note
 from vidsift.training.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -404,7 +405,9 @@ class Trainer:
         card: dict[str, Any] = {"Training": trained, **recipe.card}
         if report:
             there = report["text_to_video"]
+            note = missing_note(report)
             card["Validation"] = {name: round(value, 1) for name, value in there.items()}
+            card["Validation"] |= {"missing": note} if note else {}
         return card
 
 
