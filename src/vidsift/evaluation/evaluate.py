@@ -305,9 +305,11 @@ def judge_gallery(
         missing videos, its rule, how many they are and which; ``failed`` (the missing ones) and ``partial``.
     """
     captions = captions_of(gallery.entries)
-    present_QV = model.similarity(model.encode_text(captions), gallery.videos).float().cpu().numpy()
-    sim_QV = np.zeros((len(captions), len(gallery.entries)), present_QV.dtype)
-    sim_QV[:, gallery.present] = present_QV
+    sim_QV = model.similarity(model.encode_text(captions), gallery.videos).float().cpu().numpy()
+    if not gallery.present.all():
+        present_QV = sim_QV
+        sim_QV = np.zeros((len(captions), len(gallery.entries)), present_QV.dtype)
+        sim_QV[:, gallery.present] = present_QV
     failed = _listed(gallery.failed)
     protocol = {
         "videos": len(gallery.entries),

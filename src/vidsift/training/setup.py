@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -312,6 +312,7 @@ class Validation:
     Args:
         recipe: with a validation part.
         model: tells how videos are looked at.
+        say: takes a line where this takes a while.
 
     Raises:
         SelectionOnTestError: somebody asks for a test split.
@@ -319,7 +320,9 @@ class Validation:
         ValueError: there are no validation videos.
     """
 
-    def __init__(self, recipe: Recipe, model: Model) -> None:
+    def __init__(
+        self, recipe: Recipe, model: Model, *, say: Callable[[str], None] = lambda _line: None
+    ) -> None:
         """See the class."""
         part = recipe.validation
         if part is None:
@@ -332,6 +335,7 @@ class Validation:
             refuse_test(part.split, read_test_splits(source, entries), f"validation in {source}")
             self.entries = of_split(entries, part.split, source)[: part.videos]
             if part.missing == "refuse":
+                say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
                 require_readable(self.entries, model.reading, remedy=_REMEDY, workers=self._workers)
             # What breaks later costs its captions, not the run.
             self._missing: MissingPolicy = "skip" if part.missing == "skip" else "miss"

@@ -143,7 +143,9 @@ class Trainer:
             f"{self.recipe.name}: {parts / 1e6:.2f} M parameters, {self.recipe.steps} steps on {self.device} "
             f"in {str(self.dtype).removeprefix('torch.')}, output {self.output}"
         )
-        validate = None if self.recipe.validation is None else Validation(self.recipe, self.model)
+        validate = (
+            None if self.recipe.validation is None else Validation(self.recipe, self.model, say=self.say)
+        )
         report: dict[str, Any] = {}
         with (self.output / _LOG).open("a", encoding="utf-8") as log, self._listening():
             last_loss = self._loop(log, validate) if self.step < self.recipe.steps else math.nan
