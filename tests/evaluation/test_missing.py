@@ -235,6 +235,15 @@ def test_what_is_missing_counts_or_is_left_out_and_the_report_says_so(model: Mod
     assert miss["text_to_video"]["MnR"] == pytest.approx((skip["text_to_video"]["MnR"] + 9) / 2)
 
 
+def test_a_path_that_the_system_refuses_costs_its_video_alone(model: Model, folder: Path) -> None:
+    strange = [Entry(folder / name, ("circle",)) for name in (f"{'x' * 300}.mp4", "a\0b.mp4", "clip0.mp4")]
+    report = evaluate_entries(model, strange, split="val", missing="skip", workers=0)
+    assert (report["protocol"]["videos"], len(report["failed"])) == (1, 2)
+    assert all(one["reason"] for one in report["failed"])
+    with pytest.raises(MissingVideosError, match="2 of 3 videos missing"):
+        evaluate_entries(model, strange, split="val", workers=0)
+
+
 def test_where_nothing_is_missing_the_policies_agree(model: Model, folder: Path) -> None:
     good = [entry for entry in read_folder(folder) if entry.path.name.startswith(("clip", "cut"))]
     reports = [

@@ -146,11 +146,13 @@ def absent_videos(entries: Iterable[Entry]) -> list[tuple[str, str]]:
 def _absence(path: Path) -> str:
     try:
         mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file can have this name
         return "there is no such file"
     except OSError as error:
         return f"cannot be reached: {error.strerror or error}"
-    return "is a folder, expected a video file" if stat.S_ISDIR(mode) else ""
+    if stat.S_ISDIR(mode):
+        return "is a folder, expected a video file"
+    return "" if stat.S_ISREG(mode) else "is not a regular file, expected a video file"
 
 
 def read_test_splits(folder: str | Path, entries: Iterable[Entry]) -> frozenset[str]:

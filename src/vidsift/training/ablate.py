@@ -392,7 +392,7 @@ def _judged(model: Model, library: Path, folder: Path) -> Record:
     pictures = FrameCache.open(folder / f"{library.name}x{looked}", paths, model.reading)
     read = [pictures.read(row, path) for row, path in enumerate(paths)]
     failed = [(str(one.path), one.reason) for one in read if isinstance(one, VideoReadError)]
-    refuse_missing(failed, len(paths), f"Delete {library}, and the next run renders it anew")
+    refuse_missing(failed, len(paths), f"Delete the folders {library}*; the next run makes them anew")
     frames = [one for one in read if isinstance(one, Frames)]
     videos = model.encode_frames(
         [one.pixels for one in frames], [one.times_seconds for one in frames], batch_size=32
