@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,16 +41,25 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def with_absent(library: Path, folder: Path) -> Path:
+    """The same library with a line whose file is not there."""
+    shutil.copytree(library, folder)
+    with (folder / "captions.jsonl").open("a", encoding="utf-8") as captions:
+        captions.write('{"video": "gone.mp4", "captions": ["nothing either", "nor this"]}\n')
+    return folder
+
+
 def test_evaluate_prints_and_writes_what_was_measured(
     model: Path, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report_file = tmp_path / "results" / "report.json"
-    arguments = ("--json", str(report_file), "--workers", "0", "--device", "cpu")
+    arguments = ("--missing", "skip", "--json", str(report_file), "--workers", "0", "--device", "cpu")
     assert run("evaluate", str(model), str(library), *arguments) == 0
     printed = capsys.readouterr()
+    assert printed.out.startswith("1 of 9 videos missing, left out; small (drl), 2 frames; split test: 8 vid")
     assert "text to video" in printed.out
     assert "right among hard negatives (chance 25 %)" in printed.out
-    assert "left out, unreadable: " in printed.err
+    assert f"missing: {library / 'broken.mp4'}: " in printed.err
     report = json.loads(report_file.read_text("utf-8"))
     protocol = report["protocol"]
     assert (protocol["split"], protocol["videos"], protocol["captions"]) == ("test", 8, 24)
@@ -59,6 +69,37 @@ def test_evaluate_prints_and_writes_what_was_measured(
     assert report["choice"]["all"]["chance"] == 25.0
     assert report["text_to_video"]["questions"] == 24
     assert [Path(one["video"]).name for one in report["failed"]] == ["broken.mp4"]
+
+
+def test_missing_videos_are_refused_or_counted(
+    model: Path, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos, report_file = with_absent(library, tmp_path / "videos"), tmp_path / "report.json"
+    command = ("evaluate", str(model), str(videos), "--json", str(report_file), "--workers", "0")
+    assert run(*command) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert not report_file.exists()
+    # What is not there is known at once; what cannot be read, once the rest was tried.
+    first, last = printed.err.splitlines()
+    assert first == f"missing: {videos / 'gone.mp4'}: there is no such file"
+    assert last.startswith("vidsift: 1 of 10 videos missing, nothing was evaluated; ")
+    assert "--missing miss" in last
+    (videos / "gone.mp4").write_text("no video either", encoding="utf-8")
+    assert run(*command) == 2
+    *_, broken, gone, last = capsys.readouterr().err.splitlines()
+    assert (videos.name in broken, "gone.mp4: " in gone) == (True, True)
+    assert last.startswith("vidsift: 2 of 10 videos missing, nothing was evaluated; ")
+    assert not report_file.exists()
+
+    assert run(*command, "--missing", "miss") == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("2 of 10 videos missing, counted as not found; small (drl), 2 frames; ")
+    assert f"missing: {videos / 'gone.mp4'}: " in printed.err
+    report = json.loads(report_file.read_text("utf-8"))
+    assert report["protocol"]["missing_policy"] == "miss"
+    assert (report["protocol"]["videos"], report["protocol"]["captions"]) == (10, 27)
+    assert report["text_to_video"]["R@10"] == pytest.approx(100 * 24 / 27)  # eight can be found, among eight
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from vidsift.data.folder import CaptionsError, Entry, captions_of, of_split, read_folder
+from vidsift.data.folder import (
+    CaptionsError,
+    Entry,
+    absent_videos,
+    captions_of,
+    of_split,
+    read_folder,
+    read_test_splits,
+)
 
 
 def folder(tmp_path: Path, *lines: Any) -> Path:
@@ -45,7 +53,6 @@ def test_entries_come_in_the_order_of_the_lines(tmp_path: Path) -> None:
         ({"captions": ["x"]}, "line 2: video is None"),
         ({"video": "../b.mp4", "captions": ["x"]}, "line 2: video '../b.mp4' lies outside the folder"),
         ({"video": "/b.mp4", "captions": ["x"]}, "lies outside"),
-        ({"video": "c.mp4", "captions": ["x"]}, "line 2: there is no file .*c.mp4"),
         ({"video": "clips/b.mp4", "captions": "x"}, "line 2: captions is 'x', expected a list"),
         ({"video": "clips/b.mp4", "captions": []}, "at least one sentence"),
         ({"video": "clips/b.mp4", "captions": ["x", " "]}, "line 2: caption ' ', expected a sentence"),
@@ -84,3 +91,62 @@ def test_a_library_says_its_split_once(tmp_path: Path) -> None:
         CaptionsError, match="no video of the split 'train'; splits named there: 'test', 'val'"
     ):
         of_split(entries, "train", root)
+
+
+def test_videos_that_are_not_there_are_entries_and_named(tmp_path: Path) -> None:
+    names = ("c.mp4", "a.mp4", "clips", "a.mp4/d.mp4")
+    root = folder(tmp_path, *({"video": name, "captions": ["x"]} for name in names))
+    entries = read_folder(root)
+    assert [entry.path for entry in entries] == [root / name for name in names]
+    assert absent_videos(entries) == [
+        (str(root / "c.mp4"), "there is no such file"),
+        (str(root / "clips"), "is a folder, expected a video file"),
+        (str(root / "a.mp4/d.mp4"), "there is no such file"),
+    ]
+    # Who asks for every fault of a folder hears of them by line.
+    told: list[str] = []
+    assert [entry.path.name for entry in read_folder(root, told.append)] == ["a.mp4"]
+    assert [line.partition("line ")[2] for line in told] == [
+        f"{number}: there is no file {root / names[number - 1]}" for number in (1, 3, 4)
+    ]
+
+
+SPLITS = ("train", "latest", "contest-2", "attestation", "1k-A", "val_1", "test", "Test_1", "msrvttTest",
+          "2-testing", "LATEST", "TEST2", "")  # fmt: skip
+
+
+def entries_of(*splits: str) -> list[Entry]:
+    return [Entry(Path(f"{number}.mp4"), ("x",), split=split) for number, split in enumerate(splits)]
+
+
+def test_a_split_with_the_word_test_in_its_name_is_a_test_split(tmp_path: Path) -> None:
+    found = read_test_splits(tmp_path, entries_of(*SPLITS))
+    assert found == {"test", "Test_1", "msrvttTest", "2-testing", "TEST2"}
+
+
+def test_a_folder_says_which_splits_are_test_splits(tmp_path: Path) -> None:
+    declared = tmp_path / "dataset.json"
+    declared.write_text('{"test_splits": ["1k-A", "val_1"]}', encoding="utf-8")
+    # What it says holds in place of the names, but for the very name test.
+    assert read_test_splits(tmp_path, entries_of(*SPLITS)) == {"1k-A", "val_1", "test"}
+    declared.write_text('{"test_splits": []}', encoding="utf-8")
+    assert read_test_splits(tmp_path, entries_of("Test_1", "train")) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", 'cannot be read: .*expected {"test_splits"'),
+        ("[]", "holds list; expected"),
+        ("{}", "holds nothing; expected"),
+        ('{"test_split": ["1k-A"]}', "holds 'test_split'; expected"),
+        ('{"test_splits": ["1k-A"], "name": "x"}', "holds 'test_splits', 'name'; expected"),
+        ('{"test_splits": "1k-A"}', "test_splits is '1k-A'; expected"),
+        ('{"test_splits": [1]}', r"test_splits is \[1\]; expected"),
+        ('{"test_splits": ["1kA"]}', "no video of the split '1kA'; splits named there: 'train', '1k-A'"),
+    ],
+)
+def test_a_declaration_that_says_something_else_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "dataset.json").write_text(text, encoding="utf-8")
+    with pytest.raises(CaptionsError, match=words):
+        read_test_splits(tmp_path, entries_of("train", "1k-A", ""))

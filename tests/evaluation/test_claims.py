@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vidsift.evaluation.claims import Comparison, Measured, measure, parse_order, verdict
+from vidsift.evaluation.claims import Comparison, Measured, holm, measure, parse_order, verdict
 
 FOUND = {
     "a": np.array([[100.0, 100.0, 0.0, 100.0], [100.0, 0.0, 100.0, 100.0]]),
@@ -15,8 +15,8 @@ FOUND = {
 }
 
 
-def known(difference: float, error: float, *, strict: bool = True) -> Measured:
-    return Measured(Comparison("", {}, strict), difference, error)
+def known(difference: float, p_value: float, *, strict: bool = True, below: bool = False) -> Measured:
+    return Measured(Comparison("", {}, strict), difference, 1.0, p_value, below)
 
 
 def test_a_difference_has_the_error_of_videos_and_of_seeds() -> None:
@@ -29,6 +29,14 @@ def test_a_difference_has_the_error_of_videos_and_of_seeds() -> None:
     # Seeds of b: 25 and 0, variance 312.5, over two of them.
     found = measure(comparison, with_spread)
     assert found.error == pytest.approx(math.sqrt(np.var([100, 50, 50, 50], ddof=1) / 4 + 312.5 / 2))
+
+
+def test_a_difference_in_its_errors_is_a_p_value() -> None:
+    (comparison,) = parse_order("a > b")
+    # 2.449 errors; what is the same has no difference, and what always differs by as much no error.
+    assert measure(comparison, FOUND).p_value == pytest.approx(0.0143059, rel=1e-5)
+    assert measure(comparison, FOUND | {"a": FOUND["b"]}).p_value == 1.0
+    assert measure(comparison, FOUND | {"a": FOUND["b"] + 1.0}).p_value == 0.0
 
 
 def test_a_gain_is_compared_with_a_gain() -> None:
@@ -52,14 +60,18 @@ def test_one_seed_has_no_error() -> None:
 @pytest.mark.parametrize(
     ("measured", "expected"),
     [
-        ([known(2.1, 1.0)], "agrees"),
-        ([known(1.9, 1.0)], "cannot tell"),
-        ([known(-2.1, 1.0)], "disagrees"),
-        ([known(2.1, 1.0), known(1.0, 1.0)], "cannot tell"),
-        ([known(2.1, 1.0), known(1.0, 1.0), known(-3.0, 1.0)], "disagrees"),
-        ([known(2.1, 1.0), known(-1.0, 1.0, strict=False)], "agrees"),
-        ([known(1.0, 1.0, strict=False)], "cannot tell"),
-        ([known(-2.1, 1.0, strict=False)], "disagrees"),
+        ([known(2.1, 0.04)], "agrees"),
+        ([known(1.9, 0.06)], "cannot tell"),
+        ([known(-2.1, 0.04)], "disagrees"),
+        ([known(2.1, 0.04), known(1.0, 0.3)], "cannot tell"),
+        ([known(2.1, 0.04), known(1.0, 0.3), known(-3.0, 0.01)], "disagrees"),
+        ([known(2.1, 0.04), known(-1.0, 0.3, strict=False)], "agrees"),
+        ([known(1.0, 0.3, strict=False)], "cannot tell"),
+        ([known(-2.1, 0.04, strict=False)], "disagrees"),
+        ([known(-4.0, 1e-4, below=True)], "below the start"),
+        ([known(4.0, 1e-4, below=True), known(-1.0, 0.3, below=True, strict=False)], "below the start"),
+        ([known(4.0, 1e-4, below=True), known(4.0, 1e-4)], "cannot tell"),
+        ([known(4.0, 1e-4, below=True), known(-4.0, 1e-4)], "disagrees"),
     ],
 )
 def test_verdicts(measured: list[Measured], expected: str) -> None:
@@ -69,3 +81,27 @@ def test_verdicts(measured: list[Measured], expected: str) -> None:
 def test_no_comparison_has_no_verdict() -> None:
     with pytest.raises(ValueError, match="without comparisons"):
         verdict([])
+
+
+def test_the_more_was_compared_the_larger_a_difference_has_to_be() -> None:
+    # Worked by hand: 4 x 0.005, 3 x 0.01, 2 x 0.03, and 0.04, which is not let fall below the one before.
+    corrected = holm([known(1.0, one) for one in (0.01, 0.04, 0.03, 0.005)])
+    assert [one.p_value for one in corrected] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert [one.significant for one in corrected] == [True, False, False, True]
+    assert [one.p_value for one in holm([known(1.0, 0.7), known(1.0, 0.6)])] == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize(("difference", "error", "expected"), [(-3.8, 1.6, False), (-4.0, 0.9, True)])
+def test_of_58_comparisons_one_of_two_and_a_half_errors_is_chance(
+    difference: float, error: float, expected: bool
+) -> None:
+    """The two differences that results/shapes-methods.md called a disagreement."""
+    (comparison,) = parse_order("a > b")
+    # Four videos whose differences have this mean and this standard error, and no seeds that differ.
+    spread = error * np.sqrt(3)
+    videos = difference + spread * np.array([1.0, -1.0, 1.0, -1.0])
+    measured = measure(comparison, {"a": np.stack([videos, videos]), "b": np.zeros((2, 4))})
+    assert (measured.difference, measured.error) == pytest.approx((difference, error))
+    assert measured.significant
+    assert holm([measured, *[known(0.1, 0.9)] * 57])[0].significant is expected

@@ -59,6 +59,6 @@ def test_numbers_that_are_none_are_refused() -> None:
 
 
 def test_nothing_is_chosen_by_its_score_on_test() -> None:
-    refuse_test("val", "validation")
-    with pytest.raises(SelectionOnTestError, match="has no test score left; use a validation split"):
-        refuse_test("test", "validation")
+    refuse_test("latest", {"1k-A"}, "validation")
+    with pytest.raises(SelectionOnTestError, match=r"validation on the split '1k-A', .* no test score left"):
+        refuse_test("1k-A", {"1k-A"}, "validation")

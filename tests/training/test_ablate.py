@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import torch
 from tests.training.small import RECIPE, silent, write
 from tests.training.test_grid import GRID
 
-from vidsift.data.folder import Entry
+from vidsift.data.folder import Entry, read_folder
+from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.methods.model import load
 from vidsift.training import ablate as module
 from vidsift.training import trainer
-from vidsift.training.ablate import ablate, digest_of, found_per_video, write_report
+from vidsift.training.ablate import ablate, digest_of, finished, found_per_video, write_report
 from vidsift.training.grid import Grid, jobs_of
 from vidsift.training.recipe import read_recipe
 from vidsift.training.trainer import StoppedEarly, Trainer, train
@@ -76,9 +78,6 @@ def test_the_record_of_a_run_is_that_of_training_and_judging_by_hand(
     assert records[0]["made_from"] == digest_of(job)
     Trainer(job.recipe, tmp_path / "run", say=silent).run()
     model = load(tmp_path / "run", device="cpu")
-    from vidsift.data.folder import read_folder
-    from vidsift.evaluation.evaluate import evaluate_entries
-
     report = evaluate_entries(model, read_folder(folder / "shapes-test-8"), split="test", workers=0)
     assert report["by_tag"] == records[0]["report"]["by_tag"]
 
@@ -149,6 +148,44 @@ def test_two_processes_give_the_same_records(done: tuple[Path, list[dict[str, An
 def test_found_per_video_shares_ties() -> None:
     entries = [Entry(Path("a"), ("one", "two")), Entry(Path("b"), ("three",))]
     assert found_per_video(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]]), entries) == [50.0, 50.0]
+
+
+def test_runs_are_told_what_their_start_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(write(tmp_path, steps=1), output=tmp_path / "start", device="cpu", say=silent)
+    model = {"start": str(tmp_path / "start"), "method": "drl"}
+    asked = grid(
+        base=GRID["base"] | {"model": model},
+        settings={"as before": {"model.frames": 2}, "one frame": {"model.frames": 1}},
+        rows=[{"name": "mean", "method": "clip4clip", "changes": {"steps": 1}}],
+        seeds=[0, 1],
+        claims=[{"say": "the mean is the mean", "order": "mean >= mean"}],
+    )
+    records = ablate(asked, tmp_path / "grid", say=silent)
+    library = read_folder(tmp_path / "grid" / "shapes-test-8")
+    before = evaluate_entries(load(tmp_path / "start", device="cpu"), library, split="test", workers=0)
+    of_two, of_one = (records[place]["start"] for place in (0, 1))
+    assert (of_two["model"], of_two["frames"], of_one["frames"]) == (model["start"], 2, 1)
+    assert of_two["report"]["text_to_video"] == before["text_to_video"]
+    assert of_one["report"]["text_to_video"] != before["text_to_video"]
+    assert [one["start"] for one in records] == [of_two, of_one] * 2
+    # It is judged once, and known after an interruption too.
+    monkeypatch.setattr(module, "load", lambda *_args, **_options: pytest.fail("judged again"))
+    assert ablate(asked, tmp_path / "grid", say=silent) == finished(asked, tmp_path / "grid") == records
+
+
+def test_a_grid_does_not_judge_on_part_of_its_test_videos(tmp_path: Path) -> None:
+    asked = grid(settings={"short": {"steps": 1}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
+    library = module._library(tmp_path, 8)
+    for name in ("test-00001.mp4", "test-00005.mp4"):
+        (library / name).write_text("no video", encoding="utf-8")
+    (record,) = ablate(asked, tmp_path, say=silent)
+    assert record["failed"].startswith("2 of 8 videos missing: ")
+    assert "test-00001.mp4: " in record["failed"]
+    assert "test-00005.mp4: " in record["failed"]
+    assert record["failed"].endswith(f"Delete the folders {library}*; the next run makes them anew")
+    for made in tmp_path.glob("shapes-test-8*"):
+        shutil.rmtree(made)
+    assert "report" in ablate(asked, tmp_path, say=silent)[0]
 
 
 def frozen(folder: Path, **data: Any) -> Path:

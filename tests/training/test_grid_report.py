@@ -66,7 +66,9 @@ def test_rows_hold_means_over_seeds(grid: Grid) -> None:
 
 def test_claims_get_the_difference_and_a_verdict(grid: Grid) -> None:
     text = page(grid, RECORDS, "ablate")
-    assert "| dp is better | A paper | short | dp &gt; mean: +25.0 ± 10.3 | **agrees** |" in text
+    assert "| dp is better | A paper | short | dp &gt; mean: **+25.0 ± 10.3** | **agrees** |" in text
+    assert "| mean &gt; dp: +25.0 ± 17.7 | **cannot tell** |" in text
+    assert "2 comparisons were made." in text
     assert "the mean is better (on order)" in text
     measured, missing = weigh(grid.claims[1], "short", RECORDS)
     assert missing == []
@@ -81,3 +83,48 @@ def test_what_was_not_run_is_not_judged(grid: Grid) -> None:
     )
     assert "not run: mean | not tested |" in text
     assert "- short / mean / seed 4: NaN" in text
+
+
+def started(*recalls: float) -> list[dict[str, Any]]:
+    """The records, each with what its start scores; R@1 of dp and mean are 56.2 and 31.2."""
+    of_row = dict(zip(("dp", "mean"), recalls, strict=True))
+    return [
+        one
+        | {
+            "start": {
+                "model": "before",
+                "frames": 8,
+                "report": record("", 0, [of_row[one["row"]]] * 4)["report"],
+            }
+        }
+        for one in RECORDS
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recalls", "cell"),
+    [
+        ((60.0, 60.0), "dp &gt; mean: **+25.0 ± 10.3** † | **below the start** |"),
+        ((56.25, 31.25), "dp &gt; mean: **+25.0 ± 10.3** † | **below the start** |"),
+        ((56.0, 60.0), "dp &gt; mean: **+25.0 ± 10.3** | **agrees** |"),
+        ((60.0, 31.0), "dp &gt; mean: **+25.0 ± 10.3** | **agrees** |"),
+    ],
+)
+def test_rows_below_their_start_say_nothing_of_the_methods(
+    grid: Grid, recalls: tuple[float, float], cell: str
+) -> None:
+    text = page(grid, started(*recalls), "ablate")
+    assert f"| dp is better | A paper | short | {cell}" in text
+    assert f"| (start) | before as it is, 8 frames | {recalls[0]:.1f} |" in text
+
+
+def test_one_start_of_all_rows_is_one_line(grid: Grid) -> None:
+    assert page(grid, started(60.0, 60.0), "ablate").count("(start)") == 1
+    assert "(start)" not in page(grid, RECORDS, "ablate")
+
+
+def test_more_comparisons_make_a_difference_chance(grid: Grid) -> None:
+    more = [{"say": f"again {number}", "order": "mean > dp", "tag": "order"} for number in range(9)]
+    claims = [claim.model_dump() for claim in grid.claims]
+    text = page(Grid.model_validate({**GRID, "quick": None, "claims": claims + more}), RECORDS, "ablate")
+    assert "| dp is better | A paper | short | dp &gt; mean: +25.0 ± 10.3 | **cannot tell** |" in text

@@ -69,9 +69,23 @@ def test_several_faults_are_named_together(tmp_path: Path) -> None:
         read_recipe(write(tmp_path), ["steps=-1", "sed=1"])
 
 
-def test_selection_on_test_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("split", ["test", "Test"])
+def test_selection_on_test_is_refused(tmp_path: Path, split: str) -> None:
     with pytest.raises(RecipeError, match="not chosen by their score on test; use a validation split"):
-        read_recipe(write(tmp_path, validation={"split": "test"}))
+        read_recipe(write(tmp_path, validation={"split": split}))
+
+
+def test_a_split_that_shapes_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"validation.split is 'val_1': Shapes has val and train"):
+        read_recipe(write(tmp_path, validation={"split": "val_1"}))
+    # Of folders each says for itself what it has; a name is no reason.
+    for split in ("val_1", "latest", "contest"):
+        read_recipe(write(tmp_path, validation={"split": split, "path": "elsewhere"}))
+
+
+def test_what_a_missing_video_counts_is_one_of_three(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"validation.missing is 'drop': .*'refuse', 'miss' or 'skip'"):
+        read_recipe(write(tmp_path, validation={"missing": "drop"}))
 
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:

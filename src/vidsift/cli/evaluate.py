@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from vidsift.cli.text import one_line
 
 __all__ = ["evaluate"]
 
@@ -18,6 +20,14 @@ class VideoToTextProtocol(StrEnum):
 
     closest = "closest_caption"
     groups = "caption_groups"
+
+
+class MissingVideos(StrEnum):
+    """What a video counts that is not there or cannot be read."""
+
+    refuse = "refuse"
+    miss = "miss"
+    skip = "skip"
 
 
 def evaluate(  # noqa: PLR0917 - the verb's options
@@ -33,31 +43,54 @@ def evaluate(  # noqa: PLR0917 - the verb's options
         VideoToTextProtocol,
         typer.Option(help="Videos with several captions: the closest counts, or CLIP4Clip's groups."),
     ] = VideoToTextProtocol.closest,
+    missing: Annotated[
+        MissingVideos,
+        typer.Option(
+            help="Videos that are not there or cannot be read: refuse to evaluate, count their captions as "
+            "not found (miss), or leave them out and say so (skip)."
+        ),
+    ] = MissingVideos.refuse,
     workers: Annotated[int, typer.Option(min=0, help="Processes that decode; 0 for none but this one.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
 ) -> None:
     """Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives."""
-    from vidsift.data.folder import of_split, read_folder
+    from vidsift.data.folder import CAPTIONS_FILE, absent_videos, of_split, read_folder
     from vidsift.evaluation.evaluate import evaluate_entries
+    from vidsift.evaluation.missing import LISTED, MissingVideosError, refuse_missing
     from vidsift.methods.model import load
 
     entries = of_split(read_folder(data), split, data)
-    loaded = load(model, device)
-    with typer.progressbar(length=len(entries), label="videos", file=_stderr()) as bar:
-        report = evaluate_entries(
-            loaded,
-            entries,
-            split=entries[0].split or "not named",
-            video_to_text=video_to_text.value,
-            workers=workers,
-            progress=bar.update,
+    try:
+        if missing is MissingVideos.refuse:
+            refuse_missing(absent_videos(entries), len(entries), "")  # before the model is loaded
+        loaded = load(model, device)
+        with typer.progressbar(length=len(entries), label="videos", file=_stderr()) as bar:
+            report = evaluate_entries(
+                loaded,
+                entries,
+                split=entries[0].split or "not named",
+                missing=missing.value,
+                video_to_text=video_to_text.value,
+                workers=workers,
+                progress=bar.update,
+            )
+    except MissingVideosError as problem:
+        _list("missing", problem.missing[:LISTED])
+        more = len(problem.missing) - LISTED
+        if more > 0:
+            typer.echo(f"missing: and {more} more (--missing skip --json FILE lists all of them)", err=True)
+        typer.echo(
+            f"vidsift: {len(problem.missing)} of {problem.total} videos missing, nothing was evaluated; "
+            f"replace them or take them out of {CAPTIONS_FILE}, or say what they count: --missing miss "
+            "(their captions are not found) or --missing skip (left out, and the result says so)",
+            err=True,
         )
+        raise typer.Exit(2) from None
     report["protocol"]["data"] = str(data)
     for line in table(report):
         typer.echo(line)
-    for kind, what in (("failed", "left out, unreadable"), ("partial", "damaged, used as far as it goes")):
-        for one in report[kind]:
-            typer.echo(f"{what}: {one['video']}: {one['reason']}", err=True)
+    for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
+        _list(what, [(one["video"], one["reason"]) for one in report[kind]])
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -66,9 +99,12 @@ def evaluate(  # noqa: PLR0917 - the verb's options
 
 def table(report: Mapping[str, Any]) -> list[str]:
     """Return the lines that a person reads."""
-    protocol = report["protocol"]
+    from vidsift.evaluation.missing import missing_note
+
+    protocol, note = report["protocol"], missing_note(report)
     lines = [
         (
+            f"{note}{'; ' if note else ''}"
             f"{protocol['model']} ({protocol['method']}), {protocol['frames']} frames; "
             f"split {protocol['split']}: {protocol['videos']} videos, {protocol['captions']} captions; "
             f"video to text: {protocol['video_to_text']}"
@@ -87,6 +123,11 @@ def table(report: Mapping[str, Any]) -> list[str]:
             + ", ".join(f"{name} {values['right']:.1f} %" for name, values in parts.items())
         )
     return lines
+
+
+def _list(what: str, videos: Sequence[tuple[str, str]]) -> None:
+    for path, reason in videos:
+        typer.echo(f"{what}: {one_line(path)}: {one_line(reason)}", err=True)
 
 
 def _row(name: str, values: Mapping[str, float]) -> str:

@@ -5,24 +5,43 @@
 ``video`` is a path inside the folder. Optional: ``tag`` (kind of question, for a breakdown), ``group``
 (videos that are hard negatives of each other), ``split``, ``unseen`` (what training never showed) and
 ``scene`` (ignored).
+
+Which splits are test splits, ``dataset.json`` beside it may say (:func:`read_test_splits`):
+
+    {"test_splits": ["1k-A", "val_1"]}
 """
 
 from __future__ import annotations
 
 import json
+import re
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-__all__ = ["CAPTIONS_FILE", "CaptionsError", "Entry", "captions_of", "of_split", "read_folder"]
+__all__ = [
+    "CAPTIONS_FILE",
+    "DATASET_FILE",
+    "CaptionsError",
+    "Entry",
+    "absent_videos",
+    "captions_of",
+    "of_split",
+    "read_folder",
+    "read_test_splits",
+]
 
 CAPTIONS_FILE = "captions.jsonl"
+DATASET_FILE = "dataset.json"
 _KEYS = ("video", "captions", "tag", "group", "split", "unseen", "scene")
+_TEST_WORDS = frozenset({"test", "tests", "testing", "testset"})
+_WORDS = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 
 
 class CaptionsError(ValueError):
-    """Captions that cannot be read; says where and what was expected."""
+    """Captions, or what is said of them, that cannot be read; says where and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +72,13 @@ def read_folder(folder: str | Path, on_problem: Callable[[str], None] | None = N
 
     Args:
         folder: of the videos.
-        on_problem: told what is wrong with a line, which is then left out; None raises at the first.
+        on_problem: told what is wrong with a line, which is then left out; also that its video is not there.
+            None raises at the first, and takes lines whose video is not there (:func:`absent_videos`): who
+            makes numbers decides what they count.
 
     Raises:
         CaptionsError: there is no folder, no captions, a line is no JSON, a key is unknown, missing or of
-            the wrong kind, a video lies outside the folder, is named twice, or is not there.
+            the wrong kind, a video lies outside the folder or is named twice.
     """
     root = Path(folder)
     file = root / CAPTIONS_FILE
@@ -80,7 +101,7 @@ def read_folder(folder: str | Path, on_problem: Callable[[str], None] | None = N
             continue
         place = f"{file}, line {number}"
         try:
-            entry = _parse(line, root, default, place)
+            entry = _parse(line, root, default, place, has_file=on_problem is not None)
             if entry.path in seen:
                 raise CaptionsError(
                     f"{place}: {entry.path.name} is already on line {seen[entry.path]}; "
@@ -116,7 +137,75 @@ def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> 
     return kept
 
 
-def _parse(line: str, root: Path, default_split: str, place: str) -> Entry:
+def absent_videos(entries: Iterable[Entry]) -> list[tuple[str, str]]:
+    """Return path and reason of the videos that are named and not there; none is opened."""
+    looked = ((str(entry.path), _absence(entry.path)) for entry in entries)
+    return [(path, reason) for path, reason in looked if reason]
+
+
+def _absence(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file can have this name
+        return "there is no such file"
+    except OSError as error:
+        return f"cannot be reached: {error.strerror or error}"
+    if stat.S_ISDIR(mode):
+        return "is a folder, expected a video file"
+    return "" if stat.S_ISREG(mode) else "is not a regular file, expected a video file"
+
+
+def read_test_splits(folder: str | Path, entries: Iterable[Entry]) -> frozenset[str]:
+    """Return which splits of a folder are test splits: nothing is trained on them, nothing chosen by them.
+
+    The folder says so in ``dataset.json``: ``{"test_splits": ["1k-A"]}``. Where it does not, a split is one
+    that has the word test in its name: "test_1", "msrvtt-test", "testing", but not "latest". A split of the
+    very name "test" always is.
+
+    Args:
+        folder: of the videos.
+        entries: what :func:`read_folder` gave of it.
+
+    Raises:
+        CaptionsError: if ``dataset.json`` cannot be read, holds something else, or names a split that no
+            line has.
+    """
+    present = dict.fromkeys(entry.split for entry in entries)
+    declared = _declared_test_splits(Path(folder) / DATASET_FILE, [name for name in present if name])
+    by_name = (name for name in present if declared is None and _TEST_WORDS & _words(name))
+    always = (name for name in present if name.casefold() == "test")
+    return frozenset((*(declared or ()), *by_name, *always))
+
+
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(name)}
+
+
+def _declared_test_splits(file: Path, present: Sequence[str]) -> list[str] | None:
+    """The names in a ``dataset.json``; None where there is no such file."""
+    expected = 'expected {"test_splits": ["name of a split"]}'
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CaptionsError(f"{file} cannot be read: {error}; {expected}") from error
+    if not isinstance(values, dict) or list(values) != ["test_splits"]:
+        found = ", ".join(map(repr, values)) if isinstance(values, dict) else type(values).__name__
+        raise CaptionsError(f"{file} holds {found or 'nothing'}; {expected}")
+    names = values["test_splits"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CaptionsError(f"{file}: test_splits is {names!r}; {expected}")
+    unknown = [name for name in names if name not in present]
+    if unknown:
+        there = ", ".join(map(repr, present)) or "none"
+        raise CaptionsError(
+            f"{file}: {CAPTIONS_FILE} has no video of the split {unknown[0]!r}; splits named there: {there}"
+        )
+    return names
+
+
+def _parse(line: str, root: Path, default_split: str, place: str, *, has_file: bool) -> Entry:
     try:
         values = json.loads(line)
     except ValueError as error:
@@ -134,7 +223,7 @@ def _parse(line: str, root: Path, default_split: str, place: str) -> Entry:
     inside = PurePosixPath(video)
     if inside.is_absolute() or ".." in inside.parts:
         raise CaptionsError(f"{place}: video {video!r} lies outside the folder; give a path inside it")
-    if not (root / inside).is_file():
+    if has_file and _absence(root / inside):
         raise CaptionsError(f"{place}: there is no file {root / inside}")
     if not isinstance(captions, list) or not captions:
         raise CaptionsError(f"{place}: captions is {captions!r}, expected a list with at least one sentence")

@@ -224,6 +224,8 @@ def _read(
         return read_frames(path, times, size_px=reading.size_px)
     except VideoReadError as error:
         return error
+    except OSError as error:  # a folder that may not be opened, a name that is too long
+        return VideoReadError(path, f"cannot be reached: {error.strerror or error}")
 
 
 def _assemble(

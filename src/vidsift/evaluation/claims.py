@@ -1,24 +1,27 @@
 """Whether measured rows agree with a claim such as ``wti > ti > dp``, and how sure that is.
 
-A claim is a list of comparisons. A comparison is significant where its difference is more than two standard
-errors, which hold both sources of chance: the test videos and the seeds.
+A claim is a list of comparisons. The standard error of a difference holds both sources of chance: the test
+videos and the seeds. Of many comparisons some are large by chance, so all that were made are corrected
+together (:func:`holm`); what is left below 5 % is significant. And rows that all score below the weights they
+started from tell which of them lost less, and nothing of the methods.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Comparison", "Measured", "Verdict", "measure", "parse_order", "verdict"]
+__all__ = ["LEVEL", "Comparison", "Measured", "Verdict", "holm", "measure", "parse_order", "verdict"]
 
-Verdict = Literal["agrees", "disagrees", "cannot tell"]
+Verdict = Literal["agrees", "disagrees", "cannot tell", "below the start"]
 
-_ERRORS = 2.0
-"""Standard errors that make a difference."""
+LEVEL = 0.05
+"""Chance that any of all comparisons is called significant where no rows differ."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,55 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Measured:
-    """A comparison with its difference and standard error, both in percentage points."""
+    """A comparison with what was measured of it.
+
+    Attributes:
+        comparison: which rows.
+        difference: in percentage points.
+        error: its standard error.
+        p_value: how likely so large a difference, either way, is by chance alone; :func:`holm` corrects it.
+        below_start: whether not one of its rows scores above the weights that it started from.
+    """
 
     comparison: Comparison
     difference: float
     error: float
+    p_value: float
+    below_start: bool = False
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is more than chance."""
+        return self.p_value < LEVEL
 
     @property
     def verdict(self) -> Verdict:
-        """What the difference says."""
-        if self.difference < -_ERRORS * self.error:
+        """What the difference says of the methods."""
+        if self.below_start:
+            return "below the start"
+        if self.significant and self.difference < 0:
             return "disagrees"
-        if not self.comparison.strict or self.difference > _ERRORS * self.error:
-            return "agrees"
-        return "cannot tell"
+        return "agrees" if self.significant or not self.comparison.strict else "cannot tell"
+
+
+def holm(measured: Sequence[Measured]) -> list[Measured]:
+    """Correct the p-values of comparisons for how many were made, by Holm's method.
+
+    The k-th smallest of N is multiplied by ``N - k + 1``, and none gets smaller than one before it. The
+    chance that any difference is called significant at a level where there is none stays below that level,
+    however the comparisons depend on each other.
+
+    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
+
+    Args:
+        measured: all comparisons that were made, not only those that look large.
+    """
+    order = sorted(range(len(measured)), key=lambda place: measured[place].p_value)
+    corrected, so_far = list(measured), 0.0
+    for done, place in enumerate(order):
+        so_far = max(so_far, min(1.0, (len(measured) - done) * measured[place].p_value))
+        corrected[place] = replace(measured[place], p_value=so_far)
+    return corrected
 
 
 def parse_order(text: str) -> list[Comparison]:
@@ -92,13 +130,16 @@ def _sum(words: Sequence[str], text: str) -> list[tuple[str, float]]:
     return list(zip(names, [1.0, *(1.0 if one == "+" else -1.0 for one in between)], strict=True))
 
 
-def measure(comparison: Comparison, found: Mapping[str, NDArray[np.float64]]) -> Measured:
+def measure(
+    comparison: Comparison, found: Mapping[str, NDArray[np.float64]], *, below_start: bool = False
+) -> Measured:
     """Measure a comparison.
 
     Args:
         comparison: which rows.
         found: for each row the recall of each test video in percent (the mean over its captions), a line for
             each seed: ``(seeds, videos)``. All rows were asked the same videos.
+        below_start: whether no row scores above the weights that it started from.
 
     Raises:
         KeyError: if a row was not measured.
@@ -106,6 +147,7 @@ def measure(comparison: Comparison, found: Mapping[str, NDArray[np.float64]]) ->
 
     The error is the root of two variances: that of the difference over videos, and that of each row's mean
     over its seeds. The second holds a little of the first, so the error is rather too large than too small.
+    The p-value takes the difference for normal.
     """
     rows = {name: np.asarray(found[name], np.float64) for name in comparison.weights}
     for name, row in rows.items():
@@ -118,14 +160,25 @@ def measure(comparison: Comparison, found: Mapping[str, NDArray[np.float64]]) ->
         weight**2 * rows[name].mean(axis=1).var(ddof=1) / len(rows[name])
         for name, weight in comparison.weights.items()
     )
-    return Measured(comparison, float(per_video.mean()), float(np.sqrt(of_videos + of_seeds)))
+    difference, error = float(per_video.mean()), float(np.sqrt(of_videos + of_seeds))
+    return Measured(comparison, difference, error, _p_value(difference, error), below_start)
+
+
+def _p_value(difference: float, error: float) -> float:
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return math.erfc(abs(difference) / error / math.sqrt(2))
 
 
 def verdict(measured: Sequence[Measured]) -> Verdict:
     """Judge a claim by its comparisons: one that disagrees decides; all must agree for it to agree.
 
-    And at least one must be more than not contradicted: where every difference is within its error, all that
-    can be said is nothing.
+    And at least one must be more than not contradicted: where no difference is significant, all that can be
+    said is nothing. Nor does a comparison below the start say anything; "below the start" is a claim that has
+    no other.
+
+    Args:
+        measured: its comparisons, corrected by :func:`holm` together with all others that were made.
 
     Raises:
         ValueError: if there is none.
@@ -135,5 +188,7 @@ def verdict(measured: Sequence[Measured]) -> Verdict:
         raise ValueError("a claim without comparisons has no verdict")
     if "disagrees" in each:
         return "disagrees"
-    shown = any(one.difference > _ERRORS * one.error for one in measured)
+    if each == {"below the start"}:
+        return "below the start"
+    shown = any(one.significant and one.difference > 0 for one in measured)
     return "agrees" if each == {"agrees"} and shown else "cannot tell"

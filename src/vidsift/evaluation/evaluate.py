@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,47 +11,66 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vidsift import __version__
-from vidsift.data.folder import Entry, captions_of
+from vidsift.data.folder import DATASET_FILE, Entry, absent_videos, captions_of
 from vidsift.data.loading import Feed
 from vidsift.data.video_batches import OrderedVideos
 from vidsift.evaluation.metrics import recall, rsum, summary
+from vidsift.evaluation.missing import RULES, MissingPolicy, missing_note, refuse_missing
 from vidsift.evaluation.ranks import (
+    Ranks,
     VideoToText,
     choice_ranks,
+    ranks_with_unanswered,
+    require_finite,
     text_to_video_ranks,
     video_to_text_ranks,
 )
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import Model
+from vidsift.methods.reading import VideoReading
 from vidsift.types import Features
 
 __all__ = [
+    "Gallery",
     "SelectionOnTestError",
     "evaluate_entries",
     "headline",
     "judge",
+    "judge_gallery",
     "owners",
     "read_gallery",
     "refuse_test",
+    "require_readable",
 ]
 
 Progress = Callable[[int], None]
 
+_REMEDY = (
+    "Nothing was evaluated: replace the files or take their captions out, or say what they count: "
+    'missing="miss" (their captions are not found) or missing="skip" (left out, and the result says so)'
+)
+
 
 class SelectionOnTestError(ValueError):
-    """Somebody wants to choose a model by its score on the test split."""
+    """Somebody wants to choose a model by its score on a test split, or to train it there."""
 
 
-def refuse_test(split: str, purpose: str) -> None:
-    """Refuse the test split where something is chosen by the result.
+def refuse_test(split: str, test_splits: Collection[str], purpose: str) -> None:
+    """Refuse a test split where a model learns or is chosen.
+
+    Args:
+        split: what was asked for.
+        test_splits: those of the source, see :func:`~vidsift.data.folder.read_test_splits`.
+        purpose: what is done with it, for the message.
 
     Raises:
         SelectionOnTestError: if ``split`` is a test split.
     """
-    if "test" in split.lower():
+    if split in test_splits:
         raise SelectionOnTestError(
-            f"{purpose} on the split {split!r}: what is chosen by its score on test has no test score left; "
-            "use a validation split"
+            f"{purpose} on the split {split!r}, a test split: a model that was trained there, or chosen by "
+            "its score there, has no test score left; use another split. If it is no test split, say which "
+            f'are, in {DATASET_FILE} beside the captions: {{"test_splits": ["name of a split"]}}'
         )
 
 
@@ -60,15 +80,27 @@ def owners(entries: Sequence[Entry]) -> NDArray[np.int64]:
 
 
 def judge(
-    sim_QV: ArrayLike, entries: Sequence[Entry], *, video_to_text: VideoToText = "closest_caption"
+    sim_QV: ArrayLike,
+    entries: Sequence[Entry],
+    *,
+    video_to_text: VideoToText = "closest_caption",
+    present: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Turn similarities into numbers.
+
+    A video that is not ``present`` counts as not found, and the gallery stays as large as it is: its captions
+    are in no R@K and take the rank behind the last video; asked for its captions, it takes the rank behind
+    the last one; among hard negatives its captions are wrong. To the captions of other videos it is no rival,
+    as nobody knows where it would stand (with K missing, such a caption may stand up to K ranks better), so a
+    model that guesses scores what it would with all videos there. Its captions stay rivals to other videos.
 
     Args:
         sim_QV: every caption of the entries, in order, with every video, in order.
         entries: what is true: captions, tags, groups of hard negatives.
         video_to_text: protocol with several captions a video, see
             :func:`~vidsift.evaluation.ranks.video_to_text_ranks`.
+        present: bool ``(V,)``, False for videos that are missing, whose columns may hold anything; None where
+            none is.
 
     Returns:
         ``text_to_video`` and ``video_to_text`` (R@1, R@5, R@10, MdR, MnR, questions), ``rsum``, and where the
@@ -78,10 +110,15 @@ def judge(
 
     Raises:
         NonFiniteScoresError: if a similarity is NaN or infinite.
+        ValueError: if every video is missing, or shapes do not fit.
     """
     owner_Q = owners(entries)
-    found = text_to_video_ranks(sim_QV, owner_Q)
-    back = video_to_text_ranks(sim_QV, owner_Q, video_to_text)
+    present_V = np.ones(len(entries), bool) if present is None else np.asarray(present, bool)
+    # Zeros where nothing was measured: no rank below reads them.
+    scores_QV = np.asarray(sim_QV) if present_V.all() else np.where(present_V, sim_QV, 0.0)
+    require_finite(scores_QV)
+    found = _text_to_video(scores_QV, owner_Q, present_V)
+    back = _video_to_text(scores_QV, owner_Q, present_V, video_to_text)
     result: dict[str, Any] = {"text_to_video": summary(found), "video_to_text": summary(back)}
     result["rsum"] = rsum(result["text_to_video"], result["video_to_text"])
     tag_Q = np.asarray([entry.tag for entry in entries])[owner_Q]
@@ -91,7 +128,7 @@ def judge(
     if any(novelty_Q):
         kinds = sorted({str(kind) for kind in novelty_Q if kind})
         result["by_novelty"] = {kind: summary(found[novelty_Q == kind]) for kind in kinds}
-    choice = _choice(sim_QV, owner_Q, entries, tag_Q)
+    choice = _choice(scores_QV, owner_Q, present_V, entries, tag_Q)
     return result | ({"choice": choice} if choice else {})
 
 
@@ -99,21 +136,58 @@ def _novelty(entry: Entry) -> str:
     return "" if entry.unseen is None else "unseen" if entry.unseen else "seen"
 
 
+def _among_present(
+    sim_QV: NDArray[Any], owner_Q: NDArray[np.int64], present_V: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the captions of the videos that are there with those videos, and the owners counted anew."""
+    if present_V.all():
+        return sim_QV, owner_Q
+    asked_Q = present_V[owner_Q]
+    return sim_QV[asked_Q][:, present_V], (np.cumsum(present_V) - 1)[owner_Q[asked_Q]]
+
+
+def _text_to_video(sim_QV: NDArray[Any], owner_Q: NDArray[np.int64], present_V: NDArray[np.bool_]) -> Ranks:
+    ranks = text_to_video_ranks(*_among_present(sim_QV, owner_Q, present_V))
+    return ranks_with_unanswered(ranks, present_V[owner_Q], len(present_V))
+
+
+def _video_to_text(
+    sim_QV: NDArray[Any],
+    owner_Q: NDArray[np.int64],
+    present_V: NDArray[np.bool_],
+    protocol: VideoToText,
+) -> Ranks:
+    ranks = video_to_text_ranks(sim_QV, owner_Q, protocol)
+    answered_V = present_V[np.unique(owner_Q)]
+    items = len(owner_Q) if protocol == "closest_caption" else len(answered_V)
+    return ranks_with_unanswered(ranks[answered_V], answered_V, items)
+
+
 def _choice(
-    sim_QV: ArrayLike, owner_Q: NDArray[np.int64], entries: Sequence[Entry], tag_Q: NDArray[np.str_]
+    sim_QV: NDArray[Any],
+    owner_Q: NDArray[np.int64],
+    present_V: NDArray[np.bool_],
+    entries: Sequence[Entry],
+    tag_Q: NDArray[np.str_],
 ) -> dict[str, Any]:
     names = {name: number for number, name in enumerate(sorted({entry.group for entry in entries}))}
     group_V = np.asarray([names[entry.group] for entry in entries])
-    ranks, size_Q = choice_ranks(sim_QV, owner_Q, group_V)
+    scores, owner = _among_present(sim_QV, owner_Q, present_V)
+    present_ranks, present_size = choice_ranks(scores, owner, group_V[present_V])
+    answered_Q = present_V[owner_Q]
+    ranks = ranks_with_unanswered(present_ranks, answered_Q, len(entries))
+    # A guess hits one of the videos that are there, and never one that is missing.
+    chance_Q = np.zeros(len(owner_Q))
+    chance_Q[answered_Q] = 1 / present_size
     named_Q = np.asarray([bool(entry.group) for entry in entries])[owner_Q]
-    asked_Q = named_Q & (size_Q > 1)
+    asked_Q = named_Q & (np.bincount(group_V)[group_V[owner_Q]] > 1)
     if not asked_Q.any():
         return {}
 
     def row(chosen: NDArray[np.bool_]) -> dict[str, float]:
         return {
             "right": recall(ranks[chosen], 1),
-            "chance": 100.0 * float((1 / size_Q[chosen]).mean()),
+            "chance": 100.0 * float(chance_Q[chosen].mean()),
             "questions": int(chosen.sum()),
         }
 
@@ -121,44 +195,133 @@ def _choice(
     return {"all": row(asked_Q)} | ({"by_tag": tags} if tags else {})
 
 
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """The videos that captions are looked for in, those that are missing included where they count.
+
+    Attributes:
+        entries: videos that count, V of them: all that were named, or with the policy "skip" those that are
+            there.
+        present: which of them are there, bool ``(V,)``.
+        videos: the prepared sets of those, in order.
+        policy: what a missing video counts.
+        named: how many videos were named.
+        failed: path and reason of the missing ones.
+        partial: path and reason of those that gave a part only; they count like any other.
+    """
+
+    entries: list[Entry]
+    present: NDArray[np.bool_]
+    videos: Features
+    policy: MissingPolicy
+    named: int
+    failed: list[tuple[str, str]]
+    partial: list[tuple[str, str]]
+
+
 def read_gallery(
     model: Model,
     entries: Sequence[Entry],
     *,
+    missing: MissingPolicy = "refuse",
     workers: int = 1,
     batch_size: int = 8,
     progress: Progress | None = None,
-) -> tuple[list[Entry], Features, list[tuple[str, str]], list[tuple[str, str]]]:
+) -> Gallery:
     """Decode and encode the videos, worker processes decoding ahead.
 
-    Returns:
-        The entries that could be read, their prepared sets in the same order, path and reason of those that
-        could not, and of those that gave a part only.
+    Args:
+        model: encodes.
+        entries: the videos.
+        missing: what a video counts that is not there or cannot be read, see
+            :data:`~vidsift.evaluation.missing.RULES`.
+        workers: processes that decode.
+        batch_size: videos that are encoded together.
+        progress: called with the number of videos after each batch.
 
     Raises:
+        MissingVideosError: with "refuse", if a file is not there (before anything is decoded) or cannot be
+            read (after all were tried, so that all are named).
         ValueError: if no video can be read.
     """
-    maker = OrderedVideos(tuple(entry.path for entry in entries), model.reading, batch_size)
-    kept: list[Entry] = []
+    if missing == "refuse":
+        refuse_missing(absent_videos(entries), len(entries), _REMEDY)
     parts: list[Features] = []
+    present_V = np.zeros(len(entries), bool)
     failed: list[tuple[str, str]] = []
     partial: list[tuple[str, str]] = []
+    maker = OrderedVideos(tuple(entry.path for entry in entries), model.reading, batch_size)
     with Feed(maker, stop=maker.batches, workers=workers) as feed:
         for batch in feed:
             failed += batch.failed
             partial += batch.partial
-            if len(batch.rows):
+            present_V[batch.rows] = True
+            # What is refused at the end is only looked for further, not encoded.
+            if len(batch.rows) and not (failed and missing == "refuse"):
                 pixels = [one[real] for one, real in zip(batch.pixels, batch.mask, strict=True)]
                 times = [one[real] for one, real in zip(batch.times_seconds, batch.mask, strict=True)]
                 parts.append(model.encode_frames(pixels, times, batch_size=batch_size))
-                kept += [entries[row] for row in batch.rows]
             if progress is not None:
                 progress(len(batch.rows) + len(batch.failed))
-    if not kept:
-        raise ValueError(
-            f"not one of {len(entries)} videos can be read; the first: {failed[0][0]}: {failed[0][1]}"
-        )
-    return kept, concatenate_features(parts), failed, partial
+    if missing == "refuse":
+        refuse_missing(failed, len(entries), _REMEDY)
+    if not parts:
+        first = f"; the first: {failed[0][0]}: {failed[0][1]}" if failed else ""
+        raise ValueError(f"not one of {len(entries)} videos can be read{first}")
+    kept = [entry for entry, there in zip(entries, present_V, strict=True) if there or missing == "miss"]
+    there = present_V if missing == "miss" else np.ones(len(kept), bool)
+    return Gallery(kept, there, concatenate_features(parts), missing, len(entries), failed, partial)
+
+
+def require_readable(
+    entries: Sequence[Entry], reading: VideoReading, *, remedy: str, workers: int = 1, batch_size: int = 8
+) -> None:
+    """Refuse missing videos before anything is made of them.
+
+    Args:
+        entries: the videos.
+        reading: how they will be looked at.
+        remedy: what a person can do, for the message.
+        workers: processes that decode.
+        batch_size: videos that are decoded together.
+
+    Raises:
+        MissingVideosError: if files are not there, or else if some cannot be read.
+    """
+    refuse_missing(absent_videos(entries), len(entries), remedy)
+    maker = OrderedVideos(tuple(entry.path for entry in entries), reading, batch_size)
+    with Feed(maker, stop=maker.batches, workers=workers) as feed:
+        failed = [one for batch in feed for one in batch.failed]
+    refuse_missing(failed, len(entries), remedy)
+
+
+def judge_gallery(
+    model: Model, gallery: Gallery, *, video_to_text: VideoToText = "closest_caption"
+) -> dict[str, Any]:
+    """Look for the captions of a gallery in its videos.
+
+    Returns:
+        What :func:`judge` gives; ``protocol`` with the numbers of videos and captions, and the policy for
+        missing videos, its rule, how many they are and which; ``failed`` (the missing ones) and ``partial``.
+    """
+    captions = captions_of(gallery.entries)
+    sim_QV = model.similarity(model.encode_text(captions), gallery.videos).float().cpu().numpy()
+    if not gallery.present.all():
+        present_QV = sim_QV
+        sim_QV = np.zeros((len(captions), len(gallery.entries)), present_QV.dtype)
+        sim_QV[:, gallery.present] = present_QV
+    failed = _listed(gallery.failed)
+    protocol = {
+        "videos": len(gallery.entries),
+        "captions": len(captions),
+        "missing_policy": gallery.policy,
+        "missing_rule": RULES[gallery.policy],
+        "missing": {"count": len(failed), "of": gallery.named, "videos": failed},
+    }
+    report = {"protocol": protocol} | judge(
+        sim_QV, gallery.entries, video_to_text=video_to_text, present=gallery.present
+    )
+    return report | {"failed": failed, "partial": _listed(gallery.partial)}
 
 
 def evaluate_entries(
@@ -166,33 +329,37 @@ def evaluate_entries(
     entries: Sequence[Entry],
     *,
     split: str,
+    missing: MissingPolicy = "refuse",
     video_to_text: VideoToText = "closest_caption",
     workers: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on videos and their captions.
 
-    Videos that cannot be read are left out with their captions, and listed.
-
     Args:
         model: what is judged.
         entries: videos and captions, of one split.
         split: its name, for the record.
+        missing: what a video counts that is not there or cannot be read: "refuse" evaluates nothing, "miss"
+            counts its captions as not found (see :func:`judge`), "skip" leaves it out with them. One that
+            gives a part only is used as far as it goes, and listed.
         video_to_text: see :func:`judge`.
         workers: processes that decode.
         progress: called with the number of videos after each batch.
 
     Returns:
-        What :func:`judge` gives, with ``protocol`` (all that the numbers depend on), ``failed`` and
-        ``partial``.
+        What :func:`judge` gives, with ``protocol`` (all that the numbers depend on), ``failed`` (the missing
+        videos) and ``partial``.
+
+    Raises:
+        MissingVideosError: with "refuse", if a video is missing; see :func:`read_gallery`.
+        ValueError: if no video can be read.
     """
-    kept, videos, failed, partial = read_gallery(model, entries, workers=workers, progress=progress)
-    captions = captions_of(kept)
-    sim_QV = model.similarity(model.encode_text(captions), videos).float().cpu().numpy()
-    protocol = {
+    gallery = read_gallery(model, entries, missing=missing, workers=workers, progress=progress)
+    report = judge_gallery(model, gallery, video_to_text=video_to_text)
+    report["protocol"] = {
         "split": split,
-        "videos": len(kept),
-        "captions": len(captions),
+        **report["protocol"],
         "ties": "expected values over random order",
         "video_to_text": video_to_text,
         "frames": model.reading.frames,
@@ -205,8 +372,7 @@ def evaluate_entries(
         "fingerprint": model.fingerprint,
         "version": __version__,
     }
-    report = {"protocol": protocol} | judge(sim_QV, kept, video_to_text=video_to_text)
-    return report | {"failed": _listed(failed), "partial": _listed(partial)}
+    return report
 
 
 def _listed(found: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
@@ -214,9 +380,11 @@ def _listed(found: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def headline(report: Mapping[str, Any]) -> str:
-    """Return one line of the numbers that matter."""
+    """Return one line of the numbers that matter, after how many videos are missing, if any."""
     there, back = report["text_to_video"], report["video_to_text"]
+    note = missing_note(report)
     return (
+        f"{note}{': ' if note else ''}"
         f"text to video R@1 {there['R@1']:.1f}  R@5 {there['R@5']:.1f}  R@10 {there['R@10']:.1f}  "
         f"MdR {there['MdR']:.1f}  video to text R@1 {back['R@1']:.1f}"
     )

@@ -20,6 +20,7 @@ __all__ = [
     "VideoToText",
     "choice_ranks",
     "ranks_of",
+    "ranks_with_unanswered",
     "require_finite",
     "text_to_video_ranks",
     "video_to_text_ranks",
@@ -39,7 +40,8 @@ class Ranks:
     Attributes:
         better: items with a higher score than every right answer, int64 ``(N,)``.
         tied: items with the score of the best right answer, itself included, int64 ``(N,)``.
-        right: right answers among the tied, int64 ``(N,)``.
+        right: right answers among the tied, int64 ``(N,)``; where both are 0 the right answer is among no
+            items at all: it is within no k, and its rank is one behind the ``better`` ones.
     """
 
     better: NDArray[np.int64]
@@ -155,6 +157,23 @@ def video_to_text_ranks(
         raise ValueError(f"video-to-text protocol {protocol!r}: expected one of {known}")
     groups_GV = np.stack([scores[owner_Q == video].max(axis=0) for video in asked])
     return ranks_of(groups_GV.T[asked], np.eye(len(asked), dtype=bool))
+
+
+def ranks_with_unanswered(ranks: Ranks, answered: ArrayLike, items: int) -> Ranks:
+    """Put questions that had no right answer to find between those that had one.
+
+    Args:
+        ranks: of the M questions with an answer, in order.
+        answered: bool ``(N,)``, True M times.
+        items: how many things the others are behind; their rank is one more, and they are within no k.
+
+    Returns:
+        The ranks of all N.
+    """
+    asked_N = np.asarray(answered, bool)
+    better, tied, right = np.full(len(asked_N), items), *np.zeros((2, len(asked_N)), np.int64)
+    better[asked_N], tied[asked_N], right[asked_N] = ranks.better, ranks.tied, ranks.right
+    return Ranks(better, tied, right)
 
 
 def choice_ranks(

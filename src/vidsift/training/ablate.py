@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -30,6 +31,7 @@ from vidsift.data.folder import Entry, captions_of, read_folder
 from vidsift.data.shapes import write_library
 from vidsift.data.video_batches import FrameCache
 from vidsift.evaluation.evaluate import judge, owners
+from vidsift.evaluation.missing import refuse_missing
 from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.locks import TakenError, held
 from vidsift.methods.model import Model, load
@@ -38,6 +40,7 @@ from vidsift.training.grid_report import page
 from vidsift.training.recipe import RecipeError
 from vidsift.training.trainer import StoppedEarly, Trainer
 from vidsift.types import Frames
+from vidsift.video import VideoReadError
 
 __all__ = ["GridBusyError", "ablate", "digest_of", "finished", "found_per_video", "run_job", "write_report"]
 
@@ -46,6 +49,7 @@ Record = dict[str, Any]
 
 _RESULT = "result.json"
 _RUN = "run"
+_STARTS = "starts"
 _LOCK = "running.lock"
 _TEST_SEED = 0
 
@@ -67,7 +71,8 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
         A record for each run, in the order of the grid: ``setting``, ``row``, ``seed``, ``report`` (as
         :func:`~vidsift.evaluation.evaluate.judge` gives it), ``found`` (percentage of each video's captions
         that find it first), ``tags`` (of the videos), ``steps``, ``parameters``, ``train_seconds``,
-        ``test_seconds``; or ``failed`` with the reason.
+        ``test_seconds``, and ``start`` (``model``, ``frames`` and ``report`` of the weights that it started
+        from, as they were, where they were no fresh ones); or ``failed`` with the reason.
 
     Raises:
         GridBusyError: another process runs a grid in this folder.
@@ -90,6 +95,7 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
 def _run_left(grid: Grid, folder: Path, processes: int, say: Say) -> list[Record]:
     jobs = list(jobs_of(grid))
     library = _library(folder, grid.test_videos)
+    _judge_starts(jobs, folder, library, say)
     records = {job.place: known for job in jobs if (known := _known(folder, job)) is not None}
     left = [job for job in jobs if job.place not in records]
     say(f"{grid.name}: {len(jobs)} runs, {len(records)} done before, {processes} at a time, output {folder}")
@@ -106,13 +112,14 @@ def _run_left(grid: Grid, folder: Path, processes: int, say: Say) -> list[Record
             took(job, run_job(job, folder, library))
     elif left:
         _side_by_side(left, folder, library, processes, took)
-    return [records[job.place] for job in jobs]
+    return [records[job.place] | _start(folder, job) for job in jobs]
 
 
 def finished(grid: Grid, output: str | Path) -> list[Record]:
     """Return the records of the runs that are done, in the order of the grid; see :func:`ablate`."""
-    known = (_known(Path(output), job) for job in jobs_of(grid))
-    return [record for record in known if record is not None]
+    folder = Path(output)
+    known = ((job, _known(folder, job)) for job in jobs_of(grid))
+    return [record | _start(folder, job) for job, record in known if record is not None]
 
 
 def _side_by_side(
@@ -302,11 +309,17 @@ def digest_of(job: Job) -> str:
         del values[name]
     values["data"].pop("workers")
     values["data"]["cache"] = values["data"]["cache"] is not None
+    return _digest([values, _weights_of_start(job), job.test_videos])
+
+
+def _digest(facts: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _weights_of_start(job: Job) -> str:
     start = Path(job.recipe.model.start or "") / "model.safetensors"
     facts = start.stat() if start.is_file() else None
-    weights = _hash_of(start, facts.st_size, facts.st_mtime_ns) if facts else ""
-    text = json.dumps([values, weights, job.test_videos], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _hash_of(start, facts.st_size, facts.st_mtime_ns) if facts else ""
 
 
 @cache
@@ -331,18 +344,56 @@ def _library(folder: Path, videos: int) -> Path:
     return library
 
 
+def _judge_starts(jobs: Sequence[Job], folder: Path, library: Path, say: Say) -> None:
+    """Judge the weights that runs start from, as they are: what a run has to beat before it says anything."""
+    for job in {_start_file(folder, job): job for job in jobs if job.recipe.model.start}.values():
+        file, part = _start_file(folder, job), job.recipe.model
+        if file.is_file():
+            continue
+        try:
+            model = load(str(part.start), device="cpu")
+            frames = part.frames or model.reading.frames
+            model.reading = replace(model.reading, frames=frames, sampling=part.sampling)
+            model.max_words = part.max_words or model.max_words
+            judged = {
+                "model": part.start,
+                "frames": frames,
+                "report": _judged(model, library, folder)["report"],
+            }
+        except Exception as problem:
+            # The runs that start from it fail by themselves, each with the reason in its record.
+            say(f"{part.start}, from which runs start, is not judged: {' '.join(str(problem).split())}")
+            continue
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(judged) + "\n", encoding="utf-8")
+
+
+def _start_file(folder: Path, job: Job) -> Path:
+    part = job.recipe.model
+    looked = [part.start, part.frames, part.sampling, part.max_words]
+    return folder / _STARTS / f"{_digest([*looked, _weights_of_start(job), job.test_videos])}.json"
+
+
+def _start(folder: Path, job: Job) -> Record:
+    """What is known of the weights that a run starts from."""
+    if job.recipe.model.start is None:
+        return {}
+    try:
+        return {"start": json.loads(_start_file(folder, job).read_text(encoding="utf-8"))}
+    except (OSError, ValueError):
+        return {}
+
+
 def _judged(model: Model, library: Path, folder: Path) -> Record:
     """Judge a model on the test files, whose pictures are decoded once for the whole grid."""
     entries = read_folder(library)
     paths = [entry.path for entry in entries]
     looked = f"{model.reading.frames}-{model.reading.sampling}-{model.reading.size_px}px"
     pictures = FrameCache.open(folder / f"{library.name}x{looked}", paths, model.reading)
-    frames: list[Frames] = []
-    for row, path in enumerate(paths):
-        read = pictures.read(row, path)
-        if isinstance(read, Exception):
-            raise read
-        frames.append(read)
+    read = [pictures.read(row, path) for row, path in enumerate(paths)]
+    failed = [(str(one.path), one.reason) for one in read if isinstance(one, VideoReadError)]
+    refuse_missing(failed, len(paths), f"Delete the folders {library}*; the next run makes them anew")
+    frames = [one for one in read if isinstance(one, Frames)]
     videos = model.encode_frames(
         [one.pixels for one in frames], [one.times_seconds for one in frames], batch_size=32
     )

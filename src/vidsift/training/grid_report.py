@@ -1,7 +1,8 @@
-"""The page of a grid: a table for each setting, and a verdict for each claim."""
+"""The page of a grid: a table for each setting, and for each claim what the errors bear."""
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.evaluation.claims import Measured, measure, verdict
+from vidsift.evaluation.claims import LEVEL, Measured, holm, measure, verdict
 from vidsift.training.grid import Claim, Grid, jobs_of
 
 __all__ = ["page", "spread", "weigh"]
@@ -17,6 +18,8 @@ __all__ = ["page", "spread", "weigh"]
 Record = Mapping[str, Any]
 
 _ALL = "all"
+_BELOW = "\u2020"
+_ROUNDING = 1e-9
 
 
 def page(grid: Grid, records: Sequence[Record], command: str, about: str = "") -> str:
@@ -49,9 +52,11 @@ def weigh(claim: Claim, setting: str, records: Sequence[Record]) -> tuple[list[M
     """Measure the comparisons of a claim in a setting.
 
     Returns:
-        What was measured, and the rows that are missing or have one seed only, in which case nothing was.
+        What was measured, not yet corrected for how many comparisons the grid makes, and the rows that are
+        missing or have one seed only, in which case nothing was.
     """
     found: dict[str, NDArray[np.float64]] = {}
+    below: dict[str, bool] = {}
     missing: list[str] = []
     for row in sorted(claim.rows):
         runs = [one for one in records if one["row"] == row and one["setting"] == setting]
@@ -60,9 +65,25 @@ def weigh(claim: Claim, setting: str, records: Sequence[Record]) -> tuple[list[M
             continue
         asked = np.asarray([claim.tag in (_ALL, tag) for tag in runs[0]["tags"]])
         found[row] = np.asarray([one["found"] for one in runs], np.float64)[:, asked]
+        below[row] = _below_start(runs, claim.tag)
     if missing:
         return [], missing
-    return [measure(one, found) for one in claim.comparisons], []
+    return [
+        measure(one, found, below_start=all(below[row] for row in one.weights)) for one in claim.comparisons
+    ], []
+
+
+def _below_start(runs: Sequence[Record], tag: str) -> bool:
+    """Whether runs of one row score no better, on average, than the weights that they started from."""
+    if not all("start" in one for one in runs):
+        return False
+    gains = [_recall(one["report"], tag) - _recall(one["start"]["report"], tag) for one in runs]
+    return statistics.mean(gains) <= _ROUNDING
+
+
+def _recall(report: Mapping[str, Any], tag: str) -> float:
+    part = report["text_to_video"] if tag == _ALL else report["by_tag"][tag]
+    return float(part["R@1"])
 
 
 def spread(values: Sequence[float]) -> str:
@@ -91,18 +112,26 @@ def _table(grid: Grid, records: Sequence[Record]) -> list[str]:
     tags = list(dict.fromkeys(tag for one in records for tag in one["report"].get("by_tag", {})))
     head = ["row", "method", "R@1", *tags, "among four", "seeds", "M parameters", "minutes a run"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    starts = {json.dumps(one["start"], sort_keys=True): one["start"] for one in records if "start" in one}
+    for start in starts.values():
+        about = f"{start['model']} as it is, {start['frames']} frames"
+        cells = ["(start)", about, *_recalls([start["report"]], tags), "", "", ""]
+        lines.append(f"| {' | '.join(cells)} |")
     for row in grid.rows:
         runs = [one for one in records if one["row"] == row.name]
         if not runs:
             continue
         cells = [row.name, row.about or _described(row.method, row.arguments)]
-        cells.append(spread([one["report"]["text_to_video"]["R@1"] for one in runs]))
-        cells += [spread([one["report"]["by_tag"][tag]["R@1"] for one in runs]) for tag in tags]
-        cells.append(spread([one["report"]["choice"]["all"]["right"] for one in runs]))
+        cells += _recalls([one["report"] for one in runs], tags)
         cells += [str(len(runs)), f"{runs[0]['parameters'] / 1e6:.2f}"]
         cells.append(f"{statistics.mean(one['train_seconds'] for one in runs) / 60:.1f}")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _recalls(reports: Sequence[Mapping[str, Any]], tags: Sequence[str]) -> list[str]:
+    found = [spread([_recall(one, tag) for one in reports]) for tag in (_ALL, *tags)]
+    return [*found, spread([one["choice"]["all"]["right"] for one in reports])]
 
 
 def _described(method: str, arguments: Mapping[str, Any]) -> str:
@@ -111,32 +140,39 @@ def _described(method: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _claims(grid: Grid, records: Sequence[Record]) -> list[str]:
+    begun = {one["setting"] for one in records}
+    asked = [
+        (claim, setting, *weigh(claim, setting, records))
+        for claim in grid.claims
+        for setting in grid.settings
+        if setting in begun and claim.rows <= grid.rows_of(setting)
+    ]
+    corrected = holm([one for _, _, measured, _ in asked for one in measured])
     lines = [
         (
-            "A comparison counts where the difference exceeds two standard errors over test videos and "
-            "seeds. A claim agrees where all of its comparisons do (`>=` unless the contrary counts, but one "
-            "at least must count), and disagrees where one counts the other way round. With so many "
-            "comparisons some differences of two errors are chance."
+            f"{len(corrected)} comparisons were made. In bold are the differences that are more than chance, "
+            f"at {100 * LEVEL:.0f} % for all of them together: Holm's method, from two-sided p-values of the "
+            "difference in its standard errors, which hold test videos and seeds. A claim agrees where all "
+            "of its comparisons are in bold (`>=` unless the contrary is, but one at least must be), and "
+            "disagrees where one is in bold the other way round. "
+            f"{_BELOW}: no row of the comparison scores above the weights that it started from, so it tells "
+            "which row lost less under this budget, and nothing of the methods."
         ),
         "",
         "| claim | source | setting | measured difference in R@1 (± standard error) | Shapes |",
         "|---|---|---|---|---|",
     ]
-    begun = {one["setting"] for one in records}
-    for claim in grid.claims:
-        for setting in grid.settings:
-            if setting not in begun or not claim.rows <= grid.rows_of(setting):
-                continue
-            measured, missing = weigh(claim, setting, records)
-            if missing:
-                cell, said = f"not run: {', '.join(missing)}", "not tested"
-            else:
-                cell = "; ".join(
-                    f"{one.comparison.text}: {one.difference:+.1f} ± {one.error:.1f}" for one in measured
-                )
-                said = f"**{verdict(measured)}**"
-            words = claim.say if claim.tag == _ALL else f"{claim.say} (on {claim.tag})"
-            lines.append(
-                f"| {words} | {claim.source} | {setting} | {cell} | {said} |".replace(" > ", " &gt; ")
-            )
+    place = 0
+    for claim, setting, measured, missing in asked:
+        own, place = corrected[place : place + len(measured)], place + len(measured)
+        cell = f"not run: {', '.join(missing)}" if missing else "; ".join(map(_measured, own))
+        said = "not tested" if missing else f"**{verdict(own)}**"
+        words = claim.say if claim.tag == _ALL else f"{claim.say} (on {claim.tag})"
+        lines.append(f"| {words} | {claim.source} | {setting} | {cell} | {said} |".replace(" > ", " &gt; "))
     return lines
+
+
+def _measured(one: Measured) -> str:
+    figures = f"{one.difference:+.1f} ± {one.error:.1f}"
+    figures = f"**{figures}**" if one.significant else figures
+    return f"{one.comparison.text}: {figures}{f' {_BELOW}' if one.below_start else ''}"

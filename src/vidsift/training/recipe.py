@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from vidsift.evaluation.missing import MissingPolicy
+
 __all__ = [
     "Algorithm",
     "FolderPart",
@@ -249,23 +251,29 @@ class OptimiserPart(Part):
 
 
 class ValidationPart(Part):
-    """Looking at the validation split on the way; the test split cannot be named here.
+    """Looking at a validation split on the way; never at a test split.
 
     Attributes:
         every_steps: how often; the end of the run is always looked at.
         videos: how many videos (for Shapes, a multiple of 4).
-        split: its name in the captions; never test.
+        split: its name in the captions, or "val" or "train" of Shapes. What is a test split the folder says
+            (:func:`~vidsift.data.folder.read_test_splits`); it is refused when the run starts.
         path: another folder of videos than the one trained on.
+        missing: what a video counts that is not there or cannot be read. "refuse" does not start the run: all
+            are read once before the first step. Then, and with "miss", its captions count as not found;
+            "skip" leaves it out. No run ends because a video breaks on the way.
     """
 
     every_steps: Positive = 500
     videos: Annotated[int, Field(ge=2)] = 200
     split: str = "val"
     path: str | None = None
+    missing: MissingPolicy = "refuse"
 
     @model_validator(mode="after")
     def _not_test(self) -> ValidationPart:
-        if "test" in self.split.lower():
+        # Other names are known to be test splits only by their folder.
+        if self.split.casefold() == "test":
             raise ValueError("split: models are not chosen by their score on test; use a validation split")
         return self
 
@@ -302,6 +310,16 @@ class Recipe(Part):
     checkpoint_every_steps: Positive = 200
     log_every_steps: Positive = 20
     card: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _shapes_has_the_split(self) -> Recipe:
+        part, known = self.validation, ("val", "train")
+        drawn = isinstance(self.data, ShapesPart) and part is not None and part.path is None
+        if part is not None and drawn and part.split not in known:
+            raise ValueError(
+                f"validation.split is {part.split!r}: Shapes has {' and '.join(known)} to validate on"
+            )
+        return self
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,14 @@ import numpy as np
 import torch
 from transformers import CLIPConfig
 
-from vidsift.data.folder import Entry, captions_of, of_split, read_folder
+from vidsift.data.folder import (
+    Entry,
+    absent_videos,
+    captions_of,
+    of_split,
+    read_folder,
+    read_test_splits,
+)
 from vidsift.data.loading import BatchMaker, Look, ShapesBatches
 from vidsift.data.shapes import captions, draw_scene, draw_split, render, segment_centres
 from vidsift.data.shapes_set import ShapesSet, ShapesSetBatches
@@ -22,7 +29,14 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.remembered import RememberedTowers
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
-from vidsift.evaluation.evaluate import judge, read_gallery, refuse_test
+from vidsift.evaluation.evaluate import (
+    judge,
+    judge_gallery,
+    read_gallery,
+    refuse_test,
+    require_readable,
+)
+from vidsift.evaluation.missing import MissingPolicy, refuse_missing
 from vidsift.methods.base import Method
 from vidsift.methods.model import Model, load
 from vidsift.training.recipe import FolderPart, NewClip, Recipe, RecipeError, StagePart
@@ -30,6 +44,10 @@ from vidsift.training.recipe import FolderPart, NewClip, Recipe, RecipeError, St
 __all__ = ["RunStage", "Validation", "batch_maker", "build_model", "plan_stages", "remember", "set_trained"]
 
 _VOCABULARY_KEY = 11
+_REMEDY = (
+    "Replace the files or take their captions out, or say what they count: validation.missing=miss (their "
+    "captions are not found) or validation.missing=skip (left out, and every line of validation says so)"
+)
 
 
 @dataclass(frozen=True)
@@ -279,7 +297,11 @@ def remember(recipe: Recipe, model: Model) -> None:
 def _training_entries(data: FolderPart) -> list[Entry]:
     entries = read_folder(data.path)
     named = any(entry.split for entry in entries)
-    return of_split(entries, data.split if named else None, data.path)
+    chosen = of_split(entries, data.split if named else None, data.path)
+    refuse_test(data.split, read_test_splits(data.path, entries), f"training in {data.path}")
+    remedy = f"Put them back, or take them out of the captions in {data.path}"
+    refuse_missing(absent_videos(chosen), len(chosen), remedy)
+    return chosen
 
 
 class Validation:
@@ -290,36 +312,52 @@ class Validation:
     Args:
         recipe: with a validation part.
         model: tells how videos are looked at.
+        say: takes a line where this takes a while.
 
     Raises:
-        ValueError: if there are no validation videos, or somebody asks for the test split.
+        SelectionOnTestError: somebody asks for a test split.
+        MissingVideosError: a video is missing, and the recipe does not say what that counts.
+        ValueError: there are no validation videos.
     """
 
-    def __init__(self, recipe: Recipe, model: Model) -> None:
+    def __init__(
+        self, recipe: Recipe, model: Model, *, say: Callable[[str], None] = lambda _line: None
+    ) -> None:
         """See the class."""
         part = recipe.validation
         if part is None:
             raise ValueError("the recipe asks for no validation")
-        refuse_test(part.split, "validation while training")
         self._workers = min(1, recipe.data.workers)
         self._pixels: list[np.ndarray[Any, np.dtype[np.uint8]]] | None = None
-        if isinstance(recipe.data, FolderPart):
-            source = part.path or recipe.data.path
-            self.entries = of_split(read_folder(source), part.split, source)[: part.videos]
+        source = part.path or (recipe.data.path if isinstance(recipe.data, FolderPart) else None)
+        if source is not None:
+            entries = read_folder(source)
+            refuse_test(part.split, read_test_splits(source, entries), f"validation in {source}")
+            self.entries = of_split(entries, part.split, source)[: part.videos]
+            if part.missing == "refuse":
+                say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
+                require_readable(self.entries, model.reading, remedy=_REMEDY, workers=self._workers)
+            # What breaks later costs its captions, not the run.
+            self._missing: MissingPolicy = "skip" if part.missing == "skip" else "miss"
             return
-        clips = draw_split("val", part.videos, 0)
+        clips = draw_split(part.split, part.videos, 0)
         self.entries = [
-            Entry(Path(clip.name), clip.captions, clip.scene.tag, str(clip.group), "val") for clip in clips
+            Entry(Path(clip.name), clip.captions, clip.scene.tag, str(clip.group), part.split)
+            for clip in clips
         ]
         self._times = segment_centres(model.reading.frames)
         self._pixels = [render(clip.scene, self._times, model.reading.size_px) for clip in clips]
 
     def __call__(self, model: Model) -> dict[str, Any]:
-        """Judge the model, see :func:`~vidsift.evaluation.evaluate.judge`."""
-        entries = self.entries
+        """Judge the model.
+
+        Returns:
+            What :func:`~vidsift.evaluation.evaluate.judge_gallery` gives of files, and
+            :func:`~vidsift.evaluation.evaluate.judge` of Shapes.
+        """
         if self._pixels is None:
-            entries, videos, _, _ = read_gallery(model, entries, workers=self._workers)
-        else:
-            videos = model.encode_frames(self._pixels, [self._times] * len(self._pixels), batch_size=32)
-        texts = model.encode_text(captions_of(entries))
-        return judge(model.similarity(texts, videos).float().cpu().numpy(), entries)
+            gallery = read_gallery(model, self.entries, missing=self._missing, workers=self._workers)
+            return judge_gallery(model, gallery)
+        videos = model.encode_frames(self._pixels, [self._times] * len(self._pixels), batch_size=32)
+        texts = model.encode_text(captions_of(self.entries))
+        return judge(model.similarity(texts, videos).float().cpu().numpy(), self.entries)

@@ -22,6 +22,7 @@ from vidsift.encoders.precision import best_inference_dtype
 from vidsift.encoders.remembered import RememberedTowers
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.evaluation.evaluate import headline
+from vidsift.evaluation.missing import missing_note
 from vidsift.training.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -142,7 +143,9 @@ class Trainer:
             f"{self.recipe.name}: {parts / 1e6:.2f} M parameters, {self.recipe.steps} steps on {self.device} "
             f"in {str(self.dtype).removeprefix('torch.')}, output {self.output}"
         )
-        validate = None if self.recipe.validation is None else Validation(self.recipe, self.model)
+        validate = (
+            None if self.recipe.validation is None else Validation(self.recipe, self.model, say=self.say)
+        )
         report: dict[str, Any] = {}
         with (self.output / _LOG).open("a", encoding="utf-8") as log, self._listening():
             last_loss = self._loop(log, validate) if self.step < self.recipe.steps else math.nan
@@ -404,7 +407,9 @@ class Trainer:
         card: dict[str, Any] = {"Training": trained, **recipe.card}
         if report:
             there = report["text_to_video"]
+            note = missing_note(report)
             card["Validation"] = {name: round(value, 1) for name, value in there.items()}
+            card["Validation"] |= {"missing": note} if note else {}
         return card
 
 
