@@ -1,4 +1,4 @@
-"""Searches of the tests measure chance by few questions: the whole bank takes longer than all else."""
+"""Searches of these tests measure chance by few questions (the whole bank takes longer than all else): no others do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from vidsift.search import confidence, unrelated
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _few_unrelated_questions() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(confidence, "UNRELATED", unrelated.UNRELATED[:12])
