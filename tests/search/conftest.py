@@ -1,4 +1,4 @@
-"""Searches of these tests measure chance by few questions (the whole bank takes longer than all else): no others do."""
+"""Searches of these tests measure chance by few questions: the whole bank takes longer than all else."""
 
 from __future__ import annotations
 

@@ -99,7 +99,8 @@ class OpenVideo:
         rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
         if self.format_names & _BARE_STREAMS:
             rates.insert(0, stream.guessed_rate)
-        return next((rate for rate in rates if rate), Fraction(25))
+        # PyAV's ratios are fractions up to 18, and a type of its own, which cannot be rounded, from 19 on.
+        return next((Fraction(rate) for rate in rates if rate), Fraction(25))
 
     @property
     def step_ticks(self) -> int:
@@ -189,6 +190,19 @@ def _formats_of_their_own() -> str:
     return ",".join(sorted(known - _LEAD_ELSEWHERE))
 
 
+def _undecodable_metadata() -> dict[str, Any]:
+    """Arguments of ``av.open`` that keep titles which are no UTF-8 from failing the file.
+
+    PyAV up to 18 raises at such bytes unless it is told to replace them; PyAV 19 dropped the argument and
+    always escapes them (PEP 383).
+    """
+    return {"metadata_errors": "replace"} if _major(av.__version__) < 19 else {}
+
+
+def _major(version: str) -> int:
+    return int(version.split(".", 1)[0])
+
+
 def _open_container(path: Path, head: bytes) -> av.container.InputContainer:
     # The file alone is opened: a playlist under a video's name must not lead elsewhere.
     options = {
@@ -200,11 +214,14 @@ def _open_container(path: Path, head: bytes) -> av.container.InputContainer:
         # The headers of an MP4 say all that is needed; without this FFmpeg decodes pictures to look for more.
         options["skip_frame"] = "all"
     try:
-        return av.open(f"file:{path}", options=options, metadata_errors="replace", mode="r")
+        opened: av.container.InputContainer = av.open(
+            f"file:{path}", mode="r", options=options, **_undecodable_metadata()
+        )
     except DECODE_ERRORS as error:
         raise VideoReadError(
             path, f"is not a video that can be read ({message_of(error)}); the file may be cut off or damaged"
         ) from error
+    return opened
 
 
 def _is_cover(stream: VideoStream) -> bool:
