@@ -107,6 +107,21 @@ def test_every_key_that_does_not_fit_is_listed(checkpoint: Path, tmp_path: Path)
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_do_not_become_a_model(
+    checkpoint: Path, tmp_path: Path, value: float
+) -> None:
+    weights = openai_weights()
+    weights["visual.transformer.resblocks.0.attn.in_proj_weight"][-1, 0] = value
+    save_file(weights, checkpoint)
+    code, output, problem = run("convert", checkpoint, "-o", tmp_path / "model")
+    assert code == 1
+    assert f"{checkpoint} holds NaN or infinite values in 1 of " in str(problem)
+    assert "self_attn.v_proj.weight" in str(problem)
+    assert "Every weight found its place" not in output
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

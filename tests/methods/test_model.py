@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -263,6 +264,27 @@ def test_weights_too_large_for_half_precision_are_not_rounded_to_infinity(
         next(model.method.parameters()).fill_(1e6)
     with pytest.raises(ValueError, match=r"too large for torch\.float16"):
         model.save(tmp_path, dtype=torch.float16)
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_weights_that_are_no_numbers_are_neither_saved_nor_loaded(
+    model: Model, folder: Path, value: float
+) -> None:
+    name = "towers.clip.text_projection.weight"
+    before = (folder / "model.safetensors").read_bytes()
+    broken = tiny.model("drl", {"temporal": "none"})
+    broken.method.state_dict()[name][1, 2] = value
+    with pytest.raises(ValueError, match=rf"the model holds NaN .*{name}.*nothing was written"):
+        broken.save(folder)
+    with pytest.raises(ValueError, match="nothing was written"):
+        broken.save_backbone(folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    load(folder, device="cpu")
+    weights = load_file(folder / "model.safetensors")
+    weights[name][1, 2] = value
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ModelFolderError, match=rf"model.safetensors holds NaN .*{name}"):
+        load(folder, device="cpu")
 
 
 def test_a_model_rounded_for_inference_is_not_saved(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,14 @@ class PixelNorm:
     size_px: int
     mean: tuple[float, float, float] = OPENAI_MEAN
     std: tuple[float, float, float] = OPENAI_STD
+
+    def __post_init__(self) -> None:
+        """Refuse colours from which no finite number comes."""
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+            raise ValueError(
+                f"mean {self.mean} and std {self.std} of the colours: expected finite numbers and std above "
+                "0; copy the settings of the checkpoint again"
+            )
 
     def __call__(self, pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return normalised pictures for the vision tower.

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from vidsift.encoders.finite import require_finite
+
 __all__ = ["WeightsError", "load_strictly"]
 
 
@@ -27,6 +29,7 @@ def load_strictly(
 
     Raises:
         WeightsError: listing all missing, unexpected and misshapen keys.
+        NonFiniteWeightsError: some are NaN or infinite, or too large for fp32.
     """
     own = module.state_dict()
     misshapen = [
@@ -46,6 +49,11 @@ def load_strictly(
             "that belongs to this architecture, or name the form it has: `vidsift convert --from ...`"
         )
     # A copy also frees the weights from a file that is only mapped, and from views into larger tensors.
-    module.load_state_dict(
-        {key: value.to(torch.float32, copy=True).contiguous() for key, value in weights.items()}, assign=True
+    loaded = {key: value.to(torch.float32, copy=True).contiguous() for key, value in weights.items()}
+    require_finite(
+        loaded,
+        source,
+        "nothing was loaded: fetch or copy the file again, or take a checkpoint from before its training "
+        "diverged",
     )
+    module.load_state_dict(loaded, assign=True)

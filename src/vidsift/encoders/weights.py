@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
 from vidsift.encoders.clip import AttentionKind, ClipTowers
+from vidsift.encoders.finite import UNSAVED, require_finite
 from vidsift.encoders.openai_weights import (
     clip_config_from_openai,
     clip_weights_from_openai,
@@ -119,13 +120,17 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
         towers: its ``clip`` becomes ``config.json`` and ``model.safetensors``.
         tokenizer: becomes the tokenizer files.
         norm: becomes ``preprocessor_config.json``.
+
+    Raises:
+        NonFiniteWeightsError: a weight is NaN or infinite.
     """
     folder = Path(folder)
+    weights = {key: value.detach().cpu().contiguous() for key, value in towers.clip.state_dict().items()}
+    require_finite(weights, "the model", UNSAVED)
     folder.mkdir(parents=True, exist_ok=True)
     # Written by hand: save_pretrained draws a progress bar.
     towers.config.architectures = [type(towers.clip).__name__]
     towers.config.save_pretrained(folder)
-    weights = {key: value.detach().cpu().contiguous() for key, value in towers.clip.state_dict().items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(folder)
     side = {"height": norm.size_px, "width": norm.size_px}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -52,6 +53,10 @@ class VideoReading:
         for name in ("mean", "std"):
             if len(getattr(self, name)) != 3:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected three numbers: red, green, blue")
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+            raise ValueError(
+                f"mean is {self.mean} and std {self.std}; expected finite numbers, and std above 0"
+            )
 
     def wanted_times(self, span: Span) -> NDArray[np.float64]:
         """Which seconds of a stretch to look at: ascending, at most ``frames`` of them.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig
 
 from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.finite import UNSAVED, non_finite, require_finite
 from vidsift.encoders.strict import load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.methods.base import Method
@@ -207,9 +208,11 @@ def write_folder(
         The config as written.
 
     Raises:
-        ValueError: if a weight does not fit into ``dtype``.
+        ValueError: if a weight does not fit into ``dtype``, is NaN or infinite.
     """
-    stored = {name: _as_stored(name, value, dtype) for name, value in method.state_dict().items()}
+    weights = method.state_dict()
+    require_finite(weights, "the model", UNSAVED)
+    stored = {name: _as_stored(name, value, dtype) for name, value in weights.items()}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
     tokenizer.save(folder)
@@ -247,7 +250,7 @@ def _without_passing(values: dict[str, Any]) -> dict[str, Any]:
 
 def _as_stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     kept = value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype)
-    if bool(value.isfinite().all()) and not bool(kept.isfinite().all()):
+    if non_finite({name: kept}):
         raise ValueError(f"{name} holds values too large for {dtype}; save the model in torch.float32")
     return kept.contiguous().clone()
 
