@@ -10,62 +10,20 @@ import numpy as np
 import pytest
 import torch
 from tests.methods import tiny
-from torch import Tensor
+from tests.methods.variants import VARIANTS, every_variant
 
-from vidsift.encoders.tokenizer import TokenizedText
 from vidsift.interactions.base import NoAlignmentError
 from vidsift.methods.catalog import METHODS, build_method, resolve_arguments
+from vidsift.methods.inputs import TextInputs, VideoInputs
 from vidsift.methods.model import Model, load
 
-VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
-    "zero_shot": ("zero_shot", {}),
-    "clip4clip-meanP": ("clip4clip", {"head": "meanP"}),
-    "clip4clip-seqLSTM": ("clip4clip", {"head": "seqLSTM"}),
-    "clip4clip-seqTransf": ("clip4clip", {"head": "seqTransf", "temporal_layers": 2}),
-    "clip4clip-tightTransf": ("clip4clip", {"head": "tightTransf", "cross_layers": 1}),
-    "drl-dp": ("drl", {"interaction": "dp", "temporal": "none"}),
-    "drl-ti": ("drl", {"interaction": "ti", "temporal": "lstm"}),
-    "drl-ti-zero": ("drl", {"interaction": "ti", "padding": "zero", "temporal_layers": 1}),
-    "drl-wti": ("drl", {"temporal_layers": 1}),
-    "drl-wti-shift": ("drl", {"temporal": "none", "shift_blocks": [-1], "weight_layers": 3}),
-    "drl-wti-none": ("drl", {"temporal": "none", "cdcr": "none", "weight_layers": 1}),
-    "drl-wti-random": ("drl", {"temporal": "none", "cdcr": "random"}),
-    "drl-wti-summed": ("drl", {"temporal": "none", "cdcr": "best_match_summed"}),
-    "drl-wti-t2v": ("drl", {"temporal": "none", "paths": "t2v"}),
-    "drl-ti-v2t": ("drl", {"interaction": "ti", "temporal": "none", "paths": "v2t", "cdcr_centred": False}),
-    "drl-hi": ("drl", {"interaction": "hi", "levels": 1, "temporal_layers": 1}),
-    "drl-mlp": ("drl", {"interaction": "mlp", "temporal": "none"}),
-    "drl-xti-word": (
-        "drl",
-        {"interaction": "xti", "temporal": "none", "cross_layers": 1, "cross_text": "word"},
-    ),
-    "drl-xti": ("drl", {"interaction": "xti", "temporal": "none", "cross_layers": 1}),
-    "pidro": ("pidro", {"head_layers": 1}),
-    "pidro-base": ("pidro", {"head_layers": 1, "routing": "none", "patches": False}),
-    "pidro-selected": ("pidro", {"head_layers": 1, "patch_tokens": 5, "patch_width": 8}),
-    "pidro-transformer": ("pidro", {"head_layers": 1, "routing": "transformer", "patch_layers": 1}),
-    "prost": ("prost", {"objects": 4, "phrases": 5}),
-    "prost-included": ("prost", {"objects": 3, "phrases": 4, "max_frames": 6, "padding": "included"}),
-    "xclip": ("xclip", {"temporal_layers": 1}),
-    "xclip-included": ("xclip", {"padding": "included", "temporal": "lstm", "max_frames": 5}),
-    "ts2net": ("ts2net", {"temporal_layers": 1}),
-    "ts2net-tiled": (
-        "ts2net",
-        {"temporal_layers": 1, "frame_mask": "tiled", "selected": 2, "gradient": "full"},
-    ),
-}
 
-
-def captioned(model: Model) -> tuple[TokenizedText, Tensor, Tensor, Tensor]:
-    """Captions with a video of three frames each: text, pictures, mask and seconds."""
-    pixels, times = tiny.videos([3] * len(tiny.CAPTIONS))
-    pictures = model.norm(torch.from_numpy(np.stack(pixels)))
-    seconds = torch.from_numpy(np.stack(times))
-    mask = torch.ones(seconds.shape, dtype=torch.bool)
-    return model.tokenize(tiny.CAPTIONS), pictures, mask, seconds
-
-
-every_variant = pytest.mark.parametrize(("method", "arguments"), VARIANTS.values(), ids=list(VARIANTS))
+def captioned(model: Model) -> tuple[TextInputs, VideoInputs]:
+    """Inputs of the captions, with a video of three frames each."""
+    pixels, times = (torch.from_numpy(np.stack(parts)) for parts in tiny.videos([3] * len(tiny.CAPTIONS)))
+    inputs = model.inputs
+    mask = torch.ones(times.shape, dtype=torch.bool)
+    return inputs.text(inputs.tokenize(tiny.CAPTIONS)), inputs.video(pixels, mask, times)
 
 
 def test_every_method_has_a_variant_here() -> None:
@@ -75,14 +33,14 @@ def test_every_method_has_a_variant_here() -> None:
 @every_variant
 def test_loss_falls_over_a_few_steps(method: str, arguments: Mapping[str, Any]) -> None:
     model = tiny.model(method, arguments)
-    text, pictures, mask, seconds = captioned(model)
+    text, video = captioned(model)
     network = model.method.train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     history = []
     torch.manual_seed(0)
     for _ in range(8):
-        words = network.prepare_text(network.text_features(text.ids, text.mask))
-        frames = network.prepare_video(network.video_features(pictures, mask, seconds))
+        words = network.prepare_text(network.text_features(*text))
+        frames = network.prepare_video(network.video_features(*video))
         loss = network.loss(words, frames)["loss"]
         optimiser.zero_grad()
         torch.autograd.backward(loss)
@@ -164,12 +122,12 @@ def test_bf16_towers_score_nearly_the_same(method: str, arguments: Mapping[str, 
 @every_variant
 def test_training_encodes_in_bf16_and_scores_in_fp32(method: str, arguments: Mapping[str, Any]) -> None:
     model = tiny.model(method, arguments)
-    text, pictures, mask, seconds = captioned(model)
+    text, video = captioned(model)
     scores = []
     for rounded in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
-            words = model.method.text_features(text.ids, text.mask)
-            frames = model.method.video_features(pictures, mask, seconds)
+            words = model.method.text_features(*text)
+            frames = model.method.video_features(*video)
         words, frames = model.method.prepare_text(words), model.method.prepare_video(frames)
         scores.append(model.method.similarity(words, frames))
     assert scores[1].dtype == torch.float32

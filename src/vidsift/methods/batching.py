@@ -31,10 +31,12 @@ def rows_by_length(mask_QT: Tensor, most_tokens: int) -> Iterator[Tensor]:
             start = end
 
 
-def to_width(part_QT: Tensor, width: int) -> Tensor:
-    """Cut or pad (with zeros) the columns to ``width``."""
-    kept = part_QT[:, :width]
-    return torch.nn.functional.pad(kept, (0, width - kept.shape[1]))
+def to_width(part: Tensor, width: int) -> Tensor:
+    """Cut or pad (with zeros) the columns of ``(rows, columns, ...)`` to ``width``."""
+    kept = part[:, :width]
+    if kept.shape[1] == width:
+        return kept
+    return torch.cat([kept, kept.new_zeros(len(kept), width - kept.shape[1], *kept.shape[2:])], dim=1)
 
 
 def check_pictures(pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]]) -> None:
@@ -63,13 +65,14 @@ def check_pictures(pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[
 
 
 def stack_videos(
-    pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]], width: int
+    pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pad videos to ``width`` frames.
+    """Pad videos to the longest of them, F frames.
 
     Returns:
-        uint8 pictures ``(B, width, S, S, 3)``, mask ``(B, width)``, seconds ``(B, width)`` in float64.
+        uint8 pictures ``(B, F, S, S, 3)``, mask ``(B, F)``, seconds ``(B, F)`` in float64.
     """
+    width = max(map(len, pixels))
     frames = torch.zeros(len(pixels), width, *pixels[0].shape[1:], dtype=torch.uint8)
     mask = torch.zeros(len(pixels), width, dtype=torch.bool)
     seconds = torch.zeros(len(pixels), width, dtype=torch.float64)

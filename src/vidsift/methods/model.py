@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,9 +22,10 @@ from vidsift.encoders.weights import load_clip, save_clip
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods import storage
 from vidsift.methods.base import Method
-from vidsift.methods.batching import check_pictures, rows_by_length, stack_videos, to_width
+from vidsift.methods.batching import check_pictures, rows_by_length, stack_videos
 from vidsift.methods.card import write_card
 from vidsift.methods.catalog import build_method, resolve_arguments
+from vidsift.methods.inputs import InputMaker, VideoInputs
 from vidsift.methods.reading import Sampling, VideoReading
 from vidsift.types import Features, Frames, PatchShares, Span, TokenSet
 from vidsift.video import probe, read_frames
@@ -143,6 +143,13 @@ class Model:
         return PixelNorm(self.reading.size_px, self.reading.mean, self.reading.std)
 
     @property
+    def inputs(self) -> InputMaker:
+        """What makes the method's inputs, for encoding and for training alike."""
+        return InputMaker(
+            self.tokenizer, self.norm, self.max_words, self.reading.frames, self.method.full_width
+        )
+
+    @property
     def precision(self) -> torch.dtype:
         """Type that the towers compute in; all that follows them computes in fp32."""
         return next(self.method.towers.parameters()).dtype
@@ -183,7 +190,7 @@ class Model:
         return self.reading, self.max_words, weights
 
     def tokenize(self, texts: Sequence[str]) -> TokenizedText:
-        """Turn texts into ids as the method wants them, for encoding and for training alike.
+        """Turn texts into ids as the method wants them.
 
         Returns:
             Ids, mask, readable pieces, and which texts lost words. As wide as the longest text, at most
@@ -192,11 +199,7 @@ class Model:
         Raises:
             ValueError: if there is no text or one is empty.
         """
-        tokenized = self.tokenizer.encode(texts, self.max_words)
-        if not self.method.full_width:
-            return tokenized
-        ids, mask = (to_width(part, self.max_words) for part in (tokenized.ids, tokenized.mask))
-        return replace(tokenized, ids=ids, mask=mask)
+        return self.inputs.tokenize(texts)
 
     def encode_text(
         self, texts: Sequence[str], *, most_tokens: int | None = None, progress: Progress | None = None
@@ -218,19 +221,17 @@ class Model:
         Raises:
             ValueError: if there is no text or one is empty.
         """
-        tokenized = self.tokenize(texts)
+        inputs = self.inputs
+        tokenized = inputs.tokenize(texts)
         if any(tokenized.cut):
             _log.info("%d of %d texts were cut to %d tokens", sum(tokenized.cut), len(texts), self.max_words)
         at_once = most_tokens or (_TOKENS_AT_ONCE if self.device.type == "cpu" else 16 * _TOKENS_AT_ONCE)
         order: list[Tensor] = []
         batches: list[Features] = []
         for rows in rows_by_length(tokenized.mask, at_once):
-            longest = int(tokenized.mask[rows].sum(dim=1).max())
-            width = tokenized.ids.shape[1] if self.method.full_width else longest
-            ids_QT, mask_QT = (part[rows, :width] for part in (tokenized.ids, tokenized.mask))
             order.append(rows)
             with self._inference():
-                encoded = self.method.text_features(ids_QT.to(self.device), mask_QT.to(self.device))
+                encoded = self.method.text_features(*inputs.text(tokenized, rows, device=self.device))
                 batches.append(self.method.prepare_text(encoded))
             if progress is not None:
                 progress(len(rows))
@@ -279,14 +280,8 @@ class Model:
 
     def _stacked(
         self, pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalised pictures, mask and times of some videos, as the method takes them."""
-        width = max(self.reading.frames if self.method.full_width else 0, *map(len, pixels))
-        frames_BFSS3, mask_BF, times_BF = stack_videos(pixels, times, width)
-        normalised = self.norm(frames_BFSS3.to(self.device), self.precision)
-        if self.method.full_width:
-            normalised[~mask_BF] = 0  # as the released loaders pad, behind the normalisation
-        return normalised, mask_BF.to(self.device), times_BF.to(self.device)
+    ) -> VideoInputs:
+        return self.inputs.video(*stack_videos(pixels, times), dtype=self.precision, device=self.device)
 
     def encode_video(
         self,

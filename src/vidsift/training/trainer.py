@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,7 +19,6 @@ from torch import Tensor
 from vidsift.data.loading import Batch, Feed
 from vidsift.encoders.device import choose_device
 from vidsift.encoders.precision import best_inference_dtype
-from vidsift.encoders.remembered import RememberedTowers
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
@@ -29,6 +28,7 @@ from vidsift.training.checkpoint import (
     save_checkpoint,
     set_random_states,
 )
+from vidsift.training.features import batch_features
 from vidsift.training.optim import build_optimiser, parameter_groups, rate_factor, set_rates
 from vidsift.training.recipe import Recipe, RecipeError, read_recipe, write_recipe
 from vidsift.training.setup import (
@@ -40,7 +40,6 @@ from vidsift.training.setup import (
     remember,
     set_trained,
 )
-from vidsift.types import TokenSet
 
 __all__ = ["NonFiniteLossError", "StoppedEarly", "Trainer", "train"]
 
@@ -104,7 +103,6 @@ class Trainer:
         remember(recipe, self.model)
         self.method = self.model.method
         self.stages = plan_stages(recipe, self.model)
-        self._norm = self.model.norm
         rates = recipe.optimiser
         backbone = rates.backbone_learning_rate
         groups = parameter_groups(
@@ -240,31 +238,13 @@ class Trainer:
         self.step += 1
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        device = self.device
-        words = self.model.tokenizer.encode(batch.captions, self.model.max_words)
-        pixels = torch.from_numpy(batch.pixels).to(device)
-        mask_BF = torch.from_numpy(batch.mask).to(device)
-        times_BF = torch.from_numpy(batch.times_seconds.copy()).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            text = self.method.text_features(words.ids.to(device), words.mask.to(device))
-            video = self._video_features(batch, pixels, mask_BF, times_BF)
-        # Similarities times a scale of up to 100 need more digits than bf16 has.
-        text, video = self.method.prepare_text(text), self.method.prepare_video(video)
+        text, video = batch_features(self.model, batch, self.dtype)
         rows = len(batch.pixels)
         each = [
             self.method.loss({name: part[first : first + rows] for name, part in text.items()}, video)
             for first in range(0, len(batch.captions), rows)
         ]
         return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
-
-    def _video_features(
-        self, batch: Batch, pixels: Tensor, mask_BF: Tensor, times_BF: Tensor
-    ) -> Mapping[str, TokenSet]:
-        towers = self.method.towers
-        if not isinstance(towers, RememberedTowers):
-            return self.method.video_features(self._norm(pixels), mask_BF, times_BF)
-        with towers.of(batch.rows):
-            return self.method.video_features(pixels, mask_BF, times_BF)
 
     def _check(self, step: int, losses: dict[str, Tensor]) -> None:
         value = float(losses["loss"].detach())

@@ -1,0 +1,52 @@
+"""The one door: widths, what is cut and what padded, and what padded pictures hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.methods import tiny
+
+PADDED_OUT = ("drl", {"interaction": "wti", "temporal": "none"})
+PADDED_IN = ("drl", {"interaction": "ti", "temporal": "none", "padding": "zero"})
+
+
+def test_inputs_are_as_wide_as_the_longest_of_them() -> None:
+    inputs = tiny.model(*PADDED_OUT).inputs
+    tokenized = inputs.tokenize(tiny.CAPTIONS)
+    assert tokenized.ids.shape[1] == tiny.MAX_WORDS
+    shorter = inputs.text(tokenized, torch.tensor([2, 3]))
+    assert shorter.mask.sum(dim=1).max() == shorter.ids.shape[1] < tiny.MAX_WORDS
+    assert torch.equal(shorter.ids, tokenized.ids[2:4, : shorter.ids.shape[1]])
+
+
+def test_padding_that_takes_part_fills_the_whole_width_with_zeros() -> None:
+    inputs = tiny.model(*PADDED_IN).inputs
+    text = inputs.text(inputs.tokenize(["circle"]))
+    assert text.ids.shape == text.mask.shape == (1, tiny.MAX_WORDS)
+    pixels, times = tiny.videos([2])
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    video = inputs.video(torch.from_numpy(pixels[0][None]), mask, torch.from_numpy(times[0][None]))
+    assert video.pixels.shape[:2] == video.mask.shape == video.times_seconds.shape == (1, tiny.FRAMES)
+    assert video.mask.tolist() == [[True, True, False, False, False]]
+    assert bool((video.pixels[0, 2:] == 0).all())
+    assert torch.equal(video.pixels[0, :2], inputs.norm(torch.from_numpy(pixels[0])))
+
+
+@pytest.mark.parametrize(("variant", "width"), [(PADDED_OUT, 2), (PADDED_IN, tiny.FRAMES)])
+def test_columns_in_which_nothing_is_real_do_not_count(
+    variant: tuple[str, dict[str, str]], width: int
+) -> None:
+    inputs = tiny.model(*variant).inputs
+    pixels = torch.from_numpy(np.stack(tiny.videos([7, 7])[0]))
+    mask = torch.arange(7) < torch.tensor([[2], [1]])
+    video = inputs.video(pixels, mask, torch.zeros(2, 7))
+    assert video.pixels.shape[1] == video.mask.shape[1] == width
+    assert video.mask.sum(dim=1).tolist() == [2, 1]
+
+
+def test_towers_that_remember_pictures_need_none() -> None:
+    mask = torch.ones(3, 2, dtype=torch.bool)
+    video = tiny.model(*PADDED_OUT).inputs.video(None, mask, torch.zeros(3, 2))
+    assert video.pixels.shape == (3, 2, 3, 0, 0)
+    assert torch.equal(video.mask, mask)
