@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vidsift import __version__
+from vidsift.failing_disk import full_disk, plain_words
 
 __all__ = ["app", "main"]
 
@@ -99,8 +100,13 @@ def _run(arguments: list[str]) -> Any:
     except Exception as problem:
         if os.environ.get(_DEBUG):
             raise
-        expected = isinstance(problem, (ValueError, OSError, ImportError))
+        full = full_disk(problem)
+        expected = full or isinstance(problem, (ValueError, OSError, ImportError))
         text = " ".join(str(problem).split()) or type(problem).__name__
+        if full and not type(problem).__module__.startswith("vidsift"):
+            filename = getattr(problem, "filename", None)
+            named = f": {filename}" if filename else ""
+            text = f"{plain_words(problem)}{named}; make room and run the same command again"
         if expected:
             typer.echo(f"vidsift: {text}", err=True)
         else:

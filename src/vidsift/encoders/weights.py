@@ -28,6 +28,7 @@ from vidsift.encoders.openai_weights import (
 from vidsift.encoders.pixels import OPENAI_MEAN, OPENAI_STD, PixelNorm
 from vidsift.encoders.strict import WeightsError, load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
+from vidsift.failing_disk import plain_words
 
 __all__ = [
     "LoadedClip",
@@ -327,10 +328,9 @@ def _download(name: str) -> Path:
         if not any(folder.glob(_SAFE)):
             folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, _PICKLED]))
     except Exception as error:  # network, authentication, unknown name: the remedy is one
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
             f"{name} is not a folder here and could not be fetched from the hub "
-            f"({type(error).__name__}: {reason}); check the name, or download the checkpoint on a machine "
-            "with access and give its folder"
+            f"({type(error).__name__}: {plain_words(error)}); check the name, or download the checkpoint on "
+            "a machine with access and give its folder"
         ) from error
     return folder

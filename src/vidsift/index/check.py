@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 from PIL import Image
 
-from vidsift.index.disk import first_line, tried
+from vidsift.failing_disk import plain_words
+from vidsift.index.disk import tried
 from vidsift.index.mending import mend_notes, salvage
 from vidsift.index.notes import NoteName, note_schemas
 from vidsift.index.reader import content_id, stamp
@@ -226,7 +227,7 @@ class _Check:
         try:
             stated = json.loads(config.read_text(encoding="utf-8")).get("fingerprint", manifest.fingerprint)
         except (ValueError, AttributeError, OSError) as error:
-            stated = f"unreadable ({first_line(error)})"
+            stated = f"unreadable ({plain_words(error)})"
         if stated != manifest.fingerprint:
             self._wrong(
                 "model",

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vidsift.failing_disk import plain_words
 from vidsift.locks import try_lock
 
 __all__ = [
     "IndexFolderError",
     "IndexWriteError",
-    "first_line",
     "locked",
     "refuse_rows",
     "telling",
@@ -55,7 +55,7 @@ def telling(folder: Path) -> Iterator[None]:
         raise
     except (OSError, RuntimeError, ValueError) as error:
         raise IndexWriteError(
-            f"the index {folder} could not be written: {first_line(error)}; what was committed before is "
+            f"the index {folder} could not be written: {plain_words(error)}; what was committed before is "
             "whole: make room or mend the disk, and run the same command again"
         ) from error
 
@@ -84,11 +84,6 @@ def locked(folder: Path, name: str, patience_seconds: float = 0.0) -> Iterator[N
         yield
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, without what follows."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-
-
 def tried(read: Callable[[], T]) -> T | str:
     """What can be read, or why it cannot."""
     try:
@@ -96,7 +91,7 @@ def tried(read: Callable[[], T]) -> T | str:
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):  # say nothing of the table
         raise
     except BaseException as error:  # damage makes the store panic, which is no Exception
-        return first_line(error)
+        return plain_words(error)
 
 
 def refuse_rows(folder: Path, tables: Iterable[str]) -> None:

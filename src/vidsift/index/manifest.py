@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidsift.index.disk import IndexFolderError, first_line, write_whole
+from vidsift.failing_disk import plain_words
+from vidsift.index.disk import IndexFolderError, write_whole
 from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout
 
 __all__ = ["MANIFEST", "Manifest", "read_manifest", "write_manifest"]
@@ -64,7 +65,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(sets=sets, **values)
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise IndexFolderError(
-            f"the index {folder} is damaged: {MANIFEST} cannot be read ({first_line(error)}); "
+            f"the index {folder} is damaged: {MANIFEST} cannot be read ({plain_words(error)}); "
             "delete the folder and index again"
         ) from error
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
+from vidsift.failing_disk import plain_words
 from vidsift.index.reader import Done, Failed, Known, Message, ReadSettings, read_video, stamp
 from vidsift.index.sandbox import (
     START_SECONDS,
@@ -225,4 +226,4 @@ def _work(connection: Connection, settings: ReadSettings) -> None:
             except MemoryError:
                 out_of_memory()
             except Exception as error:
-                connection.send(_failed(path, f"unexpected {type(error).__name__}: {error}"))
+                connection.send(_failed(path, f"unexpected {type(error).__name__}: {plain_words(error)}"))

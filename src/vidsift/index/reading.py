@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidsift.failing_disk import plain_words
 from vidsift.index.schema import SetLayout, parts_from_table, sets_from_table, token_columns
 from vidsift.index.storage import FileRecord, IndexFolderError, Store
 from vidsift.interactions.quantised import pack, quantise
@@ -75,9 +76,8 @@ def while_reading(folder: Path, *tables: Any) -> Iterator[None]:
                 f"the index {folder} was tidied meanwhile, and what it held when it was read is cleaned up; "
                 "call refresh() and ask again"
             ) from error
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise IndexFolderError(
-            f"the index {folder} is damaged: {said}; delete the folder and index again"
+            f"the index {folder} is damaged: {plain_words(error)}; delete the folder and index again"
         ) from error
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from vidsift.failing_disk import plain_words
+
 __all__ = [
     "START_SECONDS",
     "LimitedProcess",
@@ -408,7 +410,7 @@ def _answer(question: bytes) -> bytes:
     except (ValueError, OSError) as raised:
         error = _portable(raised)
     except Exception as raised:
-        error = SandboxError(f"unexpected {type(raised).__name__}: {raised}")
+        error = SandboxError(f"unexpected {type(raised).__name__}: {plain_words(raised)}")
     return pickle.dumps((None, error))
 
 

@@ -22,12 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from vidsift.failing_disk import plain_words
 from vidsift.index import notes
 from vidsift.index.compaction import merge_everything, merge_small
 from vidsift.index.disk import (
     IndexFolderError,
     IndexWriteError,
-    first_line,
     locked,
     refuse_rows,
     telling,
@@ -147,7 +147,7 @@ class Store:
             self.files = database.open_table("files")
         except Exception as error:
             raise IndexFolderError(
-                f"the index {self.folder} is damaged: {first_line(error)}; see what can be mended with "
+                f"the index {self.folder} is damaged: {plain_words(error)}; see what can be mended with "
                 f"vidsift index check --index {self.folder}, else delete the folder and index again"
             ) from error
         self._notes: dict[notes.NoteName, Any] = {}
@@ -395,8 +395,8 @@ class Store:
             return []
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise IndexFolderError(
-                f"the index {self.folder} is damaged: {FOLDERS} cannot be read ({first_line(error)}); delete "
-                "that file and name the folders again with vidsift index add"
+                f"the index {self.folder} is damaged: {FOLDERS} cannot be read ({plain_words(error)}); "
+                "delete that file and name the folders again with vidsift index add"
             ) from error
 
     def write_folders(self, folders: Iterable[Folder]) -> None:

@@ -8,6 +8,7 @@ own, and a copy from which no picture comes are encoded anew as H.264 and AAC.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from vidsift.service.pictures import NO_ROOM, Source, check_unchanged
+from vidsift.failing_disk import full_disk
+from vidsift.service.pictures import Source, check_unchanged
 from vidsift.video import VideoReadError, probe
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, demuxed, message_of, open_video
 from vidsift.video.picture import to_rgb
@@ -119,9 +121,8 @@ def _copy(path: str, stretch: _Stretch) -> None:
 
 def _pass_on_full_disk(error: BaseException) -> None:
     """Raise that there is no room, which is no fault of the file."""
-    number = getattr(error, "errno", None)
-    if number in NO_ROOM:
-        raise OSError(number, os.strerror(number)) from error
+    if full_disk(error):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def _copy_packets(video: OpenVideo, out: av.container.OutputContainer, stretch: _Stretch) -> None:

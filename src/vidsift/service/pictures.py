@@ -5,7 +5,6 @@ No torch and no web framework here: the processes stay light.
 
 from __future__ import annotations
 
-import errno
 import io
 import warnings
 from pathlib import Path
@@ -20,7 +19,6 @@ from vidsift.video import probe, read_frames
 from vidsift.video.transforms import clip_pixels, thumbnail
 
 __all__ = [
-    "NO_ROOM",
     "ChangedError",
     "Source",
     "check_unchanged",
@@ -28,9 +26,6 @@ __all__ = [
     "segment_frames",
     "thumbnail_at",
 ]
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-"""What a system says where a disk is full."""
 
 _KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _MOST_PIXELS = 100_000_000

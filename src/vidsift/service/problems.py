@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import secrets
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from vidsift.failing_disk import full_disk
 from vidsift.index.storage import IndexFolderError
 from vidsift.search.searcher import QueryError
 from vidsift.service.schemas import Problem
@@ -74,7 +74,7 @@ def problem_response(status: int, detail: str, headers: dict[str, str] | None = 
 
 def own_trouble(error: OSError) -> ProblemError | None:
     """Return the problem of a full disk, or of a process that cannot be started; None for other trouble."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if full_disk(error):
         return ProblemError(503, "there is no room for temporary files; make room on the service's disk")
     return (
         ProblemError(503, str(error))

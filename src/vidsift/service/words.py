@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from vidsift.failing_disk import full_disk
+
 __all__ = ["words_for"]
 
 _LOG = logging.getLogger(__name__)
@@ -12,6 +14,9 @@ _MARKS = ("is damaged", "could not be written", "cannot be read")
 
 def words_for(error: Exception) -> str:
     """Return the words of an error; a library's own words, and paths of ours, go to the log instead."""
+    if full_disk(error):
+        _LOG.error("no room", exc_info=error)
+        return "the disk of the service is full; what was there before is whole: make room and ask again"
     if isinstance(error, OSError) and error.strerror:
         _LOG.error("trouble with a file", exc_info=error)
         return f"{error.strerror}; look at the disk and the folder of the index, then ask again"
