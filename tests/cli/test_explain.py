@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -78,15 +77,6 @@ def test_a_picture_is_drawn(folder: Path, tmp_path: Path, capsys: pytest.Capture
         assert len(picture.convert("RGB").getcolors(2**24) or ()) > 100
     assert _run(QUERY, video, "--index", str(folder / "index"), "-o", str(tmp_path / "why.docx")) == 2
     assert "docx" in capsys.readouterr().err
-
-
-def test_without_matplotlib_the_extra_is_named(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    video = str(folder / "videos" / "one.mp4")
-    assert _run(QUERY, video, "--index", str(folder / "index"), "-o", str(tmp_path / "why.png")) == 2
-    assert "pip install 'vidsift[train]'" in capsys.readouterr().err
 
 
 def test_what_cannot_be_explained_says_why(

@@ -98,7 +98,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     probe = (
         "import sys\nfrom vidsift.cli.main import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'transformers', 'lancedb', 'fastapi', 'uvicorn', 'scipy', 'av', 'numpy'}\n"
+        "heavy = {'torch', 'transformers', 'lancedb', 'fastapi', 'uvicorn', 'av', 'numpy'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(

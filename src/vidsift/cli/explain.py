@@ -24,7 +24,10 @@ def explain(  # noqa: PLR0917 - the options of the verb
         str, typer.Argument(metavar="VIDEO", help="A file in the index, or the id of a segment.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Draw the account into this file: png, pdf or svg.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Draw the account into this file: png, jpg, webp, tif, pdf or svg."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole account as one JSON object.")

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from textwrap import fill
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsift.search.canvas import Box, Canvas, Colour, Pasted, Rectangle, Written, wrapped
 from vidsift.search.explain import TermAccount
 from vidsift.types import Frames
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import SubFigure
+__all__ = [
+    "GAVE",
+    "LINE",
+    "QUIET",
+    "TOOK",
+    "draw_patches",
+    "draw_places",
+    "nearest_picture",
+    "tokens_with_maps",
+]
 
-__all__ = ["draw_patches", "draw_places", "map_height", "nearest_picture", "tokens_with_maps"]
+GAVE: Colour = (0x1F, 0x6F, 0x8B)
+TOOK: Colour = (0xA0, 0x33, 0x17)
+QUIET: Colour = (0x76, 0x76, 0x76)
+LINE = 0.17
+"""Inches from a line of small text to the next."""
 
 _MOST_MAPS = 12
-_LETTER_INCHES, _LINE_INCHES, _TITLE_INCHES = 0.066, 0.16, 0.4
-_LARGEST_INCHES, _EDGE_INCHES = 1.6, 0.3
-_HEAT, _FILL = (0.89, 0.34, 0.04), (0.89, 0.34, 0.04, 0.3)
-_QUIET = "#7a7a7a"
+_LARGEST, _PLACES = 1.6, 1.7
+_HEAT: Colour = (0xE3, 0x57, 0x0A)
+_COLD: Colour = (0x1B, 0x5F, 0xC4)
+_WHITE: Colour = (255, 255, 255)
+_SMALL, _NOTE = 7.5, 8.0
+_VISIBLE = 0.005
+"""Places that gave a smaller share of what the largest gave would be dots."""
 
 
 def nearest_picture(frames: Frames, time_seconds: float) -> NDArray[np.uint8]:
@@ -37,82 +49,95 @@ def tokens_with_maps(term: TermAccount) -> list[int]:
     return sorted(int(token) for token in largest if gave[token] > 0)
 
 
-def map_height(term: TermAccount, width: float) -> float:
-    """Inches of the maps of a term's tokens, when they stand side by side over a width; with their note."""
-    if term.patches is None:
-        return 0.01
-    side = min(_LARGEST_INCHES, (width - _EDGE_INCHES) / max(len(tokens_with_maps(term)), 1))
-    return side + _TITLE_INCHES + _LINE_INCHES * (len(_note(term, width).splitlines()) + 2)
+def draw_patches(canvas: Canvas, area: Box, term: TermAccount, frames: Frames | None) -> float:
+    """A picture for each token that gave something: its frame, and over it the patches it comes from.
 
+    Args:
+        canvas: where they are drawn.
+        area: its left, top and right edge bound the maps.
+        term: the account; it has ``patches``.
+        frames: the pictures that the model looked at; None where the file gave none.
 
-def draw_patches(block: SubFigure, term: TermAccount, frames: Frames | None) -> None:
-    """A picture for each token that gave something: its frame, and over it the patches it comes from."""
+    Returns:
+        Where the next thing can stand: inches from the top.
+    """
     assert term.patches is not None
     assert term.grid is not None
+    left, top, right, _ = area
     tokens = tokens_with_maps(term)
-    width = float(block.bbox.width / block.figure.dpi)
-    height = float(block.bbox.height / block.figure.dpi)
-    note = _note(term, width)
-    block.text(0.01, 0.02, note, va="bottom", fontsize=8, color=_QUIET, parse_math=False)
-    # Their places are reckoned here: the layout would shrink square pictures to the space between texts.
-    side = min(_LARGEST_INCHES, (width - _EDGE_INCHES) / max(len(tokens), 1))
-    bottom = _LINE_INCHES * (len(note.splitlines()) + 2)
+    step = min(_LARGEST, (right - left) / max(len(tokens), 1))
+    side = 0.92 * step
+    place = top + 2.4 * LINE
     for column, token in enumerate(tokens):
-        left = _EDGE_INCHES / 2 + column * side
-        axes = block.add_axes(
-            (left / width, bottom / height, 0.92 * side / width, 0.92 * side / height),
-        )
-        axes.set_in_layout(False)
-        axes.set_title(_title(term, token), fontsize=7.5)
-        share_RC = term.patches[token].reshape(term.grid)
+        start = left + column * step
+        for line, text in enumerate(_title(term, token)):
+            canvas.draw(Written(start + side / 2, top + (0.6 + 0.95 * line) * LINE, text, _SMALL, "middle"))
+        box = (start, place, start + side, place + side)
         time = None if term.times_seconds is None else float(term.times_seconds[token])
-        _draw_picture(axes, frames, time, share_RC.shape)
+        _draw_picture(canvas, box, frames, time)
+        share_RC = term.patches[token].reshape(term.grid)
         if share_RC.any():
-            _draw_shares(axes, share_RC)
+            _draw_shares(canvas, box, share_RC)
         else:
-            axes.set_xlabel("the whole frame", fontsize=7.5, labelpad=2)
+            canvas.draw(Written(start + side / 2, box[3] + 0.6 * LINE, "the whole frame", _SMALL, "middle"))
+    below = place + side + 1.5 * LINE
+    for text in wrapped(term.map_note, _NOTE, right - left):
+        canvas.draw(Written(left, below, text, _NOTE, colour=QUIET))
+        below += LINE
+    return below + 0.1
 
 
-def draw_places(axes: Axes, term: TermAccount, frames: Frames | None) -> None:
-    """Where in the picture the term's contributions come from, over the middle frame."""
+def draw_places(canvas: Canvas, middle: float, top: float, term: TermAccount, frames: Frames | None) -> float:
+    """Where in the picture the term's contributions come from, over the middle frame.
+
+    Returns:
+        Where the next thing can stand: inches from the top.
+    """
     assert term.grid is not None
     assert term.group is not None
-    given = np.zeros(term.grid)
-    np.add.at(given.reshape(-1), term.group, term.contributions.sum(axis=0, dtype=np.float64))
-    middle = None if frames is None else float(frames.times_seconds[len(frames) // 2])
-    _draw_picture(axes, frames, middle, given.shape)
-    axes.imshow(given, extent=_box(given.shape), cmap="inferno", alpha=0.55)
-    axes.set_title("where in the picture", fontsize=8)
+    given_RC = np.zeros(term.grid)
+    np.add.at(given_RC.reshape(-1), term.group, term.contributions.sum(axis=0, dtype=np.float64))
+    given_RC[np.abs(given_RC) < _VISIBLE * np.abs(given_RC).max()] = 0
+    took = "; blue: taken off" if (given_RC < 0).any() else ""
+    canvas.draw(Written(middle, top + 0.5 * LINE, f"where in the picture{took}", 8, "middle"))
+    side = _PLACES
+    box = (middle - side / 2, top + LINE, middle + side / 2, top + LINE + side)
+    _draw_picture(
+        canvas, box, frames, None if frames is None else float(frames.times_seconds[len(frames) // 2])
+    )
+    if given_RC.any():
+        _draw_shares(canvas, box, given_RC)
+    return box[3] + 0.1
 
 
-def _title(term: TermAccount, token: int) -> str:
+def _title(term: TermAccount, token: int) -> tuple[str, str]:
     name = term.name.split("-", 1)[-1]
     number = term.group[token] if term.group is not None else token
     when = "" if term.times_seconds is None else f", {term.times_seconds[token]:.2f} s"
-    return f"{name} {int(number) + 1}{when}\ngave {term.contributions[:, token].sum(dtype=np.float64):.4f}"
+    return f"{name} {int(number) + 1}{when}", f"gave {term.contributions[:, token].sum(dtype=np.float64):.4f}"
 
 
-def _note(term: TermAccount, width: float) -> str:
-    return fill(term.map_note, max(40, int(width / _LETTER_INCHES)))
-
-
-def _box(shape: tuple[int, ...]) -> tuple[float, float, float, float]:
-    return -0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5
-
-
-def _draw_picture(axes: Axes, frames: Frames | None, time: float | None, shape: tuple[int, ...]) -> None:
-    axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
-    axes.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5), aspect="equal")
+def _draw_picture(canvas: Canvas, box: Box, frames: Frames | None, time: float | None) -> None:
     if frames is not None and time is not None:
-        axes.imshow(nearest_picture(frames, time), extent=_box(shape))
+        canvas.draw(Pasted(nearest_picture(frames, time), box))
+    canvas.draw(Rectangle(box, outline=(0, 0, 0)))
 
 
-def _draw_shares(axes: Axes, share_RC: NDArray[np.float64]) -> None:
-    """Squares over the picture, the larger the larger the share: they show without their colour too."""
-    from matplotlib.patches import Rectangle
+def _draw_shares(canvas: Canvas, box: Box, share_RC: NDArray[np.float64]) -> None:
+    """Squares over the picture, the larger the larger the share: they show without their colour too.
 
+    What took from the score is drawn in another colour.
+    """
+    rows, columns = share_RC.shape
+    wide, high = (box[2] - box[0]) / columns, (box[3] - box[1]) / rows
+    largest = np.abs(share_RC).max()
     for row, column in zip(*np.nonzero(share_RC), strict=True):
-        side = 0.94 * float(np.sqrt(share_RC[row, column] / share_RC.max()))
-        corner = (column - side / 2, row - side / 2)
-        axes.add_patch(Rectangle(corner, side, side, facecolor="none", edgecolor="white", linewidth=2.2))
-        axes.add_patch(Rectangle(corner, side, side, facecolor=_FILL, edgecolor=_HEAT, linewidth=1.0))
+        part = 0.94 * float(np.sqrt(abs(share_RC[row, column]) / largest))
+        colour = _HEAT if share_RC[row, column] > 0 else _COLD
+        x, y = box[0] + (column + 0.5) * wide, box[1] + (row + 0.5) * high
+        square = (x - part * wide / 2, y - part * high / 2, x + part * wide / 2, y + part * high / 2)
+        around = (square[0] - 0.012, square[1] - 0.012, square[2] + 0.012, square[3] + 0.012)
+        canvas.draw(
+            Rectangle(around, outline=_WHITE, line=0.012),
+            Rectangle(square, fill=(*colour[:3], 76), outline=colour, line=0.014),
+        )

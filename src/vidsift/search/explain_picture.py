@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.encoders.tokenizer import END, START
+from vidsift.search.canvas import Canvas, Colour, Pasted, Polygon, Rectangle, Written, text_width, wrapped
 from vidsift.search.explain import Explanation, TermAccount
-from vidsift.search.explain_maps import draw_patches, draw_places, map_height, nearest_picture
+from vidsift.search.explain_maps import GAVE, LINE, QUIET, TOOK, draw_patches, draw_places, nearest_picture
 from vidsift.types import Frames
 from vidsift.video import VideoReadError, read_frames
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["draw_explanation", "frames_of", "write_picture"]
 
 _THUMBNAIL_PX = 160
-_GAVE, _TOOK, _QUIET = "#1f6f8b", "#a03317", "#7a7a7a"
 _SPECIAL = {START: "start of text", END: "end of text"}
-_LEGEND = (
-    "the bluer, the more alike; numbers: what a meeting gave;  "
-    "\u25b6 a word's best frame,  \u25bc a frame's best word"
-)
-_MARGINS = 3.6
-"""Inches beside the matrices."""
+_LEGEND = "the bluer, the more alike; numbers: what a meeting gave;"
+_MARKS = "a word's best frame", "a frame's best word"
+
+_BLACK: Colour = (0, 0, 0)
+_WHITE: Colour = (255, 255, 255)
+_BEST_WORD: Colour = (0xD0, 0x8C, 0x1D)
+_WEIGHT: Colour = (0xD9, 0xD9, 0xD9)
+# ColorBrewer's sequential scheme "Blues" of nine classes.
+_BLUES = np.array(
+    [[247, 251, 255], [222, 235, 247], [198, 219, 239], [158, 202, 225], [107, 174, 214],
+     [66, 146, 198], [33, 113, 181], [8, 81, 156], [8, 48, 107]], np.float64,
+)  # fmt: skip
+
+_EDGE, _GAP = 0.15, 0.12
+_ROW, _BARS = 0.34, 0.85
+_WEIGHTS, _SUMS, _NUMBER = 1.0, 1.05, 0.6
+_NARROWEST = 7.5
+_LARGEST_FRAME = 2.4
+_WORD, _SMALL, _NOTE, _TITLE, _QUERY = 9.0, 7.5, 8.0, 10.0, 13.0
 
 _MOST_NUMBERS = 26
 """Columns up to which each meeting that gave something carries its number."""
@@ -48,7 +58,7 @@ def frames_of(explanation: Explanation) -> Frames | None:
 
 
 def write_picture(explanation: Explanation, target: str | Path, frames: Frames | None = None) -> None:
-    """Draw an explanation into a file; its suffix says the format (png, pdf, svg).
+    """Draw an explanation into a file; its suffix says the format (png, jpg, webp, tif, pdf, svg).
 
     Args:
         explanation: what is drawn.
@@ -56,41 +66,56 @@ def write_picture(explanation: Explanation, target: str | Path, frames: Frames |
         frames: see :func:`frames_of`.
 
     Raises:
-        ImportError: matplotlib, of the extra ``train``, is not installed.
         OSError: the file cannot be written.
         ValueError: there is no such format.
     """
-    figure = draw_explanation(explanation, frames)
-    figure.savefig(str(target), dpi=130)
+    draw_explanation(explanation, frames).save(target)
 
 
-def draw_explanation(explanation: Explanation, frames: Frames | None = None) -> Figure:
-    """Draw an explanation, a block a term: frames along the top, the matrix, weights, and sums.
+@dataclass(frozen=True)
+class _Columns:
+    """Where the parts of every block stand, in inches: words, their weights, the matrix, and sums."""
 
-    Raises:
-        ImportError: matplotlib, of the extra ``train``, is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise ImportError(
-            "drawing an explanation needs matplotlib, which comes with the extra 'train': "
-            "pip install 'vidsift[train]'; --json gives the same numbers without it"
-        ) from missing
-    terms = explanation.terms
-    width = _width(explanation)
-    heights = [0.85 + sum(_heights(term, width)) for term in terms]
-    figure = Figure(figsize=(max(8.5, _MARGINS + width), 1.1 + sum(heights)), layout="constrained")
-    head, *blocks = np.ravel(
-        np.asarray(figure.subfigures(1 + len(terms), 1, height_ratios=[0.9, *heights]), object)
-    )
-    _draw_head(head, explanation)
-    for block, term in zip(blocks, terms, strict=True):
-        _draw_term(block, term, explanation, frames)
-    return figure
+    words_end: float
+    matrix: float
+    matrix_end: float
+    sums: float
+    width: float
+
+    def cell(self, term: TermAccount) -> float:
+        return (self.matrix_end - self.matrix) / len(term.video_weights)
+
+    def middle(self, term: TermAccount, column: float) -> float:
+        return self.matrix + (column + 0.5) * self.cell(term)
 
 
-def _draw_head(head: SubFigure, explanation: Explanation) -> None:
+def draw_explanation(explanation: Explanation, frames: Frames | None = None) -> Canvas:
+    """Draw an explanation, a block a term: frames along the top, the matrix, weights, and sums."""
+    columns = _columns(explanation)
+    canvas = Canvas(columns.width)
+    bottom = _draw_head(canvas, explanation)
+    for term in explanation.terms:
+        bottom = _draw_title(canvas, bottom + _GAP, term, explanation)
+        bottom = _draw_term(canvas, columns, bottom, term, frames)
+    canvas.height = bottom + _EDGE
+    return canvas
+
+
+def _columns(explanation: Explanation) -> _Columns:
+    words = [_shown(word) for term in explanation.terms for word in term.words]
+    below = [_beside_bars(term) for term in explanation.terms]
+    words_end = _EDGE + max(text_width(word, _WORD) for word in words)
+    matrix = words_end + _GAP + _WEIGHTS + _GAP
+    # The words beside the bars below the matrix need their place too.
+    matrix = max(matrix, _EDGE + _GAP + max(text_width(line, _NOTE) for lines in below for line in lines))
+    most = max(term.values.shape[1] for term in explanation.terms)
+    wide = float(np.clip(0.8 * most, 4.0, 11.0))
+    wide = max(wide, _NARROWEST - matrix - _GAP - _SUMS - _NUMBER - _EDGE)
+    sums = matrix + wide + _GAP
+    return _Columns(words_end, matrix, matrix + wide, sums, sums + _SUMS + _NUMBER + _EDGE)
+
+
+def _draw_head(canvas: Canvas, explanation: Explanation) -> float:
     parts = " ".join(
         f"{'+' if number and term.total >= 0 else ''}{term.total:.4f}"
         for number, term in enumerate(explanation.terms)
@@ -99,133 +124,188 @@ def _draw_head(head: SubFigure, explanation: Explanation) -> None:
     if explanation.segment is not None:
         where += f", {explanation.segment.start_seconds:.1f} to {explanation.segment.end_seconds:.1f} s"
     summed = f" = {parts}" if len(explanation.terms) > 1 else ""
-    head.text(0.01, 0.78, f"“{explanation.query}”", fontsize=13, weight="bold", va="center", parse_math=False)
-    head.text(
-        0.01, 0.42, f"{where}      score {explanation.score:.4f}{summed}", va="center", parse_math=False
-    )
-    head.text(0.01, 0.12, _LEGEND, va="center", fontsize=8, color=_QUIET, parse_math=False)
+    room = canvas.width - 2 * _EDGE
+    y = _EDGE + 0.1
+    for line in wrapped(f"“{explanation.query}”", _QUERY, room, bold=True):
+        canvas.draw(Written(_EDGE, y, line, _QUERY, bold=True))
+        y += 0.26
+    y += 0.03
+    for line in wrapped(f"{where}      score {explanation.score:.4f}{summed}", _TITLE, room):
+        canvas.draw(Written(_EDGE, y, line, _TITLE))
+        y += 0.22
+    canvas.draw(Written(_EDGE, y, _LEGEND, _NOTE, colour=QUIET))
+    x = _EDGE + text_width(_LEGEND, _NOTE) + 0.12
+    for pointer, colour, text in zip((_right, _down), (GAVE, _BEST_WORD), _MARKS, strict=True):
+        canvas.draw(pointer(x, y, colour), Written(x + 0.1, y, text, _NOTE, colour=QUIET))
+        x += text_width(text, _NOTE) + 0.3
+    return y + LINE
 
 
-def _draw_term(block: SubFigure, term: TermAccount, explanation: Explanation, frames: Frames | None) -> None:
-    columns = term.values.shape[1]
-    *heights, below = _heights(term, _width(explanation))
-    if term.patches is not None:
-        halves = block.subfigures(2, 1, height_ratios=[0.85 + sum(heights), below])
-        block, maps = np.ravel(np.asarray(halves, object))
-        draw_patches(maps, term, frames)
-    grid = block.add_gridspec(
-        3,
-        3,
-        height_ratios=heights,
-        width_ratios=[1.1, _width(explanation), 1.6],
-    )
-    matrix = block.add_subplot(grid[1, 1])
-    if term.times_seconds is not None:
-        _draw_frames(block.add_subplot(grid[0, 1], sharex=matrix), term, frames)
-    elif term.grid is not None:
-        draw_places(block.add_subplot(grid[0, 1]), term, frames)
-    _draw_matrix(matrix, term)
-    _draw_words(block.add_subplot(grid[1, 0], sharey=matrix), term)
-    _draw_word_sums(block.add_subplot(grid[1, 2], sharey=matrix), term)
-    _draw_token_sums(block.add_subplot(grid[2, 1], sharex=matrix), term)
-    corner = block.add_subplot(grid[2, 2])
-    corner.axis("off")
-    corner.text(0.05, 0.5, f"all: {term.total:.4f}", weight="bold", va="center")
+def _draw_title(canvas: Canvas, y: float, term: TermAccount, explanation: Explanation) -> float:
     told = f"{term.name}" + (f", counts {term.weight:.3g} times" if term.weight != 1 else "")
     if len(explanation.terms) > 1 and term.sentence != explanation.query:
         told = f"“{term.sentence}”: {told}"
-    note = f"\n{term.note}" if term.note else ""
-    block.suptitle(f"{told}{note}", x=0.01, ha="left", fontsize=10, parse_math=False)
-    matrix.set_xlim(-0.5, columns - 0.5)
+    y += 0.5 * LINE
+    for line in [told, term.note] if term.note else [told]:
+        for text in wrapped(line, _TITLE, canvas.width - 2 * _EDGE):
+            canvas.draw(Written(_EDGE, y, text, _TITLE))
+            y += 1.2 * LINE
+    return y
 
 
-def _draw_frames(axes: Axes, term: TermAccount, frames: Frames | None) -> None:
-    assert term.times_seconds is not None
-    axes.axis("off")
-    times = np.unique(term.times_seconds)
-    axes.set_ylim(1, 0)
-    for time in times:
-        columns = np.flatnonzero(term.times_seconds == time)
-        left, right = columns.min() - 0.46, columns.max() + 0.46
-        picture = None if frames is None else nearest_picture(frames, float(time))
-        if picture is not None:
-            axes.imshow(picture, extent=(left, right, 0.98, 0.16), aspect="auto", zorder=2)
-        axes.text((left + right) / 2, 0.08, f"{time:.2f} s", ha="center", va="center", fontsize=8)
-
-
-def _draw_matrix(axes: Axes, term: TermAccount) -> None:
-    values, given = term.values, term.contributions
-    axes.imshow(
-        values, aspect="auto", cmap="Blues", vmin=min(0.0, values.min()), vmax=1.6 * max(values.max(), 1e-6)
+def _draw_term(
+    canvas: Canvas, columns: _Columns, y: float, term: TermAccount, frames: Frames | None
+) -> float:
+    if term.times_seconds is not None:
+        y = _draw_frames(canvas, columns, y, term, frames)
+    elif term.grid is not None:
+        y = draw_places(canvas, (columns.matrix + columns.matrix_end) / 2, y, term, frames)
+    y += 0.5 * LINE
+    canvas.draw(
+        Written(columns.words_end + _GAP + _WEIGHTS, y, "weight", _NOTE, "right"),
+        Written(columns.sums, y, f"each {term.name.split('-', 1)[0]} gave", _NOTE),
     )
-    axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
-    best_frame, best_word = term.best_video_token, term.best_text_token
-    rows, columns = values.shape
-    shown = range(columns)
-    axes.scatter(
-        [best_frame[row] - 0.36 for row in range(rows) if best_frame[row] >= 0],
-        [row for row in range(rows) if best_frame[row] >= 0],
-        marker=">", s=14, color=_GAVE, zorder=3,
-    )  # fmt: skip
-    axes.scatter(
-        [column for column in shown if best_word[column] >= 0],
-        [best_word[column] - 0.34 for column in shown if best_word[column] >= 0],
-        marker="v", s=14, color="#d08c1d", zorder=3,
-    )  # fmt: skip
-    if columns > _MOST_NUMBERS:
+    y += 0.7 * LINE
+    _draw_matrix(canvas, columns, y, term)
+    _draw_words(canvas, columns, y, term)
+    _draw_word_sums(canvas, columns, y, term)
+    y = _draw_token_sums(canvas, columns, y + len(term.words) * _ROW + _GAP, term)
+    if term.patches is not None:
+        y = draw_patches(canvas, (_EDGE, y + _GAP, columns.width - _EDGE, y), term, frames)
+    return y
+
+
+def _draw_frames(
+    canvas: Canvas, columns: _Columns, y: float, term: TermAccount, frames: Frames | None
+) -> float:
+    assert term.times_seconds is not None
+    cell, bottom = columns.cell(term), y + LINE
+    for time in np.unique(term.times_seconds):
+        own = np.flatnonzero(term.times_seconds == time)
+        left, right = (columns.middle(term, one) for one in (float(own.min()), float(own.max())))
+        middle, side = (left + right) / 2, min(right - left + 0.94 * cell, _LARGEST_FRAME)
+        canvas.draw(Written(middle, y + 0.4 * LINE, f"{time:.2f} s", _NOTE, "middle"))
+        if frames is not None:
+            box = (middle - side / 2, y + LINE, middle + side / 2, y + LINE + side)
+            canvas.draw(Pasted(nearest_picture(frames, float(time)), box))
+            bottom = max(bottom, box[3])
+    return bottom + 0.05
+
+
+def _draw_matrix(canvas: Canvas, columns: _Columns, y: float, term: TermAccount) -> None:
+    rows, count = term.values.shape
+    cell = columns.cell(term)
+    colours = _blues(term.values)
+    for row in range(rows):
+        for column in range(count):
+            left = columns.matrix + column * cell
+            box = (left, y + row * _ROW, left + cell, y + (row + 1) * _ROW)
+            canvas.draw(Rectangle(box, fill=colours[row][column]))
+    canvas.draw(Rectangle((columns.matrix, y, columns.matrix_end, y + rows * _ROW), outline=_BLACK))
+    for row, best in enumerate(term.best_video_token):
+        if best >= 0:
+            x = columns.middle(term, float(best)) - min(0.36 * cell, cell / 2 - 0.06)
+            canvas.draw(_right(x, y + (row + 0.5) * _ROW, GAVE))
+    for column, best in enumerate(term.best_text_token):
+        if best >= 0:
+            canvas.draw(_down(columns.middle(term, column), y + (best + 0.14) * _ROW, _BEST_WORD))
+    if count > _MOST_NUMBERS:
         return
-    for row, column in zip(*np.nonzero(given), strict=True):
-        number = f"{given[row, column]:.3f}".replace("0.", ".", 1)
-        colour = "black" if given[row, column] > 0 else _TOOK
-        axes.text(column, row + 0.05, number, ha="center", va="center", fontsize=7.5, color=colour)
+    for row, column in zip(*np.nonzero(term.contributions), strict=True):
+        given = float(term.contributions[row, column])
+        dark = sum(colours[row][column][:3]) < 3 * 0x80
+        colour = _WHITE if dark else _BLACK if given > 0 else TOOK
+        middle = columns.middle(term, float(column))
+        number = _number(given, 3).replace("0.", ".", 1)
+        canvas.draw(Written(middle, y + (row + 0.58) * _ROW, number, _SMALL, "middle", colour))
 
 
-def _draw_words(axes: Axes, term: TermAccount) -> None:
+def _draw_words(canvas: Canvas, columns: _Columns, y: float, term: TermAccount) -> None:
     """The words, and how much each of them weighs."""
-    weights = term.text_weights
-    axes.barh(range(len(weights)), weights, color="#d9d9d9", height=0.72)
-    axes.set_xlim(max(float(weights.max()), 1e-6) * 1.05, 0)
-    axes.set_yticks(range(len(term.words)), [_shown(word) for word in term.words], fontsize=9)
-    axes.yaxis.tick_left()
-    for label, word in zip(axes.get_yticklabels(), term.words, strict=True):
-        label.set_parse_math(False)
-        if word in _SPECIAL:
-            label.set_fontstyle("italic")
-            label.set_color(_QUIET)
-    for row, weight in enumerate(weights):
-        axes.text(0, row, f"{weight:.2f} ", ha="right", va="center", fontsize=7.5)
-    axes.set_title("weight", fontsize=8)
-    axes.tick_params(bottom=False, labelbottom=False, left=False)
-    axes.spines[["top", "bottom", "left", "right"]].set_visible(False)
+    end = columns.words_end + _GAP + _WEIGHTS
+    largest = max(float(term.text_weights.max()), 1e-6)
+    for row, (word, weight) in enumerate(zip(term.words, term.text_weights, strict=True)):
+        middle = y + (row + 0.5) * _ROW
+        colour = QUIET if word in _SPECIAL else _BLACK
+        long = _WEIGHTS * max(float(weight), 0.0) / largest
+        canvas.draw(
+            Written(columns.words_end, middle, _shown(word), _WORD, "right", colour),
+            Rectangle((end - long, middle - 0.36 * _ROW, end, middle + 0.36 * _ROW), fill=_WEIGHT),
+            Written(end - 0.04, middle, _number(float(weight), 2), _SMALL, "right"),
+        )
 
 
-def _draw_word_sums(axes: Axes, term: TermAccount) -> None:
+def _draw_word_sums(canvas: Canvas, columns: _Columns, y: float, term: TermAccount) -> None:
     sums = term.contributions.sum(axis=1, dtype=np.float64)
-    axes.barh(range(len(sums)), sums, color=[_GAVE if one >= 0 else _TOOK for one in sums], height=0.72)
-    largest = max(float(np.abs(sums).max()), 1e-6)
-    axes.set_xlim(min(0.0, float(sums.min())) * 1.4, max(0.0, float(sums.max())) * 1.1 + largest * 0.35)
+    low, high = min(0.0, float(sums.min())), max(0.0, float(sums.max()))
+    scale = _SUMS / max(high - low, 1e-6)
+    zero = columns.sums - low * scale
     for row, one in enumerate(sums):
-        axes.text(max(one, 0), row, f" {one:.4f}", va="center", fontsize=8)
-    axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
-    axes.set_title(f"each {term.name.split('-', 1)[0]} gave", fontsize=8)
-    axes.spines[["top", "bottom", "right"]].set_visible(False)
+        middle = y + (row + 0.5) * _ROW
+        ends = sorted((zero, zero + float(one) * scale))
+        canvas.draw(
+            Rectangle((ends[0], middle - 0.36 * _ROW, ends[1], middle + 0.36 * _ROW), fill=_side(one)),
+            Written(ends[1] + 0.05, middle, _number(float(one), 4), _NOTE),
+        )
+    canvas.draw(Rectangle((zero, y, zero + 0.01, y + len(sums) * _ROW), fill=_BLACK))
 
 
-def _draw_token_sums(axes: Axes, term: TermAccount) -> None:
+def _draw_token_sums(canvas: Canvas, columns: _Columns, y: float, term: TermAccount) -> float:
     sums = term.contributions.sum(axis=0, dtype=np.float64)
-    axes.bar(range(len(sums)), sums, color=[_GAVE if one >= 0 else _TOOK for one in sums], width=0.8)
-    if len(sums) <= _MOST_NUMBERS:
-        for column, (one, weight) in enumerate(zip(sums, term.video_weights, strict=True)):
-            axes.text(column, max(one, 0), f"{one:.3f}", ha="center", va="bottom", fontsize=7.5)
-            axes.text(
-                column, -0.06, f"w {weight:.2f}", ha="center", va="top", fontsize=7, color=_QUIET,
-                transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
-    axes.margins(y=0.3)
-    axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
-    tokens = term.name.split("-", 1)[-1]
-    axes.set_ylabel(f"each {tokens} gave,\nw its weight", fontsize=8, rotation=0, ha="right", va="center")
-    axes.spines[["top", "left", "right"]].set_visible(False)
+    numbered = len(sums) <= _MOST_NUMBERS
+    low, high = min(0.0, float(sums.min())), max(0.0, float(sums.max()))
+    top = y + (LINE if numbered else 0)
+    scale = (_BARS - (LINE if numbered else 0)) / max(high - low, 1e-6)
+    zero = top + high * scale
+    wide = 0.4 * columns.cell(term)
+    for column, (one, weight) in enumerate(zip(sums, term.video_weights, strict=True)):
+        middle = columns.middle(term, column)
+        ends = sorted((zero, zero - float(one) * scale))
+        canvas.draw(Rectangle((middle - wide, ends[0], middle + wide, ends[1]), fill=_side(one)))
+        if numbered:
+            number = _number(float(one), 3)
+            below = y + _BARS + 0.6 * LINE
+            canvas.draw(
+                Written(middle, ends[0] - 0.45 * LINE, number, _SMALL, "middle"),
+                Written(middle, below, f"w {_number(float(weight), 2)}", 7.0, "middle", QUIET),
+            )
+    canvas.draw(Rectangle((columns.matrix, zero, columns.matrix_end, zero + 0.01), fill=_BLACK))
+    middle = y + _BARS / 2
+    for line, text in enumerate(_beside_bars(term)):
+        canvas.draw(Written(columns.matrix - _GAP, middle + (line - 0.5) * LINE, text, _NOTE, "right"))
+    canvas.draw(Written(columns.sums, middle, f"all: {term.total:.4f}", _TITLE, bold=True))
+    return y + _BARS + (1.2 * LINE if numbered else 0.05)
+
+
+def _beside_bars(term: TermAccount) -> tuple[str, str]:
+    return f"each {term.name.split('-', 1)[-1]} gave,", "w its weight"
+
+
+def _right(x: float, y: float, colour: Colour) -> Polygon:
+    return Polygon([(x - 0.035, y - 0.045), (x + 0.04, y), (x - 0.035, y + 0.045)], colour, _WHITE)
+
+
+def _down(x: float, y: float, colour: Colour) -> Polygon:
+    return Polygon([(x - 0.045, y - 0.035), (x, y + 0.04), (x + 0.045, y - 0.035)], colour, _WHITE)
+
+
+def _side(value: float) -> Colour:
+    return GAVE if value >= 0 else TOOK
+
+
+def _number(value: float, places: int) -> str:
+    """The number without the sign of a zero that it was rounded to."""
+    text = f"{value:.{places}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def _blues(values: NDArray[np.float32]) -> list[list[Colour]]:
+    """Colours of cells; the darkest are left out, so that what is written on them can be read."""
+    low, high = min(0.0, float(values.min())), 1.6 * max(float(values.max()), 1e-6)
+    place = np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * (len(_BLUES) - 1)
+    steps = np.arange(len(_BLUES))
+    mixed = np.stack([np.interp(place, steps, _BLUES[:, one]) for one in range(3)], axis=-1).round()
+    return [[(int(r), int(g), int(b)) for r, g, b in row] for row in mixed]
 
 
 def _shown(word: str) -> str:
@@ -235,18 +315,3 @@ def _shown(word: str) -> str:
 def _times(explanation: Explanation) -> NDArray[np.float64]:
     timed: Sequence[Any] = [one.times_seconds for one in explanation.terms if one.times_seconds is not None]
     return np.unique(np.concatenate(timed)) if timed else np.zeros(0)
-
-
-def _width(explanation: Explanation) -> float:
-    """Inches of the matrices, the same for all."""
-    return float(np.clip(0.8 * max(one.values.shape[1] for one in explanation.terms), 4.0, 11.0))
-
-
-def _heights(term: TermAccount, width: float) -> tuple[float, float, float, float]:
-    """Inches of the row of pictures (square, with the time above), of the matrix, the sums, and the maps."""
-    pictures = 0.01
-    if term.times_seconds is not None:
-        pictures = 0.92 * width / len(np.unique(term.times_seconds)) / 0.82
-    elif term.grid is not None:
-        pictures = 1.9
-    return pictures, 0.34 * len(term.words) + 0.1, 0.8, map_height(term, width + _MARGINS)

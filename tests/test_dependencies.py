@@ -1,0 +1,144 @@
+"""What pyproject.toml asks for is what the sources import, no less and no more."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "vidsift"
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+
+# Where a distribution is not called like the module that it brings.
+MODULES = {
+    "axe-playwright-python": "axe_playwright_python",
+    "huggingface-hub": "huggingface_hub",
+    "pillow": "PIL",
+    "prometheus-client": "prometheus_client",
+    "pyyaml": "yaml",
+}
+
+# Which part of the sources each extra is for.
+PLACES = {"serve": ("service/", "cli/serve.py"), "watch": ("index/watch.py",)}
+
+# Not asked for: it comes with PyTorch for CUDA, and without it the plain formulas are used.
+OPTIONAL = {"interactions/fused_match.py": {"triton"}}
+
+# What developers run, and what types need: imported by nothing.
+TOOLS = {"mypy", "pre-commit", "pytest-xdist", "ruff", "triton", "types-pyyaml"}
+
+
+def parsed(lines: Iterable[str]) -> dict[str, Requirement]:
+    return {one.name: one for one in map(Requirement, lines)}
+
+
+def module_of(distribution: str) -> str:
+    return MODULES.get(distribution, distribution)
+
+
+def at_run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from at_run_time(node)
+
+
+def imported(path: Path) -> set[str]:
+    """Names of other projects' modules that a file imports anywhere when it runs."""
+    names: list[str] = []
+    for node in at_run_time(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+    tops = {name.split(".")[0] for name in names}
+    return tops - set(sys.stdlib_module_names) - {"vidsift", "tests", "__future__"}
+
+
+IMPORTS = {path.relative_to(SOURCE).as_posix(): imported(path) for path in SOURCE.rglob("*.py")}
+
+
+def inside(file: str, extra: str) -> bool:
+    return file.startswith(PLACES[extra])
+
+
+def test_the_sources_were_read() -> None:
+    assert IMPORTS["video/container.py"] == {"av", "numpy"}
+    assert "torch" not in IMPORTS["cli/explain.py"]
+
+
+@pytest.mark.parametrize("name", parsed(PROJECT["dependencies"]))
+def test_every_dependency_is_imported(name: str) -> None:
+    assert any(module_of(name) in found for found in IMPORTS.values()), f"{name} is imported by nothing"
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"), [(extra, name) for extra in PLACES for name in parsed(EXTRAS[extra])]
+)
+def test_every_dependency_of_an_extra_is_imported_where_the_extra_is_needed(extra: str, name: str) -> None:
+    users = [file for file, found in IMPORTS.items() if module_of(name) in found]
+    assert users, f"{name} of the extra {extra} is imported by nothing"
+    assert all(inside(file, extra) for file in users), f"{users} import {name}, which only {extra!r} brings"
+
+
+def test_every_extra_says_what_it_is_for() -> None:
+    assert set(EXTRAS) == {*PLACES, "dev"}
+
+
+def test_everything_imported_is_asked_for() -> None:
+    always = {module_of(name) for name in parsed(PROJECT["dependencies"])}
+    for file, found in IMPORTS.items():
+        brought = always | OPTIONAL.get(file, set())
+        for extra in PLACES:
+            if inside(file, extra):
+                brought |= {module_of(name) for name in parsed(EXTRAS[extra])}
+        assert found <= brought, f"{file} imports {sorted(found - brought)}, which nothing brings"
+
+
+def test_what_developers_install_is_used() -> None:
+    used = set[str]().union(
+        *(imported(path) for room in ("tests", "benchmarks") for path in (ROOT / room).rglob("*.py"))
+    )
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "page").glob("*.py"))
+    used |= {name for name in MODULES.values() if name in pages}
+    asked = {name for name in parsed(EXTRAS["dev"]) if name != "vidsift"}
+    assert {name for name in asked - TOOLS if module_of(name) not in used} == set()
+
+
+def test_every_name_and_lower_bound_is_stated_once() -> None:
+    for lines in (PROJECT["dependencies"], *EXTRAS.values()):
+        names = [Requirement(line).name for line in lines]
+        assert len(names) == len(set(names))
+        assert names == sorted(names) or lines is EXTRAS["dev"]
+    for line in (*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["watch"]):
+        assert re.search(r">=\d", line), f"{line}: say from which version on it works"
+
+
+def test_this_environment_keeps_the_bounds() -> None:
+    try:
+        metadata("vidsift")
+    except PackageNotFoundError:
+        pytest.skip("vidsift itself is not installed")
+    for name, one in {
+        **parsed(PROJECT["dependencies"]),
+        **parsed(EXTRAS["serve"]),
+        **parsed(EXTRAS["watch"]),
+    }.items():
+        held = Version(version(name))
+        assert one.specifier.contains(held, prereleases=True), (
+            f"{name} {held} is installed, asked for is {one}"
+        )
+    assert requires("vidsift")
