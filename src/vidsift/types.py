@@ -201,8 +201,9 @@ class Hit:
             segments that a cheap first stage left for a black box; for sentences in order, videos. None where
             nothing that was left out can be better.
         segment_id: identity of the segment; of a question of several sentences, that of the first one's.
-        confidence: how sure it is that the segment fits, 0 to 1: the share of unrelated questions whose best
-            answer in the whole index is worse; None where that is not known.
+        confidence: how sure it is that this fits, 0 to 1: the share of unrelated questions of its kind whose
+            best answer in the whole index is worse; None where that is not known, as for sums of sentences,
+            and for the parts of a question of several sentences.
         times_seconds: when each frame that was looked at is shown, ascending.
         shares: what each of these frames gave to the score; empty, like the times, for a black box.
         kind: "text", or "similar footage" where footage was the question; their scores are no one scale.

@@ -9,7 +9,7 @@ from tests.methods import tiny
 
 from vidsift.cli.main import main
 from vidsift.search import sequence
-from vidsift.search.confidence import Calibration, Gumbel
+from vidsift.search.confidence import Calibration, Fits, Gumbel
 from vidsift.search.searcher import Index
 
 
@@ -144,6 +144,24 @@ def test_nothing_fits_is_said_and_the_nearest_are_marked(
     told = capsys.readouterr()
     assert "fits" not in told.err
     assert "?" not in told.out
+
+
+@pytest.mark.parametrize("then", [[], ["--then", "two triangles"]])
+def test_what_is_just_not_found_is_not_shown_as_95_percent(
+    index: str, then: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for confidence, shown in (
+        (0.9499, "94%?"),
+        (0.95, "95%"),
+        (0.9999, "99%"),
+        (1.0, "100%"),
+        (0.29, "29%?"),
+    ):
+        monkeypatch.setattr(Fits, "confidence", lambda *_, sure=confidence: sure)
+        assert _run("a red circle", *then, "--index", index, "-t", "1") == 0
+        told = capsys.readouterr()
+        assert told.out.split()[1] == shown
+        assert ("nothing in the library fits" in told.err) is shown.endswith("?")
 
 
 def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.CaptureFixture[str]) -> None:

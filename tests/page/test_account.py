@@ -188,6 +188,15 @@ def test_a_black_box_says_that_it_has_no_account(page: Page) -> None:
     page.wait_for_selector("text=has no account of words and frames")
 
 
+def test_percents_are_never_more_than_is_true(page: Page) -> None:
+    page.goto("/", wait_until="domcontentloaded")
+    shown = page.evaluate(
+        "async shares => { const all = await import('/page/format.js'); return shares.map(all.percent); }",
+        [0.0, 0.29, 0.9499, 0.95, 1.0],
+    )
+    assert shown == [f"{one}\u202f%" for one in (1, 29, 94, 95, 99)]
+
+
 def test_rounded_parts_add_up_whatever_they_are(page: Page) -> None:
     page.goto("/", wait_until="domcontentloaded")
     rng = np.random.default_rng(5)

@@ -90,16 +90,6 @@ def test_confidence_falls_with_the_score_and_asks_nobody_else(store: Store, mode
         assert all(hit.confidence == own[hit.segment_id] for hit in other)
 
 
-def test_sequences_are_as_sure_as_their_least_sure_sentence(store: Store, model: Model) -> None:
-    index = Index.open(store.folder, model)
-    first, then = ({hit.segment_id: hit.confidence for hit in index.search(one, k=99)}
-                   for one in (QUERY, "two triangles"))  # fmt: skip
-    for hit in index.search([QUERY, "two triangles"], k=3):
-        parts = [first[hit.parts[0].segment_id], then[hit.parts[1].segment_id]]
-        assert [part.confidence for part in hit.parts] == parts
-        assert hit.confidence == min(one for one in parts if one is not None)
-
-
 def test_what_was_measured_is_kept_until_the_segments_change(
     store: Store, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

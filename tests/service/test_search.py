@@ -16,6 +16,7 @@ from tests.index.library import clip
 from tests.methods import tiny
 from tests.service.serving import index_of, problem, served, video_id
 
+from vidsift.search.confidence import Fits
 from vidsift.search.searcher import Index
 from vidsift.service.limits import Limits
 from vidsift.service.schemas import SearchRequest
@@ -361,6 +362,42 @@ def test_hits_that_are_not_sure_enough_are_left_out(client: TestClient) -> None:
     assert "min_confidence" in problem(
         client.post("/v1/search", json={"query": "a", "min_confidence": 1.5}), 422
     )
+
+
+def test_nothing_fits_is_not_said_of_a_later_page_with_a_sure_hit(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fits, "confidence", lambda *_: 0.5)
+    first = ask(client, k=4)
+    assert first["found"] is False
+    assert ask(client, k=4, page=first["next_page"])["found"] is False
+    # As where the library grew meanwhile.
+    monkeypatch.setattr(Fits, "confidence", lambda *_: 0.96)
+    assert ask(client, k=4, page=first["next_page"])["found"] is True
+
+
+def test_limits_of_sureness_hold_for_sentences_in_order(client: TestClient) -> None:
+    asked = ["a red circle", "a ring"]
+    hits = ask(client, asked, k=9)["data"]
+    sure = [hit["confidence"] for hit in hits]
+    assert sure == sorted(sure, reverse=True)
+    kept = ask(client, asked, k=9, min_confidence=(sure[1] + sure[2]) / 2)["data"]
+    assert [hit["video_id"] for hit in kept] == [hit["video_id"] for hit in hits[:2]]
+
+
+def test_a_black_box_has_pages_below_hits_that_are_not_sure_enough(files: list[Path], tmp_path: Path) -> None:
+    model = tiny.model("clip4clip", {"head": "tightTransf", "cross_layers": 1})
+    with served(index_of(tmp_path / "index", files, model)) as client:
+        sure = [hit["confidence"] for hit in ask(client, k=9)["data"]]
+        assert sure != sorted(sure, reverse=True)
+        limit, seen, page = sorted(sure)[4], [], None
+        while True:
+            answer = ask(client, k=1, min_confidence=limit, **({} if page is None else {"page": page}))
+            seen += [hit["confidence"] for hit in answer["data"]]
+            page = answer["next_page"]
+            if page is None:
+                break
+        assert seen == [one for one in sure if one >= limit]
 
 
 def test_a_video_has_to_carry_all_tags_that_are_asked_for(client: TestClient, files: list[Path]) -> None:

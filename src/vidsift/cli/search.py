@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import datetime
 from pathlib import Path
@@ -216,5 +217,10 @@ def _as_object(hit: Hit, *, black_box: bool) -> dict[str, Any]:
 
 def _as_line(hit: Hit, *, weak: bool = False) -> str:
     moment = f"{clock(hit.moment.start_seconds)}-{clock(hit.moment.end_seconds)}"
-    sure = "-" if hit.confidence is None else f"{100 * hit.confidence:.0f}%"
+    sure = "-" if hit.confidence is None else _percent(hit.confidence)
     return f"{hit.score:7.4f}  {sure:>4}{'?' if weak else ' '} {moment:>13}  {one_line(hit.path)}"
+
+
+def _percent(confidence: float) -> str:
+    """Whole percent, never more than is true: 0.949 is not yet the 95% from which on something is found."""
+    return f"{math.floor(100 * confidence + 1e-9)}%"

@@ -25,8 +25,16 @@ and the fits of the best scores are moved up by what more segments add to the be
 question, which the difference between two halves of them tells. Scores of a black box cannot be had for all
 of this; there its first stage is what is sure or not.
 
+Sentences in order are another question: a video's score is a mean over sentences, lower and less spread than
+that of one sentence. So they have fits of their own, for each number of sentences: sentences of the bank are
+put in order, and asked as people ask theirs. A hit is as sure as its whole score says, and never as its
+sentences by themselves. Sums of sentences have no fits, and nothing is said of them.
+
+Whether anything fits is decided in one place, :func:`anything_fits`, from the confidences of the hits.
+
 The fits are kept beside the index, in ``calibration.json``, and made again when segments, model or bank are
-others; where that file cannot be written, once for each opened index.
+others; where that file cannot be written, once for each opened index. Those of sentences in order are made
+when such a question is first asked.
 
 Source: normalising scores by those of a cohort is common in speaker verification (Auckenthaler et al., Score
     Normalization for Text-Independent Speaker Verification Systems, 2000); the distribution of maxima is
@@ -40,9 +48,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +63,7 @@ from vidsift.methods.model import Model
 from vidsift.search.questions import Question
 from vidsift.search.ranking import Wanted, rank
 from vidsift.search.rescore import Candidates, one_thread, score_exactly
+from vidsift.search.sequence import best_stories
 from vidsift.search.unrelated import UNRELATED
 
 __all__ = [
@@ -63,9 +72,13 @@ __all__ = [
     "FOUND",
     "Background",
     "Calibration",
+    "Fits",
     "Gumbel",
+    "anything_fits",
     "calibrate",
+    "calibrate_in_order",
     "calibrated",
+    "calibrated_in_order",
     "fit_gumbel",
     "growth",
 ]
@@ -75,12 +88,19 @@ FOUND = 0.95
 
 FILE = "calibration.json"
 _VERSION = 2
+_VERSION_IN_ORDER = 1
 _SAMPLE = 256
 """Segments over which a question's mean is taken."""
 
 _SAMPLE_BYTES = 64 * 2**20
 _SCANNED = 4096
 """Segments that the bank is answered from; what more of them add is extrapolated, see :func:`growth`."""
+
+_IN_ORDER = 100
+"""Questions of sentences in order that are made of the bank."""
+
+_LONGEST = 64
+"""Segments of a video among which they are put in order; what more would add is extrapolated."""
 
 FEWEST = 8
 """Segments below which nothing is said."""
@@ -103,35 +123,60 @@ class Gumbel(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What the best answers to unrelated questions are worth.
+class Fits:
+    """What the best answers to unrelated questions of one kind are worth.
 
     Attributes:
         plain: of the scores as they are.
         centred: of the scores above each question's own mean.
         better: of the better of the two, in units of these.
-        questions: of the bank.
-        key: what it was measured with: segments, model and bank.
+        questions: how many were asked.
     """
 
     plain: Gumbel
     centred: Gumbel
     better: Gumbel
     questions: int
-    key: str = ""
 
     def confidence(self, score: float, mean: float) -> float:
         """The share of unrelated questions whose best answer is worse, 0 to 1.
 
         Args:
             score: of the hit.
-            mean: of its question over the index.
+            mean: of its question over the index; for sentences in order, the mean of theirs.
         """
         better = self.better.reduced(self._better(score, mean))
         return math.exp(-math.exp(-min(max(better, -50.0), 50.0)))
 
     def _better(self, score: float, mean: float) -> float:
         return max(self.plain.reduced(score), self.centred.reduced(score - mean))
+
+
+@dataclass(frozen=True)
+class Calibration(Fits):
+    """The fits of single sentences, by themselves, and those of other kinds of questions.
+
+    Attributes:
+        key: what it was measured with: segments, model and bank.
+        in_order: for so many sentences in order, where that was asked already.
+    """
+
+    key: str = ""
+    in_order: Mapping[int, Fits] = field(default_factory=dict)
+
+
+def anything_fits(confidences: Iterable[float | None]) -> bool | None:
+    """Tell whether some hit is sure enough to say that something fits; None if nothing is known of any.
+
+    Args:
+        confidences: of the hits.
+
+    Example:
+        >>> anything_fits([0.1, 0.95]), anything_fits([0.94, None]), anything_fits([None])
+        (True, False, None)
+    """
+    known = [one for one in confidences if one is not None]
+    return max(known) >= FOUND if known else None
 
 
 class Background:
@@ -172,6 +217,32 @@ def calibrated(folder: Path, model: Model, background: Background) -> Calibratio
     return measured
 
 
+def calibrated_in_order(
+    folder: Path, model: Model, background: Background, calibration: Calibration, count: int
+) -> Fits | None:
+    """Return the fits of so many sentences in order, measured unless they were kept.
+
+    Args:
+        folder: of the index.
+        model: of the index.
+        background: of its segments.
+        calibration: of the same, beside which they are kept.
+        count: of sentences.
+
+    Returns:
+        None where no video of the index has as many pictures as there are sentences.
+    """
+    kept = _read(folder / FILE)
+    if kept is None or kept.key != calibration.key:
+        kept = calibration
+    fits = kept.in_order.get(count)
+    if fits is None:
+        fits = calibrate_in_order(model, background, UNRELATED, count)
+        if fits is not None and kept.key:
+            _keep(folder / FILE, replace(kept, in_order={**kept.in_order, count: fits}))
+    return fits
+
+
 def calibrate(model: Model, background: Background, bank: Sequence[str], key: str = "") -> Calibration:
     """Ask unrelated questions, and fit what their best answers score.
 
@@ -184,12 +255,95 @@ def calibrate(model: Model, background: Background, bank: Sequence[str], key: st
     questions = _questions(model, bank)
     best, higher = _best_answers(background, questions)
     means = np.array([background.mean(question) for question in questions])
+    return Calibration(**vars(_fits(best, means, higher)), key=key)
+
+
+def _fits(best: NDArray[np.float64], means: NDArray[np.float64], higher: float) -> Fits:
+    """Fit best answers ``(Q,)`` of questions with such means, which lie so much higher over all segments."""
     plain, centred = fit_gumbel(best), fit_gumbel(best - means)
     better = fit_gumbel(
         np.maximum((best - plain.location) / plain.scale, (best - means - centred.location) / centred.scale)
     )
     plain, centred = (one._replace(location=one.location + higher) for one in (plain, centred))
-    return Calibration(plain, centred, better, len(bank), key)
+    return Fits(plain, centred, better, len(best))
+
+
+def calibrate_in_order(model: Model, background: Background, bank: Sequence[str], count: int) -> Fits | None:
+    """Ask unrelated sentences in order, and fit what their best answers score.
+
+    Args:
+        model: encodes them.
+        background: of the segments.
+        bank: the sentences; each comes once in every place, where all of them are asked.
+        count: of sentences in order.
+
+    Returns:
+        None where no video has as many pictures as there are sentences.
+    """
+    singles = _questions(model, bank)
+    means = np.array([background.mean(one) for one in singles])
+    asked = [
+        [(start + place * len(bank) // count) % len(bank) for place in range(count)]
+        for start in _evenly(len(bank), _IN_ORDER)
+    ]
+    parts, videos, length = _whole_videos(background.gallery)
+    best_PQ = np.array([
+        [_best_story(background, [singles[place] for place in one], allowed) for one in asked]
+        for allowed in parts
+    ])  # fmt: skip
+    best_PQ = best_PQ[np.isfinite(best_PQ).all(axis=1)]
+    if not len(best_PQ):
+        return None
+    higher = 0.0
+    if len(best_PQ) == 2:
+        higher += growth(*best_PQ) * math.log(videos)
+    if length > 1:
+        # In a longer video every sentence has more places, as a sentence by itself has in more segments.
+        rows = np.flatnonzero(np.logical_or.reduce(parts))
+        halves = [_best_scores(background, singles, half) for half in _halves(rows, len(background.gallery))]
+        higher += growth(*map(np.array, halves)) * math.log(length)
+    return _fits(best_PQ.max(axis=0), means[asked].mean(axis=1), higher)
+
+
+def _best_story(background: Background, questions: Sequence[Question], allowed: NDArray[np.bool_]) -> float:
+    """The score of the best video for sentences in order, NaN where none has enough pictures."""
+    found = best_stories(background.gallery, background.terms, questions, Wanted(1, allowed, "video"))
+    return found[0].score if found else math.nan
+
+
+def _whole_videos(gallery: Gallery) -> tuple[list[NDArray[np.bool_]], float, float]:
+    """Segments that sentences in order are asked of: all, or those of some videos in two parts.
+
+    Returns:
+        Which segments, bool ``(V,)`` each; how many times as many videos there are, and how many times as
+        long these are on average.
+    """
+    own: dict[int, list[int]] = {}
+    for row, video in enumerate(gallery.video_numbers.tolist()):
+        own.setdefault(video, []).append(row)
+    thinned = [[rows[place] for place in _evenly(len(rows), _LONGEST)] for rows in own.values()]
+    left = sum(map(len, thinned))
+    length = len(gallery) / left
+    chosen = _evenly(len(thinned), max(2, len(thinned) * _SCANNED // left)) if left > _SCANNED else None
+    if chosen is None:
+        return [_mask([row for rows in thinned for row in rows], len(gallery))], 1.0, length
+    half = len(chosen) // 2
+    parts = [
+        _mask([row for place in some for row in thinned[place]], len(gallery))
+        for some in (chosen[:half], chosen[half:])
+    ]
+    return parts, len(thinned) / len(chosen), length
+
+
+def _mask(rows: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.bool_]:
+    allowed = np.zeros(count, np.bool_)
+    allowed[rows] = True
+    return allowed
+
+
+def _halves(rows: Sequence[int] | NDArray[np.int64], count: int) -> list[NDArray[np.bool_]]:
+    half = len(rows) // 2
+    return [_mask(rows[:half], count), _mask(rows[half:], count)]
 
 
 def _best_answers(background: Background, questions: Sequence[Question]) -> tuple[NDArray[np.float64], float]:
@@ -201,16 +355,19 @@ def _best_answers(background: Background, questions: Sequence[Question]) -> tupl
     gallery = background.gallery
     rows = _evenly(len(gallery), _SCANNED)
     # Ids begin with that of the video: the halves are of different videos, as all that is added would be.
-    half = len(rows) // 2
-    parts = [rows] if len(rows) == len(gallery) else [rows[:half], rows[half:]]
-    best_PQ = np.zeros((len(parts), len(questions)))
-    for part, best in zip(parts, best_PQ, strict=True):
-        allowed = np.zeros(len(gallery), np.bool_)
-        allowed[part] = True
-        best[:] = [one.best[0][1] for one in rank(gallery, background.terms, questions, Wanted(1, allowed))]
-    if len(parts) == 1:
+    whole = len(rows) == len(gallery)
+    parts = [_mask(rows, len(gallery))] if whole else _halves(rows, len(gallery))
+    best_PQ = np.array([_best_scores(background, questions, allowed) for allowed in parts])
+    if whole:
         return best_PQ[0], 0.0
     return best_PQ.max(axis=0), growth(*best_PQ) * math.log(len(gallery) / len(rows))
+
+
+def _best_scores(
+    background: Background, questions: Sequence[Question], allowed: NDArray[np.bool_]
+) -> list[float]:
+    ranked = rank(background.gallery, background.terms, questions, Wanted(1, allowed))
+    return [one.best[0][1] for one in ranked]
 
 
 def growth(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -286,19 +443,34 @@ def _read(path: Path) -> Calibration | None:
     """What was kept, None where there is nothing that can be read."""
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
-        fits = {name: Gumbel(*map(float, values[name])) for name in ("plain", "centred", "better")}
-        kept = Calibration(**fits, questions=int(values["questions"]), key=str(values["key"]))
+        kept = Calibration(**vars(_fits_of(values)), key=str(values["key"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    usable = all(math.isfinite(fit.location) and fit.scale > 0 for fit in fits.values())
-    return kept if usable else None
+    # Files of earlier versions hold none of these; what cannot be read is measured again.
+    in_order = {}
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        for count, own in values.get("in_order", {}).items():
+            if own["version"] == _VERSION_IN_ORDER:
+                in_order[int(count)] = _fits_of(own)
+    return replace(kept, in_order=in_order)
+
+
+def _fits_of(values: Any) -> Fits:
+    fits = {name: Gumbel(*map(float, values[name])) for name in ("plain", "centred", "better")}
+    if not all(math.isfinite(fit.location) and fit.scale > 0 for fit in fits.values()):
+        raise ValueError
+    return Fits(**fits, questions=int(values["questions"]))
 
 
 def _keep(path: Path, calibration: Calibration) -> None:
     """Write the calibration down whole, where the folder may be written."""
     waiting = path.with_name(f"{path.name}.{os.getpid()}")
+    values = asdict(calibration)
+    values["in_order"] = {
+        str(count): own | {"version": _VERSION_IN_ORDER} for count, own in values["in_order"].items()
+    }
     try:
-        waiting.write_text(json.dumps(asdict(calibration), indent=2) + "\n", encoding="utf-8")
+        waiting.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         waiting.replace(path)
     except OSError:  # of a folder that may not be written: measured again by whoever asks next
         pass

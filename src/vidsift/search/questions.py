@@ -94,6 +94,11 @@ class Question:
     weights: tuple[float, ...] = (1.0,)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is one sentence as it is, and no sum."""
+        return self.weights == (1.0,)
+
+    @property
     def words(self) -> int:
         """Tokens of all texts, padding included."""
         return sum(max(tokens.tokens.shape[1] for tokens in text.values()) for text in self.texts)
@@ -108,7 +113,7 @@ class Question:
         Args:
             one: gives those of a text, fp32 ``(rows,)``.
         """
-        if self.weights == (1.0,):
+        if self.is_plain:
             return one(self.texts[0])
         parts = [weight * one(text).double() for text, weight in zip(self.texts, self.weights, strict=True)]
         return torch.stack(parts).sum(dim=0).float()
@@ -119,7 +124,7 @@ def mixing_of(questions: Sequence[Question]) -> Tensor | None:
 
     None where each question is one text.
     """
-    if all(question.weights == (1.0,) for question in questions):
+    if all(question.is_plain for question in questions):
         return None
     mixing = torch.zeros(len(questions), sum(len(question.texts) for question in questions))
     start = 0

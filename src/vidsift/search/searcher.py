@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple, Unpack
 
 import numpy as np
@@ -14,7 +15,15 @@ from numpy.typing import NDArray
 
 from vidsift.index.reading import Gallery, best_scan_format
 from vidsift.search.captions import Captions, rank_captions
-from vidsift.search.confidence import FEWEST, FOUND, Background, Calibration, calibrated
+from vidsift.search.confidence import (
+    FEWEST,
+    Background,
+    Calibration,
+    Fits,
+    anything_fits,
+    calibrated,
+    calibrated_in_order,
+)
 from vidsift.search.errors import QueryError
 from vidsift.search.explain import Explanation, account_for
 from vidsift.search.filters import Conditions, Limits, split_conditions
@@ -24,7 +33,7 @@ from vidsift.search.patches import read_as_indexed, traced_patches
 from vidsift.search.questions import Question, parse
 from vidsift.search.ranking import GroupBy, Ranked, Wanted, rank, rerank
 from vidsift.search.rescore import Candidates, align_exactly, score_exactly
-from vidsift.search.sequence import in_order, page_of, story_hits
+from vidsift.search.sequence import Story, best_stories, in_order, page_of, story_hits
 from vidsift.search.similar import KIND, SimilarFootage, encode_footage, footage_set, holds_frames
 from vidsift.types import Features, Frames, Hit, Span
 
@@ -65,7 +74,7 @@ class Index(OpenIndex):
         ``vidsift.Index.open("my-index").search("a dog catches a frisbee", k=5)``
     """
 
-    _OF_THE_GALLERY = ("calibration", "_background", "_footage")
+    _OF_THE_GALLERY = ("calibration", "_background", "_fits_in_order", "_footage")
 
     def search(
         self,
@@ -160,14 +169,8 @@ class Index(OpenIndex):
             Wanted(limits.k + limits.skip, allowed, "video", self._preselect),
             CANDIDATES if limits.candidates is None else limits.candidates,
         )
-        page = page_of(stories, limits)
-        places = [[story.places[number] for story in page] for number in range(len(questions))]
-        sure = [
-            self._confidences(question, [one.row for one in own], [one.score for one in own])
-            for question, own in zip(questions, places, strict=True)
-        ]
-        by_story = list(zip(*sure, strict=True))
-        return story_hits(gallery, stories, paths, limits, told=not method.black_box, confidences=by_story)
+        sure = self._confidences_in_order(questions, page_of(stories, limits))
+        return story_hits(gallery, stories, paths, limits, told=not method.black_box, confidences=sure)
 
     @renewing
     def similar(
@@ -398,7 +401,7 @@ class Index(OpenIndex):
         Sums of sentences have a scale of their own, of which single sentences about other things say nothing.
         """
         background, calibration = self._background, self.calibration
-        if background is None or calibration is None or not rows or question.weights != (1.0,):
+        if background is None or calibration is None or not rows or not question.is_plain:
             return [None] * len(rows)
         method = self.model.method
         if method.black_box:
@@ -407,14 +410,39 @@ class Index(OpenIndex):
         mean = background.mean(question)
         return [calibration.confidence(score, mean) for score in scores]
 
+    def _confidences_in_order(
+        self, questions: Sequence[Question], stories: Sequence[Story]
+    ) -> list[float | None]:
+        """How sure it is that each video tells the sentences in order; by its whole score, as their ranks."""
+        background, calibration = self._background, self.calibration
+        plain = all(question.is_plain for question in questions)
+        if background is None or calibration is None or not stories or not plain:
+            return [None] * len(stories)
+        count = len(questions)
+        if count not in self._fits_in_order:
+            fits = calibrated_in_order(self._store.folder, self.model, background, calibration, count)
+            self._fits_in_order[count] = fits
+        measured = self._fits_in_order[count]
+        if measured is None:
+            return [None] * len(stories)
+        mean = fmean(background.mean(question) for question in questions)
+        return [measured.confidence(story.stage_score, mean) for story in stories]
+
+    @cached_property
+    def _fits_in_order(self) -> dict[int, Fits | None]:
+        """What sentences in order are calibrated by, for each number of them that was asked."""
+        return {}
+
     def found(
         self, query: str | Sequence[str], hits: Sequence[Hit], **conditions: Unpack[Conditions]
     ) -> bool | None:
         """Tell whether something in the library, or among the videos that fit conditions, fits a question.
 
+        Never false where one of the hits is surer than the limit.
+
         Args:
             query: what was asked.
-            hits: the answer, or a page of it; the best hit is looked for where it is not among these.
+            hits: the answer, or a page of it; the surest hit is looked for where it may not be among these.
             conditions: those that the hits were found with; score and page have no meaning here.
 
         Returns:
@@ -422,13 +450,34 @@ class Index(OpenIndex):
             twenty questions about nothing in the library exceeds; None where the index is not calibrated, or
             for sums of sentences.
         """
+        sentences = [query] if isinstance(query, str) else list(query)
+        if self.calibration is None or any(len(parse(one)) > 1 for one in sentences):
+            return None
+        shown = anything_fits(hit.confidence for hit in hits)
+        if shown:
+            return True
+        if self.model.method.black_box:
+            return anything_fits(self._surest(sentences, conditions)) or False
         if not (hits and hits[0].rank == 1):
             conditions |= {"skip": 0, "min_score": None}
             hits = self.search(query, 1, **conditions)
-        sure = [hit.confidence for hit in hits if hit.confidence is not None]
-        if not sure:
-            return None if hits or self.calibration is None else False
-        return max(sure) >= FOUND
+            shown = anything_fits(hit.confidence for hit in hits)
+        return shown if hits else False
+
+    @renewing
+    def _surest(self, sentences: Sequence[str], conditions: Conditions) -> list[float | None]:
+        """The best confidence of all candidates of a black box: that of what its first stage finds first.
+
+        The black box may rank it anywhere, so that no page of its hits tells.
+        """
+        _, wanted = split_conditions(1, conditions)
+        questions = [self._question(sentence) for sentence in sentences]
+        _, allowed = self._allowed(wanted)
+        stage, asked = self.model.method.scanned, Wanted(1, allowed, "video", self._preselect)
+        if len(questions) > 1:
+            return self._confidences_in_order(questions, best_stories(self.gallery, stage, questions, asked))
+        ((best,),) = (one.best for one in rank(self.gallery, stage, questions, asked))
+        return self._confidences(questions[0], [best[0]], [best[1]])
 
     def _hits(self, question: Question, ranked: Ranked, paths: dict[str, str], limits: Limits) -> list[Hit]:
         method, page = self.model.method, kept(ranked, limits)

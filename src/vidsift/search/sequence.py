@@ -42,7 +42,7 @@ from vidsift.search.rescore import Candidates, score_exactly
 from vidsift.search.scan import scan
 from vidsift.types import Hit, Span
 
-__all__ = ["Placed", "Story", "best_order", "in_order", "page_of", "story_hits"]
+__all__ = ["Placed", "Story", "best_order", "best_stories", "in_order", "page_of", "story_hits"]
 
 _ROWS_AT_ONCE = 64
 _MOST_ROWS = 4096
@@ -66,12 +66,14 @@ class Story:
     Attributes:
         score: of the whole.
         places: of the sentences.
+        stage_score: what its confidence goes by: that of a black box's first stage, else the score.
         candidates: how many videos were looked at, of which this is one of the best; None where no other can
             be better.
     """
 
     score: float
     places: list[Placed]
+    stage_score: float
     candidates: int | None = None
 
 
@@ -123,9 +125,9 @@ def in_order(
         candidates: how many videos a black box scores, ``wanted.k`` at least.
     """
     if not method.black_box:
-        return _exact_stories(gallery, method, questions, wanted)
+        return best_stories(gallery, method, questions, wanted)
     count = max(wanted.k, candidates)
-    stories = _exact_stories(gallery, method.scanned, questions, replace(wanted, k=count))
+    stories = best_stories(gallery, method.scanned, questions, replace(wanted, k=count))
     rows = [[story.places[place].row for story in stories] for place in range(len(questions))]
     scores = [
         score_exactly(method, Candidates(gallery), question, own).tolist()
@@ -136,7 +138,7 @@ def in_order(
     for number, story in enumerate(stories):
         places = [replace(place, score=scores[i][number]) for i, place in enumerate(story.places)]
         mean = float(np.mean([place.score for place in places]))
-        scored.append(Story(mean, places, len(stories) if left_out else None))
+        scored.append(Story(mean, places, story.score, len(stories) if left_out else None))
     # Sorting is stable: equal scores stay in the order of the first stage.
     return sorted(scored, key=lambda story: -story.score)[: wanted.k]
 
@@ -148,7 +150,7 @@ def story_hits(
     limits: Limits,
     *,
     told: bool,
-    confidences: Sequence[Sequence[float | None]] | None = None,
+    confidences: Sequence[float | None],
 ) -> list[Hit]:
     """Turn the page that was asked for into hits, one a video, with the hit of each sentence.
 
@@ -158,12 +160,11 @@ def story_hits(
         paths: the path to show for each video.
         limits: which of them are given.
         told: whether hits tell what each second gave.
-        confidences: of each sentence of each story on the page.
+        confidences: of each story on the page; nothing is said of its sentences by themselves.
     """
     hits = []
-    for number, story in enumerate(page_of(stories, limits)):
+    for number, (story, sure) in enumerate(zip(page_of(stories, limits), confidences, strict=True)):
         path = paths[gallery.video_ids[story.places[0].row]]
-        sure = [None] * len(story.places) if confidences is None else confidences[number]
         parts = tuple(
             hit_at(
                 gallery,
@@ -174,19 +175,17 @@ def story_hits(
                 path=path,
                 told=told,
                 candidates=story.candidates,
-                confidence=one,
                 frame=place.frame,
             )
-            for place, one in zip(story.places, sure, strict=True)
+            for place in story.places
         )
-        known = [one for one in sure if one is not None]
         hits.append(
             replace(
                 parts[0],
                 score=story.score,
                 segment=Span(parts[0].segment.start_seconds, parts[-1].segment.end_seconds),
                 moment=Span(parts[0].moment.start_seconds, max(part.moment.end_seconds for part in parts)),
-                confidence=min(known) if len(known) == len(parts) else None,
+                confidence=sure,
                 times_seconds=(),
                 shares=(),
                 parts=parts,
@@ -201,10 +200,17 @@ def page_of(stories: Sequence[Story], limits: Limits) -> list[Story]:
     return [story for story in page if least is None or story.score >= least]
 
 
-def _exact_stories(
+def best_stories(
     gallery: Gallery, terms: TermSum, questions: Sequence[Question], wanted: Wanted
 ) -> list[Story]:
-    """Score videos exactly in the order of their bound, until no other can be among the best."""
+    """Score videos exactly in the order of their bound, until no other can be among the best.
+
+    Args:
+        gallery: what is searched.
+        terms: whose similarity decides: a method, or the first stage of a black box.
+        questions: of texts that the method prepared, in their order.
+        wanted: what is to be found; hits are videos, whatever it groups by.
+    """
     asked = [question.adapted(terms) for question in questions]
     texts = concatenate_features([text for question in asked for text in question.texts])
     allowed = wanted.allowed & wanted.preselect(gallery, texts)
@@ -304,4 +310,4 @@ def _story(
     for number, position in enumerate(chosen):
         place, frame = positions[position]
         places.append(Placed(rows[place], float(exact_QG[number, place]), looked[number][place], frame))
-    return Story(score, places)
+    return Story(score, places, score)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from vidsift.interactions.base import NoAlignmentError
+from vidsift.search.confidence import anything_fits
 from vidsift.search.filters import Conditions, allowed_rows, shown_paths
 from vidsift.search.filters import Filter as Wanted
 from vidsift.service.files import place_of
@@ -206,11 +207,14 @@ def _answer(
     found = settings.found
     if query is not None and not settings.skip:
         found = index.found(query, hits, **settings.conditions())
+    elif anything_fits(hit.confidence for hit in hits):
+        # The library may have grown since the first page.
+        found = True
     more = len(hits) > settings.k
     kept = [one for one in hits[: settings.k] if _sure_enough(one, settings)]
     if more and not _sure_enough(hits[settings.k], settings):
         # The surest come first, but for a black box, whose confidence is that of its first stage.
-        more = hits[settings.k].candidates is not None
+        more = label == "text" and index.model.method.black_box
     data = [_hit(snapshot, one) for one in kept]
     if settings.explain and isinstance(query, str):
         for shown, hit in zip(data, kept, strict=True):

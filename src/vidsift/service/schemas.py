@@ -210,7 +210,8 @@ class SearchHit(BaseModel):
     rank: int = Field(description="1 for the best; counts on from page to page.")
     score: float = Field(description="Similarity by the trained interaction.")
     confidence: float | None = Field(
-        description="How sure it is that this fits, 0 to 1; null where the index is not calibrated."
+        description="How sure it is that this fits, 0 to 1; null where the index is not calibrated, for sums "
+        "of sentences, and for similar footage."
     )
     video_id: str = Field(description="Identity of the file's content.")
     segment_id: str = Field(description="Identity of the segment that was scored.")
@@ -250,8 +251,8 @@ class SearchResponse(BaseModel):
     data: list[SearchHit] = Field(description="At most k hits; fewer where the index holds fewer.")
     found: bool | None = Field(
         description="Whether something in the library fits: false says that the best hit is no better than "
-        "those of questions about other things. Null where the index is not calibrated, and for similar "
-        "footage."
+        "those of questions about other things, and is never said of a hit that is 0.95 sure or more. Null "
+        "where the index is not calibrated, for sums of sentences, and for similar footage."
     )
     label: Literal["text", "similar footage"] = Field(
         description="What the scores mean; the two kinds cannot be compared."

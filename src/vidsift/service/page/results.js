@@ -142,6 +142,11 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     try {
       const answer = await api.search({ ...body, page }, running.signal);
       const [first] = append(state, body, answer);
+      if (answer.found && list.classList.contains("weak")) {
+        // The library grew since the first page.
+        list.classList.remove("weak");
+        above.replaceChildren();
+      }
       first?.open.focus({ preventScroll: true });
       say(`${counted(answer.data.length, "more result")}`);
     } catch (error) {

@@ -1,0 +1,215 @@
+"""Sentences in order are as sure as their rank: by the whole score, beside other sentences in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.index.library import filled
+from tests.methods import tiny
+
+from vidsift.data.shapes import Clip, draw_split, render
+from vidsift.index.encode import segment_id, segment_table, sets_of
+from vidsift.index.manifest import Manifest
+from vidsift.index.storage import FileRecord, Store
+from vidsift.interactions.batches import concatenate_features
+from vidsift.methods.model import BUNDLED, Model, load
+from vidsift.search import confidence as module
+from vidsift.search.confidence import FILE, FOUND, Background, calibrate_in_order
+from vidsift.search.searcher import Index
+from vidsift.search.unrelated import UNRELATED
+from vidsift.types import Span
+
+COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
+BANK = [f"{one} {what} {does}" for one in ("a", "two") for what in ("circle", "star", "ring", "square")
+        for does in ("moves left", "grows", "blinks", "spins", "in the middle")]  # fmt: skip
+FIRST, THEN = "a red circle moves left", "two triangles"
+TWO_EVENTS = re.compile(r"(?:first )?(.+?)(?:, then | and then | before )(.+)")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return tiny.model()
+
+
+@pytest.fixture(autouse=True)
+def _short_bank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNRELATED", BANK)
+
+
+@pytest.fixture(scope="module")
+def index(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Index:
+    return Index.open(filled(tmp_path_factory.mktemp("in order") / "index", model, COUNTS).folder, model)
+
+
+def _video(clip: Clip) -> str:
+    return hashlib.blake2b(clip.name.encode(), digest_size=16).hexdigest()
+
+
+def _shapes(folder: Path, model: Model, clips: Sequence[Clip]) -> Index:
+    """An index of clips of Shapes, from their pictures as they are rendered."""
+    span, side, sets = Span(0.0, 4.0), model.reading.size_px, sets_of(model)
+    times = model.wanted_times(span)
+    reading = model.reading.to_dict()
+    manifest = Manifest(BUNDLED, model.name, model.method_name, model.fingerprint, "auto", reading, sets)
+    facts = [
+        {
+            "segment_id": segment_id(_video(clip), span),
+            "video_id": _video(clip),
+            "start_seconds": 0.0,
+            "end_seconds": 4.0,
+            "duration_seconds": 4.0,
+            "width_px": side,
+            "height_px": side,
+            "codec": "h264",
+            "fps": 12.0,
+            "thumbnail": b"",
+        }
+        for clip in clips
+    ]
+    features = [model.encode_frames([render(clip.scene, times, side)], [times]) for clip in clips]
+    store = Store.create(folder, manifest)
+    records = [FileRecord(f"/shapes/{clip.name}", 1, 1, _video(clip)) for clip in clips]
+    store.commit(segment_table(facts, concatenate_features(features), sets), records)
+    return Index.open(folder, model)
+
+
+def test_captions_of_two_events_are_as_sure_as_they_rank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNRELATED", UNRELATED[::10])
+    clips = draw_split("test", 28)
+    index = _shapes(tmp_path / "shapes", load(BUNDLED, "cpu"), clips)
+    right = 0
+    for clip in clips:
+        two = [parts.groups() for text in clip.captions if (parts := TWO_EVENTS.fullmatch(text))]
+        for sentences in two if len(clip.scene.events) == 2 else []:
+            hits = index.search(sentences, k=28)
+            sure = [hit.confidence or 0.0 for hit in hits]
+            assert sure == sorted(sure, reverse=True)
+            # By the scores of the sentences alone, those that the order costs most could be the surest.
+            assert index.found(sentences, hits) is (sure[0] >= FOUND)
+            if hits[0].video_id == _video(clip):
+                right += 1
+                others = [one for one, hit in zip(sure, hits, strict=True) if hit.video_id != _video(clip)]
+                assert sure[0] > max(others)
+    assert right >= 3
+
+
+def test_best_answers_to_sentences_in_order_are_as_sure_as_their_rank_among_each_other(index: Index) -> None:
+    asked = [[BANK[(n + 13 * i) % len(BANK)] for i in range(3)] for n in range(len(BANK))]
+    sure = sorted(index.search(one, k=1)[0].confidence or 0 for one in asked)
+    assert np.mean([one >= FOUND for one in sure]) <= 0.15
+    assert 0.3 < sure[len(sure) // 2] < 0.7
+
+
+def test_a_hit_is_as_sure_as_its_whole_score_and_nothing_is_said_of_its_sentences(index: Index) -> None:
+    hits = index.search([FIRST, THEN], k=9)
+    assert index.calibration is not None
+    fits = calibrate_in_order(index.model, _background(index), BANK, 2)
+    assert fits is not None
+    means = [_background(index).mean(index._question(one)) for one in (FIRST, THEN)]
+    assert [hit.confidence for hit in hits] == pytest.approx(
+        [fits.confidence(hit.score, sum(means) / 2) for hit in hits]
+    )
+    assert {part.confidence for hit in hits for part in hit.parts} == {None}
+    # Filters and pages change nothing.
+    assert index.search([FIRST, THEN], k=2, skip=3) == hits[3:5]
+    own = {hit.segment_id: hit.confidence for hit in hits}
+    assert all(hit.confidence == own[hit.segment_id]
+               for hit in index.search([FIRST, THEN], k=3, under="/videos/a"))  # fmt: skip
+
+
+def _background(index: Index) -> Background:
+    background = index._background
+    assert background is not None
+    return background
+
+
+def test_sums_in_order_have_no_confidence(index: Index) -> None:
+    asked = ["a circle + a star", THEN]
+    hits = index.search(asked, k=3)
+    assert [hit.confidence for hit in hits] == [None] * 3
+    assert index.found(asked, hits) is None
+
+
+def test_what_was_measured_is_kept_beside_the_rest_and_only_when_it_was_asked(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNRELATED", BANK[::5])
+    index = Index.open(filled(tmp_path / "index", model, COUNTS[:8]).folder, model)
+    measured: list[int] = []
+
+    def counted(model: Model, background: Background, bank: Sequence[str], count: int) -> object:
+        measured.append(count)
+        return calibrate_in_order(model, background, bank, count)
+
+    monkeypatch.setattr(module, "calibrate_in_order", counted)
+    folder = index.store.folder
+    index.search(FIRST, k=1)
+    plain = json.loads((folder / FILE).read_text())
+    assert measured == []
+    hits = index.search([FIRST, THEN], k=3)
+    index.search([FIRST, THEN], k=2)
+    index.search([FIRST, THEN, "circle"], k=1)
+    assert measured == [2, 3]
+    whole = json.loads((folder / FILE).read_text())
+    assert {name: whole[name] for name in plain} | {"in_order": plain["in_order"]} == plain
+    assert set(whole["in_order"]) == {"2", "3"}
+    assert Index.open(folder, model).search([FIRST, THEN], k=3) == hits
+    assert measured == [2, 3]
+    # A file of an earlier version holds single sentences alone; one that says nothing sensible of these holds
+    # the others all the same.
+    monkeypatch.setattr(module, "calibrate", None)
+    of_two = whole["in_order"]["2"]
+    others: list[Any] = [{}, [], {"version": 0}, {"plain": [0, 0]}, {"better": [math.nan, 1]}]
+    broken: list[Any] = [of_two | one if isinstance(one, dict) and one else one for one in others]
+    files: list[Any] = [{}, [], *({"2": one} for one in broken)]
+    for in_order in files:
+        (folder / FILE).write_text(json.dumps(whole | {"in_order": in_order}))
+        assert Index.open(folder, model).search([FIRST, THEN], k=3) == hits
+    del whole["in_order"]
+    (folder / FILE).write_text(json.dumps(whole))
+    assert Index.open(folder, model).search([FIRST, THEN], k=3) == hits
+    assert measured == [2, 3] + [2] * (len(files) + 1)
+
+
+def test_a_black_box_is_as_sure_as_the_order_of_its_first_stage(tmp_path: Path) -> None:
+    box = tiny.model("clip4clip", {"head": "tightTransf", "cross_layers": 1})
+    plain = tiny.model("clip4clip")
+    sure = []
+    for number, model in enumerate((box, plain)):
+        index = Index.open(filled(tmp_path / str(number), model, COUNTS).folder, model)
+        hits = index.search([FIRST, THEN], k=99)
+        sure.append({hit.video_id: hit.confidence for hit in hits})
+    assert len(sure[0]) > 9
+    assert sure[0] == pytest.approx(sure[1], abs=5e-3)  # the box keeps its frames as encoded, in fp16
+
+
+def test_libraries_without_so_many_pictures_say_nothing(model: Model, tmp_path: Path) -> None:
+    # Of one picture each: no two of them can come in order, but in the videos of two segments.
+    index = Index.open(filled(tmp_path / "index", model, [1] * 9).folder, model)
+    assert index.search([FIRST, THEN, FIRST], k=3) == []
+    assert index.found([FIRST, THEN, FIRST], []) is False
+    assert calibrate_in_order(model, _background(index), BANK, 3) is None
+    assert [hit.confidence is None for hit in index.search([FIRST, THEN], k=3)] == [False] * 3
+
+
+@pytest.mark.parametrize(("name", "value"), [("_SCANNED", 10), ("_LONGEST", 1)])
+def test_segments_beyond_those_asked_change_little(
+    index: Index, name: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = calibrate_in_order(index.model, _background(index), BANK, 2)
+    monkeypatch.setattr(module, name, value)
+    some = calibrate_in_order(index.model, _background(index), BANK, 2)
+    assert everything is not None
+    assert some is not None
+    assert some != everything
+    assert some.plain.location == pytest.approx(everything.plain.location, abs=0.6 * everything.plain.scale)

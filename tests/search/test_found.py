@@ -1,0 +1,107 @@
+"""Whether anything fits: one rule, which no hit that is shown contradicts, in any kind of question."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.index.library import filled
+from tests.methods import tiny
+
+from vidsift.search.confidence import FOUND, Calibration, Fits, Gumbel, anything_fits
+from vidsift.search.searcher import Index
+
+COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
+BOXES = {"plain": ("drl", {}), "black box": ("clip4clip", {"head": "tightTransf", "cross_layers": 1})}
+QUESTIONS: list[str | list[str]] = [
+    "a red circle moves left",
+    "circle",
+    "a circle - a star",
+    ["a red circle", "two triangles"],
+    ["two triangles", "circle", "a yellow ring blinks"],
+    ["a circle + a star", "circle"],
+    ["circle"],
+]
+
+
+@pytest.fixture(scope="module", params=BOXES)
+def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Index:
+    name, arguments = BOXES[request.param]
+    model = tiny.model(name, arguments)
+    return Index.open(filled(tmp_path_factory.mktemp("found") / "index", model, COUNTS).folder, model)
+
+
+def _limited(index: Index, location: float) -> None:
+    """Let chance reach so high: hits above it are sure, hits below are not."""
+    fits = (Gumbel(location, 0.01), Gumbel(9.0, 0.01), Gumbel(0.0, 1.0), 40)
+    index.__dict__["calibration"] = Calibration(*fits)
+    index.__dict__["_fits_in_order"] = {2: Fits(*fits), 3: Fits(*fits)}
+
+
+def _all_confidences(index: Index, query: str | list[str], **conditions: Any) -> list[float | None]:
+    return [hit.confidence for hit in index.search(query, k=99, **conditions)]
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_nothing_fits_is_never_said_of_a_hit_that_is_sure(index: Index, data: st.DataObject) -> None:
+    query = data.draw(st.sampled_from(QUESTIONS))
+    _limited(index, -9.0)
+    # Somewhere among the hits, so that some are sure and some are not.
+    scores = [hit.score for hit in index.search(query, k=99)]
+    if index.model.method.black_box:
+        scores += [-1.0, -0.5, 0.0, 0.5, 1.0]  # those of its first stage are on a scale of their own
+    _limited(index, data.draw(st.floats(min(scores) - 0.1, max(scores) + 0.1)))
+    conditions: dict[str, Any] = {"group_by": data.draw(st.sampled_from(["segment", "video"]))}
+    if data.draw(st.booleans()):
+        conditions["under"] = "/videos/a"
+    if index.model.method.black_box and data.draw(st.booleans()):
+        conditions["candidates"] = data.draw(st.integers(1, 20))
+    every = _all_confidences(index, query, **conditions)
+    page = conditions | {"skip": data.draw(st.integers(0, 12))}
+    if data.draw(st.booleans()):
+        page["min_score"] = data.draw(st.sampled_from(scores))
+    hits = index.search(query, data.draw(st.integers(1, 10)), **page)
+    found = index.found(query, hits, **page)
+    sure = any(hit.confidence is not None and hit.confidence >= FOUND for hit in hits)
+    assert not (sure and found is not True)
+    # It is said of the question, whatever page of the answer it is asked with.
+    if any(one is not None and one >= FOUND for one in every):
+        assert found is True
+    elif not index.model.method.black_box:
+        assert found is (False if None not in every else None)
+    if not index.model.method.black_box and None not in every:
+        assert all(first >= then for first, then in pairwise(every))  # type: ignore[operator]
+
+
+def test_what_a_black_box_ranks_low_counts_too(tmp_path: Path) -> None:
+    name, arguments = BOXES["black box"]
+    model = tiny.model(name, arguments)
+    index = Index.open(filled(tmp_path / "index", model, COUNTS).folder, model)
+    lowest = 1
+    for query in QUESTIONS[0], QUESTIONS[3]:
+        low, high = -20.0, 20.0
+        for _ in range(30):  # until one hit alone is sure
+            middle = (low + high) / 2
+            _limited(index, middle)
+            sure = [hit.rank for hit in index.search(query, k=99) if (hit.confidence or 0) >= FOUND]
+            if len(sure) == 1:
+                break
+            low, high = (middle, high) if sure else (low, middle)
+        (rank,) = sure
+        lowest = max(rank, lowest)
+        # Pages that do not show it say of the question what the one that does will say.
+        for k in range(1, rank + 1):
+            assert index.found(query, index.search(query, k)) is True
+        assert index.found(query, index.search(query, 3, skip=rank)) is True
+    assert lowest > 1
+
+
+def test_the_rule_itself() -> None:
+    assert anything_fits([]) is None
+    assert anything_fits([None, FOUND]) is True
+    assert anything_fits([FOUND - 1e-9, None]) is False
