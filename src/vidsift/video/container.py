@@ -6,7 +6,7 @@ whose own timestamps start elsewhere. Times come from presentation timestamps, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,6 +24,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from vidsift.video.encrypted import encrypted_reason, encrypted_tracks, first_bytes, scrambling_of
 from vidsift.video.errors import VideoReadError
 
 __all__ = ["DECODE_ERRORS", "MOST_PIXELS", "OpenVideo", "demuxed", "message_of", "open_video"]
@@ -130,13 +131,6 @@ class OpenVideo:
         """Turn one timestamp into seconds, with the same rounding as :meth:`seconds`."""
         return float(self.seconds(np.asarray([ticks], np.int64))[0])
 
-    def why_no_picture(self, damage: str | None) -> str:
-        """Say why not one picture came, where that is known from more than the ``damage`` that was met."""
-        if self.decoder.width > 0:
-            return damage or "holds no picture that can be decoded"
-        found = f" ({damage})" if damage else ""
-        return f"claims no size for its pictures, or one of more than {MOST_PIXELS:,} pixels{found}"
-
     def announced_end_seconds(self) -> float | None:
         """Where the headers say that the pictures end; None where they do not say.
 
@@ -174,8 +168,7 @@ def _check_file(path: Path) -> bytes:
     if not path.is_file():
         raise VideoReadError(path, "is not a regular file, expected a video file")
     try:
-        with path.open("rb") as file:
-            head = file.read(12)
+        head = first_bytes(path)
     except OSError as error:
         raise VideoReadError(path, f"cannot be read: {message_of(error)}") from error
     if not head:
@@ -218,6 +211,9 @@ def _open_container(path: Path, head: bytes) -> av.container.InputContainer:
             f"file:{path}", mode="r", options=options, **_undecodable_metadata()
         )
     except DECODE_ERRORS as error:
+        how = next(iter(encrypted_tracks(path, head).values()), None) or scrambling_of(path, head)
+        if how is not None:
+            raise VideoReadError(path, encrypted_reason(how)) from error
         raise VideoReadError(
             path, f"is not a video that can be read ({message_of(error)}); the file may be cut off or damaged"
         ) from error
@@ -228,7 +224,9 @@ def _is_cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _choose_stream(path: Path, container: av.container.InputContainer) -> VideoStream:
+def _choose_stream(
+    path: Path, container: av.container.InputContainer, encrypted: Mapping[int | None, str]
+) -> VideoStream:
     """Take the stream that the ffmpeg program and players take; a cover picture is not a video."""
     name = container.format.name
     if name.endswith("_pipe") or name in _NOT_FOOTAGE:
@@ -241,6 +239,8 @@ def _choose_stream(path: Path, container: av.container.InputContainer) -> VideoS
         raise VideoReadError(path, f"has no video stream (it holds {held}{cover})")
     best = container.streams.best("video")
     chosen = best if isinstance(best, VideoStream) and not _is_cover(best) else moving[0]
+    if (how := encrypted.get(chosen.id, encrypted.get(None))) is not None:
+        raise VideoReadError(path, encrypted_reason(how))
     if getattr(chosen, "codec_context", None) is None:
         raise VideoReadError(path, "is coded in a way for which no decoder is installed; convert it to H.264")
     if chosen.time_base is None or chosen.time_base <= 0:
@@ -273,12 +273,13 @@ def open_video(path: str | Path, on_progress: Callable[[], None] | None = None) 
         threads on one.
 
     Raises:
-        VideoReadError: the file is missing, empty, a folder, not a video, or has no video stream.
+        VideoReadError: the file is missing, empty, a folder, encrypted, not a video, or has no video stream.
     """
     path = Path(path)
-    container = _open_container(path, _check_file(path))
+    head = _check_file(path)
+    container = _open_container(path, head)
     try:
-        stream = _choose_stream(path, container)
+        stream = _choose_stream(path, container, encrypted_tracks(path, head))
         assert stream.time_base is not None
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}

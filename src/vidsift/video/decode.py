@@ -11,6 +11,7 @@ of damage, a picture that does not arrive) is decoded through instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -25,6 +26,7 @@ from vidsift.video.packets import AstrayError, index_packets, packets_from, plan
 from vidsift.video.picture import to_rgb
 from vidsift.video.through import Shown, decode_run, decode_through, missing_end
 from vidsift.video.transforms import clip_pixels
+from vidsift.video.unreadable import refuse_encrypted, why_no_picture
 
 __all__ = ["FrameStream", "Method", "Picture", "iter_frames", "read_frames"]
 
@@ -120,8 +122,11 @@ class FrameStream:
         for index in indices:
             yield Picture(index, shown.time_seconds, pixels)
 
-    def _note(self, damage: str) -> None:
-        self.damage = self.damage or damage
+    def _note(self, video: OpenVideo, damage: str) -> None:
+        """Remember the first damage; what is encrypted looks like it, and gives no picture that is true."""
+        if self.damage is None:
+            refuse_encrypted(video)
+            self.damage = damage
 
     def _seek(self, video: OpenVideo) -> Iterator[Picture]:
         """Answer by the table of packets; leave unanswered what it cannot be trusted with."""
@@ -149,7 +154,7 @@ class FrameStream:
         except AstrayError:
             return
         if cut_off is not None:
-            self._note(cut_off)
+            self._note(video, cut_off)
             wanted.take_number(len(wanted.rest))
 
     def _through(self, video: OpenVideo) -> Iterator[Picture]:
@@ -160,7 +165,7 @@ class FrameStream:
             with open_video(self._path, self._on_progress) as other:
                 times = other.seconds(index_packets(other).shown_pts())
         before: Shown | None = None
-        for shown in decode_through(video, self._note, times):
+        for shown in decode_through(video, partial(self._note, video), times):
             if before is not None:
                 limit = before.end_seconds if shown.after_gap else shown.time_seconds
                 yield from self._answer(before, wanted.take(min(limit, shown.time_seconds)))
@@ -169,10 +174,10 @@ class FrameStream:
             if not wanted:
                 return
         if before is None:
-            raise VideoReadError(self._path, video.why_no_picture(self.damage))
+            raise VideoReadError(self._path, why_no_picture(video, self.damage))
         cut_off = missing_end(video, before.end_seconds)
         if cut_off is not None:
-            self._note(cut_off)
+            self._note(video, cut_off)
         yield from self._answer(before, wanted.take(np.inf if cut_off is None else before.end_seconds))
         wanted.take_number(len(wanted.rest))
 

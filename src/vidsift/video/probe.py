@@ -11,6 +11,7 @@ from vidsift.video.errors import VideoReadError
 from vidsift.video.packets import index_packets
 from vidsift.video.picture import rotation_of
 from vidsift.video.through import Shown, decode_through
+from vidsift.video.unreadable import why_no_picture
 
 __all__ = ["VideoInfo", "probe"]
 
@@ -59,7 +60,7 @@ def probe(path: str | Path, *, on_progress: Callable[[], None] | None = None) ->
         damage: list[str] = []
         shown = next(decode_through(video, damage.append, None), None)
         if shown is None:
-            raise VideoReadError(path, video.why_no_picture(next(iter(damage), None)))
+            raise VideoReadError(path, why_no_picture(video, next(iter(damage), None)))
         duration = _announced_seconds(video)
         if duration is None:
             with open_video(path, on_progress) as other:
