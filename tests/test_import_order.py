@@ -12,6 +12,7 @@ ROOMS = [
     "types",
     "failing_disk",
     "locks",
+    "files",
     "video",
     "encoders",
     "interactions",

@@ -78,7 +78,9 @@ def test_runs_are_saved_and_their_processes_end(tmp_path: Path, number: signal.S
     )
     try:
         _until(lambda: _begun(tmp_path, 3) and _begun(tmp_path, 4), process)
-        with pytest.raises(GridBusyError, match=rf"process {process.pid} runs a grid in .*--output"):
+        with pytest.raises(
+            GridBusyError, match=rf"process {process.pid} trains or runs a grid in .*--output"
+        ):
             ablate(long_grid(), tmp_path, say=silent)
         children = _children(process.pid)
         assert len(children) >= 2

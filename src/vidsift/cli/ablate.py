@@ -37,6 +37,9 @@ def ablate(  # noqa: PLR0917 - the options of the verb
     Run the same command again to go on after an interruption: finished runs stay. The page is written to
     the folder of the runs as report.md, after an interruption too.
     """
+    from vidsift.training.alone import refuse_several_processes
+
+    refuse_several_processes()
     from vidsift.training.ablate import ablate as run_grid
     from vidsift.training.ablate import finished, write_report
     from vidsift.training.grid import read_grid

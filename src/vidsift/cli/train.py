@@ -23,8 +23,9 @@ def train(
         bool | None,
         typer.Option(
             "--resume/--no-resume",
-            help="Go on from the checkpoint in the folder, or start anew.",
-            show_default="go on where there is one",
+            help="Go on from the checkpoint in the folder (also with other rates, clipping or precision), or "
+            "start anew.",
+            show_default="go on where there is one of this recipe",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
@@ -32,9 +33,12 @@ def train(
     """Train a model by a recipe; run the same command again to go on after an interruption.
 
     The folder receives the model (config.json, model.safetensors, tokenizer, README.md), the whole recipe
-    (recipe.yaml), the log (metrics.jsonl) and checkpoints.
+    (recipe.yaml), the log (metrics.jsonl) and the last two checkpoints.
     """
+    from vidsift.training.alone import refuse_several_processes
     from vidsift.training.recipe import read_recipe
+
+    refuse_several_processes()
     from vidsift.training.trainer import StoppedEarly, Trainer
 
     read = read_recipe(recipe, overrides or ())

@@ -29,6 +29,8 @@ from vidsift.encoders.pixels import OPENAI_MEAN, OPENAI_STD, PixelNorm
 from vidsift.encoders.strict import WeightsError, load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.failing_disk import plain_words
+from vidsift.files.saving import saving
+from vidsift.files.whole import aside_of, write_text_whole
 
 __all__ = [
     "LoadedClip",
@@ -124,16 +126,12 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
 
     Raises:
         NonFiniteWeightsError: a weight is NaN or infinite.
+        NotSavedError: the disk takes no more.
     """
     folder = Path(folder)
     weights = {key: value.detach().cpu().contiguous() for key, value in towers.clip.state_dict().items()}
     require_finite(weights, "the model", UNSAVED)
-    folder.mkdir(parents=True, exist_ok=True)
-    # Written by hand: save_pretrained draws a progress bar.
     towers.config.architectures = [type(towers.clip).__name__]
-    towers.config.save_pretrained(folder)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    tokenizer.save(folder)
     side = {"height": norm.size_px, "width": norm.size_px}
     settings = {
         "image_processor_type": "CLIPImageProcessor",
@@ -149,7 +147,18 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
         "image_mean": list(norm.mean),
         "image_std": list(norm.std),
     }
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    with saving("the towers", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Written by hand: save_pretrained of the model draws a progress bar.
+        towers.config.save_pretrained(folder)
+        aside = aside_of(folder / "model.safetensors")
+        try:
+            save_file(weights, aside, metadata={"format": "pt"})
+            aside.replace(folder / "model.safetensors")
+        finally:
+            aside.unlink(missing_ok=True)
+        tokenizer.save(folder)
+        write_text_whole(folder / "preprocessor_config.json", json.dumps(settings, indent=2) + "\n")
 
 
 def towers_from_openai(

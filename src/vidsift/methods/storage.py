@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.finite import UNSAVED, non_finite, require_finite
 from vidsift.encoders.strict import load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
+from vidsift.files.saving import saving
+from vidsift.files.whole import aside_of
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import build_method
 
@@ -194,7 +198,7 @@ def write_folder(
     card: str,
     dtype: torch.dtype,
 ) -> dict[str, Any]:
-    """Write tokenizer, weights, card and, last, the config: a folder without one is no model.
+    """Write tokenizer, card, weights and, last, the config: a folder without one is no model.
 
     Args:
         folder: created where absent; a model in it is replaced.
@@ -209,29 +213,42 @@ def write_folder(
 
     Raises:
         ValueError: if a weight does not fit into ``dtype``, is NaN or infinite.
+        NotSavedError: the disk takes no more; a model that was there stays.
     """
     weights = method.state_dict()
     require_finite(weights, "the model", UNSAVED)
     stored = {name: _as_stored(name, value, dtype) for name, value in weights.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).unlink(missing_ok=True)
-    tokenizer.save(folder)
-    (folder / CARD).write_text(card, encoding="utf-8")
-    partial = folder / (WEIGHTS + ".partial")
-    save_file(stored, partial)
-    size = partial.stat().st_size
-    partial.replace(folder / WEIGHTS)
     digest = weights_digest(stored)
     whole = {
         "format": FORMAT,
         **config,
-        "weights": {"dtype": str(dtype).removeprefix("torch."), "bytes": size, "digest": digest},
+        "weights": {"dtype": str(dtype).removeprefix("torch."), "bytes": 0, "digest": digest},
         "fingerprint": fingerprint_of(config, digest),
     }
-    partial = folder / (CONFIG + ".partial")
-    _write_json(partial, whole)
-    partial.replace(folder / CONFIG)
+    with saving("the model", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # All is written before the model that may be there is touched: a full disk leaves it whole.
+        with _aside(folder) as aside:
+            tokenizer.save(aside)
+            (aside / CARD).write_text(card, encoding="utf-8")
+            save_file(stored, aside / WEIGHTS)
+            whole["weights"]["bytes"] = (aside / WEIGHTS).stat().st_size
+            _write_json(aside / CONFIG, whole)
+            (folder / CONFIG).unlink(missing_ok=True)
+            for file in sorted(aside.iterdir(), key=lambda one: one.name == CONFIG):
+                file.replace(folder / file.name)
     return whole
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A folder in the folder, for files that are written before they are put in place."""
+    aside = aside_of(folder / "saving")
+    aside.mkdir()
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def backbone_config(towers: ClipTowers) -> dict[str, Any]:

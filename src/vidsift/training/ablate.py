@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -33,8 +33,11 @@ from vidsift.data.video_batches import FrameCache
 from vidsift.evaluation.evaluate import judge, owners
 from vidsift.evaluation.missing import refuse_missing
 from vidsift.evaluation.ranks import text_to_video_ranks
-from vidsift.locks import TakenError, held
+from vidsift.files.saving import saving
+from vidsift.files.whole import sweep, write_text_whole
 from vidsift.methods.model import Model, load
+from vidsift.training.alone import FolderBusyError, alone, refuse_several_processes
+from vidsift.training.checkpoint import CheckpointError
 from vidsift.training.grid import Grid, Job, jobs_of
 from vidsift.training.grid_report import page
 from vidsift.training.recipe import RecipeError
@@ -50,12 +53,11 @@ Record = dict[str, Any]
 _RESULT = "result.json"
 _RUN = "run"
 _STARTS = "starts"
-_LOCK = "running.lock"
 _TEST_SEED = 0
 
 
-class GridBusyError(OSError):
-    """Another process runs a grid in this folder."""
+class GridBusyError(FolderBusyError):
+    """Another process runs a grid in this folder, or trains there."""
 
 
 def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = print) -> list[Record]:
@@ -75,12 +77,16 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
         from, as they were, where they were no fresh ones); or ``failed`` with the reason.
 
     Raises:
-        GridBusyError: another process runs a grid in this folder.
+        GridBusyError: another process runs a grid in this folder, or trains there.
+        SeveralProcessesError: this is one of several processes of a launcher.
+        NotSavedError: the disk takes no more; what was finished before stays.
         StoppedEarly: after Ctrl-C or a polite kill (SIGTERM), once the runs under way are saved.
     """
+    refuse_several_processes()
     folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), _polite() as asked:
+    with alone(folder, GridBusyError), _polite() as asked:
+        for place in (folder, folder / _STARTS, *{(folder / job.place) for job in jobs_of(grid)}):
+            sweep(place)
         try:
             return _run_left(grid, folder, processes, say)
         except StoppedEarly:
@@ -143,21 +149,6 @@ def _side_by_side(
             if not isinstance(problem, StoppedEarly):
                 raise
             raise KeyboardInterrupt from None  # not the one run's words: it is the grid that was stopped
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder of a grid: two that train the same run would write over each other."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(held(folder / _LOCK))
-        except TakenError as taken:
-            by = "another process" if taken.process is None else f"process {taken.process}"
-            raise GridBusyError(
-                f"{by} runs a grid in {folder}; wait until it has finished, stop it, or name another folder "
-                "with --output"
-            ) from taken
-        yield
 
 
 @contextmanager
@@ -258,8 +249,9 @@ def _run(job: Job, folder: Path, library: Path) -> Record:
         _go_on()
         try:
             trainer = Trainer(job.recipe, run, say=_to_the_log, should_stop=_stopped)
-        except RecipeError:
-            shutil.rmtree(run, ignore_errors=True)  # another recipe was begun here
+        except (RecipeError, CheckpointError):
+            # Another recipe was begun here, or no checkpoint is good: whatever it is, it is begun anew.
+            shutil.rmtree(run, ignore_errors=True)
             trainer = Trainer(job.recipe, run, say=_to_the_log, should_stop=_stopped)
         _go_on()
         trained = trainer.run()
@@ -277,10 +269,11 @@ def _run(job: Job, folder: Path, library: Path) -> Record:
     except Exception as problem:
         # Whatever it is, it is this run's alone; what was trained stays, and is gone on with next time.
         record["failed"] = " ".join(str(problem).split()) or type(problem).__name__
-    place.mkdir(parents=True, exist_ok=True)
-    if (run / "metrics.jsonl").is_file():
-        shutil.copy(run / "metrics.jsonl", place / "metrics.jsonl")
-    (place / _RESULT).write_text(json.dumps(record) + "\n", encoding="utf-8")
+    with saving(f"the result of {job.place}", place):
+        place.mkdir(parents=True, exist_ok=True)
+        if (run / "metrics.jsonl").is_file():
+            shutil.copy(run / "metrics.jsonl", place / "metrics.jsonl")
+        write_text_whole(place / _RESULT, json.dumps(record) + "\n")
     if "failed" not in record:
         shutil.rmtree(run, ignore_errors=True)
     return record
@@ -288,10 +281,12 @@ def _run(job: Job, folder: Path, library: Path) -> Record:
 
 def write_report(grid: Grid, records: Sequence[Record], path: Path, *, command: str, note: str = "") -> None:
     """Write the page of a grid, and beside it the numbers as JSON, without those of single videos."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(grid, records, command, note), encoding="utf-8")
     kept = [{key: value for key, value in one.items() if key not in ("found", "tags")} for one in records]
-    path.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    text = page(grid, records, command, note)
+    with saving("the page", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_whole(path, text)
+        write_text_whole(path.with_suffix(".json"), json.dumps(kept, indent=1) + "\n")
 
 
 def _to_the_log(_line: str) -> None:
@@ -364,8 +359,9 @@ def _judge_starts(jobs: Sequence[Job], folder: Path, library: Path, say: Say) ->
             # The runs that start from it fail by themselves, each with the reason in its record.
             say(f"{part.start}, from which runs start, is not judged: {' '.join(str(problem).split())}")
             continue
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(judged) + "\n", encoding="utf-8")
+        with saving("what runs start from", file):
+            file.parent.mkdir(exist_ok=True)
+            write_text_whole(file, json.dumps(judged) + "\n")
 
 
 def _start_file(folder: Path, job: Job) -> Path:

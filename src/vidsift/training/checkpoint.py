@@ -1,18 +1,30 @@
-"""Checkpoints: all that the next step depends on, written so that a crash leaves the last one whole."""
+"""Checkpoints: all that the next step depends on; two are kept, so that one bad file ends no run."""
 
 from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "save_checkpoint", "set_random_states"]
+from vidsift.encoders.finite import non_finite
+from vidsift.files.saving import saving
+from vidsift.files.whole import aside_of
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "Checkpoints",
+    "load_checkpoint",
+    "save_checkpoint",
+    "set_random_states",
+]
 
 _FORMAT = 1
 
@@ -52,6 +64,19 @@ def save_checkpoint(
     seconds: float,
 ) -> None:
     """Write a checkpoint; whoever reads the path finds the old one or the new one, never a part of one."""
+    _write_aside(path, method, optimiser, step=step, best=best, seconds=seconds).replace(path)
+
+
+def _write_aside(
+    path: Path,
+    method: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    *,
+    step: int,
+    best: dict[str, float],
+    seconds: float,
+) -> Path:
+    """Write a checkpoint beside its place, whole and on the disk, and return where."""
     content = {
         "format": _FORMAT,
         "step": step,
@@ -61,36 +86,149 @@ def save_checkpoint(
         "best": best,
         "seconds": seconds,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    unfinished = aside_of(path)
+    with saving(f"the checkpoint of step {step}", path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with unfinished.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+    return unfinished
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or of another format.
+        CheckpointError: the file is missing, damaged, of another format, or holds NaN or infinity.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}; start the run without --resume") from error
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != _FORMAT:
         raise CheckpointError(
             f"{path} has format {found!r}, this version reads {_FORMAT}; start the run anew"
         )
-    return Checkpoint(**{name: value for name, value in content.items() if name != "format"})
+    missing = [one.name for one in fields(Checkpoint) if one.name not in content]
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}; start the run anew")
+    held = Checkpoint(**{name: value for name, value in content.items() if name != "format"})
+    if bad := non_finite(_numbers(held.weights, held.optimiser)):
+        raise CheckpointError(
+            f"{path} holds NaN or infinite values ({len(bad)} tensors, the first is {bad[0]}), expected "
+            "finite numbers; its training had diverged"
+        )
+    return held
+
+
+def _numbers(weights: dict[str, Any], optimiser: dict[str, Any]) -> dict[str, Tensor]:
+    """All tensors of a checkpoint that have to be finite."""
+    found = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    for number, state in optimiser["state"].items():
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                found[f"{name} of parameter {number}"] = value
+    return found
+
+
+class Checkpoints:
+    """The last two checkpoints of a run, in a folder that one process at a time writes to.
+
+    Args:
+        folder: made with the first checkpoint.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """See the class."""
+        self.last, self.before = folder / "last.pt", folder / "before.pt"
+        self.step: int | None = None
+        """Step of the last good one, where this process wrote or read it."""
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a file to go on from, good or not."""
+        return self.last.is_file() or self.before.is_file()
+
+    def forget(self) -> None:
+        """Remove both, for a run that starts anew."""
+        for path in (self.last, self.before):
+            path.unlink(missing_ok=True)
+
+    @staticmethod
+    def require_finite(method: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Refuse what no checkpoint may hold.
+
+        Raises:
+            CheckpointError: weights, or the optimiser's state, are NaN or infinite.
+        """
+        numbers = _numbers(method.state_dict(), optimiser.state_dict())
+        if bad := non_finite(numbers):
+            raise CheckpointError(
+                f"{len(bad)} of {len(numbers)} weights and states of the optimiser hold NaN or infinite "
+                f"values (the first is {bad[0]})"
+            )
+
+    def save(
+        self,
+        method: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        *,
+        step: int,
+        best: dict[str, float],
+        seconds: float,
+    ) -> None:
+        """Write a checkpoint; the last good one becomes the one before.
+
+        A last one that is no good is replaced, so that the good one before it stays.
+
+        Raises:
+            CheckpointError: weights or the optimiser's state are NaN or infinite; nothing is written.
+            NotSavedError: the disk takes no more; what was there stays.
+        """
+        self.require_finite(method, optimiser)
+        fresh = _write_aside(self.last, method, optimiser, step=step, best=best, seconds=seconds)
+        if self.step is not None and self.step != step:
+            self.last.replace(self.before)
+        fresh.replace(self.last)
+        self.step = step
+
+    def load(self, say: Callable[[str], None]) -> Checkpoint:
+        """Return the last good checkpoint.
+
+        Args:
+            say: takes a line where the last one is no good.
+
+        Raises:
+            CheckpointError: none is good; it says what is wrong with each.
+        """
+        wrong: list[str] = []
+        for path in (self.last, self.before):
+            if not path.is_file():
+                continue
+            try:
+                found = load_checkpoint(path)
+            except CheckpointError as error:
+                wrong.append(str(error))
+                continue
+            if wrong:
+                say(f"{wrong[0]}; going on from the one before, {path}")
+            # Only a good last one may become the one before.
+            self.step = found.step if path == self.last else None
+            return found
+        raise CheckpointError(
+            f"{'; '.join(wrong) or f'there is no checkpoint {self.last}'}. Start the run anew with "
+            "--no-resume, or name another --output; where training diverged, with a lower "
+            "optimiser.learning_rate"
+        )
 
 
 def _random_states() -> dict[str, Any]:

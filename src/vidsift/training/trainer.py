@@ -22,15 +22,20 @@ from vidsift.encoders.precision import best_inference_dtype
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
-from vidsift.training.checkpoint import (
-    CheckpointError,
-    load_checkpoint,
-    save_checkpoint,
-    set_random_states,
-)
+from vidsift.files.saving import saving
+from vidsift.training.alone import refuse_several_processes
+from vidsift.training.checkpoint import CheckpointError, set_random_states
 from vidsift.training.features import batch_features
+from vidsift.training.finite import (
+    NonFiniteGradientError,
+    NonFiniteLossError,
+    NonFiniteStateError,
+    StepNumbers,
+    remedies,
+)
 from vidsift.training.optim import build_optimiser, parameter_groups, rate_factor, set_rates
-from vidsift.training.recipe import Recipe, RecipeError, read_recipe, write_recipe
+from vidsift.training.recipe import Recipe, read_recipe
+from vidsift.training.run_folder import RunFolder
 from vidsift.training.setup import (
     RunStage,
     Validation,
@@ -41,20 +46,16 @@ from vidsift.training.setup import (
     set_trained,
 )
 
-__all__ = ["NonFiniteLossError", "StoppedEarly", "Trainer", "train"]
+__all__ = [
+    "NonFiniteGradientError",
+    "NonFiniteLossError",
+    "NonFiniteStateError",
+    "StoppedEarly",
+    "Trainer",
+    "train",
+]
 
 Say = Callable[[str], None]
-
-_CHECKPOINT = Path("checkpoints") / "last.pt"
-_VOCABULARY = Path("checkpoints") / "tokenizer"
-_RECIPE = "recipe.yaml"
-_LOG = "metrics.jsonl"
-# What may differ between a checkpoint's recipe and the one it is resumed with: nothing that weights see.
-_FREE = {"checkpoint_every_steps", "log_every_steps", "validation", "card", "threads"}
-
-
-class NonFiniteLossError(ValueError):
-    """The loss became NaN or infinite; says at which step."""
 
 
 class StoppedEarly(KeyboardInterrupt):
@@ -68,13 +69,16 @@ class Trainer:
         recipe: what to do.
         output: folder of the run; holds the model at the end.
         device: where to compute; "auto" takes a GPU where there is one.
-        resume: True goes on from the checkpoint in ``output``, False starts anew, None goes on where
-            there is one.
+        resume: True goes on from the checkpoint in ``output``, also with other rates, clipping or precision;
+            False starts anew, None goes on where there is a checkpoint of the same run.
         say: takes the lines for the console.
         should_stop: asked after every step whether to save and end, as after Ctrl-C.
 
     Raises:
-        ValueError: if the recipe cannot be followed, or ``output`` holds another run.
+        ValueError: if the recipe cannot be followed, ``output`` holds another run, or this is one of several
+            processes of a launcher.
+        FolderBusyError: another process trains in ``output``; a trainer holds it from here to the end of
+            :meth:`run`.
     """
 
     def __init__(
@@ -88,8 +92,19 @@ class Trainer:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """See the class."""
+        refuse_several_processes()
         self._should_stop = should_stop
         self.recipe, self.output, self.say = recipe, Path(output), say
+        self._folder = RunFolder(self.output)
+        self._folder.open(recipe, resume)
+        try:
+            self._set_up(device)
+        except BaseException:
+            self._folder.close()
+            raise
+
+    def _set_up(self, device: str) -> None:
+        recipe, folder = self.recipe, self._folder
         if recipe.threads is not None:
             torch.set_num_threads(recipe.threads)
         self.device = choose_device(device)
@@ -97,8 +112,7 @@ class Trainer:
             recipe.precision == "auto" and best_inference_dtype(self.device) == torch.bfloat16
         )
         self.dtype = torch.bfloat16 if bf16 else torch.float32
-        resuming = self._prepare_folder(resume)
-        known = Tokenizer.from_folder(self.output / _VOCABULARY) if resuming else None
+        known = Tokenizer.from_folder(folder.vocabulary) if folder.resuming else None
         self.model = build_model(recipe, known).to(self.device)
         remember(recipe, self.model)
         self.method = self.model.method
@@ -116,15 +130,16 @@ class Trainer:
         )
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, float] = {}
-        self._pending: list[tuple[int, dict[str, Tensor]]] = []
+        self._pending: list[StepNumbers] = []
         self._unreadable: set[str] = set()
         self._stop = False
         torch.manual_seed(recipe.seed)
-        if resuming:
+        if folder.resuming:
             self._restore()
-        else:
-            write_recipe(recipe, self.output / _RECIPE)
-            self.model.tokenizer.save(self.output / _VOCABULARY)
+            return
+        folder.write_recipe(recipe)
+        with saving("the vocabulary", folder.vocabulary):
+            self.model.tokenizer.save(folder.vocabulary)
 
     def run(self) -> dict[str, Any]:
         """Train to the end and write the model.
@@ -133,9 +148,18 @@ class Trainer:
             ``steps``, ``seconds``, ``loss`` (mean of the last lines of the log) and ``validation``.
 
         Raises:
-            NonFiniteLossError: at a loss that is no number; the checkpoint before stays.
+            NonFiniteLossError: at a loss that is no number; the checkpoints before stay.
+            NonFiniteGradientError: at gradients that are no numbers.
+            NonFiniteStateError: at weights, or a state of the optimiser, that are no numbers.
+            NotSavedError: the disk takes no more; the checkpoints before stay.
             StoppedEarly: after Ctrl-C, once the run is saved.
         """
+        try:
+            return self._run()
+        finally:
+            self._folder.close()
+
+    def _run(self) -> dict[str, Any]:
         parts = sum(parameter.numel() for parameter in self.method.parameters())
         self.say(
             f"{self.recipe.name}: {parts / 1e6:.2f} M parameters, {self.recipe.steps} steps on {self.device} "
@@ -145,7 +169,7 @@ class Trainer:
             None if self.recipe.validation is None else Validation(self.recipe, self.model, say=self.say)
         )
         report: dict[str, Any] = {}
-        with (self.output / _LOG).open("a", encoding="utf-8") as log, self._listening():
+        with self._folder.log.open("a", encoding="utf-8") as log, self._listening():
             last_loss = self._loop(log, validate) if self.step < self.recipe.steps else math.nan
             if validate is not None:
                 report = self._validate(validate, log)
@@ -224,14 +248,16 @@ class Trainer:
         )
         set_rates(self.optimiser, factor)
         losses = self._losses(batch)
-        # On a CPU the check costs nothing; on a GPU it would wait for the step, so it is made with the log.
-        self._pending.append((self.step, losses))
-        if self.device.type == "cpu":
-            self._check(self.step, losses)
+        rate = max(group["lr"] for group in self.optimiser.param_groups)
+        numbers = StepNumbers(self.step, rate, losses)
+        self._pending.append(numbers)
+        # On a CPU a check costs nothing; on a GPU it would wait for the step, so it is made with the log.
+        at_once = self.device.type == "cpu"
+        if at_once:
+            numbers.check(self._advice())
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(losses["loss"])
-        if recipe.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.method.parameters(), recipe.clip_norm)
+        numbers.clip(self.method, recipe.clip_norm, self._advice() if at_once else None)
         self.optimiser.step()
         self.method.after_step()
         losses["loss"] = losses["loss"].detach()
@@ -246,20 +272,20 @@ class Trainer:
         ]
         return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
 
-    def _check(self, step: int, losses: dict[str, Tensor]) -> None:
-        value = float(losses["loss"].detach())
-        if not math.isfinite(value):
-            raise NonFiniteLossError(
-                f"the loss is {value} at step {step}; the last checkpoint is from before. Lower "
-                "optimiser.learning_rate, or train with precision=fp32"
-            )
+    def _advice(self) -> str:
+        checkpoints = self._folder.checkpoints
+        return remedies(
+            bf16=self.dtype == torch.bfloat16,
+            clipped=bool(self.recipe.optimiser.clip_norm),
+            good_checkpoint=None if checkpoints.step is None else f"of step {checkpoints.step}",
+        )
 
     def _settle(self) -> dict[str, float]:
         """Return the means of the losses since last time, after making sure that they are numbers."""
         self._check_pending()
         count = len(self._pending)
-        names = self._pending[0][1] if count else ()
-        means = {n: sum(float(losses[n].detach()) for _, losses in self._pending) / count for n in names}
+        names = self._pending[0].losses if count else ()
+        means = {n: sum(float(one.losses[n].detach()) for one in self._pending) / count for n in names}
         self._pending.clear()
         return means
 
@@ -293,6 +319,8 @@ class Trainer:
 
     def _validate(self, validate: Validation, log: TextIO) -> dict[str, Any]:
         self._check_pending()
+        with self._finite():
+            self._folder.checkpoints.require_finite(self.method, self.optimiser)
         begin = time.perf_counter()
         report = validate(self.model)
         self.method.train()
@@ -306,26 +334,29 @@ class Trainer:
 
     def _save_checkpoint(self) -> None:
         self._check_pending()
-        save_checkpoint(
-            self.output / _CHECKPOINT,
-            self.method,
-            self.optimiser,
-            step=self.step,
-            best=self.best,
-            seconds=self.seconds,
-        )
+        save = self._folder.checkpoints.save
+        with self._finite():
+            save(self.method, self.optimiser, step=self.step, best=self.best, seconds=self.seconds)
 
     def _check_pending(self) -> None:
-        """Make sure that no loss since the last line was NaN."""
-        for step, losses in self._pending:
-            self._check(step, losses)
+        """Make sure that no loss and no gradient since the last line was NaN."""
+        for numbers in self._pending:
+            numbers.check(self._advice())
+
+    @contextmanager
+    def _finite(self) -> Iterator[None]:
+        """Say what weights that are no numbers, or such a state of the optimiser, mean for the run."""
+        try:
+            yield
+        except CheckpointError as error:
+            raise NonFiniteStateError(f"after step {self.step} {error}; {self._advice()}") from error
 
     def _stop_early(self, log: TextIO) -> None:
         self._save_checkpoint()
         log.flush()
         raise StoppedEarly(
             f"stopped after step {self.step} of {self.recipe.steps}; saved. The same command goes on "
-            f"from there (checkpoint {self.output / _CHECKPOINT})"
+            f"from there (checkpoint {self._folder.checkpoints.last})"
         )
 
     @contextmanager
@@ -347,42 +378,22 @@ class Trainer:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _prepare_folder(self, resume: bool | None) -> bool:
-        """Make the folder; return whether the run goes on from a checkpoint in it."""
-        checkpoint = self.output / _CHECKPOINT
-        if resume is False or (resume is None and not checkpoint.is_file()):
-            self.output.mkdir(parents=True, exist_ok=True)
-            checkpoint.unlink(missing_ok=True)
-            (self.output / _LOG).unlink(missing_ok=True)
-            return False
-        if not checkpoint.is_file():
-            raise CheckpointError(f"there is no checkpoint {checkpoint} to resume from; leave --resume out")
-        before = read_recipe(self.output / _RECIPE)
-        changed = _differences(before.model_dump(mode="json"), self.recipe.model_dump(mode="json"))
-        if changed:
-            raise RecipeError(
-                f"{self.output} holds another run (different: {', '.join(changed)}); name another --output, "
-                "or start it anew with --no-resume"
-            )
-        return True
-
     def _restore(self) -> None:
-        found = load_checkpoint(self.output / _CHECKPOINT)
+        found = self._folder.restore(self.recipe, self.say)
         self.method.load_state_dict(found.weights)
+        peaks = [group["peak_rate"] for group in self.optimiser.param_groups]
         self.optimiser.load_state_dict(found.optimiser)
+        for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
+            group["peak_rate"] = peak  # which the recipe may have changed
         set_random_states(found.random)
         self.step, self.seconds, self.best = found.step, found.seconds, found.best
-        log = self.output / _LOG
-        if log.is_file():
-            lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-            log.write_text("".join(line for line in lines if _step_of(line) <= self.step), encoding="utf-8")
         self.say(f"going on after step {self.step}")
 
     def _card(self, report: dict[str, Any]) -> dict[str, Any]:
         recipe = self.recipe
         trained = (
             f"recipe `{recipe.name}`, {recipe.steps} steps, seed {recipe.seed}, {self.seconds / 60:.1f} "
-            f"minutes on {self.device.type}; the whole recipe is in `{_RECIPE}`"
+            f"minutes on {self.device.type}; the whole recipe is in `recipe.yaml`"
         )
         card: dict[str, Any] = {"Training": trained, **recipe.card}
         if report:
@@ -408,28 +419,10 @@ def train(
     return Trainer(read, folder, device=device, resume=resume, say=say).run()
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for key in sorted({*before, *now}):
-        name = f"{prefix}{key}"
-        one, two = before.get(key), now.get(key)
-        if name in _FREE or name == "data.workers" or one == two:
-            continue
-        both = isinstance(one, dict) and isinstance(two, dict)
-        found += _differences(one or {}, two or {}, f"{name}.") if both else [name]
-    return found
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf  # the half line of a run that was killed
-
-
 def _write(log: TextIO, values: dict[str, Any]) -> None:
-    log.write(json.dumps(values) + "\n")
-    log.flush()
+    with saving("the log", Path(log.name)):
+        log.write(json.dumps(values) + "\n")
+        log.flush()
 
 
 def _minutes(seconds: float) -> str:

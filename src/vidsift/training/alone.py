@@ -1,0 +1,67 @@
+"""One process at a time writes to the folder of a run or of a grid, and no run is of several processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from vidsift.locks import TakenError, held
+
+__all__ = ["LOCK", "FolderBusyError", "SeveralProcessesError", "alone", "refuse_several_processes"]
+
+LOCK = "running.lock"
+
+# Set in each process by torchrun and accelerate, by Open MPI, and by MPICH and Intel MPI.
+_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
+
+class FolderBusyError(OSError):
+    """Another process trains in this folder, or runs a grid there."""
+
+
+class SeveralProcessesError(ValueError):
+    """One run was started as several processes, which this version cannot bring together."""
+
+
+@contextmanager
+def alone(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -> Iterator[None]:
+    """Hold the folder of a run or of a grid: two that write there would write over each other.
+
+    The hold ends with the process, however it ends; the lock's file stays.
+
+    Args:
+        folder: made where absent.
+        kind: of the error.
+
+    Raises:
+        FolderBusyError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder / LOCK))
+        except TakenError as taken:
+            by = "another process" if taken.process is None else f"process {taken.process}"
+            raise kind(
+                f"{by} trains or runs a grid in {folder}; wait until it has finished, stop it, or name "
+                "another folder with --output"
+            ) from taken
+        yield
+
+
+def refuse_several_processes(environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse to be one of several processes of a launcher: each would train the whole run by itself.
+
+    Raises:
+        SeveralProcessesError: the launcher says that there are more than one.
+    """
+    for name in _SIZES:
+        size = environment.get(name, "").strip()
+        if size.isdigit() and int(size) > 1:
+            raise SeveralProcessesError(
+                f"{name} is {size}: this was started as {size} processes, but one process trains a run, on "
+                "one device. Start it without torchrun, accelerate launch or mpirun (vidsift train RECIPE); "
+                f"where {name} is left over, unset it"
+            )

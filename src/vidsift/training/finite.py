@@ -1,0 +1,122 @@
+"""Finite means finite: a step whose loss or gradient is no number ends the run before it is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vidsift.encoders.finite import non_finite
+
+__all__ = ["NonFiniteGradientError", "NonFiniteLossError", "NonFiniteStateError", "StepNumbers", "remedies"]
+
+_NAMED = 4
+
+
+class NonFiniteLossError(ValueError):
+    """The loss became NaN or infinite; says at which step."""
+
+
+class NonFiniteGradientError(ValueError):
+    """The norm of the gradients became NaN or infinite; says at which step and of which parameters."""
+
+
+class NonFiniteStateError(ValueError):
+    """Weights, or the optimiser's state, became NaN or infinite; says after which step."""
+
+
+@dataclass
+class StepNumbers:
+    """What a step gave, to be looked at now or with those after it.
+
+    Attributes:
+        step: number of the step, from 0.
+        rate: largest learning rate of the step.
+        losses: parts of the loss and ``"loss"``, each a scalar.
+        norm: of all gradients together, before clipping, a scalar; None while it is not known.
+    """
+
+    step: int
+    rate: float
+    losses: dict[str, Tensor]
+    norm: Tensor | None = None
+
+    def clip(self, method: nn.Module, most: float, advice: str | None) -> None:
+        """Take the norm of all gradients and scale them down to a largest one.
+
+        Args:
+            method: whose parameters hold the gradients.
+            most: the largest norm; 0 leaves the gradients as they are.
+            advice: what to do, for the message; None leaves it to a later :meth:`check`.
+
+        Raises:
+            NonFiniteGradientError: with advice, at a norm that is no number, or too large for one.
+        """
+        weights = list(method.parameters())
+        try:
+            # Without a limit this computes the norm alone.
+            norm = nn.utils.clip_grad_norm_(weights, most or math.inf, error_if_nonfinite=advice is not None)
+        except RuntimeError:  # before any gradient was scaled, so that the bad ones can be named
+            parts = [one.grad.norm() for one in weights if one.grad is not None]
+            self.norm = torch.stack(parts).norm()
+            self.check(advice or "", method.named_parameters())
+            raise
+        self.norm = norm.detach()
+
+    def check(self, advice: str, gradients_of: Iterable[tuple[str, nn.Parameter]] = ()) -> None:
+        """Make sure that they are numbers; on a GPU this waits for the step.
+
+        Args:
+            advice: what to do, for the message; see :func:`remedies`.
+            gradients_of: parameters that still hold the gradients of this step, to name the bad ones.
+
+        Raises:
+            NonFiniteLossError: the loss is no number.
+            NonFiniteGradientError: the norm of the gradients is no number, or too large for one.
+        """
+        loss = float(self.losses["loss"].detach())
+        if not math.isfinite(loss):
+            parts = {name: float(value.detach()) for name, value in self.losses.items() if name != "loss"}
+            of = f" ({', '.join(f'{name} {value:.4g}' for name, value in parts.items())})" if parts else ""
+            raise NonFiniteLossError(
+                f"the loss is {loss}{of} at step {self.step}, learning rate {self.rate:.2g}; {advice}"
+            )
+        norm = math.nan if self.norm is None else float(self.norm)
+        if self.norm is not None and not math.isfinite(norm):
+            raise NonFiniteGradientError(
+                f"the norm of the gradients is {norm} at step {self.step}, loss {loss:.4g}, learning rate "
+                f"{self.rate:.2g}{_which(gradients_of)}; {advice}"
+            )
+
+
+def _which(parameters: Iterable[tuple[str, nn.Parameter]]) -> str:
+    """Which gradients are no numbers; all may be, and only their squares too large."""
+    gradients = {name: one.grad for name, one in parameters if one.grad is not None}
+    if not gradients:
+        return ""
+    bad = non_finite(gradients)
+    if not bad:
+        largest = max(gradients, key=lambda name: float(gradients[name].abs().max()))
+        return f", its largest part of {largest}"
+    more = ", ..." if len(bad) > _NAMED else ""
+    return f", in {len(bad)} of {len(gradients)} parameters ({', '.join(bad[:_NAMED])}{more})"
+
+
+def remedies(*, bf16: bool, clipped: bool, good_checkpoint: str | None) -> str:
+    """Say what to do about a run whose numbers left the range.
+
+    Args:
+        bf16: whether the towers computed in bf16.
+        clipped: whether gradients are clipped.
+        good_checkpoint: the last one that holds only numbers, where there is one.
+    """
+    ways = ["a lower optimiser.learning_rate"]
+    ways += [] if clipped else ["optimiser.clip_norm=1"]
+    ways += ["precision=fp32"] if bf16 else []
+    how = " or ".join(ways)
+    if good_checkpoint is None:
+        return f"no checkpoint was written yet: start again with {how}"
+    return f"the last good checkpoint, {good_checkpoint}, stays: go on from it with --resume and {how}"

@@ -1,0 +1,151 @@
+"""The folder of one run: recipe, vocabulary, log and checkpoints, held by one process at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from vidsift.files.saving import saving
+from vidsift.files.whole import sweep, write_text_whole
+from vidsift.training.alone import alone
+from vidsift.training.checkpoint import Checkpoint, CheckpointError, Checkpoints
+from vidsift.training.recipe import Recipe, RecipeError, read_recipe, write_recipe
+
+__all__ = ["RunFolder"]
+
+# What may differ between a checkpoint's recipe and the one it is resumed with: nothing that weights see.
+_FREE = {
+    "checkpoint_every_steps",
+    "log_every_steps",
+    "validation",
+    "card",
+    "threads",
+    "data.workers",
+}
+# What may differ besides where somebody asks to go on: what mends a run whose numbers left the range.
+_MENDING = {
+    "precision",
+    "optimiser.learning_rate",
+    "optimiser.backbone_learning_rate",
+    "optimiser.clip_norm",
+}
+# What earlier versions called files of a model while they wrote them.
+_PARTIAL = ("model.safetensors.partial", "config.json.partial")
+
+
+class RunFolder:
+    """The folder of a run.
+
+    Attributes:
+        path: where; the finished model is written here too.
+        log: ``metrics.jsonl``.
+        vocabulary: folder of the tokenizer that the run trains with.
+        checkpoints: the last two.
+        resuming: whether the run goes on from a checkpoint; known once it is open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """See the class; nothing is touched before :meth:`open`."""
+        self.path = path
+        self.log = path / "metrics.jsonl"
+        self.vocabulary = path / "checkpoints" / "tokenizer"
+        self.checkpoints = Checkpoints(path / "checkpoints")
+        self.resuming = False
+        self._recipe = path / "recipe.yaml"
+        self._hold = ExitStack()
+        self._changed: dict[str, Any] = {}
+
+    def open(self, recipe: Recipe, resume: bool | None) -> None:
+        """Take hold of the folder, made where absent, and find out whether the run goes on.
+
+        Args:
+            recipe: the run's.
+            resume: True goes on from a checkpoint, also with other rates, clipping or precision; False starts
+                anew, None goes on where there is a checkpoint.
+
+        Raises:
+            FolderBusyError: another process trains in it.
+            CheckpointError: there is nothing to resume.
+            RecipeError: it holds another run.
+        """
+        with saving("the run", self.path):
+            self._hold.enter_context(alone(self.path))
+        try:
+            sweep(self.path, *_PARTIAL)
+            sweep(self.path / "checkpoints")
+            self.resuming = self._goes_on(recipe, resume)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._hold.close()
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Write the whole recipe."""
+        with saving("the recipe", self.path):
+            write_recipe(recipe, self._recipe)
+
+    def restore(self, recipe: Recipe, say: Callable[[str], None]) -> Checkpoint:
+        """Return the last good checkpoint, and cut the log where it ends.
+
+        Raises:
+            CheckpointError: none is good.
+        """
+        found = self.checkpoints.load(say)
+        if self.log.is_file():
+            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = "".join(line for line in lines if _step_of(line) <= found.step)
+            if self._changed:
+                kept += json.dumps({"step": found.step, "changed": self._changed}) + "\n"
+            with saving("the log", self.log):
+                write_text_whole(self.log, kept)
+        if self._changed:
+            self.write_recipe(recipe)
+        return found
+
+    def _goes_on(self, recipe: Recipe, resume: bool | None) -> bool:
+        if resume is False or (resume is None and not self.checkpoints.there):
+            self.checkpoints.forget()
+            self.log.unlink(missing_ok=True)
+            return False
+        if not self.checkpoints.there:
+            raise CheckpointError(
+                f"there is no checkpoint {self.checkpoints.last} to resume from; leave --resume out"
+            )
+        before = read_recipe(self._recipe)
+        changed = _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json"))
+        if not changed.keys() <= _MENDING or (changed and resume is None):
+            ways = "name another --output, or start it anew with --no-resume"
+            if changed.keys() <= _MENDING:
+                ways = f"go on with the new values by --resume, {ways}"
+            raise RecipeError(f"{self.path} holds another run (different: {', '.join(changed)}); {ways}")
+        self._changed = changed
+        return True
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Keys, with dots, that differ and may not: with the values now."""
+    found: dict[str, Any] = {}
+    for key in sorted({*before, *now}):
+        name = f"{prefix}{key}"
+        one, two = before.get(key), now.get(key)
+        if name in _FREE or one == two:
+            continue
+        if isinstance(one, dict) and isinstance(two, dict):
+            found |= _differences(one, two, f"{name}.")
+        else:
+            found[name] = two
+    return found
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf  # the half line of a run that was killed

@@ -1,0 +1,138 @@
+"""One process at a time trains in a folder; what killed ones left is swept; a full disk is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.files.full_disk import full_disk
+from tests.training.small import silent, write
+from tests.training.test_grid import GRID
+
+from vidsift.files.saving import NotSavedError
+from vidsift.locks import held
+from vidsift.training.ablate import GridBusyError, ablate
+from vidsift.training.alone import LOCK, FolderBusyError, SeveralProcessesError, refuse_several_processes
+from vidsift.training.grid import Grid
+from vidsift.training.recipe import read_recipe
+from vidsift.training.trainer import Trainer, train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two steps that is done."""
+    folder = tmp_path_factory.mktemp("done")
+    train(write(folder, steps=2), output=folder / "run", device="cpu", say=silent)
+    return folder / "run"
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_two_runs_never_write_to_one_folder(tmp_path: Path, run: Path) -> None:
+    before = {name: (run / name).read_bytes() for name in files(run) if (run / name).is_file()}
+    with (
+        held(run / LOCK),
+        pytest.raises(FolderBusyError, match=rf"process \d+ trains .* in {run}; .*--output"),
+    ):
+        train(write(tmp_path, steps=2), output=run, resume=False, device="cpu", say=silent)
+    assert {name: (run / name).read_bytes() for name in before if name != LOCK} == {
+        name: content for name, content in before.items() if name != LOCK
+    }
+
+
+def test_a_trainer_holds_its_folder_until_it_has_run(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path, steps=2))
+    one = Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
+    with pytest.raises(FolderBusyError):
+        Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
+    with pytest.raises(GridBusyError):
+        ablate(Grid.model_validate(GRID), tmp_path / "run", say=silent)
+    one.run()
+    with held(tmp_path / "run" / LOCK):
+        pass
+    with held(tmp_path / "run" / LOCK), pytest.raises(FolderBusyError):
+        Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
+
+
+def test_a_trainer_that_cannot_be_set_up_lets_go_of_its_folder(tmp_path: Path) -> None:
+    recipe = read_recipe(
+        write(tmp_path, stages=[{"name": "one", "frames": 2}, {"name": "two", "share": 0.01}])
+    )
+    with pytest.raises(ValueError, match="gets none of the 8 steps"):
+        Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
+    with held(tmp_path / "run" / LOCK):
+        pass
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
+def test_several_processes_are_refused_before_anything_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    recipe = read_recipe(write(tmp_path))
+    monkeypatch.setenv(name, "4")
+    for begin in (
+        lambda: Trainer(recipe, tmp_path / "run", device="cpu", say=silent),
+        lambda: ablate(Grid.model_validate(GRID), tmp_path / "run", say=silent),
+    ):
+        with pytest.raises(SeveralProcessesError, match=rf"{name} is 4: .* without torchrun"):
+            begin()
+    assert not (tmp_path / "run").exists()
+    for fine in ("1", "", "0", "many"):
+        refuse_several_processes({name: fine})
+
+
+def test_what_killed_runs_left_is_swept_by_who_holds_the_folder(tmp_path: Path, run: Path) -> None:
+    left = [
+        "checkpoints/.last.pt.4711",
+        ".model.safetensors.12",
+        ".saving.99/model.safetensors",
+        ".metrics.jsonl.4",
+        "model.safetensors.partial",
+        "config.json.partial",
+    ]
+    own = {"notes.txt", ".gitignore", "checkpoints/.keep"}
+    for name in (*left, *own):
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text("x", encoding="utf-8")
+    with held(run / LOCK), pytest.raises(FolderBusyError):
+        Trainer(read_recipe(run / "recipe.yaml"), run, device="cpu", say=silent)
+    assert {*left} <= files(run)
+    train(run / "recipe.yaml", output=run, device="cpu", say=silent)
+    there = files(run)
+    assert not there & {*left, ".saving.99"}
+    assert own <= there
+
+
+def test_a_full_disk_is_one_line_wherever_the_run_is(tmp_path: Path) -> None:
+    recipe, output = read_recipe(write(tmp_path, steps=2)), tmp_path / "run"
+    with (
+        pytest.raises(NotSavedError, match=rf"could not be written to {tmp_path}.*same command again$"),
+        full_disk(),
+    ):
+        Trainer(recipe, output, device="cpu", say=silent)
+    run = Trainer(recipe, output, device="cpu", say=silent)
+    whole = run._save_checkpoint
+
+    def full(*_: Any) -> None:
+        with full_disk(5000):
+            whole()
+
+    run._save_checkpoint = full  # type: ignore[method-assign]
+    with pytest.raises(NotSavedError, match=rf"checkpoint of step 2 .* to {output}"):
+        run.run()
+    run = Trainer(recipe, output, device="cpu", say=silent)
+    saved = run.model.save
+
+    def full_at_the_end(*arguments: Any, **named: Any) -> None:
+        with full_disk(5000):
+            saved(*arguments, **named)
+
+    run.model.save = full_at_the_end  # type: ignore[method-assign]
+    with pytest.raises(NotSavedError, match=rf"model .* to {output}.*same command again$"):
+        run.run()
+    assert not (output / "config.json").exists()
+    train(output / "recipe.yaml", output=output, device="cpu", say=silent)
+    assert (output / "config.json").exists()
