@@ -1,7 +1,8 @@
 """Open a file, choose its video stream, and set its clock.
 
 The clock: time 0 is the start of the container, so a time here is what a player shows, also for files
-whose own timestamps start elsewhere. Times come from presentation timestamps, never from counting.
+whose own timestamps start elsewhere. Times come from presentation timestamps, never from counting. Files
+whose timestamps start again on the way are opened by :mod:`vidsift.video.timed`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from vidsift.video.clock import JUMP_SECONDS, Clock, on_clock
 from vidsift.video.encrypted import encrypted_reason, encrypted_tracks, first_bytes, scrambling_of
 from vidsift.video.errors import VideoReadError
 
@@ -37,6 +39,9 @@ DECODE_ERRORS = (av.error.FFmpegError, EOFError, OSError, ValueError, RuntimeErr
 
 # Streams without a container: no timestamps at all. AVI keeps only the order of decoding.
 _BARE_STREAMS = frozenset({"h264", "hevc", "m4v", "mpegvideo", "h263", "h261", "vc1", "obu", "vvc"})
+# Broadcasts, discs, recorders: files are joined, counters wrap; each packet lies at a byte that is known.
+_CLOCK_MAY_JUMP = frozenset({"mpegts", "mpegtsraw", "mpeg"})
+_LATE_SECONDS = 0.05
 _NOT_FOOTAGE = ("image2", "tty", "lrc", "srt", "webvtt", "ass", "ffmetadata")
 _LEAD_ELSEWHERE = {"hls", "applehttp", "concat", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth"}
 _MICROSECOND = Fraction(1, 1_000_000)
@@ -73,6 +78,7 @@ class OpenVideo:
         tick: length of a tick in seconds.
         on_progress: called when packets come from further in the file than any before; a file that leads
             its reader in circles makes no progress.
+        clock: brings the file's timestamps onto one clock; None where they are on one, or nobody looked.
     """
 
     path: Path
@@ -81,6 +87,7 @@ class OpenVideo:
     origin_ticks: int
     tick: Fraction
     on_progress: Callable[[], None] | None = None
+    clock: Clock | None = None
     _furthest: int = field(default=-1, init=False)
 
     @property
@@ -113,13 +120,62 @@ class OpenVideo:
         """Whether this kind of file keeps no presentation times of its own."""
         return bool(self.format_names & (_BARE_STREAMS | {"avi"}))
 
-    def packets(self) -> Iterator[Packet[VideoStream]]:
-        """The stream's packets from where the container stands, ending with empty ones that flush."""
-        for packet in demuxed(self.container, self.stream):
+    @property
+    def clock_may_jump(self) -> bool:
+        """Whether files of this kind may go on by another clock, and are read through to find that out."""
+        return bool(self.format_names & _CLOCK_MAY_JUMP)
+
+    @property
+    def starts_late(self) -> bool:
+        """Whether the file's own clock stands elsewhere than at 0 when the file starts."""
+        return abs(float(self.origin_ticks * self.tick)) > _LATE_SECONDS
+
+    def follow(self, clock: Clock, first_ticks: int, *, first_moved: bool) -> None:
+        """Give the times of a clock.
+
+        Args:
+            clock: of this file.
+            first_ticks: when the first picture is shown on it.
+            first_moved: the first picture's own timestamp, which the container starts at, is wrong.
+        """
+        self.clock = clock
+        earliest = first_ticks - round(JUMP_SECONDS / self.tick)
+        if first_moved or not earliest <= self.origin_ticks <= first_ticks:
+            self.origin_ticks = first_ticks
+
+    def packets_from(self, ticks: int, place: int) -> Iterator[Packet[VideoStream]]:
+        """The stream's packets from a moment on, or from a byte where timestamps lead astray."""
+        self.seek(ticks, place)
+        return self.packets(place)
+
+    def seek(self, ticks: int, place: int) -> None:
+        """Go to a moment, or to a byte where timestamps lead astray."""
+        if self.clock is None:
+            self.container.seek(ticks, stream=self.stream)
+        else:
+            self.container.seek(place, unsupported_byte_offset=True)
+
+    def streams(self, streams: Any, place: int = 0) -> Iterator[Packet[Any]]:
+        """Packets of some streams from where the container stands, see :func:`demuxed`, on the clock.
+
+        Args:
+            streams: of the container.
+            place: byte at which the container stands.
+        """
+        found = demuxed(self.container, streams)
+        return found if self.clock is None else on_clock(found, self.clock, self.stream.index, place)
+
+    def packets(self, place: int = 0) -> Iterator[Packet[VideoStream]]:
+        """The stream's packets from where the container stands, ending with empty ones that flush.
+
+        Args:
+            place: byte at which the container stands.
+        """
+        for packet in self.streams(self.stream, place):
             if self.on_progress is not None:
-                place = packet.pos if packet.pos is not None else packet.dts
-                if place is not None and place > self._furthest:
-                    self._furthest = place
+                reached = packet.pos if packet.pos is not None else packet.dts
+                if reached is not None and reached > self._furthest:
+                    self._furthest = reached
                     self.on_progress()
             yield packet
 
@@ -134,8 +190,11 @@ class OpenVideo:
     def announced_end_seconds(self) -> float | None:
         """Where the headers say that the pictures end; None where they do not say.
 
-        A cut MP4 keeps the length of the uncut stream beside that of the edit: the shorter one is shown.
+        A cut MP4 keeps the length of the uncut stream beside that of the edit: the shorter one is shown. In a
+        file that starts late some writers count from there, others from 0: the earlier end is meant.
         """
+        if self.clock_may_jump:
+            return None  # such a file says nothing; FFmpeg guesses from the first and the last timestamp
         ends: list[float] = []
         stream, container = self.stream, self.container
         if stream.duration is not None and stream.duration > 0:
@@ -145,6 +204,9 @@ class OpenVideo:
             ends += _clock_text(stream.metadata["DURATION"])
         if ends and container.duration is not None and container.duration > 0:
             ends.append(float(container.duration * _MICROSECOND))
+        if self.starts_late:
+            origin_seconds = float(self.origin_ticks * self.tick)
+            ends += [end - origin_seconds for end in ends if end > origin_seconds > 0]
         return min(ends) if ends else None
 
 

@@ -20,17 +20,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vidsift.types import Frames
-from vidsift.video.container import OpenVideo, open_video
+from vidsift.video.container import OpenVideo
 from vidsift.video.errors import VideoReadError
-from vidsift.video.packets import AstrayError, index_packets, packets_from, plan_runs
+from vidsift.video.packets import AstrayError, PacketTable, packets_from, plan_runs
 from vidsift.video.picture import to_rgb
 from vidsift.video.through import Shown, decode_run, decode_through, missing_end
+from vidsift.video.timed import open_timed, table_of
 from vidsift.video.transforms import clip_pixels
 from vidsift.video.unreadable import refuse_encrypted, why_no_picture
 
 __all__ = ["FrameStream", "Method", "Picture", "iter_frames", "read_frames"]
 
 Method = Literal["auto", "through", "seek"]
+
+_GAPS_NAMED = 3
 
 
 class Picture(NamedTuple):
@@ -62,6 +65,12 @@ class _Wanted:
     def rest(self) -> NDArray[np.float64]:
         return self.times[self.answered :]
 
+    def leave_out(self, gaps: NDArray[np.float64]) -> None:
+        """Want nothing within some stretches of seconds, ``(G, 2)``, ascending."""
+        after = np.searchsorted(gaps[:, 0], self.times, side="right") - 1
+        inside = (after >= 0) & (self.times < gaps[np.maximum(after, 0), 1])
+        self.order, self.times = self.order[~inside], self.times[~inside]
+
     def take(self, before_seconds: float) -> list[int]:
         """Answer the times before this second; return which they were."""
         stop = int(np.searchsorted(self.times, before_seconds, side="left"))
@@ -87,10 +96,14 @@ class FrameStream:
         times_seconds: NDArray[np.float64],
         method: Method,
         size_px: int | None,
+        *,
+        hold: bool = False,
         on_progress: Callable[[], None] | None = None,
     ) -> None:
         """Remember what is wanted; the file is opened by the first step of the iteration."""
-        self.damage: str | None = None
+        self._damage: str | None = None
+        self._gaps: str | None = None
+        self._hold = hold
         self._path = path
         self._wanted = _Wanted(times_seconds)
         self._method = method
@@ -101,15 +114,37 @@ class FrameStream:
         """Decode and yield what was not yielded before."""
         if not self._wanted:
             return
-        with open_video(self._path, self._on_progress) as video:
+        with open_timed(self._path, self._on_progress) as video:
             way = self._method if self._method != "auto" else cheaper_way(video, self._wanted.rest)
-            if way == "through":
-                yield from self._through(video)
-                return
-            yield from self._seek(video)
+            last = np.inf if video.without_pts else self._wanted.rest[-1]
+            table = table_of(
+                video, first_seconds=self._wanted.rest[0] if way == "seek" else 0.0, last_seconds=last
+            )
+            self._leave_gaps(video, table)
+            if way == "seek":
+                yield from self._seek(video, table)
         if self._wanted:
-            with open_video(self._path, self._on_progress) as video:
-                yield from self._through(video)
+            again = table.clock is not None
+            with open_timed(self._path, self._on_progress, read_through=again) as video:
+                yield from self._through(video, table)
+
+    @property
+    def damage(self) -> str | None:
+        """See the class."""
+        met = [one for one in (self._damage, self._gaps) if one is not None]
+        return "; ".join(met) if met else None
+
+    def _leave_gaps(self, video: OpenVideo, table: PacketTable) -> None:
+        """Leave times unanswered at which no picture is shown, and note where that is."""
+        gaps = video.seconds(table.gaps)
+        gaps = gaps[(gaps[:, 0] < self._wanted.rest[-1]) & (gaps[:, 1] > self._wanted.rest[0])]
+        if self._hold or not len(gaps):
+            return
+        places = [f"{start:.2f} s to {end:.2f} s" for start, end in gaps[:_GAPS_NAMED].tolist()]
+        more = len(gaps) - len(places)
+        also = f" and in {more} more place{'s' if more > 1 else ''}" if more else ""
+        self._gaps = f"no pictures from {', '.join(places)}{also}"
+        self._wanted.leave_out(gaps)
 
     def _answer(self, shown: Shown, indices: list[int]) -> Iterator[Picture]:
         if not indices:
@@ -124,15 +159,14 @@ class FrameStream:
 
     def _note(self, video: OpenVideo, damage: str) -> None:
         """Remember the first damage; what is encrypted looks like it, and gives no picture that is true."""
-        if self.damage is None:
+        if self._damage is None:
             refuse_encrypted(video)
-            self.damage = damage
+            self._damage = damage
 
-    def _seek(self, video: OpenVideo) -> Iterator[Picture]:
+    def _seek(self, video: OpenVideo, table: PacketTable) -> Iterator[Picture]:
         """Answer by the table of packets; leave unanswered what it cannot be trusted with."""
         wanted = self._wanted
-        table = index_packets(video, first_seconds=wanted.times[0], last_seconds=wanted.times[-1])
-        if table.doubt or table.damage or not table.shown.any():
+        if not wanted or table.doubt or table.damage or not table.shown.any():
             return
         shown_pts = table.shown_pts()
         shown_seconds = video.seconds(shown_pts)
@@ -157,13 +191,10 @@ class FrameStream:
             self._note(video, cut_off)
             wanted.take_number(len(wanted.rest))
 
-    def _through(self, video: OpenVideo) -> Iterator[Picture]:
+    def _through(self, video: OpenVideo, table: PacketTable) -> Iterator[Picture]:
         """Answer by decoding from the start; a time inside a damaged stretch stays unanswered."""
         wanted = self._wanted
-        times: NDArray[np.float64] | None = None
-        if video.without_pts:
-            with open_video(self._path, self._on_progress) as other:
-                times = other.seconds(index_packets(other).shown_pts())
+        times = video.seconds(table.shown_pts()) if video.without_pts else None
         before: Shown | None = None
         for shown in decode_through(video, partial(self._note, video), times):
             if before is not None:
@@ -205,6 +236,7 @@ def iter_frames(
     *,
     method: Method = "auto",
     size_px: int | None = None,
+    hold: bool = False,
     on_progress: Callable[[], None] | None = None,
 ) -> FrameStream:
     """Read the pictures shown at the wanted times, one at a time, in one pass over the file.
@@ -218,6 +250,8 @@ def iter_frames(
         method: "through", "seek", or "auto" for the cheaper of the two; the pictures are the same.
         size_px: side of the square that CLIP's transform cuts (:func:`clip_pixels`); None keeps the
             video's own size.
+        hold: where no picture comes for long, as while a recorder was paused, give the one before, as a
+            player does; else that stretch is left out, and ``damage`` says where it is.
         on_progress: called whenever more of the file has been read, or another picture was wanted and came.
 
     Returns:
@@ -237,7 +271,7 @@ def iter_frames(
         raise ValueError(f"method is {method!r}, expected 'auto', 'through' or 'seek'")
     if size_px is not None and size_px < 1:
         raise ValueError(f"size_px is {size_px}, expected at least 1 or None")
-    return FrameStream(Path(path), times, method, size_px, on_progress)
+    return FrameStream(Path(path), times, method, size_px, hold=hold, on_progress=on_progress)
 
 
 def read_frames(
@@ -246,6 +280,7 @@ def read_frames(
     *,
     method: Method = "auto",
     size_px: int | None = None,
+    hold: bool = False,
 ) -> Frames:
     """Read the pictures shown at the wanted times, in the order of the times given.
 
@@ -254,6 +289,7 @@ def read_frames(
         times_seconds: in any order, repeated or not.
         method: "through", "seek" or "auto"; the pictures are the same.
         size_px: side of the square that CLIP's transform cuts; None keeps the video's own size.
+        hold: as for :func:`iter_frames`.
 
     Returns:
         Pictures with the times at which they are shown (not the times asked for). Fewer than asked
@@ -263,7 +299,7 @@ def read_frames(
         VideoReadError: there is not one picture for the times wanted.
         ValueError: as for :func:`iter_frames`.
     """
-    stream = iter_frames(path, times_seconds, method=method, size_px=size_px)
+    stream = iter_frames(path, times_seconds, method=method, size_px=size_px, hold=hold)
     pictures = sorted(stream, key=lambda picture: picture.wanted_index)
     if not pictures:
         raise VideoReadError(path, stream.damage or "holds no picture at the times wanted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -11,6 +11,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from vidsift.video.clock import Clock, Timestamps, find_clock
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
 from vidsift.video.hevc import NalReader
 
@@ -20,6 +21,8 @@ _HELD_BYTES = 32 * 2**20
 _STRIDE_BYTES = 2 * 2**20
 _SEEK_FIRST_SECONDS = 60.0
 _SEEKS_WELL = frozenset({"mov", "matroska"})
+_GAP_SECONDS, _GAP_STEPS = 2.0, 10
+_MARKED_AT_EDGE = 3
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 
@@ -35,11 +38,14 @@ class PacketTable:
         spare: no other picture depends on its picture, as far as the packets themselves say (HEVC).
         held: the packets themselves, for a file small enough to keep in memory.
         sizes: bytes.
+        places: byte at which each packet begins; -1 where that is not known.
         seek: where to seek for each packet, in ticks: when it is decoded, which is never after it is shown.
         whole: the table reaches the end of the stream.
         doubt: why the table cannot be trusted to find a picture; None when it can.
         damage: what went wrong while reading the file; None when nothing did.
         end_ticks: where the last shown picture ends.
+        gaps: stretches without pictures, ``(G, 2)`` in ticks: the end of one, the begin of the next.
+        clock: how the timestamps of the file were brought onto one clock; None where they are on one.
     """
 
     pts: NDArray[np.int64]
@@ -47,28 +53,40 @@ class PacketTable:
     shown: NDArray[np.bool_]
     spare: NDArray[np.bool_]
     sizes: NDArray[np.int64]
+    places: NDArray[np.int64]
     seek: NDArray[np.int64]
     held: list[VideoPacket] | None
     whole: bool
     doubt: str | None
     damage: str | None
     end_ticks: int
+    gaps: NDArray[np.int64]
+    clock: Clock | None
 
     def shown_pts(self) -> NDArray[np.int64]:
         """Timestamps of the shown pictures in the order in which they are shown."""
         return np.sort(self.pts[self.shown])
 
 
-def _doubt(video: OpenVideo, pts: list[int | None], key: list[bool], corrupt: bool) -> str | None:
+def _doubt(video: OpenVideo, read: _Packets, clock: Clock | None) -> str | None:
     if video.without_pts:
         return f"{video.container.format.name} files keep no presentation times"
-    if any(value is None for value in pts):
+    if clock is not None and not video.clock_may_jump:
+        return "its clock starts again"
+    if any(value is None for value in read.pts):
         return "packets without a presentation time"
-    if len(set(pts)) != len(pts):
+    if len(set(read.pts)) != len(read.pts):
         return "two packets with the same presentation time"
-    if not key or not key[0]:
+    if not read.key or not read.key[0]:
         return "the stream does not begin with a key frame"
-    return "a packet is marked as damaged" if corrupt else None
+    return "a packet is marked as damaged" if _damaged(read, clock) else None
+
+
+def _damaged(read: _Packets, clock: Clock | None) -> bool:
+    """Whether packets are damaged; at the edges of parts whole ones are marked, as counters do not run on."""
+    begins = set() if clock is None else set(clock.places)
+    edges = [at for at, place in enumerate(read.places) if place in begins]
+    return any(not any(edge - _MARKED_AT_EDGE <= at <= edge for edge in edges) for at in read.corrupt)
 
 
 def _filled(video: OpenVideo, pts: list[int | None], dts: list[int | None]) -> NDArray[np.int64]:
@@ -96,6 +114,41 @@ def _seek_near(video: OpenVideo, first_seconds: float) -> VideoPacket | None:
     return None
 
 
+@dataclass
+class _Packets:
+    """What is learned from the packets of a stream, in the order of the file."""
+
+    pts: list[int | None] = field(default_factory=list)
+    dts: list[int | None] = field(default_factory=list)
+    places: list[int | None] = field(default_factory=list)
+    lasts: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    key: list[bool] = field(default_factory=list)
+    shown: list[bool] = field(default_factory=list)
+    layers: list[tuple[int, bool]] = field(default_factory=list)
+    held: list[VideoPacket] = field(default_factory=list)
+    held_bytes: int = 0
+    from_start: bool = True
+    whole: bool = False
+    corrupt: list[int] = field(default_factory=list)
+    damage: str | None = None
+
+    def add(self, packet: VideoPacket, nal: NalReader | None) -> None:
+        self.pts.append(packet.pts)
+        self.dts.append(packet.dts)
+        self.places.append(packet.pos)
+        self.lasts.append(packet.duration or 0)
+        self.sizes.append(packet.size)
+        self.key.append(packet.is_keyframe)
+        self.shown.append(not packet.is_discard)
+        self.layers.append(nal.layer(packet) if nal is not None else (0, False))
+        if packet.is_corrupt:
+            self.corrupt.append(len(self.pts) - 1)
+        self.held_bytes += packet.size
+        if self.held_bytes <= _HELD_BYTES:
+            self.held.append(packet)
+
+
 def index_packets(
     video: OpenVideo, *, first_seconds: float = 0.0, last_seconds: float = float("inf")
 ) -> PacketTable:
@@ -107,59 +160,89 @@ def index_packets(
         last_seconds: the latest.
 
     Returns:
-        The table; ``doubt`` and ``damage`` say what is wrong with it.
+        The table; ``doubt`` and ``damage`` say what is wrong with it. Where the file's timestamps start
+        again, those of the table run on, and ``clock`` says how.
     """
+    read = _read(video, first_seconds, last_seconds)
+    clock = None
+    if not video.without_pts:
+        own = Timestamps(read.pts, read.dts, read.places, read.lasts, video.step_ticks, video.tick)
+        clock = find_clock(own, close_jumps=video.clock_may_jump)
+    if clock is not None:
+        read.pts, read.dts = clock.timestamps(own)
+        read.held = []  # as the file has them
+        moved = read.dts[0] != own.dts[0] or read.pts[0] != own.pts[0]
+        video.follow(clock, int(_filled(video, read.pts, read.dts).min()), first_moved=moved)
+    return _table(video, read, clock)
+
+
+def _read(video: OpenVideo, first_seconds: float, last_seconds: float) -> _Packets:
     last_ticks = video.origin_ticks + last_seconds / float(video.tick)
-    pts: list[int | None] = []
-    dts: list[int | None] = []
-    key: list[bool] = []
-    shown: list[bool] = []
-    sizes: list[int] = []
-    layers: list[tuple[int, bool]] = []
     nal = NalReader(video.decoder.extradata) if video.decoder.name == "hevc" else None
-    held: list[VideoPacket] = []
-    held_bytes, last_duration, whole, corrupt, damage = 0, 0, False, False, None
+    read = _Packets()
     try:
         first = _seek_near(video, first_seconds)
+        read.from_start = first is None
         for packet in _chain(first, video):
             if not packet.size:
                 continue
-            pts.append(packet.pts)
-            dts.append(packet.dts)
-            key.append(packet.is_keyframe)
-            shown.append(not packet.is_discard)
-            sizes.append(packet.size)
-            layers.append(nal.layer(packet) if nal is not None else (0, False))
-            corrupt = corrupt or packet.is_corrupt
-            last_duration = packet.duration or last_duration
-            held_bytes += packet.size
-            if held_bytes <= _HELD_BYTES:
-                held.append(packet)
+            read.add(packet, nal)
             if packet.dts is not None and packet.dts > last_ticks and not video.without_pts:
                 break
         else:
-            whole = True
+            read.whole = True
     except DECODE_ERRORS as error:
-        damage = f"reading stopped: {message_of(error)}"
-    times = _filled(video, pts, dts)
-    top = max((layer for layer, _ in layers), default=0)
-    earliest = [own if d is None else min(own, d) for own, d in zip(times.tolist(), dts, strict=True)]
-    shown_N = np.asarray(shown, bool)
-    step = video.step_ticks if video.without_pts or not last_duration else last_duration
+        read.damage = f"reading stopped: {message_of(error)}"
+    return read
+
+
+def _table(video: OpenVideo, read: _Packets, clock: Clock | None) -> PacketTable:
+    times = _filled(video, read.pts, read.dts)
+    top = max((layer for layer, _ in read.layers), default=0)
+    earliest = [own if d is None else min(own, d) for own, d in zip(times.tolist(), read.dts, strict=True)]
+    shown_N = np.asarray(read.shown, bool)
+    lasts_N = np.asarray(read.lasts, np.int64)
+    last = next((one for one in reversed(read.lasts) if one), 0)
+    step = video.step_ticks if video.without_pts or not last else last
     end = int(times[shown_N].max()) + step if shown_N.any() else video.origin_ticks
     return PacketTable(
         pts=times,
-        key=np.asarray(key, bool),
+        key=np.asarray(read.key, bool),
         shown=shown_N,
-        spare=np.asarray([spare and layer == top for layer, spare in layers], bool),
-        sizes=np.asarray(sizes, np.int64),
+        spare=np.asarray([spare and layer == top for layer, spare in read.layers], bool),
+        sizes=np.asarray(read.sizes, np.int64),
+        places=np.asarray([-1 if place is None else place for place in read.places], np.int64),
         seek=np.asarray(earliest, np.int64),
-        held=held if len(held) == len(pts) else None,
-        whole=whole,
-        doubt=_doubt(video, pts, key, corrupt),
-        damage=damage,
+        held=read.held if len(read.held) == len(read.pts) else None,
+        whole=read.whole,
+        doubt=_doubt(video, read, clock),
+        damage=read.damage,
         end_ticks=end,
+        gaps=_gaps(video, times[shown_N], lasts_N[shown_N], read.from_start),
+        clock=clock,
     )
+
+
+def _gaps(
+    video: OpenVideo, times: NDArray[np.int64], lasts: NDArray[np.int64], from_start: bool
+) -> NDArray[np.int64]:
+    """Where no picture is shown for long, as when a recorder was paused; ``(G, 2)``.
+
+    A picture that is shown for long is no gap: the container says for how long, as MP4 does, or few
+    pictures a second are all that the stream has.
+    """
+    if video.without_pts or not len(times):
+        return np.empty((0, 2), np.int64)
+    order = np.argsort(times, kind="stable")
+    begins = times[order]
+    ends = np.maximum.accumulate(begins + np.maximum(lasts[order], video.step_ticks))
+    if from_start:
+        begins, ends = np.append(begins, begins[-1]), np.insert(ends, 0, video.origin_ticks)
+    else:
+        begins = np.append(begins[1:], begins[-1])
+    least = max(round(_GAP_SECONDS / video.tick), _GAP_STEPS * video.step_ticks)
+    long = begins - ends > least
+    return np.stack([ends[long], begins[long]], axis=1)
 
 
 def _chain(first: VideoPacket | None, video: OpenVideo) -> Iterator[VideoPacket]:
@@ -243,6 +326,12 @@ class _Reader:
         self._packets: Iterator[VideoPacket] | None = None
         self._next = 0
 
+    def _place(self, position: int) -> int:
+        """Byte from which a packet is reached: where the last key frame begins of which that is known."""
+        stop = position + 1
+        known = np.flatnonzero((self._table.places[:stop] >= 0) & self._table.key[:stop])
+        return int(self._table.places[known[-1]]) if len(known) else 0
+
     def read(self, start: int, stop: int) -> Iterator[VideoPacket]:
         sizes = self._table.sizes
         if (
@@ -250,8 +339,7 @@ class _Reader:
             or start < self._next
             or int(sizes[self._next : start].sum()) > _STRIDE_BYTES
         ):
-            self._video.container.seek(int(self._table.seek[start]), stream=self._video.stream)
-            self._packets = self._video.packets()
+            self._packets = self._video.packets_from(int(self._table.seek[start]), self._place(start))
         for packet in self._packets:
             if not packet.size:
                 continue

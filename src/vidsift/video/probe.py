@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidsift.video.container import OpenVideo, open_video
+from vidsift.video.container import OpenVideo
 from vidsift.video.errors import VideoReadError
-from vidsift.video.packets import index_packets
 from vidsift.video.picture import rotation_of
 from vidsift.video.through import Shown, decode_through
+from vidsift.video.timed import open_timed, table_of
 from vidsift.video.unreadable import why_no_picture
 
 __all__ = ["VideoInfo", "probe"]
@@ -56,19 +56,21 @@ def probe(path: str | Path, *, on_progress: Callable[[], None] | None = None) ->
     Raises:
         VideoReadError: the file gives no picture.
     """
-    with open_video(path, on_progress) as video:
+    with open_timed(path, on_progress) as video:
         damage: list[str] = []
         shown = next(decode_through(video, damage.append, None), None)
         if shown is None:
             raise VideoReadError(path, why_no_picture(video, next(iter(damage), None)))
         duration = _announced_seconds(video)
         if duration is None:
-            with open_video(path, on_progress) as other:
-                duration = other.seconds_of(index_packets(other).end_ticks)
+            with open_timed(path, on_progress) as other:
+                duration = other.seconds_of(table_of(other).end_ticks)
         return _info(video, shown, duration)
 
 
 def _announced_seconds(video: OpenVideo) -> float | None:
+    if video.clock_may_jump or video.starts_late or video.clock is not None:
+        return None  # the pictures themselves say it
     end = video.announced_end_seconds()
     if end is None and video.container.duration:
         end = video.container.duration / 1_000_000

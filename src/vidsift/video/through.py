@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ class _Clock:
         self._video = video
         self._times = times
         self._count = 0
-        self._end = 0.0
+        self._begin, self._end = -math.inf, 0.0
         self._step = 1.0 / float(video.frames_per_second)
 
     def place(self, frame: VideoFrame, after_gap: bool) -> Shown:
@@ -102,6 +103,7 @@ class _Clock:
             if ticks is not None:
                 start = self._video.seconds_of(ticks)
         duration = float(frame.duration * self._video.tick) if frame.duration else self._step
+        start = self._begin = max(start, self._begin)
         self._count += 1
         self._end = start + duration
         return Shown(frame, start, self._end, after_gap)

@@ -1,0 +1,107 @@
+"""Open a file on one clock, also where its own timestamps start again on the way.
+
+Whether they do is found by reading all packets once. Files of the kinds that may go on by another clock are
+read so when they are opened, and what was learned is kept for who opens the same file again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from vidsift.video.container import OpenVideo, open_video
+from vidsift.video.packets import PacketTable, index_packets
+
+__all__ = ["open_timed", "table_of"]
+
+_KEPT = 4
+_EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
+_Key = tuple[str, int, int]
+_tables: OrderedDict[_Key, tuple[PacketTable, int]] = OrderedDict()
+_lock = threading.Lock()
+
+
+@contextmanager
+def open_timed(
+    path: str | Path, on_progress: Callable[[], None] | None = None, *, read_through: bool = False
+) -> Iterator[OpenVideo]:
+    """Hold a video file open, with its times on one clock that starts at 0 and never goes back.
+
+    Args:
+        path: the file.
+        on_progress: called as packets are read, see :class:`~vidsift.video.container.OpenVideo`.
+        read_through: look for other clocks in it whatever kind it is of.
+
+    Raises:
+        VideoReadError: as :func:`~vidsift.video.container.open_video`.
+    """
+    with open_video(path, on_progress) as video:
+        if video.clock_may_jump or read_through or _another_follows(video):
+            _known(video)
+        yield video
+
+
+def table_of(
+    video: OpenVideo, *, first_seconds: float = 0.0, last_seconds: float = float("inf")
+) -> PacketTable:
+    """Return the table of packets of a video opened here, see :func:`~vidsift.video.packets.index_packets`.
+
+    Args:
+        video: freshly opened.
+        first_seconds: the earliest time the table must answer for.
+        last_seconds: the latest.
+    """
+    if video.clock_may_jump or video.clock is not None:
+        return _known(video)
+    return index_packets(video, first_seconds=first_seconds, last_seconds=last_seconds)
+
+
+def _another_follows(video: OpenVideo) -> bool:
+    """Whether a Matroska file was put behind another: where the first one ends, a header begins.
+
+    Source: RFC 8794, 4 and 5 (lengths), RFC 9559, 5.1 (a segment's identity).
+    """
+    if "matroska" not in video.format_names:
+        return False
+    with video.path.open("rb") as file:
+        end = 0
+        for identity in (_EBML, _SEGMENT):
+            file.seek(end)
+            head = file.read(12)
+            if head[:4] != identity or not head[4:5] or not head[4]:
+                return False
+            size = 9 - head[4].bit_length()
+            most = (1 << 7 * size) - 1
+            length = int.from_bytes(head[4 : 4 + size], "big") & most
+            if length == most:  # not known when it was written
+                return False
+            end = min(end + 4 + size + length, video.path.stat().st_size)
+        file.seek(end)
+        return file.read(4) == _EBML
+
+
+def _known(video: OpenVideo) -> PacketTable:
+    """Have a video follow its clock, which is found when it is not known."""
+    key = _key(video)
+    with _lock:
+        found = _tables.get(key)
+    if found is None:
+        with open_video(video.path, video.on_progress) as other:
+            table = index_packets(other)
+            found = (replace(table, held=None), other.origin_ticks)
+        with _lock:
+            _tables[key] = found
+            while len(_tables) > _KEPT:
+                _tables.popitem(last=False)
+    table, video.origin_ticks = found
+    video.clock = table.clock
+    return table
+
+
+def _key(video: OpenVideo) -> _Key:
+    status = video.path.stat()
+    return str(video.path), status.st_size, status.st_mtime_ns
