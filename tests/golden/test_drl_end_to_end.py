@@ -28,9 +28,15 @@ def released_drl(file: Any, padding: Padding = "zero") -> Drl:
     """Build the released WTI: two layers a head, a transformer across frames, CDCR variant 3."""
     towers = towers_from_openai(file.under("clip."), FILE)
     weights = temporal_weights_from_release(file.under("seqTransf.w."))
-    # The released defaults (alpha1 1, alpha2 0.06, lambda 0.001) are ours too.
+    # The released defaults (alpha1 1, alpha2 0.06, lambda 0.001) are ours too; the defects of CDCR are not.
     method = Drl(
-        towers, interaction="wti", weight_layers=2, max_frames=len(weights["positions"]), padding=padding
+        towers,
+        interaction="wti",
+        weight_layers=2,
+        max_frames=len(weights["positions"]),
+        padding=padding,
+        cdcr_orientation="released",
+        cdcr_deviation="plain",
     )
     method.temporal.load_state_dict(weights)
     (interaction,) = method.interactions

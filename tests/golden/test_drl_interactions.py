@@ -112,7 +112,10 @@ def loss_parts(
         drawn = [file[f"{name}.cdcr{variant}.randint{number}"] for number in (0, 1)]
         draws = drawn[0] % text.mask.sum(1), drawn[1] % video.mask.sum(1)
     alignment = meet.align(text, video) if form in ("best_match", "weighted") else None
-    return contrast, decorrelation(text, video, form, alignment, draws=draws), leaves, meet
+    released = decorrelation(
+        text, video, form, alignment, draws=draws, orientation="released", deviation="plain"
+    )
+    return contrast, released, leaves, meet
 
 
 @pytest.mark.parametrize(("name", "variant"), FORMS)

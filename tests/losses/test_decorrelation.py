@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.methods import tiny
 from torch import Tensor
 
 from vidsift.interactions.hierarchical import Hierarchical
 from vidsift.interactions.token_wise import TokenWise
-from vidsift.losses.decorrelation import (
-    Decorrelation,
-    MatchForm,
-    channel_correlation,
-    decorrelation,
-    draw_tokens,
-)
+from vidsift.losses import decorrelation as losses
+from vidsift.losses.decorrelation import Decorrelation, MatchForm, decorrelation, draw_tokens
 from vidsift.types import Alignment, TokenSet
 
 DIM = 6
+ROTATION = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+"""Text channel 0 says video channel 1, text channel 1 the opposite of video channel 0."""
 FORMS_OF_4: tuple[MatchForm, MatchForm] = ("best_match", "best_match_summed")
+
+
+def channel_correlation(left: Tensor, right: Tensor, shares: Tensor | None = None, **how: Any) -> Tensor:
+    """The values of channels that all vary."""
+    found = losses.channel_correlation(left, right, shares, **how)
+    assert bool(found.counted.all())
+    return found.values
 
 
 @pytest.fixture
@@ -64,7 +71,7 @@ def test_both_directions_of_best_matches_are_averaged(sides: tuple[TokenSet, Tok
     text, video, account = sides
     words, frames = (torch.stack(side) for side in matched(text, video))
     other_frames, other_words = (torch.stack(side) for side in matched(video, text))
-    correlation = (channel_correlation(words, frames) + channel_correlation(other_frames, other_words)) / 2
+    correlation = (channel_correlation(words, frames) + channel_correlation(other_words, other_frames)) / 2
     parts = decorrelation(text, video, "best_match", account)
     eye = torch.eye(DIM, dtype=torch.bool)
     torch.testing.assert_close(parts.on_diagonal, (correlation[eye] - 1).square().sum())
@@ -104,6 +111,8 @@ def algorithm_4(text: TokenSet, video: TokenSet, *, counted: bool) -> Tensor:
         left, right = torch.stack(own), torch.stack(met)
         left, right = ((side - side.mean(0)) / side.std(0) for side in (left, right))
         covariances.append(left.t() @ right / (len(left) if counted else len(text)))
+    # Text channel i with video channel j, also where the frames are on the left.
+    covariances[1] = covariances[1].t()
     return (covariances[0] + covariances[1]) / 2
 
 
@@ -140,13 +149,16 @@ def test_a_single_path_takes_its_own_matches(
     other_frames, other_words = (torch.stack(side) for side in matched(video, text))
     shares = {
         "best_match": (None, None),
-        "best_match_summed": (torch.full((1,), 0.25), torch.full((1,), 0.25)),
+        "best_match_summed": (None, None),
         "weighted": (account.text_weights[text.mask] / 4, account.video_weights[video.mask] / 4),
     }[form]
-    for paths, expected in (
-        ("t2v", channel_correlation(words, frames, shares[0])),
-        ("v2t", channel_correlation(other_frames, other_words, shares[1])),
+    for paths, left, right, share in (
+        ("t2v", words, frames, shares[0]),
+        ("v2t", other_words, other_frames, shares[1]),
     ):
+        expected = channel_correlation(left, right, share)
+        if form == "best_match_summed":
+            expected = expected * len(left) / len(text)
         parts = decorrelation(text, video, form, account, paths=paths)  # type: ignore[arg-type]
         torch.testing.assert_close(parts.on_diagonal, (expected.diagonal() - 1).square().sum())
 
@@ -228,18 +240,6 @@ def test_parts_are_weighed_by_alpha() -> None:
     assert parts.total(0.0, 0.11).item() == pytest.approx(0.33)
 
 
-def test_a_channel_that_never_varies_gives_no_nan() -> None:
-    text, video = (tiny.token_set([2, 2, 2], 2, DIM, seed=seed) for seed in (0, 1))
-    flat = text.tokens.clone()
-    flat[..., 0] = 0.5
-    flat.requires_grad_()
-    loss = decorrelation(text.replace(tokens=flat), video, "single").total()
-    torch.autograd.backward(loss)
-    assert flat.grad is not None
-    assert bool(flat.grad.isfinite().all())
-    assert bool(loss.isfinite())
-
-
 def test_what_cannot_be_standardised_is_refused(sides: tuple[TokenSet, TokenSet, Alignment]) -> None:
     text, video, _ = sides
     with pytest.raises(ValueError, match=r"1 match\(es\).*larger batch"):
@@ -248,3 +248,166 @@ def test_what_cannot_be_standardised_is_refused(sides: tuple[TokenSet, TokenSet,
         decorrelation(text, video, "weighted")
     with pytest.raises(ValueError, match="expected one of single, random"):
         decorrelation(text, video, "twice", sides[2])  # type: ignore[arg-type]
+
+
+def pairs_of_one(batch: int = 8) -> tuple[TokenSet, TokenSet, Alignment]:
+    """One word and one frame for each pair, whose redundancy is antisymmetric between the first channels."""
+    generator = torch.Generator().manual_seed(0)
+    text_BD, video_BD = torch.randn(2, batch, DIM, generator=generator).unbind()
+    video_BD[:, 0], video_BD[:, 1] = text_BD[:, 1], -text_BD[:, 0]
+    meet = TokenWise()
+    mask = torch.ones(batch, 1, dtype=torch.bool)
+    text = meet.prepare_text(TokenSet(text_BD[:, None], mask))
+    video = meet.prepare_video(TokenSet(video_BD[:, None], mask))
+    return text, video, meet.align(text, video)
+
+
+def test_with_one_word_and_one_frame_the_forms_are_one() -> None:
+    text, video, account = pairs_of_one()
+    single = decorrelation(text, video, "single")
+    assert single.off_diagonal > 1.5
+    for form in ("best_match", "best_match_summed", "weighted"):
+        parts = decorrelation(text, video, form, account)
+        torch.testing.assert_close(parts, single, atol=1e-5, rtol=1e-5)
+    released = decorrelation(text, video, "best_match", account, orientation="released")
+    torch.testing.assert_close(released.on_diagonal, single.on_diagonal)
+    assert released.off_diagonal < single.off_diagonal - 1
+
+
+def test_redundancy_of_opposite_signs_costs_nothing_as_released() -> None:
+    """The defect: (C + C^T) / 2 is 0 off the diagonal."""
+    halves = torch.tensor([[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, -1.0]]).t()
+    mask = torch.ones(4, 1, dtype=torch.bool)
+    meet = TokenWise()
+    text = meet.prepare_text(TokenSet(halves[:, None], mask))
+    video = meet.prepare_video(TokenSet((halves @ ROTATION)[:, None], mask))
+    account = meet.align(text, video)
+    one = decorrelation(text, video, "single").off_diagonal
+    assert one.item() == pytest.approx(2 * (3 / 4) ** 2)
+    assert decorrelation(text, video, "best_match", account).off_diagonal.item() == pytest.approx(one.item())
+    released = decorrelation(text, video, "best_match", account, orientation="released")
+    assert released.off_diagonal.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_released_deviations_let_weighted_correlations_leave_their_bounds() -> None:
+    left = torch.tensor([10.0, 0.0, 0.1, -0.1])[:, None]
+    shares = torch.tensor([0.97, 0.01, 0.01, 0.01])
+    plain = channel_correlation(left, left, shares, deviation="plain")
+    assert plain.item() > 2
+    assert channel_correlation(left, left, shares).item() == pytest.approx(1 - 0.97**2 - 3 * 0.01**2)
+
+
+KINDS = ("varies", "constant", "zero", "copies", "two values")
+SIZES = st.sampled_from([1e-44, 1e-37, 1e-20, 1e-4, 1.0, 1e4, 1e20, 1e37])
+
+
+@st.composite
+def channels(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Matches of both sides, how much they count, and which channels of both are constant."""
+    matches = draw(st.integers(2, 40))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**20)))
+    sides, still = [], []
+    for _ in range(2):
+        columns = []
+        for _ in range(3):
+            kind, offset = draw(st.sampled_from(KINDS)), draw(st.sampled_from([0.0, 1.0, 30.0]))
+            values = torch.randn(matches, generator=generator) + offset
+            if kind in ("constant", "zero"):
+                values = values[:1].expand(matches) * (kind == "constant")
+            elif kind == "copies":
+                values = values[torch.arange(matches) % 2]
+            elif kind == "two values":
+                values = offset + (torch.arange(matches) == 0).float()
+            columns.append(values * draw(SIZES))
+            still.append(kind in ("constant", "zero"))
+        sides.append(torch.stack(columns, dim=1))
+    shares = None
+    if draw(st.booleans()):
+        shares = (torch.randn(matches, generator=generator) * draw(st.sampled_from([1.0, 20.0]))).softmax(0)
+    return sides[0], sides[1], shares, torch.tensor(still).view(2, 3)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    channels(),
+    st.booleans(),
+    st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.float16]),
+)
+def test_correlations_never_leave_their_bounds_by_more_than_rounding(
+    drawn: tuple[Tensor, Tensor, Tensor | None, Tensor], centred: bool, kind: torch.dtype
+) -> None:
+    left, right, shares, still = drawn
+    sides = [side.to(kind).nan_to_num(posinf=6e4, neginf=-6e4).requires_grad_() for side in (left, right)]
+    found = losses.channel_correlation(sides[0], sides[1], shares, centred=centred)
+    assert bool((found.values.abs() <= 1 + 1e-5).all())
+    if centred:
+        assert not bool(found.counted[still[0]].any())
+        assert not bool(found.counted[:, still[1]].any())
+    assert bool((found.values[~found.counted] == 0).all())
+    torch.autograd.backward(found.values.square().sum())
+    for side, apart in zip(sides, still, strict=True):
+        assert side.grad is not None
+        assert bool(side.grad[:, apart].isfinite().all())
+        if centred:
+            assert bool((side.grad[:, apart] == 0).all())
+
+
+def test_rounding_is_no_variance() -> None:
+    """Equal pictures come out of a tower within rounding of each other, not equal."""
+    generator = torch.Generator().manual_seed(0)
+    same = torch.randn(1, DIM, generator=generator) * (1 + 1e-6 * torch.randn(64, DIM, generator=generator))
+    found = losses.channel_correlation(torch.randn(64, DIM, generator=generator), same)
+    assert not bool(found.counted.any())
+    assert bool((found.values == 0).all())
+
+
+@pytest.mark.parametrize("form", get_args(MatchForm))
+def test_channels_that_never_vary_take_no_part(form: MatchForm) -> None:
+    """Black videos: all their frames are one, and nothing is left but to say so."""
+    meet = TokenWise()
+    text = meet.prepare_text(tiny.token_set([3, 1, 2, 4], 4, DIM))
+    frame = torch.randn(DIM, generator=torch.Generator().manual_seed(5))
+    black = frame.expand(4, 3, DIM).clone().requires_grad_()
+    video = meet.prepare_video(TokenSet(black, torch.ones(4, 3, dtype=torch.bool)))
+    account = meet.align(text, video)
+    parts = decorrelation(text, video, form, account)
+    assert parts.total().item() == 0
+    torch.autograd.backward(parts.total())
+    assert black.grad is not None
+    assert bool((black.grad == 0).all())
+
+
+def test_a_channel_that_does_not_vary_leaves_the_others_as_they_are(
+    sides: tuple[TokenSet, TokenSet, Alignment],
+) -> None:
+    text, video, account = sides
+    wider = [
+        side.replace(tokens=torch.cat([side.tokens, torch.full_like(side.tokens[..., :1], 0.3)], dim=-1))
+        for side in (text, video)
+    ]
+    expected = decorrelation(text, video, "weighted", account)
+    actual = decorrelation(wider[0], wider[1], "weighted", account)
+    torch.testing.assert_close(actual, expected)
+
+
+def test_an_entry_that_one_direction_lacks_is_the_other_direction_s() -> None:
+    """All words meet one frame, but the frames meet different words: only the latter can be correlated."""
+    meet = TokenWise()
+    text = meet.prepare_text(tiny.token_set([1, 1, 1], 1, DIM))
+    video = meet.prepare_video(tiny.token_set([2, 2, 2], 2, DIM, seed=1))
+    account = meet.align(text, video)
+    together = video.tokens.clone()
+    together[:, 0] = together[0, 0]
+    video = video.replace(tokens=together)
+    account = replace(account, best_video_token=torch.zeros_like(account.best_video_token))
+    expected = decorrelation(text, video, "best_match", account, paths="v2t")
+    assert decorrelation(text, video, "best_match", account, paths="t2v").total() == 0
+    torch.testing.assert_close(decorrelation(text, video, "best_match", account), expected)
+
+
+def test_what_is_no_number_is_not_hidden() -> None:
+    left = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    for value in (torch.nan, torch.inf):
+        broken = left.clone()
+        broken[1, 0] = value
+        assert bool(losses.channel_correlation(broken, left).values[0].isnan().all())

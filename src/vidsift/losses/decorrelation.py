@@ -6,6 +6,7 @@ every interaction that is not a black box.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -16,9 +17,34 @@ from vidsift.interactions.hierarchical import level_vectors
 from vidsift.interactions.token_wise import Paths
 from vidsift.types import Alignment, TokenSet
 
-__all__ = ["Decorrelation", "MatchForm", "channel_correlation", "decorrelation", "draw_tokens"]
+__all__ = [
+    "ChannelCorrelation",
+    "Decorrelation",
+    "Deviation",
+    "MatchForm",
+    "Orientation",
+    "channel_correlation",
+    "decorrelation",
+    "draw_tokens",
+]
 
 MatchForm = Literal["single", "random", "best_match", "best_match_summed", "weighted"]
+Orientation = Literal["paper", "released"]
+"""Which channels the two directions of best matches correlate, see :func:`decorrelation`."""
+Deviation = Literal["weighted", "plain"]
+"""Whether matches count in a channel's mean and deviation as they do in the correlation, or all alike."""
+
+
+class ChannelCorrelation(NamedTuple):
+    """Correlations of channels, ``(D, D)``: left channels in rows, right ones in columns.
+
+    Attributes:
+        values: in [-1, 1], but for rounding; 0 where ``counted`` is False.
+        counted: bool, False where one of the two channels does not vary and so correlates with nothing.
+    """
+
+    values: Tensor
+    counted: Tensor
 
 
 class Decorrelation(NamedTuple):
@@ -42,8 +68,13 @@ def decorrelation(
     draws: tuple[Tensor, Tensor] | None = None,
     paths: Paths = "dual",
     levels: int = 1,
+    orientation: Orientation = "paper",
+    deviation: Deviation = "weighted",
 ) -> Decorrelation:
     """Correlate the channels of matched tokens and say how far that is from the identity.
+
+    A channel that does not vary over the matches (black videos, all words at one frame) takes no part, see
+    :func:`channel_correlation`.
 
     Args:
         text: prepared, ``(B, T, D)``; row i belongs to video i.
@@ -62,6 +93,11 @@ def decorrelation(
             drawn here when None.
         paths: whose best matches count: "dual" averages the words' and the frames', "t2v" takes the words'
             alone, "v2t" the frames' alone.
+        orientation: what entry (i, j) of the averaged correlations is. "paper": text channel i with video
+            channel j in both directions; "released": in the frames' direction video channel i with text
+            channel j, so that redundancy of opposite signs cancels.
+        deviation: of the channels, for "weighted": "weighted" weighs the matches there too; "plain" does not,
+            as released, and then correlations may leave [-1, 1].
         levels: of hierarchical tokens. "single" is then taken of each level by itself, as each is compared by
             itself, and the parts are averaged; "random" would pair different levels and is refused.
 
@@ -75,7 +111,9 @@ def decorrelation(
         It counts the matches, as X, but divides by B, and then the diagonal of perfect agreement is M/B, not
         the 1 that the loss asks for; Algorithm 3 divides by what it counted. Eq. 8 does not centre
         (``centred=False``), both Algorithms do. The code weighs the parts by alpha1 and alpha2, the paper by
-        1 and alpha.
+        1 and alpha. Defects of the code that are not the default here: it adds video x text to text x video
+        (``orientation="released"``), standardises weighted matches as if all counted alike
+        (``deviation="plain"``), and divides by the deviation of channels that have none.
     """
     if form == "single" and levels > 1:
         sides = [level_vectors(tokens, levels).unbind(dim=1) for tokens in (text, video)]
@@ -101,42 +139,94 @@ def decorrelation(
     words = _Matches(text, video, alignment.best_video_token, alignment.text_weights)
     frames = _Matches(video, text, alignment.best_text_token, alignment.video_weights)
     counted = {"dual": (words, frames), "t2v": (words,), "v2t": (frames,)}[paths]
-    correlations = [
-        channel_correlation(one.own_MD, one.met_MD, one.shares(form), centred=centred) for one in counted
-    ]
-    return _parts(torch.stack(correlations).mean(dim=0))
+    correlations = []
+    for one in counted:
+        transposed = one is frames and orientation == "paper"
+        left, right = (one.met_MD, one.own_MD) if transposed else (one.own_MD, one.met_MD)
+        found = channel_correlation(left, right, one.shares(form), centred=centred, deviation=deviation)
+        correlations.append(found._replace(values=found.values * one.times(form)))
+    return _parts(_mean(correlations))
 
 
 def channel_correlation(
-    left_MD: Tensor, right_MD: Tensor, shares_M: Tensor | None = None, *, centred: bool = True
-) -> Tensor:
-    """Correlation of every channel on the left with every channel on the right, ``(D, D)``.
+    left_MD: Tensor,
+    right_MD: Tensor,
+    shares_M: Tensor | None = None,
+    *,
+    centred: bool = True,
+    deviation: Deviation = "weighted",
+) -> ChannelCorrelation:
+    """Correlation of every channel on the left with every channel on the right.
+
+    A channel takes no part whose variance over the matches is no more than epsilon of its number type times
+    its mean square: what is left of it then is mostly rounding. Uncentred, one that is zero takes none.
 
     Args:
-        left_MD: one side of M matches.
+        left_MD: one side of M matches; half precision is computed in fp32.
         right_MD: the other side.
-        shares_M: how much each match counts, ``(M,)`` or one for all ``(1,)``; 1/M each when None.
-        centred: standardise the channels over the matches (unbiased deviation); otherwise divide by their
-            root sum of squares and ignore the shares, as in Eq. 8.
+        shares_M: how much each match counts, ``(M,)``, not negative; all alike when None. Only their
+            proportions matter.
+        centred: standardise the channels over the matches (unbiased deviation, so that a channel with itself
+            gives 1 - 1/M where all count alike); otherwise divide by their root sum of squares and ignore
+            the shares, as in Eq. 8.
+        deviation: "plain" takes mean and deviation as if all matches counted alike.
 
     Raises:
         ValueError: with fewer than two matches to standardise over.
     """
-    tiny = torch.finfo(left_MD.dtype).tiny
+    matches, kind = len(left_MD), torch.promote_types(left_MD.dtype, torch.float32)
     if not centred:
-        unit = [side / side.square().sum(dim=0).clamp_min(tiny).sqrt() for side in (left_MD, right_MD)]
-        return unit[0].t() @ unit[1]
-    matches = len(left_MD)
+        (left, left_counted_D), (right, right_counted_D) = (
+            _unit(side.to(kind)) for side in (left_MD, right_MD)
+        )
+        return ChannelCorrelation(left.t() @ right, left_counted_D[:, None] & right_counted_D)
     if matches < 2:
         raise ValueError(
             f"channel decorrelation got {matches} match(es): a deviation needs at least two; train with a "
             "larger batch, or without it (cdcr=none)"
         )
-    shares_M = left_MD.new_full((1,), 1 / matches) if shares_M is None else shares_M
-    left, right = (
-        (side - side.mean(dim=0)) * side.var(dim=0).clamp_min(tiny).rsqrt() for side in (left_MD, right_MD)
+    uniform_M = left_MD.new_full((matches,), 1 / matches, dtype=kind)
+    shares_M = uniform_M if shares_M is None else shares_M.to(kind) / shares_M.to(kind).sum()
+    weights_M = uniform_M if deviation == "plain" else shares_M
+    (left, left_counted_D), (right, right_counted_D) = (
+        _standardised(side.to(kind), weights_M, torch.finfo(side.dtype).eps) for side in (left_MD, right_MD)
     )
-    return (left * shares_M[:, None]).t() @ right
+    # What makes a variance unbiased: 1 - 1/M where all count alike.
+    unbiased = (weights_M * (1 - weights_M)).sum()
+    values_DD = (left * shares_M[:, None]).t() @ right * unbiased
+    return ChannelCorrelation(values_DD, left_counted_D[:, None] & right_counted_D)
+
+
+def _standardised(side_MD: Tensor, weights_M: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    """Channels of mean 0 and variance 1 (biased), or 0 where they do not vary; and which vary, ``(D,)``."""
+    scaled_MD = side_MD / _size(side_MD)
+    weights_M1 = weights_M[:, None]
+    away_MD = scaled_MD - (weights_M1 * scaled_MD).sum(dim=0)
+    variance_D = (weights_M1 * away_MD.square()).sum(dim=0)
+    still_D = variance_D <= epsilon * (weights_M1 * scaled_MD.square()).sum(dim=0)
+    # Masked before the root and after it: else the gradient is 0 times infinity.
+    return away_MD * variance_D.masked_fill(still_D, 1).rsqrt().masked_fill(still_D, 0), ~still_D
+
+
+def _unit(side_MD: Tensor) -> tuple[Tensor, Tensor]:
+    """Channels of length 1, or 0 where they are zero; and which are not, ``(D,)``."""
+    scaled_MD = side_MD / _size(side_MD)
+    square_D = scaled_MD.square().sum(dim=0)
+    zero_D = square_D == 0
+    return scaled_MD * square_D.masked_fill(zero_D, 1).rsqrt().masked_fill(zero_D, 0), ~zero_D
+
+
+def _size(side_MD: Tensor) -> Tensor:
+    """The largest value of each channel, so that no square of what it divides is too large or too small."""
+    size_D = side_MD.detach().abs().amax(dim=0)
+    return size_D.masked_fill(size_D < torch.finfo(size_D.dtype).tiny, 1)
+
+
+def _mean(correlations: Sequence[ChannelCorrelation]) -> ChannelCorrelation:
+    """The mean over those in which an entry counts."""
+    counted_SDD = torch.stack([one.counted for one in correlations])
+    values_DD = torch.stack([one.values for one in correlations]).sum(dim=0)
+    return ChannelCorrelation(values_DD / counted_SDD.sum(dim=0).clamp_min(1), counted_SDD.any(dim=0))
 
 
 def draw_tokens(tokens: TokenSet, generator: torch.Generator | None = None) -> Tensor:
@@ -161,15 +251,19 @@ class _Matches:
         self.met_MD = other.tokens.gather(1, index_BND)[own.mask]
         self._mask_BN, self._weights_BN = own.mask, weights_BN
 
-    def shares(self, form: MatchForm) -> Tensor:
-        """How much each match counts, ``(M,)`` or one for all ``(1,)``."""
-        rows = len(self._mask_BN)
-        if form == "weighted":
-            return (self._weights_BN / self._weights_BN.sum(dim=1, keepdim=True))[self._mask_BN] / rows
-        return self.own_MD.new_full((1,), 1 / (rows if form == "best_match_summed" else len(self.own_MD)))
+    def shares(self, form: MatchForm) -> Tensor | None:
+        """How much each match counts, ``(M,)``; None if all count alike."""
+        if form != "weighted":
+            return None
+        return (self._weights_BN / self._weights_BN.sum(dim=1, keepdim=True))[self._mask_BN]
+
+    def times(self, form: MatchForm) -> float:
+        """What the form counts all matches together as."""
+        return len(self.own_MD) / len(self._mask_BN) if form == "best_match_summed" else 1.0
 
 
-def _parts(correlation_DD: Tensor) -> Decorrelation:
-    diagonal_D = correlation_DD.diagonal()
-    off_diagonal = correlation_DD.square().sum() - diagonal_D.square().sum()
-    return Decorrelation((diagonal_D - 1).square().sum(), off_diagonal)
+def _parts(correlation: ChannelCorrelation) -> Decorrelation:
+    diagonal_D = correlation.values.diagonal()
+    agreement_D = (diagonal_D - 1).square() * correlation.counted.diagonal()
+    off_diagonal_DD = correlation.values - torch.diag(diagonal_D)
+    return Decorrelation(agreement_D.sum(), off_diagonal_DD.square().sum())

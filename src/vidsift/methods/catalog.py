@@ -17,7 +17,7 @@ from vidsift.methods.ts2net import Ts2Net
 from vidsift.methods.xclip import XClip
 from vidsift.methods.zero_shot import ZeroShot
 
-__all__ = ["METHODS", "build_method", "resolve_arguments"]
+__all__ = ["METHODS", "SAVED_WITHOUT", "build_method", "resolve_arguments", "saved_arguments"]
 
 METHODS: dict[str, Callable[..., Method]] = {
     "zero_shot": ZeroShot,
@@ -29,6 +29,26 @@ METHODS: dict[str, Callable[..., Method]] = {
     "ts2net": Ts2Net,
 }
 """Name -> class; each takes the towers and keyword arguments that JSON can hold."""
+
+SAVED_WITHOUT: dict[str, dict[str, Any]] = {
+    "drl": {"cdcr_orientation": "released", "cdcr_deviation": "plain"},
+}
+"""Arguments that came later with another default, and what methods did before: models and runs that were
+saved without them mean this."""
+
+
+def saved_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in what a method did before an argument existed.
+
+    Args:
+        name: a key of :data:`METHODS`.
+        arguments: as an earlier version saved them.
+
+    Example:
+        >>> saved_arguments("drl", {"interaction": "ti"})["cdcr_orientation"]
+        'released'
+    """
+    return {**SAVED_WITHOUT.get(name, {}), **arguments}
 
 
 def resolve_arguments(name: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from vidsift.interactions.hierarchical import Hierarchical
 from vidsift.interactions.mlp import PairPerceptron
 from vidsift.interactions.token_wise import Padding, Paths, TokenWise, WeightedTokenWise
 from vidsift.losses.contrastive import info_nce
-from vidsift.losses.decorrelation import MatchForm, decorrelation
+from vidsift.losses.decorrelation import Deviation, MatchForm, Orientation, decorrelation
 from vidsift.methods.base import Method, Term
 from vidsift.methods.parts import (
     Temporal,
@@ -68,7 +68,12 @@ class Drl(Method):
 
     Source: foolwood/DRL tvr/models/modeling.py; HI and MLP, which it lacks, from the paper's Eq. 2 and 3.
     Differs: padding is left out of every maximum (``padding="zero"`` gives the released rule); CDCR follows
-        the paper's alpha and the interaction's own matches (the released scripts set alpha 0).
+        the paper's alpha and the interaction's own matches (the released scripts set alpha 0). Two defects of
+        the released CDCR are not the default: its second half is transposed, so that what the halves say of
+        different channels can cancel (``cdcr_orientation="released"``; Eq. 8 and Algorithm 4 have text
+        channel i with video channel j in both), and its weighted matches are standardised as if they counted
+        alike (``cdcr_deviation="plain"``). A third, that it divides by the deviation of channels that have
+        none, cannot be had.
 
     Args:
         towers: the CLIP towers.
@@ -97,6 +102,10 @@ class Drl(Method):
         cross_text: what XTI reads of a text: "sentence", its end-of-text token (code), or "word", all its
             tokens (paper, Eq. 4).
         cdcr_centred: False takes the correlations of CDCR as Eq. 8 writes them, without centring.
+        cdcr_orientation: "released" transposes the second half of CDCR as the code does, so that redundancy
+            of opposite signs cancels.
+        cdcr_deviation: "plain" standardises the weighted matches of CDCR as if all counted alike, as the code
+            does; its correlations may then leave [-1, 1].
 
     Raises:
         ValueError: if an argument is not one of its choices, or CDCR is asked of a black box.
@@ -124,6 +133,8 @@ class Drl(Method):
         mlp_layers: int = 4,
         cross_text: CrossText = "sentence",
         cdcr_centred: bool = True,
+        cdcr_orientation: Orientation = "paper",
+        cdcr_deviation: Deviation = "weighted",
     ) -> None:
         """See the class."""
         check_choice("drl", "interaction", interaction, get_args(DrlInteraction))
@@ -131,6 +142,8 @@ class Drl(Method):
         check_choice("drl", "padding", padding, get_args(Padding))
         check_choice("drl", "paths", paths, get_args(Paths))
         check_choice("drl", "cross_text", cross_text, get_args(CrossText))
+        check_choice("drl", "cdcr_orientation", cdcr_orientation, get_args(Orientation))
+        check_choice("drl", "cdcr_deviation", cdcr_deviation, get_args(Deviation))
         meeting: Interaction
         if interaction == "dp":
             meeting = MeanDot()
@@ -158,6 +171,8 @@ class Drl(Method):
         self.cdcr_on_diagonal = cdcr_on_diagonal
         self.cdcr_lambda = cdcr_lambda
         self.cdcr_centred = cdcr_centred
+        self.cdcr_orientation: Orientation = cdcr_orientation
+        self.cdcr_deviation: Deviation = cdcr_deviation
         self.shift_blocks = tuple(shift_blocks)
         self.shift_n_div = shift_n_div
         self.full_width = padding == "zero" and interaction in ("ti", "wti")
@@ -247,6 +262,8 @@ class Drl(Method):
             centred=self.cdcr_centred,
             paths=self.paths,
             levels=self.levels,
+            orientation=self.cdcr_orientation,
+            deviation=self.cdcr_deviation,
         )
         redundancy = parts.total(self.cdcr_alpha, self.cdcr_on_diagonal)
         loss = contrast + self.cdcr_lambda * redundancy

@@ -483,7 +483,7 @@ def _load_folder(folder: Path, name: str) -> Model:
         raise
     except ValueError as error:
         raise storage.ModelFolderError(f"{folder}: {error}") from error
-    # As recorded: the method may have more arguments by now, whose defaults mean what was before them.
+    # As recorded, or the fingerprint would be another: what they lack was filled in for the method.
     model.arguments = dict(config["arguments"])
     known = storage.fingerprint_of(config, config["weights"]["digest"])
     model._fingerprint = (model._state(), known)

@@ -23,7 +23,7 @@ from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.files.saving import saving
 from vidsift.files.whole import aside_of
 from vidsift.methods.base import Method
-from vidsift.methods.catalog import build_method
+from vidsift.methods.catalog import build_method, saved_arguments
 
 __all__ = [
     "FORMAT",
@@ -145,7 +145,8 @@ def read_method(folder: Path, config: Mapping[str, Any]) -> Method:
             f"{path}: not readable as safetensors ({error}); copy the folder again"
         ) from error
     backbone = CLIPConfig.from_dict(dict(config["backbone"]))
-    return assemble_method(config["method"], backbone, config["arguments"], weights, source=str(path))
+    arguments = saved_arguments(config["method"], config["arguments"])
+    return assemble_method(config["method"], backbone, arguments, weights, source=str(path))
 
 
 def assemble_method(

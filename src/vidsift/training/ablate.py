@@ -37,6 +37,7 @@ from vidsift.files.saving import saving
 from vidsift.files.whole import sweep, write_text_whole
 from vidsift.methods.model import Model, load
 from vidsift.training.alone import FolderBusyError, alone, refuse_several_processes
+from vidsift.training.arguments import changed_defaults, with_all_arguments
 from vidsift.training.checkpoint import CheckpointError
 from vidsift.training.grid import Grid, Job, jobs_of
 from vidsift.training.grid_report import page
@@ -247,12 +248,14 @@ def _run(job: Job, folder: Path, library: Path) -> Record:
     run = place / _RUN
     try:
         _go_on()
+        # All of them said: a run that an earlier version began with other defaults is not gone on with.
+        recipe = with_all_arguments(job.recipe)
         try:
-            trainer = Trainer(job.recipe, run, say=_to_the_log, should_stop=_stopped)
+            trainer = Trainer(recipe, run, say=_to_the_log, should_stop=_stopped)
         except (RecipeError, CheckpointError):
             # Another recipe was begun here, or no checkpoint is good: whatever it is, it is begun anew.
             shutil.rmtree(run, ignore_errors=True)
-            trainer = Trainer(job.recipe, run, say=_to_the_log, should_stop=_stopped)
+            trainer = Trainer(recipe, run, say=_to_the_log, should_stop=_stopped)
         _go_on()
         trained = trainer.run()
         model = load(run, device="cpu")
@@ -296,14 +299,16 @@ def _to_the_log(_line: str) -> None:
 def digest_of(job: Job) -> str:
     """Return what a finished run is known by: all that its weights and its judgement depend on.
 
-    That is the recipe (but for names, logs, and where and by how many processes it is computed), the weights
-    that it starts from where they lie in a folder, and the number of test videos.
+    That is the recipe (but for names, logs, and where and by how many processes it is computed), defaults
+    that were others in earlier versions, the weights that it starts from where they lie in a folder, and the
+    number of test videos.
     """
     values = job.recipe.model_dump(mode="json")
     for name in ("name", "threads", "card", "validation", "log_every_steps", "checkpoint_every_steps"):
         del values[name]
     values["data"].pop("workers")
     values["data"]["cache"] = values["data"]["cache"] is not None
+    values["model"]["arguments"] |= changed_defaults(job.recipe)
     return _digest([values, _weights_of_start(job), job.test_videos])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from vidsift.files.saving import saving
 from vidsift.files.whole import sweep, write_text_whole
 from vidsift.training.alone import alone
+from vidsift.training.arguments import as_it_ran, as_saved, with_all_arguments
 from vidsift.training.checkpoint import Checkpoint, CheckpointError, Checkpoints
 from vidsift.training.recipe import Recipe, RecipeError, read_recipe, write_recipe
 
@@ -59,13 +60,17 @@ class RunFolder:
         self._hold = ExitStack()
         self._changed: dict[str, Any] = {}
 
-    def open(self, recipe: Recipe, resume: bool | None) -> None:
+    def open(self, recipe: Recipe, resume: bool | None) -> Recipe:
         """Take hold of the folder, made where absent, and find out whether the run goes on.
 
         Args:
             recipe: the run's.
             resume: True goes on from a checkpoint, also with other rates, clipping or precision; False starts
                 anew, None goes on where there is a checkpoint.
+
+        Returns:
+            The recipe with all arguments of its method. Where an earlier version began the run, those that
+            came later and that the recipe does not say are what the run did.
 
         Raises:
             FolderBusyError: another process trains in it.
@@ -77,7 +82,8 @@ class RunFolder:
         try:
             sweep(self.path, *_PARTIAL)
             sweep(self.path / "checkpoints")
-            self.resuming = self._goes_on(recipe, resume)
+            self.resuming = self._may_resume(resume)
+            return self._compared(recipe, resume) if self.resuming else with_all_arguments(recipe)
         except BaseException:
             self.close()
             raise
@@ -109,7 +115,7 @@ class RunFolder:
             self.write_recipe(recipe)
         return found
 
-    def _goes_on(self, recipe: Recipe, resume: bool | None) -> bool:
+    def _may_resume(self, resume: bool | None) -> bool:
         if resume is False or (resume is None and not self.checkpoints.there):
             self.checkpoints.forget()
             self.log.unlink(missing_ok=True)
@@ -118,7 +124,12 @@ class RunFolder:
             raise CheckpointError(
                 f"there is no checkpoint {self.checkpoints.last} to resume from; leave --resume out"
             )
-        before = read_recipe(self._recipe)
+        return True
+
+    def _compared(self, recipe: Recipe, resume: bool | None) -> Recipe:
+        """Return the recipe to go on with; refuse one of another run."""
+        saved = read_recipe(self._recipe)
+        recipe, before = as_it_ran(recipe, saved), as_saved(saved)
         changed = _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json"))
         if not changed.keys() <= _MENDING or (changed and resume is None):
             ways = "name another --output, or start it anew with --no-resume"
@@ -126,7 +137,7 @@ class RunFolder:
                 ways = f"go on with the new values by --resume, {ways}"
             raise RecipeError(f"{self.path} holds another run (different: {', '.join(changed)}); {ways}")
         self._changed = changed
-        return True
+        return recipe
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> dict[str, Any]:

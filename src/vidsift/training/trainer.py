@@ -94,9 +94,9 @@ class Trainer:
         """See the class."""
         refuse_several_processes()
         self._should_stop = should_stop
-        self.recipe, self.output, self.say = recipe, Path(output), say
+        self.output, self.say = Path(output), say
         self._folder = RunFolder(self.output)
-        self._folder.open(recipe, resume)
+        self.recipe = self._folder.open(recipe, resume)
         try:
             self._set_up(device)
         except BaseException:
