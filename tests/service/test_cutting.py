@@ -101,6 +101,43 @@ def test_what_begins_late_is_cut_on_its_own_clock(tmp_path: Path) -> None:
     assert number_in(read_frames(clip, [0.01]).pixels[0]) == number_in(read_frames(film, [1.01]).pixels[0])
 
 
+def joined(target: Path, *parts: Path) -> Path:
+    target.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".ts", "libx264"), (".mpg", "mpeg2video"), (".mkv", "libx264")]
+)
+@pytest.mark.parametrize(("start", "end"), [(0.5, 1.5), (1.5, 2.5), (2.5, 3.5)])
+def test_a_joined_film_is_cut_where_the_index_saw_the_pictures(
+    tmp_path: Path, suffix: str, codec: str, start: float, end: float
+) -> None:
+    """The parts have the same timestamps; clips lie in the first, over the edge, and in the second."""
+    part = make(tmp_path, Recipe(suffix, codec=codec, gop=15), "part")
+    other = make(tmp_path, Recipe(suffix, codec=codec, gop=15, frames=70), "other")
+    film = joined(tmp_path / f"film{suffix}", part, other)
+    clip = tmp_path / "clip.mp4"
+    assert cut(film, start, end, clip) is (end < 2 and suffix == ".ts")
+    times = np.arange(0.05, 0.95, 0.1)
+    shown = [number_in(pixels) for pixels in read_frames(clip, times).pixels]
+    assert shown == [number_in(pixels) for pixels in read_frames(film, start + times).pixels]
+    assert abs(shown[0] - (start % 2 + 0.05) * 30) < 2
+
+
+def test_sound_of_a_joined_film_goes_with_its_pictures(tmp_path: Path) -> None:
+    part = with_sound(tmp_path, "aac", ".ts")
+    film = joined(tmp_path / "film.ts", part, part, part)
+    clip = tmp_path / "clip.mp4"
+    assert not cut(film, 2.5, 4.5, clip)
+    assert number_in(read_frames(clip, [0.05]).pixels[0]) == number_in(read_frames(part, [0.55]).pixels[0])
+    levels = loudness(clip)
+    assert 18 <= len(levels) <= 22
+    assert max(levels[:4]) < 0.3
+    assert min(levels[6:13]) > 0.5
+    assert max(levels[17:19]) < 0.3
+
+
 def test_a_large_picture_is_made_smaller_when_encoded_anew(tmp_path: Path) -> None:
     film = make(
         tmp_path,

@@ -25,8 +25,9 @@ from av.packet import Packet
 from vidsift.failing_disk import full_disk
 from vidsift.service.pictures import Source, check_unchanged
 from vidsift.video import VideoReadError, probe
-from vidsift.video.container import DECODE_ERRORS, OpenVideo, demuxed, message_of, open_video
+from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
 from vidsift.video.picture import to_rgb
+from vidsift.video.timed import in_first_part, open_timed, seek_before
 
 __all__ = ["Clip", "TooLargeError", "cut_clip"]
 
@@ -35,7 +36,6 @@ _AUDIO_IN_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "lib
 _LONGEST_LEAD_SECONDS = 30.0
 _PATIENCE_SECONDS = 10.0
 _MOST_PX = 1920
-_US = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,10 @@ class _Stretch:
 
 def _copy(path: str, stretch: _Stretch) -> None:
     try:
-        with open_video(path) as video, av.open(str(stretch.target), "w", format="mp4") as out:
+        with open_timed(path) as video, av.open(str(stretch.target), "w", format="mp4") as out:
             if video.stream.codec_context.name not in _VIDEO_IN_MP4 or video.without_pts:
+                raise _CannotCopyError
+            if not in_first_part(video, stretch.end_seconds):  # parts may be coded each in its own way
                 raise _CannotCopyError
             _copy_packets(video, out, stretch)
         # What cannot be played is no clip.
@@ -133,11 +135,10 @@ def _copy_packets(video: OpenVideo, out: av.container.OutputContainer, stretch: 
         sources.append(audio)
     targets = {one.index: out.add_stream_from_template(one) for one in sources}
     origin = Fraction(video.origin_ticks) * video.tick
-    first_us = int((origin + Fraction(start_seconds)) * _US)
-    video.container.seek(max(first_us, int(origin * _US)), backward=True)
+    place = seek_before(video, start_seconds)
     begun, ended = False, set[int]()
     waiting: dict[int, list[Packet[Any]]] = {one.index: [] for one in sources}
-    for packet, at, decoded_at in _dated(demuxed(video.container, sources), origin):
+    for packet, at, decoded_at in _dated(video.streams(sources, place), origin):
         # The sound may have ended long before: it is not waited for to the end of the file.
         if video.stream.index in ended and at > end_seconds + _PATIENCE_SECONDS:
             break
@@ -200,7 +201,7 @@ def _audio_of(video: OpenVideo) -> AudioStream | None:
 
 
 def _encode(path: str, stretch: _Stretch) -> None:
-    with open_video(path) as video:
+    with open_timed(path) as video:
         try:
             written = _encode_streams(video, stretch)
         except (av.error.FFmpegError, EOFError, RuntimeError) as error:
@@ -218,15 +219,16 @@ def _encode_streams(video: OpenVideo, stretch: _Stretch) -> int:
     sound = _Sound(audio) if audio is not None else None
     origin = float(video.origin_ticks * video.tick)
     sources: list[Any] = [video.stream] if audio is None else [video.stream, audio]
+    place = 0
     if not video.without_pts:
         with contextlib.suppress(av.error.FFmpegError):
-            video.container.seek(int((origin + start_seconds) * _US), backward=True)
+            place = seek_before(video, start_seconds)
     written, number = 0, 0
     with av.open(str(stretch.target), "w", format="mp4") as out:
         picture: _Pictures | None = None
         if sound is not None:
             sound.open(out)
-        for packet in demuxed(video.container, sources):
+        for packet in video.streams(sources, place):
             with contextlib.suppress(av.error.InvalidDataError):
                 for frame in packet.decode():
                     if isinstance(frame, av.VideoFrame):

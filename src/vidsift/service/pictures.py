@@ -63,7 +63,7 @@ def thumbnail_at(source: Source, at_seconds: float, width_px: int) -> bytes:
         VideoReadError: it gives no picture.
     """
     check_unchanged(source)
-    pixels_HW3 = read_frames(source.path, [at_seconds]).pixels[0]
+    pixels_HW3 = read_frames(source.path, [at_seconds], hold=True).pixels[0]
     height, width = pixels_HW3.shape[:2]
     # The longer side is what is limited: an upright picture may be higher than it is wide.
     return thumbnail(pixels_HW3, max(1, round(width_px * max(1.0, height / width))))

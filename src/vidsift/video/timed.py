@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from vidsift.video.container import OpenVideo, open_video
 from vidsift.video.packets import PacketTable, index_packets
 
-__all__ = ["open_timed", "table_of"]
+__all__ = ["in_first_part", "open_timed", "seek_before", "table_of"]
 
 _KEPT = 4
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
@@ -58,6 +60,36 @@ def table_of(
     if video.clock_may_jump or video.clock is not None:
         return _known(video)
     return index_packets(video, first_seconds=first_seconds, last_seconds=last_seconds)
+
+
+def seek_before(video: OpenVideo, seconds: float) -> int:
+    """Go to where decoding has to begin for what is shown from a second on.
+
+    Args:
+        video: opened by :func:`open_timed`.
+        seconds: on the video's clock.
+
+    Returns:
+        The byte at which the container stands, for :meth:`~vidsift.video.container.OpenVideo.streams`.
+    """
+    if video.clock is None:
+        origin_seconds = float(video.origin_ticks * video.tick)
+        video.container.seek(int((origin_seconds + max(0.0, seconds)) * 1_000_000), backward=True)
+        return 0
+    table = _known(video)
+    before = table.key & (table.places >= 0) & (video.seconds(table.pts) <= seconds + 1e-6)
+    if not video.clock_may_jump or not before.any():
+        return 0  # from the start: where timestamps lead astray, bytes are no way in other containers
+    at = int(np.flatnonzero(before)[-1])
+    place = int(table.places[at])
+    video.seek(int(table.seek[at]), place)
+    return place
+
+
+def in_first_part(video: OpenVideo, end_seconds: float) -> bool:
+    """Whether a video's own timestamps run on until a second: its packets can be taken as they are."""
+    clock = video.clock
+    return clock is None or (len(clock.begins) == 1 or end_seconds <= video.seconds_of(clock.begins[1]))
 
 
 def _another_follows(video: OpenVideo) -> bool:
