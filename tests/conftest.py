@@ -1,4 +1,4 @@
-"""Fixtures shared by all rooms, and the option that runs the long tests."""
+"""Fixtures shared by all rooms, the number of threads, and the option that runs the long tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# Of small tensors one thread computes as fast as several, which wait for each other by spinning. Torch reads
+# it as it is imported, here and in processes that tests start; a test of what threads do sets their number.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 
 if not torch.cuda.is_available():
