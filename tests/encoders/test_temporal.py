@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import CLIPTextConfig
 
+from vidsift.encoders import temporal
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.temporal import (
     TemporalLSTM,
@@ -69,6 +70,24 @@ def test_lstm_looks_back_and_transformer_both_ways() -> None:
     by_transformer = (transformer(changed, MASK) - transformer(frames(), MASK)).abs().amax(-1)
     assert (by_transformer[0] > 0).all()
     assert not by_transformer[1:].any()
+
+
+@pytest.mark.processor
+@pytest.mark.parametrize("kernel", [None, False])
+def test_an_lstm_learns_under_autocast_on_every_processor(
+    monkeypatch: pytest.MonkeyPatch, kernel: bool | None
+) -> None:
+    if kernel is not None:
+        monkeypatch.setattr(temporal, "autocast_runs_lstm", lambda *_: kernel)
+    torch.manual_seed(0)
+    lstm = TemporalLSTM(32)
+    given = frames().requires_grad_()
+    (expected,) = torch.autograd.grad(lstm(given, MASK).square().sum(), given)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = lstm(given.bfloat16(), MASK)
+    (found,) = torch.autograd.grad(out.float().square().sum(), given)
+    torch.testing.assert_close(out.float(), lstm(frames(), MASK), rtol=0, atol=0.02)
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.1)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from tests.methods import tiny
 
 from vidsift.index import reading
 from vidsift.index.candidates import all_segments
-from vidsift.index.reading import Gallery, ScanFormat
+from vidsift.index.reading import Gallery, ScanFormat, best_scan_format, right_scan_format
 from vidsift.index.storage import IndexFolderError, Store
 from vidsift.interactions.quantised import product
 from vidsift.types import TokenSet
@@ -49,6 +49,23 @@ def test_blocks_hold_the_stored_tokens_in_the_scan_format(
         assert found[0].tokens.dtype == (torch.int8 if scan_format == "int8" else torch.float32)
 
 
+def test_a_format_that_is_wrong_on_a_device_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for right, best in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(reading, "rounds_within_bound", lambda *_, right=right: right)
+        assert best_scan_format("cuda") == right_scan_format("bf16", "cuda") == best
+        # A CPU multiplies tokens kept in bf16 in fp32.
+        assert right_scan_format("bf16", "cpu") == "bf16"
+
+
+@pytest.mark.parametrize(("vnni", "exact"), [(True, True), (True, False), (False, True)])
+def test_int8_scans_by_default_where_it_is_right_and_fast(
+    monkeypatch: pytest.MonkeyPatch, vnni: bool, exact: bool
+) -> None:
+    monkeypatch.setattr(reading, "multiplies_bytes", lambda: vnni)
+    monkeypatch.setattr(reading, "packs", lambda: exact)
+    assert best_scan_format("cpu") == ("int8" if vnni and exact else "fp32")
+
+
 def _tokens(one: TokenSet) -> torch.Tensor:
     """The tokens of a block; packed ones have no values to read, but their products with unit vectors."""
     if one.packed is None:
@@ -63,7 +80,7 @@ def test_a_packed_block_takes_no_more_memory_and_refuses_to_be_cut(tmp_path: Pat
     gallery = Gallery.read(filled(tmp_path / "index", model, COUNTS), model.method, "int8")
     block = gallery.block(0)["frame"]
     if block.packed is None:
-        pytest.skip("this build of torch packs no tokens")
+        pytest.skip("packed products are missing or wrong here")
     assert block.tokens.device.type == "meta"
     with pytest.raises(TypeError, match="as a whole"):
         block[:1]

@@ -1,14 +1,41 @@
-"""Which number type pays on this machine."""
+"""Which number type pays on this machine, and which is right on it.
+
+What a processor says that it can do decides what is worth trying; only what was tried and found right is
+used.
+"""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Literal, get_args
 
-__all__ = ["best_inference_dtype"]
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = [
+    "Precision",
+    "PrecisionError",
+    "autocast_runs_lstm",
+    "best_inference_dtype",
+    "chosen_dtype",
+    "multiplies_bytes",
+    "wrong_parts",
+]
+
+Precision = Literal["fp32", "bf16", "auto"]
+
+_LARGEST_ERROR = 1 / 32
+"""Of a part in bf16, as a share of its largest value: rounding gives up to 1/60, a wrong kernel far more."""
+
+
+class PrecisionError(ValueError):
+    """A model or run was asked for in a number type that this machine gets wrong or has no kernel for."""
 
 
 def best_inference_dtype(device: torch.device | str = "cpu") -> torch.dtype:
-    """Return bf16 where the device computes with it, else fp32.
+    """Return bf16 where the device computes with it in hardware and gets it right, else fp32.
 
     A CPU without bf16 instructions emulates them, several times slower than fp32 (``results/encode.md``);
     fp16 arithmetic is emulated on nearly every CPU and never chosen.
@@ -17,14 +44,149 @@ def best_inference_dtype(device: torch.device | str = "cpu") -> torch.dtype:
         device: where the model will run.
     """
     kind = torch.device(device).type
-    if kind == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if kind == "cpu" and _cpu_computes_bf16():
-        return torch.bfloat16
-    return torch.float32
+    fast = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if kind == "cuda"
+        else kind == "cpu" and _cpu_computes_bf16()
+    )
+    return torch.bfloat16 if fast and not wrong_parts(torch.bfloat16, kind) else torch.float32
+
+
+def chosen_dtype(precision: Precision, device: torch.device | str) -> torch.dtype:
+    """Return the number type that a precision means on a device.
+
+    Args:
+        precision: "fp32", "bf16", or "auto" for :func:`best_inference_dtype`.
+        device: where the model will run.
+
+    Raises:
+        ValueError: for another name.
+        PrecisionError: the device has no right kernel in bf16 for a part of the towers; names them.
+    """
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision is {precision!r}, expected one of {', '.join(get_args(Precision))}")
+    if precision == "auto":
+        return best_inference_dtype(device)
+    if precision == "fp32":
+        return torch.float32
+    kind = torch.device(device).type
+    wrong = wrong_parts(torch.bfloat16, kind)
+    if wrong:
+        raise PrecisionError(
+            f"precision is 'bf16', but in bf16 torch {torch.__version__} has no right kernel on this machine "
+            f"({kind}) for {', '.join(wrong)}; use precision fp32, or auto, which takes what is right here"
+        )
+    return torch.bfloat16
+
+
+@cache
+@torch.inference_mode(False)
+@torch.enable_grad()
+def wrong_parts(dtype: torch.dtype, device_type: str) -> tuple[str, ...]:
+    """Names of the parts of a tower that raise in a number type, or give something else than rounded fp32.
+
+    Each is run once in a process, small, forwards and backwards, beside fp32 on the CPU.
+    """
+    return tuple(
+        name for name, (part, inputs) in _parts().items() if not _is_right(part, inputs, dtype, device_type)
+    )
+
+
+@cache
+@torch.inference_mode(False)
+@torch.enable_grad()
+def autocast_runs_lstm(dtype: torch.dtype, device_type: str) -> bool:
+    """Whether an LSTM under autocast runs and is right: oneDNN has no bf16 kernel for it without AVX-512."""
+    with torch.random.fork_rng(devices=[]):
+        lstm = nn.LSTM(_WIDTH, _WIDTH, batch_first=True)
+
+    def run(inputs: Sequence[Tensor], kind: torch.dtype) -> Tensor:
+        with torch.autocast(inputs[0].device.type, dtype, enabled=kind == dtype):
+            passed: Tensor = lstm.to(inputs[0].device)(inputs[0].float())[0]
+        return passed
+
+    return _is_right(run, (_made(2, 5, _WIDTH),), dtype, device_type)
+
+
+def multiplies_bytes() -> bool:
+    """Return whether this CPU has an instruction for sums of int8 products: VNNI or AMX on x86."""
+    return any(_features().get(name, False) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
 def _cpu_computes_bf16() -> bool:
-    """Return whether this CPU multiplies bf16 in hardware: AVX512-BF16 or AMX on x86, BF16 on ARM."""
-    able = torch.cpu.get_capabilities()
-    return any(bool(able.get(name, False)) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+    """Return whether this CPU multiplies bf16 in hardware: AVX512-BF16 or AMX on x86, BF16 on ARM.
+
+    oneDNN has the last word: it may be told to use less (``ONEDNN_MAX_CPU_ISA``), and then emulates.
+    """
+    hardware = any(_features().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+    return hardware and _onednn_computes_bf16()
+
+
+def _onednn_computes_bf16() -> bool:
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):
+        return True  # A torch that does not say; what is wrong is found by trying.
+
+
+def _features() -> Mapping[str, object]:
+    able: Mapping[str, object] = torch.cpu.get_capabilities()
+    return able
+
+
+_WIDTH = 64
+Part = Callable[[Sequence[Tensor], torch.dtype], Tensor]
+
+
+def _made(*shape: int) -> Tensor:
+    """Numbers of the size that norms leave, the same in every process."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def _is_right(part: Part, inputs: Sequence[Tensor], dtype: torch.dtype, device_type: str) -> bool:
+    """Whether a part gives in ``dtype`` what it gives in fp32 on a CPU, and its first gradient too."""
+    wanted = _run(part, inputs, torch.float32, "cpu")
+    try:
+        found = _run(part, inputs, dtype, device_type)
+    except (NotImplementedError, RuntimeError, TypeError):
+        return False
+    return all(
+        # NaN and infinity are not near.
+        bool((near - exact).abs().max() <= _LARGEST_ERROR * exact.abs().max())
+        for near, exact in zip(found, wanted, strict=True)
+    )
+
+
+def _run(part: Part, inputs: Sequence[Tensor], dtype: torch.dtype, device_type: str) -> tuple[Tensor, Tensor]:
+    """Result of a part and its gradient by the first input, in fp32 on the CPU."""
+    with torch.autocast(device_type, enabled=False):
+        # Rounded first: only what the part itself does wrong counts.
+        rounded = [one.to(torch.bfloat16).to(device_type, dtype).requires_grad_() for one in inputs]
+        result = part(rounded, dtype)
+        weights = _made(*result.shape).to(device_type)
+        (gradient,) = torch.autograd.grad((result.float() * weights).sum(), rounded[0])
+    return result.detach().float().cpu(), gradient.float().cpu()
+
+
+def _parts() -> dict[str, tuple[Part, tuple[Tensor, ...]]]:
+    """What a tower is made of, with small inputs."""
+    return {
+        "matrix products": (
+            lambda x, _: functional.linear(x[0], x[1], x[2]),
+            (_made(48, _WIDTH), _made(256, _WIDTH), _made(256)),
+        ),
+        "convolution": (
+            lambda x, _: functional.conv2d(x[0], x[1], stride=8),
+            (_made(2, 3, 32, 32), _made(_WIDTH, 3, 8, 8)),
+        ),
+        "layer norm": (
+            lambda x, _: functional.layer_norm(x[0], (_WIDTH,), x[1], x[2]),
+            (_made(48, _WIDTH), _made(_WIDTH), _made(_WIDTH) + 1),
+        ),
+        "attention": (
+            lambda x, _: functional.scaled_dot_product_attention(x[0], x[1], x[2]),
+            (_made(2, 2, 17, 32), _made(2, 2, 17, 32) + 1, _made(2, 2, 17, 32) - 1),
+        ),
+    }

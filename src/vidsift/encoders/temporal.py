@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vidsift.encoders.fresh import fresh_linears
 from vidsift.encoders.masks import require_prefix, require_real
+from vidsift.encoders.precision import autocast_runs_lstm
 
 if TYPE_CHECKING:
     from vidsift.encoders.clip import ClipTowers
@@ -45,7 +46,8 @@ class TemporalLSTM(nn.Module):
 
     Source: ArrowLuo/CLIP4Clip modules/modeling.py:360-369; foolwood/DRL tvr/models/modeling.py
     ``agg_video_feat``.
-    Differs: padded frames are zeros in the output, there they keep what came in.
+    Differs: padded frames are zeros in the output, there they keep what came in. Under autocast it runs in
+    fp32 where the processor has no kernel for it in the narrower type.
     """
 
     def __init__(self, dim: int) -> None:
@@ -69,8 +71,18 @@ class TemporalLSTM(nn.Module):
         require_real(mask_BF, "video", "frame")
         require_prefix(mask_BF, "video", "frame")
         # It reads forward only and padding comes last: what follows a video's end cannot reach its frames.
-        passed_BFD, _ = self.lstm(frames_BFD)
+        passed_BFD = self._passed(frames_BFD)
         return _clear_padding(passed_BFD + frames_BFD, mask_BF)
+
+    def _passed(self, frames_BFD: Tensor) -> Tensor:
+        kind = frames_BFD.device.type
+        passed_BFD: Tensor
+        if not torch.is_autocast_enabled(kind) or autocast_runs_lstm(torch.get_autocast_dtype(kind), kind):
+            passed_BFD, _ = self.lstm(frames_BFD)
+            return passed_BFD
+        with torch.autocast(kind, enabled=False):
+            passed_BFD, _ = self.lstm(frames_BFD.to(next(self.lstm.parameters()).dtype))
+        return passed_BFD
 
 
 class TemporalTransformer(nn.Module):

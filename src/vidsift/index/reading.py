@@ -18,10 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidsift.encoders.precision import multiplies_bytes
 from vidsift.failing_disk import plain_words
 from vidsift.index.schema import SetLayout, parts_from_table, sets_from_table, token_columns
 from vidsift.index.storage import FileRecord, IndexFolderError, Store
-from vidsift.interactions.quantised import pack, quantise
+from vidsift.interactions.product_checks import rounds_within_bound
+from vidsift.interactions.quantised import pack, packs, quantise
 from vidsift.methods.base import Method, TermSum
 from vidsift.types import Features, TokenSet
 
@@ -34,6 +36,7 @@ __all__ = [
     "TidiedError",
     "best_scan_format",
     "block_of",
+    "right_scan_format",
     "while_reading",
 ]
 
@@ -92,15 +95,29 @@ def _replaced(folder: Path, table: Any) -> bool:
 
 
 def best_scan_format(device: torch.device | str) -> ScanFormat:
-    """The number format that scans fastest and is exact enough to find candidates.
+    """The number format that scans fastest of those that are right on this machine.
 
-    Measured on a CPU against fp32 products: int8 with VNNI about 4x, bf16 with AVX512-BF16 2 to 4.6x.
+    On a CPU int8 where packed products are whole sums (:func:`~vidsift.interactions.quantised.packs`) and the
+    processor has an instruction for them: with VNNI 4 times faster than fp32 (``results/search.md``), while
+    without they are wrong, or right and slow. On other devices bf16 where it rounds within its bound
+    (:func:`~vidsift.interactions.product_checks.rounds_within_bound`). Else fp32.
     """
-    if torch.device(device).type != "cpu":
-        return "bf16"
-    if torch.cpu._is_vnni_supported():
-        return "int8"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+    kind = torch.device(device).type
+    if kind != "cpu":
+        return right_scan_format("bf16", device)
+    return "int8" if multiplies_bytes() and packs() else "fp32"
+
+
+def right_scan_format(wanted: ScanFormat, device: torch.device | str) -> ScanFormat:
+    """The wanted number format where its products are right on this machine, else fp32.
+
+    int8 is right everywhere: :func:`~vidsift.interactions.quantised.product` multiplies it by the fastest way
+    that is. A CPU turns bf16 into fp32 and multiplies that; other devices multiply it as it is.
+    """
+    kind = torch.device(device).type
+    if wanted == "bf16" and kind != "cpu" and not rounds_within_bound(torch.bfloat16, kind):
+        return "fp32"
+    return wanted
 
 
 def block_of(device: torch.device | str) -> int:
@@ -284,7 +301,8 @@ class Gallery:
                 self.block_size = min(longest, max(1, _BLOCK_TOKENS * longest // BLOCK // most))
             for name, tokens in compact.items():
                 if name not in self.scan:
-                    chosen = scan_format if scan_format != "int8" or scans_int8(terms, name) else "fp32"
+                    chosen = right_scan_format(scan_format, self.device)
+                    chosen = chosen if chosen != "int8" or scans_int8(terms, name) else "fp32"
                     self.scan[name] = ScanSet(len(self), tokens, chosen, self.device, self.block_size)
                 self.scan[name].put(places.to(self.device), tokens)
         for one in self.scan.values():

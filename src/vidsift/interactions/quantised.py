@@ -11,12 +11,15 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
+from vidsift.interactions.product_checks import CHECKED_CHANNELS, multiplies_exactly
 from vidsift.types import TokenSet
 
-__all__ = ["pack", "product", "quantise"]
+__all__ = ["pack", "packs", "product", "quantise"]
 
 _INT8_MAX = 127
 _OFFSET = 128
+_TOGETHER = 4096
+"""Tokens that are turned into fp32 at once: 8 MB at 512 channels."""
 
 
 def quantise(tokens: TokenSet) -> TokenSet:
@@ -46,23 +49,21 @@ def product(text_PD: Tensor, video_ND: Tensor, packed: Tensor | None = None) -> 
         packed: what :func:`pack` made of ``video_ND``, which then gives only the shape.
 
     Returns:
-        Of int8 operands exact whole sums, not yet scaled: int32 on a CPU, float elsewhere, where the integer
-        product takes only some shapes, and of packed tokens (exact there up to 1,040 channels). Of floats
-        the type of ``video_ND``.
+        Of int8 operands exact whole sums, not yet scaled, in int32 or fp32: by the fastest way that is right
+        on this processor (:func:`~vidsift.interactions.product_checks.multiplies_exactly`), which on x86
+        without VNNI is fp32, some tokens at a time. Of floats the type of ``video_ND``.
     """
     if packed is not None:
-        ones, zeros = _unit_scales(len(video_ND))
-        # The fast kernel takes unsigned bytes on this side; it subtracts the offset again, exactly.
-        shifted_PD = (text_PD.to(torch.int16) + _OFFSET).to(torch.uint8)
-        product_PN: Tensor = torch.ops.onednn.qlinear_pointwise(
-            shifted_PD, 1.0, _OFFSET, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
-        )
-        return product_PN
+        return _packed_product(text_PD, packed, len(video_ND))
     if text_PD.dtype != torch.int8:
         return text_PD.to(video_ND.dtype) @ video_ND.t()
-    if text_PD.device.type == "cpu":
-        return torch._int_mm(text_PD, video_ND.t())
-    return text_PD.float() @ video_ND.t().float()
+    if text_PD.shape[1] <= CHECKED_CHANNELS:
+        return _whole_product(text_PD, video_ND)
+    sides = (torch.split(side, CHECKED_CHANNELS, dim=1) for side in (text_PD, video_ND))
+    return sum(
+        (_whole_product(text, video).int() for text, video in zip(*sides, strict=True)),
+        torch.zeros((), dtype=torch.int32, device=video_ND.device),
+    )
 
 
 def pack(video_ND: Tensor) -> Tensor | None:
@@ -71,24 +72,55 @@ def pack(video_ND: Tensor) -> Tensor | None:
     Takes as much memory as the tokens and, for a dozen words, 60 % of the time (``benchmarks/search.py``).
 
     Returns:
-        An opaque tensor for :func:`product`, or None where this build of torch has no such product.
+        An opaque tensor for :func:`product`, or None where this build of torch has no such product, where it
+        is wrong on this processor, and for tokens of more than 1,024 channels.
     """
-    if video_ND.device.type != "cpu" or not _packs():
+    if video_ND.device.type != "cpu" or video_ND.shape[1] > CHECKED_CHANNELS or not packs():
         return None
+    return _packed(video_ND)
+
+
+@cache
+def packs() -> bool:
+    """Whether packed products exist and are right; they are not part of torch's stable interface."""
+    return multiplies_exactly(
+        lambda text_PD, video_ND: _packed_product(text_PD, _packed(video_ND), len(video_ND))
+    )
+
+
+@cache
+def _int_mm_is_right() -> bool:
+    return multiplies_exactly(lambda text_PD, video_ND: torch._int_mm(text_PD, video_ND.t()))
+
+
+def _packed(video_ND: Tensor) -> Tensor:
     packed: Tensor = torch.ops.onednn.qlinear_prepack(video_ND.contiguous(), None)
     return packed
 
 
-@cache
-def _packs() -> bool:
-    """Whether the packed product exists and is right; it is not part of torch's stable interface."""
-    text_PD = torch.tensor([[-127, 3, 127], [5, -1, 0]], dtype=torch.int8)
-    video_ND = torch.tensor([[127, -127, 1], [-128, 2, 126], [0, 9, -7], [1, 1, 1]], dtype=torch.int8)
-    try:
-        found = product(text_PD, video_ND, torch.ops.onednn.qlinear_prepack(video_ND, None))
-    except (AttributeError, RuntimeError):
-        return False
-    return torch.equal(found.long(), text_PD.long() @ video_ND.long().t())
+def _packed_product(text_PD: Tensor, packed: Tensor, rows: int) -> Tensor:
+    ones, zeros = _unit_scales(rows)
+    # The fast kernel takes unsigned bytes on this side; it subtracts the offset again, exactly.
+    shifted_PD = (text_PD.to(torch.int16) + _OFFSET).to(torch.uint8)
+    product_PN: Tensor = torch.ops.onednn.qlinear_pointwise(
+        shifted_PD, 1.0, _OFFSET, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+    )
+    return product_PN
+
+
+def _whole_product(text_PD: Tensor, video_ND: Tensor) -> Tensor:
+    """Exact sums of int8 tokens of at most :data:`CHECKED_CHANNELS` channels."""
+    if text_PD.device.type != "cpu":
+        return text_PD.float() @ video_ND.t().float()
+    if _int_mm_is_right():
+        return torch._int_mm(text_PD, video_ND.t())
+    # All sums on the way are whole and at most 2^24.
+    words_PD = text_PD.float()
+    product_PN = words_PD.new_empty(len(text_PD), len(video_ND))
+    for at in range(0, len(video_ND), _TOGETHER):
+        some_MD = video_ND[at : at + _TOGETHER].float()
+        product_PN[:, at : at + _TOGETHER] = words_PD @ some_MD.t()
+    return product_PN
 
 
 @lru_cache(maxsize=8)

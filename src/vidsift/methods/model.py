@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.device import choose_device
 from vidsift.encoders.pixels import PixelNorm
-from vidsift.encoders.precision import best_inference_dtype
+from vidsift.encoders.precision import Precision, chosen_dtype
 from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
 from vidsift.encoders.weights import load_clip, save_clip
 from vidsift.interactions.batches import concatenate_features
@@ -32,7 +32,6 @@ from vidsift.video import probe, read_frames
 
 __all__ = ["BUNDLED", "Model", "Precision", "VideoReading", "load"]
 
-Precision = Literal["fp32", "bf16", "auto"]
 Progress = Callable[[int], None]
 VideoPath = str | Path
 
@@ -436,15 +435,13 @@ def load(
 
     Raises:
         ValueError: if the model is not found, not ours, of another format, or its files do not fit; if there
-            is no such device.
+            is no such device, or it cannot run the towers in this precision.
     """
     place = choose_device(device)
+    dtype = chosen_dtype(precision, place)
     model = _load(name_or_folder, frames)
     model.to(place)
-    known = {"fp32": torch.float32, "bf16": torch.bfloat16, "auto": best_inference_dtype(place)}
-    if precision not in known:
-        raise ValueError(f"precision is {precision!r}, expected one of {', '.join(known)}")
-    return model.round_towers(known[precision])
+    return model.round_towers(dtype)
 
 
 def _load(name_or_folder: str | Path, frames: int) -> Model:

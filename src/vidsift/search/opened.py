@@ -101,7 +101,9 @@ class OpenIndex:
             folder: of the index; the default one when None.
             model: the model that the index was made with, if it cannot be found under its recorded name.
             device: where to encode and score; "auto" takes a GPU where there is one.
-            scan_format: number format of the scan; the fastest of the machine when None. Hits are the same.
+            scan_format: number format of the scan; the fastest of the machine when None
+                (:func:`~vidsift.index.reading.best_scan_format`). They differ in memory and speed; hits are
+                the same, since the leaders of the scan are scored again in fp32 (``results/search.md``).
 
         Raises:
             IndexFolderError: there is no index, it is damaged, of another format, or of another model.

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vidsift.data.loading import Batch, Feed
 from vidsift.encoders.device import choose_device
-from vidsift.encoders.precision import best_inference_dtype
+from vidsift.encoders.precision import chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
@@ -108,10 +108,7 @@ class Trainer:
         if recipe.threads is not None:
             torch.set_num_threads(recipe.threads)
         self.device = choose_device(device)
-        bf16 = recipe.precision == "bf16" or (
-            recipe.precision == "auto" and best_inference_dtype(self.device) == torch.bfloat16
-        )
-        self.dtype = torch.bfloat16 if bf16 else torch.float32
+        self.dtype = chosen_dtype(recipe.precision, self.device)
         known = Tokenizer.from_folder(folder.vocabulary) if folder.resuming else None
         self.model = build_model(recipe, known).to(self.device)
         remember(recipe, self.model)
