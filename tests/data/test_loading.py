@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -47,6 +47,17 @@ def test_shapes_batches_follow_the_looks() -> None:
     assert SHAPES(2).pixels.shape == (8, 1, 16, 16, 3)
     assert look_at(SHAPES.looks, 3).frames == 2
     assert SHAPES.most_bytes == 8 * 16 * 16 * 3
+
+
+def test_shapes_are_looked_at_by_the_policy_of_the_model() -> None:
+    maker = ShapesBatches(3, (Look(0, 4, 6),), 16, tags=("motion",), sampling="one_fps_linspace")
+    batch = maker(0)
+    assert batch.pixels.shape == (4, 4, 16, 16, 3)
+    assert batch.times_seconds[1].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert batch.pixels.nbytes <= maker.most_bytes
+    moved = replace(maker, jitter=1.0)(0)
+    assert np.array_equal(moved.times_seconds, batch.times_seconds)
+    assert not np.array_equal(moved.pixels, batch.pixels)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from vidsift.data.shapes import draw_split, render, segment_centres, stream, stream_batch, write_library
+from vidsift.data.shapes import clip_times, draw_split, render, stream, stream_batch, write_library
 from vidsift.data.shapes_world import TAGS
 
 
@@ -97,5 +97,5 @@ def test_a_worker_renders_the_same_batches() -> None:
         assert len(one.captions) == 16
 
 
-def test_segment_centres() -> None:
-    assert segment_centres(4).tolist() == [0.5, 1.5, 2.5, 3.5]
+def test_clip_times() -> None:
+    assert clip_times(4).tolist() == [0.5, 1.5, 2.5, 3.5]

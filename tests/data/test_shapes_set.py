@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.files.full_disk import full_disk
 
 from vidsift.data.loading import Look
 from vidsift.data.shapes_set import ShapesSet, ShapesSetBatches
+from vidsift.data.shapes_world import TAGS
+from vidsift.files.saving import NotSavedError
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,30 @@ def test_towers_that_remember_get_rows_without_pictures(clips: ShapesSet) -> Non
 def test_what_a_set_cannot_give_is_refused(clips: ShapesSet, look: Look, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ShapesSetBatches(clips, 0, (look,))
+
+
+def test_a_set_shows_the_seconds_that_models_look_at(tmp_path: Path, clips: ShapesSet) -> None:
+    """Also the ones that give fewer pictures; a set of the first kind has the name that it always had."""
+    assert clips.folder.name == "shapes-24x2-16px-" + "-".join(TAGS)
+    sets = [
+        ShapesSet.open(tmp_path, clips=4, frames=6, size_px=16, tags=("detail",), sampling=policy)
+        for policy in ("uniform", "one_fps_linspace", "head")
+    ]
+    assert len({one.folder for one in sets}) == 3
+    shapes = [one.pixels(slice(None)).shape for one in sets]
+    assert shapes == [(4, 6, 16, 16, 3), (4, 4, 16, 16, 3), (4, 4, 16, 16, 3)]
+    batch = ShapesSetBatches(sets[1], 0, (Look(0, 4, 6),))(0)
+    assert batch.times_seconds[0].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert batch.mask.shape == (4, 4)
+
+
+def test_a_full_disk_leaves_no_half_a_set(tmp_path: Path) -> None:
+    with (
+        pytest.raises(NotSavedError, match=rf"set of clips could not be written to {tmp_path}"),
+        full_disk(900),
+    ):
+        ShapesSet.open(tmp_path, clips=4, frames=2, size_px=16)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_set_is_made_of_whole_groups(tmp_path: Path) -> None:

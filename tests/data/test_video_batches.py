@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.files.full_disk import full_disk
+from tests.video.making import Recipe, make
 
 from vidsift.data.folder import Entry, read_folder
-from vidsift.data.loading import Look
+from vidsift.data.loading import Feed, Look
 from vidsift.data.shapes import write_library
-from vidsift.data.video_batches import CacheError, FolderBatches, FrameCache, OrderedVideos
-from vidsift.methods.reading import VideoReading
+from vidsift.data.video_batches import (
+    CacheError,
+    FolderBatches,
+    FrameCache,
+    OrderedVideos,
+    TooFewVideosError,
+)
+from vidsift.files.saving import NotSavedError
+from vidsift.methods.reading import Sampling, VideoReading
 from vidsift.types import Frames, Span
 from vidsift.video import read_frames
 
@@ -68,6 +78,72 @@ def test_a_batch_is_a_function_of_seed_and_step(entries: list[Entry]) -> None:
     assert (one.rows.tolist(), one.captions) != (other.rows.tolist(), other.captions)
 
 
+@pytest.mark.parametrize("policy", ["uniform", "one_fps_linspace", "head"])
+@pytest.mark.parametrize("frames", [2, 6])
+def test_training_looks_at_as_many_pictures_and_by_the_same_policy_as_evaluation(
+    entries: list[Entry], tmp_path: Path, policy: Sampling, frames: int
+) -> None:
+    short = Entry(make(tmp_path, Recipe(fps=8, frames=12)), ("a short one",))
+    mixed = (*entries[:3], short)
+    reading = replace(READING, sampling=policy, frames=frames)
+    seen = OrderedVideos(tuple(entry.path for entry in mixed), reading)(0)
+    assert seen.mask.sum(axis=1).tolist() == (
+        [frames] * 4 if policy == "uniform" else [min(4, frames)] * 3 + [2]
+    )
+    still = FolderBatches(mixed, 5, (Look(0, 4, frames),), reading, jitter=0.0)(0)
+    back = np.argsort(still.rows)
+    assert np.array_equal(still.pixels[back], seen.pixels)
+    assert np.array_equal(still.mask[back], seen.mask)
+    assert np.array_equal(still.times_seconds[back], seen.times_seconds)
+    moved = FolderBatches(mixed, 5, (Look(0, 4, frames),), reading)(0)
+    assert np.array_equal(moved.mask, still.mask)
+    away = (moved.times_seconds - still.times_seconds)[moved.mask]
+    assert (away != 0).any()
+    stretch = 4 / frames if policy == "uniform" else 1.0
+    assert np.abs(away).max() <= stretch
+    assert (away.min() >= 0) == (policy != "uniform")
+
+
+def broken(folder: Path, count: int) -> list[Entry]:
+    paths = [folder / f"broken{number}.mp4" for number in range(count)]
+    for path in paths:
+        path.write_text("no video", encoding="utf-8")
+    return [Entry(path, ("nothing",)) for path in paths]
+
+
+def test_others_take_the_places_of_a_batch_that_cannot_be_read(entries: list[Entry], tmp_path: Path) -> None:
+    """Which, is decided by seed and step: any process, at any time, draws the same."""
+    mixed = (*entries[:5], *broken(tmp_path, 11))
+    looks, replaced = (Look(0, 4, 2),), 0
+    for step in range(8):
+        batch, again = (FolderBatches(mixed, 7, looks, READING)(step) for _ in range(2))
+        assert np.array_equal(batch.pixels, again.pixels)
+        assert (batch.captions, batch.replacements) == (again.captions, again.replacements)
+        assert len(set(batch.rows.tolist())) == len(batch.rows) == len(batch.captions)
+        assert all(c in mixed[row].captions for row, c in zip(batch.rows, batch.captions, strict=True))
+        first = FolderBatches(mixed, 7, looks, READING)._rows(step)
+        good = [row for row in first if row < 5]
+        failed = {path for path, _ in batch.failed}
+        assert {str(mixed[row].path) for row in first if row >= 5} <= failed
+        if len(good) >= 2:  # as before: it is only smaller
+            assert batch.rows.tolist() == good
+            assert batch.replacements == ()
+            continue
+        replaced += 1
+        assert len(batch.rows) == 4
+        assert batch.rows.tolist()[: len(good)] == good
+        assert batch.replacements == tuple(str(mixed[row].path) for row in batch.rows[len(good) :])
+    assert replaced >= 2
+
+
+def test_a_set_of_which_one_can_be_read_is_refused_by_names(entries: list[Entry], tmp_path: Path) -> None:
+    mixed = (entries[0], *broken(tmp_path, 7))
+    maker = FolderBatches(mixed, 7, (Look(0, 4, 2),), READING)
+    words = r"7 of all 8 training videos cannot be read, .*broken\d.mp4: .*; and 2 more\); mend or replace"
+    with pytest.raises(TooFewVideosError, match=words), Feed(maker, stop=1) as feed:
+        next(feed)
+
+
 def test_a_split_smaller_than_a_batch_is_refused(entries: list[Entry]) -> None:
     with pytest.raises(ValueError, match=r"a batch takes 9 videos, the split has 8; lower data.batch_size"):
         FolderBatches(tuple(entries), 0, (Look(0, 9, 2),), READING)
@@ -93,6 +169,17 @@ def test_the_cache_decodes_each_video_once(
             assert isinstance(kept, Frames)
             assert np.array_equal(kept.pixels, pixels)
             assert np.array_equal(kept.times_seconds, times)
+
+
+def test_a_cache_on_a_full_disk_is_one_line(entries: list[Entry], tmp_path: Path) -> None:
+    paths = [entry.path for entry in entries]
+    cache = FrameCache.open(tmp_path / "cache", paths, READING)
+    with pytest.raises(NotSavedError, match=rf"pictures could not be written to {tmp_path}"), full_disk():
+        cache.read(3, paths[3])
+    again = FrameCache.open(tmp_path / "cache", paths, READING)
+    read = again.read(3, paths[3])
+    assert isinstance(read, Frames)
+    assert read.pixels.any()
 
 
 def test_a_cache_of_something_else_is_refused(entries: list[Entry], tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ def test_overrides_change_what_they_name(tmp_path: Path) -> None:
         ("data.batch_size=6", "data.batch_size is 6: .*multiple of 4"),
         ("data.source=disk", "data: .*'disk'.*'shapes-stream', 'folder'"),
         ("optimiser.learning_rate=.nan", "optimiser.learning_rate is nan: "),
+        ("optimiser.epsilon=.inf", "optimiser.epsilon is inf: "),
+        ("model.new.temperature=.inf", "model.new.temperature is inf: "),
+        ("stages=[{name: one, share: .inf}]", "stages.0.share is inf: "),
         ("precision=fp16", "precision is 'fp16': .*'bf16'"),
         ("model.start=somewhere", "model: give either start .* or new"),
         ("model.new.head_width=5", "vision_width 16 is no multiple of head_width 5"),
@@ -62,6 +65,17 @@ def test_what_cannot_be_followed_is_named(tmp_path: Path, override: str, words: 
     with pytest.raises(RecipeError, match=words) as caught:
         read_recipe(write(tmp_path, stages=[]), [override])
     assert "\n" not in str(caught.value).replace('in "<unicode string>"', "") or "YAML" in words
+
+
+def test_how_training_jitters_is_a_key_of_its_own(tmp_path: Path) -> None:
+    folder = {"source": "folder", "path": "videos"}
+    for given, jitter in (({}, None), ({"jitter": 0.25}, 0.25), ({"cache": "c", "jitter": 0.0}, 0.0)):
+        data = read_recipe(write(tmp_path, data=folder | given)).data
+        assert data.jitter == jitter
+    with pytest.raises(RecipeError, match="a cache keeps the pictures of fixed seconds: leave jitter out"):
+        read_recipe(write(tmp_path, data=folder | {"cache": "c", "jitter": 0.5}))
+    with pytest.raises(RecipeError, match=r"data\.jitter is 2\.0"):
+        read_recipe(write(tmp_path, data=folder | {"jitter": 2.0}))
 
 
 def test_several_faults_are_named_together(tmp_path: Path) -> None:

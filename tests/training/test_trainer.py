@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.training.small import losses, silent, write
+from tests.training.small import RECIPE, losses, silent, write
 
 from vidsift.data.shapes import write_library
 from vidsift.methods.model import Model, load
 from vidsift.training.recipe import RecipeError, read_recipe
 from vidsift.training.setup import batch_maker
 from vidsift.training.trainer import NonFiniteLossError, StoppedEarly, Trainer, train
+from vidsift.types import Span
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -242,6 +244,63 @@ def test_a_folder_of_videos_trains_validates_and_lists_what_it_cannot_read(
     assert [line["step"] for line in logged if "validation" in line] == [2, 3]
     with pytest.raises(RecipeError, match="not chosen by their score on test"):
         train(recipe, ("validation.split=test",), output=tmp_path / "x", say=silent)
+
+
+def test_a_batch_that_cannot_be_read_is_replaced_and_a_resumed_run_sees_the_same(
+    tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    lines = [json.loads(line) for line in (library / "captions.jsonl").read_text("utf-8").splitlines()]
+    lines = [line for line in lines if line["split"] == "train"]
+    for line in lines[:3]:
+        shutil.copy(library / line["video"], videos)
+    for line in lines[3:]:
+        (videos / line["video"]).write_text("no video", encoding="utf-8")
+    (videos / "captions.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    data = {"source": "folder", "path": str(videos), "batch_size": 2, "workers": 0, "jitter": 0.5}
+    recipe = write(tmp_path, data=data, steps=4)
+    said: list[str] = []
+    train(recipe, output=tmp_path / "whole", device="cpu", say=said.append)
+    (line, *_) = [line for line in said if "take the places" in line]
+    assert line.startswith("step ")
+    assert str(videos) in line
+    log = (tmp_path / "whole" / "metrics.jsonl").read_text("utf-8")
+    logged = [json.loads(line) for line in log.splitlines()]
+    assert all(Path(one).is_file() for line in logged for one in line.get("replacements", ()))
+    assert {line["unreadable"] for line in logged if "unreadable" in line} <= {
+        str(videos / line["video"]) for line in lines[3:]
+    }
+    with monkeypatch.context() as patch:
+        stop_after(2, patch, signal.SIGINT)
+        with pytest.raises(StoppedEarly):
+            train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+    train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def test_a_stage_of_one_video_a_batch_is_refused(tmp_path: Path, library: Path) -> None:
+    data = {"source": "folder", "path": str(library), "batch_size": 4, "workers": 0}
+    recipe = write(tmp_path, data=data, stages=[{"name": "one", "batch_size": 1}])
+    with pytest.raises(RecipeError, match="stage 'one': batch_size is 1, expected at least 2 videos"):
+        train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+
+
+@pytest.mark.parametrize("policy", ["one_fps_linspace", "head"])
+def test_training_looks_where_the_model_does(tmp_path: Path, library: Path, policy: str) -> None:
+    """Four seconds have four pictures by these, whether files are decoded or Shapes are rendered."""
+    data = {"source": "folder", "path": str(library), "batch_size": 4, "workers": 0}
+    model = RECIPE["model"] | {"sampling": policy, "frames": 6}
+    shapes: dict[str, Any] = {"source": "shapes-stream", "batch_size": 4, "workers": 0}
+    kept = shapes | {"clips": 8, "jitter": 0.0, "cache": str(tmp_path / "set")}
+    for number, source in enumerate((data, shapes, kept)):
+        recipe = read_recipe(write(tmp_path, data=source, model=model))
+        run = Trainer(recipe, tmp_path / f"run{number}", device="cpu", say=silent)
+        batch = batch_maker(recipe, run.model, run.stages)(0)
+        wanted = run.model.wanted_times(Span(0.0, 4.0))
+        assert batch.mask.sum(axis=1).tolist() == [len(wanted)] * 4 == [4] * 4
+        away = batch.times_seconds - wanted
+        assert np.logical_and(away >= 0, away < 1).all()
 
 
 def test_a_run_can_start_from_another(tmp_path: Path, whole_run: Path) -> None:

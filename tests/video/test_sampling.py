@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from vidsift.types import Span
-from vidsift.video.sampling import head, one_fps_linspace, pick_linspace, random_per_segment, uniform
+from vidsift.video.sampling import (
+    head,
+    one_fps_linspace,
+    pick_linspace,
+    random_per_segment,
+    random_within_seconds,
+    uniform,
+)
 
 
 def test_uniform_takes_the_middle_of_each_part() -> None:
@@ -34,6 +41,26 @@ def test_random_stays_in_its_part_and_follows_the_generator() -> None:
     assert (drawn <= edges[1:]).all()
     assert drawn.std(axis=0).min() > 0.4
     assert np.array_equal(drawn[3], random_per_segment(span, 6, np.random.default_rng(3)))
+
+
+def test_without_jitter_training_looks_where_evaluation_does() -> None:
+    span, rng = Span(1.0, 9.3), np.random.default_rng(0)
+    assert np.array_equal(random_per_segment(span, 7, rng, 0.0), uniform(span, 7))
+    for wanted in (head(span, 4), one_fps_linspace(span, 12)):
+        assert np.array_equal(random_within_seconds(wanted, span, rng, 0.0), wanted)
+
+
+@pytest.mark.parametrize("jitter", [0.25, 1.0])
+def test_jitter_says_how_much_of_its_stretch_a_picture_may_take(jitter: float) -> None:
+    span = Span(1.0, 4.5)
+    many = [np.random.default_rng(seed) for seed in range(300)]
+    middles = np.stack([random_per_segment(span, 5, rng, jitter) for rng in many]) - uniform(span, 5)
+    assert np.abs(middles).max() == pytest.approx(jitter * 0.35, rel=0.02)
+    wanted = one_fps_linspace(span, 12)
+    seconds = np.stack([random_within_seconds(wanted, span, rng, jitter) for rng in many]) - wanted
+    assert seconds.min() >= 0
+    # The last second is half a one: no picture is asked for beyond the end.
+    assert seconds.max(axis=0) == pytest.approx([jitter, jitter, jitter, jitter / 2], rel=0.02)
 
 
 def test_all_give_float64_seconds() -> None:

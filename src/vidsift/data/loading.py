@@ -20,8 +20,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.data.shapes import segment_centres, stream_batch
+from vidsift.data.shapes import clip_times, stream_batch
 from vidsift.data.shapes_world import TAGS
+from vidsift.methods.reading import Sampling
 
 __all__ = ["Batch", "BatchMaker", "Feed", "Look", "ShapesBatches", "look_at"]
 
@@ -39,6 +40,7 @@ class Batch(NamedTuple):
         rows: which videos of the whole set these are, int64 ``(B,)``.
         failed: path and reason of videos that could not be read; they have no row.
         partial: path and reason of videos that gave fewer pictures than wanted.
+        replacements: paths of videos that were drawn in the place of failed ones; they have rows.
     """
 
     pixels: NDArray[np.uint8]
@@ -48,6 +50,7 @@ class Batch(NamedTuple):
     rows: NDArray[np.int64]
     failed: tuple[tuple[str, str], ...] = ()
     partial: tuple[tuple[str, str], ...] = ()
+    replacements: tuple[str, ...] = ()
 
 
 class Look(NamedTuple):
@@ -95,8 +98,9 @@ class ShapesBatches:
         looks: batch size and frames over the steps.
         size_px: side of the pictures.
         captions_each: sentences for each clip.
-        jitter: how far a picture may be from the middle of its stretch; the times given are the middles.
+        jitter: how far a picture may be from where it belongs; the times given are those without.
         tags: kinds of groups that take turns; empty for all.
+        sampling: which seconds of a clip are looked at.
     """
 
     seed: int
@@ -105,6 +109,7 @@ class ShapesBatches:
     captions_each: int = 1
     jitter: float = 0.0
     tags: tuple[str, ...] = ()
+    sampling: Sampling = "uniform"
 
     @property
     def most_bytes(self) -> int:
@@ -124,10 +129,12 @@ class ShapesBatches:
             jitter=self.jitter,
             grouped=grouped,
             tags=tags or self.tags or TAGS,
+            sampling=self.sampling,
         )
-        times = np.broadcast_to(segment_centres(frames), (batch, frames))
+        fixed = clip_times(frames, self.sampling)
+        times = np.broadcast_to(fixed, (batch, len(fixed)))
         rows = np.arange(batch, dtype=np.int64) + step * batch
-        return Batch(pixels, np.ones((batch, frames), bool), times, captions, rows)
+        return Batch(pixels, np.ones(times.shape, bool), times, captions, rows)
 
 
 class Feed:

@@ -36,16 +36,19 @@ from vidsift.data.shapes_world import (
     holds,
     unseen_combinations,
 )
+from vidsift.methods.reading import SAMPLING, Sampling
+from vidsift.types import Span
+from vidsift.video.sampling import random_within_seconds
 
 __all__ = [
     "Clip",
     "StreamBatch",
     "captions",
+    "clip_times",
     "draw_scene",
     "draw_split",
     "hard_negative_group",
     "render",
-    "segment_centres",
     "stream",
     "stream_batch",
     "write_library",
@@ -280,9 +283,9 @@ def write_library(
     return clips
 
 
-def segment_centres(frames: int) -> NDArray[np.float64]:
-    """Return the middles of equal stretches of a clip, in seconds: with 8 frames 0.25, 0.75, ... 3.75."""
-    return np.asarray((np.arange(frames) + 0.5) * (DURATION_SECONDS / frames), dtype=np.float64)
+def clip_times(frames: int, sampling: Sampling = "uniform") -> NDArray[np.float64]:
+    """Return the seconds of a clip that a model looks at, ``(at most frames,)``; a clip has 4 seconds."""
+    return SAMPLING[sampling](Span(0.0, DURATION_SECONDS), frames)
 
 
 def stream_batch(
@@ -297,6 +300,7 @@ def stream_batch(
     jitter: float = 0.0,
     tags: Sequence[str] = TAGS,
     grouped: bool = True,
+    sampling: Sampling = "uniform",
 ) -> StreamBatch:
     """Draw and render the batch of one step.
 
@@ -308,9 +312,12 @@ def stream_batch(
         size_px: height and width of the pictures.
         split: "train" or "val".
         captions_each: sentences for each clip.
-        jitter: how far a picture may be from the middle of its stretch, 0 (not at all) to 1 (anywhere in it).
+        jitter: how far a picture may move in what it stands for, 0 (not at all) to 1 (anywhere in it): its
+            stretch of the clip, around the middle; but for "uniform" the second that it begins.
         tags: which tags take turns.
         grouped: False draws scenes one by one, so that a batch holds no hard negatives (easier).
+        sampling: which seconds a clip is looked at; "uniform" takes the middles of ``frames`` equal
+            stretches, others may give fewer pictures.
 
     Raises:
         ValueError: a batch that is no multiple of four, or an unknown split.
@@ -320,15 +327,18 @@ def stream_batch(
     rng = np.random.default_rng([seed, SPLITS.index(split), _STREAM_KEY, step])
     together = GROUP_SIZE if grouped else 1
     groups = batch // together
-    pixels = np.empty((batch, frames, size_px, size_px, 3), np.uint8)
+    fixed = clip_times(frames, sampling)
+    pixels = np.empty((batch, len(fixed), size_px, size_px, 3), np.uint8)
     texts: list[list[str]] = [[] for _ in range(captions_each)]
     stretch = DURATION_SECONDS / frames
     for number in range(groups):
         tag = tags[(step * groups + number) % len(tags)]
         scenes = hard_negative_group(rng, split, tag) if grouped else [draw_scene(rng, split, tag)]
         for place, scene in enumerate(scenes):
-            times = segment_centres(frames)
-            if frames == 1 or jitter:
+            times = fixed
+            if sampling != "uniform":
+                times = random_within_seconds(times, Span(0.0, DURATION_SECONDS), rng, jitter)
+            elif frames == 1 or jitter:
                 times = times + (1.0 if frames == 1 else jitter) * stretch * (rng.random(frames) - 0.5)
             pixels[number * together + place] = render(scene, times, size_px)
             for row in texts:

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.data.loading import Batch, Look, look_at
-from vidsift.data.shapes import segment_centres
+from vidsift.data.shapes import clip_times
 from vidsift.data.shapes_captions import describe
 from vidsift.data.shapes_groups import GROUP_SIZE, hard_negative_group
 from vidsift.data.shapes_render import render
 from vidsift.data.shapes_world import TAGS
 from vidsift.encoders.whole_folder import made_whole
+from vidsift.files.saving import saving
+from vidsift.files.whole import array_file
+from vidsift.methods.reading import Sampling
 
 __all__ = ["ShapesSet", "ShapesSetBatches"]
 
@@ -36,19 +39,28 @@ class ShapesSet:
     Attributes:
         folder: holds ``about.json``, ``pixels.npy`` and ``captions.json``.
         clips: how many; four in a row are a group of hard negatives.
-        frames: pictures of each, from the middles of equal stretches.
+        frames: most pictures of each.
         size_px: side of the pictures.
+        sampling: which seconds of a clip they show.
     """
 
     folder: Path
     clips: int
     frames: int
     size_px: int
+    sampling: Sampling = "uniform"
     _open: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def open(
-        cls, folder: str | Path, *, clips: int, frames: int, size_px: int, tags: tuple[str, ...] = TAGS
+        cls,
+        folder: str | Path,
+        *,
+        clips: int,
+        frames: int,
+        size_px: int,
+        tags: tuple[str, ...] = TAGS,
+        sampling: Sampling = "uniform",
     ) -> ShapesSet:
         """Open the set, or render it: the same arguments give the same set.
 
@@ -58,6 +70,7 @@ class ShapesSet:
             frames: pictures of each.
             size_px: side of the pictures.
             tags: kinds of groups that take turns.
+            sampling: which seconds of a clip they show.
 
         Raises:
             ValueError: if ``clips`` is no positive multiple of four, or another version made the set.
@@ -65,12 +78,15 @@ class ShapesSet:
         if clips < GROUP_SIZE or clips % GROUP_SIZE:
             raise ValueError(f"clips is {clips}: expected a multiple of {GROUP_SIZE}, the size of a group")
         about = {"format": 1, "clips": clips, "frames": frames, "size_px": size_px, "tags": list(tags)}
-        root = Path(folder) / f"shapes-{clips}x{frames}-{size_px}px-{'-'.join(tags)}"
+        name = f"shapes-{clips}x{frames}-{size_px}px-{'-'.join(tags)}"
+        if sampling != "uniform":  # the only one of earlier versions, which did not name it
+            about["sampling"], name = sampling, f"{name}-{sampling}"
+        root = Path(folder) / name
         if not (root / "about.json").is_file():
-            _write(root, about, tags)
+            _write(root, about, tags, clip_times(frames, sampling))
         elif json.loads((root / "about.json").read_text(encoding="utf-8")) != about:
             raise ValueError(f"{root} was made by another version; delete it, and it is made anew")
-        return cls(root, clips, frames, size_px)
+        return cls(root, clips, frames, size_px, sampling)
 
     def __getstate__(self) -> dict[str, object]:
         """Travel to other processes without the open files."""
@@ -92,21 +108,16 @@ class ShapesSet:
         return found
 
 
-def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...]) -> None:
-    clips, frames, side = about["clips"], about["frames"], about["size_px"]
-    times = segment_centres(frames)
+def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...], times: NDArray[np.float64]) -> None:
+    clips, side = about["clips"], about["size_px"]
     said: list[list[str]] = []
-    with made_whole(root) as aside:
-        pixels = np.lib.format.open_memmap(
-            aside / "pixels.npy", "w+", dtype=np.uint8, shape=(clips, frames, side, side, 3)
-        )
-        for group in range(clips // GROUP_SIZE):
-            rng = np.random.default_rng([_SET_KEY, group])
-            for scene in hard_negative_group(rng, "train", tags[group % len(tags)]):
-                pixels[len(said)] = render(scene, times, side)
-                said.append([describe(scene, rng).text for _ in range(_CAPTIONS)])
-        pixels.flush()
-        del pixels
+    with saving("the set of clips", root.parent), made_whole(root) as aside:
+        with array_file(aside / "pixels.npy", np.uint8, (clips, len(times), side, side, 3)) as add:
+            for group in range(clips // GROUP_SIZE):
+                rng = np.random.default_rng([_SET_KEY, group])
+                for scene in hard_negative_group(rng, "train", tags[group % len(tags)]):
+                    add(render(scene, times, side))
+                    said.append([describe(scene, rng).text for _ in range(_CAPTIONS)])
         (aside / "captions.json").write_text(json.dumps(said), encoding="utf-8")
         (aside / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
@@ -161,9 +172,10 @@ class ShapesSetBatches:
         look = look_at(self.looks, step)
         rows = self._rows(step, look)
         rng = np.random.default_rng([self.seed, step])
-        shape = (len(rows), self.clips.frames)
+        seconds = clip_times(self.clips.frames, self.clips.sampling)
+        shape = (len(rows), len(seconds))
         pixels = self.clips.pixels(rows) if self.with_pixels else np.zeros((*shape, 1, 1, 3), np.uint8)
-        times = np.broadcast_to(segment_centres(self.clips.frames), shape)
+        times = np.broadcast_to(seconds, shape)
         chosen = [rng.permutation(_CAPTIONS) for _ in rows]
         captions = [
             self.clips.captions[row][order[number % _CAPTIONS]]

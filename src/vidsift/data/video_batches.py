@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,19 +18,29 @@ from numpy.typing import NDArray
 from vidsift.data.folder import Entry
 from vidsift.data.loading import Batch, Look, look_at
 from vidsift.encoders.whole_folder import made_whole
+from vidsift.files.saving import saving
 from vidsift.methods.reading import VideoReading
 from vidsift.types import Frames, Span
 from vidsift.video import VideoReadError, read_frames
 from vidsift.video.probe import probe
-from vidsift.video.sampling import random_per_segment
 
-__all__ = ["CacheError", "FolderBatches", "FrameCache", "OrderedVideos"]
+__all__ = ["CacheError", "FolderBatches", "FrameCache", "OrderedVideos", "TooFewVideosError"]
 
 _File: TypeAlias = tuple[str, str, tuple[int, ...], type[np.generic]]
 
 
+# A step compares videos with each other.
+_FEWEST = 2
+_REPLACEMENTS_KEY = 29
+_NAMED = 5
+
+
 class CacheError(ValueError):
     """A cache of decoded pictures that was made for something else."""
+
+
+class TooFewVideosError(ValueError):
+    """Of all videos, fewer than two can be read; the message names those that cannot."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class OrderedVideos:
         """Decode one batch."""
         first = step * self.batch_size
         rows = range(first, min(first + self.batch_size, len(self.paths)))
-        read = [_read(self.paths[row], self.reading) for row in rows]
+        read = [_read(self.paths[row], self.reading.wanted_times, self.reading.size_px) for row in rows]
         return _assemble(rows, [self.paths[row] for row in rows], read, [], self.reading)
 
 
@@ -72,12 +82,17 @@ class FolderBatches:
     Batches take no video twice, so no caption of a batch holds of another video for being the same video.
     The last videos of an epoch that fill no batch are left out of it.
 
+    Where fewer than two videos of a batch can be read, others take the places of those that cannot: which, is
+    decided by seed and step alone, so that a run that is resumed draws the same.
+
     Attributes:
         entries: videos and captions.
-        seed: of order, captions and seconds.
+        seed: of order, captions, seconds and replacements.
         looks: batch size and frames over the steps.
-        reading: side of the pictures; and, with a cache, which seconds.
-        cache: decoded pictures kept on disk; None decodes a random second of each stretch every time.
+        reading: which seconds, and the side of the pictures.
+        cache: decoded pictures kept on disk, always of the same seconds; None decodes every time.
+        jitter: how far a picture that is not from the cache may move, see
+            :meth:`~vidsift.methods.reading.VideoReading.training_times`.
     """
 
     entries: tuple[Entry, ...]
@@ -85,6 +100,7 @@ class FolderBatches:
     looks: tuple[Look, ...]
     reading: VideoReading
     cache: FrameCache | None = None
+    jitter: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse a folder with too few videos for a batch."""
@@ -100,22 +116,54 @@ class FolderBatches:
         return max(look.batch_size * look.frames for look in self.looks) * self.reading.size_px**2 * 3
 
     def __call__(self, step: int) -> Batch:
-        """Decode the batch of a step."""
-        look = look_at(self.looks, step)
+        """Decode the batch of a step.
+
+        Raises:
+            TooFewVideosError: of all videos, fewer than two can be read.
+        """
         rows = self._rows(step)
         rng = np.random.default_rng([self.seed, step])
-        captions = [self.entries[r].captions[rng.integers(len(self.entries[r].captions))] for r in rows]
-        reading = VideoReading(
-            look.frames, self.reading.sampling, self.reading.size_px, self.reading.mean, self.reading.std
-        )
-        read: list[Frames | VideoReadError] = []
-        for row in rows:
-            path = self.entries[row].path
-            if self.cache is not None and look.frames == self.cache.reading.frames:
-                read.append(self.cache.read(row, path))
-            else:
-                read.append(_read(path, reading, np.random.default_rng([self.seed, step, row])))
-        return _assemble(rows, [self.entries[r].path for r in rows], read, captions, reading)
+        captions = [self._caption(row, rng) for row in rows]
+        read = [self._look(step, row) for row in rows]
+        drawn: list[int] = []
+        if _readable(read) < _FEWEST:
+            drawn = self._replace(step, rows, captions, read)
+        paths = [self.entries[row].path for row in rows]
+        batch = _assemble(rows, paths, read, captions, self._reading(step))
+        return batch._replace(replacements=tuple(str(self.entries[row].path) for row in drawn))
+
+    def _reading(self, step: int) -> VideoReading:
+        return replace(self.reading, frames=look_at(self.looks, step).frames)
+
+    def _caption(self, row: int, rng: np.random.Generator) -> str:
+        return self.entries[row].captions[rng.integers(len(self.entries[row].captions))]
+
+    def _look(self, step: int, row: int) -> Frames | VideoReadError:
+        path, reading = self.entries[row].path, self._reading(step)
+        if self.cache is not None and reading.frames == self.cache.reading.frames:
+            return self.cache.read(row, path)
+        rng = np.random.default_rng([self.seed, step, row])
+        return _read(path, lambda span: reading.training_times(span, self.jitter, rng), reading.size_px)
+
+    def _replace(
+        self, step: int, rows: list[int], captions: list[str], read: list[Frames | VideoReadError]
+    ) -> list[int]:
+        """Draw other videos, in an order that seed and step decide, until the batch is full; return which."""
+        rng = np.random.default_rng([self.seed, step, _REPLACEMENTS_KEY, len(rows)])
+        wanted, drawn = len(rows), []
+        for row in rng.permutation(len(self.entries)).tolist():
+            if row in rows:
+                continue
+            if _readable(read) == wanted:
+                break
+            rows.append(row)
+            captions.append(self._caption(row, rng))
+            read.append(self._look(step, row))
+            if isinstance(read[-1], Frames):
+                drawn.append(row)
+        if _readable(read) < _FEWEST:
+            raise _too_few([one for one in read if isinstance(one, VideoReadError)], len(read))
+        return drawn
 
     def _rows(self, step: int) -> list[int]:
         """Which videos a step takes: looks are walked one after the other, each over whole epochs."""
@@ -173,17 +221,25 @@ class FrameCache:
         """Return the pictures of a video, decoding it the first time."""
         if not self._maps:
             for name, key, shape, kind in _layout(self.videos, self.reading):
-                self._maps[key] = np.memmap(self.folder / name, kind, "r+", shape=shape)
+                self._maps[key] = np.memmap(self.folder / name, kind, "r", shape=shape)
         pixels, times, counts = (self._maps[key] for key in ("pixels", "times", "counts"))
         count = int(counts[row])
         if count:
             return Frames(np.asarray(pixels[row, :count]), np.asarray(times[row, :count]))
-        read = _read(path, self.reading)
+        read = _read(path, self.reading.wanted_times, self.reading.size_px)
         if isinstance(read, VideoReadError) or read.damage:
             return read
-        pixels[row, : len(read)], times[row, : len(read)] = read.pixels, read.times_seconds
-        counts[row] = len(read)
+        with saving("decoded pictures", self.folder):
+            self._put("pixels.u8", row * pixels[0].nbytes, read.pixels)
+            self._put("times.f64", row * times[0].nbytes, read.times_seconds)
+            self._put("counts.i32", row * counts.itemsize, np.asarray([len(read)], np.int32))
         return read
+
+    def _put(self, name: str, at: int, values: NDArray[np.generic]) -> None:
+        # Through a file and not the map: where the disk is full, writing to a map kills the process.
+        with (self.folder / name).open("r+b") as file:
+            file.seek(at)
+            file.write(np.ascontiguousarray(values).data)
 
 
 def _lay_out(root: Path, layout: Sequence[_File], about: str) -> None:
@@ -215,13 +271,25 @@ def _digest(paths: Sequence[Path]) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
+def _too_few(failed: Sequence[VideoReadError], tried: int) -> TooFewVideosError:
+    named = "; ".join(f"{one.path}: {one.reason}" for one in failed[:_NAMED])
+    more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    return TooFewVideosError(
+        f"{len(failed)} of all {tried} training videos cannot be read, a step needs {_FEWEST} that can "
+        f"({named}{more}); mend or replace the files, or look whether their drive is there, and run the same "
+        "command again"
+    )
+
+
+def _readable(read: Sequence[Frames | VideoReadError]) -> int:
+    return sum(isinstance(one, Frames) for one in read)
+
+
 def _read(
-    path: Path, reading: VideoReading, rng: np.random.Generator | None = None
+    path: Path, times_of: Callable[[Span], NDArray[np.float64]], size_px: int
 ) -> Frames | VideoReadError:
     try:
-        span = Span(0.0, probe(path).duration_seconds)
-        times = reading.wanted_times(span) if rng is None else random_per_segment(span, reading.frames, rng)
-        return read_frames(path, times, size_px=reading.size_px)
+        return read_frames(path, times_of(Span(0.0, probe(path).duration_seconds)), size_px=size_px)
     except VideoReadError as error:
         return error
     except OSError as error:  # a folder that may not be opened, a name that is too long

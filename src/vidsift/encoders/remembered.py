@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers, Hidden
 from vidsift.encoders.whole_folder import made_whole
+from vidsift.files.saving import saving
+from vidsift.files.whole import array_file
 
 __all__ = ["RememberedTowers"]
 
@@ -118,22 +120,25 @@ class RememberedTowers(ClipTowers):
 
     def _keep(self, place: Path, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]) -> None:
         """Look at the whole set and write what comes of it."""
-        files: list[NDArray[np.float32]] = []
-        with made_whole(place) as aside:
+        with (
+            saving("what towers make of the set of clips", self._root),
+            made_whole(place) as aside,
+            ExitStack() as files,
+        ):
+            adders: list[Callable[[NDArray[Any]], None]] = []
             for at in range(0, self._clips, _TOGETHER):
-                some = slice(at, min(at + _TOGETHER, self._clips))
-                pixels = self._pixels_of(some).to(self.logit_scale.device)
-                mask = torch.ones(pixels.shape[:2], dtype=torch.bool, device=pixels.device)
-                with torch.autocast(pixels.device.type, enabled=False):
-                    tokens, states = walk(pixels, mask)
-                made = [one.float().cpu().numpy() for one in (tokens, *states)]
-                if not files:
-                    files = [
-                        np.lib.format.open_memmap(
-                            aside / f"{number:02}.npy", "w+", np.float32, (self._clips, *one.shape[1:])
-                        )
-                        for number, one in enumerate(made)
-                    ]
+                made = self._walk_some(slice(at, min(at + _TOGETHER, self._clips)), walk)
                 for number, one in enumerate(made):
-                    files[number][some] = one
-            files.clear()
+                    if number == len(adders):
+                        file, shape = aside / f"{number:02}.npy", (self._clips, *one.shape[1:])
+                        adders.append(files.enter_context(array_file(file, np.float32, shape)))
+                    adders[number](one)
+
+    def _walk_some(
+        self, some: slice, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]
+    ) -> list[NDArray[np.float32]]:
+        pixels = self._pixels_of(some).to(self.logit_scale.device)
+        mask = torch.ones(pixels.shape[:2], dtype=torch.bool, device=pixels.device)
+        with torch.autocast(pixels.device.type, enabled=False):
+            tokens, states = walk(pixels, mask)
+        return [one.float().cpu().numpy() for one in (tokens, *states)]

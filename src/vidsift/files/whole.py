@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["aside_of", "sweep", "write_text_whole"]
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["array_file", "aside_of", "sweep", "write_text_whole"]
 
 _ASIDE = re.compile(r"\..+\.\d+")
 
@@ -50,3 +56,36 @@ def sweep(folder: Path, *others: str) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
+
+
+@contextmanager
+def array_file(
+    path: Path, dtype: DTypeLike, shape: tuple[int, ...]
+) -> Iterator[Callable[[NDArray[Any]], None]]:
+    """Write an array of known shape to a ``.npy`` file, some rows after the other.
+
+    Not through a map of the file: where the disk is full, writing to one kills the process.
+
+    Args:
+        path: the file.
+        dtype: type that all rows are stored in.
+        shape: of the whole array; who uses this adds as many rows.
+
+    Yields:
+        A function that takes the next row, or rows.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    about = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, about)
+
+        def add(rows: NDArray[Any]) -> None:
+            file.write(np.ascontiguousarray(rows, dtype).data)
+
+        yield add

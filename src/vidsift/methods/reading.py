@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vidsift.types import Span
 from vidsift.video import sampling
 
-__all__ = ["SAMPLING", "Sampling", "VideoReading"]
+__all__ = ["SAMPLING", "Sampling", "VideoReading", "jittered_times"]
 
 Sampling = Literal["uniform", "one_fps_linspace", "head"]
 
@@ -23,6 +23,15 @@ SAMPLING: dict[str, Callable[[Span, int], NDArray[np.float64]]] = {
     "head": sampling.head,
 }
 """Name -> policy; each gives at most so many seconds of a span, see :mod:`vidsift.video.sampling`."""
+
+
+def jittered_times(
+    policy: Sampling, span: Span, frames: int, jitter: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """See :meth:`VideoReading.training_times`."""
+    if policy == "uniform":
+        return sampling.random_per_segment(span, frames, rng, jitter)
+    return sampling.random_within_seconds(SAMPLING[policy](span, frames), span, rng, jitter)
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,17 @@ class VideoReading:
             array([ 2.,  6., 10.])
         """
         return SAMPLING[self.sampling](span, self.frames)
+
+    def training_times(self, span: Span, jitter: float, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Which seconds of a stretch training looks at: as many as :meth:`wanted_times` gives.
+
+        Args:
+            span: the stretch.
+            jitter: how far a picture may move in what it stands for, 0 (not at all) to 1 (anywhere in it):
+                its part of the stretch for "uniform", the second that it begins for the others.
+            rng: where the randomness comes from.
+        """
+        return jittered_times(self.sampling, span, self.frames, jitter, rng)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``config.json`` holds."""

@@ -309,6 +309,8 @@ def digest_of(job: Job) -> str:
     values["data"].pop("workers")
     values["data"]["cache"] = values["data"]["cache"] is not None
     values["model"]["arguments"] |= changed_defaults(job.recipe)
+    if values["data"]["jitter"] is None:  # what it means was no key of earlier versions
+        del values["data"]["jitter"]
     return _digest([values, _weights_of_start(job), job.test_videos])
 
 

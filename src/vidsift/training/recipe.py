@@ -49,7 +49,7 @@ class RecipeError(ValueError):
 class Part(BaseModel):
     """A part of a recipe: frozen, and without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class NewClip(Part):
@@ -112,7 +112,7 @@ class ModelPart(Part):
         arguments: the method's own arguments.
         frames: frames of a stretch of video that the finished model looks at; with ``start`` the default is
             what that model looks at.
-        sampling: which seconds the finished model looks at.
+        sampling: which seconds the finished model looks at, and so does training, but for the jitter of data.
         max_words: longest text in tokens; the default is all that the text tower takes.
         attention: how the towers attend: "sdpa" or "eager".
         frozen_towers: the towers stay as they are in every stage, all but the learned scale of the loss.
@@ -147,7 +147,8 @@ class ShapesPart(Part):
         batch_size: clips a step, a multiple of 4: groups of hard negatives.
         workers: processes that render ahead; 0 renders in the training process.
         captions_each: sentences for each clip; with more than one, the loss is their mean.
-        jitter: how far a picture may be from the middle of its stretch, 0 to 1.
+        jitter: how far a picture may move in what it stands for (its stretch of the clip for sampling
+            "uniform", around the middle; the second that it begins for the others), 0 to 1.
         tags: kinds of groups that take turns; empty for all.
         clips: train on a set of so many clips, a multiple of 4, epoch after epoch; without, none is seen
             twice.
@@ -182,7 +183,11 @@ class FolderPart(Part):
         workers: processes that decode ahead; 0 decodes in the training process.
         split: which videos to train on, where the captions name splits.
         cache: file to keep decoded pictures in, so that each video is decoded once; with it, every epoch
-            sees the same pictures. Without, a random second of each stretch is looked at.
+            sees the same pictures.
+        jitter: how far a picture that is not from the cache may move in what it stands for (its part of the
+            video for sampling "uniform", around the middle; the second that it begins for the others): 1 for
+            anywhere in it, which is the default without a cache, 0 for the very pictures that the finished
+            model looks at. There are as many pictures as it looks at, whatever the jitter.
     """
 
     source: Literal["folder"]
@@ -191,6 +196,13 @@ class FolderPart(Part):
     workers: Annotated[int, Field(ge=0)] = 1
     split: Literal["train"] = "train"
     cache: str | None = None
+    jitter: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _cache_keeps_still(self) -> FolderPart:
+        if self.cache is not None and self.jitter:
+            raise ValueError("a cache keeps the pictures of fixed seconds: leave jitter out, or cache")
+        return self
 
 
 class StagePart(Part):

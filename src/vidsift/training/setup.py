@@ -21,7 +21,7 @@ from vidsift.data.folder import (
     read_test_splits,
 )
 from vidsift.data.loading import BatchMaker, Look, ShapesBatches
-from vidsift.data.shapes import captions, draw_scene, draw_split, render, segment_centres
+from vidsift.data.shapes import captions, clip_times, draw_scene, draw_split, render
 from vidsift.data.shapes_set import ShapesSet, ShapesSetBatches
 from vidsift.data.shapes_world import TAGS
 from vidsift.data.video_batches import FolderBatches, FrameCache
@@ -202,6 +202,8 @@ def plan_stages(recipe: Recipe, model: Model) -> list[RunStage]:
             raise RecipeError(
                 f"stage {name!r} gets none of the {recipe.steps} steps; raise its share or steps"
             )
+        if clips < 2:
+            raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected at least 2 videos to compare")
         if not isinstance(recipe.data, FolderPart) and clips % 4:
             raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected a multiple of 4 for Shapes")
     return planned
@@ -258,12 +260,14 @@ def batch_maker(recipe: Recipe, model: Model, stages: Sequence[RunStage]) -> Bat
             captions_each=data.captions_each,
             jitter=data.jitter,
             tags=data.tags,
+            sampling=model.reading.sampling,
         )
     entries = tuple(_training_entries(data))
     cache = None
     if data.cache is not None:
         cache = FrameCache.open(data.cache, [entry.path for entry in entries], model.reading)
-    return FolderBatches(entries, recipe.seed, looks, model.reading, cache)
+    jitter = 1.0 if data.jitter is None else data.jitter
+    return FolderBatches(entries, recipe.seed, looks, model.reading, cache, jitter)
 
 
 def _set_of_clips(recipe: Recipe, model: Model) -> ShapesSet:
@@ -276,6 +280,7 @@ def _set_of_clips(recipe: Recipe, model: Model) -> ShapesSet:
         frames=model.reading.frames,
         size_px=model.reading.size_px,
         tags=data.tags or TAGS,
+        sampling=model.reading.sampling,
     )
 
 
@@ -345,7 +350,7 @@ class Validation:
             Entry(Path(clip.name), clip.captions, clip.scene.tag, str(clip.group), part.split)
             for clip in clips
         ]
-        self._times = segment_centres(model.reading.frames)
+        self._times = clip_times(model.reading.frames, model.reading.sampling)
         self._pixels = [render(clip.scene, self._times, model.reading.size_px) for clip in clips]
 
     def __call__(self, model: Model) -> dict[str, Any]:

@@ -313,6 +313,12 @@ class Trainer:
                 self._unreadable.add(path)
                 self.say(f"cannot read all of {path}: {reason}")
                 _write(log, {"step": self.step, "unreadable": path, "reason": reason})
+        if batch.replacements:
+            self.say(
+                f"step {self.step}: fewer than 2 videos of its batch can be read; others take the places of "
+                f"those that cannot: {', '.join(batch.replacements)}"
+            )
+            _write(log, {"step": self.step, "replacements": batch.replacements})
 
     def _validate(self, validate: Validation, log: TextIO) -> dict[str, Any]:
         self._check_pending()

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from vidsift.types import Span
 
-__all__ = ["head", "one_fps_linspace", "pick_linspace", "random_per_segment", "uniform"]
+__all__ = [
+    "head",
+    "one_fps_linspace",
+    "pick_linspace",
+    "random_per_segment",
+    "random_within_seconds",
+    "uniform",
+]
 
 
 def _check(span: Span, frames: int) -> None:
@@ -101,17 +108,40 @@ def head(span: Span, frames: int) -> NDArray[np.float64]:
     return _whole_seconds(span)[:frames]
 
 
-def random_per_segment(span: Span, frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def random_per_segment(
+    span: Span, frames: int, rng: np.random.Generator, jitter: float = 1.0
+) -> NDArray[np.float64]:
     """Cut the span into ``frames`` equal parts and take a random second of each; for training.
 
     Args:
         span: seconds.
         frames: how many.
         rng: where the randomness comes from.
+        jitter: how much of each part may be taken, around its middle: 1 for all of it, 0 gives
+            :func:`uniform`.
 
     Returns:
         Seconds, ``(frames,)``, ascending.
     """
     _check(span, frames)
-    parts = np.arange(frames, dtype=np.float64) + rng.random(frames)
+    within = 0.5 * (1.0 - jitter) + jitter * rng.random(frames)
+    parts = np.arange(frames, dtype=np.float64) + within
     return np.asarray(span.start_seconds + parts * (span.duration_seconds / frames), np.float64)
+
+
+def random_within_seconds(
+    times_seconds: NDArray[np.float64], span: Span, rng: np.random.Generator, jitter: float = 1.0
+) -> NDArray[np.float64]:
+    """Take for each second, which began at the times given, a random time in it; for training.
+
+    Args:
+        times_seconds: of :func:`one_fps_linspace` or :func:`head`, ``(frames,)``.
+        span: seconds; none leaves it.
+        rng: where the randomness comes from.
+        jitter: how much of the second may be taken, from its start: 1 for all of it, 0 for none.
+
+    Returns:
+        Seconds, ``(frames,)``, ascending.
+    """
+    room = np.clip(span.end_seconds - times_seconds, 0.0, 1.0)
+    return np.asarray(times_seconds + jitter * rng.random(len(times_seconds)) * room, np.float64)
