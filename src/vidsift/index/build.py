@@ -28,6 +28,7 @@ from vidsift.index.reader import (
     Segment,
     SegmentLength,
 )
+from vidsift.index.reread import stored_seconds, to_look_at, write_looked_at
 from vidsift.index.sandbox import Limits
 from vidsift.index.storage import FileRecord, Folder, IndexFolderError, Store, default_folder
 from vidsift.video.find import Patterns
@@ -157,9 +158,13 @@ def build_index(
         folders = remembered(store.read_folders(), places)
         store.write_folders(folders)
         places = with_removed(places, {path for one in folders for path in one.removed})
-        plan = make_plan(places, store.read_files(), retry=retry, limits=limits, mounts=read_mounts(store))
+        records = store.read_files()
+        waiting = to_look_at(store, records)
+        plan = make_plan(
+            places, records, retry=retry, limits=limits, mounts=read_mounts(store), again=waiting
+        )
         write_mounts(store, plan.mounts)
-        run = _Run(store, loaded, plan, on_progress, should_stop, should_pause)
+        run = _Run(store, loaded, plan, on_progress, should_stop, should_pause, waiting)
         run.work(segment, workers or max(1, (os.cpu_count() or 2) // 2), limits)
         report = run.finish(places)
     report.seconds = time.monotonic() - began
@@ -239,6 +244,7 @@ class _Run:
         on_progress: Callable[[Progress], None] | None,
         should_stop: Callable[[], bool],
         should_pause: Callable[[], bool] = lambda: False,
+        waiting: set[str] | None = None,
     ) -> None:
         from vidsift.index.encode import Encoder
 
@@ -249,6 +255,8 @@ class _Run:
         self._should_stop = should_stop
         self._should_pause = should_pause
         self._stored = store.video_ids()
+        self._waiting = set() if waiting is None else waiting
+        self._renewed: set[str] = set()
         self._records: list[FileRecord] = []
         self._committed = time.monotonic()
         self.report = Report(unchanged=len(plan.unchanged), missing=sorted(plan.absence.missing))
@@ -265,7 +273,9 @@ class _Run:
         self._tell()
         for record in self._plan.harmful:
             self._settle(record.path, record)
-        settings = ReadSettings(self._encoder.reading, segment, frozenset(self._stored))
+        waiting = {one.video_id for one in map(self._plan.before.get, self._waiting) if one and one.video_id}
+        lengths = stored_seconds(self._store, waiting)
+        settings = ReadSettings(self._encoder.reading, segment, frozenset(self._stored), lengths)
         with DecodePool(settings, workers, limits) as pool:
             for item in pool.read(self._plan.to_read):
                 self._pause()
@@ -327,6 +337,8 @@ class _Run:
         """Do what one message of a worker asks for."""
         if isinstance(message, Facts):
             self._encoder.begin(path, message)
+            if message.video_id in self._stored:
+                self._renewed.add(message.video_id)
         elif isinstance(message, Segment):
             self._encoder.add(path, message)
             self.report.frames += len(message.times_seconds)
@@ -391,9 +403,13 @@ class _Run:
 
     def _commit(self) -> None:
         """Write finished videos down: rows first, then the paths that point at them."""
-        table, video_ids = self._encoder.take_finished(self._stored)
+        table, video_ids = self._encoder.take_finished(self._stored - self._renewed)
+        # If the run ends between the two, these files still wait to be looked at, and are read as new ones.
+        self._store.drop_videos(sorted(self._renewed & video_ids))
         self._store.commit(table, self._records)
+        write_looked_at(self._store, self._waiting, [one.path for one in self._records])
         self._stored |= video_ids
+        self._renewed -= video_ids
         self._records = []
         self._committed = time.monotonic()
 

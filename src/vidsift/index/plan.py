@@ -55,6 +55,7 @@ def make_plan(
     retry: bool,
     limits: Limits | None = None,
     mounts: Collection[str] | None = (),
+    again: Collection[str] = (),
 ) -> Plan:
     """Compare what lies at the places with what the index knows.
 
@@ -65,6 +66,7 @@ def make_plan(
         retry: look again at files that failed and have not changed.
         limits: of the process that looks into files whose names do not say that they are videos.
         mounts: see :func:`~vidsift.index.absent.mounts_of`.
+        again: paths to be looked at again, though they have not changed.
     """
     plan = Plan(before)
     met: set[str] = set()
@@ -87,7 +89,8 @@ def make_plan(
                 # One file, however it is spelled this time.
                 path = path if record is None else record.path
                 (met if found.rejected is None else unopened).add(path)
-                _sort(plan, path, found.rejected, look.harmful.get(path), retry=retry)
+                once_more = path in again or (retry and record is not None and record.reason is not None)
+                _sort(plan, path, found.rejected, look.harmful.get(path), again=once_more)
     plan.mounts = mounts_of(met, before, roots, mounts)
     plan.absence = Absence(roots, unopened, plan.mounts)
     places_walked = path_keys(roots)
@@ -99,7 +102,7 @@ def make_plan(
     return plan
 
 
-def _sort(plan: Plan, path: str, rejected: str | None, harmful: FileRecord | None, *, retry: bool) -> None:
+def _sort(plan: Plan, path: str, rejected: str | None, harmful: FileRecord | None, *, again: bool) -> None:
     # First of all: what is no text can be written down nowhere, whatever else is wrong with it.
     if not _is_text(path):
         shown = os.fsencode(path).decode("utf-8", "replace")
@@ -109,7 +112,7 @@ def _sort(plan: Plan, path: str, rejected: str | None, harmful: FileRecord | Non
     elif rejected is not None:
         plan.rejected.append((path, rejected))
     else:
-        _place(plan, path, plan.before.get(path), retry)
+        _place(plan, path, plan.before.get(path), again)
 
 
 class _Look:
@@ -141,13 +144,13 @@ class _Look:
             raise
 
 
-def _place(plan: Plan, path: str, known: FileRecord | None, retry: bool) -> None:
+def _place(plan: Plan, path: str, known: FileRecord | None, again: bool) -> None:
     try:
         same = known is not None and stamp(path) == (known.size_bytes, known.modified_ns)
     except OSError as error:
         plan.rejected.append((path, error.strerror or str(error)))
         return
-    if known is None or not same or (known.reason is not None and retry):
+    if known is None or not same or again:
         plan.to_read.append(path)
     elif known.reason is not None:
         plan.failed_before.append(known)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -33,6 +33,7 @@ __all__ = [
 SegmentLength: TypeAlias = Literal["auto"] | float | None
 
 _PIECE_BYTES = 1 << 22
+_SAME_SECONDS = 0.5
 
 
 def _nobody() -> None:
@@ -47,11 +48,14 @@ class ReadSettings:
         reading: which pictures of a segment, and how large.
         segment: how videos are cut, see :func:`vidsift.video.cut`.
         known: videos that are stored already and need not be decoded.
+        lengths: of those of them that an earlier version may have read with wrong times, in seconds: they are
+            read anew where the length found now is another.
     """
 
     reading: VideoReading
     segment: SegmentLength
     known: frozenset[str]
+    lengths: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,10 +146,14 @@ def read_video(
     try:
         size, modified = stamp(path)
         video_id = content_id(path, on_progress)
-        if video_id in settings.known:
+        suspect = video_id in settings.lengths
+        if video_id in settings.known and not suspect:
             yield Known(video_id, size, modified)
             return
         info = probe(path, on_progress=on_progress)
+        if suspect and abs(info.duration_seconds - settings.lengths[video_id]) <= _SAME_SECONDS:
+            yield Known(video_id, size, modified)
+            return
         yield Facts(
             video_id, info.duration_seconds, info.width_px, info.height_px, info.codec, info.average_fps
         )

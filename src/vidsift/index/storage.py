@@ -52,6 +52,7 @@ __all__ = [
 
 FOLDERS = "folders.json"
 MOUNTS = "mounts.json"
+READER = "reader.json"
 SEEKING = "seeking-files"
 """Is there while rows wait for their files to be met again, after the table of files was lost."""
 
@@ -458,6 +459,6 @@ def _in_many_pieces(table: Any) -> bool:
 def _only_ours(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
     tables = {f"{name}.lance" for name in ("segments", "files", *notes.note_schemas())}
-    files = {name + end for name in (MANIFEST, FOLDERS, MOUNTS) for end in ("", ".new")}
+    files = {name + end for name in (MANIFEST, FOLDERS, MOUNTS, READER) for end in ("", ".new")}
     ours = tables | files | {_LOCK, NOTES_LOCK, SEEKING}
     return all(entry.name in ours for entry in folder.iterdir())

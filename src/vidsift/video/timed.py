@@ -18,7 +18,7 @@ import numpy as np
 from vidsift.video.container import OpenVideo, open_video
 from vidsift.video.packets import PacketTable, index_packets
 
-__all__ = ["in_first_part", "open_timed", "seek_before", "table_of"]
+__all__ = ["in_first_part", "may_start_again", "open_timed", "seek_before", "table_of"]
 
 _KEPT = 4
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
@@ -90,6 +90,20 @@ def in_first_part(video: OpenVideo, end_seconds: float) -> bool:
     """Whether a video's own timestamps run on until a second: its packets can be taken as they are."""
     clock = video.clock
     return clock is None or (len(clock.begins) == 1 or end_seconds <= video.seconds_of(clock.begins[1]))
+
+
+def may_start_again(path: Path) -> bool:
+    """Whether a file begins as those whose own clock may start again on the way: MPEG-TS, and PS with VOB.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(400)
+    steps = ((0, 188), (4, 192), (0, 204))
+    return head.startswith(b"\0\0\x01\xba") or any(
+        len(head) > first + step and head[first] == head[first + step] == 0x47 for first, step in steps
+    )
 
 
 def _another_follows(video: OpenVideo) -> bool:

@@ -1,0 +1,122 @@
+"""Files that an earlier version read with wrong times, and stretches in which there is nothing to see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.index.library import clip, filled, rows
+from tests.index.strange import READING
+from tests.methods import tiny
+from tests.video.making import Recipe, make
+
+from vidsift.index import reader
+from vidsift.index.build import Report, build_index
+from vidsift.index.encode import Encoder
+from vidsift.index.reader import Done, Facts, ReadSettings, Segment, read_video
+from vidsift.index.reread import to_look_at, write_looked_at
+from vidsift.index.storage import READER, FileRecord, Store
+from vidsift.video import probe
+
+
+def _joined(folder: Path) -> Path:
+    part = make(folder, Recipe(suffix=".mpg", codec="mpeg2video", frames=50, fps=25, gop=12), "part")
+    path = folder / "joined.mpg"
+    path.write_bytes(part.read_bytes() * 2)
+    part.unlink()
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[[], Report]:
+    model = tiny.model()
+    return lambda: build_index([tmp_path / "videos"], tmp_path / "index", model, segment=1.0, workers=1)
+
+
+def test_files_read_with_wrong_times_are_read_anew_once(
+    tmp_path: Path, run: Callable[[], Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index as the version before left it: half of a joined file, and no word of the reader."""
+    videos, index = tmp_path / "videos", tmp_path / "index"
+    clip(videos, "plain")
+    whole = make(videos, Recipe(suffix=".mpg", codec="mpeg2video", frames=30, fps=25, gop=12), "whole")
+    path = _joined(videos)
+    whole_id, joined_id = (reader.content_id(one) for one in (whole, path))
+    run()
+    now = rows(index)
+    assert max(one["end_seconds"] for one in now if one["video_id"] == joined_id) == pytest.approx(4.0)
+
+    store = Store.open(index)
+    table = store.segments.to_arrow().to_pylist()
+    store.drop_videos([joined_id])
+    half = [one | {"duration_seconds": 2.0} for one in table if one["video_id"] == joined_id][:2]
+    store.segments.add(half)
+    store.set_tags(joined_id, ["mine"])
+    (index / READER).unlink()
+    read: list[str] = []
+    begin = Encoder.begin
+
+    def noted(self: Encoder, path: str, facts: Facts) -> None:
+        read.append(facts.video_id)
+        begin(self, path, facts)
+
+    monkeypatch.setattr(Encoder, "begin", noted)
+    report = run()
+    assert (report.unchanged, report.added, report.updated, report.failed) == (3, 0, 0, [])
+    assert read == [joined_id]  # the other one of this kind is looked at, and is as long as it was
+    assert rows(index) == now
+    assert Store.open(index).read_tags() == {joined_id: {"mine"}}
+    assert whole_id in {one["video_id"] for one in now}
+    assert json.loads((index / READER).read_text()) == {"version": 2, "waiting": []}
+
+
+def test_only_files_of_the_kinds_concerned_are_looked_at(tmp_path: Path) -> None:
+    """What is away waits by its name; the others are opened for a few bytes."""
+    store = filled(tmp_path / "index", tiny.model(), [1])
+    program_stream = tmp_path / "film.mpg"
+    program_stream.write_bytes(b"\0\0\1\xba" + bytes(400))
+    transport_stream = tmp_path / "without a name"
+    transport_stream.write_bytes((b"G" + bytes(187)) * 3)
+    (tmp_path / "other.mod").write_bytes(bytes(400))
+    records = [
+        FileRecord("/away/film.mts", 1, 1, "a"),
+        FileRecord("/away/film.mp4", 1, 1, "b"),
+        FileRecord("/away/late.mkv", 1, 1, "c", damage="the file ends at 60 s of 110 s; it may be cut off"),
+        FileRecord("/away/bad.ts", 1, 1, reason="is empty"),
+        FileRecord(str(program_stream), 1, 1, "d"),
+        FileRecord(str(transport_stream), 1, 1, "e"),
+        FileRecord(str(tmp_path / "other.mod"), 1, 1, "f"),
+    ]
+    known = {one.path: one for one in records}
+    expected = {"/away/film.mts", "/away/late.mkv", str(program_stream), str(transport_stream)}
+    waiting = to_look_at(store, known)
+    assert waiting == expected
+    write_looked_at(store, waiting, ["/away/late.mkv", "/away/film.mp4"])
+    # Later ones are read by this version, and need not be looked at.
+    known |= {"/new.ts": FileRecord("/new.ts", 1, 1, "g")}
+    assert waiting == to_look_at(store, known) == expected - {"/away/late.mkv"}
+
+
+def test_a_joined_file_is_cut_into_segments_to_its_end(tmp_path: Path) -> None:
+    path = _joined(tmp_path)
+    facts, *segments, end = read_video(str(path), ReadSettings(READING, 1.0, frozenset()))
+    assert isinstance(facts, Facts)
+    assert facts.duration_seconds == probe(path).duration_seconds == pytest.approx(4.0)
+    spans = [one.span for one in segments if isinstance(one, Segment)]
+    assert [span.start_seconds for span in spans] == pytest.approx([0, 1, 2, 3])
+    assert isinstance(end, Done)
+    assert end.damage is None
+
+
+def test_a_stretch_without_pictures_makes_no_segments_and_is_marked(tmp_path: Path) -> None:
+    pts = [at * 100 + (600_000 if at >= 20 else 0) for at in range(40)]
+    path = make(tmp_path, Recipe(suffix=".mkv", frames=40, fps=10, gop=10, b_frames=0, pts=pts))
+    facts, *segments, end = read_video(str(path), ReadSettings(READING, 2.0, frozenset()))
+    assert isinstance(facts, Facts)
+    assert facts.duration_seconds == pytest.approx(604.0)
+    spans = [one.span for one in segments if isinstance(one, Segment)]
+    assert [span.start_seconds for span in spans] == pytest.approx([0, 602])
+    assert isinstance(end, Done)
+    assert end.damage == "no pictures from 2.00 s to 602.00 s"
