@@ -13,10 +13,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from vidsift.cli.calibrate import calibrate_after
 from vidsift.cli.care import check, optimize, remove, stats
+from vidsift.cli.plain import Group, program
 from vidsift.cli.text import IndexFolder, one_line
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List every file 
 _TIME_LIMIT, _MEMORY_LIMIT = 120.0, 2.0
 
 
-class _Verbs(TyperGroup):
+class _Verbs(Group):
     """``vidsift index FOLDER...`` is ``vidsift index add FOLDER...``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -89,7 +89,7 @@ class _Verbs(TyperGroup):
 
 def index() -> typer.Typer:
     """Build the group of verbs."""
-    group = typer.Typer(
+    group = program(
         cls=_Verbs,
         help="Make folders of videos searchable, and look after the index.\n\n"
         "'vidsift index FOLDER...' is 'vidsift index add FOLDER...'; a folder that is called like one of the "
@@ -293,10 +293,10 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bar
 
     bar = Bar(
-        TextColumn("Indexing"),
+        TextColumn("Indexing", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rates]}"),
+        TextColumn("{task.fields[rates]}", markup=False),
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )

@@ -5,66 +5,75 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from vidsift import __version__
+from vidsift.cli.plain import Group, program
 from vidsift.failing_disk import full_disk, plain_words
 
 __all__ = ["app", "main"]
 
-# Verb -> module and function; each module is light to import (no torch at its top).
+# What each verb is for: the first line of its own help, here so that no verb is imported to list them all.
 _VERBS = {
-    "index": "vidsift.cli.index",
-    "search": "vidsift.cli.search",
-    "explain": "vidsift.cli.explain",
-    "demo": "vidsift.cli.demo",
-    "serve": "vidsift.cli.serve",
-    "train": "vidsift.cli.train",
-    "ablate": "vidsift.cli.ablate",
-    "evaluate": "vidsift.cli.evaluate",
-    "convert": "vidsift.cli.convert",
-    "info": "vidsift.cli.info",
+    "index": "Make folders of videos searchable, and look after the index.",
+    "search": "Find the moments that fit TEXT best: score, confidence, start and end, file.",
+    "explain": "Show which words of TEXT met which frames of VIDEO, and how that sums to its score.",
+    "demo": "Render a small library of videos, index it with the bundled model, and search it.",
+    "serve": "Search on a page, see the moment, and why it was found; Ctrl-C stops.",
+    "train": "Train a model by a recipe; run the same command again to go on after an interruption.",
+    "ablate": "Train every row of a grid with every seed, judge them on the Shapes test split, "
+    "and weigh the claims.",
+    "evaluate": "Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives.",
+    "convert": "Turn a released checkpoint into a vidsift folder.",
+    "info": "Say what a model or an index is: method, token sets, terms, size, fingerprint.",
 }
 
 # Verbs with verbs of their own: their function builds the group.
 _GROUPS = frozenset({"index"})
 
 _DEBUG = "VIDSIFT_DEBUG"
+_VERSION = "--version"
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"vidsift {__version__}")
-        raise typer.Exit()
+class _Program(Group):
+    """The whole program: its one option is answered before anything is parsed, see :func:`_run`."""
+
+    options = ((_VERSION, "Print the version."),)
 
 
-def _root(
-    _version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version),
-    ] = False,
-) -> None:
+def _root() -> None:
     """Find videos by what they show.
 
     Start with: vidsift index ~/Videos, then: vidsift search "a dog catches a frisbee".
     """
 
 
-def app() -> typer.Typer:
-    """Build the program with all its verbs."""
-    program = typer.Typer(
-        name="vidsift", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-    )
-    program.callback()(_root)
-    for verb, module in _VERBS.items():
-        found = getattr(import_module(module), verb)
-        if verb in _GROUPS:
-            program.add_typer(found(), name=verb)
+def _not_imported() -> None:
+    """Stand for a verb that is listed and not run."""
+
+
+def app(verb: str | None = None) -> typer.Typer:
+    """Build the program.
+
+    Args:
+        verb: the only one that is going to run or to show its help: the others are listed, not imported.
+            With all their options when None.
+    """
+    built = program(name="vidsift", cls=_Program, no_args_is_help=True)
+    built.callback()(_root)
+    for name, summary in _VERBS.items():
+        if verb not in {None, name}:
+            built.command(name, help=summary)(_not_imported)
+            continue
+        # Each of these modules is light to import (no torch at its top).
+        found = getattr(import_module(f"vidsift.cli.{name}"), name)
+        if name in _GROUPS:
+            built.add_typer(found(), name=name)
         else:
-            program.command(verb)(found)
-    return program
+            built.command(name)(found)
+    return built
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -94,7 +103,10 @@ def _leave_pipe() -> NoReturn:
 
 def _run(arguments: list[str]) -> Any:
     try:
-        return app()(arguments, standalone_mode=True)
+        if arguments[:1] == [_VERSION]:
+            typer.echo(f"vidsift {__version__}")
+            return 0
+        return app(next(iter(arguments), ""))(arguments, standalone_mode=True)
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as problem:
