@@ -15,6 +15,8 @@ from vidsift.encoders.clip import ATTENTION_KINDS, AttentionKind, ClipTowers, en
 if TYPE_CHECKING:
     from tests.encoders.conftest import MakeConfig
 
+pytestmark = pytest.mark.processor
+
 IDS = torch.tensor([[558, 5, 6, 559, 0, 0, 0, 0], [558, 7, 8, 9, 10, 559, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 0, 0]]).bool()
 FRAMES = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
@@ -53,7 +55,7 @@ def test_packed_texts_give_the_same_tokens(attention: AttentionKind, tiny_config
     expected = towers.encode_text(ids, mask)
     for most_tokens in (1, 12, 16, 500):
         packed = towers.encode_text_packed(ids, mask, most_tokens=most_tokens)
-        torch.testing.assert_close(packed, expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(packed, expected, rtol=1e-5, atol=3e-6)
     with pytest.raises(ValueError, match="padding before a real token"):
         towers.encode_text_packed(ids, mask.flip(1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -67,6 +68,15 @@ def test_bf16_only_where_a_gpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_other_devices_stay_in_fp32() -> None:
     assert best_inference_dtype(torch.device("mps")) == torch.float32
+
+
+def test_an_imitation_is_no_more_than_it_was_told() -> None:
+    told = os.environ.get("ATEN_CPU_CAPABILITY")
+    if told:
+        assert torch.backends.cpu.get_cpu_capability().lower() == told
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") in ("AVX2", "SSE41"):
+        assert not precision._onednn_computes_bf16()
+        assert best_inference_dtype("cpu") == torch.float32
 
 
 def test_every_part_of_a_tower_is_right_in_bf16_here() -> None:

@@ -23,6 +23,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "BLOCK", 3)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("method", ["drl", "zero_shot"])
 @pytest.mark.parametrize("scan_format", ["int8", "bf16", "fp32"])
 def test_blocks_hold_the_stored_tokens_in_the_scan_format(

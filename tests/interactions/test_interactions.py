@@ -161,6 +161,7 @@ def test_compact_sets_score_the_same(name: str) -> None:
     )
 
 
+@pytest.mark.processor
 @every_open
 @pytest.mark.parametrize("width", [1, 3])
 def test_scanning_in_int8_stays_within_its_stated_error(name: str, width: int) -> None:
@@ -177,6 +178,7 @@ def test_scanning_in_int8_stays_within_its_stated_error(name: str, width: int) -
     assert not torch.equal(scanned, exact)
 
 
+@pytest.mark.processor
 @every
 def test_whole_sets_in_int8_score_like_compact_ones(name: str) -> None:
     interaction = INTERACTIONS[name]
@@ -189,6 +191,7 @@ def test_whole_sets_in_int8_score_like_compact_ones(name: str) -> None:
     torch.testing.assert_close(scanned, interaction.score(text, video), atol=0.02, rtol=0.0)
 
 
+@pytest.mark.processor
 @every_open
 def test_bf16_sets_score_nearly_the_same(name: str) -> None:
     interaction = INTERACTIONS[name]
@@ -199,6 +202,7 @@ def test_bf16_sets_score_nearly_the_same(name: str) -> None:
     torch.testing.assert_close(near, interaction.score(text, video), atol=0.03, rtol=0.03)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize(
     ("kept_in", "tolerance"),
     [

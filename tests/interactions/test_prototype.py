@@ -41,6 +41,7 @@ def test_the_score_is_algorithm_1(groups: int) -> None:
     torch.testing.assert_close(PrototypeMatching(groups).score(text, video), restated(text, video, groups))
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("groups", [1, OBJECTS])
 def test_packed_int8_and_frames_outermost_score_the_same(groups: int) -> None:
     meet = PrototypeMatching(groups)

@@ -102,6 +102,7 @@ def test_contributions_sum_to_the_score_or_the_method_says_why_not(
     torch.testing.assert_close(total, diagonal, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.processor
 @every_variant
 def test_bf16_towers_score_nearly_the_same(method: str, arguments: Mapping[str, Any], tmp_path: Path) -> None:
     model = tiny.model(method, arguments)
@@ -119,6 +120,7 @@ def test_bf16_towers_score_nearly_the_same(method: str, arguments: Mapping[str, 
     assert rounded.fingerprint == model.fingerprint
 
 
+@pytest.mark.processor
 @every_variant
 def test_training_encodes_in_bf16_and_scores_in_fp32(method: str, arguments: Mapping[str, Any]) -> None:
     model = tiny.model(method, arguments)

@@ -32,6 +32,7 @@ def test_leaders_are_the_largest_and_the_first_of_equals(values: list[int], keep
     assert found == sorted(range(len(values)), key=lambda place: (-values[place], place))[:keep]
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("keep", [1, 2, 4, 100])
 @pytest.mark.parametrize("method", ["drl", "zero_shot"])
 def test_the_best_allowed_segments_are_kept(tmp_path: Path, method: str, keep: int) -> None:
@@ -47,6 +48,7 @@ def test_the_best_allowed_segments_are_kept(tmp_path: Path, method: str, keep: i
     assert torch.allclose(scores, whole.gather(1, order), atol=1e-6)
 
 
+@pytest.mark.processor
 def test_int8_scores_are_near(tmp_path: Path) -> None:
     model = tiny.model()
     store = filled(tmp_path / "a", model, COUNTS)
