@@ -7,12 +7,16 @@ decided by the confidence of the best hit, as in a search. Questions about nothi
 English that is not in the bank of the calibration (half of it is put aside for this), captions of videos that
 are not in the library and hold of none of its videos, and captions of look-alikes, one of each group of four
 left out, whose three hard negatives are there: alike but for the one fact that the caption states.
+
+Sentences in order are asked in the same libraries: captions that tell two events, split in two, of videos
+that are there; and pairs of everyday English, about which there is nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -41,6 +45,8 @@ KINDS = {"foreign": "everyday English", "other": "other videos", "alike": "look-
 FALSE_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 GROUPS = (4, 16, 48, 152)
 MOST_ASKED = 450
+MOST_IN_ORDER = 100
+TWO_EVENTS = re.compile(r"(?:first )?(.+?)(?:, then | and then | before )(.+)")
 SETTINGS = {
     "night": "at night", "grass": "on grass", "sand": "on sand", "snow": "in the snow",
     "bricks": "in front of a brick wall", "wood": "on a wooden table", "water": "in the water",
@@ -88,6 +94,26 @@ def best(index: Index, questions: Sequence[str]) -> tuple[NDArray[np.float64], l
     return np.array([hit.confidence for hit in hits], np.float64), [hit.video_id for hit in hits]
 
 
+def best_in_order(index: Index, questions: Sequence[Sequence[str]]) -> tuple[NDArray[np.float64], list[str]]:
+    """Confidence and video of the best hit of sentences in order, and that no other hit is surer."""
+    sure, videos = [], []
+    for sentences in questions:
+        hits = index.search(list(sentences), k=5)
+        confidences = [hit.confidence or 0.0 for hit in hits]
+        assert confidences[0] == max(confidences), sentences
+        sure.append(confidences[0])
+        videos.append(hits[0].video_id)
+    return np.array(sure, np.float64), videos
+
+
+def split_in_two(clip: Clip) -> list[tuple[str, str]]:
+    """The captions of a clip of two events that tell one after the other, each as two sentences."""
+    if len(clip.scene.events) != 2:
+        return []
+    parts = (TWO_EVENTS.fullmatch(text) for text in clip.captions)
+    return [(one[1], one[2]) for one in parts if one is not None]
+
+
 class Bench:
     """The clips of the test split, encoded once."""
 
@@ -123,7 +149,31 @@ class Bench:
             kind: best(index, [texts[place] for place in rng.permutation(len(texts))[:MOST_ASKED]])[0]
             for kind, texts in absent.items()
         }
-        return {"videos": len(inside), "sure": sure, "right": right, "chance": chance, "seconds": spent}
+        in_order = self.in_order(index, inside, rng)
+        return {
+            "videos": len(inside),
+            "sure": sure,
+            "right": right,
+            "chance": chance,
+            "seconds": spent,
+            "in_order": in_order,
+        }
+
+    def in_order(self, index: Index, inside: Sequence[int], rng: np.random.Generator) -> dict[str, Any]:
+        """Sentences in order, of videos that are there and about nothing that is."""
+        asked = [(two, identity(self.clips[row])) for row in inside for two in split_in_two(self.clips[row])]
+        asked = [asked[place] for place in rng.permutation(len(asked))[:MOST_IN_ORDER]]
+        began = time.process_time()
+        best_in_order(index, [("someone opens a door", "someone sits down")])
+        spent = time.process_time() - began
+        sure, videos = best_in_order(index, [two for two, _ in asked])
+        right = np.array([own == found for (_, own), found in zip(asked, videos, strict=True)], np.bool_)
+        order = rng.permutation(len(self.foreign))[:MOST_IN_ORDER]
+        pairs = [
+            (self.foreign[one], self.foreign[then])
+            for one, then in zip(order, np.roll(order, 1), strict=True)
+        ]
+        return {"sure": sure, "right": right, "foreign": best_in_order(index, pairs)[0], "seconds": spent}
 
     def captions(self, rows: Sequence[int] | set[int]) -> list[str]:
         """All that is said of some of the clips."""
@@ -157,6 +207,24 @@ def rates(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "kept_right": float((sure[right] >= FOUND).mean()),
         "false": {kind: float((own >= FOUND).mean()) for kind, own in chance.items()},
         "curve": {kind: [float((sure > limit).mean()) for limit in own] for kind, own in limits.items()},
+        "calibrating_cpu_s": float(np.median([one["seconds"] for one in runs])),
+        "in_order": rates_in_order([one["in_order"] for one in runs]),
+    }
+
+
+def rates_in_order(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The same of sentences in order."""
+    sure, right, foreign = (
+        np.concatenate([one[name] for one in runs]) for name in ("sure", "right", "foreign")
+    )
+    return {
+        "questions": len(sure),
+        "right_first": float(right.mean()),
+        "kept": float((sure >= FOUND).mean()),
+        "kept_right": float((sure[right] >= FOUND).mean()),
+        "false": float((foreign >= FOUND).mean()),
+        "median_right": float(np.median(sure[right])),
+        "median_foreign": float(np.median(foreign)),
         "calibrating_cpu_s": float(np.median([one["seconds"] for one in runs])),
     }
 
@@ -207,6 +275,39 @@ def page(found: dict[str, Any]) -> str:
                 for kind in KINDS
             ],
             left=2,
+        ),
+        "",
+        "Sentences in order: captions of two events, split in two (the first hit is the right video for the",
+        "share below), and pairs of everyday English. A caption that is split says less than the whole, and",
+        "its second half often has no subject: fewer are found, and no more of those about nothing.",
+        "",
+        *rows_of(
+            [
+                "videos",
+                "questions",
+                "right first",
+                "in the library",
+                "and right",
+                "everyday English",
+                "median sureness, right",
+                "everyday English",
+                "calibrating, CPU s",
+            ],
+            [
+                [
+                    one["videos"],
+                    own["questions"],
+                    percent(own["right_first"]),
+                    percent(own["kept"]),
+                    percent(own["kept_right"]),
+                    percent(own["false"]),
+                    f"{own['median_right']:.2f}",
+                    f"{own['median_foreign']:.2f}",
+                    f"{own['calibrating_cpu_s']:.2f}",
+                ]
+                for one in sizes
+                for own in [one["in_order"]]
+            ],
         ),
         "",
         "Libraries that one question fits as a whole, all videos in front of one background: confidence of",
