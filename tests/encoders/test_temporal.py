@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from vidsift.encoders.temporal import (
     TemporalTransformer,
     temporal_weights_from_release,
 )
+from vidsift.interactions.cross import CrossTransformer
 
 if TYPE_CHECKING:
     from tests.encoders.conftest import MakeConfig
@@ -121,11 +123,27 @@ def test_starts_as_the_text_tower(tiny_config: MakeConfig) -> None:
         assert torch.equal(weight, dict(fresh.blocks[2].named_parameters())[name])
 
 
-def test_text_tower_of_another_size_is_refused(towers: ClipTowers) -> None:
-    with pytest.raises(ValueError, match="the text tower has 32 channels, the temporal head 64"):
-        TemporalTransformer(64).init_from_text(towers)
-    with pytest.raises(ValueError, match=r"mlp_in.weight: \(48, 32\) there, \(128, 32\) here"):
-        TemporalTransformer(32).init_from_text(towers)
+@pytest.mark.parametrize("make", [TemporalTransformer, CrossTransformer])
+@pytest.mark.parametrize(
+    ("dim", "heads", "message"),
+    [
+        (64, 2, "the text tower has 32 channels, this transformer 64"),
+        (32, 4, "the text tower has 2 heads, this transformer 4"),
+        (32, 2, "the text tower has 48 hidden channels, this transformer 128"),
+    ],
+)
+def test_a_text_tower_of_other_sizes_is_refused_and_leaves_the_weights(
+    make: Callable[..., TemporalTransformer | CrossTransformer],
+    dim: int,
+    heads: int,
+    message: str,
+    towers: ClipTowers,
+) -> None:
+    part = make(dim, 1, heads)
+    before = copy.deepcopy(part.state_dict())
+    with pytest.raises(ValueError, match=message):
+        part.init_from_text(towers)
+    assert all(torch.equal(value, before[name]) for name, value in part.state_dict().items())
 
 
 def test_limits() -> None:

@@ -34,16 +34,18 @@ def tokenizer() -> Tokenizer:
     return train_tokenizer(CAPTIONS, 580)
 
 
-def towers(seed: int = 0, *, dim: int = 16, text_width: int = 16) -> ClipTowers:
+def towers(
+    seed: int = 0, *, dim: int = 16, text_width: int = 16, text_heads: int = 2, mlp_ratio: float = 4.0
+) -> ClipTowers:
     words = tokenizer()
     config = CLIPConfig(
         projection_dim=dim,
         text_config={
             "vocab_size": words.vocabulary_size,
             "hidden_size": text_width,
-            "intermediate_size": 4 * text_width,
+            "intermediate_size": round(mlp_ratio * text_width),
             "num_hidden_layers": 1,
-            "num_attention_heads": 2,
+            "num_attention_heads": text_heads,
             "max_position_embeddings": MAX_WORDS,
             "bos_token_id": words.start_id,
             "eos_token_id": words.end_id,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 import torch
+from tests.methods import tiny
 from tests.training import small
 
 from vidsift.methods.model import load
 from vidsift.methods.pidro import Pidro
 from vidsift.training.optim import rate_factor
-from vidsift.training.recipe import read_recipe
+from vidsift.training.recipe import RecipeError, read_recipe
+from vidsift.training.setup import plan_stages
 from vidsift.training.trainer import Trainer
 
 ARGUMENTS = {"head_layers": 1, "patch_tokens": 2, "selector_samples": 10}
@@ -76,3 +79,30 @@ def test_a_recipe_can_leave_parts_out(tmp_path: Path) -> None:
     still = [name for name, value in trainer.method.state_dict().items() if torch.equal(value, before[name])]
     assert {name.split(".")[0] for name in still} >= {"routing", "patch_branch"}
     assert not any(name.startswith("frame_head.blocks") for name in still)
+
+
+@pytest.mark.parametrize(
+    ("shares", "steps", "fewest"),
+    [
+        (None, 1, "is 4"),
+        (None, 3, "is 4"),
+        # Rounding: of 4 steps the second of these gets none again.
+        ((8, 3, 9), 2, "is 3"),
+        ((8, 3, 9), 4, "is 5"),
+        ((1, 0.001), 8, "is 501"),
+        ((1, 1e-9), 8, "no number of steps up to"),
+    ],
+)
+def test_too_few_steps_for_the_stages_name_the_smallest_number(
+    tmp_path: Path, shares: tuple[float, ...] | None, steps: int, fewest: str
+) -> None:
+    stages = [{"name": f"stage {place}", "share": share} for place, share in enumerate(shares or ())]
+    recipe = read_recipe(small.write(tmp_path, model=MODEL, steps=steps, stages=stages))
+    model = tiny.model("pidro", ARGUMENTS)
+    with pytest.raises(RecipeError, match=rf"gets none of the {steps} steps; .*{fewest}") as refused:
+        plan_stages(recipe, model)
+    number = re.search(r"one is (\d+)", str(refused.value))
+    if number is not None:
+        enough = recipe.model_copy(update={"steps": int(number[1])})
+        assert all(stage.steps > 0 for stage in plan_stages(enough, model))
+        assert enough.steps > steps

@@ -20,7 +20,14 @@ from vidsift.encoders.precision import autocast_runs_lstm
 if TYPE_CHECKING:
     from vidsift.encoders.clip import ClipTowers
 
-__all__ = ["TemporalLSTM", "TemporalMean", "TemporalTransformer", "temporal_weights_from_release"]
+__all__ = [
+    "TemporalLSTM",
+    "TemporalMean",
+    "TemporalTransformer",
+    "copy_text_tower",
+    "misfit_to_text",
+    "temporal_weights_from_release",
+]
 
 _CHANNELS_A_HEAD = 64
 
@@ -143,7 +150,6 @@ class TemporalTransformer(nn.Module):
             state_BFD = block(state_BFD, padding_B11F)
         return _clear_padding(state_BFD + frames_BFD, mask_BF)
 
-    @torch.no_grad()
     def init_from_text(self, towers: ClipTowers) -> None:
         """Start from CLIP's text tower: copy its first blocks and its positions.
 
@@ -154,19 +160,7 @@ class TemporalTransformer(nn.Module):
 
         Source: ArrowLuo/CLIP4Clip modules/modeling.py:105-121; foolwood/DRL tvr/models/modeling.py:154-170.
         """
-        tower = towers.clip.text_model
-        width, mine = towers.text_width, self.positions.shape[1]
-        if width != mine:
-            raise ValueError(
-                f"the text tower has {width} channels, the temporal head {mine}; they must be equal to copy "
-                "one into the other: build the head with dim=towers.text_width, or leave its fresh weights"
-            )
-        there = tower.embeddings.position_embedding.weight
-        shared = min(len(there), self.max_frames)
-        self.positions[:shared] = there[:shared]
-        for block, text_block in zip(self.blocks, tower.encoder.layers, strict=False):
-            assert isinstance(block, TemporalBlock)
-            block.copy_from_clip(text_block)
+        copy_text_tower(towers, self.blocks, self.positions)
 
 
 class TemporalBlock(nn.Module):
@@ -207,7 +201,7 @@ class TemporalBlock(nn.Module):
         return gathered_BFD
 
     def copy_from_clip(self, layer: nn.Module) -> None:
-        """Copy the weights of a ``transformers`` CLIP encoder layer of the same width."""
+        """Copy the weights of a ``transformers`` CLIP encoder layer of the same sizes."""
         theirs = layer.state_dict()
         mine: dict[str, Tensor] = {}
         for kind in ("weight", "bias"):
@@ -218,15 +212,51 @@ class TemporalBlock(nn.Module):
             mine[f"mlp_norm.{kind}"] = theirs[f"layer_norm2.{kind}"]
             mine[f"mlp_in.{kind}"] = theirs[f"mlp.fc1.{kind}"]
             mine[f"mlp_out.{kind}"] = theirs[f"mlp.fc2.{kind}"]
-        own = self.state_dict()
-        wrong = [
-            f"{key}: {tuple(value.shape)} there, {tuple(own[key].shape)} here"
-            for key, value in mine.items()
-            if value.shape != own[key].shape
-        ]
-        if wrong:
-            raise ValueError(f"the text tower's blocks do not fit the temporal head: {'; '.join(wrong)}")
         self.load_state_dict(mine)
+
+
+def misfit_to_text(towers: ClipTowers, blocks: nn.ModuleList, positions: Tensor) -> str:
+    """Say why a transformer's weights cannot be the text tower's; nothing where they can.
+
+    Args:
+        towers: with the text tower.
+        blocks: :class:`TemporalBlock`, all of one size.
+        positions: the transformer's, ``(positions, D)``.
+    """
+    width, mine = towers.text_width, positions.shape[1]
+    if width != mine:
+        return f"the text tower has {width} channels, this transformer {mine}"
+    config = towers.clip.text_model.config
+    for block in blocks:
+        assert isinstance(block, TemporalBlock)
+        if block.heads != config.num_attention_heads:
+            return f"the text tower has {config.num_attention_heads} heads, this transformer {block.heads}"
+        if block.mlp_in.out_features != config.intermediate_size:
+            here = block.mlp_in.out_features
+            return f"the text tower has {config.intermediate_size} hidden channels, this transformer {here}"
+    return ""
+
+
+@torch.no_grad()
+def copy_text_tower(towers: ClipTowers, blocks: nn.ModuleList, positions: Tensor) -> None:
+    """Copy the first blocks and the positions of CLIP's text tower into a transformer, see its caller.
+
+    Raises:
+        ValueError: the text tower has another width, head count or hidden size.
+    """
+    reason = misfit_to_text(towers, blocks, positions)
+    if reason:
+        raise ValueError(
+            f"{reason}; they must be equal to copy one into the other: build the transformer with the text "
+            "tower's sizes, or leave its fresh weights"
+        )
+    tower = towers.clip.text_model
+    there = tower.embeddings.position_embedding.weight
+    shared = min(len(there), len(positions))
+    positions[:shared] = there[:shared]
+    for block, text_block in zip(blocks, tower.encoder.layers, strict=False):
+        assert isinstance(block, TemporalBlock)
+        block.copy_from_clip(text_block)
 
 
 _RELEASED_BLOCK = re.compile(r"transformerClip\.resblocks\.(\d+)\.(.+)")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.fresh import fresh_linears
-from vidsift.encoders.temporal import TemporalBlock, temporal_weights_from_release
+from vidsift.encoders.temporal import TemporalBlock, copy_text_tower, temporal_weights_from_release
 from vidsift.interactions.base import Interaction
 from vidsift.types import TokenSet
 
@@ -56,21 +56,18 @@ class CrossTransformer(Interaction):
         nn.init.normal_(self.positions, std=0.02)
         fresh_linears(self.pool, self.out)
 
-    @torch.no_grad()
     def init_from_text(self, towers: ClipTowers) -> None:
         """Start from CLIP's text tower: copy its first blocks and its positions.
 
         Blocks and positions beyond those of the text tower keep their fresh weights.
 
+        Raises:
+            ValueError: the text tower has another width, head count or hidden size.
+
         Source: ArrowLuo/CLIP4Clip modules/modeling.py (initialisation of ``cross``).
+        Differs: there heads are not compared, and a text tower of 12 is copied into the 8 of ``cross``.
         """
-        tower = towers.clip.text_model
-        there = tower.embeddings.position_embedding.weight
-        shared = min(len(there), len(self.positions))
-        self.positions[:shared] = there[:shared]
-        for block, text_block in zip(self.blocks, tower.encoder.layers, strict=False):
-            assert isinstance(block, TemporalBlock)
-            block.copy_from_clip(text_block)
+        copy_text_tower(towers, self.blocks, self.positions)
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Run every pair through the transformer, some pairs at a time; ``sim_QV``, not bounded.

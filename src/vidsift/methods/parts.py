@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers, end_of_text
-from vidsift.encoders.temporal import TemporalLSTM, TemporalMean, TemporalTransformer
+from vidsift.encoders.temporal import TemporalLSTM, TemporalMean, TemporalTransformer, misfit_to_text
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.types import TokenSet
 
@@ -85,11 +85,12 @@ def keep_padded(head: nn.Module, frames_BFD: Tensor, mask_BF: Tensor) -> Tensor:
 
 
 def start_from_text(part: TemporalTransformer | CrossTransformer, towers: ClipTowers) -> None:
-    """Copy the first blocks and the positions of the text tower, where it is as wide as the shared space.
+    """Copy the first blocks and the positions of the text tower, where they have the part's sizes.
 
-    It is in every CLIP that OpenAI published; where it is not, the part keeps its fresh weights.
+    So it is for every head across frames and every CLIP that OpenAI published. Where width, heads or hidden
+    channels differ, the part keeps its fresh weights: those of the tower would mean something else in it.
     """
-    if towers.text_width == towers.dim:
+    if not misfit_to_text(towers, part.blocks, part.positions):
         part.init_from_text(towers)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from vidsift.training.recipe import FolderPart, NewClip, Recipe, RecipeError, St
 __all__ = ["RunStage", "Validation", "batch_maker", "build_model", "plan_stages", "remember", "set_trained"]
 
 _VOCABULARY_KEY = 11
+_STEPS_TRIED = 20_000
 _REMEDY = (
     "Replace the files or take their captions out, or say what they count: validation.missing=miss (their "
     "captions are not found) or validation.missing=skip (left out, and every line of validation says so)"
@@ -192,21 +194,35 @@ def plan_stages(recipe: Recipe, model: Model) -> list[RunStage]:
         )
         for one in declared
     ]
-    total, done, planned = sum(share for share, _ in asked), 0.0, []
-    for share, stage in asked:
+    planned: list[RunStage] = []
+    spans = _spans([share for share, _ in asked], recipe.steps)
+    for (_, stage), (first, end) in zip(asked, spans, strict=True):
         name, clips = stage.name, stage.batch_size
-        first = round(recipe.steps * done / total)
-        done += share
-        planned.append(replace(stage, first_step=first, steps=round(recipe.steps * done / total) - first))
+        planned.append(replace(stage, first_step=first, steps=end - first))
         if planned[-1].steps == 0:
+            fewest = _fewest_steps([share for share, _ in asked], recipe.steps)
             raise RecipeError(
-                f"stage {name!r} gets none of the {recipe.steps} steps; raise its share or steps"
+                f"stage {name!r} gets none of the {recipe.steps} steps; raise its share or steps ({fewest})"
             )
         if clips < 2:
             raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected at least 2 videos to compare")
         if not isinstance(recipe.data, FolderPart) and clips % 4:
             raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected a multiple of 4 for Shapes")
     return planned
+
+
+def _spans(shares: Sequence[float], steps: int) -> list[tuple[int, int]]:
+    """First step of each stage, and the one behind its last."""
+    ends = [round(steps * done / sum(shares)) for done in accumulate(shares, initial=0.0)]
+    return list(pairwise(ends))
+
+
+def _fewest_steps(shares: Sequence[float], too_few: int) -> str:
+    """Say what is the smallest number of steps beyond ``too_few`` of which every stage gets one."""
+    for steps in range(too_few + 1, too_few + _STEPS_TRIED):
+        if all(first < end for first, end in _spans(shares, steps)):
+            return f"the smallest number of steps of which each stage gets one is {steps}"
+    return f"no number of steps up to {too_few + _STEPS_TRIED} gives each stage one"
 
 
 def set_trained(method: Method, prefixes: Sequence[str], *, frozen_towers: bool = False) -> int:
