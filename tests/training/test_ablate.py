@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def test_a_stopped_grid_goes_on_inside_the_run(tmp_path: Path, monkeypatch: pyte
 
     def step(self: Trainer, batch: Any) -> None:
         steps.append(self.step)
-        self._stop = len(steps) == 2
+        self._asked.number = signal.SIGINT if len(steps) == 2 else None
         whole(self, batch)
 
     monkeypatch.setattr(trainer.Trainer, "_train_step", step)

@@ -38,21 +38,22 @@ def ablate(  # noqa: PLR0917 - the options of the verb
     the folder of the runs as report.md, after an interruption too.
     """
     from vidsift.training.alone import refuse_several_processes
+    from vidsift.training.stopping import StoppedEarly, starting_up
 
     refuse_several_processes()
-    from vidsift.training.ablate import ablate as run_grid
-    from vidsift.training.ablate import finished, write_report
-    from vidsift.training.grid import read_grid
-    from vidsift.training.trainer import StoppedEarly
-
-    read = read_grid(grid)
-    chosen = read.smaller() if quick else read
-    folder = Path("runs") / chosen.name if output is None else output
     stopped: StoppedEarly | None = None
-    try:
-        records = run_grid(chosen, folder, processes=processes or _at_a_time(chosen), say=typer.echo)
-    except StoppedEarly as early:
-        stopped, records = early, finished(chosen, folder)
+    with starting_up("the grid began"):
+        from vidsift.training.ablate import ablate as run_grid
+        from vidsift.training.ablate import finished, write_report
+        from vidsift.training.grid import read_grid
+
+        read = read_grid(grid)
+        chosen = read.smaller() if quick else read
+        folder = Path("runs") / chosen.name if output is None else output
+        try:
+            records = run_grid(chosen, folder, processes=processes or _at_a_time(chosen), say=typer.echo)
+        except StoppedEarly as early:
+            stopped, records = early, finished(chosen, folder)
     command = f"vidsift ablate {grid.as_posix()}{' --quick' if quick else ''}"
     # A page that was published is not replaced by half of one.
     for page in (folder / "report.md", *((report,) if report and stopped is None else ())):
@@ -60,7 +61,7 @@ def ablate(  # noqa: PLR0917 - the options of the verb
         typer.echo(f"page of {len(records)} runs written to {page}")
     if stopped is not None:
         typer.echo(str(stopped), err=True)
-        raise typer.Exit(130)
+        raise typer.Exit(stopped.status)
     if any("failed" in record for record in records):
         raise typer.Exit(1)
 

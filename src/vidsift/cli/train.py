@@ -36,15 +36,17 @@ def train(
     (recipe.yaml), the log (metrics.jsonl) and the last two checkpoints.
     """
     from vidsift.training.alone import refuse_several_processes
-    from vidsift.training.recipe import read_recipe
+    from vidsift.training.stopping import StoppedEarly, starting_up
 
     refuse_several_processes()
-    from vidsift.training.trainer import StoppedEarly, Trainer
+    with starting_up("training began"):
+        from vidsift.training.recipe import read_recipe
+        from vidsift.training.trainer import Trainer
 
-    read = read_recipe(recipe, overrides or ())
-    folder = Path("runs") / read.name if output is None else output
-    try:
-        Trainer(read, folder, device=device, resume=resume, say=typer.echo).run()
-    except StoppedEarly as stopped:
-        typer.echo(str(stopped), err=True)
-        raise typer.Exit(130) from None
+        read = read_recipe(recipe, overrides or ())
+        folder = Path("runs") / read.name if output is None else output
+        try:
+            Trainer(read, folder, device=device, resume=resume, say=typer.echo).run()
+        except StoppedEarly as stopped:
+            typer.echo(str(stopped), err=True)
+            raise typer.Exit(stopped.status) from None

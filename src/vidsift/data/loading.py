@@ -24,7 +24,11 @@ from vidsift.data.shapes import clip_times, stream_batch
 from vidsift.data.shapes_world import TAGS
 from vidsift.methods.reading import Sampling
 
-__all__ = ["Batch", "BatchMaker", "Feed", "Look", "ShapesBatches", "look_at"]
+__all__ = ["Batch", "BatchMaker", "Feed", "Look", "ShapesBatches", "WorkerEndedError", "look_at"]
+
+
+class WorkerEndedError(RuntimeError):
+    """A process that makes batches ended by itself."""
 
 
 class Batch(NamedTuple):
@@ -208,7 +212,7 @@ class Feed:
             answer = connection.recv()
         except (EOFError, OSError) as error:
             process.join(timeout=5)
-            raise RuntimeError(
+            raise WorkerEndedError(
                 f"the process that makes batches ended by itself (exit code {process.exitcode}) at step "
                 f"{step}; if the machine ran out of memory, use fewer workers or smaller batches"
             ) from error

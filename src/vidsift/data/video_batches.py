@@ -225,7 +225,7 @@ class FrameCache:
         pixels, times, counts = (self._maps[key] for key in ("pixels", "times", "counts"))
         count = int(counts[row])
         if count:
-            return Frames(np.asarray(pixels[row, :count]), np.asarray(times[row, :count]))
+            return Frames(np.array(pixels[row, :count]), np.array(times[row, :count]))
         read = _read(path, self.reading.wanted_times, self.reading.size_px)
         if isinstance(read, VideoReadError) or read.damage:
             return read

@@ -42,7 +42,8 @@ from vidsift.training.checkpoint import CheckpointError
 from vidsift.training.grid import Grid, Job, jobs_of
 from vidsift.training.grid_report import page
 from vidsift.training.recipe import RecipeError
-from vidsift.training.trainer import StoppedEarly, Trainer
+from vidsift.training.stopping import StoppedEarly
+from vidsift.training.trainer import Trainer
 from vidsift.types import Frames
 from vidsift.video import VideoReadError
 
@@ -96,7 +97,10 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
             # Who asks a whole group of processes to end may reach those of the pool first.
             if isinstance(problem, BrokenProcessPool) and not asked.is_set():
                 raise
-            raise StoppedEarly("stopped; finished runs are kept, the same command goes on") from None
+            raise StoppedEarly(
+                "stopped; finished runs are kept, the same command goes on",
+                signal.SIGTERM if asked.is_set() else signal.SIGINT,
+            ) from None
 
 
 def _run_left(grid: Grid, folder: Path, processes: int, say: Say) -> list[Record]:
@@ -166,11 +170,15 @@ def _polite() -> Iterator[threading.Event]:
             asked.set()
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, stop),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import torch
 from torch import Tensor
 
-from vidsift.data.loading import Batch, Feed
+from vidsift.data.loading import Batch, Feed, WorkerEndedError
 from vidsift.encoders.device import choose_device
 from vidsift.encoders.precision import chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
@@ -45,6 +43,7 @@ from vidsift.training.setup import (
     remember,
     set_trained,
 )
+from vidsift.training.stopping import StoppedEarly, StopRequests
 
 __all__ = [
     "NonFiniteGradientError",
@@ -56,10 +55,9 @@ __all__ = [
 ]
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
-
-class StoppedEarly(KeyboardInterrupt):
-    """Somebody pressed Ctrl-C; the run is saved and can go on."""
+_GRACE_SECONDS = 1.0
 
 
 class Trainer:
@@ -129,7 +127,7 @@ class Trainer:
         self.best: dict[str, float] = {}
         self._pending: list[StepNumbers] = []
         self._unreadable: set[str] = set()
-        self._stop = False
+        self._asked = StopRequests()
         torch.manual_seed(recipe.seed)
         if folder.resuming:
             self._restore()
@@ -149,7 +147,7 @@ class Trainer:
             NonFiniteGradientError: at gradients that are no numbers.
             NonFiniteStateError: at weights, or a state of the optimiser, that are no numbers.
             NotSavedError: the disk takes no more; the checkpoints before stay.
-            StoppedEarly: after Ctrl-C, once the run is saved.
+            StoppedEarly: after Ctrl-C or SIGTERM, once the run is saved.
         """
         try:
             return self._run()
@@ -162,16 +160,16 @@ class Trainer:
             f"{self.recipe.name}: {parts / 1e6:.2f} M parameters, {self.recipe.steps} steps on {self.device} "
             f"in {str(self.dtype).removeprefix('torch.')}, output {self.output}"
         )
-        validate = (
-            None if self.recipe.validation is None else Validation(self.recipe, self.model, say=self.say)
-        )
         report: dict[str, Any] = {}
-        with self._folder.log.open("a", encoding="utf-8") as log, self._listening():
+        with self._asked.listening(), self._folder.log.open("a", encoding="utf-8") as log:
+            validate = None
+            if self.recipe.validation is not None:
+                validate = self._wait_for(lambda: Validation(self.recipe, self.model, say=self.say))
             last_loss = self._loop(log, validate) if self.step < self.recipe.steps else math.nan
             if validate is not None:
                 report = self._validate(validate, log)
-        self._save_checkpoint()
-        self.model.save(self.output, card=self._card(report))
+            self._save_checkpoint()
+            self.model.save(self.output, card=self._card(report))
         self.say(f"model written to {self.output} after {self.seconds / 60:.1f} min of training")
         return {
             "steps": self.step,
@@ -183,12 +181,12 @@ class Trainer:
 
     def _loop(self, log: TextIO, validate: Validation | None) -> float:
         recipe, steps = self.recipe, self.recipe.steps
-        maker = batch_maker(recipe, self.model, self.stages)
+        maker = self._wait_for(lambda: batch_maker(recipe, self.model, self.stages))
         loss, clips, mark, marked_step = math.nan, 0, time.perf_counter(), self.step
         stage = None
         with Feed(maker, start=self.step, stop=steps, workers=recipe.data.workers) as feed:
             self.method.train()
-            for batch in feed:
+            for batch in self._batches(feed):
                 if stage is not (now := self._stage_of(self.step)):
                     stage = now
                     self.method.leave_out(stage.without)
@@ -209,9 +207,9 @@ class Trainer:
                     loss = values["loss"]
                     self._log_line(log, values, clips / took, took / (self.step - marked_step))
                     clips, mark, marked_step = 0, now_seconds, self.step
-                if self._stop or self._should_stop():
+                if self._asked.number is not None or self._should_stop():
                     self.seconds += time.perf_counter() - mark
-                    self._stop_early(log)
+                    self._stop_early()
                 # The check at the very end is made by the caller, after the loop.
                 if validate is not None and self._due(
                     recipe.validation.every_steps if recipe.validation else 0
@@ -223,6 +221,28 @@ class Trainer:
                     self._save_checkpoint()
         self.method.leave_out(())
         return loss
+
+    def _wait_for(self, get: Callable[[], T]) -> T:
+        """Return what takes long before a step; Ctrl-C and SIGTERM end the run there and then."""
+        found = self._asked.wait_for(get)
+        if found is None:
+            self._stop_early()
+        return found
+
+    def _batches(self, feed: Feed) -> Iterator[Batch]:
+        def following() -> Batch | None:
+            try:
+                return next(feed, None)
+            except WorkerEndedError:
+                # Who asks a whole group of processes to end may reach the workers first.
+                time.sleep(_GRACE_SECONDS)
+                raise
+
+        while self.step < self.recipe.steps:
+            batch = self._asked.wait_for(following)
+            if batch is None:
+                self._stop_early()
+            yield batch
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 and self.step < self.recipe.steps
@@ -354,32 +374,17 @@ class Trainer:
         except CheckpointError as error:
             raise NonFiniteStateError(f"after step {self.step} {error}; {self._advice()}") from error
 
-    def _stop_early(self, log: TextIO) -> None:
+    def _stop_early(self) -> NoReturn:
+        number = self._asked.number or signal.SIGINT
+        if self.step in (0, self._folder.checkpoints.step):
+            after = f"after step {self.step} of {self.recipe.steps}" if self.step else "before the first step"
+            raise StoppedEarly(f"stopped {after}; nothing is lost, the same command goes on", number)
         self._save_checkpoint()
-        log.flush()
         raise StoppedEarly(
             f"stopped after step {self.step} of {self.recipe.steps}; saved. The same command goes on "
-            f"from there (checkpoint {self._folder.checkpoints.last})"
+            f"from there (checkpoint {self._folder.checkpoints.last})",
+            number,
         )
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Let the first Ctrl-C (or a polite kill) end the run after the step, a second one at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            if self._stop:
-                raise KeyboardInterrupt
-            self._stop = True
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _restore(self) -> None:
         found = self._folder.restore(self.recipe, self.say)
