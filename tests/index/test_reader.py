@@ -23,6 +23,7 @@ from vidsift.index.reader import (
     Message,
     ReadSettings,
     Segment,
+    SinglePicture,
     content_id,
     read_video,
 )
@@ -68,8 +69,12 @@ def test_a_long_video_comes_in_segments_that_cover_it(tmp_path: Path) -> None:
         assert np.abs(one.times_seconds - wanted).max() <= 1 / 12 + 1e-9
 
 
-def test_a_file_of_one_picture_gives_it_for_every_wanted_second(tmp_path: Path) -> None:
-    segment = _read(clip(tmp_path, "a", frames=1))[1]
+def test_a_file_of_one_picture_gives_it_for_every_wanted_second_where_it_is_named(tmp_path: Path) -> None:
+    path = clip(tmp_path, "a", frames=1)
+    (only,) = _read(path)
+    assert isinstance(only, SinglePicture)
+    named = ReadSettings(READING, None, frozenset(), named=frozenset({str(path)}))
+    _, segment, _ = read_video(str(path), named)
     assert isinstance(segment, Segment)
     assert len(segment.pixels) == tiny.FRAMES
     assert np.array_equal(segment.pixels[0], segment.pixels[-1])

@@ -112,7 +112,7 @@ def copy_packets(
 
 
 def png_bomb(folder: Path, name: str, side_px: int) -> Path:
-    """A small file whose one black picture is ``side_px`` wide and high: a PNG in a MOV."""
+    """A small file whose two black pictures are ``side_px`` wide and high: PNGs in a MOV."""
     rows = zlib.compress(bytes(side_px * (side_px + 1)), 1)
     header = struct.pack(">IIBBBBB", side_px, side_px, 8, 0, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n"
@@ -124,10 +124,11 @@ def png_bomb(folder: Path, name: str, side_px: int) -> Path:
         stream = container.add_stream("png", rate=1)
         video = cast(Any, stream)
         video.width, video.height, video.pix_fmt = side_px, side_px, "gray"
-        packet = av.Packet(data)
-        packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 1)
-        packet.is_keyframe = True
-        container.mux(packet)
+        for second in range(2):
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts = stream, second, second
+            packet.time_base, packet.is_keyframe = Fraction(1, 1), True
+            container.mux(packet)
     return path
 
 

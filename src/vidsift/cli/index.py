@@ -360,6 +360,9 @@ def _summary(report: Report, where: Path, *, verbose: bool, default: bool) -> No
     state = "Stopped early" if report.stopped else "Done"
     typer.echo(f"{state} in {report.seconds:.1f} s, {report.frames} frames encoded. Index: {where}")
     typer.echo("  ".join(f"{name} {count}" for name, count in counts.items()))
+    if report.passed_over:
+        over = [f"{count} {what}{'s' * (count > 1)}" for what, count in sorted(report.passed_over.items())]
+        typer.echo(f"{' and '.join(over)} passed over.")
     for title, some in (("Could not be read", report.failed), ("Read in part", report.partial)):
         if some:
             typer.echo(f"{title}:")

@@ -27,10 +27,19 @@ from vidsift.index.reader import (
     ReadSettings,
     Segment,
     SegmentLength,
+    SinglePicture,
 )
 from vidsift.index.reread import stored_seconds, to_look_at, write_looked_at
 from vidsift.index.sandbox import Limits
-from vidsift.index.storage import FileRecord, Folder, IndexFolderError, Store, default_folder
+from vidsift.index.single_pictures import kept_places, stored_pictures
+from vidsift.index.storage import (
+    SINGLE_PICTURE,
+    FileRecord,
+    Folder,
+    IndexFolderError,
+    Store,
+    default_folder,
+)
 from vidsift.video.find import Patterns
 
 if TYPE_CHECKING:
@@ -79,6 +88,7 @@ class Report:
         removed: paths that are gone.
         failed: files that cannot be read, those known from earlier runs included.
         partial: files that gave less than they should have, likewise.
+        passed_over: how many files were left out since they hold no video, by what they are.
         missing: folders that are not there or out of reach, such as a drive that is not mounted; what the
             index has of them stays in it.
         stopped: the run was asked to stop before it was through.
@@ -93,6 +103,7 @@ class Report:
     failed: list[Failure] = field(default_factory=list)
     partial: list[Failure] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    passed_over: dict[str, int] = field(default_factory=dict)
     stopped: bool = False
     frames: int = 0
     seconds: float = 0.0
@@ -155,13 +166,21 @@ def build_index(
     with store.writing():
         # Another run may have made the index, or made it anew, since it was looked at.
         check_made_with(store, loaded, segment)
-        folders = remembered(store.read_folders(), places)
+        before, pictures = store.read_files(), stored_pictures(store)
+        asked = store.read_folders()
+        folders = remembered(asked, places, kept_places([*asked, *places], before, pictures))
         store.write_folders(folders)
         places = with_removed(places, {path for one in folders for path in one.removed})
-        records = store.read_files()
-        waiting = to_look_at(store, records)
+        waiting = to_look_at(store, before)
         plan = make_plan(
-            places, records, retry=retry, limits=limits, mounts=read_mounts(store), again=waiting
+            places,
+            before,
+            retry=retry,
+            limits=limits,
+            mounts=read_mounts(store),
+            again=waiting,
+            pictures=pictures,
+            remembered=folders,
         )
         write_mounts(store, plan.mounts)
         run = _Run(store, loaded, plan, on_progress, should_stop, should_pause, waiting)
@@ -264,6 +283,7 @@ class _Run:
         self.report.failed += [Failure(one.path, one.reason or "") for one in plan.failed_before]
         known = [plan.before[path] for path in plan.unchanged]
         self.report.partial += [Failure(one.path, one.damage) for one in known if one.damage is not None]
+        self.report.passed_over = dict(plan.passed_over)
         self._damage = {one.video_id: one.damage for one in plan.before.values() if one.damage is not None}
         total = len(plan.to_read) + len(plan.harmful)
         self._progress = Progress(videos_total=total, failed=len(self.report.failed))
@@ -274,8 +294,14 @@ class _Run:
         for record in self._plan.harmful:
             self._settle(record.path, record)
         waiting = {one.video_id for one in map(self._plan.before.get, self._waiting) if one and one.video_id}
-        lengths = stored_seconds(self._store, waiting)
-        settings = ReadSettings(self._encoder.reading, segment, frozenset(self._stored), lengths)
+        settings = ReadSettings(
+            self._encoder.reading,
+            segment,
+            frozenset(self._stored),
+            stored_seconds(self._store, waiting),
+            frozenset(self._plan.named),
+            frozenset(self._plan.pictures),
+        )
         with DecodePool(settings, workers, limits) as pool:
             for item in pool.read(self._plan.to_read):
                 self._pause()
@@ -302,8 +328,8 @@ class _Run:
     def finish(self, places: Sequence[Folder] = ()) -> Report:
         """Remove what is gone, read the captions anew, and leave the tables tidy."""
         gone = self._plan.gone
-        if gone:
-            self._store.forget(gone)
+        if gone or self._plan.dropped:
+            self._store.forget([*gone, *self._plan.dropped])
         self.report.removed = len(gone) - self.report.moved
         if not self.report.stopped:
             self._drop_lost(places)
@@ -363,9 +389,8 @@ class _Run:
             )
         else:
             self._encoder.end(path, keep=False)
-            self._settle(
-                path, FileRecord(path, message.size_bytes, message.modified_ns, reason=message.reason)
-            )
+            reason = SINGLE_PICTURE if isinstance(message, SinglePicture) else message.reason
+            self._settle(path, FileRecord(path, message.size_bytes, message.modified_ns, reason=reason))
 
     def _settle(self, path: str, record: FileRecord) -> None:
         """Count what became of a file, and remember to write it down.
@@ -373,7 +398,10 @@ class _Run:
         A failure that may pass, of a disk or of rights, takes nothing away from what could be read before.
         """
         before = self._plan.before.get(path)
-        if record.reason is not None:
+        if record.single_picture:
+            over = self.report.passed_over
+            over["single picture"] = over.get("single picture", 0) + 1
+        elif record.reason is not None:
             self.report.failed.append(Failure(path, record.reason))
             self._progress.failed += 1
         elif before is None or before.video_id is None:

@@ -13,11 +13,14 @@ from vidsift.index.storage import FileRecord, Folder, Store
 __all__ = ["captions_in", "folders_of", "remembered", "with_removed"]
 
 
-def remembered(before: Sequence[Folder], asked: Sequence[Folder]) -> list[Folder]:
+def remembered(
+    before: Sequence[Folder], asked: Sequence[Folder], kept_keys: Container[str] = ()
+) -> list[Folder]:
     """What to remember once more places were asked for: new ones, and old ones that they do not cover.
 
     A place with patterns covers nothing but itself; asked for again, it takes the new patterns. What was
-    taken out of a folder stays out of it, and of every folder above, until that very path is asked for.
+    taken out of a folder stays out of it, and of every folder above, until that very path is asked for. A
+    file of ``kept_keys`` is remembered by itself, though a place covers it.
 
     Example:
         >>> both = remembered([Folder("/a/b")], [Folder("/a"), Folder("/c", exclude=("drafts",))])
@@ -33,7 +36,7 @@ def remembered(before: Sequence[Folder], asked: Sequence[Folder]) -> list[Folder
     kept = [
         one
         for key, one in sorted(latest.items())
-        if key not in plain or not _covered(one.path, plain, removed)
+        if key not in plain or key in kept_keys or not _covered(one.path, plain, removed)
     ]
     return with_removed(kept, removed.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from vidsift.index.absent import Absence, mounts_of
 from vidsift.index.paths import inside, path_key, path_keys
 from vidsift.index.reader import stamp
 from vidsift.index.sandbox import Limits, Sandbox, SandboxError
+from vidsift.index.single_pictures import named_files
 from vidsift.index.storage import FileRecord, Folder
 from vidsift.video import find_videos
 from vidsift.video.find import holds_video
@@ -34,6 +36,10 @@ class Plan:
         gone_videos: contents of ``gone``; a new path with one of them is a moved file.
         mounts: where the drives are mounted on which the videos lie, or were when they were last there.
         absence: judges what was not met; knows which folders are out of reach.
+        named: paths that were asked for by themselves.
+        pictures: videos of the index that may have a single picture.
+        dropped: paths of the index at which lies what would not be taken into it today.
+        passed_over: how many files hold no video though they might, by what they are.
     """
 
     before: Mapping[str, FileRecord]
@@ -46,6 +52,10 @@ class Plan:
     gone_videos: list[str] = field(default_factory=list)
     mounts: set[str] = field(default_factory=set)
     absence: Absence = field(default_factory=lambda: Absence(()))
+    named: set[str] = field(default_factory=set)
+    pictures: Collection[str] = ()
+    dropped: list[str] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
 
 
 def make_plan(
@@ -56,6 +66,8 @@ def make_plan(
     limits: Limits | None = None,
     mounts: Collection[str] | None = (),
     again: Collection[str] = (),
+    pictures: Collection[str] = (),
+    remembered: Collection[Folder] = (),
 ) -> Plan:
     """Compare what lies at the places with what the index knows.
 
@@ -67,8 +79,11 @@ def make_plan(
         limits: of the process that looks into files whose names do not say that they are videos.
         mounts: see :func:`~vidsift.index.absent.mounts_of`.
         again: paths to be looked at again, though they have not changed.
+        pictures: videos of the index that may have a single picture: looked at again, unless named.
+        remembered: what was asked for before; files among them count as named by themselves.
     """
-    plan = Plan(before)
+    plan = Plan(before, pictures=pictures)
+    named, over = named_files([*places, *remembered]), _PassedOver()
     met: set[str] = set()
     unopened: set[str] = set()
     seen: set[str] = set()
@@ -83,14 +98,18 @@ def make_plan(
                 left_out=place.removed,
                 look_inside=look,
                 seen=seen,
+                on_passed_over=over,
             ):
                 path = str(found.path)
                 record = known.get(path_key(path))
                 # One file, however it is spelled this time.
                 path = path if record is None else record.path
                 (met if found.rejected is None else unopened).add(path)
-                once_more = path in again or (retry and record is not None and record.reason is not None)
+                if path_key(path) in named:
+                    plan.named.add(path)
+                once_more = path in again or (retry and record is not None and record.failed)
                 _sort(plan, path, found.rejected, look.harmful.get(path), again=once_more)
+    over.count(plan, known, named)
     plan.mounts = mounts_of(met, before, roots, mounts)
     plan.absence = Absence(roots, unopened, plan.mounts)
     places_walked = path_keys(roots)
@@ -113,6 +132,25 @@ def _sort(plan: Plan, path: str, rejected: str | None, harmful: FileRecord | Non
         plan.rejected.append((path, rejected))
     else:
         _place(plan, path, plan.before.get(path), again)
+
+
+class _PassedOver:
+    """Gathers files that hold no video though they might, each once."""
+
+    def __init__(self) -> None:
+        self._met: dict[str, tuple[str, str]] = {}
+
+    def __call__(self, path: Path, what: str) -> None:
+        self._met[os.path.realpath(path)] = (path_key(str(path)), what)
+
+    def count(self, plan: Plan, known: Mapping[str, FileRecord], named: Collection[str]) -> None:
+        """Add them to a plan, and drop what the index has of them, but for those named by themselves."""
+        for key, what in self._met.values():
+            if key in named:
+                continue
+            plan.passed_over[what] += 1
+            if key in known:
+                plan.dropped.append(known[key].path)
 
 
 class _Look:
@@ -150,9 +188,14 @@ def _place(plan: Plan, path: str, known: FileRecord | None, again: bool) -> None
     except OSError as error:
         plan.rejected.append((path, error.strerror or str(error)))
         return
+    named = path in plan.named
     if known is None or not same or again:
         plan.to_read.append(path)
-    elif known.reason is not None:
+    elif known.single_picture and not named:
+        plan.passed_over["single picture"] += 1
+    elif known.single_picture or (known.video_id in plan.pictures and not named):
+        plan.to_read.append(path)
+    elif known.failed:
         plan.failed_before.append(known)
     else:
         plan.unchanged.append(path)

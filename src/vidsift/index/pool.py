@@ -17,7 +17,16 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
 from vidsift.failing_disk import plain_words
-from vidsift.index.reader import Done, Failed, Known, Message, ReadSettings, read_video, stamp
+from vidsift.index.reader import (
+    Done,
+    Failed,
+    Known,
+    Message,
+    ReadSettings,
+    SinglePicture,
+    read_video,
+    stamp,
+)
 from vidsift.index.sandbox import (
     START_SECONDS,
     LimitedProcess,
@@ -30,6 +39,7 @@ from vidsift.index.sandbox import (
 __all__ = ["DecodePool"]
 
 _HELD_MESSAGES = 32
+_LAST = (Known, Done, SinglePicture, Failed)
 _PATIENCE_SECONDS = 0.2
 _BEAT_SECONDS = 1.0
 
@@ -91,8 +101,9 @@ class DecodePool:
         """Read files side by side; call once.
 
         Yields:
-            ``(path, message)``, the messages of one path in order and ending with ``Known``, ``Done`` or
-            ``Failed``; None whenever nothing came for a moment, so that the caller can do other things.
+            ``(path, message)``, the messages of one path in order and ending with ``Known``, ``Done``,
+            ``SinglePicture`` or ``Failed``; None whenever nothing came for a moment, so that the caller can
+            do other things.
 
         Raises:
             OSError: a worker ended before it began; no file is to blame.
@@ -108,7 +119,7 @@ class DecodePool:
                     raise self._trouble from None
                 yield None
                 continue
-            if item is not None and isinstance(item[1], Known | Done | Failed):
+            if item is not None and isinstance(item[1], _LAST):
                 left -= 1
             yield item
 
@@ -152,7 +163,7 @@ class DecodePool:
             worker.started = True
             return
         self._put(worker.path, message)
-        if not isinstance(message, Known | Done | Failed):
+        if not isinstance(message, _LAST):
             return
         # One that hangs while it ends is alive too, and would take the next file down with it.
         if waiting and not ended and worker.process.alive:

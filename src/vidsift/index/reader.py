@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vidsift.methods.reading import VideoReading
 from vidsift.types import Span
-from vidsift.video import FrameStream, VideoReadError, cut, iter_frames, probe
+from vidsift.video import FrameStream, PictureError, VideoReadError, cut, iter_frames, probe
 from vidsift.video.transforms import clip_pixels, thumbnail
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Message",
     "ReadSettings",
     "Segment",
+    "SinglePicture",
     "content_id",
     "read_video",
     "stamp",
@@ -50,12 +51,16 @@ class ReadSettings:
         known: videos that are stored already and need not be decoded.
         lengths: of those of them that an earlier version may have read with wrong times, in seconds: they are
             read anew where the length found now is another.
+        named: paths that were asked for by themselves; of others, files with a single picture are no videos.
+        pictures: those of ``known`` that may have a single picture.
     """
 
     reading: VideoReading
     segment: SegmentLength
     known: frozenset[str]
     lengths: Mapping[str, float] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
+    pictures: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,14 @@ class Done:
 
 
 @dataclass(frozen=True)
+class SinglePicture:
+    """The last message about a file that holds one picture and was not asked for by itself."""
+
+    size_bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True)
 class Failed:
     """The last message about a file that cannot be read."""
 
@@ -107,7 +120,7 @@ class Failed:
     modified_ns: int
 
 
-Message: TypeAlias = Facts | Segment | Known | Done | Failed
+Message: TypeAlias = Facts | Segment | Known | Done | SinglePicture | Failed
 
 
 def content_id(path: str | Path, on_progress: Callable[[], None] = _nobody) -> str:
@@ -140,18 +153,24 @@ def read_video(
         on_progress: called whenever more of the file has been read.
 
     Yields:
-        ``Facts`` and ``Segment`` messages and then ``Done``; or ``Known``; or, at any point, ``Failed``.
+        ``Facts`` and ``Segment`` messages and then ``Done``; or ``Known``; or ``SinglePicture``; or, at any
+        point, ``Failed``.
     """
     size, modified = 0, 0
     try:
         size, modified = stamp(path)
         video_id = content_id(path, on_progress)
-        suspect = video_id in settings.lengths
-        if video_id in settings.known and not suspect:
+        suspect, judged = video_id in settings.lengths, path not in settings.named
+        sure = not suspect and not (judged and video_id in settings.pictures)
+        if video_id in settings.known and sure:
             yield Known(video_id, size, modified)
             return
         info = probe(path, on_progress=on_progress)
-        if suspect and abs(info.duration_seconds - settings.lengths[video_id]) <= _SAME_SECONDS:
+        if judged and info.single_picture:
+            yield SinglePicture(size, modified)
+            return
+        same = not suspect or abs(info.duration_seconds - settings.lengths[video_id]) <= _SAME_SECONDS
+        if video_id in settings.known and same:
             yield Known(video_id, size, modified)
             return
         yield Facts(
@@ -171,6 +190,9 @@ def read_video(
             yield Failed("changed while it was being read; index again", 0, 0)
             return
         yield Done(size, modified, stream.damage)
+    except PictureError as error:
+        named = path in settings.named
+        yield Failed(error.reason, size, modified) if named else SinglePicture(size, modified)
     except VideoReadError as error:
         where = "" if error.at_seconds is None else f" (at {error.at_seconds:.2f} s)"
         # What cannot be reached any more, as on a drive that was pulled out, is no fault of the file.

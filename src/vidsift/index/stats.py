@@ -38,7 +38,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
         "videos": len({one.video_id for one in files if one.video_id}),
         "segments": store.segments.count_rows(),
         "files": sum(one.reason is None for one in files),
-        "failed": sum(one.reason is not None for one in files),
+        "failed": sum(one.failed for one in files),
         "tagged": _count(store.read_tags),
         "captioned": _count(store.read_captions),
         "hours of video": round(hours, 3),

@@ -56,6 +56,9 @@ READER = "reader.json"
 SEEKING = "seeking-files"
 """Is there while rows wait for their files to be met again, after the table of files was lost."""
 
+SINGLE_PICTURE = "is a single picture, no video"
+"""The reason that stands with a file which holds one picture; earlier versions show it as one that failed."""
+
 _LOCK = "writing.lock"
 NOTES_LOCK = "notes.lock"
 _FORMAT_WITH_NOTES = 2
@@ -86,6 +89,16 @@ class FileRecord:
     video_id: str | None = None
     reason: str | None = None
     damage: str | None = None
+
+    @property
+    def single_picture(self) -> bool:
+        """Whether the file is a photo or a drawing that was met in a folder: no video, and no failure."""
+        return self.reason == SINGLE_PICTURE
+
+    @property
+    def failed(self) -> bool:
+        """Whether a video lies there that cannot be read."""
+        return self.reason is not None and not self.single_picture
 
 
 @dataclass(frozen=True)

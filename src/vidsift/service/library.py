@@ -110,7 +110,7 @@ class Library:
     @property
     def failures(self) -> list[FileRecord]:
         """Files that cannot be read, ascending by path."""
-        return [self.files[path] for path in sorted(self.files) if self.files[path].reason is not None]
+        return [self.files[path] for path in sorted(self.files) if self.files[path].failed]
 
     @property
     def partial(self) -> list[FileRecord]:
@@ -126,7 +126,8 @@ class Library:
         counts = {place: [0, 0] for place in places}
         for path, record in self.files.items():
             place = next(one for one in counts if under(path, one))
-            counts[place][record.reason is not None] += 1
+            if not record.single_picture:
+                counts[place][record.failed] += 1
         return {place: (read, failed) for place, (read, failed) in counts.items()}
 
 

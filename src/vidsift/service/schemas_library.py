@@ -196,6 +196,11 @@ class JobReport(BaseModel):
         description="Folders and files that are not there now, such as those of a drive that is not "
         "connected, at most 1,000; what the index has of them stays in it. Likewise.",
     )
+    passed_over: dict[str, int] = Field(
+        default_factory=dict,
+        description="How many files were left out since they hold no video, by what they are, such as "
+        "'single picture'.",
+    )
     failed_count: int = Field(default=0, description="How many files cannot be read.")
     partial_count: int = Field(default=0, description="How many files gave less than they should have.")
     missing_count: int = Field(default=0, description="How many folders and files are not there now.")

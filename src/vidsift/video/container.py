@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from vidsift.video.clock import JUMP_SECONDS, Clock, on_clock
 from vidsift.video.encrypted import encrypted_reason, encrypted_tracks, first_bytes, scrambling_of
-from vidsift.video.errors import VideoReadError
+from vidsift.video.errors import PictureError, VideoReadError
+from vidsift.video.photos import video_in_photo
 
 __all__ = ["DECODE_ERRORS", "MOST_PIXELS", "OpenVideo", "demuxed", "message_of", "open_video"]
 
@@ -42,9 +43,12 @@ _BARE_STREAMS = frozenset({"h264", "hevc", "m4v", "mpegvideo", "h263", "h261", "
 # Broadcasts, discs, recorders: files are joined, counters wrap; each packet lies at a byte that is known.
 _CLOCK_MAY_JUMP = frozenset({"mpegts", "mpegtsraw", "mpeg"})
 _LATE_SECONDS = 0.05
-_NOT_FOOTAGE = ("image2", "tty", "lrc", "srt", "webvtt", "ass", "ffmetadata")
+_PICTURES = ("image2", "webp")
+_NOT_FOOTAGE = ("tty", "lrc", "srt", "webvtt", "ass", "ffmetadata")
 _LEAD_ELSEWHERE = {"hls", "applehttp", "concat", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth"}
 _MICROSECOND = Fraction(1, 1_000_000)
+_FASTEST = 10_000
+"""Pictures per second; what says more means something else, as DV the ticks of its clock."""
 
 
 def message_of(error: BaseException) -> str:
@@ -105,10 +109,16 @@ class OpenVideo:
         """The nominal rate; 25 where the file names none, as the ffmpeg program assumes."""
         stream = self.stream
         rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
-        if self.format_names & _BARE_STREAMS:
+        if self.bare:
             rates.insert(0, stream.guessed_rate)
         # PyAV's ratios are fractions up to 18, and a type of its own, which cannot be rounded, from 19 on.
-        return next((Fraction(rate) for rate in rates if rate), Fraction(25))
+        known = [Fraction(rate) for rate in rates if rate]
+        return next((rate for rate in known if rate <= _FASTEST), Fraction(25))
+
+    @property
+    def bare(self) -> bool:
+        """Whether this is a stream without a container, which has no clock."""
+        return bool(self.format_names & _BARE_STREAMS)
 
     @property
     def step_ticks(self) -> int:
@@ -118,7 +128,7 @@ class OpenVideo:
     @property
     def without_pts(self) -> bool:
         """Whether this kind of file keeps no presentation times of its own."""
-        return bool(self.format_names & (_BARE_STREAMS | {"avi"}))
+        return self.bare or "avi" in self.format_names
 
     @property
     def clock_may_jump(self) -> bool:
@@ -193,8 +203,8 @@ class OpenVideo:
         A cut MP4 keeps the length of the uncut stream beside that of the edit: the shorter one is shown. In a
         file that starts late some writers count from there, others from 0: the earlier end is meant.
         """
-        if self.clock_may_jump:
-            return None  # such a file says nothing; FFmpeg guesses from the first and the last timestamp
+        if self.clock_may_jump or self.bare:
+            return None  # such a file says nothing; FFmpeg guesses by the last timestamp or the bit rate
         ends: list[float] = []
         stream, container = self.stream, self.container
         if stream.duration is not None and stream.duration > 0:
@@ -260,17 +270,19 @@ def _major(version: str) -> int:
 
 def _open_container(path: Path, head: bytes) -> av.container.InputContainer:
     # The file alone is opened: a playlist under a video's name must not lead elsewhere.
+    within = video_in_photo(path)
     options = {
-        "protocol_whitelist": "file",
+        "protocol_whitelist": "file" if within is None else "file,subfile",
         "format_whitelist": _formats_of_their_own(),
         "max_pixels": str(MOST_PIXELS),
     }
     if head[4:8] == b"ftyp":
         # The headers of an MP4 say all that is needed; without this FFmpeg decodes pictures to look for more.
         options["skip_frame"] = "all"
+    name = f"file:{path}" if within is None else f"subfile,,start,{within[0]},end,{within[1]},,:file:{path}"
     try:
         opened: av.container.InputContainer = av.open(
-            f"file:{path}", mode="r", options=options, **_undecodable_metadata()
+            name, mode="r", options=options, **_undecodable_metadata()
         )
     except DECODE_ERRORS as error:
         how = next(iter(encrypted_tracks(path, head).values()), None) or scrambling_of(path, head)
@@ -291,8 +303,10 @@ def _choose_stream(
 ) -> VideoStream:
     """Take the stream that the ffmpeg program and players take; a cover picture is not a video."""
     name = container.format.name
-    if name.endswith("_pipe") or name in _NOT_FOOTAGE:
-        raise VideoReadError(path, f"is not a video (recognised as {name.removesuffix('_pipe')})")
+    if name.endswith("_pipe") or name in _PICTURES or name in _NOT_FOOTAGE:
+        picture = name.endswith("_pipe") or name in _PICTURES
+        kind = PictureError if picture else VideoReadError
+        raise kind(path, f"is not a video (recognised as {name.removesuffix('_pipe')})")
     moving = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not moving:
         kinds = sorted({stream.type for stream in container.streams})

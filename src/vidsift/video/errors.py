@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["VideoReadError"]
+__all__ = ["PictureError", "VideoReadError"]
 
 
 class VideoReadError(ValueError):
@@ -27,3 +27,7 @@ class VideoReadError(ValueError):
     def __reduce__(self) -> tuple[type[VideoReadError], tuple[Path, str, float | None]]:
         """Travel whole between worker processes."""
         return type(self), (self.path, self.reason, self.at_seconds)
+
+
+class PictureError(VideoReadError):
+    """A file is a picture (JPEG, PNG, ...), whatever its name; no video is damaged."""

@@ -12,21 +12,37 @@ from typing import Any, NamedTuple
 
 from vidsift.video.container import open_video
 from vidsift.video.errors import VideoReadError
+from vidsift.video.heads import at_a_glance
 
 __all__ = ["VIDEO_EXTENSIONS", "Found", "Patterns", "find_videos", "holds_video", "is_video"]
 
 VIDEO_EXTENSIONS = frozenset(
     [
+        ".264",
+        ".265",
+        ".266",
         ".3g2",
         ".3gp",
+        ".apng",
         ".asf",
+        ".avc",
         ".avi",
+        ".dav",
         ".divx",
+        ".dv",
         ".f4v",
         ".flv",
+        ".gxf",
+        ".h264",
+        ".h265",
+        ".h266",
+        ".hevc",
+        ".ivf",
+        ".m1v",
         ".m2ts",
         ".m2v",
         ".m4v",
+        ".mjpeg",
         ".mjpg",
         ".mkv",
         ".mod",
@@ -35,9 +51,11 @@ VIDEO_EXTENSIONS = frozenset(
         ".mpe",
         ".mpeg",
         ".mpg",
+        ".mpv",
         ".mts",
         ".mxf",
         ".nut",
+        ".obu",
         ".ogm",
         ".ogv",
         ".qt",
@@ -46,21 +64,20 @@ VIDEO_EXTENSIONS = frozenset(
         ".tod",
         ".ts",
         ".vob",
+        ".vvc",
         ".webm",
         ".wmv",
+        ".wtv",
+        ".y4m",
     ]
 )
 """Files named so are taken for videos; whether they can be read shows when they are read."""
 
-# `.ts` and `.mod` are also source code and module files: those are looked into.
-_AMBIGUOUS = frozenset({".ts", ".mod"})
+# `.ts` and `.mod` are also source code and module files, `.avc`, `.dav` and `.mpv` belong to other programs
+# too: those are looked into.
+_AMBIGUOUS = frozenset({".avc", ".dav", ".mod", ".mpv", ".ts"})
 _NEVER = frozenset(
     [
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".webp",
-        ".heic",
         ".tif",
         ".tiff",
         ".bmp",
@@ -121,7 +138,6 @@ _SYSTEM_PLACES = frozenset({"/proc", "/sys", "/dev", "/run"})
 
 _HIDDEN_ON_WINDOWS = 0x2 | 0x4
 _HIDDEN_ON_MACOS = 0x8000
-_HEAD_BYTES = 400
 
 
 class Found(NamedTuple):
@@ -144,13 +160,14 @@ def find_videos(
     look_inside: Callable[[Path], bool] | None = None,
     left_out: Collection[str] = (),
     seen: set[str] | None = None,
+    on_passed_over: Callable[[Path, str], object] = lambda _path, _what: None,
 ) -> Iterator[Found]:
     """Walk folders and yield the videos in them, each file once, in a fixed order.
 
     Common video extensions are taken by name. Other files are looked into: the first bytes, and where
     these are a video container's, the streams. Hidden files, system folders and other kinds of file are
-    passed over in silence; a file that was named outright is always taken. Symbolic links are followed,
-    and loops end.
+    passed over in silence, ordinary photos among them; a file that was named outright is always taken.
+    Symbolic links are followed, and loops end.
 
     Args:
         places: folders and files.
@@ -161,6 +178,8 @@ def find_videos(
         left_out: paths below the places that are passed over, with all that is in them.
         seen: what earlier calls yielded and this one need not yield again; grows. Folders are entered anew
             for every place: another place may have other patterns.
+        on_passed_over: told of files that could be taken for videos and are left out, and what they are, as
+            in :data:`~vidsift.video.heads.Glance`.
 
     Yields:
         Videos, and what could not be looked into with the reason.
@@ -170,6 +189,7 @@ def find_videos(
         Patterns(exclude),
         frozenset(map(os.path.normcase, left_out)),
         look_inside or holds_video,
+        on_passed_over,
     )
     yielded = set() if seen is None else seen
     for place in map(Path, places):
@@ -234,7 +254,9 @@ class _Walk:
         exclude: Patterns,
         left_out: Collection[str],
         look_inside: Callable[[Path], bool],
+        on_passed_over: Callable[[Path, str], object],
     ) -> None:
+        self._on_passed_over = on_passed_over
         self._include = include
         self._exclude = exclude
         self._left_out = left_out
@@ -282,7 +304,12 @@ class _Walk:
         suffix = path.suffix.lower()
         if suffix in VIDEO_EXTENSIONS and suffix not in _AMBIGUOUS:
             return True
-        return suffix not in _NEVER and _has_container_head(path) and self._look_inside(path)
+        if suffix in _NEVER:
+            return False
+        glance = at_a_glance(path)
+        if glance not in (None, "container"):
+            self._on_passed_over(path, glance)
+        return glance == "container" and self._look_inside(path)
 
 
 def _inside(entry: os.DirEntry[str], place: Path) -> str:
@@ -312,46 +339,13 @@ def _is_open_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _container_head(head: bytes) -> bool:
-    """Whether the first bytes are those of a container that can hold video."""
-    starts = (
-        b"\x1aE\xdf\xa3",  # Matroska, WebM
-        b"FLV\x01",
-        b"OggS",
-        b"\x00\x00\x01\xba",  # MPEG program stream
-        b"\x00\x00\x01\xb3",  # MPEG video
-        b"0&\xb2u\x8ef\xcf\x11",  # ASF, WMV
-        b".RMF",
-        b"\x06\x0e+4\x02\x05\x01\x01",  # MXF
-        b"\x00\x00\x00\x01\x67",  # H.264 with its parameters first
-        b"\x00\x00\x00\x01\x40\x01",  # H.265 likewise
-        b"GIF89a",
-        b"nut/multimedia container",
-    )
-    if head.startswith(starts):
-        return True
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return True
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return True
-    return any(
-        len(head) > first + step and head[first] == head[first + step] == 0x47
-        for first, step in ((0, 188), (4, 192))
-    )
-
-
 def is_video(path: str | Path) -> bool:
     """Whether a file of any name holds moving pictures: container bytes first, then its streams.
 
     Raises:
         OSError: the file cannot be read.
     """
-    return _has_container_head(Path(path)) and holds_video(path)
-
-
-def _has_container_head(path: Path) -> bool:
-    with path.open("rb") as file:
-        return _container_head(file.read(_HEAD_BYTES))
+    return at_a_glance(Path(path)) == "container" and holds_video(path)
 
 
 def holds_video(path: str | Path) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidsift.video.container import OpenVideo
 from vidsift.video.errors import VideoReadError
 from vidsift.video.picture import rotation_of
+from vidsift.video.stills import is_single_picture
 from vidsift.video.through import Shown, decode_through
 from vidsift.video.timed import open_timed, table_of
 from vidsift.video.unreadable import why_no_picture
@@ -31,6 +32,7 @@ class VideoInfo:
         average_fps: pictures per second on average, or nominal; None where the file does not say.
         frames: how many pictures the headers announce; None where they do not.
         pixel_aspect: width of a pixel over its height, 1 for square ones.
+        single_picture: the file was made to hold one picture: a photo or a drawing, no video.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class VideoInfo:
     average_fps: float | None
     frames: int | None
     pixel_aspect: float
+    single_picture: bool = False
 
 
 def probe(path: str | Path, *, on_progress: Callable[[], None] | None = None) -> VideoInfo:
@@ -58,21 +61,25 @@ def probe(path: str | Path, *, on_progress: Callable[[], None] | None = None) ->
     """
     with open_timed(path, on_progress) as video:
         damage: list[str] = []
-        shown = next(decode_through(video, damage.append, None), None)
+        pictures = decode_through(video, damage.append, None)
+        shown = next(pictures, None)
         if shown is None:
             raise VideoReadError(path, why_no_picture(video, next(iter(damage), None)))
         duration = _announced_seconds(video)
         if duration is None:
             with open_timed(path, on_progress) as other:
                 duration = other.seconds_of(table_of(other).end_ticks)
-        return _info(video, shown, duration)
+        # The frame goes back to the decoder's hands with the next one: its facts come first.
+        info = _info(video, shown, duration)
+        return replace(info, single_picture=is_single_picture(video, shown, pictures, damage))
 
 
 def _announced_seconds(video: OpenVideo) -> float | None:
     if video.clock_may_jump or video.starts_late or video.clock is not None:
         return None  # the pictures themselves say it
     end = video.announced_end_seconds()
-    if end is None and video.container.duration:
+    # Of what has no clock it is guessed by the bit rate.
+    if end is None and video.container.duration and not video.bare:
         end = video.container.duration / 1_000_000
     return end if end is not None and end > 0 else None
 

@@ -178,7 +178,9 @@ function words({ state, progress, report }) {
   if (ENDED[state]) {
     const gone = report?.missing_count;
     const away = gone ? `. Not there now: ${counted(gone, "place")}, whose videos stay in the library` : "";
-    return `${ENDED[state]}${total ? `: ${soFar}` : ""}${seconds >= 1 ? `, ${spoken(seconds)}` : ""}${away}`;
+    const over = Object.entries(report?.passed_over ?? {}).map(([what, count]) => counted(count, what));
+    const rest = `${over.length ? `. Passed over: ${over.join(", ")}` : ""}${away}`;
+    return `${ENDED[state]}${total ? `: ${soFar}` : ""}${seconds >= 1 ? `, ${spoken(seconds)}` : ""}${rest}`;
   }
   const left = done >= 3 && seconds > 2 ? `, about ${spoken((seconds / done) * (total - done))} left` : "";
   return `${soFar}${left}`;
