@@ -68,6 +68,45 @@ def test_gradients_are_those_of_the_laid_out_formula(gradient: TopKGradient) -> 
     torch.testing.assert_close(scores.grad, torch.einsum("bkn,bknm->bm", cotangent, by_score_BkNM))
 
 
+def test_relative_noise_does_not_depend_on_the_scores_unit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores, noise = torch.randn(3, 6, generator=generator), torch.randn(3, 400, 6, generator=generator)
+    chosen = perturbed_top_k(scores, 2, noise="relative", noise_BSN=noise)
+    spread = scores.amax(dim=1, keepdim=True) - scores.amin(dim=1, keepdim=True)
+    by_hand = perturbed_top_k(scores / spread, 2, noise_BSN=noise)
+    torch.testing.assert_close(chosen, by_hand, atol=5e-3, rtol=0)
+    for moved in (scores * 1e-4 + 1 / 49, scores * 1e4):
+        torch.testing.assert_close(
+            perturbed_top_k(moved, 2, noise="relative", noise_BSN=noise), chosen, atol=5e-3, rtol=0
+        )
+
+
+def test_the_gradient_of_relative_noise_passes_through_the_range() -> None:
+    """The choice does not change where all scores grow alike, so the gradient has no part along that."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, 6, generator=generator, requires_grad=True)
+    noise = torch.randn(2, 4000, 6, generator=generator)
+    chosen = perturbed_top_k(scores, 2, sigma=0.3, noise="relative", noise_BSN=noise)
+    torch.autograd.backward((chosen * torch.randn(chosen.shape, generator=generator)).sum())
+    assert scores.grad is not None
+    assert scores.grad.abs().max() > 0.1
+    torch.testing.assert_close(scores.grad.sum(dim=1), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close((scores.grad * scores).sum(dim=1), torch.zeros(2), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("value", [0.0, 1 / 49, 1e30, 1e-30])
+def test_equal_scores_are_chosen_from_by_chance_and_have_a_gradient_that_is_a_number(value: float) -> None:
+    rounding = 1 + 1e-7 * torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
+    scores = (value * rounding).requires_grad_()
+    generator = torch.Generator().manual_seed(1)
+    chosen = perturbed_top_k(scores, 2, samples=4000, noise="relative", generator=generator)
+    torch.testing.assert_close(chosen.sum(dim=1), torch.full((2, 10), 0.2), atol=0.05, rtol=0)
+    torch.autograd.backward(chosen.square().sum())
+    assert scores.grad is not None
+    assert bool(scores.grad.isfinite().all())
+    assert scores.grad.abs().max() < 100
+
+
 def test_training_is_perturbed_and_inference_deterministic() -> None:
     scores = torch.randn(4, 9, generator=torch.Generator().manual_seed(1)) * 0.01
     layer = PerturbedTopK(3, samples=20)
@@ -100,3 +139,5 @@ def test_what_cannot_be_chosen_is_refused() -> None:
         perturbed_top_k(scores, 2, noise_BSN=torch.zeros(2, 3, 5))
     with pytest.raises(ValueError, match="expected one of full, diagonal"):
         perturbed_top_k(scores, 2, gradient="none")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected one of relative, absolute"):
+        perturbed_top_k(scores, 2, noise="none")  # type: ignore[arg-type]

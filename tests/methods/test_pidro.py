@@ -283,6 +283,21 @@ def test_the_selector_learns_which_patches_serve() -> None:
     assert selector.eval()(patches).argmax(dim=2).tolist() == [[2, 4]]
 
 
+def test_training_begins_with_what_the_scores_say() -> None:
+    """Fresh scores of 49 patches differ by far less than 0.05; a choice at chance would be of 8 in 49."""
+    torch.manual_seed(0)
+    patches = torch.randn(4, 49, 16)
+    hits = {}
+    for noise in ("relative", "absolute"):
+        selector = PatchSelector(16, 8, sigma=0.05, noise=noise)
+        assert selector.scores(patches).max() < 2 / 49
+        with torch.no_grad():
+            drawn, hard = (selector.train(training)(patches).sum(dim=1) for training in (True, False))
+        hits[noise] = float((drawn * hard).sum() / hard.sum())
+    assert hits["relative"] > 0.8
+    assert hits["absolute"] < 8 / 49 + 0.05
+
+
 def test_the_selectors_gradient_is_that_of_the_expected_selection() -> None:
     torch.manual_seed(0)
     selector = PatchSelector(4, 2, samples=400_000, sigma=0.2).train()

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["PerturbedTopK", "TopKGradient", "hard_top_k", "perturbed_top_k"]
+__all__ = ["NoiseScale", "PerturbedTopK", "TopKGradient", "hard_top_k", "perturbed_top_k"]
 
 TopKGradient: TypeAlias = Literal["full", "diagonal"]
+NoiseScale: TypeAlias = Literal["relative", "absolute"]
+"""What sigma is measured in: the distance of a row's lowest score from its highest, or the scores' unit."""
 
 
 def hard_top_k(scores_BN: Tensor, k: int) -> Tensor:
@@ -44,6 +46,7 @@ def perturbed_top_k(
     samples: int = 500,
     sigma: float = 0.05,
     gradient: TopKGradient = "full",
+    noise: NoiseScale = "absolute",
     noise_BSN: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -60,6 +63,8 @@ def perturbed_top_k(
         sigma: how far the noise moves the scores.
         gradient: "full" takes the whole derivative, of each place by every score; "diagonal" only that of
             a token's part of a place by the same token's score, as the released code does.
+        noise: "relative" brings each row of scores to 0 to 1 first, with its gradient, so that ``sigma`` is a
+            share of the distance between lowest and highest; rows of equal scores are chosen from by chance.
         noise_BSN: the draws ``(B, S, N)``, for reproduction; ``samples`` is then not read.
         generator: of the draws, on the scores' device; torch's own by default.
 
@@ -67,11 +72,12 @@ def perturbed_top_k(
         Indicators ``(B, k, N)``, fp32; each of the k places sums to 1.
 
     Raises:
-        ValueError: if there are fewer than k scores, ``sigma`` or ``samples`` is not positive, or the noise
-            does not fit the scores.
+        ValueError: if there are fewer than k scores, ``sigma`` or ``samples`` is not positive, an argument is
+            none of its choices, or the noise does not fit the scores.
 
     Source: Berthet et al., Learning with differentiable perturbed optimizers, arXiv 2002.08676, Prop. 3.1;
-        Cordonnier et al., arXiv 2104.03059; LiuRicky/ts2_net modules/differential_topk.py.
+        Cordonnier et al., arXiv 2104.03059 (google-research ptopk_patch_selection, whose ``zeroone`` is the
+        relative noise); LiuRicky/ts2_net modules/differential_topk.py.
     Differs: the released code keeps only the diagonal of the derivative (``gradient="diagonal"``); the
         one-hot choices of all draws are counted, not laid out.
 
@@ -83,6 +89,8 @@ def perturbed_top_k(
     _check_k(scores_BN, k)
     if gradient not in get_args(TopKGradient):
         raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(get_args(TopKGradient))}")
+    if noise not in get_args(NoiseScale):
+        raise ValueError(f"noise is {noise!r}, expected one of {', '.join(get_args(NoiseScale))}")
     if sigma <= 0 or samples < 1:
         raise ValueError(
             f"perturbed top-k with sigma {sigma} and {samples} samples: both must be positive; "
@@ -96,8 +104,9 @@ def perturbed_top_k(
             f"noise has shape {tuple(noise_BSN.shape)}, expected ({rows}, samples, {count}) for "
             f"scores of shape {tuple(scores_BN.shape)}"
         )
+    compared_BN = _to_unit_range(scores_BN.float()) if noise == "relative" else scores_BN.float()
     chosen: Tensor = _PerturbedTopK.apply(  # type: ignore[no-untyped-call]
-        scores_BN.float(), k, sigma, gradient, noise_BSN.float()
+        compared_BN, k, sigma, gradient, noise_BSN.float()
     )
     return chosen
 
@@ -112,11 +121,16 @@ class PerturbedTopK(nn.Module):
         k: how many are chosen.
         samples: draws of noise in training.
         sigma: how far the noise moves the scores.
-        gradient: see :func:`perturbed_top_k`.
+        gradient, noise: see :func:`perturbed_top_k`.
     """
 
     def __init__(
-        self, k: int, samples: int = 500, sigma: float = 0.05, gradient: TopKGradient = "full"
+        self,
+        k: int,
+        samples: int = 500,
+        sigma: float = 0.05,
+        gradient: TopKGradient = "full",
+        noise: NoiseScale = "absolute",
     ) -> None:
         """See the class."""
         super().__init__()
@@ -124,6 +138,7 @@ class PerturbedTopK(nn.Module):
         self.samples = samples
         self.sigma = sigma
         self.gradient: TopKGradient = gradient
+        self.noise: NoiseScale = noise
 
     def forward(self, scores_BN: Tensor, noise_BSN: Tensor | None = None) -> Tensor:
         """Return indicators ``(B, k, N)``, fp32.
@@ -143,8 +158,19 @@ class PerturbedTopK(nn.Module):
             samples=self.samples,
             sigma=self.sigma,
             gradient=self.gradient,
+            noise=self.noise,
             noise_BSN=noise_BSN,
         )
+
+
+def _to_unit_range(scores_BN: Tensor) -> Tensor:
+    """Bring each row to 0 (its lowest score) to 1 (its highest); all 0 where only rounding differs."""
+    lowest_B1, highest_B1 = scores_BN.amin(dim=1, keepdim=True), scores_BN.amax(dim=1, keepdim=True)
+    size_B1 = torch.maximum(lowest_B1.abs(), highest_B1.abs()).detach()
+    range_B1 = highest_B1 - lowest_B1
+    # A division by next to nothing would make a gradient of what is rounding.
+    equal_B1 = range_B1.detach() <= 8 * torch.finfo(scores_BN.dtype).eps * size_B1
+    return ((scores_BN - lowest_B1) / range_B1.masked_fill(equal_B1, 1)).masked_fill(equal_B1, 0)
 
 
 class _PerturbedTopK(torch.autograd.Function):

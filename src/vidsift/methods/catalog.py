@@ -32,6 +32,7 @@ METHODS: dict[str, Callable[..., Method]] = {
 
 SAVED_WITHOUT: dict[str, dict[str, Any]] = {
     "drl": {"cdcr_orientation": "released", "cdcr_deviation": "plain"},
+    "pidro": {"selector_noise": "absolute"},
 }
 """Arguments that came later with another default, and what methods did before: models and runs that were
 saved without them mean this."""

@@ -24,7 +24,7 @@ from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 from vidsift.encoders.clip import ClipTowers, end_of_text
 from vidsift.encoders.fresh import fresh_linears
 from vidsift.encoders.masks import require_real
-from vidsift.encoders.selection import PerturbedTopK
+from vidsift.encoders.selection import NoiseScale, PerturbedTopK
 from vidsift.encoders.temporal import TemporalBlock, TemporalTransformer
 from vidsift.interactions.sharpened import SharpenedTokenWise
 from vidsift.losses.contrastive import info_nce
@@ -53,7 +53,7 @@ class Pidro(Method):
     """PIDRo, whole or with parts left out (Table 1).
 
     Source: Guan et al., ICCV 2023, with its supplement; there is no released code.
-    Differs: nowhere from the equations; ``docs/pidro.md`` lists what they leave open.
+    Differs: in the scale of ``selector_noise``; ``docs/pidro.md`` lists what the equations leave open.
 
     Args:
         towers: the CLIP towers; their inside is not changed.
@@ -68,6 +68,8 @@ class Pidro(Method):
         patch_tokens: K, how many patch tokens are selected; all by default, without a selector.
         selector_samples: draws of noise in the selector's training.
         selector_sigma: how far that noise moves the scores.
+        selector_noise: whether sigma is "relative", a share of the distance between a video's lowest score
+            and its highest (ours), or "absolute", added to the scores of Eq. 1 as they are.
         head_layers: blocks of the transformers behind both branches.
         max_frames: longest video, in frames, that the transformers across frames know positions for.
         patch_lambda: weight of the patch branch's similarity (Eq. 5).
@@ -90,6 +92,7 @@ class Pidro(Method):
         patch_tokens: int | None = None,
         selector_samples: int = 500,
         selector_sigma: float = 0.05,
+        selector_noise: NoiseScale = "relative",
         head_layers: int = 4,
         max_frames: int = 76,
         patch_lambda: float = 0.2,
@@ -98,6 +101,7 @@ class Pidro(Method):
     ) -> None:
         """See the class."""
         check_choice("pidro", "routing", routing, get_args(Routing))
+        check_choice("pidro", "selector_noise", selector_noise, get_args(NoiseScale))
         meeting = SharpenedTokenWise(eta)
         every = [Term("word", "frame", meeting), Term("word", "patch", meeting, patch_lambda)]
         super().__init__(towers, every if patches else every[:1])
@@ -115,6 +119,7 @@ class Pidro(Method):
                 keep=patch_tokens,
                 samples=selector_samples,
                 sigma=selector_sigma,
+                noise=selector_noise,
                 head_layers=head_layers,
                 max_frames=max_frames,
             )
@@ -201,8 +206,7 @@ class PatchBranch(nn.Module):
         blocks: which blocks of the tower.
         width: channels inside.
         keep: K.
-        samples: of the selector.
-        sigma: of the selector.
+        samples, sigma, noise: of the selector.
         head_layers: blocks of the transformer across cubes.
         max_frames: frames that it knows positions for.
 
@@ -220,6 +224,7 @@ class PatchBranch(nn.Module):
         keep: int | None = None,
         samples: int = 500,
         sigma: float = 0.05,
+        noise: NoiseScale = "relative",
         head_layers: int = 4,
         max_frames: int = 76,
     ) -> None:
@@ -252,7 +257,7 @@ class PatchBranch(nn.Module):
                 raise ValueError(
                     f"pidro: patch_tokens is {keep}, expected 1 to {towers.patches}, the patches of a frame"
                 )
-            self.selector = PatchSelector(towers.dim, keep, samples, sigma)
+            self.selector = PatchSelector(towers.dim, keep, samples, sigma, noise)
 
     def forward(self, states: Sequence[Tensor], mask_BF: Tensor) -> TokenSet:
         """Return the selected patch tokens; ``group`` says at which patch of the picture each stands.
@@ -341,20 +346,23 @@ class PatchSelector(nn.Module):
     """Scores patches and selects the K best (Eq. 1 and 2); smoothed in training, hard at inference.
 
     Source: PIDRo section 3.2.2; the perturbed maximum of Berthet et al., arXiv 2002.08676.
+    Differs: the noise is scaled to the scores, which a softmax makes: of 49 patches each has 1/49 on average,
+        and noise of 0.05 as it is would choose at chance (``noise="absolute"``).
 
     Args:
         dim: channels of the patches.
         keep: K.
-        samples: draws of noise in training.
-        sigma: how far the noise moves the scores.
+        samples, sigma, noise: in training, see :func:`~vidsift.encoders.selection.perturbed_top_k`.
     """
 
-    def __init__(self, dim: int, keep: int, samples: int = 500, sigma: float = 0.05) -> None:
+    def __init__(
+        self, dim: int, keep: int, samples: int = 500, sigma: float = 0.05, noise: NoiseScale = "relative"
+    ) -> None:
         """See the class."""
         super().__init__()
         self.hidden = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, 1)
-        self.top = PerturbedTopK(keep, samples, sigma)
+        self.top = PerturbedTopK(keep, samples, sigma, noise=noise)
         fresh_linears(self)
 
     def scores(self, patches_BPD: Tensor) -> Tensor:
