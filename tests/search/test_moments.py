@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import av
 import numpy as np
 import pytest
 import torch
 from tests.methods import tiny
 
-from vidsift.search.moments import frame_shares, moment_around
-from vidsift.types import Span
+from vidsift.interactions.token_wise import TokenWise
+from vidsift.methods.base import Term
+from vidsift.methods.model import Model, load
+from vidsift.search.moments import frame_matches, frame_shares, moment_around
+from vidsift.types import Features, Span, TokenSet
+from vidsift.video import read_frames
 
 SEGMENT = Span(0.0, 12.0)
 TIMES = np.array([1.0, 3.0, 5.0, 7.0, 9.0, 11.0])
@@ -54,6 +62,94 @@ def test_shares_are_sums_over_words_terms_and_tokens_of_one_time() -> None:
     assert shares[0] == pytest.approx(float(given[0] + given[1]), abs=1e-6)
 
 
+def test_a_frame_that_gave_nothing_is_in_the_moment_where_it_matches_as_well() -> None:
+    """Each word counts its best frame alone: of frames that show the same one gives all."""
+    matches = np.array([0.0, 0.70, 0.71, 0.69, 0.1, 0.0])
+    shares = np.array([0.0, 0.0, 0.71, 0.0, 0.0, 0.0])
+    assert moment_around(TIMES, shares, SEGMENT) == Span(4.0, 6.0)
+    assert moment_around(TIMES, shares, SEGMENT, None, matches) == Span(2.0, 8.0)
+    assert moment_around(TIMES, shares, SEGMENT, 1, matches) == Span(2.0, 8.0)
+    # A frame that is named, or that won by little, and matches no better than most: it alone.
+    assert moment_around(TIMES, shares, SEGMENT, 4, matches) == Span(8.0, 10.0)
+    assert moment_around(TIMES, shares[::-1], SEGMENT, None, -matches) == Span(6.0, 8.0)
+
+
+def test_matches_are_the_best_of_each_time_weighed_by_the_words() -> None:
+    """Frames at 1, 2 and 3 s with two patches each, one of which is padding."""
+    words = torch.eye(4)[None, :2]
+    patches = torch.tensor([[[1, 0], [0, 1], [0.6, 0.8], [0, 0], [0.8, 0.6], [1, 0]]])
+    patches = torch.nn.functional.pad(patches, (0, 2))
+    times = torch.tensor([[1.0, 1, 2, 2, 3, 3]]).double()
+    mask = torch.tensor([[True, True, True, False, True, True]])
+    meeting = TokenWise()
+    text = {"word": meeting.prepare_text(TokenSet(words, torch.ones(1, 2, dtype=torch.bool)))}
+    patch = meeting.prepare_video(TokenSet(patches, mask, times_seconds=times))
+    video: Features = {"patch": patch}
+    terms = [Term("word", "patch", meeting, weight=2.0)]
+    account = {terms[0].name: terms[0].interaction.align(text["word"], video["patch"])}
+    weights = account[terms[0].name].text_weights[0].double().numpy()
+    found = frame_matches(terms, account, video)
+    expected = 2 * np.array([[1, 1], [0.6, 0.8], [1, 0.6]]) @ weights
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def shapes() -> Model:
+    return load("shapes", device="cpu")
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["plain", "edit list"])
+def test_a_moment_holds_the_frames_that_show_it(shapes: Model, tmp_path: Path, edited: bool) -> None:
+    """22 s of grey with a red box from 4.5 s to 10.5 s, as written and as cut from a longer film."""
+    path = _boxed(tmp_path / "long.mp4", 37.5, 20.0) if edited else _boxed(tmp_path / "a.mp4", 22, 4.5)
+    if edited:
+        path = _cut_by_edit_list(path, tmp_path / "cut.mp4", 15.5)
+    segment = Span(0.0, 22.0)
+    frames = read_frames(path, shapes.reading.wanted_times(segment), size_px=shapes.reading.size_px)
+    text = shapes.encode_text(["a red square"])
+    video = shapes.encode_frames([frames.pixels], [frames.times_seconds])
+    with torch.inference_mode():
+        account = shapes.method.align(text, video)
+    times, shares = frame_shares(shapes.method.terms, account, video)
+    matches = frame_matches(shapes.method.terms, account, video)
+    moment = moment_around(times, shares, segment, None, matches)
+    inside = [time for time in times if 4.5 <= time < 10.5]
+    assert len(inside) == 2
+    assert all(moment.start_seconds < time < moment.end_seconds for time in inside)
+    # This model's tokens move between frames: the picture after looks red too, one further does not.
+    assert moment.end_seconds - moment.start_seconds < 9
+
+
+def _boxed(path: Path, seconds: float, start: float) -> Path:
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=4, options={"g": "20", "bf": "2"})
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for number in range(round(seconds * 4)):
+            pixels = np.full((64, 64, 3), 120, np.uint8)
+            if start <= number / 4 < start + 6:
+                pixels[16:48, 16:48] = 220, 20, 20
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def _cut_by_edit_list(source: Path, target: Path, seconds: float) -> Path:
+    """From the key frame before on; what lies before 0 is decoded and not shown."""
+    with av.open(str(source)) as given, av.open(str(target), "w") as cut:
+        stream = given.streams.video[0]
+        out = cut.add_stream_from_template(stream)
+        given.seek(round(seconds * 1_000_000))
+        for packet in given.demux(stream):
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                assert packet.time_base is not None
+                ticks = round(seconds / packet.time_base)
+                packet.pts, packet.dts = packet.pts - ticks, packet.dts - ticks
+                packet.stream = out
+                cut.mux(packet)
+    return target
+
+
 def test_tokens_without_times_have_no_shares() -> None:
     model = tiny.model()
     text = model.encode_text(["circle"])
@@ -64,3 +160,4 @@ def test_tokens_without_times_have_no_shares() -> None:
         account = model.method.align(text, video)
     distinct, shares = frame_shares(model.method.terms, account, video)
     assert (len(distinct), len(shares)) == (0, 0)
+    assert len(frame_matches(model.method.terms, account, video)) == 0

@@ -16,7 +16,7 @@ from vidsift.types import Hit, Span
 
 __all__ = ["hit_at", "hits_of", "kept"]
 
-_NOTHING = Looked(np.zeros(0), np.zeros(0))
+_NOTHING = Looked(np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 def kept(ranked: Ranked, limits: Limits) -> list[tuple[int, float]]:
@@ -103,7 +103,7 @@ def hit_at(
         path=path,
         video_id=gallery.video_ids[row],
         segment=segment,
-        moment=moment_around(looked.times_seconds, looked.shares, segment, frame),
+        moment=moment_around(looked.times_seconds, looked.shares, segment, frame, looked.matches),
         candidates=candidates,
         segment_id=gallery.segment_ids[row],
         confidence=confidence,

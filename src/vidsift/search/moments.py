@@ -15,7 +15,7 @@ from vidsift.search.questions import Question
 from vidsift.search.rescore import align_exactly
 from vidsift.types import Alignment, Features, Span
 
-__all__ = ["Looked", "frame_shares", "looks", "moment_around"]
+__all__ = ["Looked", "frame_matches", "frame_shares", "looks", "moment_around"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +25,12 @@ class Looked:
     Attributes:
         times_seconds: ascending, ``(F,)``; empty if no token has a time.
         shares: of each, ``(F,)``.
+        matches: how well each matches by itself, ``(F,)``, see :func:`frame_matches`.
     """
 
     times_seconds: NDArray[np.float64]
     shares: NDArray[np.float64]
+    matches: NDArray[np.float64]
 
 
 def looks(terms: TermSum, gallery: Gallery, question: Question, rows: Sequence[int]) -> list[Looked]:
@@ -45,10 +47,12 @@ def looks(terms: TermSum, gallery: Gallery, question: Question, rows: Sequence[i
     for number, (text, weight) in enumerate(zip(asked.texts, asked.weights, strict=True)):
         for place, (account, video) in enumerate(align_exactly(terms, gallery, text, rows)):
             times, shares = frame_shares(terms.terms, account, video)
+            given, matched = weight * shares, weight * frame_matches(terms.terms, account, video)
             if number:
-                found[place] = Looked(times, found[place].shares + weight * shares)
+                given, matched = found[place].shares + given, found[place].matches + matched
+                found[place] = Looked(times, given, matched)
             else:
-                found.append(Looked(times, weight * shares))
+                found.append(Looked(times, given, matched))
     return found
 
 
@@ -83,16 +87,54 @@ def frame_shares(
     return distinct, summed
 
 
+def frame_matches(
+    terms: Sequence[Term], account: Mapping[str, Alignment], video: Features
+) -> NDArray[np.float64]:
+    """How well each second that was looked at matches, whether or not the score came from it.
+
+    Where every word counts its best frame alone, of two frames that show the same one gives all and the other
+    nothing: what they gave tells which frame won, and not how long what was asked for is seen. Here each word
+    counts in each frame, by the similarity of the two and the weight of the word; of several tokens with one
+    time, as patches have, the best.
+
+    Args:
+        terms: of the method.
+        account: their alignment, one row each.
+        video: the segment's prepared sets, one row each.
+
+    Returns:
+        ``(F,)``, by the times that :func:`frame_shares` gives.
+    """
+    times, matches = [], []
+    for term in terms:
+        tokens = video[term.video]
+        if tokens.times_seconds is None:
+            continue
+        own, real_N = account[term.name], tokens.mask[0]
+        distinct, place = np.unique(tokens.times_seconds[0][real_N].cpu().numpy(), return_inverse=True)
+        best_FT = np.full((len(distinct), own.values.shape[1]), -np.inf)
+        np.maximum.at(best_FT, place, own.values[0][:, real_N].T.double().cpu().numpy())
+        times.append(distinct)
+        matches.append(best_FT @ own.text_weights[0].double().cpu().numpy() * term.weight)
+    if not times:
+        return np.zeros(0)
+    distinct, place = np.unique(np.concatenate(times), return_inverse=True)
+    summed = np.zeros(len(distinct))
+    np.add.at(summed, place, np.concatenate(matches))
+    return summed
+
+
 def moment_around(
     times_seconds: NDArray[np.float64],
     shares: NDArray[np.float64],
     segment: Span,
     frame: int | None = None,
+    matches: NDArray[np.float64] | None = None,
 ) -> Span:
     """The stretch around the frame that gave most, or around one that is named.
 
-    It takes in the neighbours on both sides for as long as they gave at least half as much above the mean as
-    that one did; of a frame that was named and gave no more than the mean, none. A frame stands for the
+    It takes in the neighbours on both sides for as long as they match at least half as well above the mean as
+    that one does; of a frame that was named and matches no better than the mean, none. A frame stands for the
     seconds up to half way to its neighbours; the first and the last one reach as far outwards as inwards,
     within the segment.
 
@@ -101,6 +143,7 @@ def moment_around(
         shares: what each gave, ``(F,)``.
         segment: the limits; also the answer if there are no times.
         frame: place of the frame; the best one when None.
+        matches: how well each matches, ``(F,)``; what it gave when None.
 
     Example:
         >>> moment_around(np.array([1.0, 3.0, 5.0, 7.0]), np.array([0.0, 0.1, 0.9, 0.1]), Span(0.0, 8.0))
@@ -109,14 +152,16 @@ def moment_around(
     if not len(times_seconds):
         return segment
     best = int(shares.argmax()) if frame is None else frame
-    mean = float(shares.mean())
-    enough = mean + (float(shares[best]) - mean) / 2 - 1e-12
-    if frame is not None and shares[best] <= mean:
+    matched = shares if matches is None else matches
+    mean = float(matched.mean())
+    above = float(matched[best]) - mean
+    enough = mean + above / 2 - 1e-12
+    if above < -1e-12 or (frame is not None and above <= 0):
         enough = np.inf
     first = last = best
-    while first > 0 and shares[first - 1] >= enough:
+    while first > 0 and matched[first - 1] >= enough:
         first -= 1
-    while last + 1 < len(shares) and shares[last + 1] >= enough:
+    while last + 1 < len(matched) and matched[last + 1] >= enough:
         last += 1
     edges = _edges(times_seconds, segment)
     return Span(float(edges[first]), float(edges[last + 1]))
