@@ -9,6 +9,7 @@ import pytest
 import torch
 import typer
 from safetensors.torch import save_file
+from tests.files.full_disk import full_disk
 from tests.methods import tiny
 from torch import Tensor
 from typer.testing import CliRunner
@@ -105,6 +106,22 @@ def test_every_key_that_does_not_fit_is_listed(checkpoint: Path, tmp_path: Path)
     assert "missing (1): text_model.final_layer_norm.bias" in str(problem)
     assert "unexpected (1): visual.surplus" in str(problem)
     assert not (tmp_path / "model").exists()
+
+
+def test_a_conversion_that_was_killed_or_met_a_full_disk_is_made_again(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "model"
+    with full_disk(5000):
+        _, printed, problem = run("convert", checkpoint, "-o", output)
+    assert f"the model could not be written to {output}: " in str(problem)
+    assert "Every weight found its place" not in printed
+    left = output / ".saving.4711"
+    left.mkdir()
+    (left / "model.safetensors").write_bytes(b"half")
+    assert run("convert", checkpoint, "-o", output)[0] == 0
+    assert not left.exists()
+    assert load(output, device="cpu").name == "model"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

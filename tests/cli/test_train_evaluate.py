@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.files.full_disk import full_disk
 from tests.training.small import write
 
 from vidsift.cli.main import main
 from vidsift.data.shapes import write_library
+from vidsift.locks import held
 
 
 def run(*arguments: str) -> int:
@@ -127,6 +129,41 @@ def test_mistakes_get_one_line_and_status_2(
     errors = capsys.readouterr().err.strip()
     assert words in errors
     assert "\n" not in errors
+
+
+def test_what_stands_in_the_way_of_training_gets_one_line(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("train", str(write(tmp_path)), "steps=2", "-o", str(model), "--device", "cpu")
+    with held(model / "running.lock"):
+        assert run(*command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"vidsift: process {os.getpid()} trains or runs a grid in {model}; wait until it")
+    with full_disk():
+        assert run(*command[:3], "-o", str(tmp_path / "new"), "--device", "cpu") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("vidsift: ")
+    assert f"could not be written to {tmp_path / 'new'}" in line
+    assert "a fault of vidsift's" not in line
+    for verb in (("train", str(tmp_path / "small.yaml")), ("ablate", "grid.yaml")):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        assert run(*verb) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("vidsift: WORLD_SIZE is 2: this was started as 2 processes")
+
+
+def test_a_report_that_cannot_be_written_was_printed(
+    model: Path, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report_file = tmp_path / "report.json"
+    report_file.write_text("of before", encoding="utf-8")
+    arguments = ("--missing", "skip", "--json", str(report_file), "--workers", "0", "--device", "cpu")
+    with full_disk(100):
+        assert run("evaluate", str(model), str(library), *arguments) == 2
+    printed = capsys.readouterr()
+    assert "text to video" in printed.out
+    assert f"vidsift: the report could not be written to {report_file}: " in printed.err
+    assert report_file.read_text("utf-8") == "of before"
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.files.full_disk import full_disk
 from tests.methods import tiny
 from transformers import CLIPModel, CLIPTokenizer
 
 from vidsift.encoders.pixels import PixelNorm
+from vidsift.files.saving import NotSavedError
 from vidsift.methods.model import Model, load
 from vidsift.methods.storage import ModelFolderError
 from vidsift.types import Span
@@ -393,6 +395,17 @@ def test_a_model_replaces_the_one_in_its_folder(model: Model, folder: Path) -> N
     again = load(folder, device="cpu")
     assert again.method_name == "zero_shot"
     assert again.fingerprint == other.fingerprint != model.fingerprint
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(model: Model, folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = tiny.model("clip4clip", {"head": "seqTransf"})
+    for most_bytes in (0, 3000, 40_000):
+        words = rf"the model could not be written to {folder}: "
+        with pytest.raises(NotSavedError, match=words), full_disk(most_bytes):
+            other.save(folder)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert load(folder, device="cpu").fingerprint == model.fingerprint
 
 
 def test_wanted_times_follow_the_reading(model: Model) -> None:

@@ -134,6 +134,35 @@ def test_a_stopped_grid_goes_on_inside_the_run(tmp_path: Path, monkeypatch: pyte
     assert record["steps"] == 4
 
 
+def test_a_run_whose_checkpoints_are_no_good_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fail for ever; what killed processes left beside it goes too."""
+    asked = grid(settings={"short": {"steps": 4}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
+    place = tmp_path / "short" / "dp" / "seed0"
+    whole = Trainer._train_step
+
+    def step(self: Trainer, batch: Any) -> None:
+        self._asked.number = signal.SIGINT
+        whole(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_train_step", step)
+        with pytest.raises(StoppedEarly):
+            ablate(asked, tmp_path, say=silent)
+    last = place / "run" / "checkpoints" / "last.pt"
+    content = torch.load(last, weights_only=True)
+    content["weights"]["towers.clip.logit_scale"].fill_(float("nan"))
+    torch.save(content, last)
+    for left in (place / ".result.json.47", tmp_path / ".report.md.47"):
+        left.write_text("half", encoding="utf-8")
+    (record,) = ablate(asked, tmp_path, say=silent)
+    assert "failed" not in record
+    assert record["steps"] == 4
+    assert not (place / ".result.json.47").exists()
+    assert not (tmp_path / ".report.md.47").exists()
+
+
 def test_two_processes_give_the_same_records(done: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
     _, records = done
     asked = grid(settings={"short": {"steps": 2}}, claims=[])

@@ -154,6 +154,12 @@ def test_numbers_are_looked_at_later_too_as_on_a_gpu(tmp_path: Path) -> None:
         NonFiniteGradientError, match=r"is nan at step 1, loss 1, learning rate 0\.1; no checkp"
     ):
         run._save_checkpoint()
+    weight = run.method.get_parameter(PROJECTION)
+    weight.grad = torch.full_like(weight, math.nan)
+    numbers = StepNumbers(1, 0.1, fine)
+    numbers.clip(run.method, 1.0, None)  # says nothing yet
+    with pytest.raises(NonFiniteGradientError, match="is nan at step 1"):
+        numbers.check("")
     run._pending = [StepNumbers(2, 0.1, {"loss": torch.tensor(math.inf), "cdcr": torch.tensor(3e21)})]
     with pytest.raises(NonFiniteLossError, match=r"loss is inf \(cdcr 3e\+21\) at step 2"):
         run._settle()

@@ -92,8 +92,12 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
         _list(what, [(one["video"], one["reason"]) for one in report[kind]])
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        from vidsift.files.saving import saving
+        from vidsift.files.whole import write_text_whole
+
+        with saving("the report", json_file):
+            json_file.parent.mkdir(parents=True, exist_ok=True)
+            write_text_whole(json_file, json.dumps(report, indent=2) + "\n")
         typer.echo(f"written to {json_file}", err=True)
 
 

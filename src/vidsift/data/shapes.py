@@ -36,6 +36,8 @@ from vidsift.data.shapes_world import (
     holds,
     unseen_combinations,
 )
+from vidsift.files.saving import saving
+from vidsift.files.whole import write_text_whole
 from vidsift.methods.reading import SAMPLING, Sampling
 from vidsift.types import Span
 from vidsift.video.sampling import random_within_seconds
@@ -240,36 +242,15 @@ def write_library(
 
     Returns:
         The clips, in the order of ``captions.jsonl``, with the names of their files.
+
+    Raises:
+        NotSavedError: the disk takes no more.
     """
     if size_px % 2:
         raise ValueError(f"size_px is {size_px}: H.264 needs an even number")
-    root = Path(folder)
-    root.mkdir(parents=True, exist_ok=True)
     clips = draw_split(split, videos, seed, captions_per_video=captions_per_video)
     if spoken_names:
         clips = [Clip(_spoken_name(c), c.scene, c.captions, c.group, c.unseen) for c in clips]
-    jobs = [(str(root / clip.name), clip.scene, size_px, frames_per_second) for clip in clips]
-    processes = workers or (os.cpu_count() or 1)
-    if processes == 1:
-        for job in jobs:
-            _write_one(job)
-    else:
-        with _pool(processes) as pool:
-            list(pool.map(_write_one, jobs, chunksize=8))
-    lines = [
-        json.dumps(
-            {
-                "video": clip.name,
-                "captions": clip.captions,
-                "tag": clip.scene.tag,
-                "group": clip.group,
-                "unseen": clip.unseen,
-                "scene": asdict(clip.scene),
-            }
-        )
-        for clip in clips
-    ]
-    (root / "captions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     about = {
         "split": split,
         "videos": videos,
@@ -279,8 +260,34 @@ def write_library(
         "duration_seconds": DURATION_SECONDS,
         "captions_per_video": captions_per_video,
     }
-    (root / "shapes.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    root = Path(folder)
+    jobs = [(str(root / clip.name), clip.scene, size_px, frames_per_second) for clip in clips]
+    processes = workers or (os.cpu_count() or 1)
+    with saving("the videos", root):
+        root.mkdir(parents=True, exist_ok=True)
+        if processes == 1:
+            for job in jobs:
+                _write_one(job)
+        else:
+            with _pool(processes) as pool:
+                list(pool.map(_write_one, jobs, chunksize=8))
+        # Last, and whole: who finds them takes the videos for whole too.
+        write_text_whole(root / "captions.jsonl", "".join(map(_listed, clips)))
+        write_text_whole(root / "shapes.json", json.dumps(about, indent=2) + "\n")
     return clips
+
+
+def _listed(clip: Clip) -> str:
+    """A clip as a line of ``captions.jsonl``."""
+    about = {
+        "video": clip.name,
+        "captions": clip.captions,
+        "tag": clip.scene.tag,
+        "group": clip.group,
+        "unseen": clip.unseen,
+        "scene": asdict(clip.scene),
+    }
+    return json.dumps(about) + "\n"
 
 
 def clip_times(frames: int, sampling: Sampling = "uniform") -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.encoders.tokenizer import END, START
+from vidsift.files.saving import saving
 from vidsift.search.canvas import Canvas, Colour, Pasted, Polygon, Rectangle, Written, text_width, wrapped
 from vidsift.search.explain import Explanation, TermAccount
 from vidsift.search.explain_maps import GAVE, LINE, QUIET, TOOK, draw_patches, draw_places, nearest_picture
@@ -69,7 +70,9 @@ def write_picture(explanation: Explanation, target: str | Path, frames: Frames |
         OSError: the file cannot be written.
         ValueError: there is no such format.
     """
-    draw_explanation(explanation, frames).save(target)
+    drawn = draw_explanation(explanation, frames)
+    with saving("the picture", Path(target)):
+        drawn.save(target)
 
 
 @dataclass(frozen=True)
