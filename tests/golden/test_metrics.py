@@ -181,13 +181,14 @@ def test_the_two_protocols_of_video_to_text(
 @pytest.mark.parametrize("case", ["scale1", "scale100"])
 def test_dual_softmax(golden: Golden, released: dict[str, Any], case: str) -> None:
     sim, theirs = golden("metrics_postproc")[f"dsl.{case}.sim"], released["dsl"][case]
-    ours = dual_softmax(sim)
+    # As released: similarities come scaled, or not.
+    ours = dual_softmax(sim, 1.0)
     assert torch.allclose(ours, golden("metrics_postproc")[f"dsl.{case}.out"], rtol=1e-9, atol=1e-12)
     pairs = np.arange(len(sim))
     agrees(summary(text_to_video_ranks(ours.numpy(), pairs)), theirs["t2v"])
     agrees(summary(text_to_video_ranks(ours.numpy(), pairs)), theirs["compute_dsl_metrics"])
     agrees(summary(video_to_text_ranks(ours.numpy(), pairs)), theirs["v2t_as_coded"])
-    back = dual_softmax(sim, direction="video_to_text")
+    back = dual_softmax(sim, 1.0, direction="video_to_text")
     agrees(summary(video_to_text_ranks(back.numpy(), pairs)), theirs["v2t_if_softmax_over_videos"])
     agrees(summary(text_to_video_ranks(sim.numpy(), pairs)), theirs["raw_t2v"])
     agrees(summary(video_to_text_ranks(sim.numpy(), pairs)), theirs["raw_v2t"])
@@ -197,7 +198,7 @@ def test_the_released_dual_softmax_cannot_change_video_to_text(
     golden: Golden, released: dict[str, Any]
 ) -> None:
     sim, theirs = golden("metrics_postproc")["dsl.positive.sim"], released["dsl"]["positive_sims"]
-    ranks = [video_to_text_ranks(one.numpy(), np.arange(len(sim))) for one in (sim, dual_softmax(sim))]
+    ranks = [video_to_text_ranks(one.numpy(), np.arange(len(sim))) for one in (sim, dual_softmax(sim, 1.0))]
     for one, name in zip(ranks, ("raw_v2t", "v2t_as_coded"), strict=True):
         agrees(summary(one), theirs[name])
     assert ranks[0].better.tolist() == ranks[1].better.tolist() == theirs["raw_v2t"]["cols"]

@@ -6,24 +6,31 @@ own, labelled so, and not into search, where one query is asked at a time.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-__all__ = ["LABEL", "Direction", "dual_softmax"]
+__all__ = ["CLIP_SCALE", "LABEL", "Direction", "dual_softmax"]
 
 LABEL = "dual softmax (transductive: uses all test queries)"
+
+CLIP_SCALE = 100.0
+"""The scale of CLIP's similarities: what its published models learned, which is where it was clamped."""
 
 Direction = Literal["text_to_video", "video_to_text"]
 
 
-def dual_softmax(sim_QV: Tensor, scale: float = 1.0, *, direction: Direction = "text_to_video") -> Tensor:
+def dual_softmax(
+    sim_QV: Tensor, scale: float = CLIP_SCALE, *, direction: Direction = "text_to_video"
+) -> Tensor:
     """Multiply each similarity by how much the item prefers this question among all questions.
 
     Args:
-        sim_QV: every query with every video, finite.
-        scale: inverse temperature; TS2-Net multiplies similarities by CLIP's scale of about 100 first.
+        sim_QV: every query with every video, finite; cosines, as :meth:`vidsift.Model.similarity` gives them.
+        scale: inverse temperature, positive. At 1 the softmax over cosines is nearly flat and changes next to
+            nothing; give 1 for similarities that were multiplied by a scale already.
         direction: "text_to_video" weighs by the softmax over the texts of each video; "video_to_text" by the
             softmax over the videos of each text.
 
@@ -31,13 +38,17 @@ def dual_softmax(sim_QV: Tensor, scale: float = 1.0, *, direction: Direction = "
         ``scale * sim * softmax(scale * sim)``, ``(Q, V)``; higher is better, for the named direction only.
 
     Raises:
-        ValueError: for another direction.
+        ValueError: for another direction, or a scale that is not a positive number.
 
-    Source: CAMoE, arXiv 2109.04290, section 3.3; TS2-Net main.py:427 (``sim * softmax(sim, axis=0)``).
+    Source: CAMoE, arXiv 2109.04290, section 3.3; TS2-Net main.py:427 (``sim * softmax(sim, axis=0)``
+        of similarities that CLIP's scale has multiplied); Radford et al., arXiv 2103.00020, section 2.5 (the
+        scale is kept from exceeding 100).
     Differs: TS2-Net ranks texts by the same matrix, which cannot change the order of positive similarities
         within a video; here video-to-text has a softmax of its own.
     """
     if direction not in get_args(Direction):
         raise ValueError(f"direction is {direction!r}, expected one of {', '.join(get_args(Direction))}")
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale is {scale}, expected a positive number: 100 for cosines, 1 for scaled ones")
     scaled_QV = sim_QV * scale
     return scaled_QV * torch.softmax(scaled_QV, dim=0 if direction == "text_to_video" else 1)
