@@ -1,6 +1,6 @@
 """Encode pictures and sentences with a ViT-B/32: number types, cut texts, kinds of attention.
 
-    PYTHONPATH=src python benchmarks/encode.py     # writes results/encode.json and results/encode.md
+    PYTHONPATH=src python benchmarks/encode.py     # its class's part of results/encode.md
 
 One thread, CPU time of the process, the cases of a table taking turns round after round; the least of
 the rounds counts. Weights are random: nothing here depends on their values but the cosines.
@@ -13,7 +13,7 @@ import copy
 import csv
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from measuring import ROOT, command_line, processor, take_turns, write_results
+from measuring import ROOT, command_line, features, processor, processor_class, take_turns, write_by_class
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
 from vidsift.encoders.clip import ATTENTION_KINDS, ClipTowers, end_of_text
 from vidsift.encoders.precision import best_inference_dtype
 from vidsift.encoders.tokenizer import Tokenizer
+from vidsift.interactions.product_checks import multiplies_exactly
 
 SHARED = Path(os.environ.get("VIDSIFT_SHARED", ROOT.parent / "shared"))
 CAPTIONS = SHARED / "annotations" / "msrvtt" / "MSRVTT_JSFUSION_test.csv"
@@ -223,41 +224,39 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    able = torch.cpu.get_capabilities()
-    wanted = ("avx2", "avx512_f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "bf16", "i8mm")
     return {
-        "processor": able.get("cpu_name") or processor(),
-        "able": [name for name in wanted if able.get(name)],
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in ("torch", "transformers")},
         "chosen_number_type": str(best_inference_dtype()).removeprefix("torch."),
     }
 
 
-def report(found: dict[str, Any]) -> str:
-    able = ", ".join(found["machine"]["able"])
-    return f"""# Encoding
+def section(found: Mapping[str, Any]) -> str:
+    """Put what was found on a machine into words."""
+    of = found["machine"]
+    sums = {True: " Its sums are exact here.", False: " Its sums are wrong here: they saturate."}
+    return f"""`{found["command"]}`: one thread, CPU time, cases in turn, least of
+{found["rounds"]} rounds. Random weights. {of["processor"]}; {", ".join(found["able"])};
+torch {of["versions"]["torch"]}, transformers
+{of["versions"]["transformers"]}. `best_inference_dtype()` chooses
+{of["chosen_number_type"]} here. bf16 is shown also where the processor only emulates it.
 
-`{COMMAND}`: one thread, CPU time, cases in turn, least of {found["rounds"]} rounds. Random weights.
-{found["machine"]["processor"]} ({able}); torch {found["machine"]["versions"]["torch"]}, transformers
-{found["machine"]["versions"]["transformers"]}. `best_inference_dtype()` chooses
-{found["machine"]["chosen_number_type"]} here. bf16 is shown also where the processor only emulates it.
-
-## Pictures: ViT-B/32, {PICTURES} at a time
+### Pictures: ViT-B/32, {PICTURES} at a time
 
 {table(found["pictures"])}
 
 "Share of products" is the time that the matrix multiplications of the blocks take alone in the same number
-type (int8: `torch._int_mm`), as a part of the whole.
+type (int8: `torch._int_mm`), as a part of the whole.{sums.get(found["int8_sums_exact"], "")}
 
-## Sentences: ViT-B/32's text tower
+### Sentences: ViT-B/32's text tower
 
 {found["captions"]}. Each row is compared with transformers' fp32 padded to 77 in the same setting (one by
 one, or in batches).
 
 {table(found["texts"])}
 
-## Attention in fp32 at the size that trains from scratch
+### Attention in fp32 at the size that trains from scratch
 
 {table(found["attention"])}
 """
@@ -268,14 +267,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     arguments = parser.parse_args()
+    processor_class(features())  # Said before the long part: an imitated processor has no section.
     torch.set_num_threads(1)
     torch.manual_seed(0)
     towers = ClipTowers(CLIPModel(CLIPConfig(text_config={"eos_token_id": 49407}))).eval()
     found: dict[str, Any] = {"command": COMMAND, "rounds": arguments.rounds, "machine": machine()}
+    found["able"] = features()
+    found["int8_sums_exact"] = multiplies_exactly(lambda text, video: torch._int_mm(text, video.t()))
     found["texts"], found["captions"] = texts(towers, arguments.rounds)
     found["attention"] = attention(arguments.rounds)
     found["pictures"] = pictures(towers, arguments.rounds)
-    write_results(arguments.results, "encode", found, report(found))
+    write_by_class(arguments.results, "encode", "Encoding", found, section)
 
 
 if __name__ == "__main__":

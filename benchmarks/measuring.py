@@ -110,6 +110,55 @@ def processor() -> str:
     return f"{names[0]}, {len(names)} cores" if names else platform.machine()
 
 
+CLASSES = ("AVX2", "AVX-512 with VNNI", "AVX-512 with VNNI and bf16")
+"""Classes of processors that have a section in any case; others get one where they are measured."""
+
+_FEATURES = (
+    "avx2",
+    "avx_vnni",
+    "avx512_f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_int8",
+    "amx_bf16",
+    "bf16",
+    "i8mm",
+)
+
+
+def features() -> list[str]:
+    """Name what the processor can do of what decides between number formats."""
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return [name for name in _FEATURES if able.get(name)]
+
+
+def processor_class(able: Sequence[str]) -> str:
+    """Name the class of a processor by its :func:`features`: machines of one class have the same kernels.
+
+    Raises:
+        SystemExit: the processor imitates a lesser one, whose timings these would not be.
+    """
+    told = [
+        name for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_CBWR") if os.environ.get(name)
+    ]
+    if told:
+        raise SystemExit(
+            f"{' and '.join(told)} imitates another processor, of which no timing can be taken: unset it"
+        )
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return platform.machine()
+    amx = ("AMX",) if {"amx_int8", "amx_bf16"} & set(able) else ()
+    bf16 = ("bf16",) if "avx512_bf16" in able else ()
+    vnni = ("VNNI",) if {"avx512_vnni", "avx_vnni"} & set(able) else ()
+    more = [*vnni, *bf16, *amx]
+    name = "AVX-512" if "avx512_f" in able else "AVX2" if "avx2" in able else "SSE"
+    if not more:
+        return name
+    return f"{name} with {more[0] if len(more) == 1 else ', '.join(more[:-1]) + ' and ' + more[-1]}"
+
+
 def graphics(device: str) -> str | None:
     """Name the GPU, None where a CPU computes."""
     if device == "cpu":
@@ -148,6 +197,39 @@ def rows_of(head: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1
     rule = "|---" * left + "|---:" * (len(head) - left) + "|"
     first, *others = (f"| {' | '.join(map(str, line))} |" for line in (head, *rows))
     return [first, rule, *others]
+
+
+def write_by_class(
+    folder: Path, name: str, title: str, found: Mapping[str, Any], section: Callable[[Mapping[str, Any]], str]
+) -> None:
+    """Write the section of this processor's class into ``name.json`` and ``name.md``; the others stay.
+
+    Args:
+        folder: where the files are.
+        name: of the files.
+        title: heading of the page.
+        found: what was measured; its ``able`` are the processor's :func:`features`.
+        section: puts what was found on a machine into words, without a heading.
+    """
+    file = folder / f"{name}.json"
+    known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    known[processor_class(found["able"])] = dict(found)
+    write_results(folder, name, known, page_by_class(title, known, section))
+
+
+def page_by_class(title: str, known: Mapping[str, Any], section: Callable[[Mapping[str, Any]], str]) -> str:
+    """Lay out a page with a section for each class of processor, in the order of :data:`CLASSES`."""
+    parts = [f"# {title}", _ABOUT_CLASSES]
+    for one in [*CLASSES, *sorted(set(known) - set(CLASSES))]:
+        parts += [f"## {one}", section(known[one]).strip() if one in known else _UNMEASURED]
+    return "\n\n".join(parts) + "\n"
+
+
+_ABOUT_CLASSES = (
+    "A section for each class of processor: which number formats are right and fast depends on it. The "
+    "command\nthat stands in a section wrote it, on a machine of that class, and left the others alone."
+)
+_UNMEASURED = "Not measured yet: that takes a machine of this class."
 
 
 def write_results(folder: Path, name: str, found: object, page: str, device: str = "cpu") -> None:

@@ -1,6 +1,6 @@
 """Search by WTI over many segments: CPU time, memory and agreement beside the released formula.
 
-    OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/search.py     # writes results/search.json and .md
+    OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/search.py     # its class's part of results/search.md
 
 One thread, CPU time of the process, the ways taking turns; the least of the rounds counts. The released way
 (DRL, foolwood/DRL tvr/models/modeling.py, wti_interaction) builds texts x videos x words x frames with
@@ -15,13 +15,24 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from measuring import ROOT, command_line, machine, peak_extra_mb, rows_of, take_turns, write_results
+from measuring import (
+    ROOT,
+    command_line,
+    features,
+    machine,
+    peak_extra_mb,
+    processor_class,
+    rows_of,
+    take_turns,
+    where,
+    write_by_class,
+)
 from released import released_wti
 from transformers import CLIPConfig
 
@@ -42,6 +53,7 @@ from vidsift.search.searcher import Index
 from vidsift.types import TokenSet
 
 COMMAND = command_line(__file__)
+TITLE = "Search by WTI"
 FRAMES, DIM, PADDED_WORDS, PART, HITS = 12, 512, 32, 20_000, 10
 TARGETS = {1: 6.0, 32: 8.0}
 EXTRA_MB, AGREEMENT = 64, 0.999
@@ -220,6 +232,7 @@ def main() -> None:
     parser.add_argument("--agreement-queries", type=int, default=1024)
     parser.add_argument("--out", type=Path, default=ROOT / "results")
     chosen = parser.parse_args()
+    processor_class(features())  # Said before the long part: an imitated processor has no section.
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     loaded = model()
@@ -251,10 +264,10 @@ def _stored(video: TokenSet) -> TokenSet:
     return video.replace(tokens=video.tokens.half().float())
 
 
-def write(folder: Path, rows: list[dict[str, Any]], agreed: list[dict[str, Any]], scan_format: str) -> None:
-    result = {"command": COMMAND, **machine(), "scan": scan_format, "rows": rows, "agreement": agreed}
+def section(found: Mapping[str, Any]) -> str:
+    """Put what was found on a machine into words."""
     cells = []
-    for row in rows:
+    for row in found["rows"]:
         ms = row["cpu_ms"]
         extra = "unknown" if row["extra_mb"] is None else f"{row['extra_mb']:.0f}"
         cells.append([f"{row['segments']:,}", row["queries"], ms["released"], ms["search"], ms["scan"]])
@@ -270,17 +283,16 @@ def write(folder: Path, rows: list[dict[str, Any]], agreed: list[dict[str, Any]]
         "GEMM/scan",
     ]
     lines = [
-        "# Search by WTI",
-        "",
-        f"`{COMMAND}`: one thread, CPU time, ways taking turns, least of the",
-        f"rounds; scanned as {scan_format}. {FRAMES} frames x {DIM} channels a segment; queries as long as",
+        f"`{found['command']}`: one thread, CPU time, ways taking turns, least of the",
+        f"rounds; scanned as {found['scan']}. {FRAMES} frames x {DIM} channels a segment; queries as long as",
         f"MSR-VTT's captions, which the released way pads to {PADDED_WORDS} words. Search is the whole:",
         "scan, choice, and exact scores from the stored tokens.",
+        f"{where(found)}; {', '.join(found['able'])}.",
         "",
         *rows_of([*head, "MB"], cells, left=0),
         "",
     ]
-    for one in agreed:
+    for one in found["agreement"]:
         lines.append(
             f"Top {HITS} of {one['queries']} queries over {one['segments']:,} segments: the same ten as fp32 "
             f"throughout for {one['same_ten']:.2%} (target {AGREEMENT:.1%}), in the same order for "
@@ -289,7 +301,12 @@ def write(folder: Path, rows: list[dict[str, Any]], agreed: list[dict[str, Any]]
     lines.append(
         f"Extra memory is the growth of the resident peak during a search; target {EXTRA_MB} MB at any size."
     )
-    write_results(folder, "search", result, "\n".join(lines) + "\n")
+    return "\n".join(lines)
+
+
+def write(folder: Path, rows: list[dict[str, Any]], agreed: list[dict[str, Any]], scan_format: str) -> None:
+    found = {"command": COMMAND, **machine(), "able": features(), "scan": scan_format}
+    write_by_class(folder, "search", TITLE, {**found, "rows": rows, "agreement": agreed}, section)
 
 
 if __name__ == "__main__":

@@ -98,8 +98,8 @@ def best_scan_format(device: torch.device | str) -> ScanFormat:
     """The number format that scans fastest of those that are right on this machine.
 
     On a CPU int8 where packed products are whole sums (:func:`~vidsift.interactions.quantised.packs`) and the
-    processor has an instruction for them: with VNNI 4 times faster than fp32 (``results/search.md``), while
-    without they are wrong, or right and slow. On other devices bf16 where it rounds within its bound
+    processor has an instruction for them (VNNI, AMX), without which they are wrong, or right and slow. On
+    other devices bf16 where it rounds within its bound
     (:func:`~vidsift.interactions.product_checks.rounds_within_bound`). Else fp32.
     """
     kind = torch.device(device).type
