@@ -51,11 +51,13 @@ class Frames:
         pixels: RGB, upright, uint8, ``(frames, height, width, 3)``.
         times_seconds: presentation time of each picture, float64, ``(frames,)``.
         damage: why the file gave less than it should have; None for a whole file.
+        pixel_aspect: width of a pixel over its height as a player shows it; these pictures are not stretched.
     """
 
     pixels: NDArray[np.uint8]
     times_seconds: NDArray[np.float64]
     damage: str | None = None
+    pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse pixels and times that do not belong together."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -58,6 +58,7 @@ class Recipe:
     pts: Sequence[int] | None = None
     """Presentation times in 1/1000 s; None for a constant rate."""
     display_matrix: Sequence[int] | None = None
+    pixel_aspect: Fraction | None = None
 
 
 def _options(recipe: Recipe) -> dict[str, str]:
@@ -81,6 +82,8 @@ def make(folder: Path, recipe: Recipe, name: str = "made") -> Path:
         video.codec_context.max_b_frames = recipe.b_frames
         time_base = Fraction(1, recipe.fps) if recipe.pts is None else Fraction(1, 1000)
         video.codec_context.time_base = time_base
+        if recipe.pixel_aspect is not None:
+            video.codec_context.sample_aspect_ratio = recipe.pixel_aspect
         if recipe.display_matrix is not None:
             video.set_display_matrix(list(recipe.display_matrix))
         for number in range(recipe.frames):
@@ -92,6 +95,11 @@ def make(folder: Path, recipe: Recipe, name: str = "made") -> Path:
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
     return path
+
+
+def anamorphic(folder: Path, recipe: Recipe, aspect: tuple[int, int]) -> Path:
+    """A file whose pixels are so wide and so high."""
+    return make(folder, replace(recipe, pixel_aspect=Fraction(*aspect)), "anamorphic")
 
 
 def copy_packets(

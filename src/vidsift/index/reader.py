@@ -213,7 +213,8 @@ def _segments(
         for picture in pictures:
             # A picture that answers several times is one object: cropped once.
             if picture.pixels is not before:
-                crop, small = clip_pixels(picture.pixels, size_px), thumbnail(picture.pixels)
+                crop = clip_pixels(picture.pixels, size_px)
+                small = thumbnail(picture.pixels, pixel_aspect=stream.pixel_aspect)
             before = picture.pixels
             times.append(picture.time_seconds)
             crops.append(crop)

@@ -17,6 +17,7 @@ __all__ = [
     "draw_patches",
     "draw_places",
     "nearest_picture",
+    "shaped",
     "tokens_with_maps",
 ]
 
@@ -34,6 +35,17 @@ _WHITE: Colour = (255, 255, 255)
 _SMALL, _NOTE = 7.5, 8.0
 _VISIBLE = 0.005
 """Places that gave a smaller share of what the largest gave would be dots."""
+
+
+def shaped(box: Box, frames: Frames | None) -> Box:
+    """The part of a square box in which the model's square crop has the shape that a player shows."""
+    aspect = 1.0 if frames is None else frames.pixel_aspect
+    left, top, right, bottom = box
+    across, down = (
+        (right - left) * (1 - min(1.0, aspect)) / 2,
+        (bottom - top) * (1 - min(1.0, 1 / aspect)) / 2,
+    )
+    return left + across, top + down, right - across, bottom - down
 
 
 def nearest_picture(frames: Frames, time_seconds: float) -> NDArray[np.uint8]:
@@ -72,7 +84,7 @@ def draw_patches(canvas: Canvas, area: Box, term: TermAccount, frames: Frames | 
         start = left + column * step
         for line, text in enumerate(_title(term, token)):
             canvas.draw(Written(start + side / 2, top + (0.6 + 0.95 * line) * LINE, text, _SMALL, "middle"))
-        box = (start, place, start + side, place + side)
+        box = shaped((start, place, start + side, place + side), frames)
         time = None if term.times_seconds is None else float(term.times_seconds[token])
         _draw_picture(canvas, box, frames, time)
         share_RC = term.patches[token].reshape(term.grid)
@@ -101,13 +113,13 @@ def draw_places(canvas: Canvas, middle: float, top: float, term: TermAccount, fr
     took = "; blue: taken off" if (given_RC < 0).any() else ""
     canvas.draw(Written(middle, top + 0.5 * LINE, f"where in the picture{took}", 8, "middle"))
     side = _PLACES
-    box = (middle - side / 2, top + LINE, middle + side / 2, top + LINE + side)
+    box = shaped((middle - side / 2, top + LINE, middle + side / 2, top + LINE + side), frames)
     _draw_picture(
         canvas, box, frames, None if frames is None else float(frames.times_seconds[len(frames) // 2])
     )
     if given_RC.any():
         _draw_shares(canvas, box, given_RC)
-    return box[3] + 0.1
+    return top + LINE + side + 0.1
 
 
 def _title(term: TermAccount, token: int) -> tuple[str, str]:

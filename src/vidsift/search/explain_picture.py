@@ -14,7 +14,16 @@ from vidsift.encoders.tokenizer import END, START
 from vidsift.files.saving import saving
 from vidsift.search.canvas import Canvas, Colour, Pasted, Polygon, Rectangle, Written, text_width, wrapped
 from vidsift.search.explain import Explanation, TermAccount
-from vidsift.search.explain_maps import GAVE, LINE, QUIET, TOOK, draw_patches, draw_places, nearest_picture
+from vidsift.search.explain_maps import (
+    GAVE,
+    LINE,
+    QUIET,
+    TOOK,
+    draw_patches,
+    draw_places,
+    nearest_picture,
+    shaped,
+)
 from vidsift.types import Frames
 from vidsift.video import VideoReadError, read_frames
 
@@ -189,9 +198,9 @@ def _draw_frames(
         middle, side = (left + right) / 2, min(right - left + 0.94 * cell, _LARGEST_FRAME)
         canvas.draw(Written(middle, y + 0.4 * LINE, f"{time:.2f} s", _NOTE, "middle"))
         if frames is not None:
-            box = (middle - side / 2, y + LINE, middle + side / 2, y + LINE + side)
+            box = shaped((middle - side / 2, y + LINE, middle + side / 2, y + LINE + side), frames)
             canvas.draw(Pasted(nearest_picture(frames, float(time)), box))
-            bottom = max(bottom, box[3])
+            bottom = max(bottom, y + LINE + side)
     return bottom + 0.05
 
 

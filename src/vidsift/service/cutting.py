@@ -26,8 +26,9 @@ from vidsift.failing_disk import full_disk
 from vidsift.service.pictures import Source, check_unchanged
 from vidsift.video import VideoReadError, probe
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
-from vidsift.video.picture import to_rgb
+from vidsift.video.picture import to_rgb, upright_aspect
 from vidsift.video.timed import in_first_part, open_timed, seek_before
+from vidsift.video.transforms import shown_size
 
 __all__ = ["Clip", "TooLargeError", "cut_clip"]
 
@@ -35,6 +36,7 @@ _VIDEO_IN_MP4 = frozenset({"h264", "hevc", "av1", "mpeg4", "vp9", "libdav1d"})
 _AUDIO_IN_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac"})
 _LONGEST_LEAD_SECONDS = 30.0
 _PATIENCE_SECONDS = 10.0
+_SAME_SHAPE = 0.02
 _MOST_PX = 1920
 
 
@@ -110,9 +112,12 @@ def _copy(path: str, stretch: _Stretch) -> None:
             if not in_first_part(video, stretch.end_seconds):  # parts may be coded each in its own way
                 raise _CannotCopyError
             _copy_packets(video, out, stretch)
-        # What cannot be played is no clip.
-        length = stretch.end_seconds - stretch.start_seconds
-        if abs(probe(stretch.target).duration_seconds - length) > _LONGEST_LEAD_SECONDS:
+            shape = probe(path).pixel_aspect
+        # What cannot be played is no clip, nor what is played in another shape: an MP4 says less than some.
+        length, made = stretch.end_seconds - stretch.start_seconds, probe(stretch.target)
+        if abs(made.duration_seconds - length) > _LONGEST_LEAD_SECONDS:
+            raise _CannotCopyError
+        if abs(made.pixel_aspect / shape - 1) > _SAME_SHAPE:
             raise _CannotCopyError
     except TooLargeError:
         raise
@@ -264,7 +269,9 @@ class _Pictures:
     """The encoded pictures of a clip."""
 
     def __init__(self, out: av.container.OutputContainer, first: av.VideoFrame, video: OpenVideo) -> None:
+        aspect = upright_aspect(video.pixel_aspect, first)
         height, width = to_rgb(first).shape[:2]
+        height, width = shown_size(height, width, aspect)
         shrink = min(1.0, _MOST_PX / max(height, width))
         self._size = tuple(max(2, round(side * shrink) // 2 * 2) for side in (width, height))
         rate = video.frames_per_second.limit_denominator(1001)

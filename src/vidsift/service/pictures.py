@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from vidsift.methods.reading import VideoReading
 from vidsift.types import Frames, Span
 from vidsift.video import probe, read_frames
-from vidsift.video.transforms import clip_pixels, thumbnail
+from vidsift.video.transforms import clip_pixels, shown_size, thumbnail
 
 __all__ = [
     "ChangedError",
@@ -63,10 +63,11 @@ def thumbnail_at(source: Source, at_seconds: float, width_px: int) -> bytes:
         VideoReadError: it gives no picture.
     """
     check_unchanged(source)
-    pixels_HW3 = read_frames(source.path, [at_seconds], hold=True).pixels[0]
-    height, width = pixels_HW3.shape[:2]
+    frames = read_frames(source.path, [at_seconds], hold=True)
+    height, width = shown_size(frames.pixels.shape[1], frames.pixels.shape[2], frames.pixel_aspect)
     # The longer side is what is limited: an upright picture may be higher than it is wide.
-    return thumbnail(pixels_HW3, max(1, round(width_px * max(1.0, height / width))))
+    side_px = max(1, round(width_px * max(1.0, height / width)))
+    return thumbnail(frames.pixels[0], side_px, pixel_aspect=frames.pixel_aspect)
 
 
 def segment_frames(source: Source, span: Span, reading: VideoReading) -> Frames:

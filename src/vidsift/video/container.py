@@ -47,6 +47,9 @@ _PICTURES = ("image2", "webp")
 _NOT_FOOTAGE = ("tty", "lrc", "srt", "webvtt", "ass", "ffmetadata")
 _LEAD_ELSEWHERE = {"hls", "applehttp", "concat", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth"}
 _MICROSECOND = Fraction(1, 1_000_000)
+_NARROWEST = 8.0
+"""The most that pixels are wider than high; damage says more."""
+
 _FASTEST = 10_000
 """Pictures per second; what says more means something else, as DV the ticks of its clock."""
 
@@ -114,6 +117,18 @@ class OpenVideo:
         # PyAV's ratios are fractions up to 18, and a type of its own, which cannot be rounded, from 19 on.
         known = [Fraction(rate) for rate in rates if rate]
         return next((rate for rate in known if rate <= _FASTEST), Fraction(25))
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a pixel over its height as stored, by the container, else by the picture decoded last.
+
+        1 where neither says it, or what no picture is made with.
+        """
+        stated = self.stream.sample_aspect_ratio
+        # Broadcasts change on the way, which only their pictures say.
+        ratio = self.decoder.sample_aspect_ratio if self.clock_may_jump or self.bare else stated
+        aspect = float(Fraction(ratio or stated or 1))
+        return aspect if 1 / _NARROWEST <= aspect <= _NARROWEST else 1.0
 
     @property
     def bare(self) -> bool:

@@ -23,7 +23,7 @@ from vidsift.types import Frames
 from vidsift.video.container import OpenVideo
 from vidsift.video.errors import VideoReadError
 from vidsift.video.packets import AstrayError, PacketTable, packets_from, plan_runs
-from vidsift.video.picture import to_rgb
+from vidsift.video.picture import to_rgb, upright_aspect
 from vidsift.video.through import Shown, decode_run, decode_through, missing_end
 from vidsift.video.timed import open_timed, table_of
 from vidsift.video.transforms import clip_pixels
@@ -88,6 +88,7 @@ class FrameStream:
 
     Attributes:
         damage: why the file gave less than it should have, once that was met; None for a whole file.
+        pixel_aspect: width of a pixel over its height, as a player shows it, in the picture given last.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class FrameStream:
         on_progress: Callable[[], None] | None = None,
     ) -> None:
         """Remember what is wanted; the file is opened by the first step of the iteration."""
+        self.pixel_aspect = 1.0
         self._damage: str | None = None
         self._gaps: str | None = None
         self._hold = hold
@@ -146,12 +148,13 @@ class FrameStream:
         self._gaps = f"no pictures from {', '.join(places)}{also}"
         self._wanted.leave_out(gaps)
 
-    def _answer(self, shown: Shown, indices: list[int]) -> Iterator[Picture]:
+    def _answer(self, video: OpenVideo, shown: Shown, indices: list[int]) -> Iterator[Picture]:
         if not indices:
             return
         if self._on_progress is not None:
             self._on_progress()
         pixels = to_rgb(shown.frame)
+        self.pixel_aspect = upright_aspect(video.pixel_aspect, shown.frame)
         if self._size_px is not None:
             pixels = clip_pixels(pixels, self._size_px)
         for index in indices:
@@ -184,7 +187,7 @@ class FrameStream:
                     if frame.pts != pts:
                         raise AstrayError(f"picture {frame.pts} came where {pts} was expected")
                     shown = Shown(frame, video.seconds_of(pts), 0.0, False)
-                    yield from self._answer(shown, wanted.take_number(count))
+                    yield from self._answer(video, shown, wanted.take_number(count))
         except AstrayError:
             return
         if cut_off is not None:
@@ -199,7 +202,7 @@ class FrameStream:
         for shown in decode_through(video, partial(self._note, video), times):
             if before is not None:
                 limit = before.end_seconds if shown.after_gap else shown.time_seconds
-                yield from self._answer(before, wanted.take(min(limit, shown.time_seconds)))
+                yield from self._answer(video, before, wanted.take(min(limit, shown.time_seconds)))
                 wanted.take(shown.time_seconds)
             before = shown
             if not wanted:
@@ -209,7 +212,7 @@ class FrameStream:
         cut_off = missing_end(video, before.end_seconds)
         if cut_off is not None:
             self._note(video, cut_off)
-        yield from self._answer(before, wanted.take(np.inf if cut_off is None else before.end_seconds))
+        yield from self._answer(video, before, wanted.take(np.inf if cut_off is None else before.end_seconds))
         wanted.take_number(len(wanted.rest))
 
 
@@ -305,7 +308,8 @@ def read_frames(
         raise VideoReadError(path, stream.damage or "holds no picture at the times wanted")
     height, width = pictures[0].pixels.shape[:2]
     pixels = np.stack([_same_size(picture.pixels, width, height) for picture in pictures])
-    return Frames(pixels, np.asarray([picture.time_seconds for picture in pictures]), stream.damage)
+    times = np.asarray([picture.time_seconds for picture in pictures])
+    return Frames(pixels, times, stream.damage, stream.pixel_aspect)
 
 
 def _same_size(pixels_HW3: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

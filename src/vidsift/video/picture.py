@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["rotation_of", "to_rgb", "upright"]
+__all__ = ["rotation_of", "to_rgb", "upright", "upright_aspect"]
 
 _IDENTITY = (1, 0, 0, 1)
 
@@ -41,6 +41,11 @@ def _clockwise_degrees(a: int, b: int, c: int, d: int) -> float:
 def rotation_of(frame: VideoFrame) -> int:
     """Clockwise turn in degrees that the file asks for, 0 to 359."""
     return int(_clockwise_degrees(*_linear_part(frame)))
+
+
+def upright_aspect(pixel_aspect: float, frame: VideoFrame) -> float:
+    """Width of a pixel over its height once the frame was turned upright."""
+    return 1.0 / pixel_aspect if rotation_of(frame) in (90, 270) else pixel_aspect
 
 
 def upright(pixels_HW3: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:

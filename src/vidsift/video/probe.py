@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidsift.video.container import OpenVideo
 from vidsift.video.errors import VideoReadError
-from vidsift.video.picture import rotation_of
+from vidsift.video.picture import rotation_of, upright_aspect
 from vidsift.video.stills import is_single_picture
 from vidsift.video.through import Shown, decode_through
 from vidsift.video.timed import open_timed, table_of
@@ -31,7 +31,7 @@ class VideoInfo:
         container: FFmpeg's name of the file format.
         average_fps: pictures per second on average, or nominal; None where the file does not say.
         frames: how many pictures the headers announce; None where they do not.
-        pixel_aspect: width of a pixel over its height, 1 for square ones.
+        pixel_aspect: width of a pixel over its height as shown, after rotation; 1 for square ones.
         single_picture: the file was made to hold one picture: a photo or a drawing, no video.
     """
 
@@ -88,7 +88,6 @@ def _info(video: OpenVideo, shown: Shown, duration_seconds: float) -> VideoInfo:
     frame, stream = shown.frame, video.stream
     rotation = rotation_of(frame)
     sideways = rotation in (90, 270)
-    aspect = stream.sample_aspect_ratio
     rated = stream.average_rate or stream.guessed_rate
     return VideoInfo(
         path=video.path,
@@ -101,5 +100,5 @@ def _info(video: OpenVideo, shown: Shown, duration_seconds: float) -> VideoInfo:
         container=video.container.format.name,
         average_fps=float(video.frames_per_second) if rated else None,
         frames=stream.frames or None,
-        pixel_aspect=float(aspect) if aspect else 1.0,
+        pixel_aspect=upright_aspect(video.pixel_aspect, frame),
     )

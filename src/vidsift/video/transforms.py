@@ -19,6 +19,7 @@ __all__ = [
     "clip_pixels",
     "normalise",
     "resize_short_side",
+    "shown_size",
     "thumbnail",
     "to_image",
 ]
@@ -192,10 +193,37 @@ def normalise(
     return np.ascontiguousarray(np.moveaxis(result, -1, -3))
 
 
-def thumbnail(pixels_HW3: NDArray[np.uint8], side_px: int = 160, quality: int = 80) -> bytes:
-    """Return a small JPEG of a picture whose longer side is at most ``side_px``; nothing is cropped."""
+def shown_size(height_px: int, width_px: int, pixel_aspect: float) -> tuple[int, int]:
+    """Height and width at which a picture has the shape that a player shows; none of its pixels is lost.
+
+    Example:
+        >>> shown_size(180, 180, 16 / 9), shown_size(180, 320, 0.5)
+        ((180, 320), (360, 320))
+    """
+    if pixel_aspect >= 1:
+        return height_px, max(1, round(width_px * pixel_aspect))
+    return max(1, round(height_px / pixel_aspect)), width_px
+
+
+def thumbnail(
+    pixels_HW3: NDArray[np.uint8], side_px: int = 160, quality: int = 80, pixel_aspect: float = 1.0
+) -> bytes:
+    """Return a small JPEG of a picture whose longer side is at most ``side_px``; nothing is cropped.
+
+    Args:
+        pixels_HW3: RGB.
+        side_px: of the longer side as shown, at most.
+        quality: of the JPEG.
+        pixel_aspect: width of a pixel over its height; the JPEG's own pixels are square.
+    """
     image = to_image(pixels_HW3).convert("RGB")
-    image.thumbnail((side_px, side_px), Image.Resampling.BICUBIC)
+    if pixel_aspect == 1:
+        image.thumbnail((side_px, side_px), Image.Resampling.BICUBIC)
+    else:
+        height, width = shown_size(pixels_HW3.shape[0], pixels_HW3.shape[1], pixel_aspect)
+        shrink = min(1.0, side_px / max(height, width))
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        image = image.resize(size, Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

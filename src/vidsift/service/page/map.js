@@ -33,8 +33,26 @@ function squares({ cells, kind }) {
     });
 }
 
-/** A map over a small frame that is shown whole: the squares lie on the middle that the model looks at. */
-export function makeOverlay(image) {
+/**
+ * The part of a picture that the model looks at: a square of its stored pixels, which a player may stretch.
+ *
+ * @param image a frame as a player shows it.
+ * @param stored width over height of the stored pixels; 0 where it is not known and they count as square.
+ * @returns {{shown: number, wide: number, high: number}} width over height as shown, and parts of the two.
+ */
+function lookedAt(image, stored) {
+  const usual = stored || WIDE[0] / WIDE[1];
+  const shown = image.naturalWidth ? image.naturalWidth / image.naturalHeight : usual;
+  const ratio = stored || shown;
+  return { shown, wide: Math.min(1, 1 / ratio), high: Math.min(1, ratio) };
+}
+
+/**
+ * A map over a small frame that is shown whole: the squares lie on the middle that the model looks at.
+ *
+ * @param stored gives what is known of the stored pixels, see lookedAt.
+ */
+export function makeOverlay(image, stored = () => 0) {
   const inside = svg("svg", { class: "map-inside", preserveAspectRatio: "none" });
   const node = svg(
     "svg",
@@ -43,9 +61,10 @@ export function makeOverlay(image) {
   );
 
   function lay() {
-    const aspect = image.naturalWidth ? image.naturalWidth / image.naturalHeight : WIDE[0] / WIDE[1];
-    const side = aspect >= WIDE[0] / WIDE[1] ? WIDE[0] / aspect : WIDE[1] * Math.min(aspect, 1);
-    const box = { x: (WIDE[0] - side) / 2, y: (WIDE[1] - side) / 2, width: side, height: side };
+    const { shown, wide, high } = lookedAt(image, stored());
+    const width = wide * Math.min(WIDE[0], WIDE[1] * shown);
+    const height = high * Math.min(WIDE[1], WIDE[0] / shown);
+    const box = { x: (WIDE[0] - width) / 2, y: (WIDE[1] - height) / 2, width, height };
     for (const [name, value] of Object.entries(box)) inside.setAttribute(name, value.toFixed(3));
   }
   image.addEventListener("load", lay);
@@ -53,6 +72,7 @@ export function makeOverlay(image) {
 
   return {
     node,
+    lay,
     show(map) {
       if (!map) {
         inside.replaceChildren();
@@ -66,7 +86,7 @@ export function makeOverlay(image) {
 }
 
 /** The panel with one large frame and its map. */
-export function makeMap() {
+export function makeMap(stored = () => 0) {
   const picture = el("img", { class: "map-picture", alt: "", width: 320, height: 320, decoding: "async" });
   const over = svg("svg", { class: "map-over", role: "img", preserveAspectRatio: "none" });
   const said = el("p", { class: "map-said", id: "map-said" });
@@ -74,6 +94,7 @@ export function makeMap() {
   const note = el("p", { class: "note map-note" });
   const table = el("div", { class: "map-table" });
   const details = el("details", { class: "numbers" }, el("summary", {}, "The map in numbers"), table);
+  const stage = el("div", { class: "map-stage" }, picture, over);
   const node = el(
     "section",
     { class: "map", "aria-labelledby": "map-title", hidden: true },
@@ -84,7 +105,7 @@ export function makeMap() {
       el(
         "div",
         { class: "map-place" },
-        el("div", { class: "map-stage" }, picture, over),
+        el("div", { class: "map-room" }, stage),
         el("div", { class: "map-words" }, said, strongest),
       ),
     ),
@@ -95,6 +116,15 @@ export function makeMap() {
   let map = null;
 
   details.addEventListener("toggle", () => fillTable());
+  picture.addEventListener("load", lay);
+
+  /** Give the large frame the shape in which a player shows what the model looks at. */
+  function lay() {
+    const { shown, wide, high } = lookedAt(picture, stored());
+    const aspect = (shown * wide) / high;
+    stage.style.setProperty("width", `${(100 * Math.min(1, aspect)).toFixed(2)}%`);
+    stage.style.setProperty("aspect-ratio", aspect.toFixed(4));
+  }
 
   function clear(words) {
     map = null;
@@ -186,6 +216,7 @@ export function makeMap() {
 
   return {
     node,
+    lay,
     /** Take an account; says whether it has a map, or will have one. */
     load(read, videoId) {
       account = read;

@@ -108,6 +108,7 @@ export function makePlayer(results) {
     try {
       if (found) begin(state, known(found.hit), found.hit);
       const full = await api.video(state.video, mine);
+      why.storedRatio(full.width / full.height);
       if (!found) {
         begin(state, full, null);
         meet();
@@ -125,6 +126,7 @@ export function makePlayer(results) {
   function reset() {
     now = null;
     whole = null;
+    why.storedRatio(0);
     name.replaceChildren("\u2026");
     where.replaceChildren();
     verdict.replaceChildren();

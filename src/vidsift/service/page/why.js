@@ -27,7 +27,8 @@ export function makeWhy({ show, seek }) {
   const receipt = el("section", { class: "receipt", "aria-labelledby": "why-title" });
   const film = el("section", { class: "film", "aria-label": "Frames that were looked at" });
   const title = () => el("h3", { id: "why-title" }, "Why this moment");
-  const map = makeMap();
+  let stored = 0;
+  const map = makeMap(() => stored);
   let account = null;
   let pointed = null;
   let over = null;
@@ -211,7 +212,7 @@ export function makeWhy({ show, seek }) {
       loading: "lazy",
       decoding: "async",
     });
-    const overlay = makeOverlay(image);
+    const overlay = makeOverlay(image, () => stored);
     const button = el(
       "button",
       { type: "button", class: "frame-button" },
@@ -284,6 +285,12 @@ export function makeWhy({ show, seek }) {
     say,
     load,
     addMaps,
+    /** Take width over height of the video's stored pixels, which a player may stretch. */
+    storedRatio(ratio) {
+      stored = ratio;
+      for (const frame of frames) frame.overlay.lay();
+      map.lay();
+    },
     missMaps: (reason) => map.miss(visible(reason)),
     /** A second on the timeline is pointed at. */
     pointAt(seconds) {
