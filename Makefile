@@ -5,10 +5,14 @@ STAMP := .venv/.installed
 WORKERS ?= 2
 BENCHMARKS ?= startup decode encode index search shapes token_wise_training interactions pidro found small_updates serve
 
-.PHONY: help setup demo test check format lint types bench docs soak clean
+LOWEST := .venv-lowest/bin
+# For instance --torch-backend cpu, where PyTorch's own packages without CUDA can be reached.
+UV_FLAGS ?=
+
+.PHONY: help setup demo test test-lowest check format lint types bench docs soak clean
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup: $(STAMP)  ## create .venv and install vidsift into it
 
@@ -25,6 +29,12 @@ demo: setup  ## render a small library of videos, index it, search it
 
 test: setup  ## run all tests
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+test-lowest:  ## run all tests with the lowest versions that pyproject.toml names, in .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/pip install --quiet uv
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --resolution lowest-direct $(UV_FLAGS) -e '.[dev]'
+	VIDSIFT_LOWEST=1 $(LOWEST)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 check: setup  ## format check, lint, types, tests
 	$(BIN)/ruff format --check .
@@ -48,4 +58,4 @@ soak: setup  ## long fault and stress runs, kept out of CI
 	$(BIN)/pytest -q -p no:cacheprovider tests/soak --soak
 
 clean:  ## remove what the targets made
-	rm -rf .venv demo build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest demo build dist .mypy_cache .pytest_cache .ruff_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -118,12 +120,50 @@ def test_what_developers_install_is_used() -> None:
     assert {name for name in asked - TOOLS if module_of(name) not in used} == set()
 
 
+def lower_bound(one: Requirement) -> Version:
+    (bound,) = (Version(part.version) for part in one.specifier if part.operator == ">=")
+    return bound
+
+
+def test_the_lowest_versions_are_those_that_are_stated() -> None:
+    """Where the lowest versions are asked for (``make test-lowest``), no higher ones are tested."""
+    if not os.environ.get("VIDSIFT_LOWEST"):
+        pytest.skip("set VIDSIFT_LOWEST=1 in an environment of the lowest versions")
+    stated = parsed([*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["watch"]])
+    higher = {
+        name: held
+        for name, one in stated.items()
+        if Version((held := Version(version(name))).base_version) != lower_bound(one)
+    }
+    assert not higher, f"installed are {higher}: something else asks for these; state them"
+
+
+def test_the_workflow_covers_what_the_project_says_it_runs_on() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    matrix = jobs["tests"]["strategy"]["matrix"]
+    pythons = [
+        line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+", line)
+    ]
+    assert matrix["python"] == pythons
+    assert {name.partition("-")[0] for name in matrix["system"]} == {"ubuntu", "macos", "windows"}
+    assert {one["versions"] for one in matrix["include"]} | {*matrix["versions"]} == {
+        "newest",
+        "lowest",
+        "constraints",
+    }
+    lowest = {(one["system"], one["python"]) for one in matrix["include"] if one["versions"] == "lowest"}
+    assert lowest == {(system, pythons[0]) for system in matrix["system"]}
+    installs = [step["run"] for step in jobs["tests"]["steps"] if "uv pip install" in step.get("run", "")]
+    assert len(installs) == 3
+    assert all('-e ".[dev]"' in line for line in installs)
+
+
 def test_every_name_and_lower_bound_is_stated_once() -> None:
     for lines in (PROJECT["dependencies"], *EXTRAS.values()):
         names = [Requirement(line).name for line in lines]
         assert len(names) == len(set(names))
         assert names == sorted(names) or lines is EXTRAS["dev"]
-    for line in (*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["watch"]):
+    for line in (*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["watch"], *EXTRAS["dev"][1:]):
         assert re.search(r">=\d", line), f"{line}: say from which version on it works"
 
 

@@ -41,7 +41,7 @@ def _checked_anew() -> Iterator[None]:
 def test_bf16_only_where_a_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], expected: torch.dtype
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
     monkeypatch.setattr(precision, "_onednn_computes_bf16", lambda: True)
     assert best_inference_dtype("cpu") == expected
     monkeypatch.setattr(precision, "_onednn_computes_bf16", lambda: False)
@@ -55,8 +55,23 @@ def test_bf16_only_where_a_cpu_has_it(
 def test_bytes_where_a_cpu_has_an_instruction(
     monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], expected: bool
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
     assert multiplies_bytes() == expected
+
+
+@pytest.mark.parametrize(("vnni", "amx"), [(True, False), (False, True), (False, False)])
+def test_older_releases_of_torch_say_it_flag_by_flag(
+    monkeypatch: pytest.MonkeyPatch, vnni: bool, amx: bool
+) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: vnni, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    monkeypatch.setattr(precision, "_onednn_computes_bf16", lambda: True)
+    assert multiplies_bytes() == (vnni or amx)
+    assert best_inference_dtype("cpu") == (torch.bfloat16 if amx else torch.float32)
+    monkeypatch.delattr(torch.cpu, "_is_vnni_supported")
+    assert multiplies_bytes() == amx
 
 
 def test_bf16_only_where_a_gpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,8 +132,17 @@ def _onednn_computes_bf16() -> bool:
 
 
 def _features() -> Mapping[str, object]:
-    able: Mapping[str, object] = torch.cpu.get_capabilities()
-    return able
+    """What the processor can do, as far as PyTorch says; older releases know three features of x86."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        able: Mapping[str, object] = torch.cpu.get_capabilities()
+        return able
+    older = {
+        "avx512_vnni": "_is_vnni_supported",
+        "avx512_bf16": "_is_avx512_bf16_supported",
+        "amx_bf16": "_is_amx_tile_supported",
+        "amx_int8": "_is_amx_tile_supported",
+    }
+    return {name: getattr(torch.cpu, asked, bool)() for name, asked in older.items()}
 
 
 _WIDTH = 64
