@@ -19,6 +19,7 @@ from PIL import Image
 from tests.service.serving import index_of, problem, served, video_id
 from tests.service.test_live import until
 from tests.video.making import Recipe, make, number_in
+from tests.video.photographing import motion_photos
 
 from vidsift.service.files import byte_range, disposition
 from vidsift.service.limits import Limits
@@ -415,3 +416,19 @@ def test_ranges_by_themselves() -> None:
     with pytest.raises(ProblemError):
         byte_range("bytes=0-", 0)
     assert disposition("attachment", "\udcff\n\r;") == "attachment; filename*=UTF-8''%3F%0A%0D%3B"
+
+
+def test_of_a_photo_with_a_video_the_player_gets_the_video(tmp_path: Path) -> None:
+    film = make(tmp_path, Recipe(), "film").read_bytes()
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(dict(motion_photos(film))["google.jpg"])
+    with served(index_of(tmp_path / "index", [photo])) as client:
+        url = f"/v1/videos/{video_id(photo)}/media"
+        whole, tail = client.get(url), client.get(url, headers={"range": "bytes=-100"})
+        assert (whole.content, whole.headers["content-type"]) == (film, "video/mp4")
+        assert tail.content == film[-100:]
+        assert tail.headers["content-range"] == f"bytes {len(film) - 100}-{len(film) - 1}/{len(film)}"
+        assert client.head(url).headers["content-length"] == str(len(film))
+        clip = client.post("/v1/clips", json={"video_id": video_id(photo), "start": 0.5, "end": 1.5})
+        (tmp_path / "clip.mp4").write_bytes(clip.content)
+    assert [number_in(one) for one in read_frames(tmp_path / "clip.mp4", [0.01]).pixels] == [15]

@@ -33,6 +33,7 @@ from vidsift.index.schema import (
 )
 from vidsift.index.storage import FileRecord, Store, default_folder
 from vidsift.types import Span
+from vidsift.video.encrypted import ENCRYPTED
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,6 +77,8 @@ class CheckReport:
         read_again: files whose content was compared with its identity.
         loose: segments of videos that lie at no known path, such as a run leaves that was cut off between
             its two writes; nobody finds them, and the next run drops them.
+        unreadable, encrypted: files whose video cannot be read, and those of them that are encrypted, as the
+            runs that met them found.
         repaired: what is wrong was dropped, and what is loose with it.
         problems: what is wrong.
         notes: what is as it may be, and the next run will see to: files that changed or are gone.
@@ -86,6 +89,8 @@ class CheckReport:
     files: int = 0
     read_again: int = 0
     loose: int = 0
+    unreadable: int = 0
+    encrypted: int = 0
     repaired: bool = False
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -103,6 +108,10 @@ class CheckReport:
             lines.append(
                 f"{self.loose} segments lie at no known path, as a run that was cut off leaves; {then}"
             )
+        if self.unreadable:
+            which = f", {self.encrypted} of them because of encryption" if self.encrypted else ""
+            files = "1 file" if self.unreadable == 1 else f"{self.unreadable} files"
+            lines.append(f"{files} could not be read{which}; vidsift index update --verbose lists them")
         counted = f"{self.segments} segments of {self.videos} videos at {self.files} paths were checked"
         if not self.problems:
             return [*lines, f"{counted}; everything is as it should be."]
@@ -180,6 +189,9 @@ class _Check:
             self._check_path(records[path])
             self._step()
         self.report.files = len(records)
+        failed = [one.reason or "" for one in records.values() if one.failed]
+        self.report.unreadable = len(failed)
+        self.report.encrypted = sum(one.startswith(ENCRYPTED) for one in failed)
         self._check_notes()
         return self.report
 

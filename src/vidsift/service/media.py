@@ -29,6 +29,7 @@ from vidsift.service.pictures import ChangedError, Source, thumbnail_at
 from vidsift.service.problems import Answers, ProblemError, own_trouble, problems
 from vidsift.service.schemas_library import ClipRequest
 from vidsift.video import VideoReadError
+from vidsift.video.photos import video_within
 
 if TYPE_CHECKING:
     from vidsift.index.storage import FileRecord
@@ -216,13 +217,20 @@ def told(error: Exception) -> ProblemError:
 async def _media(service: Service, request: Request, video_id: str) -> Response:
     video = video_of(service.snapshot().library, video_id)
     file, record = await anyio.to_thread.run_sync(open_indexed, video, service.checked)
+    try:
+        # A player gets the video of a motion photo, not the photo around it.
+        within = await anyio.to_thread.run_sync(video_within, file)
+    except BaseException:
+        file.close()
+        raise
+    begin, end = within or (0, record.size_bytes)
     etag = f'"{video_id}"'
     headers = {
         "accept-ranges": "bytes",
         "etag": etag,
         "last-modified": formatdate(record.modified_ns // 10**9, usegmt=True),
         "cache-control": "private, no-cache",
-        "content-type": media_type(record.path),
+        "content-type": media_type(record.path) if within is None else "video/mp4",
         "content-disposition": disposition("inline", Path(record.path).name),
     }
     if _matches(request.headers.get("if-none-match"), etag):
@@ -232,17 +240,20 @@ async def _media(service: Service, request: Request, video_id: str) -> Response:
     if not _still_the_same(request.headers.get("if-range"), etag, record):
         asked = None
     try:
-        part = byte_range(asked, record.size_bytes)
+        part = byte_range(asked, end - begin)
     except ProblemError:
         file.close()
         raise
-    first, stop = part or (0, record.size_bytes)
+    first, stop = part or (0, end - begin)
     headers["content-length"] = str(stop - first)
     if part is not None:
-        headers["content-range"] = f"bytes {first}-{stop - 1}/{record.size_bytes}"
+        headers["content-range"] = f"bytes {first}-{stop - 1}/{end - begin}"
     length = 0 if request.method == "HEAD" else stop - first
     return ClosingStream(
-        bytes_of(file, first, length), file.close, status=200 if part is None else 206, headers=headers
+        bytes_of(file, begin + first, length),
+        file.close,
+        status=200 if part is None else 206,
+        headers=headers,
     )
 
 

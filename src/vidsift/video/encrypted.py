@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["encrypted_reason", "encrypted_tracks", "first_bytes", "scrambling_of"]
+__all__ = ["ENCRYPTED", "encrypted_reason", "encrypted_tracks", "first_bytes", "scrambling_of"]
+
+ENCRYPTED = "is encrypted"
+"""How the reason begins for which an encrypted file cannot be read."""
 
 _MOST_BOXES = 4096
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"sinf"})
@@ -39,7 +42,7 @@ def first_bytes(path: Path) -> bytes:
 
 def encrypted_reason(how: str) -> str:
     """What to say of a file that is encrypted in some way."""
-    return f"is encrypted ({how}); only a copy without that protection can be read"
+    return f"{ENCRYPTED} ({how}); only a copy without that protection can be read"
 
 
 def encrypted_tracks(path: Path, head: bytes) -> dict[int | None, str]:

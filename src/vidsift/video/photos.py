@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["animated_webp", "pictures_in_png", "still_brands", "video_in_photo"]
+__all__ = ["animated_webp", "pictures_in_png", "still_brands", "video_in_photo", "video_within"]
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
@@ -76,23 +76,29 @@ def video_in_photo(path: Path) -> tuple[int, int] | None:
     Sources: Motion Photo format 1.0 and Micro Video (XMP, ``mpvd``); Samsung's trailer (SEFT).
     """
     with path.open("rb") as file:
-        head = file.read(64)
-        size = file.seek(0, os.SEEK_END)
-        if head.startswith(JPEG):
-            file.seek(max(0, size - 8))
-            tail = file.read(8)
-            if tail.endswith(b"\xff\xd9"):  # the picture is the last thing in the file
-                return None
-            trailer = _in_trailer(file, size) if tail.endswith(b"SEFT") else None
-            found = trailer or _by_xmp(file, size)
-        elif still_brands(head) or (head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS):
-            found = _in_box(file, size)
-        else:
+        return video_within(file)
+
+
+def video_within(file: BinaryIO) -> tuple[int, int] | None:
+    """The same of an open file, whose place is moved."""
+    file.seek(0)
+    head = file.read(64)
+    size = file.seek(0, os.SEEK_END)
+    if head.startswith(JPEG):
+        file.seek(max(0, size - 8))
+        tail = file.read(8)
+        if tail.endswith(b"\xff\xd9"):  # the picture is the last thing in the file
             return None
-        if found is None:
-            return None
-        file.seek(found[0] + 4)
-        return found if file.read(4) == b"ftyp" else None
+        trailer = _in_trailer(file, size) if tail.endswith(b"SEFT") else None
+        found = trailer or _by_xmp(file, size)
+    elif still_brands(head) or (head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS):
+        found = _in_box(file, size)
+    else:
+        return None
+    if found is None:
+        return None
+    file.seek(found[0] + 4)
+    return found if file.read(4) == b"ftyp" else None
 
 
 def _in_trailer(file: BinaryIO, size: int) -> tuple[int, int] | None:
