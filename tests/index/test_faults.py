@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forked import vidsift
 from tests.index.forked import Forked
 from tests.index.library import clip, library, rows
 from tests.index.strange import READING, MeddlingReading
@@ -62,17 +61,17 @@ def _assert_whole_so_far(index: Path) -> None:
 
 def test_kills_at_random_moments(home: Path, tmp_path: Path) -> None:
     rng, index, kills = random.Random(4), tmp_path / "index", 0
-    with Forked(home, index) as indexer:
-        whole_seconds = indexer.run_to_the_end()
-        shutil.rmtree(index)
-        while kills < 4:
-            killed = indexer.run_and_kill(rng.uniform(0, whole_seconds))
-            kills += killed
-            _assert_whole_so_far(index)
-            if not killed:
-                _assert_as_undisturbed(index, home)
-                shutil.rmtree(index)
-        indexer.run_to_the_end()
+    indexer = Forked(home, index)
+    whole_seconds = indexer.run_to_the_end()
+    shutil.rmtree(index)
+    while kills < 4:
+        killed = indexer.run_and_kill(rng.uniform(0, whole_seconds))
+        kills += killed
+        _assert_whole_so_far(index)
+        if not killed:
+            _assert_as_undisturbed(index, home)
+            shutil.rmtree(index)
+    indexer.run_to_the_end()
     _assert_as_undisturbed(index, home)
 
 
@@ -110,23 +109,14 @@ def test_a_disk_that_is_full_at_any_commit(
 
 def test_a_disk_that_really_takes_no_more(home: Path, tmp_path: Path) -> None:
     """The system refuses the bytes, wherever in the store they are written."""
-    code = (
-        "import resource, signal, sys\nfrom vidsift.cli.main import main\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))\n"
-        "main(sys.argv[2:])\n"
+    limited = (
+        "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))\n"
     )
     arguments = ["index", str(home / "videos"), "--model", str(home / "model"), "--workers", "1"]
-    ended = subprocess.run(
-        [sys.executable, "-c", code, "4000", *arguments, "--index", str(tmp_path / "index")],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 2, ended.stderr
-    line = ended.stderr.strip().splitlines()[-1]
+    ended = vidsift(*arguments, "--index", str(tmp_path / "index"), before=limited)
+    assert ended.wait() == 2, ended.errors
+    line = ended.errors.strip().splitlines()[-1]
     assert "could not be written" in line
     assert "File too large" in line
     _assert_whole_so_far(tmp_path / "index")
@@ -162,10 +152,10 @@ def test_a_file_that_changes_or_vanishes_while_it_is_read(
 
 
 def test_two_indexers_at_once_store_nothing_twice(home: Path, tmp_path: Path) -> None:
-    with Forked(home, tmp_path / "index") as one, Forked(home, tmp_path / "index") as other:
-        one.start()
-        other.start()
-        ends = {one.wait(), other.wait()}
+    one, other = Forked(home, tmp_path / "index"), Forked(home, tmp_path / "index")
+    one.start()
+    other.start()
+    ends = {one.wait(), other.wait()}
     # The second is refused while the first writes, or finds everything done.
     assert 0 in ends
     assert ends <= {0, 2}

@@ -63,14 +63,14 @@ def home(tmp_path: Path) -> Path:
 
 def test_dying_at_any_moment_costs_only_what_was_in_flight(home: Path) -> None:
     index = home / "index"
-    with Forked(home, index, MEDDLE) as indexer:
-        for moment in ("reading", "between tables", "after a commit"):
-            indexer.start(moment)
-            assert indexer.wait() == -signal.SIGKILL, moment
-            Store.open(index).read_files()
-        kept = len(Store.open(index).read_files())
-        indexer.start("never")
-        assert indexer.wait() == 0, indexer.errors
+    indexer = Forked(home, index, MEDDLE)
+    for moment in ("reading", "between tables", "after a commit"):
+        indexer.start(moment)
+        assert indexer.wait() == -signal.SIGKILL, moment
+        Store.open(index).read_files()
+    kept = len(Store.open(index).read_files())
+    indexer.start("never")
+    assert indexer.wait() == 0, indexer.errors
     assert kept >= 2
     assert f"unchanged {kept}" in indexer.said
 
@@ -80,9 +80,9 @@ def test_dying_at_any_moment_costs_only_what_was_in_flight(home: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_so(home: Path) -> None:
-    with Forked(home, home / "index", MEDDLE) as indexer:
-        indexer.start("ctrl-c")
-        assert indexer.wait() == 130, indexer.errors
+    indexer = Forked(home, home / "index", MEDDLE)
+    indexer.start("ctrl-c")
+    assert indexer.wait() == 130, indexer.errors
     assert "Stopping: keeping what is finished" in indexer.errors
     assert "Stopped early" in indexer.said
     assert "Run the same command again to go on." in indexer.said
