@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from tests.methods import tiny
+
+import vidsift
 
 PADDED_OUT = ("drl", {"interaction": "wti", "temporal": "none"})
 PADDED_IN = ("drl", {"interaction": "ti", "temporal": "none", "padding": "zero"})
@@ -50,3 +55,19 @@ def test_towers_that_remember_pictures_need_none() -> None:
     video = tiny.model(*PADDED_OUT).inputs.video(None, mask, torch.zeros(3, 2))
     assert video.pixels.shape == (3, 2, 3, 0, 0)
     assert torch.equal(video.mask, mask)
+
+
+def test_nothing_else_gives_a_method_its_inputs() -> None:
+    """A file that encodes has to take what it encodes from the door."""
+    root = Path(vidsift.__file__).parent
+    encoding, by_the_door = set(), set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Attribute):
+                continue
+            where = path.relative_to(root).as_posix()
+            if node.attr in ("text_features", "video_features"):
+                encoding.add(where)
+            by_the_door |= {where} if node.attr == "inputs" else set()
+    assert encoding == {"methods/model.py", "training/features.py"}
+    assert encoding <= by_the_door

@@ -44,7 +44,7 @@ def frames_of(method: Ts2Net, counts: list[int], width: int) -> TokenSet:
 def test_positions_are_for_the_selected_tokens_of_all_frames() -> None:
     method = network(selected=2, max_frames=7)
     assert len(method.temporal.positions) == 21  # type: ignore[arg-type]
-    wide = Ts2Net(tiny.towers(), max_frames=19)
+    wide = Ts2Net(tiny.towers(text_heads=1), max_frames=19)
     there = wide.towers.clip.text_model.embeddings.position_embedding.weight
     assert torch.equal(wide.temporal.positions[: len(there)], there)  # type: ignore[index]
 
