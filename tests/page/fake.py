@@ -51,6 +51,7 @@ class Video:
     file: Path
     duration: float
     tags: list[str] = field(default_factory=list)
+    start_seconds: float = 0.0
 
     @property
     def segments(self) -> list[tuple[str, float, float]]:
@@ -425,6 +426,8 @@ class Fake:
         if video is None:
             return problem(404, "Not found", "no video of this identity is in the library")
         data = video.file.read_bytes()
+        if request.method == "HEAD":
+            return Response(headers={"x-start-seconds": f"{video.start_seconds:.3f}"})
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
         if not asked:
             return Response(data, media_type="video/mp4", headers={"accept-ranges": "bytes"})

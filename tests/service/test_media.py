@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from tests.service.serving import index_of, problem, served, video_id
 from tests.service.test_live import until
-from tests.video.making import Recipe, make, number_in
+from tests.video.making import Recipe, make, moved, number_in
 from tests.video.photographing import motion_photos
 
 from vidsift.service.files import byte_range, disposition
@@ -64,6 +64,15 @@ def own(tmp_path: Path) -> Iterator[Served]:
     """For tests that change the file."""
     with service(tmp_path) as opened:
         yield opened
+
+
+def test_the_headers_say_where_the_file_s_own_clock_begins(tmp_path: Path, one: Served) -> None:
+    assert one.client.head(one.media).headers["x-start-seconds"] == "0.000"
+    assert "x-start-seconds" not in one.client.get(one.media).headers
+    source = make(tmp_path, Recipe(suffix=".mkv", b_frames=0), "source")
+    file = moved(source, tmp_path / "late.mkv", lambda _, at: at + 50)
+    with served(index_of(tmp_path / "index", [file])) as client:
+        assert client.head(f"/v1/videos/{video_id(file)}/media").headers["x-start-seconds"] == "50.000"
 
 
 def test_the_file_is_sent_whole(one: Served) -> None:
@@ -114,7 +123,9 @@ def test_head_tells_what_get_sends(one: Served) -> None:
         head, get = one.client.head(one.media, headers=headers), one.client.get(one.media, headers=headers)
         assert head.status_code == get.status_code
         assert head.content == b""
-        told = {name: value for name, value in head.headers.items() if name != "date"}
+        told = {
+            name: value for name, value in head.headers.items() if name not in ("date", "x-start-seconds")
+        }
         assert told == {name: value for name, value in get.headers.items() if name != "date"}
 
 

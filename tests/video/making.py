@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -114,6 +114,22 @@ def copy_packets(
         out = copy.add_stream_from_template(stream)
         for number, packet in enumerate(given.demux(stream)):
             if packet.size and packet.dts is not None and number >= skip_packets:
+                packet.stream = out
+                copy.mux(packet)
+    return target
+
+
+def moved(source: Path, target: Path, change: Callable[[int, float], float]) -> Path:
+    """Copy the packets of a file, each at another time: ``change(number, seconds)``."""
+    with av.open(str(source)) as given, av.open(str(target), "w") as copy:
+        stream = given.streams.video[0]
+        out = copy.add_stream_from_template(stream)
+        for number, packet in enumerate(given.demux(stream)):
+            if packet.size and packet.dts is not None and packet.pts is not None:
+                assert packet.time_base is not None
+                at = float(packet.dts * packet.time_base)
+                more = round((change(number, at) - at) / packet.time_base)
+                packet.pts, packet.dts = packet.pts + more, packet.dts + more
                 packet.stream = out
                 copy.mux(packet)
     return target

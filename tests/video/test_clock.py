@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.video.making import Recipe, all_numbers, copy_packets, make
+from tests.video.making import Recipe, all_numbers, copy_packets, make, moved
 from tests.video.test_decode import refuse_through
 
 from vidsift.video import packets, probe, read_frames, timed
@@ -49,23 +49,6 @@ SUFFIXES = {
 
 def joined(target: Path, *parts: Path) -> Path:
     target.write_bytes(b"".join(part.read_bytes() for part in parts))
-    return target
-
-
-def moved(source: Path, name: str, change: Callable[[int, float], float]) -> Path:
-    """Copy the packets of a file, each at another time: ``change(number, seconds)``."""
-    target = source.with_name(name)
-    with av.open(str(source)) as given, av.open(str(target), "w") as copy:
-        stream = given.streams.video[0]
-        out = copy.add_stream_from_template(stream)
-        for number, packet in enumerate(given.demux(stream)):
-            if packet.size and packet.dts is not None and packet.pts is not None:
-                assert packet.time_base is not None
-                at = float(packet.dts * packet.time_base)
-                more = round((change(number, at) - at) / packet.time_base)
-                packet.pts, packet.dts = packet.pts + more, packet.dts + more
-                packet.stream = out
-                copy.mux(packet)
     return target
 
 
@@ -173,7 +156,9 @@ def _packets_of(path: Path) -> list[Any]:
 
 
 def test_a_pause_of_a_transport_stream_stays_and_is_marked(tmp_path: Path) -> None:
-    path = moved(make(tmp_path, PART), "pause.ts", lambda number, at: at + (8 if number >= 40 else 0))
+    path = moved(
+        make(tmp_path, PART), tmp_path / "pause.ts", lambda number, at: at + (8 if number >= 40 else 0)
+    )
     assert probe(path).duration_seconds == pytest.approx(14.0, abs=0.25)
     times = np.arange(0.05, 14, 0.5)
     for method in METHODS:
@@ -193,7 +178,7 @@ def test_elsewhere_times_stay_the_files_and_stretches_without_pictures_are_marke
 ) -> None:
     source = make(tmp_path, Recipe(suffix=".mkv", frames=60, fps=10, gop=20, b_frames=0))
     # An MP4 says how long a picture is shown; only what was cut into pieces has gaps.
-    path = moved(source, f"gap{suffix}", lambda number, at: at + (400 if number >= 40 else 0))
+    path = moved(source, tmp_path / f"gap{suffix}", lambda number, at: at + (400 if number >= 40 else 0))
     assert probe(path).duration_seconds == pytest.approx(406.0, abs=0.11)
     times = [1.0, 3.99, 100.0, 403.9, 404.01, 405.9]
     for method in METHODS:
@@ -217,7 +202,7 @@ def test_few_pictures_a_second_are_no_gaps(tmp_path: Path) -> None:
 def test_ends_are_on_the_clock_of_the_pictures(suffix: str, tmp_path: Path) -> None:
     """Whatever the container's headers count from."""
     source = make(tmp_path, Recipe(suffix=".mkv", frames=60, fps=10, gop=20, b_frames=0))
-    path = moved(source, f"late{suffix}", lambda _, at: at + 50)
+    path = moved(source, tmp_path / f"late{suffix}", lambda _, at: at + 50)
     assert probe(path).duration_seconds == pytest.approx(6.0, abs=0.11)
     for method in METHODS:
         frames = read_frames(path, [0.05, 3.05, 5.95], method=method)
@@ -227,7 +212,7 @@ def test_ends_are_on_the_clock_of_the_pictures(suffix: str, tmp_path: Path) -> N
 
 def test_a_file_that_starts_late_and_is_cut_off_says_so(tmp_path: Path) -> None:
     source = make(tmp_path, Recipe(suffix=".mkv", frames=200, fps=10, gop=20, b_frames=0))
-    path = moved(source, "late.mkv", lambda _, at: at + 5)
+    path = moved(source, tmp_path / "late.mkv", lambda _, at: at + 5)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     frames = read_frames(path, np.arange(0.05, 20, 1))
     assert frames.damage is not None

@@ -25,7 +25,7 @@ from vidsift.service.files import (
     open_indexed,
     video_of,
 )
-from vidsift.service.pictures import ChangedError, Source, thumbnail_at
+from vidsift.service.pictures import ChangedError, Source, start_seconds, thumbnail_at
 from vidsift.service.problems import Answers, ProblemError, own_trouble, problems
 from vidsift.service.schemas_library import ClipRequest
 from vidsift.video import VideoReadError
@@ -111,7 +111,10 @@ def media_routes(service: Service) -> APIRouter:
         responses=problems(404, 409, 410, 416, also=_MEDIA),
     )
     async def media_facts(request: Request, video_id: VideoId) -> Response:
-        """Return the headers that GET would: its length, kind and ETag."""
+        """Return the headers that GET would (its length, kind and ETag), and X-Start-Seconds.
+
+        That is where the file's own clock stands at second 0; a player may count from there.
+        """
         return await _media(service, request, video_id)
 
     @router.post(
@@ -236,6 +239,8 @@ async def _media(service: Service, request: Request, video_id: str) -> Response:
     if _matches(request.headers.get("if-none-match"), etag):
         file.close()
         return Response(status_code=304, headers=headers)
+    if request.method == "HEAD":
+        headers |= await _start(service, video)
     asked = request.headers.get("range")
     if not _still_the_same(request.headers.get("if-range"), etag, record):
         asked = None
@@ -255,6 +260,17 @@ async def _media(service: Service, request: Request, video_id: str) -> Response:
         status=200 if part is None else 206,
         headers=headers,
     )
+
+
+async def _start(service: Service, video: Video) -> dict[str, str]:
+    """Say where the file's own clock stands when the video begins; nothing where that is not known now."""
+    try:
+        with service.thumbnail_slots.taken():
+            source, _ = await present(service, video)
+            seconds = await service.decoders.run(start_seconds, source)
+    except (ProblemError, ChangedError, SandboxError, VideoReadError, OSError):
+        return {}
+    return {"x-start-seconds": f"{seconds:.3f}"}
 
 
 def _matches(header: str | None, etag: str) -> bool:

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from vidsift.methods.reading import VideoReading
 from vidsift.types import Frames, Span
 from vidsift.video import probe, read_frames
+from vidsift.video.container import open_video
 from vidsift.video.transforms import clip_pixels, shown_size, thumbnail
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "check_unchanged",
     "frames_of",
     "segment_frames",
+    "start_seconds",
     "thumbnail_at",
 ]
 
@@ -68,6 +70,18 @@ def thumbnail_at(source: Source, at_seconds: float, width_px: int) -> bytes:
     # The longer side is what is limited: an upright picture may be higher than it is wide.
     side_px = max(1, round(width_px * max(1.0, height / width)))
     return thumbnail(frames.pixels[0], side_px, pixel_aspect=frames.pixel_aspect)
+
+
+def start_seconds(source: Source) -> float:
+    """Return where a file's own clock stands at second 0: what a player that goes by it counts from.
+
+    Raises:
+        ChangedError: the file is not the one that was indexed.
+        VideoReadError: it cannot be read.
+    """
+    check_unchanged(source)
+    with open_video(source.path) as video:
+        return float(video.origin_ticks * video.tick)
 
 
 def segment_frames(source: Source, span: Span, reading: VideoReading) -> Frames:

@@ -2,6 +2,7 @@
 
 import { el, iconButton, relabel } from "./dom.js";
 import { clock, fineClock, spoken } from "./format.js";
+import { playFrom } from "./playFrom.js";
 
 const SPEEDS = [0.5, 1, 1.5, 2];
 
@@ -46,6 +47,8 @@ export function makeControls({ stage, timeline, moved }) {
     full,
   );
   let length = 0;
+  // What the player counts from, where that is not where the video begins.
+  let shift = 0;
   let strip = null;
   let dragging = false;
   let timer = 0;
@@ -61,8 +64,12 @@ export function makeControls({ stage, timeline, moved }) {
     else video.pause();
   }
 
+  function now() {
+    return video.currentTime - shift;
+  }
+
   function tell() {
-    const seconds = video.currentTime;
+    const seconds = now();
     const format = length < 60 ? fineClock : clock;
     time.textContent = `${format(seconds)} / ${format(length)}`;
     timeline.setAttribute("aria-valuenow", seconds.toFixed(1));
@@ -93,14 +100,19 @@ export function makeControls({ stage, timeline, moved }) {
   video.addEventListener("click", toggle);
   video.addEventListener("dblclick", () => full.click());
   video.addEventListener("error", () => {
-    if (!video.getAttribute("src")) return;
-    stage.classList.add("failed");
-    cannot.textContent = "This browser cannot play the file. The frames below and the download still work.";
+    if (video.getAttribute("src")) fail("This browser cannot play the file.");
   });
 
+  function fail(words) {
+    video.pause();
+    stage.classList.add("failed");
+    cannot.textContent = `${words} The frames below and the download still work.`;
+  }
+
   function seek(seconds) {
-    video.currentTime = Math.min(Math.max(0, seconds), Math.max(0, length - 0.05));
-    strip?.at(video.currentTime);
+    const at = Math.min(Math.max(0, seconds), Math.max(0, length - 0.05));
+    video.currentTime = at + shift;
+    strip?.at(at);
   }
 
   timeline.addEventListener("pointerdown", (event) => {
@@ -123,12 +135,12 @@ export function makeControls({ stage, timeline, moved }) {
     const onTimeline = event.target === timeline;
     const step = onTimeline ? Math.max(0.5, Math.min(5, length / 50)) : 5;
     const acts = {
-      ArrowLeft: () => seek(video.currentTime - step),
-      ArrowRight: () => seek(video.currentTime + step),
+      ArrowLeft: () => seek(now() - step),
+      ArrowRight: () => seek(now() + step),
       Home: () => seek(0),
       End: () => seek(length),
-      ",": () => seek(video.currentTime - 0.1),
-      ".": () => seek(video.currentTime + 0.1),
+      ",": () => seek(now() - 0.1),
+      ".": () => seek(now() + 0.1),
       k: toggle,
       m: () => sound.click(),
       f: () => full.click(),
@@ -144,7 +156,7 @@ export function makeControls({ stage, timeline, moved }) {
     node,
     key,
     seek,
-    time: () => video.currentTime,
+    time: now,
     /** Show a video from a second on. */
     load({ media, poster, start, duration, strip: own }) {
       length = duration;
@@ -153,7 +165,13 @@ export function makeControls({ stage, timeline, moved }) {
       cannot.textContent = "";
       timeline.setAttribute("aria-valuemax", duration.toFixed(1));
       video.poster = poster;
-      video.src = `${media}#t=${start.toFixed(3)}`;
+      shift = 0;
+      playFrom(video, media, start, {
+        shifted: (seconds) => {
+          shift = seconds;
+        },
+        lost: () => fail("This browser cannot go to the moment in this file."),
+      });
       video.playbackRate = Number(speed.value);
       strip.at(start);
       // A link that was opened from outside may not play by itself; the moment then waits as a picture.

@@ -1,6 +1,7 @@
 // A muted preview of a moment, over a card's picture. One at a time.
 
 import { el, wantsStillness } from "./dom.js";
+import { playFrom } from "./playFrom.js";
 
 const DELAY_MS = 140;
 let shown = null;
@@ -9,6 +10,7 @@ let shown = null;
 export function previews({ holder, surface, media, start, end }) {
   let timer = 0;
   let video = null;
+  let shift = 0;
 
   function stop() {
     window.clearTimeout(timer);
@@ -37,12 +39,18 @@ export function previews({ holder, surface, media, start, end }) {
     });
     video.muted = true;
     video.addEventListener("timeupdate", () => {
-      if (video && (video.currentTime > last || video.ended)) video.currentTime = start;
+      if (video && (video.currentTime - shift > last || video.ended)) video.currentTime = start + shift;
     });
     video.addEventListener("ended", () => video?.play().catch(() => {}));
     video.addEventListener("playing", () => video?.classList.add("shown"));
     video.addEventListener("error", stop);
-    video.src = `${media}#t=${start.toFixed(2)}`;
+    shift = 0;
+    playFrom(video, media, start, {
+      shifted: (seconds) => {
+        shift = seconds;
+      },
+      lost: stop,
+    });
     holder.append(video);
     video.play().catch(() => {});
   }
@@ -65,7 +73,7 @@ export function previews({ holder, surface, media, start, end }) {
   return {
     stop,
     seek(seconds) {
-      if (video && video.readyState > 0) video.currentTime = seconds;
+      if (video && video.readyState > 0) video.currentTime = seconds + shift;
     },
   };
 }
