@@ -45,5 +45,7 @@ def test_kills_at_random_steps_change_no_bit(tmp_path: Path) -> None:
     one, two = (load(folder, "cpu").method.state_dict() for folder in (output, tmp_path / "undisturbed"))
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
+    kept = sorted(path.name for path in (output / "checkpoints").iterdir())
+    assert kept == ["before.pt", "last.pt", "tokenizer"]  # no half of one
     assert "Traceback" not in log.read_text("utf-8")
     print(f"{kills} kills")

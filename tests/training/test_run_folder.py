@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ from tests.training.test_grid import GRID
 from vidsift.files.saving import NotSavedError
 from vidsift.locks import held
 from vidsift.training.ablate import GridBusyError, ablate
-from vidsift.training.alone import LOCK, FolderBusyError, SeveralProcessesError, refuse_several_processes
+from vidsift.training.alone import (
+    LOCK,
+    FolderBusyError,
+    SeveralProcessesError,
+    alone,
+    refuse_several_processes,
+)
 from vidsift.training.grid import Grid
 from vidsift.training.recipe import read_recipe
 from vidsift.training.trainer import Trainer, train
@@ -55,6 +62,18 @@ def test_a_trainer_holds_its_folder_until_it_has_run(tmp_path: Path) -> None:
         pass
     with held(tmp_path / "run" / LOCK), pytest.raises(FolderBusyError):
         Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
+
+
+def test_a_disk_without_locks_trains_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(_file: object) -> bool:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("vidsift.locks.try_lock", no_locks)
+    with alone(tmp_path / "run"):
+        assert (tmp_path / "run").is_dir()
+    assert f"the disk of {tmp_path / 'run'} knows no locks" in caplog.text
 
 
 def test_a_trainer_that_cannot_be_set_up_lets_go_of_its_folder(tmp_path: Path) -> None:

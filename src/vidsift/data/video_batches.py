@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vidsift.data.folder import Entry
 from vidsift.data.loading import Batch, Look, look_at
 from vidsift.encoders.whole_folder import made_whole
-from vidsift.files.saving import saving
+from vidsift.files.saving import NotSavedError, saving
 from vidsift.methods.reading import VideoReading
 from vidsift.types import Frames, Span
 from vidsift.video import VideoReadError, read_frames
@@ -245,12 +245,14 @@ class FrameCache:
 def _lay_out(root: Path, layout: Sequence[_File], about: str) -> None:
     """Put an empty cache in place whole: another process may want the same one now."""
     try:
-        with made_whole(root) as aside:
+        with saving("the cache of decoded pictures", root), made_whole(root) as aside:
             for name, _, shape, kind in layout:
                 with (aside / name).open("wb") as file:
                     # A file of holes: zeros that take no room until they are written.
                     file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
             (aside / "about.json").write_text(about, encoding="utf-8")
+    except NotSavedError:
+        raise
     except OSError as error:
         raise CacheError(f"the cache {root} cannot be laid out: {error}; name an empty folder") from error
     if not (root / "about.json").is_file():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,6 +14,10 @@ from vidsift.locks import TakenError, held
 __all__ = ["LOCK", "FolderBusyError", "SeveralProcessesError", "alone", "refuse_several_processes"]
 
 LOCK = "running.lock"
+
+# What file systems answer that know no locks, as some of clusters do.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
+_log = logging.getLogger(__name__)
 
 # Set in each process by torchrun and accelerate, by Open MPI, and by MPICH and Intel MPI.
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
@@ -29,7 +35,8 @@ class SeveralProcessesError(ValueError):
 def alone(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -> Iterator[None]:
     """Hold the folder of a run or of a grid: two that write there would write over each other.
 
-    The hold ends with the process, however it ends; the lock's file stays.
+    The hold ends with the process, however it ends; the lock's file stays. Where the file system knows no
+    locks, a warning says so.
 
     Args:
         folder: made where absent.
@@ -48,6 +55,10 @@ def alone(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -> Iterat
                 f"{by} trains or runs a grid in {folder}; wait until it has finished, stop it, or name "
                 "another folder with --output"
             ) from taken
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            _log.warning("the disk of %s knows no locks: let no other process train there", folder)
         yield
 
 
