@@ -135,7 +135,7 @@ def test_what_has_no_right_kernel_is_refused_by_name(
     monkeypatch.setattr(functional, name, broken)
     wrong_parts.cache_clear()
     with pytest.raises(
-        PrecisionError, match=rf"no right kernel .*\(cpu\) for {part}; use precision fp32, or auto"
+        PrecisionError, match=rf"no right bf16 kernel .*\(cpu\) for {part}; use precision fp32, or auto"
     ):
         chosen_dtype("bf16", "cpu")
     assert best_inference_dtype("cpu") == torch.float32

@@ -56,6 +56,8 @@ def test_a_format_that_is_wrong_on_a_device_is_not_used(monkeypatch: pytest.Monk
         assert best_scan_format("cuda") == right_scan_format("bf16", "cuda") == best
         # A CPU multiplies tokens kept in bf16 in fp32.
         assert right_scan_format("bf16", "cpu") == "bf16"
+    with pytest.raises(ValueError, match="scan_format is 'fp16', expected one of int8, bf16, fp32"):
+        right_scan_format("fp16", "cpu")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("vnni", "exact"), [(True, True), (True, False), (False, True)])

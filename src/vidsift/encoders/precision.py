@@ -21,6 +21,7 @@ __all__ = [
     "best_inference_dtype",
     "chosen_dtype",
     "multiplies_bytes",
+    "refuse_wrong",
     "wrong_parts",
 ]
 
@@ -69,14 +70,24 @@ def chosen_dtype(precision: Precision, device: torch.device | str) -> torch.dtyp
         return best_inference_dtype(device)
     if precision == "fp32":
         return torch.float32
-    kind = torch.device(device).type
-    wrong = wrong_parts(torch.bfloat16, kind)
-    if wrong:
-        raise PrecisionError(
-            f"precision is 'bf16', but in bf16 torch {torch.__version__} has no right kernel on this machine "
-            f"({kind}) for {', '.join(wrong)}; use precision fp32, or auto, which takes what is right here"
-        )
+    refuse_wrong(torch.bfloat16, device)
     return torch.bfloat16
+
+
+def refuse_wrong(dtype: torch.dtype, device: torch.device | str) -> None:
+    """Refuse a number type that a device gets wrong.
+
+    Raises:
+        PrecisionError: the device has no right kernel for a part of the towers; names them.
+    """
+    kind = torch.device(device).type
+    wrong = wrong_parts(dtype, kind) if dtype != torch.float32 else ()
+    if wrong:
+        name = "bf16" if dtype == torch.bfloat16 else str(dtype).removeprefix("torch.")
+        raise PrecisionError(
+            f"precision is {name}, but torch {torch.__version__} has no right {name} kernel on this machine "
+            f"({kind}) for {', '.join(wrong)}; use precision fp32, or auto, which takes what is right"
+        )
 
 
 @cache

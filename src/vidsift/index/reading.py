@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -113,7 +113,12 @@ def right_scan_format(wanted: ScanFormat, device: torch.device | str) -> ScanFor
 
     int8 is right everywhere: :func:`~vidsift.interactions.quantised.product` multiplies it by the fastest way
     that is. A CPU turns bf16 into fp32 and multiplies that; other devices multiply it as it is.
+
+    Raises:
+        ValueError: for another name.
     """
+    if wanted not in get_args(ScanFormat):
+        raise ValueError(f"scan_format is {wanted!r}, expected one of {', '.join(get_args(ScanFormat))}")
     kind = torch.device(device).type
     if wanted == "bf16" and kind != "cpu" and not rounds_within_bound(torch.bfloat16, kind):
         return "fp32"

@@ -47,7 +47,7 @@ def multiplies_exactly(multiply: Multiply) -> bool:
             for rows in _ROWS:
                 if not torch.equal(multiply(text_PD[:rows], video_ND).long(), sums_PN[:rows]):
                     return False
-    except (AttributeError, RuntimeError):
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
     return True
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.device import choose_device
 from vidsift.encoders.pixels import PixelNorm
-from vidsift.encoders.precision import Precision, chosen_dtype
+from vidsift.encoders.precision import Precision, chosen_dtype, refuse_wrong
 from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
 from vidsift.encoders.weights import load_clip, save_clip
 from vidsift.interactions.batches import concatenate_features
@@ -158,8 +158,12 @@ class Model:
 
         The model keeps its fingerprint: rounded features are meant to meet unrounded ones. It can no longer
         be saved or trained on.
+
+        Raises:
+            ValueError: the model's device has no right kernels for this type.
         """
         if dtype != self.precision:
+            refuse_wrong(dtype, self.device)
             value = self.fingerprint
             self.method.towers.to(dtype)
             self._fingerprint = (self._state(), value)

@@ -20,6 +20,7 @@ from vidsift.index.reading import (
     ScanFormat,
     TidiedError,
     best_scan_format,
+    right_scan_format,
     while_reading,
 )
 from vidsift.index.stats import describe
@@ -108,9 +109,11 @@ class OpenIndex:
         Raises:
             IndexFolderError: there is no index, it is damaged, of another format, or of another model.
             NotSearchableError: the model is a black box without a first stage.
-            ValueError: there is no such device.
+            ValueError: there is no such device or number format.
         """
         choose_device(device)
+        if scan_format is not None:
+            right_scan_format(scan_format, "cpu")
         store = Store.open(default_folder() if folder is None else Path(folder).expanduser())
         loaded = model if isinstance(model, Model) or model is None else load(model, device)
         index = cls(store, loaded, device=device, scan_format=scan_format)

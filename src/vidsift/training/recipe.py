@@ -298,6 +298,7 @@ class Recipe(Part):
         steps: steps of the optimiser; the schedule is fitted to them.
         seed: of weights, data and dropout.
         precision: what the towers compute in: "fp32", "bf16", or "auto" for bf16 where the device has it.
+            A run is refused where the device has no right kernels for bf16 (an LSTM alone stays in fp32).
         threads: threads of the CPU; the default is torch's.
         model: what is trained.
         data: on what.
