@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from tests.video.making import Recipe, make, picture
 
@@ -73,3 +79,77 @@ def write_gif(path: Path, frames: int) -> Path:
     with contextlib.closing(pictures[0]):
         pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
     return path
+
+
+def tiled_heif(
+    folder: Path,
+    tiles: Sequence[NDArray[np.uint8]],
+    columns: int,
+    size: tuple[int, int],
+    turns: Sequence[bytes] = (),
+) -> Path:
+    """A photo whose picture is put together from tiles, as telephones write them.
+
+    Args:
+        folder: where.
+        tiles: from left to right and from top to bottom.
+        columns: how many stand beside one another.
+        size: width and height of the whole.
+        turns: boxes that say how it is turned.
+
+    Source: ISO/IEC 23008-12, 6.6.2.3 (grid) and ISO/IEC 14496-12, 8.11 (items).
+    """
+    setup, coded = b"", list[bytes]()
+    for pixels in tiles:
+        setup, sample = _coded_tile(pixels)
+        coded.append(sample)
+    count, side = len(coded), tiles[0].shape
+    grid = bytes([0, 0, len(tiles) // columns - 1, columns - 1]) + struct.pack(">HH", *size)
+    entries = [(1, b"grid"), *((item + 2, b"hvc1") for item in range(count))]
+    names = [box(b"infe", b"\2\0\0\0" + struct.pack(">HH", item, 0) + kind + b"\0") for item, kind in entries]
+    spatial = [struct.pack(">4xII", *one) for one in (size, (side[1], side[0]))]
+    properties = box(b"ispe", spatial[0]) + box(b"ispe", spatial[1]) + box(b"hvcC", setup) + b"".join(turns)
+    links = struct.pack(">4xI", count + 1) + struct.pack(">HBB", 1, 1 + len(turns), 1)
+    links += bytes(4 + number for number in range(len(turns)))
+    links += b"".join(struct.pack(">HBBB", item + 2, 2, 2, 0x83) for item in range(count))
+    tied = struct.pack(">HH", 1, count) + b"".join(struct.pack(">H", item + 2) for item in range(count))
+
+    def meta(first: int) -> bytes:
+        places, at = struct.pack(">HHHHII", 1, 1, 0, 1, 0, len(grid)), first
+        for item, sample in enumerate(coded):
+            places += struct.pack(">HHHHII", item + 2, 0, 0, 1, at, len(sample))
+            at += len(sample)
+        parts = (
+            box(b"hdlr", bytes(8) + b"pict" + bytes(13)),
+            box(b"pitm", bytes(4) + struct.pack(">H", 1)),
+            box(b"iloc", b"\1\0\0\0\x44\0" + struct.pack(">H", count + 1) + places),
+            box(b"iinf", bytes(4) + struct.pack(">H", count + 1) + b"".join(names)),
+            box(b"iref", bytes(4) + box(b"dimg", tied)),
+            box(b"iprp", box(b"ipco", properties) + box(b"ipma", links)),
+            box(b"idat", grid),
+        )
+        return box(b"meta", bytes(4) + b"".join(parts))
+
+    head = box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    before = len(head) + len(meta(0)) + 8
+    path = folder / "tiled.heic"
+    path.write_bytes(head + meta(before) + box(b"mdat", b"".join(coded)))
+    return path
+
+
+def _coded_tile(pixels: NDArray[np.uint8]) -> tuple[bytes, bytes]:
+    """A picture as HEVC: the decoder's configuration, and the one sample."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        options = {"x265-params": "log-level=none", "crf": "5"}
+        stream: Any = container.add_stream("libx265", rate=1, options=options)
+        stream.height, stream.width = pixels.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+        frame.pts, frame.time_base = 0, Fraction(1, 1)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer, "r") as container:
+        packet = next(one for one in container.demux(video=0) if one.size)
+        return container.streams.video[0].codec_context.extradata or b"", bytes(packet)

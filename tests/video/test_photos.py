@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from tests.video.making import Recipe, all_numbers, make, picture
 from tests.video.photographing import box, heif, jpeg, motion_photos
 
-from vidsift.video import PictureError, find_videos, probe, read_frames
+from vidsift.video import PictureError, find, find_videos, probe, read_frames
 from vidsift.video.photos import video_in_photo
 
 
@@ -61,6 +62,29 @@ def test_photos_without_one_are_passed_over(tmp_path: Path, video: bytes) -> Non
     assert sorted(over) == [(name, "single picture") for name in pictures]
     with pytest.raises(PictureError, match="is not a video"):
         probe(tmp_path / "plain.jpg")
+
+
+def test_a_photo_that_cannot_be_opened_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photo.JPG").write_bytes(jpeg())
+    (tmp_path / "unknown").write_bytes(jpeg())
+
+    def refused(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(find, "at_a_glance", refused)
+    (only,) = find_videos([tmp_path])
+    assert (only.path.name, only.rejected) == ("unknown", "cannot be read: Permission denied")
+
+
+def test_the_photos_that_once_led_the_results(media: Callable[[str], Path]) -> None:
+    """A still AVIF is known by its first bytes, a still GIF when it is read."""
+    folder = media("hard/photo.avif").parent
+    over: list[str] = []
+    found = find_videos([folder], on_passed_over=lambda path, what: over.append(f"{path.name}: {what}"))
+    names = {one.path.name for one in found}
+    assert {"one.gif", "anamorphic.mp4"} <= names
+    assert over == ["photo.avif: single picture"]
+    assert probe(folder / "one.gif").single_picture
 
 
 def test_a_photo_costs_a_few_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

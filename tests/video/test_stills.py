@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from tests.video.making import Recipe, copy_packets, make, number_in, picture
-from tests.video.photographing import STILLS, jpeg, still, write_gif
+from tests.video.photographing import STILLS, box, jpeg, still, tiled_heif, write_gif
 
-from vidsift.video import PictureError, VideoReadError, probe, read_frames
+from vidsift.video import PictureError, VideoReadError, find_videos, probe, read_frames
 
 
 @pytest.mark.parametrize("suffix", STILLS)
@@ -76,3 +77,28 @@ def test_the_stills(media: Callable[[str], Path], name: str) -> None:
 def test_the_picture_of_a_still_is_its_own(tmp_path: Path) -> None:
     path = make(tmp_path, Recipe(frames=1))
     assert number_in(read_frames(path, [0.0]).pixels[0]) == 0
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_photo_in_tiles_is_one_picture(tmp_path: Path, turned: bool) -> None:
+    """Each tile is a stream of its own to FFmpeg; the picture is all of them, cut to its size and turned."""
+    whole = picture(37, 192, 128)
+    tiles = [whole[top : top + 64, left : left + 64] for top in (0, 64) for left in (0, 64, 128)]
+    turns = [box(b"irot", b"\1"), box(b"imir", b"\1")] if turned else []
+    path = tiled_heif(tmp_path, tiles, 3, (180, 120), turns)
+    assert list(find_videos([tmp_path])) == []
+    expected = whole[:120, :180].astype(int)
+    if turned:
+        expected = np.rot90(expected)[:, ::-1]
+    for method in ("auto", "through", "seek"):
+        frames = read_frames(path, [0.0, 0.5], method=method)
+        assert frames.pixels.shape == (2, *expected.shape)
+        assert np.abs(frames.pixels[0] - expected).mean() < 8
+    info = probe(path)
+    assert info.single_picture
+    assert (info.height_px, info.width_px) == expected.shape[:2]
+    data = path.read_bytes()
+    for stop in (len(data) - 300, data.index(b"idat") + 6):
+        path.write_bytes(data[:stop])
+        with pytest.raises(VideoReadError):
+            read_frames(path, [0.0])

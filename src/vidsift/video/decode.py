@@ -25,6 +25,7 @@ from vidsift.video.errors import VideoReadError
 from vidsift.video.packets import AstrayError, PacketTable, packets_from, plan_runs
 from vidsift.video.picture import to_rgb, upright_aspect
 from vidsift.video.through import Shown, decode_run, decode_through, missing_end
+from vidsift.video.tiled import is_tiled
 from vidsift.video.timed import open_timed, table_of
 from vidsift.video.transforms import clip_pixels
 from vidsift.video.unreadable import refuse_encrypted, why_no_picture
@@ -118,6 +119,7 @@ class FrameStream:
             return
         with open_timed(self._path, self._on_progress) as video:
             way = self._method if self._method != "auto" else cheaper_way(video, self._wanted.rest)
+            way = "through" if is_tiled(video) else way
             last = np.inf if video.without_pts else self._wanted.rest[-1]
             table = table_of(
                 video, first_seconds=self._wanted.rest[0] if way == "seek" else 0.0, last_seconds=last

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
+
+from vidsift.video.boxes import Box, boxes
 
 __all__ = ["ENCRYPTED", "encrypted_reason", "encrypted_tracks", "first_bytes", "scrambling_of"]
 
 ENCRYPTED = "is encrypted"
 """How the reason begins for which an encrypted file cannot be read."""
 
-_MOST_BOXES = 4096
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"sinf"})
 _SAMPLE_ENTRY_BYTES = 78
 """What stands in the description of a picture before the boxes in it (ISO/IEC 14496-12, 12.1.3)."""
@@ -68,35 +69,11 @@ def encrypted_tracks(path: Path, head: bytes) -> dict[int | None, str]:
     return {}
 
 
-class _Box(NamedTuple):
-    """A box of an MP4: its kind, and where its content begins and ends."""
-
-    kind: bytes
-    start: int
-    stop: int
-
-
-def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[_Box]:
-    for _ in range(_MOST_BOXES):
-        file.seek(start)
-        head = file.read(16)
-        if start >= stop or len(head) < 8:
-            return
-        size, content = int.from_bytes(head[:4], "big"), start + 8
-        if size == 1 and len(head) == 16:
-            size, content = int.from_bytes(head[8:], "big"), start + 16
-        end = stop if size == 0 else min(stop, start + size)
-        if end < content:
-            return
-        yield _Box(head[4:8], content, end)
-        start = end
-
-
 def _in_mp4(file: BinaryIO) -> dict[int | None, str]:
     end = file.seek(0, 2)
-    moov = next((box for box in _boxes(file, 0, end) if box.kind == b"moov"), None)
+    moov = next((box for box in boxes(file, 0, end) if box.kind == b"moov"), None)
     found: dict[int | None, str] = {}
-    for track in _boxes(file, moov.start, moov.stop) if moov is not None else ():
+    for track in boxes(file, moov.start, moov.stop) if moov is not None else ():
         if track.kind != b"trak":
             continue
         number, how = _track(file, track)
@@ -105,7 +82,7 @@ def _in_mp4(file: BinaryIO) -> dict[int | None, str]:
     return found
 
 
-def _track(file: BinaryIO, track: _Box) -> tuple[int, str | None]:
+def _track(file: BinaryIO, track: Box) -> tuple[int, str | None]:
     """Number of a track, and how its pictures are encrypted."""
     number, how = 0, None
     for box in _below(file, track):
@@ -115,23 +92,23 @@ def _track(file: BinaryIO, track: _Box) -> tuple[int, str | None]:
             at = 20 if data[:1] == b"\x01" else 12
             number = int.from_bytes(data[at : at + 4], "big")
         elif box.kind == b"stsd":
-            for entry in _boxes(file, box.start + 8, box.stop):
+            for entry in boxes(file, box.start + 8, box.stop):
                 if entry.kind in (b"encv", b"drmi"):
                     how = _scheme(file, entry)
     return number, how
 
 
-def _below(file: BinaryIO, box: _Box) -> Iterator[_Box]:
-    for inner in _boxes(file, box.start, box.stop):
+def _below(file: BinaryIO, box: Box) -> Iterator[Box]:
+    for inner in boxes(file, box.start, box.stop):
         yield inner
         if inner.kind in _CONTAINERS:
             yield from _below(file, inner)
 
 
-def _scheme(file: BinaryIO, entry: _Box) -> str:
+def _scheme(file: BinaryIO, entry: Box) -> str:
     if entry.kind == b"drmi":
         return "FairPlay"
-    for box in _below(file, _Box(entry.kind, entry.start + _SAMPLE_ENTRY_BYTES, entry.stop)):
+    for box in _below(file, Box(entry.kind, entry.start + _SAMPLE_ENTRY_BYTES, entry.stop)):
         if box.kind == b"schm":
             file.seek(box.start + 4)
             name = file.read(4).decode("latin-1")

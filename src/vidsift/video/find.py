@@ -116,6 +116,9 @@ _NEVER = frozenset(
         ".safetensors",
     ]
 )
+# Photos: one that cannot be opened is passed over as any other, and costs no line in a summary.
+_PHOTOS = frozenset({".avif", ".heic", ".heif", ".hif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"})
+
 _SYSTEM_FOLDERS = frozenset(
     {
         "$recycle.bin",
@@ -294,6 +297,8 @@ class _Walk:
                 return None
             return Found(path, None) if self._taken(path) else None
         except OSError as error:
+            if path.suffix.lower() in _PHOTOS:
+                return None
             if error.errno == errno.ELOOP:  # a link that leads to itself: nothing is there
                 return None
             return Found(path, f"cannot be read: {error.strerror or error}")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from vidsift.video.photos import JPEG, PNG, animated_webp, pictures_in_png, still_brands, video_in_photo
+from vidsift.video.photos import JPEG, PNG, animated_webp, pictures_in_png, still_brands, video_within
 
 __all__ = ["Glance", "at_a_glance", "container_head"]
 
@@ -67,10 +67,10 @@ def at_a_glance(path: Path) -> Glance | None:
         head = file.read(_HEAD_BYTES)
         if head.startswith(PNG):
             return "container" if pictures_in_png(file) > 1 else None
+        if head.startswith(JPEG):
+            return "container" if video_within(file) is not None else None
+        if still_brands(head):
+            return "container" if video_within(file) is not None else "single picture"
     if animated_webp(head):
         return "animated WebP file"
-    if head.startswith(JPEG):
-        return "container" if video_in_photo(path) is not None else None
-    if still_brands(head):
-        return "container" if video_in_photo(path) is not None else "single picture"
     return "container" if container_head(head) else None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
 from vidsift.video.packets import AstrayError, PacketTable, Run
+from vidsift.video.tiled import is_tiled, put_together
 
 __all__ = ["Shown", "decode_run", "decode_through", "missing_end"]
 
@@ -133,6 +134,9 @@ def decode_through(
     Yields:
         Frames in the order in which they are shown.
     """
+    if is_tiled(video):
+        yield Shown(put_together(video), 0.0, 1.0, False)
+        return
     clock = _Clock(video, times)
     packets = video.packets()
     waiting, after_gap, headless = False, False, None
