@@ -21,10 +21,24 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["Process", "program", "until", "vidsift"]
+__all__ = ["FORKING", "SLOWLY", "Process", "program", "until", "vidsift"]
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_SECONDS = 240
+
+FORKING = """
+import multiprocessing
+contexts = multiprocessing.get_context
+multiprocessing.get_context = lambda kind=None: contexts("fork" if kind == "spawn" else kind)
+"""
+"""Run before a program: its own processes are forks too. It has to run no thread when it starts them."""
+
+SLOWLY = """
+import time
+train_step = trainer.Trainer._train_step
+trainer.Trainer._train_step = lambda self, batch: (time.sleep(0.2), train_step(self, batch))[1]
+"""
+"""Run before a program: a step of training takes so long that the program is met in the middle of a run."""
 
 # Each line that it reads is a program; it answers with the number of its process, and writes down its end.
 # lancedb starts a thread as it is imported, so of that only what takes longest is imported before.

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from tests.forked import FORKING, SLOWLY, vidsift
 from tests.training.test_grid import GRID, write
 
 from vidsift.cli.main import main
@@ -47,31 +44,26 @@ def test_a_fault_in_the_grid_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert error.count("\n") == 1
 
 
-def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    asked, out = (
-        write(tmp_path, settings={"long": {"steps": 300}}, rows=GRID["rows"][:1], claims=[], quick=None),
-        tmp_path / "out",
-    )
-    command = [sys.executable, "-m", "vidsift", "ablate", str(asked), "-o", str(out), "--processes", "2"]
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and child.poll() is None:
-        if sum(log.stat().st_size > 0 for log in out.rglob("metrics.jsonl")) >= 2:
-            break
-        time.sleep(0.05)
-    os.killpg(child.pid, signal.SIGINT)
-    printed, _ = child.communicate(timeout=120)
-    assert child.returncode == 130, printed
+def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = GRID["rows"][:1]
+    asked = write(tmp_path, settings={"long": {"steps": 40}}, rows=rows, claims=[], quick=None)
+    out = tmp_path / "out"
+    command = ["ablate", str(asked), "-o", str(out), "--processes"]
+    child = vidsift(*command, "2", before=FORKING + SLOWLY)
+    child.wait_until(lambda: sum(log.stat().st_size > 0 for log in out.rglob("metrics.jsonl")) >= 2)
+    child.send(signal.SIGINT, group=True)
+    status, printed = child.wait(), child.said + child.errors
+    assert status == 130, printed
     assert "stopped; finished runs are kept, the same command goes on" in printed
     assert "Traceback" not in printed
     assert "page of 0 runs written to" in printed
     assert "Not run yet." in (out / "report.md").read_text("utf-8")
     half_done = list(out.rglob("last.pt"))
     assert half_done
-    again = subprocess.run([*command[:-1], "1"], capture_output=True, text=True, check=True, timeout=300)
-    assert "page of 2 runs written to" in again.stdout
+    assert run(*command, "1") == 0
+    assert "page of 2 runs written to" in capsys.readouterr().out
     records = json.loads((out / "report.json").read_text("utf-8"))
-    assert [record["steps"] for record in records] == [300] * 2
+    assert [record["steps"] for record in records] == [40] * 2
     assert not list(out.rglob("last.pt"))

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from tests.forked import vidsift
 from tests.index.library import filled
 from tests.methods import tiny
 
@@ -114,18 +113,11 @@ def test_the_service_answers_until_ctrl_c(index: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    started = subprocess.Popen(
-        [sys.executable, "-m", "vidsift", "serve", "--index", str(index), "--port", str(port)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    started = vidsift("serve", "--index", str(index), "--port", str(port))
     try:
-        assert started.stdout is not None
-        line = started.stdout.readline()
-        found = re.match(r"Listening on (http://127\.0\.0\.1:\d+) ", line)
-        assert found, line
+        started.wait_until(lambda: started.said.endswith("\n"))
+        found = re.match(r"Listening on (http://127\.0\.0\.1:\d+) ", started.said)
+        assert found, started.said
         question = urllib.request.Request(
             f"{found[1]}/v1/search",
             json.dumps({"query": "a red circle", "k": 2}).encode(),
@@ -134,11 +126,11 @@ def test_the_service_answers_until_ctrl_c(index: Path) -> None:
         answer = _patiently(question)
         assert [hit["rank"] for hit in answer["data"]] == [1, 2]
     finally:
-        started.send_signal(signal.SIGINT)
-        _, errors = started.communicate(timeout=60)
-    assert "Reading 6 segments with" in errors
-    assert "Traceback" not in errors
-    assert started.returncode == 0  # the ordinary way to end a service
+        started.send(signal.SIGINT)
+        status = started.wait()
+    assert "Reading 6 segments with" in started.errors
+    assert "Traceback" not in started.errors
+    assert status == 0  # the ordinary way to end a service
 
 
 def _patiently(question: urllib.request.Request) -> dict[str, list[dict[str, object]]]:

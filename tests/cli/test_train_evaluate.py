@@ -6,13 +6,11 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from tests.files.full_disk import full_disk
+from tests.forked import Process, vidsift
 from tests.training.small import write
 
 from vidsift.cli.main import main
@@ -166,43 +164,27 @@ def test_a_report_that_cannot_be_written_was_printed(
     assert report_file.read_text("utf-8") == "of before"
 
 
+def _training(tmp_path: Path) -> Process:
+    """A run of all day, which has a process of its own that makes batches, at its third step."""
+    command = ("train", str(write(tmp_path)), "steps=5000", "data.workers=1")
+    started = vidsift(*command, "--output", str(tmp_path / "run"), "--device", "cpu")
+    started.wait_until(lambda: "step 3/" in started.said)
+    return started
+
+
 def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(tmp_path: Path) -> None:
-    output = tmp_path / "run"
-    command = [sys.executable, "-m", "vidsift", "train", str(write(tmp_path)), "steps=5000", "data.workers=1"]
-    command += ["--output", str(output), "--device", "cpu"]
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert started.stdout is not None
-    assert any(line.startswith("step 3/") for line in iter(started.stdout.readline, ""))
-    os.kill(started.pid, signal.SIGINT)
-    _, errors = started.communicate(timeout=120)
-    assert started.returncode == 130
-    assert "saved. The same command goes on from there" in errors
-    assert "Traceback" not in errors
-    assert (output / "checkpoints" / "last.pt").is_file()
+    started = _training(tmp_path)
+    started.send(signal.SIGINT)
+    assert started.wait() == 130
+    assert "saved. The same command goes on from there" in started.errors
+    assert "Traceback" not in started.errors
+    assert (tmp_path / "run" / "checkpoints" / "last.pt").is_file()
 
 
 def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "vidsift", "train", str(write(tmp_path)), "steps=5000", "data.workers=1"]
-    command += ["--output", str(tmp_path / "run"), "--device", "cpu"]
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert started.stdout is not None
-    assert any(line.startswith("step 3/") for line in iter(started.stdout.readline, ""))
+    started = _training(tmp_path)
     children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
-    if not children.exists():
-        started.kill()
-        pytest.skip("this system does not list the children of a process")
-    workers = children.read_text("utf-8").split()
-    assert workers
-    started.kill()
-    started.communicate()
-    patience = time.monotonic() + 60
-    while any(Path(f"/proc/{worker}").exists() and _alive(worker) for worker in workers):
-        assert time.monotonic() < patience, "a worker outlived the run"
-        time.sleep(0.1)
-
-
-def _alive(process: str) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    if children.exists():
+        assert children.read_text("utf-8").split()
+    started.send(signal.SIGKILL)
+    assert started.wait() == -signal.SIGKILL  # and all that it started has ended

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.forked import FORKING, program, until
 from tests.training.small import losses, silent
 from tests.training.test_ablate import grid
 from tests.training.test_grid import GRID
@@ -20,7 +17,6 @@ from vidsift.training.ablate import GridBusyError, ablate
 from vidsift.training.grid import Grid
 from vidsift.training.trainer import StoppedEarly
 
-ROOT = Path(__file__).parents[2]
 END = 130
 LONG = 10_000
 
@@ -37,14 +33,6 @@ def run(folder: str, processes: int) -> None:
     except StoppedEarly as early:
         print(early)
         sys.exit(END)
-
-
-def _until(true: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    end = time.monotonic() + 240
-    while not true():
-        assert time.monotonic() < end, "it did not come about in time"
-        assert process is None or process.poll() is None, process.communicate()
-        time.sleep(0.1)
 
 
 def _begun(folder: Path, seed: int) -> bool:
@@ -67,31 +55,27 @@ def _is_gone(pid: int) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to see other processes")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["asked", "killed"])
 def test_runs_are_saved_and_their_processes_end(tmp_path: Path, number: signal.Signals) -> None:
-    code = f"from tests.training.test_ablate_ends import run; run({str(tmp_path)!r}, 2)"
-    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    # Fresh processes notice by themselves that the grid was killed.
+    before = FORKING if number == signal.SIGTERM else ""
+    code = f"{before}\nfrom tests.training.test_ablate_ends import run; run({str(tmp_path)!r}, 2)"
+    process = program(code)
     try:
-        _until(lambda: _begun(tmp_path, 3) and _begun(tmp_path, 4), process)
+        process.wait_until(lambda: _begun(tmp_path, 3) and _begun(tmp_path, 4))
         with pytest.raises(
             GridBusyError, match=rf"process {process.pid} trains or runs a grid in .*--output"
         ):
             ablate(long_grid(), tmp_path, say=silent)
         children = _children(process.pid)
         assert len(children) >= 2
-        process.send_signal(number)
-        said, _ = process.communicate(timeout=120)
-        _until(lambda: all(map(_is_gone, children)))
+        process.send(number)
+        until(lambda: process.status is not None)
+        until(lambda: all(map(_is_gone, children)))
     finally:
-        process.kill()
+        process.send(signal.SIGKILL, group=True)
         process.wait()
+    said = process.said + process.errors
     if number == signal.SIGTERM:
-        assert process.returncode == END, said
+        assert process.status == END, said
         assert "stopped; finished runs are kept, the same command goes on" in said
     for seed in (3, 4):
         output = tmp_path / "short" / "dp" / f"seed{seed}" / "run"
