@@ -86,6 +86,20 @@ def test_a_trainer_that_cannot_be_set_up_lets_go_of_its_folder(tmp_path: Path) -
         pass
 
 
+def test_a_run_that_cannot_begin_anew_leaves_what_is_there(tmp_path: Path) -> None:
+    train(write(tmp_path, steps=2), output=tmp_path / "run", device="cpu", say=silent)
+    before = files(tmp_path / "run")
+    wrong = write(tmp_path, model={"start": str(tmp_path / "absent"), "method": "drl"})
+    with pytest.raises(ValueError, match="absent"):
+        train(wrong, output=tmp_path / "run", resume=False, device="cpu", say=silent)
+    assert files(tmp_path / "run") == before
+    recipe = read_recipe(write(tmp_path, steps=2))
+    old = (tmp_path / "run" / "recipe.yaml").read_bytes()
+    with pytest.raises(NotSavedError, match="the recipe could not be written"), full_disk(100):
+        Trainer(recipe, tmp_path / "run", resume=False, device="cpu", say=silent)
+    assert (tmp_path / "run" / "recipe.yaml").read_bytes() == old
+
+
 @pytest.mark.parametrize("name", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
 def test_several_processes_are_refused_before_anything_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

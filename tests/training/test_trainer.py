@@ -15,6 +15,7 @@ import torch
 from tests.training.small import RECIPE, losses, silent, write
 
 from vidsift.data.shapes import write_library
+from vidsift.encoders.remembered import RememberedTowers
 from vidsift.methods.model import Model, load
 from vidsift.training.recipe import RecipeError, read_recipe
 from vidsift.training.setup import batch_maker
@@ -301,6 +302,24 @@ def test_training_looks_where_the_model_does(tmp_path: Path, library: Path, poli
         assert batch.mask.sum(axis=1).tolist() == [len(wanted)] * 4 == [4] * 4
         away = batch.times_seconds - wanted
         assert np.logical_and(away >= 0, away < 1).all()
+
+
+def test_frozen_towers_of_methods_that_pad_look_where_a_memory_has_no_padding(tmp_path: Path) -> None:
+    data = {"source": "shapes-stream", "batch_size": 4, "workers": 0, "clips": 8, "jitter": 0.0}
+    part = RECIPE["model"] | {"sampling": "head", "frames": 6, "frozen_towers": True}
+    for padding, remembered in (("zero", False), ("excluded", True)):
+        arguments = RECIPE["model"]["arguments"] | {"padding": padding}
+        recipe = read_recipe(
+            write(
+                tmp_path,
+                data=data | {"cache": str(tmp_path / "set")},
+                model=part | {"arguments": arguments},
+                steps=1,
+            )
+        )
+        run = Trainer(recipe, tmp_path / padding, device="cpu", say=silent)
+        assert isinstance(run.method.towers, RememberedTowers) == remembered
+        run.run()
 
 
 def test_a_run_can_start_from_another(tmp_path: Path, whole_run: Path) -> None:

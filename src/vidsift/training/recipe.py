@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vidsift.evaluation.missing import MissingPolicy
+from vidsift.files.whole import write_text_whole
 
 __all__ = [
     "Algorithm",
@@ -402,7 +403,7 @@ def validated(kind: type[Checked], values: Mapping[str, Any], where: str) -> Che
 def write_recipe(recipe: Recipe, path: str | Path) -> None:
     """Write a recipe with every default filled in; :func:`read_recipe` gives an equal one."""
     values = recipe.model_dump(mode="json")
-    Path(path).write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_text_whole(Path(path), yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 def set_value(values: dict[str, Any], key: str, value: Any) -> None:

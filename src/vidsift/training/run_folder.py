@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.files.saving import saving
 from vidsift.files.whole import sweep, write_text_whole
 from vidsift.training.alone import alone
@@ -92,8 +93,19 @@ class RunFolder:
         """Let go of the folder."""
         self._hold.close()
 
-    def write_recipe(self, recipe: Recipe) -> None:
-        """Write the whole recipe."""
+    def begin(self, recipe: Recipe, tokenizer: Tokenizer) -> None:
+        """Begin a run anew; what another one left goes only now that this one is known to be able to begin.
+
+        Raises:
+            NotSavedError: the disk takes no more.
+        """
+        self.checkpoints.forget()
+        self.log.unlink(missing_ok=True)
+        self._write_recipe(recipe)
+        with saving("the vocabulary", self.vocabulary):
+            tokenizer.save(self.vocabulary)
+
+    def _write_recipe(self, recipe: Recipe) -> None:
         with saving("the recipe", self.path):
             write_recipe(recipe, self._recipe)
 
@@ -112,13 +124,11 @@ class RunFolder:
             with saving("the log", self.log):
                 write_text_whole(self.log, kept)
         if self._changed:
-            self.write_recipe(recipe)
+            self._write_recipe(recipe)
         return found
 
     def _may_resume(self, resume: bool | None) -> bool:
         if resume is False or (resume is None and not self.checkpoints.there):
-            self.checkpoints.forget()
-            self.log.unlink(missing_ok=True)
             return False
         if not self.checkpoints.there:
             raise CheckpointError(

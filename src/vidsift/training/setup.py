@@ -305,6 +305,9 @@ def remember(recipe: Recipe, model: Model) -> None:
     data = recipe.data
     if isinstance(data, FolderPart) or data.clips is None or not recipe.model.frozen_towers:
         return
+    seen = len(clip_times(model.reading.frames, model.reading.sampling))
+    if model.method.full_width and seen < model.reading.frames:
+        return  # padding takes part, which is in no memory
     clips, norm = _set_of_clips(recipe, model), model.norm
     model.method.towers = RememberedTowers(
         model.method.towers,

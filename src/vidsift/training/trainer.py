@@ -132,9 +132,7 @@ class Trainer:
         if folder.resuming:
             self._restore()
             return
-        folder.write_recipe(recipe)
-        with saving("the vocabulary", folder.vocabulary):
-            self.model.tokenizer.save(folder.vocabulary)
+        folder.begin(recipe, self.model.tokenizer)
 
     def run(self) -> dict[str, Any]:
         """Train to the end and write the model.
