@@ -327,7 +327,7 @@ def channels(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     return sides[0], sides[1], shares, torch.tensor(still).view(2, 3)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     channels(),
     st.booleans(),

@@ -84,7 +84,8 @@ def decorrelation(
             "random": one drawn token of each text with one of its video, each 1/B (released variant 1).
             "best_match": every token with its best match, M of them in each direction, each 1/M (Algorithm 4
             as it must be meant; released variant 2).
-            "best_match_summed": the same, each 1/B (the divisor that Algorithm 4 prints).
+            "best_match_summed": the same, each 1/B (the divisor that Algorithm 4 prints), so that its
+            correlations go up to M/B.
             "weighted": the same, each its share of its row's weights, divided by B (released variant 3).
         alignment: of the same pairs; needed by the three best-match forms.
         centred: take the correlation of standardised channels (code, Algorithms 3 and 4); otherwise the

@@ -87,7 +87,8 @@ class Drl(Method):
         cdcr: form of the decorrelation, see :func:`~vidsift.losses.decorrelation.decorrelation`. "auto" takes
             "single" for DP and HI, "best_match" for TI, "weighted" for WTI and "none" for the black boxes.
             "paper" is the same but for WTI, which takes Algorithm 4's "best_match". The released variants 1,
-            2, 3 are "random", "best_match", "weighted" (all "single" for DP).
+            2, 3 are "random", "best_match", "weighted" (all "single" for DP), with the released orientation
+            and deviation.
         cdcr_alpha: weight of the redundancy between channels.
         cdcr_on_diagonal: weight of the agreement within channels.
         cdcr_lambda: weight of the decorrelation beside InfoNCE as the code takes it, the mean of its two
