@@ -55,6 +55,7 @@ def test_every_help_shows_every_letter_that_was_written(
     monkeypatch.setenv("COLUMNS", "200")
     assert run(*verbs, "--help") == 0
     shown = squeezed(capsys.readouterr().out)
+    assert "\\[" not in shown, "brackets are escaped for a reader of markup that is not there"
     command = COMMANDS[verbs]
     assert command.help
     assert squeezed(command.help) in shown

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from tests.training.small import RECIPE, losses, silent, write
 
 from vidsift.data.shapes import write_library
@@ -116,6 +118,10 @@ def test_another_recipe_does_not_go_on_from_this_checkpoint(tmp_path: Path, whol
         train(recipe, output=tmp_path / "other", resume=True, device="cpu", say=silent)
 
 
+@pytest.mark.skipif(
+    Version(transformers.__version__) < Version("5.23"),
+    reason="recorded from first weights in the order in which transformers 5.23 draws them",
+)
 def test_the_loss_trace_of_fifty_steps(tmp_path: Path) -> None:
     """Recorded on an x86 CPU; a change of data, initialisation, loss, optimiser or schedule moves it."""
     train(

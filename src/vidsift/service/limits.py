@@ -177,7 +177,7 @@ class BodyLimit:
             nonlocal came, more
             if not more:
                 return await receive()  # tells when the client has gone
-            with anyio.move_on_at(until):
+            with anyio.move_on_after(until - anyio.current_time()):
                 message = await receive()
                 more = bool(message.get("more_body"))
                 return taken(message)
