@@ -83,6 +83,7 @@ def test_places_in_another_programs_source_are_left_out(said: str, words: str) -
 
 def test_names_of_files_are_no_full_disk() -> None:
     assert not full_disk(VideoReadError("/videos/disk is full.mp4", "is damaged"))
+    assert not full_disk(ValueError("disk is full.mp4 is no model; name another"))
     assert not full_disk(FileNotFoundError(errno.ENOENT, "No such file", "/videos/disk is full.mp4"))
 
 
@@ -115,7 +116,7 @@ def test_the_command_line_never_calls_a_full_disk_its_fault(
     def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(program, "app", lambda: fails)
+    monkeypatch.setattr(program, "app", lambda *_: fails)
     assert program._run([]) == 2
     line = capsys.readouterr().err.strip()
     filename = getattr(error, "filename", None)

@@ -63,8 +63,8 @@ def _says_full(error: BaseException) -> bool:
     number, windows = getattr(error, "errno", None), getattr(error, "winerror", None)
     if isinstance(number, int) or windows is not None:
         return number in NO_ROOM or windows in _WINDOWS_NO_ROOM
-    # Words of ours name files, which may be called anything.
-    ours = type(error).__module__.startswith("vidsift")
+    # Words of ours name files, which may be called anything, or say already what to do.
+    ours = type(error).__module__.startswith("vidsift") or type(error) is ValueError
     return not ours and _SAID_OF_NO_ROOM.search(str(error)) is not None
 
 
