@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from tests.methods import tiny
 from tests.service.serving import index_of, problem, served
 from tests.service.test_live import QUICK, until
 
+from vidsift.index.build import Report
 from vidsift.search.searcher import Index
 from vidsift.service.indexing import Controls, Task, run_here
+from vidsift.service.jobs import _report
 from vidsift.service.limits import Limits
 
 
@@ -315,3 +318,9 @@ def test_a_job_in_a_process_of_its_own(tmp_path: Path) -> None:
         assert (done["state"], done["error"]) == ("done", None)
         assert done["report"]["added"] == 2
         until(lambda: client.get("/healthz").json()["segments"] == 2)
+
+
+def test_a_report_counts_what_was_passed_over() -> None:
+    told = _report(asdict(Report(passed_over={"single picture": 3})))
+    assert told.passed_over == {"single picture": 3}
+    assert told.failed_count == 0
