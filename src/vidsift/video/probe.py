@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vidsift.video.container import OpenVideo
+from vidsift.video.container import DECODE_ERRORS, OpenVideo
 from vidsift.video.errors import VideoReadError
 from vidsift.video.picture import rotation_of, upright_aspect
 from vidsift.video.stills import is_single_picture
 from vidsift.video.through import Shown, decode_through
-from vidsift.video.timed import open_timed, table_of
+from vidsift.video.timed import open_timed, seek_before, table_of
 from vidsift.video.unreadable import why_no_picture
 
 __all__ = ["VideoInfo", "probe"]
+
+_NEAR_THE_END_SECONDS, _SLACK_SECONDS = 10.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ def probe(path: str | Path, *, on_progress: Callable[[], None] | None = None) ->
             raise VideoReadError(path, why_no_picture(video, next(iter(damage), None)))
         duration = _announced_seconds(video)
         if duration is None:
-            with open_timed(path, on_progress) as other:
-                duration = other.seconds_of(table_of(other).end_ticks)
+            duration = _read_seconds(path, on_progress)
+        elif _means_sound_too(video):
+            duration = _last_picture_seconds(path, duration, on_progress)
         # The frame goes back to the decoder's hands with the next one: its facts come first.
         info = _info(video, shown, duration)
         return replace(info, single_picture=is_single_picture(video, shown, pictures, damage))
@@ -82,6 +86,34 @@ def _announced_seconds(video: OpenVideo) -> float | None:
     if end is None and video.container.duration and not video.bare:
         end = video.container.duration / 1_000_000
     return end if end is not None and end > 0 else None
+
+
+def _read_seconds(path: str | Path, on_progress: Callable[[], None] | None) -> float:
+    with open_timed(path, on_progress) as video:
+        return video.seconds_of(table_of(video).end_ticks)
+
+
+def _means_sound_too(video: OpenVideo) -> bool:
+    """Whether the length that the headers tell is that of the whole file, which holds more than pictures."""
+    own = video.announced_end_seconds() is not None and "asf" not in video.format_names
+    return not own and not video.bare and len(video.container.streams) > 1
+
+
+def _last_picture_seconds(
+    path: str | Path, file_seconds: float, on_progress: Callable[[], None] | None
+) -> float:
+    """Where the last picture of a file of some length ends; sound may go on long after it."""
+    last: float | None = None
+    with open_timed(path, on_progress) as video, suppress(*DECODE_ERRORS):
+        seek_before(video, file_seconds - _NEAR_THE_END_SECONDS)
+        for packet in video.packets():
+            ticks = packet.pts if packet.pts is not None else packet.dts
+            if packet.size and ticks is not None:
+                end = video.seconds_of(ticks + (packet.duration or video.step_ticks))
+                last = end if last is None else max(last, end)
+    if last is None:
+        last = _read_seconds(path, on_progress)
+    return last if 0 < last < file_seconds - _SLACK_SECONDS else file_seconds
 
 
 def _info(video: OpenVideo, shown: Shown, duration_seconds: float) -> VideoInfo:
