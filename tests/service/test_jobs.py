@@ -36,7 +36,7 @@ class Worked:
         while not self.go.wait(0.01) and not controls.stop.is_set():
             self.waited += controls.pause.is_set()
         if task.folders == ("/broken",):
-            raise ValueError("the disk is full; make room")
+            raise ValueError("the folder is away; plug its drive in")
         if task.folders == ("/fault",):
             raise RuntimeError("secret of the house")
         failed = [{"path": "/v/b.mp4", "reason": "is empty"}]
@@ -142,7 +142,8 @@ def test_what_goes_wrong_is_told_without_insides(client: TestClient, work: Worke
     work.go.set()
     broken, fault = start(client, "remove", "/broken"), start(client, "remove", "/fault")
     until(lambda: state(client, fault) == "failed")
-    assert client.get(f"/v1/index/jobs/{broken['job_id']}").json()["error"] == "the disk is full; make room"
+    told = client.get(f"/v1/index/jobs/{broken['job_id']}").json()["error"]
+    assert told == "the folder is away; plug its drive in"
     answer = client.get(f"/v1/index/jobs/{fault['job_id']}")
     assert answer.json()["error"].startswith("unexpected; the log")
     assert "secret" not in answer.text
