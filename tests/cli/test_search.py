@@ -217,4 +217,4 @@ def test_the_help_says_when_to_change_the_candidates(capsys: pytest.CaptureFixtu
     said = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
     assert "too slow to score the whole library" in said
     assert "Leave it out unless a video that you know to be there is not found" in said
-    assert "[default: (100)]" in said
+    assert "[default: (100)" in said  # some releases of typer tell the range behind it
