@@ -13,6 +13,7 @@ from tests.video.photographing import heif, jpeg, still
 from vidsift.index.build import Report, build_index, update_index
 from vidsift.index.check import check_index
 from vidsift.index.plan import make_plan
+from vidsift.index.single_pictures import kept_places, named_files
 from vidsift.index.stats import describe
 from vidsift.index.storage import SINGLE_PICTURE, FileRecord, Folder, Store
 
@@ -87,3 +88,15 @@ def test_pictures_that_an_earlier_version_took_in_are_dropped(tmp_path: Path) ->
     assert len(rows(index)) == 1
     assert str(photo) not in Store.open(index).read_files()
     assert check_index(index).problems == []
+
+
+def test_what_was_named_by_itself_is_known_also_while_it_is_away(tmp_path: Path) -> None:
+    """A folder that is away is no file; a file that the index knows is one."""
+    (tmp_path / "there.gif").write_bytes(b"GIF89a")
+    (tmp_path / "folder").mkdir()
+    paths = [str(tmp_path / name) for name in ("there.gif", "folder", "away", "away.gif", "away.mp4")]
+    known = {paths[3]: FileRecord(paths[3], 1, 1, "a"), paths[4]: FileRecord(paths[4], 1, 1, "b")}
+    places = [Folder(path) for path in paths]
+    assert named_files(places, known) == {paths[0], paths[3], paths[4]}
+    assert kept_places(places, known, ()) == {paths[0], paths[3]}
+    assert kept_places(places, known, ("b",)) == {paths[0], paths[3], paths[4]}

@@ -83,12 +83,12 @@ def make_plan(
         remembered: what was asked for before; files among them count as named by themselves.
     """
     plan = Plan(before, pictures=pictures)
-    named, over = named_files([*places, *remembered]), _PassedOver()
+    known = {path_key(path): record for path, record in before.items()}
+    named, over = named_files([*places, *remembered], known), _PassedOver()
     met: set[str] = set()
     unopened: set[str] = set()
     seen: set[str] = set()
     roots = {place.path for place in places}
-    known = {path_key(path): record for path, record in before.items()}
     with _Look(known, Limits() if limits is None else limits) as look:
         for place in places:
             for found in find_videos(
