@@ -37,8 +37,8 @@ PLACES = {"serve": ("service/", "cli/serve.py"), "watch": ("index/watch.py",)}
 # Not asked for: it comes with PyTorch for CUDA, and without it the plain formulas are used.
 OPTIONAL = {"interactions/fused_match.py": {"triton"}}
 
-# What developers run, and what types need: imported by nothing.
-TOOLS = {"mypy", "pre-commit", "pytest-xdist", "ruff", "triton", "types-pyyaml"}
+# What developers run, what types need, and what starlette's test client speaks through: imported by no test.
+TOOLS = {"httpx2", "mypy", "pre-commit", "pytest-xdist", "ruff", "triton", "types-pyyaml"}
 
 
 def parsed(lines: Iterable[str]) -> dict[str, Requirement]:

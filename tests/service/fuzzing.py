@@ -6,7 +6,6 @@ import contextlib
 from collections import Counter
 from typing import Any
 
-import httpx2
 import requests
 import schemathesis
 from fastapi.testclient import TestClient
@@ -97,8 +96,13 @@ def _answer(client: TestClient, case: Case[Any]) -> Any:
         headers = [(name, value) for name, value in headers if name.lower() != b"content-length"]
         body: Any = ready.body
         return client.request(ready.method or "GET", ready.url, headers=headers, content=body)
-    except (requests.RequestException, httpx2.InvalidURL, UnicodeError):
+    except (requests.RequestException, UnicodeError):
         return None
+    except Exception as refused:
+        # httpx's or httpx2's: the test client of older releases of starlette speaks through the former.
+        if type(refused).__name__ == "InvalidURL":
+            return None
+        raise
 
 
 def _bytes(text: str | bytes) -> bytes:
