@@ -151,7 +151,10 @@ def test_what_cannot_be_converted_is_answered(
     checkpoint: Path, tmp_path: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    own = checkpoint.parent / ".diary.2026"
+    own.mkdir()
     given = [one.replace("CHECKPOINT/..", str(checkpoint.parent)) for one in arguments]
     _, _, problem = run("convert", *(one.replace("CHECKPOINT", str(checkpoint)) for one in given))
     assert isinstance(problem, ValueError)
     assert message in str(problem)
+    assert own.is_dir()

@@ -26,16 +26,16 @@ def test_a_text_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:
 def test_rests_are_known_by_their_names(tmp_path: Path) -> None:
     rest = aside_of(tmp_path / "last.pt")
     assert rest == tmp_path / f".last.pt.{os.getpid()}"
-    kept = ["last.pt", ".hidden", ".last.pt.new", "last.pt.12", "sub"]
-    for name in (rest.name, ".a.12", "a.partial", *kept[:-1]):
+    kept = ["last.pt", ".hidden", ".last.pt.new", "last.pt.12", ".diary.2026", ".a.json.d.1", "sub"]
+    for name in (rest.name, ".a.json.12", "a.partial", *kept[:-1]):
         (tmp_path / name).write_text("x", encoding="utf-8")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / ".a.12").write_text("x", encoding="utf-8")
     aside_of(tmp_path / "saving").mkdir()
-    sweep(tmp_path, "a.partial")
+    sweep(tmp_path, ["last.pt", "*.json", "saving"], "a.partial")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
     assert (tmp_path / "sub" / ".a.12").is_file()
-    sweep(tmp_path / "absent")
+    sweep(tmp_path / "absent", ["last.pt"])
 
 
 def test_an_array_is_written_row_by_row(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_last_one_that_is_no_good_is_passed_over_and_replaced(tmp_path: Path, 
     lines: list[str] = []
     again = Checkpoints(tmp_path)
     assert again.there
-    assert again.load(lines.append).step == 4
+    assert again.load(lines.append).step == again.step == 4
     if damage != "absent":
         (line,) = lines
         assert line.startswith(f"{kept.last} ")

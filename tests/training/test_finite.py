@@ -109,6 +109,7 @@ def test_a_poisoned_checkpoint_of_an_earlier_version_is_not_resumed_for_ever(tmp
     again = Trainer(run.recipe, run.output, device="cpu", say=lines.append)
     assert any("last.pt holds NaN" in line and "going on from the one before" in line for line in lines)
     assert again.step == 6
+    assert "the last good checkpoint, of step 6, stays" in again._advice()
     again.run()
     assert list(losses(run.output)) == list(range(1, 9))
     load(run.output, device="cpu")
@@ -141,6 +142,9 @@ def test_a_run_goes_on_with_a_lower_rate_where_somebody_asks_to(tmp_path: Path) 
         {"optimiser.clip_norm": 0.5, "optimiser.learning_rate": 0.0001}
     ]
     assert list(losses(run.output)) == list(range(1, 9))
+    with pytest.raises(RecipeError, match=r"all 8 steps .* are done.*\(optimiser\.learning_rate\) change no"):
+        train(recipe, ("optimiser.learning_rate=9", lower[1]), output=run.output, resume=True, say=silent)
+    assert read_recipe(run.output / "recipe.yaml").optimiser.learning_rate == 0.0001
 
 
 def test_numbers_are_looked_at_later_too_as_on_a_gpu(tmp_path: Path) -> None:

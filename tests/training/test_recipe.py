@@ -55,6 +55,7 @@ def test_overrides_change_what_they_name(tmp_path: Path) -> None:
         ("precision=fp16", "precision is 'fp16': .*'bf16'"),
         ("model.start=somewhere", "model: give either start .* or new"),
         ("model.new.head_width=5", "vision_width 16 is no multiple of head_width 5"),
+        ("model.new.mlp_ratio=0.01", "mlp_ratio 0.01 leaves vision_width 16 no hidden channel"),
         ("steps", "expected key=value"),
         ("stages.0.share=1", "'0' names nothing there"),
         ("name.first=x", "it is the value 'small'"),

@@ -93,10 +93,18 @@ def test_a_run_that_cannot_begin_anew_leaves_what_is_there(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="absent"):
         train(wrong, output=tmp_path / "run", resume=False, device="cpu", say=silent)
     assert files(tmp_path / "run") == before
+    (tmp_path / "captions.jsonl").write_text(
+        '{"video": "gone.mp4", "captions": ["a ring"], "split": "train"}\n', encoding="utf-8"
+    )
+    videos = {"source": "folder", "path": str(tmp_path), "batch_size": 2, "workers": 0}
+    gone = write(tmp_path, model={"start": str(tmp_path / "run"), "frames": 2}, data=videos)
+    with pytest.raises(ValueError, match=r"gone\.mp4"):
+        train(gone, output=tmp_path / "run", resume=False, device="cpu", say=silent)
+    assert files(tmp_path / "run") == before
     recipe = read_recipe(write(tmp_path, steps=2))
     old = (tmp_path / "run" / "recipe.yaml").read_bytes()
     with pytest.raises(NotSavedError, match="the recipe could not be written"), full_disk(100):
-        Trainer(recipe, tmp_path / "run", resume=False, device="cpu", say=silent)
+        Trainer(recipe, tmp_path / "run", resume=False, device="cpu", say=silent).run()
     assert (tmp_path / "run" / "recipe.yaml").read_bytes() == old
 
 
@@ -117,16 +125,23 @@ def test_several_processes_are_refused_before_anything_is_touched(
         refuse_several_processes({name: fine})
 
 
+def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(NotADirectoryError, match=rf"^{output} cannot be made a folder.*--output"):
+            train(write(tmp_path), output=output, device="cpu", say=silent)
+
+
 def test_what_killed_runs_left_is_swept_by_who_holds_the_folder(tmp_path: Path, run: Path) -> None:
     left = [
         "checkpoints/.last.pt.4711",
-        ".model.safetensors.12",
+        ".recipe.yaml.12",
         ".saving.99/model.safetensors",
         ".metrics.jsonl.4",
         "model.safetensors.partial",
         "config.json.partial",
     ]
-    own = {"notes.txt", ".gitignore", "checkpoints/.keep"}
+    own = {"notes.txt", ".gitignore", ".diary.2026/monday", ".config.1", "checkpoints/.keep"}
     for name in (*left, *own):
         (run / name).parent.mkdir(exist_ok=True)
         (run / name).write_text("x", encoding="utf-8")
@@ -145,7 +160,7 @@ def test_a_full_disk_is_one_line_wherever_the_run_is(tmp_path: Path) -> None:
         pytest.raises(NotSavedError, match=rf"could not be written to {tmp_path}.*same command again$"),
         full_disk(),
     ):
-        Trainer(recipe, output, device="cpu", say=silent)
+        Trainer(recipe, output, device="cpu", say=silent).run()
     run = Trainer(recipe, output, device="cpu", say=silent)
     whole = run._save_checkpoint
 

@@ -105,10 +105,11 @@ def _check(checkpoint: Path, output: Path, source: str) -> None:
         raise ValueError(f"--from is {source!r}, expected one of: {', '.join(_FORMS)}")
     if not checkpoint.is_file():
         raise ValueError(f"{checkpoint}: there is no such file; name the file that holds the weights")
-    from vidsift.files.whole import sweep
-
     if output.is_dir():
-        sweep(output)  # what a conversion left that was killed
+        from vidsift.files.whole import sweep
+        from vidsift.methods.storage import SAVING
+
+        sweep(output, [SAVING])  # what a conversion left that was killed
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"{output} exists and is not empty; name a new folder")
 

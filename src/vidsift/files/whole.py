@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from numpy.typing import DTypeLike, NDArray
 
 __all__ = ["array_file", "aside_of", "sweep", "write_text_whole"]
 
-_ASIDE = re.compile(r"\..+\.\d+")
+_ASIDE = re.compile(r"\.(.+)\.\d+")
 
 
 def aside_of(path: Path) -> Path:
-    """Return where this process writes what is to become ``path``; :func:`sweep` knows such names."""
+    """Return where this process writes what is to become ``path``; :func:`sweep` removes such rests."""
     return path.with_name(f".{path.name}.{os.getpid()}")
 
 
@@ -40,17 +41,22 @@ def write_text_whole(path: Path, text: str) -> None:
         aside.unlink(missing_ok=True)
 
 
-def sweep(folder: Path, *others: str) -> None:
+def sweep(folder: Path, names: Sequence[str], *others: str) -> None:
     """Remove what killed processes left half written in a folder; only for who holds its lock.
+
+    The folder may be anybody's, a home folder too: nothing else goes, however it is called.
 
     Args:
         folder: may be absent; folders in it are not looked into.
+        names: of what is written there by way of :func:`aside_of`; ``*`` stands for anything.
         others: names of further files that are such rests, as earlier versions named them.
     """
     if not folder.is_dir():
         return
     for left in folder.iterdir():
-        if left.name not in others and not _ASIDE.fullmatch(left.name):
+        aside = _ASIDE.fullmatch(left.name)
+        ours = aside is not None and any(fnmatchcase(aside[1], name) for name in names)
+        if not ours and left.name not in others:
             continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)

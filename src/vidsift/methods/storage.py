@@ -27,6 +27,7 @@ from vidsift.methods.catalog import build_method, saved_arguments
 
 __all__ = [
     "FORMAT",
+    "SAVING",
     "ModelFolderError",
     "assemble_method",
     "backbone_config",
@@ -43,6 +44,8 @@ FORMAT = 1
 """Version of the folder's layout; a change that older code would misread raises it."""
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+SAVING = "saving"
+"""What :func:`write_folder` writes aside: all files of a model, before they are put in place."""
 _DECIDING = ("method", "arguments", "backbone", "reading", "max_words")
 _PASSING = frozenset({"transformers_version", "_name_or_path", "torch_dtype", "dtype", "architectures"})
 
@@ -244,7 +247,8 @@ def write_folder(
 @contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
     """A folder in the folder, for files that are written before they are put in place."""
-    aside = aside_of(folder / "saving")
+    aside = aside_of(folder / SAVING)
+    shutil.rmtree(aside, ignore_errors=True)  # of a killed process that had this one's number
     aside.mkdir()
     try:
         yield aside

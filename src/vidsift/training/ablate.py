@@ -87,8 +87,10 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
     refuse_several_processes()
     folder = Path(output)
     with alone(folder, GridBusyError), _polite() as asked:
-        for place in (folder, folder / _STARTS, *{(folder / job.place) for job in jobs_of(grid)}):
-            sweep(place)
+        sweep(folder, ["report.md", "report.json"])
+        sweep(folder / _STARTS, ["*.json"])
+        for place in {(folder / job.place) for job in jobs_of(grid)}:
+            sweep(place, [_RESULT])
         try:
             return _run_left(grid, folder, processes, say)
         except StoppedEarly:

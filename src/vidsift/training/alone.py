@@ -44,8 +44,15 @@ def alone(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -> Iterat
 
     Raises:
         FolderBusyError: another process holds it.
+        NotADirectoryError: a file stands there, or above.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(
+            f"{folder} cannot be made a folder: it, or what it stands in, is a file; name another one with "
+            "--output"
+        ) from error
     with ExitStack() as stack:
         try:
             stack.enter_context(held(folder / LOCK))

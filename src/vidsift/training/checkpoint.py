@@ -152,6 +152,8 @@ class Checkpoints:
         self.last, self.before = folder / "last.pt", folder / "before.pt"
         self.step: int | None = None
         """Step of the last good one, where this process wrote or read it."""
+        # Only a good last one may become the one before.
+        self._last_is_good = False
 
     @property
     def there(self) -> bool:
@@ -196,10 +198,10 @@ class Checkpoints:
         """
         self.require_finite(method, optimiser)
         fresh = _write_aside(self.last, method, optimiser, step=step, best=best, seconds=seconds)
-        if self.step is not None and self.step != step:
+        if self._last_is_good and self.step != step:
             self.last.replace(self.before)
         fresh.replace(self.last)
-        self.step = step
+        self.step, self._last_is_good = step, True
 
     def load(self, say: Callable[[str], None]) -> Checkpoint:
         """Return the last good checkpoint.
@@ -221,8 +223,7 @@ class Checkpoints:
                 continue
             if wrong:
                 say(f"{wrong[0]}; going on from the one before, {path}")
-            # Only a good last one may become the one before.
-            self.step = found.step if path == self.last else None
+            self.step, self._last_is_good = found.step, path == self.last
             return found
         raise CheckpointError(
             f"{'; '.join(wrong) or f'there is no checkpoint {self.last}'}. Start the run anew with "

@@ -97,6 +97,10 @@ class NewClip(Part):
                 raise ValueError(
                     f"{name} {getattr(self, name)} is no multiple of head_width {self.head_width}"
                 )
+            if round(getattr(self, name) * self.mlp_ratio) < 1:
+                raise ValueError(
+                    f"mlp_ratio {self.mlp_ratio} leaves {name} {getattr(self, name)} no hidden channel"
+                )
         if self.image_px % self.patch_px:
             raise ValueError(f"image_px {self.image_px} is no multiple of patch_px {self.patch_px}")
         return self

@@ -12,6 +12,7 @@ from typing import Any
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.files.saving import saving
 from vidsift.files.whole import sweep, write_text_whole
+from vidsift.methods.storage import SAVING
 from vidsift.training.alone import alone
 from vidsift.training.arguments import as_it_ran, as_saved, with_all_arguments
 from vidsift.training.checkpoint import Checkpoint, CheckpointError, Checkpoints
@@ -81,8 +82,8 @@ class RunFolder:
         with saving("the run", self.path):
             self._hold.enter_context(alone(self.path))
         try:
-            sweep(self.path, *_PARTIAL)
-            sweep(self.path / "checkpoints")
+            sweep(self.path, [self._recipe.name, self.log.name, SAVING], *_PARTIAL)
+            sweep(self.checkpoints.last.parent, [self.checkpoints.last.name])
             self.resuming = self._may_resume(resume)
             return self._compared(recipe, resume) if self.resuming else with_all_arguments(recipe)
         except BaseException:
@@ -114,8 +115,14 @@ class RunFolder:
 
         Raises:
             CheckpointError: none is good.
+            RecipeError: values were changed that no step is left for.
         """
         found = self.checkpoints.load(say)
+        if self._changed and found.step >= recipe.steps:
+            raise RecipeError(
+                f"all {recipe.steps} steps of the run in {self.path} are done, so that new values "
+                f"({', '.join(self._changed)}) change nothing; leave them out, or name another --output"
+            )
         if self.log.is_file():
             lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = "".join(line for line in lines if _step_of(line) <= found.step)

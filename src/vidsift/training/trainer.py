@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TextIO, TypeVar
 import torch
 from torch import Tensor
 
-from vidsift.data.loading import Batch, Feed, WorkerEndedError
+from vidsift.data.loading import Batch, BatchMaker, Feed, WorkerEndedError
 from vidsift.encoders.device import choose_device
 from vidsift.encoders.precision import chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
@@ -131,8 +131,6 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         if folder.resuming:
             self._restore()
-            return
-        folder.begin(recipe, self.model.tokenizer)
 
     def run(self) -> dict[str, Any]:
         """Train to the end and write the model.
@@ -159,13 +157,22 @@ class Trainer:
             f"in {str(self.dtype).removeprefix('torch.')}, output {self.output}"
         )
         report: dict[str, Any] = {}
-        with self._asked.listening(), self._folder.log.open("a", encoding="utf-8") as log:
-            validate = None
+        validate: Validation | None = None
+        maker: BatchMaker | None = None
+        last_loss = math.nan
+        with self._asked.listening():
             if self.recipe.validation is not None:
                 validate = self._wait_for(lambda: Validation(self.recipe, self.model, say=self.say))
-            last_loss = self._loop(log, validate) if self.step < self.recipe.steps else math.nan
-            if validate is not None:
-                report = self._validate(validate, log)
+            if self.step < self.recipe.steps:
+                maker = self._wait_for(lambda: batch_maker(self.recipe, self.model, self.stages))
+            # What an earlier run left goes only now that this one's videos are there, too.
+            if not self._folder.resuming:
+                self._folder.begin(self.recipe, self.model.tokenizer)
+            with self._folder.log.open("a", encoding="utf-8") as log:
+                if maker is not None:
+                    last_loss = self._loop(log, maker, validate)
+                if validate is not None:
+                    report = self._validate(validate, log)
             self._save_checkpoint()
             self.model.save(self.output, card=self._card(report))
         self.say(f"model written to {self.output} after {self.seconds / 60:.1f} min of training")
@@ -177,9 +184,8 @@ class Trainer:
             "unreadable": sorted(self._unreadable),
         }
 
-    def _loop(self, log: TextIO, validate: Validation | None) -> float:
+    def _loop(self, log: TextIO, maker: BatchMaker, validate: Validation | None) -> float:
         recipe, steps = self.recipe, self.recipe.steps
-        maker = self._wait_for(lambda: batch_maker(recipe, self.model, self.stages))
         loss, clips, mark, marked_step = math.nan, 0, time.perf_counter(), self.step
         stage = None
         with Feed(maker, start=self.step, stop=steps, workers=recipe.data.workers) as feed:
