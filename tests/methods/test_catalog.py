@@ -156,6 +156,16 @@ def test_an_unknown_argument_is_answered_with_the_known_ones() -> None:
         resolve_arguments("zero_shot", {"head": "meanP"})
 
 
+@pytest.mark.parametrize("value", ["many", float("nan"), float("inf"), None, True, [3]])
+def test_where_a_number_belongs_no_other_thing_passes(value: object) -> None:
+    with pytest.raises(
+        ValueError, match=r"'drl': cdcr_lambda is .*, expected a finite number such as 0\.001"
+    ):
+        resolve_arguments("drl", {"cdcr_lambda": value})
+    assert resolve_arguments("drl", {"cdcr_lambda": 1})["cdcr_lambda"] == 1
+    assert resolve_arguments("pidro", {"patch_tokens": None})["patch_tokens"] is None
+
+
 @pytest.mark.parametrize(
     ("method", "arguments", "message"),
     [

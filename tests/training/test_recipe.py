@@ -123,6 +123,23 @@ def test_a_recipe_is_frozen_and_survives_writing(tmp_path: Path) -> None:
     assert read_recipe(tmp_path / "again.yaml") == recipe
 
 
+@pytest.mark.parametrize(
+    ("text", "number"), [("1e-3", 0.001), ("-2.E4", -20000.0), (".5e+1", 5.0), ("1e", "1e"), ("e5", "e5")]
+)
+def test_powers_of_ten_are_numbers_in_recipes_too(tmp_path: Path, text: str, number: float | str) -> None:
+    path = write(tmp_path)
+    found = read_recipe(path, [f"model.arguments.cdcr_lambda={text}"]).model.arguments["cdcr_lambda"]
+    assert (found, type(found)) == (number, type(number))
+    path.write_text(path.read_text("utf-8").replace("cdcr: none", f"cdcr: {text}"), encoding="utf-8")
+    assert read_recipe(path).model.arguments["cdcr"] == number
+
+
+def test_words_that_look_like_numbers_survive_writing(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path), ["name='7e5'", "card={Of: '1e-3'}"])
+    write_recipe(recipe, tmp_path / "again.yaml")
+    assert read_recipe(tmp_path / "again.yaml") == recipe
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_recipes_of_the_house_can_be_read(path: Path) -> None:
     assert read_recipe(path).steps > 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.files.full_disk import full_disk
 from tests.training.small import silent, write
 from tests.training.test_grid import GRID
@@ -21,8 +23,9 @@ from vidsift.training.alone import (
     alone,
     refuse_several_processes,
 )
+from vidsift.training.checkpoint import CheckpointError
 from vidsift.training.grid import Grid
-from vidsift.training.recipe import read_recipe
+from vidsift.training.recipe import RecipeError, read_recipe
 from vidsift.training.trainer import Trainer, train
 
 
@@ -123,6 +126,27 @@ def test_several_processes_are_refused_before_anything_is_touched(
     assert not (tmp_path / "run").exists()
     for fine in ("1", "", "0", "many"):
         refuse_several_processes({name: fine})
+
+
+def test_a_checkpoint_that_does_not_fit_any_more_is_no_fault_of_ours(tmp_path: Path, run: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    recipe, last = tmp_path / "run" / "recipe.yaml", tmp_path / "run" / "checkpoints" / "last.pt"
+    content = torch.load(last, weights_only=True)
+    name, weight = next((name, one) for name, one in content["weights"].items() if one.ndim == 2)
+    torch.save(content | {"weights": content["weights"] | {name: weight[1:]}}, last)
+    with pytest.raises(
+        CheckpointError, match=rf"of step 2 in .* does not fit .*mismatch for {name}.*--no-res"
+    ):
+        train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+    content["optimiser"]["param_groups"].pop()
+    torch.save(content, last)
+    with pytest.raises(CheckpointError, match=r"does not fit .*parameter groups\)"):
+        train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+    recipe.unlink()
+    with pytest.raises(
+        RecipeError, match=rf"there is no recipe {recipe}.* Put that file back .*--no-resume$"
+    ):
+        train(run / "recipe.yaml", output=tmp_path / "run", device="cpu", say=silent)
 
 
 def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:

@@ -160,7 +160,8 @@ def channel_correlation(
     """Correlation of every channel on the left with every channel on the right.
 
     A channel takes no part whose variance over the matches is no more than epsilon of its number type times
-    its mean square: what is left of it then is mostly rounding. Uncentred, one that is zero takes none.
+    its mean square: half of the digits are then the same in all matches, and of the others rounding in what
+    made them takes a share. Uncentred, one that is zero takes none.
 
     Args:
         left_MD: one side of M matches; half precision is computed in fp32.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,7 +64,8 @@ def resolve_arguments(name: str, arguments: Mapping[str, Any] | None = None) -> 
         All of them: what a saved model records, so that a later change of a default does not change it.
 
     Raises:
-        ValueError: if the method or an argument is unknown; the known ones are named.
+        ValueError: if the method or an argument is unknown; the known ones are named. Or if a word, or NaN,
+            is given where a number belongs.
 
     Example:
         >>> resolve_arguments("clip4clip", {"head": "seqLSTM"})["temporal_layers"]
@@ -82,6 +84,11 @@ def resolve_arguments(name: str, arguments: Mapping[str, Any] | None = None) -> 
                 f"method {name!r} has no argument {key!r}; its arguments: {known}{_closest(key, parameters)}"
             )
     defaults = {key: parameter.default for key, parameter in parameters.items()}
+    for key, value in given.items():
+        if _is_number(defaults[key]) and not (_is_number(value) and math.isfinite(value)):
+            raise ValueError(
+                f"method {name!r}: {key} is {value!r}, expected a finite number such as {defaults[key]}"
+            )
     resolved = {key: given.get(key, default) for key, default in defaults.items()}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in resolved.items()}
 
@@ -94,6 +101,10 @@ def build_method(name: str, towers: ClipTowers, arguments: Mapping[str, Any] | N
     """
     resolved = resolve_arguments(name, arguments)
     return METHODS[name](towers, **resolved)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _closest(name: str, known: Mapping[str, Any]) -> str:

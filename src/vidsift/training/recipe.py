@@ -7,6 +7,7 @@ A recipe says what is trained (model), on what (data), how (stages, optimiser, p
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -41,6 +42,22 @@ Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 Checked = TypeVar("Checked", bound=BaseModel)
+
+
+# PyYAML follows YAML 1.1, in which 1e-3 is a word; a number there needs a point and a sign (1.0e-3).
+_POWER = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+\Z"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-3 as the number that it is in YAML 1.2."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes words that :class:`_Loader` would read as numbers in quotes."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_POWER), list("-+.0123456789"))
 
 
 class RecipeError(ValueError):
@@ -357,7 +374,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         if not equals or not key:
             raise RecipeError(f"override {override!r}: expected key=value, e.g. optimiser.learning_rate=3e-4")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, _Loader)  # noqa: S506 - safe: it is a SafeLoader
         except yaml.YAMLError as error:
             raise RecipeError(f"override {override!r}: the value is no YAML: {error}") from error
         set_value(values, key, value)
@@ -372,7 +389,7 @@ def read_values(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path)
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506
     except FileNotFoundError as error:
         raise RecipeError(f"there is no recipe {file}; give the path of a YAML file") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -407,7 +424,7 @@ def validated(kind: type[Checked], values: Mapping[str, Any], where: str) -> Che
 def write_recipe(recipe: Recipe, path: str | Path) -> None:
     """Write a recipe with every default filled in; :func:`read_recipe` gives an equal one."""
     values = recipe.model_dump(mode="json")
-    write_text_whole(Path(path), yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    write_text_whole(Path(path), yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def set_value(values: dict[str, Any], key: str, value: Any) -> None:

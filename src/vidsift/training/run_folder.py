@@ -145,7 +145,13 @@ class RunFolder:
 
     def _compared(self, recipe: Recipe, resume: bool | None) -> Recipe:
         """Return the recipe to go on with; refuse one of another run."""
-        saved = read_recipe(self._recipe)
+        try:
+            saved = read_recipe(self._recipe)
+        except RecipeError as error:
+            raise RecipeError(
+                f"what the checkpoints in {self.path} were trained by cannot be read: {error}. Put that file "
+                "back as it was, or start the run anew with --no-resume"
+            ) from error
         recipe, before = as_it_ran(recipe, saved), as_saved(saved)
         changed = _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json"))
         if not changed.keys() <= _MENDING or (changed and resume is None):

@@ -392,9 +392,18 @@ class Trainer:
 
     def _restore(self) -> None:
         found = self._folder.restore(self.recipe, self.say)
-        self.method.load_state_dict(found.weights)
         peaks = [group["peak_rate"] for group in self.optimiser.param_groups]
-        self.optimiser.load_state_dict(found.optimiser)
+        try:
+            self.method.load_state_dict(found.weights)
+            self.optimiser.load_state_dict(found.optimiser)
+        except (RuntimeError, ValueError) as error:
+            # The first line of a module's message says only that something is wrong.
+            reason = (str(error).splitlines() or [type(error).__name__])[:2][-1].strip().rstrip(".")
+            raise CheckpointError(
+                f"the checkpoint of step {found.step} in {self.output} does not fit the model of the recipe "
+                f"({reason}); put back what model.start names as it was, or start anew with "
+                "--no-resume"
+            ) from error
         for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
             group["peak_rate"] = peak  # which the recipe may have changed
         set_random_states(found.random)
