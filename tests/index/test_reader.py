@@ -50,6 +50,15 @@ def test_a_clip_is_facts_then_a_segment_then_the_end(tmp_path: Path) -> None:
     assert end == Done(status.st_size, status.st_mtime_ns, None)
 
 
+def test_a_file_of_which_only_the_first_part_is_read_is_marked(tmp_path: Path) -> None:
+    path = clip(tmp_path, "a", frames=24)
+    path.write_bytes(path.read_bytes() * 2)
+    end = _read(path)[-1]
+    assert isinstance(end, Done)
+    assert end.damage is not None
+    assert "the last 50 % of the file cannot be read" in end.damage
+
+
 def test_thumbnails_show_the_whole_picture_of_each_frame(tmp_path: Path) -> None:
     segment = _read(clip(tmp_path, "a"))[1]
     assert isinstance(segment, Segment)

@@ -16,6 +16,7 @@ from vidsift.methods.reading import VideoReading
 from vidsift.types import Span
 from vidsift.video import FrameStream, PictureError, VideoReadError, cut, iter_frames, probe
 from vidsift.video.transforms import clip_pixels, thumbnail
+from vidsift.video.unread import unread_end
 
 __all__ = [
     "Done",
@@ -186,10 +187,11 @@ def read_video(
             yield segment
         if not any_segment:
             raise VideoReadError(path, stream.damage or "holds no picture at the times wanted")
+        met = [one for one in (stream.damage, unread_end(path)) if one is not None]
         if stamp(path) != (size, modified):
             yield Failed("changed while it was being read; index again", 0, 0)
             return
-        yield Done(size, modified, stream.damage)
+        yield Done(size, modified, "; ".join(met) or None)
     except PictureError as error:
         named = path in settings.named
         yield Failed(error.reason, size, modified) if named else SinglePicture(size, modified)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vidsift.video.container import DECODE_ERRORS, OpenVideo
 from vidsift.video.errors import VideoReadError
+from vidsift.video.joined import starts_of_parts
 from vidsift.video.picture import rotation_of, upright_aspect
 from vidsift.video.stills import is_single_picture
 from vidsift.video.through import Shown, decode_through
@@ -81,6 +82,8 @@ def probe(path: str | Path, *, on_progress: Callable[[], None] | None = None) ->
 def _announced_seconds(video: OpenVideo) -> float | None:
     if video.clock_may_jump or video.starts_late or video.clock is not None:
         return None  # the pictures themselves say it
+    if "avi" in video.format_names and len(starts_of_parts(video.path)) > 1:
+        return None  # each part tells its own length, and FFmpeg reads them all
     end = video.announced_end_seconds()
     # Of what has no clock it is guessed by the bit rate.
     if end is None and video.container.duration and not video.bare:

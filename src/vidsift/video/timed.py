@@ -16,12 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from vidsift.video.container import OpenVideo, open_video
+from vidsift.video.joined import starts_of_parts
 from vidsift.video.packets import PacketTable, index_packets
 
 __all__ = ["in_first_part", "may_start_again", "open_timed", "seek_before", "table_of"]
 
 _KEPT = 4
-_EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
+_MAY_BE_JOINED = frozenset({"flv", "ogg", "nut", "gxf"})
+"""Containers whose heads state no length, and of which FFmpeg reads on where another file follows."""
+
 _Key = tuple[str, int, int]
 _tables: OrderedDict[_Key, tuple[PacketTable, int]] = OrderedDict()
 _lock = threading.Lock()
@@ -42,7 +45,7 @@ def open_timed(
         VideoReadError: as :func:`~vidsift.video.container.open_video`.
     """
     with open_video(path, on_progress) as video:
-        if video.clock_may_jump or read_through or _another_follows(video):
+        if read_through or _may_go_on(video):
             _known(video)
         yield video
 
@@ -57,7 +60,7 @@ def table_of(
         first_seconds: the earliest time the table must answer for.
         last_seconds: the latest.
     """
-    if video.clock_may_jump or video.clock is not None:
+    if video.clock_may_jump or video.format_names & _MAY_BE_JOINED or video.clock is not None:
         return _known(video)
     return index_packets(video, first_seconds=first_seconds, last_seconds=last_seconds)
 
@@ -106,28 +109,11 @@ def may_start_again(path: Path) -> bool:
     )
 
 
-def _another_follows(video: OpenVideo) -> bool:
-    """Whether a Matroska file was put behind another: where the first one ends, a header begins.
-
-    Source: RFC 8794, 4 and 5 (lengths), RFC 9559, 5.1 (a segment's identity).
-    """
-    if "matroska" not in video.format_names:
-        return False
-    with video.path.open("rb") as file:
-        end = 0
-        for identity in (_EBML, _SEGMENT):
-            file.seek(end)
-            head = file.read(12)
-            if head[:4] != identity or not head[4:5] or not head[4]:
-                return False
-            size = 9 - head[4].bit_length()
-            most = (1 << 7 * size) - 1
-            length = int.from_bytes(head[4 : 4 + size], "big") & most
-            if length == most:  # not known when it was written
-                return False
-            end = min(end + 4 + size + length, video.path.stat().st_size)
-        file.seek(end)
-        return file.read(4) == _EBML
+def _may_go_on(video: OpenVideo) -> bool:
+    """Whether a file may go on by another clock, so that it has to be read through."""
+    if video.clock_may_jump or video.format_names & _MAY_BE_JOINED:
+        return True
+    return "matroska" in video.format_names and len(starts_of_parts(video.path)) > 1
 
 
 def _known(video: OpenVideo) -> PacketTable:
