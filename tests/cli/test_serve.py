@@ -55,29 +55,37 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> list[FastAPI]:
     return served
 
 
+@pytest.fixture
+def port() -> str:
+    """One that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
 def test_where_nothing_is_indexed_yet_the_page_can_begin(
-    tmp_path: Path, stub: list[FastAPI], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, port: str, stub: list[FastAPI], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert serve("--index", str(tmp_path / "none"), "--port", "18765") == 0
+    assert serve("--index", str(tmp_path / "none"), "--port", port) == 0
     told = capsys.readouterr()
     assert told.err.startswith(f"There is no index at {tmp_path / 'none'} yet: open the page")
-    assert told.out.startswith("Listening on http://127.0.0.1:18765 ")
+    assert told.out.startswith(f"Listening on http://127.0.0.1:{port} ")
     assert len(stub) == 1
     assert not (tmp_path / "none").exists()
 
 
 def test_beyond_this_machine_the_address_has_a_token(
-    index: Path, stub: list[FastAPI], capsys: pytest.CaptureFixture[str]
+    index: Path, port: str, stub: list[FastAPI], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tokens = set()
     for _ in range(2):
-        assert serve("--index", str(index), "--host", "0.0.0.0", "--port", "18765") == 0
-        found = re.match(r"Listening on http://[^/]+:18765/\?token=(\S{43}) ", capsys.readouterr().out)
+        assert serve("--index", str(index), "--host", "0.0.0.0", "--port", port) == 0
+        found = re.match(rf"Listening on http://[^/]+:{port}/\?token=(\S{{43}}) ", capsys.readouterr().out)
         assert found
         tokens.add(found[1])
     assert len(tokens) == 2
-    assert serve("--index", str(index), "--token", "mine-own-8", "--port", "18765") == 0
-    assert "http://127.0.0.1:18765/?token=mine-own-8 " in capsys.readouterr().out
+    assert serve("--index", str(index), "--token", "mine-own-8", "--port", port) == 0
+    assert f"http://127.0.0.1:{port}/?token=mine-own-8 " in capsys.readouterr().out
 
 
 def test_a_port_that_is_taken_is_one_line(index: Path, capsys: pytest.CaptureFixture[str]) -> None:

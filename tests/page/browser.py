@@ -71,6 +71,17 @@ def until(page: Page, condition: str, argument: Any = None) -> None:
         page.wait_for_timeout(20)
 
 
+def until_asked(page: Page, library: Library, part: str, value: Any) -> None:
+    """Wait until the service was last asked for so much; until then the page shows the old answer."""
+    last = time.monotonic() + WAIT_SECONDS
+    while library.asked[-1].get(part) != value:
+        if time.monotonic() > last:
+            raise AssertionError(
+                f"not within {WAIT_SECONDS} s: {part} {value}, asked was {library.asked[-1]}"
+            )
+        page.wait_for_timeout(20)
+
+
 def _holds(page: Page, condition: str, argument: Any) -> bool:
     """Whether a condition is true now; what it asks about may not be there yet."""
     from playwright.sync_api import Error

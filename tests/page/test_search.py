@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.page.browser import HIT, hits_of, shown_number, until, visit
+from tests.page.browser import HIT, hits_of, shown_number, until, until_asked, visit
 from tests.page.fake import HOSTILE, Library
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ def test_a_score_is_limited_where_cards_show_scores(page: Page, library: Library
         page.fill("[aria-label='Score at least']", f"{limit:.4f}")
         page.press("[aria-label='Score at least']", "Enter")
         until(page, "wanted => location.search.includes(wanted)", f"least={limit:.4f}")
+        until_asked(page, library, "min_score", round(limit, 4))
         page.wait_for_selector(f".results:not(.waiting) {shown}")
-        assert library.asked[-1]["min_score"] == round(limit, 4)
     page.reload(wait_until="domcontentloaded")
     page.wait_for_selector("text=No match reaches your limit")
     assert page.input_value("[aria-label='Score at least']") == f"{best + 0.01:.4f}"
