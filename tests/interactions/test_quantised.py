@@ -17,7 +17,18 @@ pytestmark = pytest.mark.processor
 
 @pytest.mark.parametrize(
     ("rows", "columns", "channels"),
-    [(1, 1, 1), (1, 12, 512), (3, 7, 64), (5, 9, 33), (17, 1, 512), (2, 3, 7), (33, 65, 127)],
+    [
+        (1, 1, 1),
+        (2, 3, 1),
+        (0, 3, 8),
+        (3, 0, 8),
+        (1, 12, 512),
+        (3, 7, 64),
+        (5, 9, 33),
+        (17, 1, 512),
+        (2, 3, 7),
+        (33, 65, 127),
+    ],
 )
 def test_whole_products_are_exact_for_every_shape(rows: int, columns: int, channels: int) -> None:
     generator = torch.Generator().manual_seed(rows)

@@ -200,7 +200,7 @@ def test_growth_is_that_of_one_question_over_different_segments() -> None:
 
 
 class _Scored:
-    """A background of made-up scores ``(Q, V)``."""
+    """A background of made-up scores ``(Q, V)``; a part of its gallery is the rows."""
 
     terms = None
 
@@ -211,10 +211,13 @@ class _Scored:
     def mean(self, question: int) -> float:
         return float(self.score_QV[question].mean())
 
+    def part(self, rows: Sequence[int]) -> Sequence[int]:
+        return rows
+
     def rank(
-        self, _gallery: object, _terms: object, questions: Sequence[int], wanted: Wanted
+        self, rows: Sequence[int], _terms: object, questions: Sequence[int], wanted: Wanted
     ) -> list[Ranked]:
-        allowed = np.where(wanted.allowed, self.score_QV[list(questions)], -np.inf)
+        allowed = np.where(wanted.allowed, self.score_QV[list(questions)][:, list(rows)], -np.inf)
         return [Ranked([(int(row.argmax()), float(row.max()))]) for row in allowed]
 
 

@@ -220,3 +220,17 @@ def test_segments_beyond_those_asked_change_little(
     assert some is not None
     assert some != everything
     assert some.plain.location == pytest.approx(everything.plain.location, abs=0.6 * everything.plain.scale)
+
+
+def test_chance_is_measured_without_reading_all_of_a_large_index(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SCANNED", 10)
+    background = _background(index)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the whole index was scanned")
+
+    monkeypatch.setattr(index.gallery, "block", refuse)
+    assert calibrate_in_order(index.model, background, FEW, 2) is not None
+    assert module.calibrate(index.model, background, FEW).questions == len(FEW)

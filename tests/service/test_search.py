@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.index.library import clip
 from tests.methods import tiny
 from tests.service.serving import index_of, problem, served, video_id
 
+from vidsift.search import confidence, searcher
 from vidsift.search.confidence import Fits
 from vidsift.search.searcher import Index
 from vidsift.service.limits import Limits
@@ -329,6 +331,36 @@ def test_arithmetic_and_order_reach_the_index(client: TestClient, index: Index) 
     assert [hit["score"] for hit in ordered] == [
         hit.score for hit in index.search(["a red circle", "a ring"])
     ]
+
+
+def test_questions_are_answered_while_sentences_in_order_are_measured(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    measured: list[int] = []
+    whole = confidence.calibrated_in_order
+
+    def slow(*given: Any) -> Fits | None:
+        measured.append(given[-1])
+        begun.set()
+        assert go_on.wait(60)
+        return whole(*given)
+
+    monkeypatch.setattr(searcher, "calibrated_in_order", slow)
+    with served(index.reopened()) as client, ThreadPoolExecutor(2) as pool:
+        asked = ["a red circle", "a ring", "a star"]
+        both = [pool.submit(ask, client, asked) for _ in range(2)]
+        try:
+            assert begun.wait(60)
+            assert ask(client, "a red circle")["data"]
+            assert ask(client, ["a circle + a star", "a ring", "a star"])["data"]
+            assert not any(one.done() for one in both)
+        finally:
+            go_on.set()
+        first, second = (one.result()["data"] for one in both)
+    assert first == second
+    assert first[0]["confidence"] is not None
+    assert measured == [3]
 
 
 def test_what_is_asked_has_a_schema() -> None:

@@ -294,24 +294,29 @@ class Gallery:
                 continue
             ids = batch.column("_rowid").to_numpy()
             rows = order[np.searchsorted(ascending, ids)]
-            places = torch.from_numpy(rows)
             parts = parts_from_table(batch, self._score_sets)
             self._remember(rows, parts)
-            features = sets_from_table(batch, self._score_sets, parts)
-            with torch.inference_mode():
-                compact = terms.compact_video(terms.adapt_video(_on(features, self.device)))
-            if not self.scan:
-                most = max(tokens.tokens.shape[1] for tokens in compact.values())
-                longest = block_of(self.device)
-                self.block_size = min(longest, max(1, _BLOCK_TOKENS * longest // BLOCK // most))
-            for name, tokens in compact.items():
-                if name not in self.scan:
-                    chosen = right_scan_format(scan_format, self.device)
-                    chosen = chosen if chosen != "int8" or scans_int8(terms, name) else "fp32"
-                    self.scan[name] = ScanSet(len(self), tokens, chosen, self.device, self.block_size)
-                self.scan[name].put(places.to(self.device), tokens)
+            self._put(rows, sets_from_table(batch, self._score_sets, parts), terms, scan_format)
         for one in self.scan.values():
             one.finish()
+
+    def _put(
+        self, rows: NDArray[np.int64], features: Features, terms: TermSum, scan_format: ScanFormat
+    ) -> None:
+        """Hold some segments as terms scan them."""
+        places = torch.from_numpy(rows)
+        with torch.inference_mode():
+            compact = terms.compact_video(terms.adapt_video(_on(features, self.device)))
+        if not self.scan:
+            most = max(tokens.tokens.shape[1] for tokens in compact.values())
+            longest = block_of(self.device)
+            self.block_size = min(longest, max(1, _BLOCK_TOKENS * longest // BLOCK // most))
+        for name, tokens in compact.items():
+            if name not in self.scan:
+                chosen = right_scan_format(scan_format, self.device)
+                chosen = chosen if chosen != "int8" or scans_int8(terms, name) else "fp32"
+                self.scan[name] = ScanSet(len(self), tokens, chosen, self.device, self.block_size)
+            self.scan[name].put(places.to(self.device), tokens)
 
     def _remember(self, rows: NDArray[np.int64], parts: Mapping[str, NDArray[Any]]) -> None:
         for name, values in parts.items():
@@ -333,6 +338,33 @@ class Gallery:
         with while_reading(self._folder, self._table):
             other._fill(terms, scan_format)
         return other
+
+    def part(self, rows: Sequence[int], terms: TermSum) -> Gallery:
+        """Return some of the segments by themselves: a question to them costs nothing for all the others.
+
+        Args:
+            rows: which segments, ascending.
+            terms: that will scan them, in fp32.
+
+        Raises:
+            TidiedError, IndexFolderError: as for :meth:`read`.
+        """
+        own = list(rows)
+        some = replace(
+            self,
+            segment_ids=[self.segment_ids[row] for row in own],
+            video_ids=[self.video_ids[row] for row in own],
+            video_numbers=self.video_numbers[own],
+            spans=self.spans[own],
+            durations=self.durations[own],
+            scan={},
+            _row_ids=self._row_ids[own],
+            _known={name: values[own] for name, values in self._known.items()},
+        )
+        for at in range(0, len(own), _READ_ROWS):
+            places = np.arange(at, min(at + _READ_ROWS, len(own)))
+            some._put(places, some.exact(places.tolist(), score_only=True), terms, "fp32")
+        return some
 
     def __len__(self) -> int:
         """Return the number of segments."""

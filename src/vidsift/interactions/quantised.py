@@ -112,7 +112,8 @@ def _whole_product(text_PD: Tensor, video_ND: Tensor) -> Tensor:
     """Exact sums of int8 tokens of at most :data:`CHECKED_CHANNELS` channels."""
     if text_PD.device.type != "cpu":
         return text_PD.float() @ video_ND.t().float()
-    if _int_mm_is_right():
+    # Of one channel it takes the transposed side for one that is laid out by rows, on every processor.
+    if text_PD.shape[1] > 1 and _int_mm_is_right():
         return torch._int_mm(text_PD, video_ND.t())
     # All sums on the way are whole and at most 2^24.
     words_PD = text_PD.float()

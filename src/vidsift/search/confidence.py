@@ -34,7 +34,7 @@ Whether anything fits is decided in one place, :func:`anything_fits`, from the c
 
 The fits are kept beside the index, in ``calibration.json``, and made again when segments, model or bank are
 others; where that file cannot be written, once for each opened index. Those of sentences in order are made
-when such a question is first asked.
+when such a question is first asked. Neither reads more of a large index than the segments that are asked.
 
 Source: normalising scores by those of a cohort is common in speaker verification (Auckenthaler et al., Score
     Normalization for Text-Independent Speaker Verification Systems, 2000); the distribution of maxima is
@@ -199,6 +199,10 @@ class Background:
         asked = question.adapted(self.terms)
         return float(score_exactly(self.terms, self._read, asked, self._rows).double().mean())
 
+    def part(self, rows: Sequence[int]) -> Gallery:
+        """Some segments by themselves, ascending: what is asked of them costs nothing for the others."""
+        return self.gallery if len(rows) == len(self.gallery) else self.gallery.part(rows, self.terms)
+
 
 def calibrated(folder: Path, model: Model, background: Background) -> Calibration:
     """Return the calibration of an index, measured unless it was kept.
@@ -286,9 +290,11 @@ def calibrate_in_order(model: Model, background: Background, bank: Sequence[str]
         [(start + place * len(bank) // count) % len(bank) for place in range(count)]
         for start in _evenly(len(bank), _IN_ORDER)
     ]
-    parts, videos, length = _whole_videos(background.gallery)
+    rows, first, videos, length = _whole_videos(background.gallery)
+    gallery, terms = background.part(rows), background.terms
+    parts = _two_parts(first, len(rows))
     best_PQ = np.array([
-        [_best_story(background, [singles[place] for place in one], allowed) for one in asked]
+        [_best_story(gallery, terms, [singles[place] for place in one], allowed) for one in asked]
         for allowed in parts
     ])  # fmt: skip
     best_PQ = best_PQ[np.isfinite(best_PQ).all(axis=1)]
@@ -299,24 +305,27 @@ def calibrate_in_order(model: Model, background: Background, bank: Sequence[str]
         higher += growth(*best_PQ) * math.log(videos)
     if length > 1:
         # In a longer video every sentence has more places, as a sentence by itself has in more segments.
-        rows = np.flatnonzero(np.logical_or.reduce(parts))
-        halves = [_best_scores(background, singles, half) for half in _halves(rows, len(background.gallery))]
+        halves = [
+            _best_scores(gallery, terms, singles, half) for half in _two_parts(len(rows) // 2, len(rows))
+        ]
         higher += growth(*map(np.array, halves)) * math.log(length)
     return _fits(best_PQ.max(axis=0), means[asked].mean(axis=1), higher)
 
 
-def _best_story(background: Background, questions: Sequence[Question], allowed: NDArray[np.bool_]) -> float:
+def _best_story(
+    gallery: Gallery, terms: TermSum, questions: Sequence[Question], allowed: NDArray[np.bool_]
+) -> float:
     """The score of the best video for sentences in order, NaN where none has enough pictures."""
-    found = best_stories(background.gallery, background.terms, questions, Wanted(1, allowed, "video"))
+    found = best_stories(gallery, terms, questions, Wanted(1, allowed, "video"))
     return found[0].score if found else math.nan
 
 
-def _whole_videos(gallery: Gallery) -> tuple[list[NDArray[np.bool_]], float, float]:
+def _whole_videos(gallery: Gallery) -> tuple[list[int], int, float, float]:
     """Segments that sentences in order are asked of: all, or those of some videos in two parts.
 
     Returns:
-        Which segments, bool ``(V,)`` each; how many times as many videos there are, and how many times as
-        long these are on average.
+        Rows, ascending; how many of them are the first part, all where there is but one; how many times as
+        many videos there are, and how many times as long these are on average.
     """
     own: dict[int, list[int]] = {}
     for row, video in enumerate(gallery.video_numbers.tolist()):
@@ -324,26 +333,18 @@ def _whole_videos(gallery: Gallery) -> tuple[list[NDArray[np.bool_]], float, flo
     thinned = [[rows[place] for place in _evenly(len(rows), _LONGEST)] for rows in own.values()]
     left = sum(map(len, thinned))
     length = len(gallery) / left
-    chosen = _evenly(len(thinned), max(2, len(thinned) * _SCANNED // left)) if left > _SCANNED else None
-    if chosen is None:
-        return [_mask([row for rows in thinned for row in rows], len(gallery))], 1.0, length
-    half = len(chosen) // 2
-    parts = [
-        _mask([row for place in some for row in thinned[place]], len(gallery))
-        for some in (chosen[:half], chosen[half:])
-    ]
-    return parts, len(thinned) / len(chosen), length
+    if left <= _SCANNED:
+        return [row for rows in thinned for row in rows], left, 1.0, length
+    chosen = _evenly(len(thinned), max(2, len(thinned) * _SCANNED // left))
+    # Ids begin with that of the video, so that rows of a video stand together.
+    first = sum(len(thinned[place]) for place in chosen[: len(chosen) // 2])
+    return [row for place in chosen for row in thinned[place]], first, len(thinned) / len(chosen), length
 
 
-def _mask(rows: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.bool_]:
-    allowed = np.zeros(count, np.bool_)
-    allowed[rows] = True
-    return allowed
-
-
-def _halves(rows: Sequence[int] | NDArray[np.int64], count: int) -> list[NDArray[np.bool_]]:
-    half = len(rows) // 2
-    return [_mask(rows[:half], count), _mask(rows[half:], count)]
+def _two_parts(first: int, count: int) -> list[NDArray[np.bool_]]:
+    """Masks ``(count,)`` of the first so many and of the others; of the first alone where they are all."""
+    inside = np.arange(count) < first
+    return [inside] if first == count else [inside, ~inside]
 
 
 def _best_answers(background: Background, questions: Sequence[Question]) -> tuple[NDArray[np.float64], float]:
@@ -356,17 +357,18 @@ def _best_answers(background: Background, questions: Sequence[Question]) -> tupl
     rows = _evenly(len(gallery), _SCANNED)
     # Ids begin with that of the video: the halves are of different videos, as all that is added would be.
     whole = len(rows) == len(gallery)
-    parts = [_mask(rows, len(gallery))] if whole else _halves(rows, len(gallery))
-    best_PQ = np.array([_best_scores(background, questions, allowed) for allowed in parts])
+    parts = _two_parts(len(rows) if whole else len(rows) // 2, len(rows))
+    asked = background.part(rows)
+    best_PQ = np.array([_best_scores(asked, background.terms, questions, allowed) for allowed in parts])
     if whole:
         return best_PQ[0], 0.0
     return best_PQ.max(axis=0), growth(*best_PQ) * math.log(len(gallery) / len(rows))
 
 
 def _best_scores(
-    background: Background, questions: Sequence[Question], allowed: NDArray[np.bool_]
+    gallery: Gallery, terms: TermSum, questions: Sequence[Question], allowed: NDArray[np.bool_]
 ) -> list[float]:
-    ranked = rank(background.gallery, background.terms, questions, Wanted(1, allowed))
+    ranked = rank(gallery, terms, questions, Wanted(1, allowed))
     return [one.best[0][1] for one in ranked]
 
 

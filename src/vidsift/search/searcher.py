@@ -74,7 +74,7 @@ class Index(OpenIndex):
         ``vidsift.Index.open("my-index").search("a dog catches a frisbee", k=5)``
     """
 
-    _OF_THE_GALLERY = ("calibration", "_background", "_fits_in_order", "_footage")
+    _OF_THE_GALLERY = ("calibration", "_background", "measured_in_order", "_footage")
 
     def search(
         self,
@@ -414,22 +414,28 @@ class Index(OpenIndex):
         self, questions: Sequence[Question], stories: Sequence[Story]
     ) -> list[float | None]:
         """How sure it is that each video tells the sentences in order; by its whole score, as their ranks."""
-        background, calibration = self._background, self.calibration
         plain = all(question.is_plain for question in questions)
-        if background is None or calibration is None or not stories or not plain:
+        measured = self.calibration_in_order(len(questions)) if stories and plain else None
+        if measured is None or self._background is None:
             return [None] * len(stories)
-        count = len(questions)
-        if count not in self._fits_in_order:
-            fits = calibrated_in_order(self._store.folder, self.model, background, calibration, count)
-            self._fits_in_order[count] = fits
-        measured = self._fits_in_order[count]
-        if measured is None:
-            return [None] * len(stories)
-        mean = fmean(background.mean(question) for question in questions)
+        mean = fmean(self._background.mean(question) for question in questions)
         return [measured.confidence(story.stage_score, mean) for story in stories]
 
+    def calibration_in_order(self, count: int) -> Fits | None:
+        """What so many unrelated sentences in order score; None for very small indexes and short videos.
+
+        Kept, or measured as :attr:`calibration`: seconds, which the first such question otherwise takes.
+        """
+        background, calibration = self._background, self.calibration
+        if background is None or calibration is None:
+            return None
+        if count not in self.measured_in_order:
+            fits = calibrated_in_order(self._store.folder, self.model, background, calibration, count)
+            self.measured_in_order[count] = fits
+        return self.measured_in_order[count]
+
     @cached_property
-    def _fits_in_order(self) -> dict[int, Fits | None]:
+    def measured_in_order(self) -> dict[int, Fits | None]:
         """What sentences in order are calibrated by, for each number of them that was asked."""
         return {}
 

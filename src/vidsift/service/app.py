@@ -113,6 +113,7 @@ def _service(
     return Service(
         live=live,
         engine=Engine(partial(answer_sentences, live), limits.waiting, metrics.batch),
+        measuring=Engine(partial(answer_sentences, live), limits.waiting),
         jobs=jobs,
         decoders=Decoders(limits.decoders, limits.decode_seconds, limits.decode_bytes),
         readers=Decoders(1, limits.decode_seconds, limits.decode_bytes),

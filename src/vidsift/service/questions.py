@@ -15,6 +15,7 @@ from vidsift.interactions.base import NoAlignmentError
 from vidsift.search.confidence import anything_fits
 from vidsift.search.filters import Conditions, allowed_rows, shown_paths
 from vidsift.search.filters import Filter as Wanted
+from vidsift.search.questions import parse
 from vidsift.service.files import place_of
 from vidsift.service.media import media_url, thumbnail_url
 from vidsift.service.problems import ProblemError
@@ -34,7 +35,16 @@ if TYPE_CHECKING:
     from vidsift.service.service import Upload
     from vidsift.types import Hit
 
-__all__ = ["Settings", "answer_footage", "answer_ordered", "answer_sentences", "next_page", "settings_of"]
+__all__ = [
+    "Settings",
+    "answer_footage",
+    "answer_ordered",
+    "answer_sentences",
+    "is_measured",
+    "measure",
+    "next_page",
+    "settings_of",
+]
 
 _DEEPEST = 1000
 
@@ -119,6 +129,29 @@ def answer_sentences(live: LiveIndex, settings: Settings, queries: Sequence[str]
         return [_answer(snapshot, settings, query, hits) for query, hits in zip(queries, many, strict=True)]
 
     return live.asked(answers)
+
+
+def is_measured(snapshot: Snapshot, sentences: Sequence[str]) -> bool:
+    """Whether sentences in order can be answered without measuring first how sure such answers are.
+
+    Raises:
+        QueryError: one of them is no question.
+    """
+    index, count = snapshot.index, len(sentences)
+    if index is None or count < 2 or count in index.measured_in_order:
+        return True
+    return not all(len(parse(one)) == 1 for one in sentences)
+
+
+def measure(live: LiveIndex, sentences: Sequence[str]) -> None:
+    """Measure how sure the answers to so many sentences in order are: seconds, once for a version."""
+
+    def measured(snapshot: Snapshot) -> None:
+        if not is_measured(snapshot, sentences):
+            assert snapshot.index is not None
+            snapshot.index.calibration_in_order(len(sentences))
+
+    live.asked(measured)
 
 
 def answer_ordered(live: LiveIndex, settings: Settings, sentences: Sequence[str]) -> SearchResponse:

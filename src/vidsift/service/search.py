@@ -16,7 +16,14 @@ from vidsift.interactions.base import NoAlignmentError
 from vidsift.search.errors import QueryError
 from vidsift.service.maps import frames_for_maps
 from vidsift.service.problems import ProblemError, problems
-from vidsift.service.questions import answer_footage, answer_ordered, next_page, settings_of
+from vidsift.service.questions import (
+    answer_footage,
+    answer_ordered,
+    is_measured,
+    measure,
+    next_page,
+    settings_of,
+)
 from vidsift.service.schemas import (
     ExplainRequest,
     Explanation,
@@ -60,6 +67,9 @@ def search_routes(service: Service) -> APIRouter:
             waiting = service.engine.ask(question.query, settings)
         elif question.query is not None:
             sentences = question.query
+            if not is_measured(service.snapshot(), sentences):
+                # Seconds, in which others have to be answered.
+                await answered(request, service.measuring.run(lambda: measure(service.live, sentences)))
             waiting = service.engine.run(lambda: answer_ordered(service.live, settings, sentences))
         else:
             asked = _footage(service, question)

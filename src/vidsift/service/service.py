@@ -47,6 +47,7 @@ class Service:
     Attributes:
         live: the index, whatever is added to it.
         engine: asks the model.
+        measuring: measures what questions are calibrated by, while the engine answers others.
         jobs: that change the index.
         decoders: processes for thumbnails.
         readers: the process for uploads.
@@ -59,6 +60,7 @@ class Service:
 
     live: LiveIndex
     engine: Engine
+    measuring: Engine
     jobs: Jobs
     decoders: Decoders
     readers: Decoders
@@ -94,6 +96,7 @@ class Service:
         self.jobs.close()
         self.live.close()
         self.engine.close()
+        self.measuring.close()
         for one in (self.decoders, self.readers, self.cutter):
             one.close(self.limits.stop_seconds)
         self._folder.cleanup()

@@ -173,7 +173,7 @@ function lastFolder(path) {
 
 function sureness(hit) {
   if (hit.confidence === null || hit.confidence === undefined) {
-    return el("span", { class: "sure", title: "Score; this library is not calibrated" }, part(hit.score, 3));
+    return el("span", { class: "sure", title: "Score; how sure it is cannot be told of this question or library" }, part(hit.score, 3));
   }
   const meter = el("span", { class: "meter", "aria-hidden": "true" }, el("span", { class: "meter-fill" }));
   meter.firstChild.style.setProperty("width", `${Math.round(hit.confidence * 100)}%`);
