@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
-from tests.video.making import Recipe, make, number_in
+from tests.video.making import Recipe, make, moved, number_in
 
 from vidsift.service import cutting
 from vidsift.service.cutting import cut_clip
@@ -161,3 +161,39 @@ def test_another_file_is_not_cut(tmp_path: Path) -> None:
     film = make(tmp_path, Recipe(), "film")
     with pytest.raises(ChangedError, match="is not the file that was indexed"):
         cut_clip(Source(str(film), 1, 1), 0.0, 1.0, str(tmp_path / "clip.mp4"), 1 << 30)
+
+
+def shows_what_the_index_saw(film: Path, start: float, clip: Path) -> bool:
+    times = np.arange(0.05, 0.45, 0.1)
+    shown = [number_in(pixels) for pixels in read_frames(clip, times).pixels]
+    return shown == [number_in(pixels) for pixels in read_frames(film, start + times).pixels]
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "libx264"), (".mpg", "mpeg2video")])
+@pytest.mark.parametrize("start", [0.5, 1.2, 1.4])
+def test_a_broadcast_is_cut_where_its_last_key_frame_is_far(
+    tmp_path: Path, suffix: str, codec: str, start: float
+) -> None:
+    """By timestamps FFmpeg lands behind the key frame, and the first pictures, or all, are lost."""
+    film = make(tmp_path, Recipe(suffix, codec=codec, gop=20), "film")
+    clip = tmp_path / "clip.mp4"
+    assert cut(film, start, start + 0.5, clip) is (suffix == ".ts")
+    assert shows_what_the_index_saw(film, start, clip)
+
+
+@pytest.mark.parametrize("change", [lambda n, s: s + 5 * (n >= 30), lambda n, s: s + 95443.7 - 0.4])
+def test_a_broadcast_with_a_pause_or_a_counter_that_wraps_is_cut(
+    tmp_path: Path, change: Callable[[int, float], float]
+) -> None:
+    film = moved(make(tmp_path, Recipe(".ts", gop=30), "film"), tmp_path / "moved.ts", change)
+    start = probe(film).duration_seconds - 0.6
+    cut(film, start, start + 0.5, tmp_path / "clip.mp4")
+    assert shows_what_the_index_saw(film, start, tmp_path / "clip.mp4")
+
+
+def test_an_avi_is_cut_where_the_index_saw_pictures_after_a_pause(tmp_path: Path) -> None:
+    """A picture is repeated by empty packets, which give none: counting what comes leads astray."""
+    one = make(tmp_path, Recipe(".avi", codec="mpeg4", b_frames=0), "film")
+    film = moved(one, tmp_path / "moved.avi", lambda n, s: s + 5 * (n >= 30))
+    assert not cut(film, 6.2, 6.7, tmp_path / "clip.mp4")
+    assert shows_what_the_index_saw(film, 6.2, tmp_path / "clip.mp4")

@@ -27,7 +27,7 @@ from vidsift.service.pictures import Source, check_unchanged
 from vidsift.video import VideoReadError, probe
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
 from vidsift.video.picture import to_rgb, upright_aspect
-from vidsift.video.timed import in_first_part, open_timed, seek_before
+from vidsift.video.timed import in_first_part, open_timed, seek_before, table_of
 from vidsift.video.transforms import shown_size
 
 __all__ = ["Clip", "TooLargeError", "cut_clip"]
@@ -228,7 +228,8 @@ def _encode_streams(video: OpenVideo, stretch: _Stretch) -> int:
     if not video.without_pts:
         with contextlib.suppress(av.error.FFmpegError):
             place = seek_before(video, start_seconds)
-    written, number = 0, 0
+    times = _times_in_order(video)
+    written, number, step = 0, 0, 1 / float(video.frames_per_second)
     with av.open(str(stretch.target), "w", format="mp4") as out:
         picture: _Pictures | None = None
         if sound is not None:
@@ -237,7 +238,7 @@ def _encode_streams(video: OpenVideo, stretch: _Stretch) -> int:
             with contextlib.suppress(av.error.InvalidDataError):
                 for frame in packet.decode():
                     if isinstance(frame, av.VideoFrame):
-                        at = number / float(video.frames_per_second)
+                        at = times[number] if number < len(times) else number * step
                         number += 1
                         if frame.pts is not None and not video.without_pts:
                             at = video.seconds_of(frame.pts)
@@ -253,6 +254,14 @@ def _encode_streams(video: OpenVideo, stretch: _Stretch) -> int:
                         if start_seconds <= at < end_seconds:
                             sound.write(out if picture is not None else None, frame)
         return _finish(out, picture, sound, written)
+
+
+def _times_in_order(video: OpenVideo) -> list[float]:
+    """When pictures are shown, as the index has it, where the file gives them no times; else none."""
+    if not video.without_pts:
+        return []
+    with open_timed(video.path) as other:
+        return [float(at) for at in other.seconds(table_of(other).shown_pts())]
 
 
 def _finish(

@@ -175,9 +175,9 @@ class OpenVideo:
 
     def seek(self, ticks: int, place: int) -> None:
         """Go to a moment, or to a byte where timestamps lead astray."""
-        if self.clock is None:
+        if self.clock is None and not self.clock_may_jump:
             self.container.seek(ticks, stream=self.stream)
-        else:
+        else:  # by timestamps FFmpeg may land behind the key frame that is meant, too
             self.container.seek(place, unsupported_byte_offset=True)
 
     def streams(self, streams: Any, place: int = 0) -> Iterator[Packet[Any]]:

@@ -75,7 +75,7 @@ def seek_before(video: OpenVideo, seconds: float) -> int:
     Returns:
         The byte at which the container stands, for :meth:`~vidsift.video.container.OpenVideo.streams`.
     """
-    if video.clock is None:
+    if video.clock is None and not video.clock_may_jump:
         origin_seconds = float(video.origin_ticks * video.tick)
         video.container.seek(int((origin_seconds + max(0.0, seconds)) * 1_000_000), backward=True)
         return 0
