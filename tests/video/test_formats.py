@@ -67,6 +67,20 @@ def test_what_recorders_begin_their_streams_with() -> None:
         assert not container_head(text.ljust(400, b"\0"))
 
 
+@pytest.mark.parametrize("cut", [0, 1, 100, 187])
+@pytest.mark.parametrize("packet", [188, 192, 204])
+def test_broadcasts_are_found_wherever_their_file_begins(tmp_path: Path, packet: int, cut: int) -> None:
+    whole = make(tmp_path, Recipe(".ts", frames=20)).read_bytes()
+    before, behind = bytes(4 * (packet == 192)), bytes(16 * (packet == 204))
+    parts = [before + whole[at : at + 188] + behind for at in range(0, len(whole), 188)]
+    folder = tmp_path / "found"
+    folder.mkdir()
+    for name in ("film.ts", "film.part2"):
+        (folder / name).write_bytes(b"".join(parts)[cut:])
+    (folder / "code.ts").write_text("const GRID = 'G';\n" * 100)
+    assert [found.path.name for found in find_videos([folder])] == ["film.part2", "film.ts"]
+
+
 def test_one_picture_in_an_animations_format_is_a_photo(tmp_path: Path) -> None:
     Image.fromarray(picture(1)).save(tmp_path / "still.png")
     # An animation of one picture, whose description stands before a long colour profile.

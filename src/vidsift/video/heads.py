@@ -8,12 +8,12 @@ from typing import Literal, TypeAlias
 
 from vidsift.video.photos import JPEG, PNG, animated_webp, pictures_in_png, still_brands, video_within
 
-__all__ = ["Glance", "at_a_glance", "container_head"]
+__all__ = ["Glance", "at_a_glance", "container_head", "transport_stream_head"]
 
 Glance: TypeAlias = Literal["container", "single picture", "animated WebP file"]
 """What a file seems to be: the container of a video, or what is passed over and counted."""
 
-_HEAD_BYTES = 400
+_HEAD_BYTES, _MORE_BYTES = 400, 624
 
 _STARTS = (
     b"\x1aE\xdf\xa3",  # Matroska, WebM
@@ -51,10 +51,17 @@ def container_head(head: bytes) -> bool:
         return True
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return True
-    return any(
-        len(head) > first + step and head[first] == head[first + step] == 0x47
-        for first, step in ((0, 188), (4, 192))
-    )
+    return transport_stream_head(head)
+
+
+def transport_stream_head(head: bytes) -> bool:
+    """Whether first bytes are those of MPEG-TS: packets of 188 bytes, a time before or a check behind each.
+
+    A file that was cut out of another one, or split, begins within a packet; there three have to follow.
+    """
+    if any(head[first::step][:2] == b"GG" for first, step in ((0, 188), (4, 192), (0, 204))):
+        return True
+    return any(head[first::step][:3] == b"GGG" for step in (188, 192, 204) for first in range(step))
 
 
 def at_a_glance(path: Path) -> Glance | None:
@@ -71,6 +78,7 @@ def at_a_glance(path: Path) -> Glance | None:
             return "container" if video_within(file) is not None else None
         if still_brands(head):
             return "container" if video_within(file) is not None else "single picture"
+        head += file.read(_MORE_BYTES)
     if animated_webp(head):
         return "animated WebP file"
     return "container" if container_head(head) else None

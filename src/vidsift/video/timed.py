@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vidsift.video.container import OpenVideo, open_video
+from vidsift.video.heads import transport_stream_head
 from vidsift.video.joined import starts_of_parts
 from vidsift.video.packets import PacketTable, index_packets
 
@@ -102,11 +103,8 @@ def may_start_again(path: Path) -> bool:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(400)
-    steps = ((0, 188), (4, 192), (0, 204))
-    return head.startswith(b"\0\0\x01\xba") or any(
-        len(head) > first + step and head[first] == head[first + step] == 0x47 for first, step in steps
-    )
+        head = file.read(1024)
+    return head.startswith(b"\0\0\x01\xba") or transport_stream_head(head)
 
 
 def _may_go_on(video: OpenVideo) -> bool:
