@@ -23,7 +23,7 @@ KINDS = {
     ".flv": Recipe(suffix=".flv"),
     ".nut": Recipe(suffix=".nut", codec="mpeg4", b_frames=0),
     ".ivf": Recipe(suffix=".ivf", codec="libvpx", b_frames=0),
-    "fragments.mp4": Recipe(container_options={"movflags": "frag_keyframe+empty_moov"}),
+    "fragments.mp4": Recipe(container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}),
 }
 
 
@@ -87,8 +87,20 @@ def test_where_no_length_is_stated_the_last_packet_tells(kind: str, tmp_path: Pa
     assert said.startswith("the last 50 % of the file cannot be read")
 
 
-def test_nothing_is_said_of_fragments_padding_and_what_programs_append(tmp_path: Path) -> None:
-    assert unread_end(joined(tmp_path, "fragments.mp4", 2)) is None
+def test_fragments_that_begin_anew_are_told_and_those_that_go_on_are_not(tmp_path: Path) -> None:
+    said = unread_end(joined(tmp_path, "fragments.mp4", 2))
+    assert said is not None
+    assert said.startswith("the last 50 % of the file cannot be read")
+    one = (tmp_path / "made.mp4").read_bytes()
+    first, second = one.index(b"moof") - 4, one.index(b"moof", len(one) // 2) - 4
+    path = tmp_path / "stream.mp4"
+    path.write_bytes(one[:second] + one[:first] + one[second:])
+    assert len(starts_of_parts(path)) > 1
+    assert probe(path).duration_seconds == pytest.approx(4.0, abs=0.15)
+    assert unread_end(path) is None
+
+
+def test_nothing_is_said_of_padding_and_what_programs_append(tmp_path: Path) -> None:
     for kind in (".mp4", ".mkv", ".avi", ".wmv", ".flv"):
         path = make(tmp_path, replace(KINDS[kind], frames=5), "plain")
         end = {".mp4": b"\0\0\x80\0free", ".avi": b"JUNK\0\x80\0\0"}.get(kind, b"")

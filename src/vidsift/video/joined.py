@@ -21,7 +21,7 @@ _MOST_CHUNKS = 4096
 def starts_of_parts(path: Path) -> list[int]:
     """Bytes at which the files begin that a Matroska, MP4, AVI or ASF file is made of, the first included.
 
-    Empty for other files. An MP4 in fragments counts as one: FFmpeg reads its fragments to the end.
+    Empty for other files. An MP4 each of whose fragments has a head gives many, which FFmpeg may all read.
 
     Sources: RFC 8794, 4 and 5, RFC 9559, 5.1; ISO/IEC 14496-12, 4.2; OpenDML AVI, 3; ASF, 2.1 and 3.1.
 
@@ -90,8 +90,6 @@ def _avi(file: BinaryIO, size: int) -> Iterator[int]:
 def _mp4(file: BinaryIO, size: int) -> list[int]:
     starts, whole, at = list[int](), list[int](), 0
     for box in boxes(file, 0, size):
-        if box.kind == b"moof":
-            return [0]
         if box.kind == b"ftyp":
             starts.append(at)
         if box.kind == b"moov" and len(starts) > len(whole):  # without one it is no file, but a remainder

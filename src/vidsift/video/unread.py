@@ -38,7 +38,9 @@ def unread_end(path: str | Path) -> str | None:
         read = next((number for name, number in _PARTS_READ.items() if name in names), None)
         if read is not None:
             starts = starts_of_parts(path)
-            return _said(size - starts[read], size) if len(starts) > read else None
+            if len(starts) <= read or ("mov" in names and _goes_on(path, starts[read])):
+                return None
+            return _said(size - starts[read], size)
         if not names & _READ_TO_THE_END:
             return None
         last = int(table_of(video).places.max(initial=0))
@@ -54,6 +56,19 @@ def _many(count: int, size: int) -> bool:
 def _said(count: int, size: int) -> str:
     share = f"the last {max(1.0, 100 * count / size):.0f} % of the file cannot be read"
     return f"{share}; another recording seems to be joined to it: index the parts by themselves"
+
+
+def _goes_on(path: Path, place: int) -> bool:
+    """Whether pictures behind a byte are read and go on in time, as in a stream stored piece by piece."""
+    latest, beyond = None, False
+    with open_video(path) as video, suppress(*DECODE_ERRORS):
+        for packet in video.packets():
+            if packet.size and packet.dts is not None:
+                if latest is not None and packet.dts < latest:
+                    return False
+                latest = packet.dts
+                beyond = beyond or (packet.pos is not None and packet.pos >= place)
+    return beyond
 
 
 def _last_byte(path: Path) -> int:
