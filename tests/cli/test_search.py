@@ -111,6 +111,18 @@ def test_sentences_in_order_are_one_hit_a_video(index: str, capsys: pytest.Captu
         assert (one["start"], one["segment_end"]) == (first["start"], then["segment_end"])
 
 
+def test_more_sentences_in_order_than_pictures_are_told(
+    index: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = [word for _ in range(11) for word in ("--then", "circle")]
+    assert _run("circle", *many, "--index", index) == 0
+    told = capsys.readouterr()
+    assert not told.out
+    assert "no video has as many as 12 pictures" in told.err
+    assert _run("circle", *many, "--index", index, "--max-duration", "3") == 0
+    assert "no video fits the conditions" in capsys.readouterr().err
+
+
 def test_similar_footage_is_asked_for_by_segment_file_or_second(
     index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

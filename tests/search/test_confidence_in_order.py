@@ -234,3 +234,18 @@ def test_chance_is_measured_without_reading_all_of_a_large_index(
     monkeypatch.setattr(index.gallery, "block", refuse)
     assert calibrate_in_order(index.model, background, FEW, 2) is not None
     assert module.calibrate(index.model, background, FEW).questions == len(FEW)
+
+
+def test_what_others_measured_meanwhile_is_kept_too(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, whole = index.store.folder, calibrate_in_order
+    (folder / FILE).unlink(missing_ok=True)
+
+    def slow(*given: Any) -> Any:
+        monkeypatch.setattr(module, "calibrate_in_order", whole)
+        assert Index.open(folder, index.model).calibration_in_order(3) is not None
+        return whole(*given)
+
+    monkeypatch.setattr(module, "calibrate_in_order", slow)
+    assert Index.open(folder, index.model).calibration_in_order(2) is not None
+    assert set(json.loads((folder / FILE).read_text())["in_order"]) == {"2", "3"}
+    assert [one.name for one in folder.glob(FILE + "*")] == [FILE]

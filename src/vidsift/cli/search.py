@@ -137,8 +137,7 @@ def search(  # noqa: PLR0917 - the options of the verb
         place = "among these videos" if narrowed else "in the library"
         typer.echo(f"vidsift: nothing {place} fits; what comes nearest is marked with ?", err=True)
     if not hits:
-        nothing = "nothing is indexed yet" if not len(opened) else "no video fits the conditions"
-        typer.echo(f"vidsift: {nothing}", err=True)
+        typer.echo(f"vidsift: {_why_none(opened, sentences, conditions)}", err=True)
     if paths_only:
         for path in dict.fromkeys(hit.path for hit in hits):
             typer.echo(path)
@@ -146,6 +145,17 @@ def search(  # noqa: PLR0917 - the options of the verb
     for hit in hits:
         found = _as_object(hit, black_box=opened.model.method.black_box) if as_json else None
         typer.echo(_as_line(hit, weak=weak) if found is None else json.dumps(found, ensure_ascii=False))
+
+
+def _why_none(opened: Index, sentences: Sequence[str], conditions: Conditions) -> str:
+    """What it means that there is no hit at all."""
+    if not len(opened):
+        return "nothing is indexed yet"
+    # All that is asked for but how hits are made: where nothing is, only the order can leave no video.
+    asked = {name: value for name, value in conditions.items() if name not in ("group_by", "candidates")}
+    if len(sentences) > 1 and not any(value not in (None, 0, ()) for value in asked.values()):
+        return f"no video has as many as {len(sentences)} pictures, one for each sentence; leave some out"
+    return "no video fits the conditions"
 
 
 def _check_asked(sentences: Sequence[str], then: Sequence[str] | None, like: str | None) -> None:

@@ -48,6 +48,7 @@ import hashlib
 import json
 import math
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -236,15 +237,20 @@ def calibrated_in_order(
     Returns:
         None where no video of the index has as many pictures as there are sentences.
     """
-    kept = _read(folder / FILE)
-    if kept is None or kept.key != calibration.key:
-        kept = calibration
-    fits = kept.in_order.get(count)
+    fits = _kept_beside(folder, calibration).in_order.get(count)
     if fits is None:
         fits = calibrate_in_order(model, background, UNRELATED, count)
-        if fits is not None and kept.key:
+        if fits is not None and calibration.key:
+            # Read again: others may have measured other numbers of sentences in these seconds.
+            kept = _kept_beside(folder, calibration)
             _keep(folder / FILE, replace(kept, in_order={**kept.in_order, count: fits}))
     return fits
+
+
+def _kept_beside(folder: Path, calibration: Calibration) -> Calibration:
+    """What is kept of the same segments, bank and model; the calibration itself where nothing is."""
+    kept = _read(folder / FILE)
+    return calibration if kept is None or kept.key != calibration.key else kept
 
 
 def calibrate(model: Model, background: Background, bank: Sequence[str], key: str = "") -> Calibration:
@@ -466,7 +472,7 @@ def _fits_of(values: Any) -> Fits:
 
 def _keep(path: Path, calibration: Calibration) -> None:
     """Write the calibration down whole, where the folder may be written."""
-    waiting = path.with_name(f"{path.name}.{os.getpid()}")
+    waiting = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     values = asdict(calibration)
     values["in_order"] = {
         str(count): own | {"version": _VERSION_IN_ORDER} for count, own in values["in_order"].items()
