@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.video.making import Recipe, make, number_in
+from tests.video.photographing import write_gif
 
 from vidsift.service.cutting import cut_clip
 from vidsift.service.pictures import Source
@@ -106,3 +107,10 @@ def test_nothing_is_said_of_padding_and_what_programs_append(tmp_path: Path) -> 
         end = {".mp4": b"\0\0\x80\0free", ".avi": b"JUNK\0\x80\0\0"}.get(kind, b"")
         path.write_bytes(path.read_bytes() + end + bytes(1 << 15))
         assert unread_end(path) is None, kind
+
+
+def test_a_gif_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    path = write_gif(tmp_path / "whole.gif", 10)
+    assert unread_end(path) is None
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert unread_end(path) == "the file ends before its animation does; it may be cut off"

@@ -13,7 +13,7 @@ from vidsift.video.container import DECODE_ERRORS, OpenVideo, open_video
 from vidsift.video.photos import PNG, pictures_in_png
 from vidsift.video.through import Shown, missing_end
 
-__all__ = ["is_single_picture"]
+__all__ = ["gif_is_cut_off", "is_single_picture"]
 
 _SMALL_BYTES = 1 << 16
 _GIF_END = b"\x3b"
@@ -33,11 +33,11 @@ def is_single_picture(video: OpenVideo, first: Shown, rest: Iterator[Shown], dam
     if next(rest, None) is not None or damage or missing_end(video, first.end_seconds) is not None:
         return False
     # Containers that count their pictures say it themselves; others may be the rest of a longer file.
-    return not _announces_more(video.path) if video.stream.frames else not _holds_more(video, first)
+    return not gif_is_cut_off(video.path) if video.stream.frames else not _holds_more(video, first)
 
 
-def _announces_more(path: Path) -> bool:
-    """Whether a GIF is cut off: it counts only those pictures that are there."""
+def gif_is_cut_off(path: Path) -> bool:
+    """Whether a file is a GIF that does not end as one; it counts only those pictures that are there."""
     with path.open("rb") as file:
         gif = file.read(4) == b"GIF8"
         end = file.seek(0, 2)

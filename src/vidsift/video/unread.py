@@ -8,6 +8,7 @@ from pathlib import Path
 from vidsift.video.container import DECODE_ERRORS, demuxed, open_video
 from vidsift.video.joined import starts_of_parts
 from vidsift.video.photos import video_in_photo
+from vidsift.video.stills import gif_is_cut_off
 from vidsift.video.timed import open_timed, table_of
 
 __all__ = ["unread_end"]
@@ -19,7 +20,7 @@ _READ_TO_THE_END = frozenset({"flv", "ivf", "nut", "gxf"})
 
 
 def unread_end(path: str | Path) -> str | None:
-    """Say that much of a file lies behind what can be read of it; None for others.
+    """Say that much of a file lies behind what can be read of it, or that a GIF is cut off; None for others.
 
     Where heads tell by their lengths where another file begins, nothing else is read.
 
@@ -33,6 +34,8 @@ def unread_end(path: str | Path) -> str | None:
     path = Path(path)
     if video_in_photo(path) is not None:
         return None
+    if gif_is_cut_off(path):
+        return "the file ends before its animation does; it may be cut off"
     with open_timed(path) as video:
         names, size = video.format_names, path.stat().st_size
         read = next((number for name, number in _PARTS_READ.items() if name in names), None)
