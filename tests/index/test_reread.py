@@ -80,6 +80,9 @@ def test_only_files_of_the_kinds_concerned_are_looked_at(tmp_path: Path) -> None
     transport_stream = tmp_path / "without a name"
     transport_stream.write_bytes((b"G" + bytes(187)) * 3)
     (tmp_path / "other.mod").write_bytes(bytes(400))
+    matroska = b"\x1aE\xdf\xa3\x80" + b"\x18S\x80g\x80"
+    (tmp_path / "one.mkv").write_bytes(matroska)
+    (tmp_path / "two.mkv").write_bytes(matroska * 2)
     records = [
         FileRecord("/away/film.mts", 1, 1, "a"),
         FileRecord("/away/film.mp4", 1, 1, "b"),
@@ -88,9 +91,12 @@ def test_only_files_of_the_kinds_concerned_are_looked_at(tmp_path: Path) -> None
         FileRecord(str(program_stream), 1, 1, "d"),
         FileRecord(str(transport_stream), 1, 1, "e"),
         FileRecord(str(tmp_path / "other.mod"), 1, 1, "f"),
+        FileRecord(str(tmp_path / "one.mkv"), 1, 1, "g"),
+        FileRecord(str(tmp_path / "two.mkv"), 1, 1, "h"),
     ]
     known = {one.path: one for one in records}
     expected = {"/away/film.mts", "/away/late.mkv", str(program_stream), str(transport_stream)}
+    expected.add(str(tmp_path / "two.mkv"))
     waiting = to_look_at(store, known)
     assert waiting == expected
     write_looked_at(store, waiting, ["/away/late.mkv", "/away/film.mp4"])

@@ -14,6 +14,7 @@ from vidsift.index import notes
 from vidsift.index.disk import telling, write_whole
 from vidsift.index.storage import READER, FileRecord, Store
 from vidsift.video.find import VIDEO_EXTENSIONS
+from vidsift.video.joined import starts_of_parts
 from vidsift.video.timed import may_start_again
 
 __all__ = ["READER_VERSION", "stored_seconds", "to_look_at", "write_looked_at"]
@@ -24,6 +25,7 @@ READER_VERSION = 2
 2: one clock for files whose own starts again; the end of files that start late.
 """
 
+_LENGTHS_TELL = frozenset({".avi", ".divx", ".mkv", ".webm"})
 _ALL_IS_IN_THE_NAME = VIDEO_EXTENSIONS - {
     *(".m2ts", ".m2v", ".mod", ".mpe", ".mpeg", ".mpg", ".mts", ".tod", ".ts", ".vob"),
 }
@@ -72,12 +74,15 @@ def _suspect(record: FileRecord) -> bool:
     if record.damage is not None and "may be cut off" in record.damage:
         return True
     path = Path(record.path)
-    if path.suffix.lower() in _ALL_IS_IN_THE_NAME:
-        return False
+    suffix = path.suffix.lower()
     try:
+        if suffix in _LENGTHS_TELL:
+            return len(starts_of_parts(path)) > 1
+        if suffix in _ALL_IS_IN_THE_NAME:
+            return False
         return may_start_again(path)
     except OSError:
-        return path.suffix.lower() in VIDEO_EXTENSIONS  # away just now, as on a drive
+        return suffix in VIDEO_EXTENSIONS  # away just now, as on a drive
 
 
 def _write(store: Store, waiting: set[str]) -> None:
