@@ -131,9 +131,9 @@ def test_the_neighbours_are_a_key_away(page: Page) -> None:
     open_hit(page, 0)
     assert page.locator("[aria-label='Previous result']").is_disabled()
     page.keyboard.press("n")
-    page.wait_for_url(f"**segment={hits[1]['segment_id']}**")
+    until(page, "wanted => location.search.includes(wanted)", f"segment={hits[1]['segment_id']}")
     page.keyboard.press("p")
-    page.wait_for_url(f"**segment={hits[0]['segment_id']}**")
+    until(page, "wanted => location.search.includes(wanted)", f"segment={hits[0]['segment_id']}")
     page.go_back()
     page.wait_for_selector(".player[open]", state="detached")
 

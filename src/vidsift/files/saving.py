@@ -18,8 +18,8 @@ _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # What only a disk can be the cause of; others (a path that is no folder) say more by themselves.
 _DISK = NO_ROOM | _FORBIDDEN | {errno.EFBIG, errno.EIO}
 # Libraries in Rust give the number in their words alone: safetensors, tokenizers, Lance. On Windows it is
-# that of the system.
-_RUST = re.compile(r"\(os error (\d+)\)")
+# that of the system. The second form is that of safetensors before 0.6.
+_RUST = re.compile(r"\(os error (\d+)\)|\bOs \{ code: (\d+)")
 _WINDOWS = {5: errno.EACCES, 19: errno.EROFS, 223: errno.EFBIG}
 # torch.save, where the error of the file below did not come through.
 _TORCH = re.compile(r"PytorchStreamWriter failed|inline_container\.cc.*unexpected pos|iostream error")
@@ -46,7 +46,8 @@ def disk_failure(error: BaseException) -> int | None:
             return one.errno
         text = str(one)
         if found := _RUST.search(text):
-            number = _WINDOWS.get(int(found[1]), 0) if sys.platform == "win32" else int(found[1])
+            said = int(found[1] or found[2])
+            number = _WINDOWS.get(said, 0) if sys.platform == "win32" else said
             if number in _DISK:
                 return number
         torch_failed = torch_failed or _TORCH.search(text) is not None
