@@ -35,7 +35,7 @@ def test_folders_counts_and_failures_with_reasons(shelf: Page) -> None:
     facts = shelf.locator(".big-facts dd").all_inner_texts()
     assert facts == ["8", "9", "48 MB", "2"]
     assert shelf.locator(".failure-reason").all_inner_texts() == [REASON, "<b>no</b> video stream"]
-    assert shelf.locator(".shelf .card").count() == 8
+    until(shelf, "document.querySelectorAll('.shelf .card').length === 8")
 
 
 def test_a_folder_shows_its_videos_and_a_video_opens(shelf: Page) -> None:

@@ -39,7 +39,7 @@ def _limited(index: Index, location: float) -> None:
     """Let chance reach so high: hits above it are sure, hits below are not."""
     fits = (Gumbel(location, 0.01), Gumbel(9.0, 0.01), Gumbel(0.0, 1.0), 40)
     index.__dict__["calibration"] = Calibration(*fits)
-    index.__dict__["_fits_in_order"] = {2: Fits(*fits), 3: Fits(*fits)}
+    index.__dict__["measured_in_order"] = {2: Fits(*fits), 3: Fits(*fits)}
 
 
 def _all_confidences(index: Index, query: str | list[str], **conditions: Any) -> list[float | None]:
