@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-WORKERS ?= 2
+# Tests wait for processes and pages about a third of the time: one more than the two cores that CI has.
+WORKERS ?= 3
 BENCHMARKS ?= startup decode encode index search shapes token_wise_training interactions pidro found small_updates serve
 
 LOWEST := .venv-lowest/bin
