@@ -16,7 +16,6 @@ from vidsift.training.checkpoint import (
     CheckpointError,
     Checkpoints,
     load_checkpoint,
-    save_checkpoint,
     set_random_states,
 )
 
@@ -26,7 +25,8 @@ def saved(path: Path) -> tuple[nn.Linear, torch.optim.AdamW]:
     optimiser = torch.optim.AdamW(layer.parameters(), lr=0.1)
     layer(torch.ones(1, 3)).sum().backward()
     optimiser.step()
-    save_checkpoint(path, layer, optimiser, step=7, best={"step": 5, "value": 12.5}, seconds=3.5)
+    best = {"step": 5, "value": 12.5}
+    Checkpoints(path.parent).save(layer, optimiser, step=7, best=best, seconds=3.5)
     return layer, optimiser
 
 
@@ -53,7 +53,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError, match="it broke"):
-        save_checkpoint(path, layer, optimiser, step=8, best={}, seconds=0.0)
+        Checkpoints(tmp_path).save(layer, optimiser, step=8, best={}, seconds=0.0)
     assert load_checkpoint(path).step == 7
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 

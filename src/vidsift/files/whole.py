@@ -24,13 +24,18 @@ def aside_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}")
 
 
-def write_text_whole(path: Path, text: str) -> None:
-    """Write a text so that a reader meets the old file or the new one.
+def write_text_whole(path: Path, text: str, *, aside: Path | None = None) -> None:
+    """Write a text so that a reader meets the old file or the new one, and a loss of power neither half.
+
+    Args:
+        path: the file.
+        text: all of it.
+        aside: where it is written first; :func:`aside_of` when None.
 
     Raises:
         OSError: it cannot be written; the old file stays.
     """
-    aside = aside_of(path)
+    aside = aside_of(path) if aside is None else aside
     try:
         with aside.open("w", encoding="utf-8") as file:
             file.write(text)

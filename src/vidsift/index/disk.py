@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vidsift.failing_disk import plain_words
+from vidsift.files.whole import write_text_whole
 from vidsift.locks import try_lock
 
 __all__ = [
@@ -38,12 +39,8 @@ class IndexWriteError(OSError):
 
 def write_whole(path: Path, values: Any) -> None:
     """Write JSON so that a reader meets the old file or the new one, and a loss of power neither half."""
-    waiting = path.with_name(path.name + ".new")
-    with waiting.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(values, indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    waiting.replace(path)
+    # One name, whoever writes: what a killed process left is written over by the next.
+    write_text_whole(path, json.dumps(values, indent=2) + "\n", aside=path.with_name(path.name + ".new"))
 
 
 @contextmanager

@@ -22,7 +22,6 @@ __all__ = [
     "CheckpointError",
     "Checkpoints",
     "load_checkpoint",
-    "save_checkpoint",
     "set_random_states",
 ]
 
@@ -52,52 +51,6 @@ class Checkpoint:
     random: dict[str, Any]
     best: dict[str, float]
     seconds: float
-
-
-def save_checkpoint(
-    path: Path,
-    method: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    *,
-    step: int,
-    best: dict[str, float],
-    seconds: float,
-) -> None:
-    """Write a checkpoint; whoever reads the path finds the old one or the new one, never a part of one."""
-    _write_aside(path, method, optimiser, step=step, best=best, seconds=seconds).replace(path)
-
-
-def _write_aside(
-    path: Path,
-    method: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    *,
-    step: int,
-    best: dict[str, float],
-    seconds: float,
-) -> Path:
-    """Write a checkpoint beside its place, whole and on the disk, and return where."""
-    content = {
-        "format": _FORMAT,
-        "step": step,
-        "weights": method.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "random": _random_states(),
-        "best": best,
-        "seconds": seconds,
-    }
-    unfinished = aside_of(path)
-    with saving(f"the checkpoint of step {step}", path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open("wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
-    return unfinished
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -190,6 +143,7 @@ class Checkpoints:
     ) -> None:
         """Write a checkpoint; the last good one becomes the one before.
 
+        Whoever reads finds the old ones or the new one, never a part of one.
         A last one that is no good is replaced, so that the good one before it stays.
 
         Raises:
@@ -197,7 +151,26 @@ class Checkpoints:
             NotSavedError: the disk takes no more; what was there stays.
         """
         self.require_finite(method, optimiser)
-        fresh = _write_aside(self.last, method, optimiser, step=step, best=best, seconds=seconds)
+        content = {
+            "format": _FORMAT,
+            "step": step,
+            "weights": method.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "random": _random_states(),
+            "best": best,
+            "seconds": seconds,
+        }
+        fresh = aside_of(self.last)
+        with saving(f"the checkpoint of step {step}", self.last.parent):
+            self.last.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with fresh.open("wb") as file:
+                    torch.save(content, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except BaseException:
+                fresh.unlink(missing_ok=True)
+                raise
         if self._last_is_good and self.step != step:
             self.last.replace(self.before)
         fresh.replace(self.last)

@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+
+from vidsift.video.boxes import boxes
 
 __all__ = ["animated_webp", "pictures_in_png", "still_brands", "video_in_photo", "video_within"]
 
@@ -145,19 +148,5 @@ def _xmp_of(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _in_box(file: BinaryIO, size: int) -> tuple[int, int] | None:
-    at = 0
-    for _ in range(_MOST_PARTS):
-        file.seek(at)
-        head = file.read(16)
-        if len(head) < 8:
-            return None
-        length, start = int.from_bytes(head[:4], "big"), at + 8
-        if length == 1:
-            length, start = int.from_bytes(head[8:16], "big"), at + 16
-        stop = size if length == 0 else at + length
-        if head[4:8] == b"mpvd":
-            return start, min(stop, size)
-        if stop <= at:
-            return None
-        at = stop
-    return None
+    parts = islice(boxes(file, 0, size), _MOST_PARTS)
+    return next(((box.start, box.stop) for box in parts if box.kind == b"mpvd"), None)

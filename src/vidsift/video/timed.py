@@ -61,7 +61,7 @@ def table_of(
         first_seconds: the earliest time the table must answer for.
         last_seconds: the latest.
     """
-    if video.clock_may_jump or video.format_names & _MAY_BE_JOINED or video.clock is not None:
+    if _is_read_through(video) or video.clock is not None:
         return _known(video)
     return index_packets(video, first_seconds=first_seconds, last_seconds=last_seconds)
 
@@ -109,9 +109,14 @@ def may_start_again(path: Path) -> bool:
 
 def _may_go_on(video: OpenVideo) -> bool:
     """Whether a file may go on by another clock, so that it has to be read through."""
-    if video.clock_may_jump or video.format_names & _MAY_BE_JOINED:
+    if _is_read_through(video):
         return True
     return "matroska" in video.format_names and len(starts_of_parts(video.path)) > 1
+
+
+def _is_read_through(video: OpenVideo) -> bool:
+    """Whether all files of its kind are read through."""
+    return video.clock_may_jump or bool(video.format_names & _MAY_BE_JOINED)
 
 
 def _known(video: OpenVideo) -> PacketTable:
