@@ -34,9 +34,9 @@ from vidsift.index.storage import FileRecord, Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import BUNDLED, Model, load
 from vidsift.search import confidence
+from vidsift.search.calibration_sentences import UNRELATED
 from vidsift.search.confidence import FOUND
 from vidsift.search.searcher import Index
-from vidsift.search.unrelated import UNRELATED
 from vidsift.types import Features, Span
 
 COMMAND = command_line(__file__)

@@ -31,8 +31,8 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import train_tokenizer
 from vidsift.index.build import build_index
+from vidsift.index.decode_worker import ReadSettings, Segment
 from vidsift.index.pool import DecodePool
-from vidsift.index.reader import ReadSettings, Segment
 from vidsift.methods.model import Model
 
 COMMAND = command_line(__file__)

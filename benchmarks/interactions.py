@@ -40,11 +40,11 @@ from measuring import (
 )
 from prost_ts2net import MULTIPLICATIONS, compare_peers, compared, said_of_prost
 
-from vidsift.index.reading import ScanSet, best_scan_format, block_of, scans_int8
 from vidsift.index.schema import layout_of, segments_schema, token_columns
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import build_method
 from vidsift.methods.drl import complexity
+from vidsift.search.gallery import ScanSet, best_scan_format, block_of, scans_int8
 from vidsift.types import Features
 
 COMMAND = command_line(__file__)

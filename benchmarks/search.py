@@ -41,12 +41,12 @@ from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import train_tokenizer
 from vidsift.index.encode import segment_table
 from vidsift.index.manifest import Manifest
-from vidsift.index.reading import BLOCK
 from vidsift.index.schema import layout_of
 from vidsift.index.storage import FileRecord, Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.interactions.quantised import product
 from vidsift.methods.model import Model
+from vidsift.search.gallery import BLOCK
 from vidsift.search.questions import Question
 from vidsift.search.scan import scan, scanned_together
 from vidsift.search.searcher import Index

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vidsift.data.shapes_captions import describe
-from vidsift.data.shapes_groups import hard_negative_group
-from vidsift.data.shapes_render import render
-from vidsift.data.shapes_world import (
+from vidsift.shapes.captions import describe
+from vidsift.shapes.groups import hard_negative_group
+from vidsift.shapes.render import render
+from vidsift.shapes.world import (
     BACKGROUNDS,
     COLOURS,
     RADII,

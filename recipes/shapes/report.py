@@ -26,8 +26,8 @@ import yaml
 import vidsift
 from vidsift.data.folder import read_folder
 from vidsift.data.shapes import write_library
-from vidsift.data.shapes_world import TAGS
 from vidsift.evaluation.evaluate import evaluate_entries
+from vidsift.shapes.world import TAGS
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = Path("runs/shapes-test")

@@ -2,12 +2,15 @@
 
 The walk, in the order in which data flows (each room imports only from rooms above it):
 
+    files          bytes on disk, whole
+    workers        processes with limits
     video          file -> frames with times
     encoders       frames, words -> tokens and mask
     interactions   tokens x tokens -> similarity
     losses         similarity -> scalar
     postprocess    similarity -> similarity
     methods        a paper a file: which token sets exist and which are compared
+    shapes         facts -> clips and captions: the controlled world
     data           captions and videos -> batches
     evaluation     similarity and truth -> numbers
     training       the loop

@@ -15,7 +15,7 @@ from tests.training.small import write
 
 from vidsift.cli.main import main
 from vidsift.data.shapes import write_library
-from vidsift.locks import held
+from vidsift.files.locks import held
 
 
 def run(*arguments: str) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vidsift.data.shapes import clip_times, draw_split, render, stream, stream_batch, write_library
-from vidsift.data.shapes_world import TAGS
+from vidsift.shapes.world import TAGS
 
 
 def test_no_two_videos_of_the_test_split_share_a_caption() -> None:

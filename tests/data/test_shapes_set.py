@@ -11,8 +11,8 @@ from tests.files.full_disk import full_disk
 
 from vidsift.data.loading import Look
 from vidsift.data.shapes_set import ShapesSet, ShapesSetBatches
-from vidsift.data.shapes_world import TAGS
 from vidsift.files.saving import NotSavedError
+from vidsift.shapes.world import TAGS
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,9 @@ from vidsift.data.video_batches import (
     TooFewVideosError,
 )
 from vidsift.files.saving import NotSavedError
-from vidsift.methods.reading import Sampling, VideoReading
 from vidsift.types import Frames, Span
 from vidsift.video import read_frames
+from vidsift.video.preprocessing import Sampling, VideoReading
 
 READING = VideoReading(2, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tests.index.strange import READING
 
+from vidsift.index.decode_worker import Done, Facts, Failed, Known, Message, ReadSettings, Segment
 from vidsift.index.pool import DecodePool
-from vidsift.index.reader import Done, Facts, Failed, Known, Message, ReadSettings, Segment
-from vidsift.index.sandbox import Limits
+from vidsift.workers.sandbox import Limits
 
 _EVERY_NEIGHBOUR = 10
 _BEYOND = ("crashed", "no progress", "of memory")

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from vidsift.index.reader import Done, ReadSettings
-from vidsift.methods.reading import VideoReading
+from vidsift.index.decode_worker import Done, ReadSettings
 from vidsift.types import Span
+from vidsift.video.preprocessing import VideoReading
 
 READING = VideoReading(5, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """As the tiny model looks at videos."""

@@ -16,9 +16,9 @@ from tests.methods import tiny
 
 from vidsift.index import build
 from vidsift.index.build import Progress, Report, build_index
+from vidsift.index.decode_worker import Failed
 from vidsift.index.manifest import Manifest
 from vidsift.index.pool import DecodePool
-from vidsift.index.reader import Failed
 from vidsift.index.storage import IndexFolderError, Store
 from vidsift.methods.model import Model
 

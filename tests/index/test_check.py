@@ -17,7 +17,7 @@ from tests.methods import tiny
 
 from vidsift.index.build import build_index, update_index
 from vidsift.index.check import CheckReport, Problem, check_index
-from vidsift.index.mending import salvage
+from vidsift.index.salvage import salvage
 from vidsift.index.schema import files_schema
 from vidsift.index.storage import FileRecord, Store
 

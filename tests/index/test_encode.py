@@ -5,8 +5,8 @@ import pytest
 import torch
 from tests.methods import tiny
 
+from vidsift.index.decode_worker import Facts, Segment
 from vidsift.index.encode import Encoder, best_centred, segment_id, sets_of
-from vidsift.index.reader import Facts, Segment
 from vidsift.types import Span, TokenSet
 
 

@@ -10,8 +10,8 @@ from tests.video.test_encrypted import mp4
 
 from vidsift.index.build import build_index
 from vidsift.index.check import check_index
+from vidsift.index.library import Library
 from vidsift.index.storage import Store
-from vidsift.service.library import Library
 
 
 def test_a_run_the_check_and_the_library_say_encrypted(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from tests.index.strange import crash
 
-from vidsift.index import paths
+from vidsift.files import paths
+from vidsift.files.paths import absolute, inside, path_keys, under
 from vidsift.index import plan as plans
-from vidsift.index.paths import absolute, inside, path_keys, under
 from vidsift.index.plan import make_plan
 from vidsift.index.storage import FileRecord, Folder
 

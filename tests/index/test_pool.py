@@ -18,10 +18,10 @@ from tests.index.strange import (
 from tests.video.making import png_bomb
 
 from vidsift.index import pool as pools
+from vidsift.index.decode_worker import Done, Facts, Failed, Message, ReadSettings, Segment
 from vidsift.index.pool import DecodePool
-from vidsift.index.reader import Done, Facts, Failed, Message, ReadSettings, Segment
-from vidsift.index.sandbox import Limits
-from vidsift.methods.reading import VideoReading
+from vidsift.video.preprocessing import VideoReading
+from vidsift.workers.sandbox import Limits
 
 
 def _read(
@@ -100,7 +100,7 @@ def test_a_slow_file_with_progress_is_not_given_up(tmp_path: Path, monkeypatch: 
 
 def test_a_worker_that_hangs_in_ending_costs_the_next_file_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "_work", work_and_linger)
-    monkeypatch.setattr("vidsift.index.sandbox._END_SECONDS", 0.2)
+    monkeypatch.setattr("vidsift.workers.sandbox._END_SECONDS", 0.2)
     found = _read(ReadSettings(READING, "auto", frozenset()), ["bad", "good", "better"], 1)
     assert found == {
         "bad": [Failed("the decoder closed its pipe and did not end", 0, 0)],

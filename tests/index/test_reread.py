@@ -12,10 +12,10 @@ from tests.index.strange import READING
 from tests.methods import tiny
 from tests.video.making import Recipe, make
 
-from vidsift.index import reader
+from vidsift.index import decode_worker
 from vidsift.index.build import Report, build_index
+from vidsift.index.decode_worker import Done, Facts, ReadSettings, Segment, read_video
 from vidsift.index.encode import Encoder
-from vidsift.index.reader import Done, Facts, ReadSettings, Segment, read_video
 from vidsift.index.reread import to_look_at, write_looked_at
 from vidsift.index.storage import READER, FileRecord, Store
 from vidsift.video import probe
@@ -43,7 +43,7 @@ def test_files_read_with_wrong_times_are_read_anew_once(
     clip(videos, "plain")
     whole = make(videos, Recipe(suffix=".mpg", codec="mpeg2video", frames=30, fps=25, gop=12), "whole")
     path = _joined(videos)
-    whole_id, joined_id = (reader.content_id(one) for one in (whole, path))
+    whole_id, joined_id = (decode_worker.content_id(one) for one in (whole, path))
     run()
     now = rows(index)
     assert max(one["end_seconds"] for one in now if one["video_id"] == joined_id) == pytest.approx(4.0)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from tests.methods import tiny
 
-from vidsift.index import reading
 from vidsift.interactions import quantised
 from vidsift.interactions.quantised import pack, product, quantise
+from vidsift.search import gallery as gallery_module
 
 pytestmark = pytest.mark.processor
 
@@ -95,7 +95,7 @@ def test_where_integer_products_saturate_the_sums_are_still_exact(monkeypatch: p
     monkeypatch.setattr(torch.ops, "onednn", fake)
     monkeypatch.setattr(torch, "_int_mm", lambda text, video: saturating(text, video.t()))
     monkeypatch.setattr(quantised, "_TOGETHER", 5)
-    assert reading.best_scan_format("cpu") == "fp32"
+    assert gallery_module.best_scan_format("cpu") == "fp32"
     generator = torch.Generator().manual_seed(0)
     text = torch.randint(-128, 128, (4, 96), generator=generator, dtype=torch.int8)
     video = torch.randint(-128, 128, (12, 96), generator=generator, dtype=torch.int8)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import pytest
 
-from vidsift.index.reading import ScanFormat
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search.explain import Explanation
+from vidsift.search.gallery import ScanFormat
 from vidsift.search.searcher import Index
 from vidsift.types import Hit
 

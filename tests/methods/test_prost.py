@@ -12,11 +12,11 @@ from tests.methods import tiny
 from tests.methods.searching import FORMATS, search_in_every_format
 
 from vidsift.index.encode import sets_of
-from vidsift.index.reading import Gallery
 from vidsift.index.storage import Store
 from vidsift.methods.catalog import build_method
 from vidsift.methods.model import Model
 from vidsift.methods.prost import Prost, adaptive_window
+from vidsift.search.gallery import Gallery
 from vidsift.search.searcher import Index
 
 OBJECTS, PHRASES, EVENTS = 4, 5, 3

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from vidsift.cli.main import main
 from vidsift.encoders.clip import ClipTowers
-from vidsift.index import reading
 from vidsift.index.build import build_index
-from vidsift.index.candidates import NotSearchableError
 from vidsift.index.encode import segment_id
+from vidsift.index.searchable import NotSearchableError
 from vidsift.interactions.base import Interaction, NoAlignmentError
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.token_wise import TokenWise, WeightedTokenWise
@@ -28,6 +27,7 @@ from vidsift.methods import catalog
 from vidsift.methods.base import Method, Term
 from vidsift.methods.model import Model
 from vidsift.methods.parts import frame_set, sentence_set
+from vidsift.search import gallery as gallery_module
 from vidsift.search import ranking
 from vidsift.search.searcher import Index, QueryError
 from vidsift.types import Hit, TokenSet
@@ -99,12 +99,12 @@ def test_hits_are_the_best_of_the_candidates_that_the_dot_product_finds(filled_i
 @pytest.mark.parametrize("scan_format", ["int8", "bf16", "fp32"])
 @pytest.mark.parametrize(("block", "threads"), [(1, 2), (7, 1)])
 def test_hits_are_the_same_bits_whatever_scans_and_whoever_asks(
-    filled_index: Index, scan_format: reading.ScanFormat, block: int, threads: int
+    filled_index: Index, scan_format: gallery_module.ScanFormat, block: int, threads: int
 ) -> None:
     reference = filled_index.search(QUERY, k=4, candidates=7)
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "BLOCK", block)
+        patch.setattr(gallery_module, "BLOCK", block)
         patch.setattr(ranking, "_CANDIDATES", 2)
         patch.setattr(ranking, "_CANDIDATES_A_HIT", 1)
         try:

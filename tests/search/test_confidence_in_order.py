@@ -22,9 +22,9 @@ from vidsift.index.storage import FileRecord, Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import BUNDLED, Model, load
 from vidsift.search import confidence as module
+from vidsift.search.calibration_sentences import UNRELATED
 from vidsift.search.confidence import FILE, FOUND, Background, calibrate_in_order
 from vidsift.search.searcher import Index
-from vidsift.search.unrelated import UNRELATED
 from vidsift.types import Span
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.index.library import filled
 from tests.methods import tiny
 
-from vidsift.index import reading
-from vidsift.index.reading import Gallery
+from vidsift.search import gallery as gallery_module
 from vidsift.search import scan as scan_module
+from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question
 from vidsift.search.scan import _leaders, scan, scanned_together
 
@@ -21,7 +21,7 @@ COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3]
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "BLOCK", 3)
+    monkeypatch.setattr(gallery_module, "BLOCK", 3)
     monkeypatch.setattr(scan_module, "_MERGE_ROWS", 6)
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.index.library import filled
 from tests.methods import tiny
 
-from vidsift.index import reading
 from vidsift.index.storage import FileRecord, IndexFolderError, Store
 from vidsift.methods.model import Model
+from vidsift.search import gallery as gallery_module
 from vidsift.search import ranking, rescore
 from vidsift.search import scan as scan_module
 from vidsift.search.questions import Question
@@ -56,7 +56,7 @@ def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _expected(store: Store, model: Model, query: str) -> list[tuple[str, float]]:
     """Every segment scored one by one with the model's own similarity, the stored tokens as they are."""
-    gallery = reading.Gallery.read(Store.open(store.folder), model.method, "fp32")
+    gallery = gallery_module.Gallery.read(Store.open(store.folder), model.method, "fp32")
     text = model.encode_text([query])
     scores = [float(model.similarity(text, gallery.exact([row]))[0, 0]) for row in range(len(gallery))]
     return sorted(zip(gallery.segment_ids, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
@@ -89,13 +89,13 @@ def test_hits_are_the_best_by_the_models_own_similarity(
 )
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_hits_are_the_same_bits_whatever_scans_and_whoever_asks(
-    store: Store, model: Model, block: int, scan_format: reading.ScanFormat, threads: int,
+    store: Store, model: Model, block: int, scan_format: gallery_module.ScanFormat, threads: int,
     company: list[str], candidates: int,
 ) -> None:  # fmt: skip
     reference = Index.open(store.folder, model).search(QUERIES[0], k=7)
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "BLOCK", block)
+        patch.setattr(gallery_module, "BLOCK", block)
         patch.setattr(scan_module, "_MERGE_ROWS", 2 * block)
         patch.setattr(ranking, "_CANDIDATES", candidates)
         patch.setattr(ranking, "_CANDIDATES_A_HIT", 1)
@@ -245,7 +245,7 @@ def test_thumbnails_are_those_of_the_hit(index: Index) -> None:
 
 
 def test_a_score_is_the_same_bits_in_any_company(store: Store, model: Model) -> None:
-    gallery = reading.Gallery.read(Store.open(store.folder), model.method, "fp32")
+    gallery = gallery_module.Gallery.read(Store.open(store.folder), model.method, "fp32")
     question = Question((model.encode_text([QUERIES[1]]),))
 
     def scores(rows: list[int], ahead: list[int]) -> torch.Tensor:
@@ -261,7 +261,7 @@ def test_a_score_is_the_same_bits_in_any_company(store: Store, model: Model) -> 
 def test_candidates_are_read_once_for_all_questions(
     store: Store, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gallery = reading.Gallery.read(Store.open(store.folder), model.method, "fp32")
+    gallery = gallery_module.Gallery.read(Store.open(store.folder), model.method, "fp32")
     read: list[list[int]] = []
     exact = gallery.exact
 

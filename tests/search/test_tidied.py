@@ -11,9 +11,9 @@ from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.index.encode import segment_id
-from vidsift.index.reading import Gallery, TidiedError
 from vidsift.index.storage import IndexFolderError, Store
 from vidsift.methods.model import Model
+from vidsift.search.gallery import Gallery, TidiedError
 from vidsift.search.searcher import Index
 from vidsift.types import Span
 

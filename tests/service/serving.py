@@ -10,9 +10,9 @@ from typing import Any
 from fastapi.testclient import TestClient
 from tests.methods import tiny
 
+from vidsift.index.decode_worker import Done, Facts, ReadSettings, Segment, content_id, read_video
 from vidsift.index.encode import Encoder, sets_of
 from vidsift.index.manifest import Manifest
-from vidsift.index.reader import Done, Facts, ReadSettings, Segment, content_id, read_video
 from vidsift.index.storage import FileRecord, Store
 from vidsift.methods.model import Model
 from vidsift.search.searcher import Index

@@ -13,9 +13,9 @@ from tests.index.library import filled
 from tests.methods import tiny
 from tests.service.serving import problem, served
 
+from vidsift.index.library import Library
 from vidsift.index.storage import IndexFolderError, Store
 from vidsift.search.searcher import Index
-from vidsift.service.library import Library
 
 VIDEOS = 9
 

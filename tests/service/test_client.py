@@ -15,7 +15,7 @@ import pytest
 from tests.index.library import clip
 from tests.service.serving import index_of, video_id
 from tests.service.test_jobs import Worked
-from tests.service.test_live import until
+from tests.service.test_live_index import until
 from tests.service.test_search import png
 
 from vidsift.search.searcher import Index

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from tests.index.library import clip, library
 from tests.methods import tiny
 from tests.service.serving import index_of, problem, served
-from tests.service.test_live import QUICK, until
+from tests.service.test_live_index import QUICK, until
 
 from vidsift.index.build import Report
 from vidsift.search.searcher import Index

@@ -17,7 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 from tests.service.serving import index_of, problem, served, video_id
-from tests.service.test_live import until
+from tests.service.test_live_index import until
 from tests.video.making import Recipe, make, moved, number_in
 from tests.video.photographing import motion_photos
 

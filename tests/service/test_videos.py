@@ -13,8 +13,8 @@ from tests.service.serving import index_of, problem, served, video_id
 
 from vidsift.index import storage
 from vidsift.index.disk import locked
+from vidsift.index.library import outermost
 from vidsift.index.storage import FileRecord, Store
-from vidsift.service.library import outermost
 
 
 @pytest.fixture(scope="module")

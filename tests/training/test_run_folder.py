@@ -13,8 +13,8 @@ from tests.files.full_disk import full_disk
 from tests.training.small import silent, write
 from tests.training.test_grid import GRID
 
+from vidsift.files.locks import held
 from vidsift.files.saving import NotSavedError
-from vidsift.locks import held
 from vidsift.training.ablate import GridBusyError, ablate
 from vidsift.training.alone import (
     LOCK,
@@ -73,7 +73,7 @@ def test_a_disk_without_locks_trains_with_a_warning(
     def no_locks(_file: object) -> bool:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr("vidsift.locks.try_lock", no_locks)
+    monkeypatch.setattr("vidsift.files.locks.try_lock", no_locks)
     with alone(tmp_path / "run"):
         assert (tmp_path / "run").is_dir()
     assert f"the disk of {tmp_path / 'run'} knows no locks" in caplog.text

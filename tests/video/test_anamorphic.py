@@ -13,12 +13,12 @@ from PIL import Image
 from tests.index.strange import READING
 from tests.video.making import Recipe, anamorphic, make
 
-from vidsift.index.reader import ReadSettings, Segment, read_video
+from vidsift.index.decode_worker import ReadSettings, Segment, read_video
 from vidsift.search.explain_maps import shaped
-from vidsift.service.cutting import cut_clip
-from vidsift.service.pictures import Source, thumbnail_at
 from vidsift.types import Frames
 from vidsift.video import probe, read_frames
+from vidsift.video.clips import cut_clip
+from vidsift.video.thumbnails import Source, thumbnail_at
 from vidsift.video.transforms import shown_size, thumbnail
 
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)

@@ -10,10 +10,10 @@ import pytest
 from tests.video.making import Recipe, make, number_in
 from tests.video.photographing import write_gif
 
-from vidsift.service.cutting import cut_clip
-from vidsift.service.pictures import Source
 from vidsift.video import probe, read_frames
+from vidsift.video.clips import cut_clip
 from vidsift.video.joined import starts_of_parts
+from vidsift.video.thumbnails import Source
 from vidsift.video.unread import unread_end
 
 KINDS = {

@@ -116,7 +116,7 @@ def _check(checkpoint: Path, output: Path, source: str) -> None:
 
 def _policy(sampling: str | None, source: str) -> str:
     """Which seconds the model looks at: those asked for, or those of the source's own scripts."""
-    from vidsift.methods.reading import SAMPLING
+    from vidsift.video.preprocessing import SAMPLING
 
     policy = sampling or ("uniform" if source == "openai" else "one_fps_linspace")
     if policy not in SAMPLING:
@@ -144,8 +144,8 @@ def _released(
 ) -> tuple[Model, Release]:
     from vidsift.encoders.weights import read_state_dict, with_tokenizer
     from vidsift.methods.model import Model
-    from vidsift.methods.reading import VideoReading
     from vidsift.methods.released import read_release
+    from vidsift.video.preprocessing import VideoReading
 
     release = read_release(
         read_state_dict(checkpoint),

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidsift.cli.calibrate import calibrate_after
-from vidsift.cli.care import check, optimize, remove, stats
+from vidsift.cli.maintenance import check, optimize, remove, stats
 from vidsift.cli.plain import Group, program
 from vidsift.cli.text import IndexFolder, one_line
 
 if TYPE_CHECKING:
     from vidsift.index.build import Progress, Report
-    from vidsift.index.reader import SegmentLength
+    from vidsift.index.decode_worker import SegmentLength
     from vidsift.methods.model import Model
 
 __all__ = ["add", "index", "update", "watch"]

@@ -11,7 +11,7 @@ import typer
 
 from vidsift import __version__
 from vidsift.cli.plain import Group, program
-from vidsift.failing_disk import full_disk, plain_words
+from vidsift.files.failing_disk import full_disk, plain_words
 
 __all__ = ["app", "main"]
 

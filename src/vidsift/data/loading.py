@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.data.shapes import clip_times, stream_batch
-from vidsift.data.shapes_world import TAGS
-from vidsift.methods.reading import Sampling
+from vidsift.shapes.world import TAGS
+from vidsift.video.preprocessing import Sampling
 
 __all__ = ["Batch", "BatchMaker", "Feed", "Look", "ShapesBatches", "WorkerEndedError", "look_at"]
 

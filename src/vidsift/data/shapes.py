@@ -24,10 +24,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.data.shapes_captions import Caption, captions, describe
-from vidsift.data.shapes_groups import GROUP_SIZE, draw_scene, hard_negative_group
-from vidsift.data.shapes_render import render
-from vidsift.data.shapes_world import (
+from vidsift.files.saving import saving
+from vidsift.files.whole import write_text_whole
+from vidsift.shapes.captions import Caption, captions, describe
+from vidsift.shapes.groups import GROUP_SIZE, draw_scene, hard_negative_group
+from vidsift.shapes.render import render
+from vidsift.shapes.world import (
     DURATION_SECONDS,
     SPLITS,
     TAGS,
@@ -36,10 +38,8 @@ from vidsift.data.shapes_world import (
     holds,
     unseen_combinations,
 )
-from vidsift.files.saving import saving
-from vidsift.files.whole import write_text_whole
-from vidsift.methods.reading import SAMPLING, Sampling
 from vidsift.types import Span
+from vidsift.video.preprocessing import SAMPLING, Sampling
 from vidsift.video.sampling import random_within_seconds
 
 __all__ = [

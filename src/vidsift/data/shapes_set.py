@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from vidsift.data.loading import Batch, Look, look_at
 from vidsift.data.shapes import clip_times
-from vidsift.data.shapes_captions import describe
-from vidsift.data.shapes_groups import GROUP_SIZE, hard_negative_group
-from vidsift.data.shapes_render import render
-from vidsift.data.shapes_world import TAGS
-from vidsift.encoders.whole_folder import made_whole
 from vidsift.files.saving import saving
 from vidsift.files.whole import array_file
-from vidsift.methods.reading import Sampling
+from vidsift.files.whole_folder import made_whole
+from vidsift.shapes.captions import describe
+from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group
+from vidsift.shapes.render import render
+from vidsift.shapes.world import TAGS
+from vidsift.video.preprocessing import Sampling
 
 __all__ = ["ShapesSet", "ShapesSetBatches"]
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from vidsift.data.folder import Entry
 from vidsift.data.loading import Batch, Look, look_at
-from vidsift.encoders.whole_folder import made_whole
 from vidsift.files.saving import NotSavedError, saving
-from vidsift.methods.reading import VideoReading
+from vidsift.files.whole_folder import made_whole
 from vidsift.types import Frames, Span
 from vidsift.video import VideoReadError, read_frames
+from vidsift.video.preprocessing import VideoReading
 from vidsift.video.probe import probe
 
 __all__ = ["CacheError", "FolderBatches", "FrameCache", "OrderedVideos", "TooFewVideosError"]
@@ -92,7 +92,7 @@ class FolderBatches:
         reading: which seconds, and the side of the pictures.
         cache: decoded pictures kept on disk, always of the same seconds; None decodes every time.
         jitter: how far a picture that is not from the cache may move, see
-            :meth:`~vidsift.methods.reading.VideoReading.training_times`.
+            :meth:`~vidsift.video.preprocessing.VideoReading.training_times`.
     """
 
     entries: tuple[Entry, ...]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from vidsift.encoders.fresh import fresh_linears
+from vidsift.encoders.init import fresh_linears
 from vidsift.encoders.masks import require_prefix, require_real
 from vidsift.encoders.precision import autocast_runs_lstm
 

@@ -28,7 +28,7 @@ from vidsift.encoders.openai_weights import (
 from vidsift.encoders.pixels import OPENAI_MEAN, OPENAI_STD, PixelNorm
 from vidsift.encoders.strict import WeightsError, load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
-from vidsift.failing_disk import plain_words
+from vidsift.files.failing_disk import plain_words
 from vidsift.files.saving import saving
 from vidsift.files.whole import aside_of, write_text_whole
 

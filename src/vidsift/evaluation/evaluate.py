@@ -27,8 +27,8 @@ from vidsift.evaluation.ranks import (
 )
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import Model
-from vidsift.methods.reading import VideoReading
 from vidsift.types import Features
+from vidsift.video.preprocessing import VideoReading
 
 __all__ = [
     "Gallery",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vidsift.failing_disk import NO_ROOM, full_disk, plain_words
+from vidsift.files.failing_disk import NO_ROOM, full_disk, plain_words
 
 __all__ = ["NotSavedError", "disk_failure", "saving"]
 

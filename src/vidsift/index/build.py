@@ -12,14 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsift.index.absent import Absence, exists, read_mounts, write_mounts
-from vidsift.index.care import forget
-from vidsift.index.folders import captions_in, folders_of, remembered, with_removed
-from vidsift.index.opening import check_made_with, open_index
-from vidsift.index.paths import absolute, inside, path_key, path_keys
-from vidsift.index.plan import Plan, make_plan
-from vidsift.index.pool import DecodePool
-from vidsift.index.reader import (
+from vidsift.files.paths import absolute, inside, path_key, path_keys
+from vidsift.index.availability import Absence, exists, read_mounts, write_mounts
+from vidsift.index.decode_worker import (
     Done,
     Facts,
     Known,
@@ -29,8 +24,12 @@ from vidsift.index.reader import (
     SegmentLength,
     SinglePicture,
 )
+from vidsift.index.folders import captions_in, folders_of, remembered, with_removed
+from vidsift.index.maintenance import forget
+from vidsift.index.opening import check_made_with, open_index
+from vidsift.index.plan import Plan, make_plan
+from vidsift.index.pool import DecodePool
 from vidsift.index.reread import stored_seconds, to_look_at, write_looked_at
-from vidsift.index.sandbox import Limits
 from vidsift.index.single_pictures import kept_places, stored_pictures
 from vidsift.index.storage import (
     SINGLE_PICTURE,
@@ -41,6 +40,7 @@ from vidsift.index.storage import (
     default_folder,
 )
 from vidsift.video.find import Patterns
+from vidsift.workers.sandbox import Limits
 
 if TYPE_CHECKING:
     from vidsift.index.encode import Encoder

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 from PIL import Image
 
-from vidsift.failing_disk import plain_words
+from vidsift.files.failing_disk import plain_words
+from vidsift.index.decode_worker import content_id, stamp
 from vidsift.index.disk import tried
-from vidsift.index.mending import mend_notes, salvage
-from vidsift.index.notes import NoteName, note_schemas
-from vidsift.index.reader import content_id, stamp
+from vidsift.index.salvage import mend_notes, salvage
 from vidsift.index.schema import (
     SetLayout,
     files_schema,
@@ -32,6 +31,7 @@ from vidsift.index.schema import (
     stored_tokens,
 )
 from vidsift.index.storage import FileRecord, Store, default_folder
+from vidsift.index.tags_and_captions import NoteName, note_schemas
 from vidsift.types import Span
 from vidsift.video.encrypted import ENCRYPTED
 

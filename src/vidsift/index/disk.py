@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vidsift.failing_disk import plain_words
+from vidsift.files.failing_disk import plain_words
+from vidsift.files.locks import try_lock
 from vidsift.files.whole import write_text_whole
-from vidsift.locks import try_lock
 
 __all__ = [
     "IndexFolderError",

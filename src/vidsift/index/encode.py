@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from vidsift.index.reader import Facts, Segment
+from vidsift.index.decode_worker import Facts, Segment
 from vidsift.index.schema import SetLayout, layout_of, segment_id, segments_schema, set_to_columns
 from vidsift.interactions.base import pooled
 from vidsift.interactions.batches import concatenate_features
-from vidsift.methods.reading import VideoReading
 from vidsift.types import Features, TokenSet
+from vidsift.video.preprocessing import VideoReading
 
 if TYPE_CHECKING:
     from vidsift.methods.model import Model

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from vidsift.data.folder import CAPTIONS_FILE, CaptionsError, read_folder
-from vidsift.index.paths import above_of, inside, path_key, path_keys
+from vidsift.files.paths import above_of, inside, path_key, path_keys
 from vidsift.index.storage import FileRecord, Folder, Store
 
 __all__ = ["captions_in", "folders_of", "remembered", "with_removed"]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidsift.failing_disk import plain_words
+from vidsift.files.failing_disk import plain_words
 from vidsift.index.disk import IndexFolderError, write_whole
 from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidsift.files.paths import absolute
+from vidsift.index.decode_worker import SegmentLength
 from vidsift.index.manifest import Manifest
-from vidsift.index.paths import absolute
-from vidsift.index.reader import SegmentLength
 from vidsift.index.storage import IndexFolderError, Store
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def open_index(
     folder: Path, model: str | Path | Model | None, segment: SegmentLength, device: str
 ) -> tuple[Store, Model]:
     """Open or create the index, and load the model that it belongs to; see :func:`build_index`."""
-    from vidsift.index.candidates import check_searchable
     from vidsift.index.encode import sets_of
+    from vidsift.index.searchable import check_searchable
     from vidsift.methods.model import Model, load
 
     exists = (folder / "index.json").exists()

@@ -8,14 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidsift.index.absent import Absence, mounts_of
-from vidsift.index.paths import inside, path_key, path_keys
-from vidsift.index.reader import stamp
-from vidsift.index.sandbox import Limits, Sandbox, SandboxError
+from vidsift.files.paths import inside, path_key, path_keys
+from vidsift.index.availability import Absence, mounts_of
+from vidsift.index.decode_worker import stamp
 from vidsift.index.single_pictures import named_files
 from vidsift.index.storage import FileRecord, Folder
 from vidsift.video import find_videos
 from vidsift.video.find import holds_video
+from vidsift.workers.sandbox import Limits, Sandbox, SandboxError
 
 __all__ = ["Plan", "make_plan"]
 
@@ -77,7 +77,7 @@ def make_plan(
         before: what the index knows.
         retry: look again at files that failed and have not changed.
         limits: of the process that looks into files whose names do not say that they are videos.
-        mounts: see :func:`~vidsift.index.absent.mounts_of`.
+        mounts: see :func:`~vidsift.index.availability.mounts_of`.
         again: paths to be looked at again, though they have not changed.
         pictures: videos of the index that may have a single picture: looked at again, unless named.
         remembered: what was asked for before; files among them count as named by themselves.

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
-from vidsift.failing_disk import plain_words
-from vidsift.index.reader import (
+from vidsift.files.failing_disk import plain_words
+from vidsift.index.decode_worker import (
     Done,
     Failed,
     Known,
@@ -27,7 +27,7 @@ from vidsift.index.reader import (
     read_video,
     stamp,
 )
-from vidsift.index.sandbox import (
+from vidsift.workers.sandbox import (
     START_SECONDS,
     LimitedProcess,
     Limits,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from vidsift.index import notes
+from vidsift.index import tags_and_captions
 from vidsift.index.disk import telling, write_whole
 from vidsift.index.storage import READER, FileRecord, Store
 from vidsift.video.find import VIDEO_EXTENSIONS
@@ -62,7 +62,7 @@ def stored_seconds(store: Store, video_ids: Collection[str]) -> dict[str, float]
     found: dict[str, float] = {}
     wanted = sorted(video_ids)
     for start in range(0, len(wanted), 500):
-        some = ", ".join(map(notes.quoted, wanted[start : start + 500]))
+        some = ", ".join(map(tags_and_captions.quoted, wanted[start : start + 500]))
         rows = store.segments.search().where(f"video_id IN ({some})")
         table = rows.select(["video_id", "duration_seconds"]).to_arrow()
         names = table["video_id"].to_pylist()

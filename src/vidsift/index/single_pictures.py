@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from vidsift.index.paths import path_key, path_keys
+from vidsift.files.paths import path_key, path_keys
 from vidsift.index.storage import FileRecord, Folder, Store
 from vidsift.video.find import VIDEO_EXTENSIONS
 

@@ -4,8 +4,8 @@
 set of the method, a pooled vector, a thumbnail. ``files`` holds one row a path: what lies there, when it was
 looked at, and why it failed if it did. A video is its content, so a copy or a moved file is another path of
 the same rows. Segments are committed before the paths that point at them; rows without a path are invisible.
-``tags`` and ``captions`` hold what is said of a video (:mod:`vidsift.index.notes`), ``folders.json`` what was
-asked to be indexed.
+``tags`` and ``captions`` hold what is said of a video (:mod:`vidsift.index.tags_and_captions`),
+``folders.json`` what was asked to be indexed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from vidsift.failing_disk import plain_words
-from vidsift.index import notes
+from vidsift.files.failing_disk import plain_words
+from vidsift.index import tags_and_captions
 from vidsift.index.compaction import merge_everything, merge_small
 from vidsift.index.disk import (
     IndexFolderError,
@@ -164,12 +164,12 @@ class Store:
                 f"the index {self.folder} is damaged: {plain_words(error)}; see what can be mended with "
                 f"vidsift index check --index {self.folder}, else delete the folder and index again"
             ) from error
-        self._notes: dict[notes.NoteName, Any] = {}
-        self.damaged_notes: dict[notes.NoteName, str] = {}
+        self._notes: dict[tags_and_captions.NoteName, Any] = {}
+        self.damaged_notes: dict[tags_and_captions.NoteName, str] = {}
         # An index of format 1 has neither, until it is written to.
         has_notes = self.manifest.format >= _FORMAT_WITH_NOTES
-        for name in list(notes.note_schemas()) if has_notes else []:
-            opened = notes.open_notes(database, name)
+        for name in list(tags_and_captions.note_schemas()) if has_notes else []:
+            opened = tags_and_captions.open_notes(database, name)
             if isinstance(opened, str):
                 self.damaged_notes[name] = opened
             else:
@@ -208,7 +208,7 @@ class Store:
             raise unwritable(folder) from error
         database = lancedb.connect(folder)
         tables: dict[str, pa.Schema] = {"segments": segments_schema(manifest.sets), "files": files_schema()}
-        tables |= {str(name): schema for name, schema in notes.note_schemas().items()}
+        tables |= {str(name): schema for name, schema in tags_and_captions.note_schemas().items()}
         with locked(folder, _LOCK), telling(folder):
             # Another process may have made it in the meantime.
             if not (folder / MANIFEST).exists():
@@ -242,7 +242,7 @@ class Store:
 
         database = lancedb.connect(self.folder)
         with telling(self.folder):
-            for name, schema in notes.note_schemas().items():
+            for name, schema in tags_and_captions.note_schemas().items():
                 shutil.rmtree(self.folder / f"{name}.lance", ignore_errors=True)
                 database.create_table(name, schema=schema)
             self.manifest = replace(self.manifest, format=FORMAT)
@@ -322,7 +322,7 @@ class Store:
     def _delete(self, table: Any, column: str, values: Sequence[str]) -> None:
         with telling(self.folder):
             for start in range(0, len(values), 500):
-                some = ", ".join(map(notes.quoted, values[start : start + 500]))
+                some = ", ".join(map(tags_and_captions.quoted, values[start : start + 500]))
                 table.delete(f"{column} IN ({some})")
 
     def read_tags(self) -> dict[str, set[str]]:
@@ -331,13 +331,15 @@ class Store:
         Raises:
             IndexFolderError: the table is damaged.
         """
-        return self._read_notes("tags", notes.read_tags)
+        return self._read_notes("tags", tags_and_captions.read_tags)
 
-    def notes_table(self, name: notes.NoteName) -> Any | None:
+    def notes_table(self, name: tags_and_captions.NoteName) -> Any | None:
         """Return a table of notes; None where there is none, or it cannot be opened."""
         return self._notes.get(name)
 
-    def _read_notes(self, name: notes.NoteName, read: Callable[[Any], dict[str, T]]) -> dict[str, T]:
+    def _read_notes(
+        self, name: tags_and_captions.NoteName, read: Callable[[Any], dict[str, T]]
+    ) -> dict[str, T]:
         table = self._notes.get(name)
         if table is None and name not in self.damaged_notes:
             return {}
@@ -359,40 +361,44 @@ class Store:
         """
         import pyarrow as pa
 
-        kept = notes.clean_tags(tags)
+        kept = tags_and_captions.clean_tags(tags)
         self.refresh()
-        if not self.files.count_rows(f"video_id = {notes.quoted(video_id)}"):
+        if not self.files.count_rows(f"video_id = {tags_and_captions.quoted(video_id)}"):
             raise ValueError(f"there is no video {video_id!r} in the index {self.folder}")
         if self.manifest.format < _FORMAT_WITH_NOTES:
             with self.writing():
                 pass
         if "tags" in self.damaged_notes:
             self.read_tags()
-        rows = pa.Table.from_pylist([{"video_id": video_id, "tags": kept}], schema=notes.tags_schema())
+        rows = pa.Table.from_pylist(
+            [{"video_id": video_id, "tags": kept}], schema=tags_and_captions.tags_schema()
+        )
         with locked(self.folder, NOTES_LOCK, NOTES_PATIENCE_SECONDS), telling(self.folder):
             merge = self._notes["tags"].merge_insert("video_id")
             merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
     def read_captions(self) -> dict[str, list[str]]:
         """Return the captions of every video that has any, by its identity; raises as :meth:`read_tags`."""
-        return self._read_notes("captions", notes.read_captions)
+        return self._read_notes("captions", tags_and_captions.read_captions)
 
     def write_captions(
         self, sources: Mapping[str, Mapping[str, Sequence[str]]], gone: Iterable[str] = ()
     ) -> int:
-        """Keep what files of captions say, see :func:`vidsift.index.notes.write_captions`; while writing.
+        """Keep what files of captions say, while writing.
+
+        See :func:`vidsift.index.tags_and_captions.write_captions`.
 
         Raises:
             IndexFolderError: the table is damaged.
             IndexWriteError: the disk is full or fails.
         """
-        before = self._read_notes("captions", notes.captions_by_source)
+        before = self._read_notes("captions", tags_and_captions.captions_by_source)
         with telling(self.folder):
-            return notes.write_captions(self._notes["captions"], before, sources, gone)
+            return tags_and_captions.write_captions(self._notes["captions"], before, sources, gone)
 
     def caption_sources(self) -> set[str]:
         """Return the files of captions that the index knows; raises as :meth:`read_tags`."""
-        return set(self._read_notes("captions", notes.captions_by_source))
+        return set(self._read_notes("captions", tags_and_captions.captions_by_source))
 
     def read_folders(self) -> list[Folder]:
         """Return what was asked to be indexed, in the order of paths; empty where nobody wrote it down."""
@@ -448,7 +454,7 @@ class Store:
             for name in self._notes:
                 self._merge_notes(name, keep)
 
-    def _merge_notes(self, name: notes.NoteName, keep: timedelta) -> None:
+    def _merge_notes(self, name: tags_and_captions.NoteName, keep: timedelta) -> None:
         """Merge the pieces of a table of notes; tags may be given meanwhile, and wait for it."""
         with locked(self.folder, NOTES_LOCK, NOTES_PATIENCE_SECONDS):
             # What was given since the table was opened counts.
@@ -471,7 +477,7 @@ def _in_many_pieces(table: Any) -> bool:
 
 def _only_ours(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
-    tables = {f"{name}.lance" for name in ("segments", "files", *notes.note_schemas())}
+    tables = {f"{name}.lance" for name in ("segments", "files", *tags_and_captions.note_schemas())}
     files = {name + end for name in (MANIFEST, FOLDERS, MOUNTS, READER) for end in ("", ".new")}
     ours = tables | files | {_LOCK, NOTES_LOCK, SEEKING}
     return all(entry.name in ours for entry in folder.iterdir())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.fresh import fresh_linears
+from vidsift.encoders.init import fresh_linears
 from vidsift.encoders.temporal import TemporalBlock, copy_text_tower, temporal_weights_from_release
 from vidsift.interactions.base import Interaction
 from vidsift.types import TokenSet

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
-from vidsift.encoders.fresh import fresh_linears
+from vidsift.encoders.init import fresh_linears
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.masked import unit_tokens

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from vidsift.encoders.fresh import fresh_linears
+from vidsift.encoders.init import fresh_linears
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.best_match import Padding, account, best_matches, pair_matches
 from vidsift.interactions.masked import masked_softmax, uniform_weights, unit_tokens

@@ -26,9 +26,9 @@ from vidsift.methods.batching import check_pictures, rows_by_length, stack_video
 from vidsift.methods.card import write_card
 from vidsift.methods.catalog import build_method, resolve_arguments
 from vidsift.methods.inputs import InputMaker, VideoInputs
-from vidsift.methods.reading import Sampling, VideoReading
 from vidsift.types import Features, Frames, PatchShares, Span, TokenSet
 from vidsift.video import probe, read_frames
+from vidsift.video.preprocessing import Sampling, VideoReading
 
 __all__ = ["BUNDLED", "Model", "Precision", "VideoReading", "load"]
 

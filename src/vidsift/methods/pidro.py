@@ -22,7 +22,7 @@ from transformers import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from vidsift.encoders.clip import ClipTowers, end_of_text
-from vidsift.encoders.fresh import fresh_linears
+from vidsift.encoders.init import fresh_linears
 from vidsift.encoders.masks import require_real
 from vidsift.encoders.selection import NoiseScale, PerturbedTopK
 from vidsift.encoders.temporal import TemporalBlock, TemporalTransformer

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.fresh import fresh_linears
+from vidsift.encoders.init import fresh_linears
 from vidsift.encoders.selection import PerturbedTopK, TopKGradient
 from vidsift.interactions.frame_softmax import FrameSoftmax
 from vidsift.methods.base import Method, Term

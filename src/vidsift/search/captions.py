@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidsift.index.reading import Gallery
 from vidsift.methods.base import TermSum
 from vidsift.methods.model import Model
+from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question
 from vidsift.search.rescore import Candidates, one_thread, score_exactly
 from vidsift.types import TokenSet

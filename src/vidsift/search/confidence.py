@@ -1,8 +1,9 @@
 """How sure a hit is: its score beside the best scores of questions about nothing in the library.
 
 A score by itself says little: some sentences score high with every video, and the best of many segments is
-high by chance. So some 200 unrelated questions (the *bank*, :data:`~vidsift.search.unrelated.UNRELATED`) are
-asked of the same index, and the best answer of each says how high chance reaches, in two ways::
+high by chance. So some 200 unrelated questions (the *bank*,
+:data:`~vidsift.search.calibration_sentences.UNRELATED`) are asked of the same index, and the
+best answer of each says how high chance reaches, in two ways::
 
     a(q, v) = s(q, v)                            the score as it is
     b(q, v) = s(q, v) - mean of s(q, .)          the score above the question's own mean over the index
@@ -58,14 +59,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.index.reading import Gallery
 from vidsift.methods.base import TermSum
 from vidsift.methods.model import Model
+from vidsift.search.calibration_sentences import UNRELATED
+from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question
 from vidsift.search.ranking import Wanted, rank
 from vidsift.search.rescore import Candidates, one_thread, score_exactly
 from vidsift.search.sequence import best_stories
-from vidsift.search.unrelated import UNRELATED
 
 __all__ = [
     "FEWEST",

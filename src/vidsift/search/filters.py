@@ -11,11 +11,11 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.index.paths import absolute
-from vidsift.index.paths import under as lies_under
-from vidsift.index.reading import Gallery
+from vidsift.files.paths import absolute
+from vidsift.files.paths import under as lies_under
 from vidsift.index.storage import FileRecord
 from vidsift.search.errors import QueryError
+from vidsift.search.gallery import Gallery
 from vidsift.search.ranking import GroupBy
 
 __all__ = ["Conditions", "Filter", "Limits", "allowed_rows", "shown_paths", "split_conditions"]

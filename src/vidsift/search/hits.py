@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vidsift.index.reading import Gallery
 from vidsift.methods.base import TermSum
 from vidsift.search.filters import Limits
+from vidsift.search.gallery import Gallery
 from vidsift.search.moments import Looked, looks, moment_around
 from vidsift.search.questions import Question
 from vidsift.search.ranking import Ranked

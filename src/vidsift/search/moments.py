@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidsift.index.reading import Gallery
 from vidsift.methods.base import Term, TermSum
+from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question
 from vidsift.search.rescore import align_exactly
 from vidsift.types import Alignment, Features, Span

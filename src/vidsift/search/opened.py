@@ -12,9 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.encoders.device import choose_device
-from vidsift.index.candidates import Preselection, all_segments, check_searchable
-from vidsift.index.paths import absolute, path_key
-from vidsift.index.reading import (
+from vidsift.files.paths import absolute, path_key
+from vidsift.index.searchable import check_searchable
+from vidsift.index.stats import describe
+from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder
+from vidsift.methods.model import Model, load
+from vidsift.search.candidates import Preselection, all_segments
+from vidsift.search.errors import QueryError
+from vidsift.search.filters import Filter, allowed_rows, shown_paths
+from vidsift.search.gallery import (
     Gallery,
     Places,
     ScanFormat,
@@ -23,11 +29,6 @@ from vidsift.index.reading import (
     right_scan_format,
     while_reading,
 )
-from vidsift.index.stats import describe
-from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder
-from vidsift.methods.model import Model, load
-from vidsift.search.errors import QueryError
-from vidsift.search.filters import Filter, allowed_rows, shown_paths
 from vidsift.search.questions import Question, parse
 from vidsift.search.rescore import one_thread
 from vidsift.types import Hit
@@ -103,7 +104,7 @@ class OpenIndex:
             model: the model that the index was made with, if it cannot be found under its recorded name.
             device: where to encode and score; "auto" takes a GPU where there is one.
             scan_format: number format of the scan; the fastest of the machine when None
-                (:func:`~vidsift.index.reading.best_scan_format`). They differ in memory and speed; hits are
+                (:func:`~vidsift.search.gallery.best_scan_format`). They differ in memory and speed; hits are
                 the same, since the leaders of the scan are scored again in fp32 (``results/search.md``).
 
         Raises:
@@ -165,7 +166,7 @@ class OpenIndex:
         return self._read(self._store.read_tags)
 
     def _read(self, read: Callable[[], T]) -> T:
-        """Read one of the smaller tables; raises as :meth:`~vidsift.index.reading.Gallery.read`."""
+        """Read one of the smaller tables; raises as :meth:`~vidsift.search.gallery.Gallery.read`."""
         with while_reading(self._store.folder, *self._store.tables):
             return read()
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from vidsift.index.storage import FileRecord
 from vidsift.methods.model import Model
-from vidsift.methods.reading import VideoReading
 from vidsift.search.errors import QueryError
 from vidsift.types import Features, Frames, PatchShares, Span
 from vidsift.video import read_frames
+from vidsift.video.preprocessing import VideoReading
 
 __all__ = ["read_as_indexed", "traced_patches"]
 

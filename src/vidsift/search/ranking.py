@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.index.candidates import Preselection, all_segments, first_stage_of
-from vidsift.index.reading import Gallery
+from vidsift.index.searchable import first_stage_of
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.base import Method, TermSum
+from vidsift.search.candidates import Preselection, all_segments
+from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question, mixing_of
 from vidsift.search.rescore import Candidates, score_exactly
 from vidsift.search.scan import scan, scanned_together

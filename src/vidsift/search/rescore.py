@@ -9,8 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vidsift.index.reading import Gallery
 from vidsift.methods.base import TermSum
+from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question
 from vidsift.types import Alignment, Features, TokenSet
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidsift.index.reading import Gallery
 from vidsift.methods.base import TermSum
+from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question
 from vidsift.types import Features
 

@@ -13,7 +13,6 @@ from typing import NamedTuple, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.index.reading import Gallery, best_scan_format
 from vidsift.search.captions import Captions, rank_captions
 from vidsift.search.confidence import (
     FEWEST,
@@ -27,6 +26,7 @@ from vidsift.search.confidence import (
 from vidsift.search.errors import QueryError
 from vidsift.search.explain import Explanation, account_for
 from vidsift.search.filters import Conditions, Limits, split_conditions
+from vidsift.search.gallery import Gallery, best_scan_format
 from vidsift.search.hits import hits_of, kept
 from vidsift.search.opened import OpenIndex, renewing
 from vidsift.search.patches import read_as_indexed, traced_patches

@@ -30,10 +30,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.index.reading import Gallery
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.base import Method, TermSum
 from vidsift.search.filters import Limits
+from vidsift.search.gallery import Gallery
 from vidsift.search.hits import hit_at
 from vidsift.search.moments import Looked, looks
 from vidsift.search.questions import Question, mixing_of

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vidsift.service.indexing import Work
     from vidsift.service.limits import Limits
-    from vidsift.service.live import LiveIndex
+    from vidsift.service.live_index import LiveIndex
     from vidsift.service.security import Access
     from vidsift.service.service import Service
 
@@ -89,13 +89,13 @@ def _service(
     read_only: bool,
 ) -> Service:
     """Make the parts that answer."""
+    from vidsift.service.answering import answer_sentences
     from vidsift.service.decoding import Decoders
     from vidsift.service.engine import Engine
     from vidsift.service.indexing import run_apart
     from vidsift.service.jobs import Jobs
-    from vidsift.service.live import LiveIndex
+    from vidsift.service.live_index import LiveIndex
     from vidsift.service.metrics import Metrics
-    from vidsift.service.questions import answer_sentences
     from vidsift.service.service import Service
 
     opened = index if isinstance(index, Index) else None

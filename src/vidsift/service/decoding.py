@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from vidsift.index.sandbox import Sandbox
+from vidsift.workers.sandbox import Sandbox
 
 __all__ = ["Decoders"]
 

@@ -17,14 +17,14 @@ import anyio
 import anyio.to_thread
 from starlette.responses import StreamingResponse
 
-from vidsift.index.paths import absolute
+from vidsift.files.paths import absolute
 from vidsift.service.problems import ProblemError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from vidsift.index.library import Library, Video
     from vidsift.index.storage import FileRecord
-    from vidsift.service.library import Library, Video
 
 __all__ = [
     "Checked",

@@ -15,11 +15,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-from vidsift.service.words import words_for
+from vidsift.service.error_messages import words_for
 
 if TYPE_CHECKING:
     from vidsift.index.build import Progress
-    from vidsift.index.reader import SegmentLength
+    from vidsift.index.decode_worker import SegmentLength
     from vidsift.methods.model import Model
 
 __all__ = ["Action", "Controls", "Task", "Work", "run_apart", "run_here"]
@@ -84,11 +84,11 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
     Returns:
         What was done, as :class:`~vidsift.index.build.Report` has it.
     """
+    from vidsift.files.paths import path_key
     from vidsift.index.build import build_index, update_index
-    from vidsift.index.care import remove_paths
     from vidsift.index.folders import folders_of
+    from vidsift.index.maintenance import remove_paths
     from vidsift.index.manifest import MANIFEST
-    from vidsift.index.paths import path_key
     from vidsift.index.storage import Store
 
     if task.action == "remove":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Response
 from fastapi import Path as PathParameter
 
-from vidsift.index.paths import absolute
+from vidsift.files.paths import absolute
 from vidsift.service.files import ClosingStream
 from vidsift.service.problems import ProblemError, problems
 from vidsift.service.schemas_library import Job, JobRequest, JobsResponse

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidsift.service.error_messages import words_for
 from vidsift.service.indexing import Controls, Task, Work
 from vidsift.service.problems import ProblemError
 from vidsift.service.schemas_library import (
@@ -24,7 +25,6 @@ from vidsift.service.schemas_library import (
     JobRequest,
     State,
 )
-from vidsift.service.words import words_for
 
 if TYPE_CHECKING:
     from vidsift.service.limits import Limits

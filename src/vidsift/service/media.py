@@ -14,8 +14,6 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
-from vidsift.index.sandbox import SandboxError
-from vidsift.service.cutting import TooLargeError, cut_clip
 from vidsift.service.files import (
     ClosingStream,
     byte_range,
@@ -25,16 +23,18 @@ from vidsift.service.files import (
     open_indexed,
     video_of,
 )
-from vidsift.service.pictures import ChangedError, Source, start_seconds, thumbnail_at
 from vidsift.service.problems import Answers, ProblemError, own_trouble, problems
 from vidsift.service.schemas_library import ClipRequest
 from vidsift.video import VideoReadError
+from vidsift.video.clips import TooLargeError, cut_clip
 from vidsift.video.photos import video_within
+from vidsift.video.thumbnails import ChangedError, Source, start_seconds, thumbnail_at
+from vidsift.workers.sandbox import SandboxError
 
 if TYPE_CHECKING:
+    from vidsift.index.library import Video
     from vidsift.index.storage import FileRecord
-    from vidsift.service.library import Video
-    from vidsift.service.live import Snapshot
+    from vidsift.service.live_index import Snapshot
     from vidsift.service.service import Service
 
 __all__ = ["VideoId", "media_routes", "media_url", "thumbnail_url"]

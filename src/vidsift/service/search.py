@@ -14,9 +14,7 @@ from pydantic import BaseModel
 
 from vidsift.interactions.base import NoAlignmentError
 from vidsift.search.errors import QueryError
-from vidsift.service.maps import frames_for_maps
-from vidsift.service.problems import ProblemError, problems
-from vidsift.service.questions import (
+from vidsift.service.answering import (
     answer_footage,
     answer_ordered,
     is_measured,
@@ -24,6 +22,8 @@ from vidsift.service.questions import (
     next_page,
     settings_of,
 )
+from vidsift.service.patch_maps import frames_for_maps
+from vidsift.service.problems import ProblemError, problems
 from vidsift.service.schemas import (
     ExplainRequest,
     Explanation,
@@ -38,7 +38,7 @@ from vidsift.types import Frames
 
 if TYPE_CHECKING:
     from vidsift.search.searcher import Index
-    from vidsift.service.live import Snapshot
+    from vidsift.service.live_index import Snapshot
     from vidsift.service.service import Service
 
 __all__ = ["answered", "search_routes"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vidsift.service.engine import Engine
     from vidsift.service.jobs import Jobs
     from vidsift.service.limits import Limits
-    from vidsift.service.live import LiveIndex, Snapshot
+    from vidsift.service.live_index import LiveIndex, Snapshot
     from vidsift.service.metrics import Metrics
     from vidsift.types import Frames
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from vidsift import __version__
-from vidsift.index.paths import under as lies_under
+from vidsift.files.paths import under as lies_under
 from vidsift.index.storage import IndexFolderError, Store
+from vidsift.service.error_messages import words_for
 from vidsift.service.files import place_of, video_of
 from vidsift.service.media import VideoId, media_url, thumbnail_url
 from vidsift.service.problems import ProblemError, problems
@@ -29,11 +30,10 @@ from vidsift.service.schemas_library import (
     VideosResponse,
 )
 from vidsift.service.search import answered
-from vidsift.service.words import words_for
 
 if TYPE_CHECKING:
-    from vidsift.service.library import Video
-    from vidsift.service.live import Snapshot
+    from vidsift.index.library import Video
+    from vidsift.service.live_index import Snapshot
     from vidsift.service.service import Service
 
 __all__ = ["video_routes"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from vidsift.locks import TakenError, held
+from vidsift.files.locks import TakenError, held
 
 __all__ = ["LOCK", "FolderBusyError", "SeveralProcessesError", "alone", "refuse_several_processes"]
 

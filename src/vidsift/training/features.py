@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from vidsift.data.loading import Batch
-from vidsift.encoders.remembered import RememberedTowers
+from vidsift.encoders.feature_cache import RememberedTowers
 from vidsift.methods.model import Model
 from vidsift.types import Features
 

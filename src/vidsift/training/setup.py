@@ -24,11 +24,10 @@ from vidsift.data.folder import (
 from vidsift.data.loading import BatchMaker, Look, ShapesBatches
 from vidsift.data.shapes import captions, clip_times, draw_scene, draw_split, render
 from vidsift.data.shapes_set import ShapesSet, ShapesSetBatches
-from vidsift.data.shapes_world import TAGS
 from vidsift.data.video_batches import FolderBatches, FrameCache
 from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.feature_cache import RememberedTowers
 from vidsift.encoders.pixels import PixelNorm
-from vidsift.encoders.remembered import RememberedTowers
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
 from vidsift.evaluation.evaluate import (
     judge,
@@ -40,6 +39,7 @@ from vidsift.evaluation.evaluate import (
 from vidsift.evaluation.missing import MissingPolicy, refuse_missing
 from vidsift.methods.base import Method
 from vidsift.methods.model import Model, load
+from vidsift.shapes.world import TAGS
 from vidsift.training.recipe import FolderPart, NewClip, Recipe, RecipeError, StagePart
 
 __all__ = ["RunStage", "Validation", "batch_maker", "build_model", "plan_stages", "remember", "set_trained"]

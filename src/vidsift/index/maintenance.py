@@ -1,0 +1,85 @@
+"""Looking after an index: taking folders and files out of it, and merging what many runs left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from vidsift.files.paths import absolute, inside, path_keys, under
+from vidsift.index.availability import Absence, read_mounts
+from vidsift.index.folders import folders_of, with_removed
+from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder
+
+__all__ = ["forget", "optimize_index", "remove_paths"]
+
+
+def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
+    """Take folders and files out of an index for good; the files themselves stay where they are.
+
+    What lies in a folder that stays in the index is left out from now on, until that very path is indexed
+    again by name. What is gone from the disk already is not: a new file in its place is a new file.
+
+    Args:
+        index: its folder; the default one when None.
+        paths: folders and files, which need not exist any more.
+
+    Returns:
+        How many paths were taken out. What lies at another path too stays, with that path.
+
+    Raises:
+        IndexFolderError: there is no index, it may not be written, or nothing of it lies there.
+    """
+    store = Store.open(default_folder() if index is None else Path(index).expanduser())
+    places = [absolute(one) for one in paths]
+    with store.writing():
+        known, folders = store.read_files(), folders_of(store)
+        for place in places:
+            if not any(under(path, place) for path in (*known, *(one.path for one in folders))):
+                raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")
+        absence = Absence([one.path for one in folders], mounts=read_mounts(store) or ())
+        lasting = [place for place in places if absence.state(place) != "gone"]
+        roots = path_keys(places)
+        out = {path for one in folders for path in one.removed if not inside(path, roots)} | set(lasting)
+        kept = [one for one in folders if not inside(one.path, roots)]
+        store.write_folders(with_removed(kept, out))
+        return forget(store, known, places)
+
+
+def forget(store: Store, known: Mapping[str, FileRecord], places: Iterable[str]) -> int:
+    """Drop what an index has of some places; while writing.
+
+    Args:
+        store: the index.
+        known: what it knows.
+        places: full paths of folders and files.
+
+    Returns:
+        How many paths that were.
+    """
+    roots = path_keys(places)
+    gone = [path for path in known if inside(path, roots)]
+    store.forget(gone)
+    store.drop_orphans(known.values())
+    with suppress(IndexFolderError):  # damaged captions, of which a check tells
+        store.write_captions({}, [one for one in store.caption_sources() if inside(one, roots)])
+    store.tidy()
+    return len(gone)
+
+
+def optimize_index(index: str | Path | None = None, *, keep_seconds: float = 3600.0) -> tuple[int, int]:
+    """Merge the small pieces that many runs left, and remove old versions.
+
+    Args:
+        index: its folder; the default one when None.
+        keep_seconds: how long a version is kept after it was replaced, for those who still read it.
+
+    Returns:
+        Bytes on disk before and after.
+    """
+    store = Store.open(default_folder() if index is None else Path(index).expanduser())
+    with store.writing():
+        before = store.bytes_on_disk()
+        store.optimize(timedelta(seconds=keep_seconds))
+    return before, store.bytes_on_disk()

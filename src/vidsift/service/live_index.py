@@ -1,0 +1,223 @@
+"""The index while it is served: it may grow, shrink or be made anew; a question sees one version of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vidsift.index.library import Library
+from vidsift.index.manifest import MANIFEST
+from vidsift.index.storage import IndexFolderError
+from vidsift.search.gallery import TidiedError
+from vidsift.search.searcher import Index
+from vidsift.service.problems import ProblemError
+
+__all__ = ["LiveIndex", "Snapshot"]
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
+
+_REST = 3.0
+"""Reading a new version may take so large a part of the time: a third of what it rests."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """An index at one version; who holds it sees no later change.
+
+    Attributes:
+        index: open; None where nothing has been indexed yet.
+        library: what lies in it.
+        versions: of its tables.
+    """
+
+    index: Index | None = None
+    library: Library = field(default_factory=Library)
+    versions: tuple[object, ...] = ()
+
+
+class LiveIndex:
+    """Keeps the newest version of an index at hand, read in the background.
+
+    Args:
+        folder: of the index, which need not exist yet.
+        index: the same, open already.
+        device: where to encode and score.
+        poll_seconds: between two looks at whether it has changed; a look costs milliseconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        index: Index | None = None,
+        *,
+        device: str = "auto",
+        poll_seconds: float = 1.0,
+    ) -> None:
+        """See the class; nothing is read yet."""
+        self.folder = folder
+        self._given = index
+        self._device = device
+        self._poll_seconds = poll_seconds
+        self._snapshot: Snapshot | None = None
+        self._reading = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._watched: tuple[tuple[int, int], list[Any]] | None = None
+        self._told = ""
+        self._trouble: Exception | None = None
+        self._looked = threading.Condition()
+
+    @property
+    def current(self) -> Snapshot:
+        """The newest version that has been read; nobody waits for the reading of one.
+
+        Raises:
+            ProblemError: 503, the first one is still being read.
+            IndexFolderError: the index or its model cannot be read, and never could.
+        """
+        found, trouble = self._snapshot, self._trouble
+        if found is not None:
+            return found
+        if trouble is not None:
+            raise IndexFolderError(str(trouble)) from trouble.__cause__
+        raise ProblemError(503, "the index is being read; ask again in a moment", {"retry-after": "2"})
+
+    def asked(self, question: Callable[[Snapshot], T], first: Snapshot | None = None) -> T:
+        """Ask something of a version, and where that was cleaned up meanwhile, of the one in its place.
+
+        Args:
+            question: reads what it needs from the version that it is given.
+            first: the version to begin with; the newest that has been read when None.
+
+        Raises:
+            ProblemError, IndexFolderError: as :attr:`current`, or as the question raises them.
+        """
+        try:
+            return question(first or self.current)
+        except TidiedError:
+            self.catch_up()
+        return question(self.current)
+
+    def start(self, patience_seconds: float = 0.0) -> None:
+        """Begin to read and to watch.
+
+        Args:
+            patience_seconds: to wait at most until the first version has been read.
+        """
+        self._thread = threading.Thread(target=self._watch, name="vidsift-watch", daemon=True)
+        self._thread.start()
+        with self._looked:
+            self._looked.wait_for(lambda: self._snapshot or self._trouble, patience_seconds)
+
+    def wait_for_change(self, before: Snapshot, seconds: float) -> Snapshot:
+        """Return a newer version than one, or that one if none comes in time."""
+        self.look_now()
+        with self._looked:
+            self._looked.wait_for(lambda: self._snapshot is not before, seconds)
+        return self.current
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def look_now(self) -> None:
+        """Look at once whether there is a new version; it is read in the background."""
+        self._wake.set()
+
+    def catch_up(self) -> None:
+        """Read a new version if there is one, and return when it is the current one.
+
+        Raises:
+            IndexFolderError: it cannot be read; the current one stays.
+        """
+        with self._reading:
+            before = self._snapshot
+            versions = self._versions()
+            if before is not None and versions == before.versions:
+                return
+            if not versions:
+                self._snapshot = Snapshot()
+                return
+            self._snapshot = self._read(before, versions)
+
+    def _versions(self) -> tuple[object, ...]:
+        """What changes whenever the index does: its making, and the versions of its tables."""
+        try:
+            made = (self.folder / MANIFEST).stat()
+        except FileNotFoundError:
+            self._watched = None
+            return ()
+        identity = (made.st_mtime_ns, made.st_ino)
+        try:
+            if self._watched is None or self._watched[0] != identity:
+                self._watched = (identity, _open_tables(self.folder))
+            return (identity, *_versions_of(self._watched[1]))
+        except Exception as error:
+            self._watched = None
+            raise IndexFolderError(f"the index {self.folder} cannot be read") from error
+
+    def _read(self, before: Snapshot | None, versions: tuple[object, ...]) -> Snapshot:
+        if before is None and self._given is not None:
+            # It may have been opened a while ago.
+            index = self._given.reopened()
+        elif before is not None and before.index is not None and before.versions[0] == versions[0]:
+            index = before.index.reopened()
+        else:
+            index = Index.open(self.folder, device=self._device)
+        # Who holds a version sees no later change: see asked() for what becomes of one that is cleaned up.
+        index.renews = False
+        # Read and measured now, and not when somebody asks.
+        len(index.gallery)
+        _ = index.calibration
+        return Snapshot(index, Library.read(index.store), versions)
+
+    def _watch(self) -> None:
+        _come_last()
+        while not self._closing.is_set():
+            began = time.monotonic()
+            try:
+                self.catch_up()
+                self._told, self._trouble = "", None
+            except Exception as error:  # whatever it is: the next version may be well again
+                self._trouble = error
+                if str(error) != self._told:
+                    self._told = str(error)
+                    _LOG.warning("the index cannot be read; what was read before serves", exc_info=error)
+            with self._looked:
+                self._looked.notify_all()
+            self._wake.wait(max(self._poll_seconds, _REST * (time.monotonic() - began)))
+            self._wake.clear()
+
+
+def _come_last() -> None:
+    """Let questions go before this thread, where the system gives threads a rank of their own."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def _open_tables(folder: Path) -> list[Any]:
+    import lancedb
+
+    database = lancedb.connect(folder)
+    return [database.open_table(one.stem) for one in sorted(folder.glob("*.lance"))]
+
+
+def _versions_of(tables: list[Any]) -> list[int]:
+    for table in tables:
+        table.checkout_latest()
+    return [int(table.version) for table in tables]

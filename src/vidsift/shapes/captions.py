@@ -1,0 +1,241 @@
+"""Sentences about scenes of the Shapes world, with what each of them claims.
+
+A caption always states the facts that tell its scene from its hard negatives; everything else is stated by
+chance.
+:func:`describe` returns the claim beside the words, so that truth can be checked by
+:func:`~vidsift.shapes.world.holds`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vidsift.shapes.world import Claim, Event, Mention, Scene, pick
+
+__all__ = ["MAX_WORDS", "Caption", "captions", "describe"]
+
+MAX_WORDS = 28
+"""No caption is longer, so that with start and end 32 tokens hold it."""
+
+_SHAPE_WORDS = {"disc": ("disc", "disc", "circle"), "moon": ("moon", "moon", "crescent")}
+_SIZE_WORDS = {
+    "tiny": ("tiny", "tiny", "very small"), "small": ("small", "small", "little"),
+    "medium": ("medium-sized",), "large": ("large", "large", "big"),
+}  # fmt: skip
+_TEXTURE_WORDS = {
+    "plain": ("plain",), "striped": ("striped",), "spotted": ("spotted", "dotted"),
+    "checkered": ("checkered",),
+}  # fmt: skip
+_BACKGROUND_WORDS = {
+    "night": ("at night", "in the night sky", "in front of a night sky"),
+    "grass": ("on grass", "on the grass", "on a green lawn"),
+    "sand": ("on sand", "on the sand", "on a sandy beach"),
+    "snow": ("on snow", "in the snow", "on white snow"),
+    "bricks": ("in front of a brick wall", "on a brick wall", "on bricks"),
+    "wood": ("on wood", "on a wooden table", "on a wooden floor"),
+    "water": ("on water", "in the water", "on blue water"),
+    "tiles": ("on tiles", "on grey tiles", "on a tiled floor"),
+}
+_VERBS: dict[str, tuple[tuple[str, str], ...]] = {
+    "left": (("moves left", "moving left"), ("moves to the left", "moving to the left"),
+             ("slides left", "sliding left"), ("goes left", "going left")),
+    "right": (("moves right", "moving right"), ("moves to the right", "moving to the right"),
+              ("slides right", "sliding right"), ("goes right", "going right")),
+    "up": (("moves up", "moving up"), ("goes up", "going up"), ("rises", "rising"),
+           ("moves upwards", "moving upwards")),
+    "down": (("moves down", "moving down"), ("goes down", "going down"), ("sinks", "sinking"),
+             ("moves downwards", "moving downwards")),
+    "circle": (("moves in a circle", "moving in a circle"), ("circles around", "circling around"),
+               ("goes round in a circle", "going round in a circle")),
+    "bounce": (("bounces", "bouncing"), ("bounces up and down", "bouncing up and down"),
+               ("hops", "hopping")),
+    "grow": (("grows", "growing"), ("gets bigger", "getting bigger"), ("becomes larger", "becoming larger")),
+    "shrink": (("shrinks", "shrinking"), ("gets smaller", "getting smaller"),
+               ("becomes smaller", "becoming smaller")),
+    "spin": (("spins", "spinning"), ("rotates", "rotating"), ("turns around", "turning around")),
+    "blink": (("blinks", "blinking"), ("flashes", "flashing"), ("blinks on and off", "blinking on and off")),
+    "appear": (("appears", "appearing"), ("shows up", "showing up"), ("comes into view", "coming into view")),
+    "vanish": (("vanishes", "vanishing"), ("disappears", "disappearing"), ("goes away", "going away")),
+    "behind": (("passes behind {}", "passing behind {}"), ("moves behind {}", "moving behind {}"),
+               ("goes behind {}", "going behind {}")),
+    "front": (("passes in front of {}", "passing in front of {}"),
+              ("moves in front of {}", "moving in front of {}"),
+              ("goes in front of {}", "going in front of {}")),
+    "collide": (("collides with {}", "colliding with {}"), ("bumps into {}", "bumping into {}"),
+                ("hits {}", "hitting {}")),
+}  # fmt: skip
+
+
+class Caption(NamedTuple):
+    """A sentence and what it says."""
+
+    text: str
+    claim: Claim
+
+
+class _Speech:
+    """One sentence in the making: which things were mentioned, in what words."""
+
+    def __init__(self, scene: Scene, rng: np.random.Generator, fullness: float) -> None:
+        self.scene = scene
+        self.rng = rng
+        self.fullness = fullness
+        self.said: dict[int, int] = {}
+        self.mentions: list[Mention] = []
+        self.article = "the " if rng.random() < 0.4 else "a "
+        if rng.random() < 0.12:
+            self.article = ""
+        self.background = ""
+        self.resizing = {e.subject for e in scene.events if e.motion in ("grow", "shrink")}
+
+    def chance(self, likely: float) -> bool:
+        """Toss a coin whose odds rise with the fullness of the sentence (0 short, 1 everything)."""
+        odds = (
+            likely * 2 * self.fullness if self.fullness < 0.5 else 1 - (1 - likely) * 2 * (1 - self.fullness)
+        )
+        return bool(self.rng.random() < odds)
+
+    def thing(self, index: int) -> str:
+        """Mention a thing: article, size, texture, colour, shape."""
+        thing, rng = self.scene.things[index], self.rng
+        decisive = {name for name, i in self.scene.decisive if i == index}
+        size, texture, words = "", "", []
+        sized = thing.size != "medium" and index not in self.resizing
+        if "size" in decisive or (sized and self.chance(0.4)):
+            size = thing.size
+            words.append(pick(rng, _SIZE_WORDS[size]))
+        if "texture" in decisive or (thing.texture != "plain" and self.chance(0.6)):
+            texture = thing.texture
+            words.append(pick(rng, _TEXTURE_WORDS[texture]))
+        words += [thing.colour, pick(rng, _SHAPE_WORDS.get(thing.shape, (thing.shape,)))]
+        self.said[index] = len(self.mentions)
+        self.mentions.append(Mention(thing.shape, thing.colour, size, texture))
+        article = self.article
+        if article == "a " and words[0] == "orange":
+            article = "an "
+        return article + " ".join(words)
+
+    def clause(self, event: Event, finite: bool, subject: str | None = None) -> str:
+        """Say what happens, with the subject in words unless it is given (or left out as "")."""
+        swap = event.motion == "collide" and subject is None and self.rng.random() < 0.5
+        actor, other = (event.partner, event.subject) if swap else (event.subject, event.partner)
+        assert actor is not None
+        noun = self.thing(actor) if subject is None else subject
+        verb = pick(self.rng, _VERBS[event.motion])[0 if finite else 1]
+        if other is not None:
+            verb = verb.format(self.thing(other))
+        return f"{noun} {verb}".strip()
+
+    def bystanders(self) -> str:
+        """Mention things that nothing was said of: those that decide always, others by chance."""
+        parts = []
+        for index, thing in enumerate(self.scene.things):
+            if index in self.said:
+                continue
+            decisive = {name for name, i in self.scene.decisive if i == index}
+            if not decisive and not self.chance(0.6):
+                continue
+            words = self.thing(index)
+            link = pick(self.rng, ("with", "next to") if not thing.place else ("with", "beside"))
+            if thing.place and ("place" in decisive or self.chance(0.35)):
+                where = pick(self.rng, ("in the {}", "in the {} corner", "at the {}")).format(thing.place)
+                words = f"{words} {where}"
+                last = self.mentions[-1]
+                self.mentions[-1] = Mention(last.shape, last.colour, last.size, last.texture, thing.place)
+            parts.append(f" {link} {words}")
+        return "".join(parts)
+
+    def setting(self) -> str:
+        """Mention the background if it decides or by chance."""
+        if ("background", -1) not in self.scene.decisive and not self.chance(0.5):
+            return ""
+        self.background = self.scene.background
+        return " " + pick(self.rng, _BACKGROUND_WORDS[self.background])
+
+    def caption(self, text: str, events: tuple[Event, ...] = ()) -> Caption:
+        """Close the sentence."""
+        told = tuple(
+            (e.motion, self.said[e.subject], -1 if e.partner is None else self.said[e.partner])
+            for e in events
+        )
+        return Caption(" ".join(text.split()), Claim(tuple(self.mentions), told, self.background))
+
+
+def _still(speech: _Speech) -> Caption:
+    lead = pick(speech.rng, ("", "", "", "there is ", "a video of ", "a scene with "))
+    words = speech.thing(0)
+    rest = speech.bystanders()
+    if rest and speech.rng.random() < 0.5:
+        rest = rest.replace(" next to ", " and ", 1).replace(" with ", " and ", 1)
+    return speech.caption(lead + words + rest + speech.setting())
+
+
+def _single(speech: _Speech) -> Caption:
+    event = speech.scene.events[0]
+    finite = bool(speech.rng.random() < 0.6)
+    lead = "" if finite else pick(speech.rng, ("", "", "there is ", "a video of "))
+    text = speech.clause(event, finite)
+    if speech.rng.random() < 0.25:
+        setting = speech.setting()
+        return speech.caption(lead + text + setting + speech.bystanders(), (event,))
+    rest = speech.bystanders()
+    return speech.caption(lead + text + rest + speech.setting(), (event,))
+
+
+def _double(speech: _Speech) -> Caption:
+    one, two = speech.scene.events
+    first = speech.clause(one, True)
+    if one.subject == two.subject:
+        then = speech.clause(two, True, "" if speech.rng.random() < 0.6 else "it")
+        text = pick(speech.rng, ("{}, then {}", "{} and then {}", "first {}, then {}")).format(first, then)
+    else:
+        second = speech.clause(two, True)
+        frames = (
+            "{}, then {}",
+            "{}, then {}",
+            "{} and then {}",
+            "first {}, then {}",
+            "{} before {}",
+            "after {}, {}",
+        )
+        text = pick(speech.rng, frames).format(first, second)
+        if speech.rng.random() < 0.08:
+            text = f"{second} after {first}"
+    rest = speech.bystanders()
+    return speech.caption(text + rest + speech.setting(), (one, two))
+
+
+def describe(scene: Scene, rng: np.random.Generator, fullness: float = 0.5) -> Caption:
+    """Say one sentence about a scene, true of it and of none of its hard negatives.
+
+    Args:
+        scene: what to describe.
+        rng: chooses the words and what is said beside the deciding facts.
+        fullness: 0 says the deciding facts only, 1 everything that has words, 0.5 as people would.
+
+    Returns:
+        Lower-case words, at most :data:`MAX_WORDS` of them, and their claim.
+    """
+    while True:
+        speech = _Speech(scene, rng, fullness)
+        if len(scene.events) == 2:
+            caption = _double(speech)
+        elif scene.events and (scene.tag != "appearance" or speech.chance(0.4)):
+            caption = _single(speech)
+        else:
+            caption = _still(speech)
+        if len(caption.text.split()) + caption.text.count(",") + caption.text.count("-") * 2 <= MAX_WORDS:
+            return caption
+        fullness = max(0.0, fullness - 0.1)
+
+
+def captions(scene: Scene, rng: np.random.Generator, count: int = 3) -> list[str]:
+    """Return different sentences about a scene, e.g. ``"a red square moves left on grass"``."""
+    found: list[str] = []
+    while len(found) < count:
+        text = describe(scene, rng).text
+        if text not in found:
+            found.append(text)
+    return found

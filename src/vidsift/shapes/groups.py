@@ -1,0 +1,329 @@
+"""Drawing scenes of the Shapes world in groups of four hard negatives.
+
+The four scenes of a group share background, things, places and pace, and differ in exactly the fact that
+their tag names: a colour, shape, texture, size, background or binding (appearance), what happens (motion),
+which event comes first and who acts (order), or a tiny thing in a corner (detail).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vidsift.shapes.world import (
+    BACKGROUNDS,
+    COLOURS,
+    CORNERS,
+    MOTIONS,
+    RADII,
+    SHAPES,
+    SPLITS,
+    TAGS,
+    TEXTURES,
+    Event,
+    Scene,
+    Thing,
+    pick,
+    unseen_combinations,
+)
+
+__all__ = ["GROUP_SIZE", "draw_scene", "hard_negative_group"]
+
+GROUP_SIZE = 4
+_STEADY = ("left", "right", "up", "down", "circle", "bounce", "spin")
+_OPPOSITE = {
+    "left": "right", "right": "left", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow",
+    "appear": "vanish", "vanish": "appear", "circle": "bounce", "bounce": "circle", "spin": "blink",
+    "blink": "spin",
+}  # fmt: skip
+_SAME_AXIS = (
+    {"left", "right"}, {"up", "down", "bounce"}, {"grow", "shrink"}, {"appear", "vanish", "blink"},
+    {"circle", "left", "right", "up", "down", "bounce"},
+)  # fmt: skip
+_X_MOTIONS = frozenset({"left", "right", "circle"})
+_Y_MOTIONS = frozenset({"up", "down", "circle", "bounce"})
+_CORNER_XY = {
+    "top left": (0.1, 0.1), "top right": (0.9, 0.1), "bottom left": (0.1, 0.9), "bottom right": (0.9, 0.9),
+}  # fmt: skip
+
+
+def _some(rng: np.random.Generator, items: Sequence[str], count: int) -> list[str]:
+    """Return ``count`` different items in random order."""
+    order = rng.permutation(len(items))
+    return [items[i] for i in order[:count]]
+
+
+def _thing(rng: np.random.Generator, sizes: Sequence[str]) -> Thing:
+    size = pick(rng, sizes)
+    texture = "plain" if rng.random() < 0.5 else pick(rng, TEXTURES[1:])
+    low, high = RADII[size]
+    return Thing(pick(rng, SHAPES), pick(rng, COLOURS), size, texture, low + (high - low) * rng.random())
+
+
+def _things(rng: np.random.Generator, count: int, sizes: Sequence[str]) -> list[Thing]:
+    """Draw things of different shape and colour, so that two words name each."""
+    things: list[Thing] = []
+    while len(things) < count:
+        thing = _thing(rng, sizes)
+        if all(thing.shape != other.shape and thing.colour != other.colour for other in things):
+            things.append(thing)
+    return things
+
+
+def _look(rng: np.random.Generator) -> tuple[float, ...]:
+    return tuple(float(value) for value in rng.random(8))
+
+
+def _spinnable(thing: Thing) -> bool:
+    return thing.shape not in ("disc", "ring")
+
+
+def _half_extents(thing: Thing, motions: set[str], reach: float) -> tuple[float, float]:
+    grown = 1.4 if motions & {"grow", "shrink"} else 1.0
+    half = thing.radius * grown
+    return half + reach * bool(motions & _X_MOTIONS), half + reach * bool(motions & _Y_MOTIONS)
+
+
+def _place(
+    rng: np.random.Generator,
+    things: Sequence[Thing],
+    motions: Sequence[set[str]],
+    reach: float,
+    corner_free: str = "",
+) -> list[Thing]:
+    """Put things where their ways neither leave the picture nor cross: the best of 40 draws."""
+    half = np.array([_half_extents(t, m, reach) for t, m in zip(things, motions, strict=True)])
+    margin = np.minimum(half + 0.02, 0.49)
+    xy = margin + rng.random((40, len(things), 2)) * (1.0 - 2.0 * margin)
+    crossing = np.zeros(40)
+    for i in range(len(things)):
+        for j in range(i):
+            room = np.maximum(half[i] + half[j] - np.abs(xy[:, i] - xy[:, j]), 0.0)
+            crossing += room[:, 0] * room[:, 1]
+        for corner in CORNERS if corner_free == "all" else ():
+            room = np.maximum(half[i] + 0.08 - np.abs(xy[:, i] - np.array(_CORNER_XY[corner])), 0.0)
+            crossing += room[:, 0] * room[:, 1]
+    best = xy[int(np.argmin(crossing))]
+    return [
+        thing if thing.place else replace(thing, x=float(x), y=float(y))
+        for thing, (x, y) in zip(things, best, strict=True)
+    ]
+
+
+def _reach(rng: np.random.Generator, actors: int) -> float:
+    low, high = (0.2, 0.27) if actors == 1 else (0.11, 0.15)
+    return low + (high - low) * float(rng.random())
+
+
+def _one_event(motion: str, subject: int, reach: float, turn: int) -> Event:
+    return Event(motion, subject, None, 0.3, 3.7, reach, turn)
+
+
+def _still_variants(rng: np.random.Generator, base: Scene) -> tuple[list[Scene], tuple[tuple[str, int], ...]]:
+    """Return four scenes that differ in how the first thing or the background looks."""
+    kinds = ["colour", "shape", "texture", "background", "size"] + ["binding"] * 2 * (len(base.things) > 1)
+    kind = pick(rng, kinds)
+    first, rest = base.things[0], base.things[1:]
+    others_colours = {t.colour for t in rest}
+    others_shapes = {t.shape for t in rest}
+    if kind == "background":
+        scenes = [replace(base, background=name) for name in _some(rng, BACKGROUNDS, 4)]
+        return scenes, (("background", -1),)
+    if kind == "binding":
+        second = rest[0]
+        pairs = [
+            (first.colour, second.colour), (second.colour, first.colour),
+            (first.colour, first.colour), (second.colour, second.colour),
+        ]  # fmt: skip
+        scenes = [
+            replace(base, things=(replace(first, colour=a), replace(second, colour=b), *rest[1:]))
+            for a, b in pairs
+        ]
+        return scenes, (("colour", 0), ("colour", 1))
+    if kind == "size":
+        textures = _some(rng, TEXTURES, 2)
+        pairs = [(size, texture) for size in ("small", "large") for texture in textures]
+        radius = {size: sum(RADII[size]) / 2 for size in ("small", "large")}
+        variants = [replace(first, size=s, radius=radius[s], texture=t) for s, t in pairs]
+        decisive: tuple[tuple[str, int], ...] = (("size", 0), ("texture", 0))
+    elif kind == "texture":
+        variants = [replace(first, texture=name) for name in TEXTURES]
+        decisive = (("texture", 0),)
+    elif kind == "colour":
+        free = [name for name in COLOURS if name not in others_colours]
+        variants = [replace(first, colour=name) for name in _some(rng, free, 4)]
+        decisive = (("colour", 0),)
+    else:
+        free = [name for name in SHAPES if name not in others_shapes]
+        variants = [replace(first, shape=name) for name in _some(rng, free, 4)]
+        decisive = (("shape", 0),)
+    return [replace(base, things=(variant, *rest)) for variant in variants], decisive
+
+
+def _appearance_group(rng: np.random.Generator) -> list[Scene]:
+    count = 1 if rng.random() < 0.35 else 2
+    things = _things(rng, count, ("small", "medium", "large") if count == 1 else ("small", "medium"))
+    reach = _reach(rng, count)
+    motion = pick(rng, _STEADY) if rng.random() < 0.7 else ""
+    if motion == "spin" and not _spinnable(things[0]):
+        motion = "bounce"
+    events = (_one_event(motion, 0, reach, 1 if rng.random() < 0.5 else -1),) if motion else ()
+    # The way is kept free for a large first thing, so that no variant leaves the picture.
+    roomy = [replace(things[0], radius=max(things[0].radius, 0.15)), *things[1:]]
+    placed = _place(rng, roomy, [{motion}] + [set() for _ in things[1:]], reach)
+    placed[0] = replace(placed[0], radius=things[0].radius)
+    base = Scene(pick(rng, BACKGROUNDS), tuple(placed), events, "appearance", (), _look(rng))
+    scenes, decisive = _still_variants(rng, base)
+    return [replace(scene, decisive=decisive) for scene in scenes]
+
+
+def _motion_group(rng: np.random.Generator) -> list[Scene]:
+    if rng.random() < 0.25:
+        return _pair_group(rng)
+    count = 1 if rng.random() < 0.5 else 2
+    things = _things(rng, count, ("small", "medium"))
+    allowed = [m for m in MOTIONS if m != "spin" or _spinnable(things[0])]
+    first = pick(rng, allowed)
+    opposite = _OPPOSITE[first]
+    motions = [first, opposite] if opposite in allowed else [first]
+    motions += _some(rng, [m for m in allowed if m not in motions], GROUP_SIZE - len(motions))
+    reach = _reach(rng, count)
+    placed = _place(rng, things, [set(motions)] + [set() for _ in things[1:]], reach)
+    turn = 1 if rng.random() < 0.5 else -1
+    background, look = pick(rng, BACKGROUNDS), _look(rng)
+    return [
+        Scene(background, tuple(placed), (_one_event(m, 0, reach, turn),), "motion", (), look)
+        for m in motions
+    ]
+
+
+def _pair_group(rng: np.random.Generator) -> list[Scene]:
+    """Return: A passes behind B, A passes in front of B, B passes behind A, A and B collide."""
+    a, b = _things(rng, 2, ("small", "medium"))
+    across, turn = bool(rng.random() < 0.5), 1 if rng.random() < 0.5 else -1
+    reach = a.radius + b.radius + 0.06 + 0.05 * float(rng.random())
+    free, narrow = 0.04 + max(reach, 0.3), 0.16
+    along = free + (1 - 2 * free) * float(rng.random())
+    beside = narrow + (1 - 2 * narrow) * float(rng.random())
+    x, y = (along, beside) if across else (beside, along)
+    things = (replace(a, x=x, y=y), replace(b, x=x, y=y))
+    background, look = pick(rng, BACKGROUNDS), _look(rng)
+    cast = (("behind", 0, 1), ("front", 0, 1), ("behind", 1, 0), ("collide", 0, 1))
+    return [
+        Scene(
+            background, things, (Event(motion, s, p, 0.3, 3.7, reach, turn, across),), "motion", (), look
+        )
+        for motion, s, p in cast
+    ]  # fmt: skip
+
+
+def _order_group(rng: np.random.Generator) -> list[Scene]:
+    """Return four scenes told with the same words: who does which of two things, and which is first."""
+    alone = rng.random() < 0.3
+    things = _things(rng, 2, ("small", "medium"))
+    allowed = [m for m in MOTIONS if m != "spin" or all(_spinnable(t) for t in things)]
+    one, two = _some(rng, allowed, 2)
+    while alone and any({one, two} <= axis for axis in _SAME_AXIS):
+        one, two = _some(rng, allowed, 2)
+    cast: tuple[tuple[tuple[str, int], tuple[str, int]], ...]
+    if alone:
+        cast = (((one, 0), (two, 0)), ((two, 0), (one, 0)), ((one, 1), (two, 1)), ((two, 1), (one, 1)))
+    else:
+        cast = (((one, 0), (two, 1)), ((two, 1), (one, 0)), ((two, 0), (one, 1)), ((one, 1), (two, 0)))
+    reach = _reach(rng, 2)
+    placed = tuple(_place(rng, things, [{one, two}, {one, two}], reach))
+    start, middle = 0.1 + 0.1 * float(rng.random()), 1.9 + 0.2 * float(rng.random())
+    background, look, turn = pick(rng, BACKGROUNDS), _look(rng), 1 if rng.random() < 0.5 else -1
+    return [
+        Scene(
+            background,
+            placed,
+            (
+                Event(first, i, None, start, middle - 0.05, reach, turn),
+                Event(then, j, None, middle + 0.05, 4.0 - start, reach, turn),
+            ),
+            "order",
+            (),
+            look,
+        )
+        for (first, i), (then, j) in cast
+    ]
+
+
+def _detail_group(rng: np.random.Generator) -> list[Scene]:
+    actors = 1 if rng.random() < 0.6 else 2
+    sizes = ("medium", "large") if actors == 1 else ("small", "medium")
+    *main, speck = _things(rng, actors + 1, sizes)
+    low, high = RADII["tiny"]
+    speck = replace(speck, size="tiny", texture="plain", radius=low + (high - low) * float(rng.random()))
+    reach = _reach(rng, 2)
+    motion = pick(rng, [m for m in _STEADY if m != "spin" or _spinnable(main[0])])
+    moved = _place(rng, main, [{motion}] + [set() for _ in main[1:]], reach, corner_free="all")
+    taken_colours, taken_shapes = {t.colour for t in main}, {t.shape for t in main}
+    corner = pick(rng, CORNERS)
+    kind = pick(rng, ("colour", "shape", "place"))
+    values = {
+        "colour": [c for c in COLOURS if c not in taken_colours],
+        "shape": [s for s in SHAPES if s not in taken_shapes],
+        "place": list(CORNERS),
+    }[kind]
+    event = _one_event(motion, 0, reach, 1 if rng.random() < 0.5 else -1)
+    background, look = pick(rng, BACKGROUNDS), _look(rng)
+    shift_x, shift_y = 0.04 * (rng.random(2) - 0.5)
+    group = []
+    for value in _some(rng, values, GROUP_SIZE):
+        place = value if kind == "place" else corner
+        x, y = _CORNER_XY[place]
+        changed = replace(speck, place=place, x=x + float(shift_x), y=y + float(shift_y))
+        if kind == "colour":
+            changed = replace(changed, colour=value)
+        elif kind == "shape":
+            changed = replace(changed, shape=value)
+        things = (*moved, changed)
+        decisive = ((kind, len(things) - 1),)
+        group.append(Scene(background, things, (event,), "detail", decisive, look))
+    return group
+
+
+_DRAW = {
+    "appearance": _appearance_group,
+    "motion": _motion_group,
+    "order": _order_group,
+    "detail": _detail_group,
+}
+
+
+def hard_negative_group(
+    rng: np.random.Generator, split: str = "train", tag: str = "motion", *, unseen: bool | None = None
+) -> list[Scene]:
+    """Draw four scenes that differ in exactly the fact that ``tag`` names.
+
+    Args:
+        rng: source of every choice; the same state gives the same group.
+        split: train and val hold no combination that is held out (:func:`~.shapes_world.held_out`).
+        tag: one of :data:`~.shapes_world.TAGS`.
+        unseen: for test: True for a group in which at least two scenes hold an unseen combination, False for
+            none, None to toss a coin.
+
+    Raises:
+        ValueError: unknown split or tag; unseen combinations asked of train or val.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
+    if tag not in TAGS:
+        raise ValueError(f"tag {tag!r}: expected one of {', '.join(TAGS)}")
+    if unseen and split != "test":
+        raise ValueError(f"split {split!r} holds no unseen combinations; only test does")
+    wanted = bool(rng.random() < 0.5) if unseen is None and split == "test" else bool(unseen)
+    while True:
+        group = _DRAW[tag](rng)
+        count = sum(bool(unseen_combinations(scene)) for scene in group)
+        if count >= 2 if wanted else count == 0:
+            return group
+
+
+def draw_scene(rng: np.random.Generator, split: str = "train", tag: str = "motion") -> Scene:
+    """Draw one scene: any of a group of hard negatives (see :func:`hard_negative_group`)."""
+    return pick(rng, hard_negative_group(rng, split, tag))

@@ -1,0 +1,335 @@
+"""Seconds of a video as a file of their own: copied where that is possible, encoded anew where it is not.
+
+Runs in a decoding process. Copying takes the packets from the last key frame before the start; the edit
+list of the MP4 tells players to begin at the start itself. What MP4 cannot hold, what has no times of its
+own, and a copy from which no picture comes are encoded anew as H.264 and AAC.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.packet import Packet
+
+from vidsift.files.failing_disk import full_disk
+from vidsift.video import VideoReadError, probe
+from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
+from vidsift.video.picture import to_rgb, upright_aspect
+from vidsift.video.thumbnails import Source, check_unchanged
+from vidsift.video.timed import in_first_part, open_timed, seek_before, table_of
+from vidsift.video.transforms import shown_size
+
+__all__ = ["Clip", "TooLargeError", "cut_clip"]
+
+_VIDEO_IN_MP4 = frozenset({"h264", "hevc", "av1", "mpeg4", "vp9", "libdav1d"})
+_AUDIO_IN_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac"})
+_LONGEST_LEAD_SECONDS = 30.0
+_PATIENCE_SECONDS = 10.0
+_SAME_SHAPE = 0.02
+_MOST_PX = 1920
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What was cut.
+
+    Attributes:
+        copied: the packets are those of the source; else the pictures were encoded anew.
+        size_bytes: of the file.
+    """
+
+    copied: bool
+    size_bytes: int
+
+
+class TooLargeError(ValueError):
+    """The clip would be larger than it may be."""
+
+
+class _CannotCopyError(Exception):
+    """The stretch cannot be copied; it can still be encoded anew."""
+
+
+def cut_clip(source: Source, start_seconds: float, end_seconds: float, target: str, most_bytes: int) -> Clip:
+    """Write a stretch of a video to an MP4 file.
+
+    Args:
+        source: the video as it was when it was indexed.
+        start_seconds: where the clip begins, on the video's clock.
+        end_seconds: where it ends.
+        target: the file to write.
+        most_bytes: of the clip.
+
+    Raises:
+        ChangedError: the file is not the one that was indexed.
+        TooLargeError: the clip has more bytes than it may.
+        OSError: there is no room for it.
+        VideoReadError: the stretch has no picture that can be read.
+    """
+    check_unchanged(source)
+    stretch = _Stretch(start_seconds, end_seconds, Path(target), most_bytes)
+    try:
+        _copy(source.path, stretch)
+        copied = True
+    except _CannotCopyError:
+        _encode(source.path, stretch)
+        copied = False
+    stretch.check_size()
+    return Clip(copied, Path(target).stat().st_size)
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """What is wanted, and where it goes."""
+
+    start_seconds: float
+    end_seconds: float
+    target: Path
+    most_bytes: int
+
+    def check_size(self) -> None:
+        # It is not there before its header is written.
+        if self.target.exists() and self.target.stat().st_size > self.most_bytes:
+            raise TooLargeError(f"has more than {self.most_bytes >> 20} MiB; cut fewer seconds")
+
+
+def _copy(path: str, stretch: _Stretch) -> None:
+    try:
+        with open_timed(path) as video, av.open(str(stretch.target), "w", format="mp4") as out:
+            if video.stream.codec_context.name not in _VIDEO_IN_MP4 or video.without_pts:
+                raise _CannotCopyError
+            if not in_first_part(video, stretch.end_seconds):  # parts may be coded each in its own way
+                raise _CannotCopyError
+            _copy_packets(video, out, stretch)
+            shape = probe(path).pixel_aspect
+        # What cannot be played is no clip, nor what is played in another shape: an MP4 says less than some.
+        length, made = stretch.end_seconds - stretch.start_seconds, probe(stretch.target)
+        if abs(made.duration_seconds - length) > _LONGEST_LEAD_SECONDS:
+            raise _CannotCopyError
+        if abs(made.pixel_aspect / shape - 1) > _SAME_SHAPE:
+            raise _CannotCopyError
+    except TooLargeError:
+        raise
+    except (*DECODE_ERRORS, VideoReadError) as error:
+        _pass_on_full_disk(error)
+        raise _CannotCopyError from error
+
+
+def _pass_on_full_disk(error: BaseException) -> None:
+    """Raise that there is no room, which is no fault of the file."""
+    if full_disk(error):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+
+
+def _copy_packets(video: OpenVideo, out: av.container.OutputContainer, stretch: _Stretch) -> None:
+    start_seconds, end_seconds = stretch.start_seconds, stretch.end_seconds
+    sources: list[Any] = [video.stream]
+    audio = _audio_of(video)
+    if audio is not None and audio.codec_context.name in _AUDIO_IN_MP4:
+        sources.append(audio)
+    targets = {one.index: out.add_stream_from_template(one) for one in sources}
+    origin = Fraction(video.origin_ticks) * video.tick
+    place = seek_before(video, start_seconds)
+    begun, ended = False, set[int]()
+    waiting: dict[int, list[Packet[Any]]] = {one.index: [] for one in sources}
+    for packet, at, decoded_at in _dated(video.streams(sources, place), origin):
+        # The sound may have ended long before: it is not waited for to the end of the file.
+        if video.stream.index in ended and at > end_seconds + _PATIENCE_SECONDS:
+            break
+        if packet.stream.index in ended:
+            continue
+        if packet.stream.index == video.stream.index:
+            begun = begun or _begins(packet, at, start_seconds)
+            if not begun:
+                continue
+        elif at < start_seconds:
+            continue
+        own = waiting[packet.stream.index]
+        own.append(packet)
+        if at < end_seconds:
+            # What was shown later but came before it is needed for it; what comes after the last is not.
+            for one in own:
+                _mux_shifted(out, one, targets[one.stream.index], origin + Fraction(start_seconds))
+            own.clear()
+            stretch.check_size()
+        elif decoded_at >= end_seconds:
+            ended.add(packet.stream.index)
+            if len(ended) == len(sources):
+                break
+    if not begun:
+        raise _CannotCopyError
+
+
+def _begins(packet: Packet[Any], at: float, start_seconds: float) -> bool:
+    """Whether a copy can begin with a packet of pictures: a key frame at the start or a little before."""
+    if not packet.is_keyframe:
+        return False
+    if not start_seconds - _LONGEST_LEAD_SECONDS <= at <= start_seconds + 1e-3:
+        raise _CannotCopyError
+    return True
+
+
+def _dated(packets: Iterable[Packet[Any]], origin: Fraction) -> Iterator[tuple[Packet[Any], float, float]]:
+    """Packets with the seconds when they are shown and decoded; one without cannot be put anywhere."""
+    for packet in packets:
+        if packet.dts is not None and packet.pts is not None and packet.time_base is not None:
+            at, decoded_at = (float(one * packet.time_base - origin) for one in (packet.pts, packet.dts))
+            yield packet, at, decoded_at
+        elif packet.size:
+            raise _CannotCopyError
+
+
+def _mux_shifted(out: av.container.OutputContainer, packet: Packet[Any], stream: Any, back: Fraction) -> None:
+    """Write a packet earlier by ``back`` seconds; before 0 it is decoded but not shown."""
+    assert packet.time_base is not None
+    ticks = round(back / packet.time_base)
+    packet.pts = None if packet.pts is None else packet.pts - ticks
+    packet.dts = None if packet.dts is None else packet.dts - ticks
+    packet.stream = stream
+    out.mux(packet)
+
+
+def _audio_of(video: OpenVideo) -> AudioStream | None:
+    found = next(iter(video.container.streams.audio), None)
+    return found if found is not None and getattr(found, "codec_context", None) is not None else None
+
+
+def _encode(path: str, stretch: _Stretch) -> None:
+    with open_timed(path) as video:
+        try:
+            written = _encode_streams(video, stretch)
+        except (av.error.FFmpegError, EOFError, RuntimeError) as error:
+            _pass_on_full_disk(error)
+            raise VideoReadError(path, f"cannot be cut there ({message_of(error)})") from error
+    if not written:
+        where = f"from {stretch.start_seconds:g} s to {stretch.end_seconds:g} s"
+        raise VideoReadError(path, f"holds no picture {where}")
+
+
+def _encode_streams(video: OpenVideo, stretch: _Stretch) -> int:
+    """Encode what is shown in the stretch; return how many pictures that were."""
+    start_seconds, end_seconds = stretch.start_seconds, stretch.end_seconds
+    audio = _audio_of(video)
+    sound = _Sound(audio) if audio is not None else None
+    origin = float(video.origin_ticks * video.tick)
+    sources: list[Any] = [video.stream] if audio is None else [video.stream, audio]
+    place = 0
+    if not video.without_pts:
+        with contextlib.suppress(av.error.FFmpegError):
+            place = seek_before(video, start_seconds)
+    times = _times_in_order(video)
+    written, number, step = 0, 0, 1 / float(video.frames_per_second)
+    with av.open(str(stretch.target), "w", format="mp4") as out:
+        picture: _Pictures | None = None
+        if sound is not None:
+            sound.open(out)
+        for packet in video.streams(sources, place):
+            with contextlib.suppress(av.error.InvalidDataError):
+                for frame in packet.decode():
+                    if isinstance(frame, av.VideoFrame):
+                        at = times[number] if number < len(times) else number * step
+                        number += 1
+                        if frame.pts is not None and not video.without_pts:
+                            at = video.seconds_of(frame.pts)
+                        if start_seconds - 1e-3 <= at < end_seconds:
+                            picture = picture or _Pictures(out, frame, video)
+                            picture.write(frame, at - start_seconds)
+                            written += 1
+                            stretch.check_size()
+                        elif at >= end_seconds:
+                            return _finish(out, picture, sound, written)
+                    elif sound is not None and isinstance(frame, av.AudioFrame) and frame.time is not None:
+                        at = frame.time - origin
+                        if start_seconds <= at < end_seconds:
+                            sound.write(out if picture is not None else None, frame)
+        return _finish(out, picture, sound, written)
+
+
+def _times_in_order(video: OpenVideo) -> list[float]:
+    """When pictures are shown, as the index has it, where the file gives them no times; else none."""
+    if not video.without_pts:
+        return []
+    with open_timed(video.path) as other:
+        return [float(at) for at in other.seconds(table_of(other).shown_pts())]
+
+
+def _finish(
+    out: av.container.OutputContainer, picture: _Pictures | None, sound: _Sound | None, written: int
+) -> int:
+    if picture is not None:
+        out.mux(picture.stream.encode(None))
+        if sound is not None:
+            sound.finish(out)
+    return written
+
+
+class _Pictures:
+    """The encoded pictures of a clip."""
+
+    def __init__(self, out: av.container.OutputContainer, first: av.VideoFrame, video: OpenVideo) -> None:
+        aspect = upright_aspect(video.pixel_aspect, first)
+        height, width = to_rgb(first).shape[:2]
+        height, width = shown_size(height, width, aspect)
+        shrink = min(1.0, _MOST_PX / max(height, width))
+        self._size = tuple(max(2, round(side * shrink) // 2 * 2) for side in (width, height))
+        rate = video.frames_per_second.limit_denominator(1001)
+        self.stream: Any = out.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
+        self.stream.width, self.stream.height = self._size
+        self.stream.pix_fmt = "yuv420p"
+        self.stream.codec_context.thread_count = 1
+        self.stream.codec_context.time_base = Fraction(1, 90_000)
+        self._out = out
+        self._last = -1
+
+    def write(self, frame: av.VideoFrame, at_seconds: float) -> None:
+        """Encode one picture, upright and no larger than clips are."""
+        shown = av.VideoFrame.from_ndarray(to_rgb(frame), format="rgb24")
+        shown = shown.reformat(width=self._size[0], height=self._size[1], format="yuv420p")
+        shown.pts = self._last = max(self._last + 1, round(max(0.0, at_seconds) * 90_000))
+        shown.time_base = Fraction(1, 90_000)
+        self._out.mux(self.stream.encode(shown))
+
+
+class _Sound:
+    """The encoded sound of a clip."""
+
+    def __init__(self, source: AudioStream) -> None:
+        self._rate = source.rate or 48_000
+        self._resampler = AudioResampler(format="fltp", layout="stereo", rate=self._rate)
+        self._stream: Any = None
+        self._samples = 0
+        self._held: list[av.AudioFrame] = []
+
+    def open(self, out: av.container.OutputContainer) -> None:
+        """Add the stream to the clip."""
+        self._stream = out.add_stream("aac", rate=self._rate, layout="stereo")
+
+    def write(self, out: av.container.OutputContainer | None, frame: av.AudioFrame) -> None:
+        """Encode sound, or hold it while the file is not open for it; samples follow without gaps."""
+        self._held.append(frame)
+        if out is not None:
+            self._encode(out, self._held)
+            self._held = []
+
+    def finish(self, out: av.container.OutputContainer) -> None:
+        """Encode what waits."""
+        self._encode(out, [*self._held, None])
+        out.mux(self._stream.encode(None))
+
+    def _encode(self, out: av.container.OutputContainer, frames: Sequence[av.AudioFrame | None]) -> None:
+        for frame in frames:
+            for part in self._resampler.resample(frame):
+                part.pts, part.time_base = self._samples, Fraction(1, self._rate)
+                self._samples += part.samples
+                out.mux(self._stream.encode(part))

@@ -1,0 +1,124 @@
+"""Errors of other programs in the words of the person whose disk it is; the texts are those that were met."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from vidsift.cli import main as program
+from vidsift.files.failing_disk import full_disk, plain_words
+from vidsift.index.disk import IndexFolderError, IndexWriteError, telling, tried
+from vidsift.service.error_messages import words_for
+from vidsift.service.problems import own_trouble
+from vidsift.video import VideoReadError
+
+CARGO = (
+    "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/lance-file-13.0.0/src/writer/structural.rs"
+)
+FULL = "the disk is full (No space left on device)"
+
+
+def lance(text: str) -> RuntimeError:
+    return RuntimeError(f"lance error: LanceError(IO): {text}, {CARGO}:258:9")
+
+
+FULL_DISKS: list[BaseException] = [
+    lance("No space left on device (os error 28)"),
+    lance("There is not enough space on the disk. (os error 112)"),
+    lance("Disk quota exceeded (os error 122)"),
+    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/videos/a.mp4"),
+    OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+    type("SafetensorError", (Exception,), {"__module__": "safetensors"})(
+        "Error while serializing: I/O error: No space left on device (os error 28)"
+    ),
+    type("OperationalError", (Exception,), {"__module__": "sqlite3"})("database or disk is full"),
+]
+
+
+def fail(error: BaseException) -> None:
+    raise ValueError("could not be done") from error
+
+
+@pytest.mark.parametrize("error", FULL_DISKS, ids=str)
+def test_a_full_disk_is_known_whoever_meets_it(error: BaseException) -> None:
+    assert full_disk(error)
+    assert plain_words(error) == FULL
+    with pytest.raises(IndexWriteError) as told, telling(Path("/videos/index")):
+        fail(error)
+    assert full_disk(told.value)  # through what it was raised from
+    assert FULL in str(told.value)
+    assert "make room" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            f"lance error: LanceError(IO): External: it is gone, {CARGO}:258:9",
+            "External: it is gone",
+        ),
+        (
+            "LanceError(Schema): no column x, C:\\Users\\ci\\.cargo\\src\\lance-1.0\\schema.rs:12:5",
+            "no column x",
+        ),
+        (
+            "[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534",
+            "unexpected pos 576 vs 534",
+        ),
+        ("not a table\nTraceback:\n  more", "not a table"),
+        ("Permission denied (os error 13)", "Permission denied"),
+        ("[Errno 13] Permission denied: '/videos/index'", "Permission denied: '/videos/index'"),
+        ("/videos/a.mp4: is damaged at 10:23", "/videos/a.mp4: is damaged at 10:23"),
+        ("/videos/take.rs/clip:3 is gone", "/videos/take.rs/clip:3 is gone"),
+        ("", "RuntimeError"),
+    ],
+)
+def test_places_in_another_programs_source_are_left_out(said: str, words: str) -> None:
+    assert plain_words(RuntimeError(said)) == words
+    assert not full_disk(RuntimeError(said))
+
+
+def test_names_of_files_are_no_full_disk() -> None:
+    assert not full_disk(VideoReadError("/videos/disk is full.mp4", "is damaged"))
+    assert not full_disk(ValueError("disk is full.mp4 is no model; name another"))
+    assert not full_disk(FileNotFoundError(errno.ENOENT, "No such file", "/videos/disk is full.mp4"))
+
+
+def test_what_damage_says_has_no_place_either() -> None:
+    def read() -> None:
+        raise lance("Object at location data/1.lance not found")
+
+    assert tried(read) == "Object at location data/1.lance not found"
+
+
+def test_the_service_says_that_its_disk_is_full() -> None:
+    """Notes, jobs and answers tell by words; uploads and clips by a problem."""
+    try:
+        with telling(Path("/index")):
+            raise FULL_DISKS[0]
+    except IndexWriteError as error:
+        words = words_for(error)
+        problem = own_trouble(error)
+    assert words == "the disk of the service is full; what was there before is whole: make room and ask again"
+    assert problem is not None
+    assert problem.status_code == 503
+    damage = IndexFolderError("the index /i is damaged: what; delete it")
+    assert words_for(damage) == str(damage)
+
+
+@pytest.mark.parametrize("error", FULL_DISKS, ids=str)
+def test_the_command_line_never_calls_a_full_disk_its_fault(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(program, "app", lambda *_: fails)
+    assert program._run([]) == 2
+    line = capsys.readouterr().err.strip()
+    filename = getattr(error, "filename", None)
+    named = f": {filename}" if filename else ""
+    assert line == f"vidsift: {FULL}{named}; make room and run the same command again"

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.index.library import filled
+from tests.methods import tiny
+
+from vidsift.index import storage
+from vidsift.index.disk import IndexFolderError, locked
+from vidsift.index.storage import FileRecord, Store
+from vidsift.index.tags_and_captions import clean_tags
+
+ONE, TWO = f"{0:032x}", f"{1:032x}"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return filled(tmp_path / "index", tiny.model(), [5, 4, 5])
+
+
+def test_tags_are_kept_by_content_and_replaced_whole(store: Store) -> None:
+    assert store.read_tags() == {}
+    store.set_tags(ONE, ["holiday", " it's 2019 ", "holiday", "été"])
+    store.set_tags(TWO, ["work"])
+    assert Store.open(store.folder).read_tags() == {ONE: {"holiday", "it's 2019", "été"}, TWO: {"work"}}
+    store.set_tags(ONE, ["other"])
+    store.set_tags(TWO, [])
+    assert Store.open(store.folder).read_tags() == {ONE: {"other"}}
+
+
+def test_tags_wait_for_a_video_that_goes_and_comes_back(store: Store) -> None:
+    store.set_tags(ONE, ["holiday"])
+    store.forget(["/videos/a/0.mp4"])
+    assert store.drop_orphans() == 1
+    assert store.read_tags() == {ONE: {"holiday"}}
+    with pytest.raises(ValueError, match="there is no video"):
+        store.set_tags(ONE, [])
+
+
+def test_tags_can_be_given_while_an_indexing_run_writes(store: Store) -> None:
+    with store.writing():
+        store.commit(None, [FileRecord("/new.mp4", 1, 1, ONE)])
+        Store.open(store.folder).set_tags(ONE, ["meanwhile"])
+        store.commit(None, [FileRecord("/newer.mp4", 1, 1, ONE)])
+    assert Store.open(store.folder).read_tags() == {ONE: {"meanwhile"}}
+
+
+def test_many_at_once_lose_no_tag(store: Store) -> None:
+    def give(number: int) -> None:
+        Store.open(store.folder).set_tags((ONE, TWO)[number % 2], [f"tag {number // 2}"])
+
+    threads = [threading.Thread(target=give, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tags = Store.open(store.folder).read_tags()
+    assert set(tags) == {ONE, TWO}
+    assert all(len(some) == 1 for some in tags.values())
+
+
+@pytest.mark.parametrize("tag", ["", "  ", "x" * 101, "two\nlines", "\x1b[31m"])
+def test_what_is_no_tag_is_refused(tag: str) -> None:
+    with pytest.raises(ValueError, match="cannot be kept"):
+        clean_tags(["fine", tag])
+
+
+def test_too_many_tags_are_refused() -> None:
+    with pytest.raises(ValueError, match="101 tags for one video"):
+        clean_tags([str(number) for number in range(101)])
+
+
+def test_captions_follow_their_files(store: Store) -> None:
+    a, b = "/it's/captions.jsonl", "/b/captions.jsonl"
+    assert (
+        store.write_captions({a: {ONE: ["a dog", "a cat"], TWO: ["x"]}, b: {ONE: ["a cat", "a bird"]}}) == 2
+    )
+    assert Store.open(store.folder).read_captions() == {ONE: ["a cat", "a bird", "a dog"], TWO: ["x"]}
+    table = store.notes_table("captions")
+    assert table is not None
+    version = table.version
+    assert store.write_captions({a: {ONE: ["a dog", "a cat"], TWO: ["x"]}}) == 0
+    assert table.version == version
+    assert store.write_captions({a: {ONE: ["a dog"]}}) == 1
+    assert Store.open(store.folder).read_captions() == {ONE: ["a cat", "a bird", "a dog"]}
+    assert store.write_captions({}, gone=[b, "/never"]) == 1
+    assert Store.open(store.folder).read_captions() == {ONE: ["a dog"]}
+    assert store.write_captions({a: {}}) == 1
+    assert Store.open(store.folder).read_captions() == {}
+
+
+@pytest.mark.parametrize("by_the_run", [True, False])
+def test_tags_wait_while_their_pieces_are_merged(
+    store: Store, monkeypatch: pytest.MonkeyPatch, by_the_run: bool
+) -> None:
+    """Whoever gives tags takes the lock of the notes; merging rewrites the table under it."""
+    store.set_tags(ONE, ["holiday"])
+    free: dict[str, bool] = {}
+
+    def look(table: Any, _keep: timedelta) -> None:
+        try:
+            with locked(store.folder, storage.NOTES_LOCK):
+                free[table.name] = True
+        except IndexFolderError:
+            free[table.name] = False
+
+    monkeypatch.setattr(storage, "merge_everything", look)
+    monkeypatch.setattr(storage, "_MANY_FRAGMENTS", 1)
+    with store.writing():
+        (store.tidy if by_the_run else store.optimize)()
+    assert free["tags"] is False
+    assert free["files"] is True
+
+
+def test_a_run_ends_though_somebody_is_giving_tags(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.set_tags(ONE, ["holiday"])
+    monkeypatch.setattr(storage, "NOTES_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(storage, "_MANY_FRAGMENTS", 1)
+    with store.writing(), locked(store.folder, storage.NOTES_LOCK):
+        store.tidy()
+        with pytest.raises(IndexFolderError, match="another process is writing"):
+            store.optimize()
+    assert store.read_tags() == {ONE: {"holiday"}}
