@@ -57,17 +57,29 @@ def test_towers_that_remember_pictures_need_none() -> None:
     assert torch.equal(video.mask, mask)
 
 
+def called(path: Path) -> set[str]:
+    """What a file calls: ``name()``, ``.name()`` of anything, and ``holder.name()`` of a named holder."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name):
+            names.add(f"{node.func.id}()")
+        if isinstance(node.func, ast.Attribute):
+            holder = getattr(node.func.value, "attr", getattr(node.func.value, "id", ""))
+            names |= {f".{node.func.attr}()", f"{holder}.{node.func.attr}()"}
+    return names
+
+
 def test_nothing_else_gives_a_method_its_inputs() -> None:
-    """A file that encodes has to take what it encodes from the door."""
+    """A file that encodes takes what it encodes from the door, and nothing else tokenises or normalises."""
     root = Path(vidsift.__file__).parent
-    encoding, by_the_door = set(), set()
-    for path in root.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Attribute):
-                continue
-            where = path.relative_to(root).as_posix()
-            if node.attr in ("text_features", "video_features"):
-                encoding.add(where)
-            by_the_door |= {where} if node.attr == "inputs" else set()
+    calls = {path.relative_to(root).as_posix(): called(path) for path in root.rglob("*.py")}
+    encoding = {name for name, made in calls.items() if made & {".text_features()", ".video_features()"}}
     assert encoding == {"methods/model.py", "training/features.py"}
-    assert encoding <= by_the_door
+    for name in encoding:
+        assert calls[name] & {"inputs.text()", "inputs.text_batches()"}
+        assert calls[name] & {"inputs.video()", "inputs.pictures()"}
+    for alone in ("tokenizer.encode()", "norm()", "model.norm()", "inputs.norm()"):
+        assert {name for name, made in calls.items() if alone in made} <= {"methods/inputs.py"}
+    assert "tokenizer.encode()" in calls["methods/inputs.py"]

@@ -90,7 +90,7 @@ def test_shares_of_prost_rebuild_the_direction_of_its_objects(tmp_path: Path, fi
     assert term.frame is not None
     (hit,) = index.search(QUERY, k=1)
     frames = index.frames_of(hit)
-    pixels, mask, _ = model._stacked([frames.pixels], [frames.times_seconds])
+    pixels, mask, _ = model.inputs.pictures([frames.pixels], [frames.times_seconds])
     with torch.inference_mode():
         tokens_FLD = method.towers.encode_frames(pixels, mask, method.shift_blocks).float()[0]
         raw_FLO = method.video_maps(pixels, mask).objects[0]
@@ -122,7 +122,7 @@ def test_squares_of_ts2net_are_the_patches_that_it_selected(tmp_path: Path, file
     assert term.patches is not None
     (hit,) = index.search(QUERY, k=1)
     frames = index.frames_of(hit)
-    pixels, mask, _ = model._stacked([frames.pixels], [frames.times_seconds])
+    pixels, mask, _ = model.inputs.pictures([frames.pixels], [frames.times_seconds])
     with torch.inference_mode():
         tokens_FLD = method.towers.encode_frames(pixels, mask, method.shift_blocks).float()[0]
         best = method.selector.scores(tokens_FLD)[:, 1:].topk(SELECTED).indices

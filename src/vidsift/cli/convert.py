@@ -107,7 +107,7 @@ def _check(checkpoint: Path, output: Path, source: str) -> None:
         raise ValueError(f"{checkpoint}: there is no such file; name the file that holds the weights")
     if output.is_dir():
         from vidsift.files.whole import sweep
-        from vidsift.methods.storage import SAVING
+        from vidsift.methods.folder import SAVING
 
         sweep(output, [SAVING])  # what a conversion left that was killed
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

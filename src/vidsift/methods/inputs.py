@@ -1,17 +1,22 @@
-"""What a method takes, made in one place for encoding and training: what is trained is what is scored."""
+"""The one door into a method: sentences and pictures become what it takes, for encoding and training alike.
+
+Everything that a method is given is tokenised, cut, padded, normalised and masked here, so what is trained is
+what is scored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
-from vidsift.methods.batching import to_width
 
 __all__ = ["InputMaker", "TextInputs", "VideoInputs"]
 
@@ -66,7 +71,7 @@ class InputMaker:
         tokenized = self.tokenizer.encode(texts, self.max_words)
         if not self.full_width:
             return tokenized
-        ids, mask = (to_width(part, self.max_words) for part in (tokenized.ids, tokenized.mask))
+        ids, mask = (_to_width(part, self.max_words) for part in (tokenized.ids, tokenized.mask))
         return replace(tokenized, ids=ids, mask=mask)
 
     def text(
@@ -86,7 +91,64 @@ class InputMaker:
         if rows is not None:
             ids_QT, mask_QT = ids_QT[rows], mask_QT[rows]
         width = self.max_words if self.full_width else int(mask_QT.sum(dim=1).max())
-        return TextInputs(*(to_width(part, width).to(device) for part in (ids_QT, mask_QT)))
+        return TextInputs(*(_to_width(part, width).to(device) for part in (ids_QT, mask_QT)))
+
+    def text_batches(
+        self, tokenized: TokenizedText, most_tokens: int, *, device: torch.device | str = "cpu"
+    ) -> Iterator[tuple[Tensor, TextInputs]]:
+        """Give tokenized texts to the method in batches of like length: padding is hardly ever computed.
+
+        Args:
+            tokenized: by :meth:`tokenize`.
+            most_tokens: most tokens of a batch, padding included; a longer text is a batch by itself.
+            device: where the method computes.
+
+        Yields:
+            Which texts these are, int64, and their inputs; every text once, the shortest first.
+        """
+        for rows in _rows_by_length(tokenized.mask, most_tokens):
+            yield rows, self.text(tokenized, rows, device=device)
+
+    def pictures(
+        self,
+        pixels: Sequence[NDArray[np.uint8]],
+        times: Sequence[NDArray[np.float64]],
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> VideoInputs:
+        """Give the pictures of several videos to the method, see :meth:`check_pictures` and :meth:`video`."""
+        self.check_pictures(pixels, times)
+        return self.video(*_stack_videos(pixels, times), dtype=dtype, device=device)
+
+    @staticmethod
+    def check_pictures(pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]]) -> None:
+        """Refuse videos whose pictures and times cannot be encoded.
+
+        Args:
+            pixels: for each video RGB uint8 ``(F, S, S, 3)``; F may differ, and is at least 1.
+            times: for each video the second at which each picture is shown, ``(F,)``.
+
+        Raises:
+            ValueError: if there is no video, one has no picture, or pictures and times do not fit.
+        """
+        if len(pixels) == 0:
+            raise ValueError("no videos given; pass the pictures of at least one")
+        if len(pixels) != len(times):
+            raise ValueError(
+                f"pictures of {len(pixels)} videos but times of {len(times)}; give one array of times each"
+            )
+        for place, (frames, seconds) in enumerate(zip(pixels, times, strict=True)):
+            if frames.ndim != 4 or len(frames) == 0 or len(frames) != len(seconds):
+                raise ValueError(
+                    f"video {place} has pictures of shape {frames.shape} and {len(seconds)} times; expected "
+                    "uint8 (frames, side, side, 3) with at least one frame, and one time for each"
+                )
+            if frames.shape[1:] != pixels[0].shape[1:]:
+                raise ValueError(
+                    f"video {place} has pictures of shape {frames.shape[1:]}, video 0 of "
+                    f"{pixels[0].shape[1:]}; crop them alike"
+                )
 
     def video(
         self,
@@ -112,11 +174,49 @@ class InputMaker:
         """
         longest = int(mask_BF.sum(dim=1).max())
         width = max(self.frames, longest) if self.full_width else longest
-        mask_BF, times_BF = (to_width(part, width).to(device) for part in (mask_BF, times_BF))
+        mask_BF, times_BF = (_to_width(part, width).to(device) for part in (mask_BF, times_BF))
         if pixels_BFSS3 is None:
             empty = torch.empty(*mask_BF.shape, 3, 0, 0, dtype=dtype, device=device)
             return VideoInputs(empty, mask_BF, times_BF)
-        normalised = self.norm(to_width(pixels_BFSS3, width).to(device), dtype)
+        normalised = self.norm(_to_width(pixels_BFSS3, width).to(device), dtype)
         if self.full_width:
             normalised[~mask_BF] = 0
         return VideoInputs(normalised, mask_BF, times_BF)
+
+
+def _rows_by_length(mask_QT: Tensor, most_tokens: int) -> Iterator[Tensor]:
+    """Group the rows of a mask by their number of real tokens, shortest first."""
+    lengths_Q, rows_Q = mask_QT.sum(dim=1).sort(stable=True)
+    lengths = lengths_Q.tolist()
+    start = 0
+    for end in range(1, len(lengths) + 1):
+        if end == len(lengths) or (end + 1 - start) * lengths[end] > most_tokens:
+            yield rows_Q[start:end]
+            start = end
+
+
+def _to_width(part: Tensor, width: int) -> Tensor:
+    """Cut or pad (with zeros) the columns of ``(rows, columns, ...)`` to ``width``."""
+    cut = part[:, :width]
+    if cut.shape[1] == width:
+        return cut
+    return torch.cat([cut, cut.new_zeros(len(cut), width - cut.shape[1], *cut.shape[2:])], dim=1)
+
+
+def _stack_videos(
+    pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pad videos to the longest of them, F frames.
+
+    Returns:
+        uint8 pictures ``(B, F, S, S, 3)``, mask ``(B, F)``, seconds ``(B, F)`` in float64.
+    """
+    width = max(map(len, pixels))
+    frames = torch.zeros(len(pixels), width, *pixels[0].shape[1:], dtype=torch.uint8)
+    mask = torch.zeros(len(pixels), width, dtype=torch.bool)
+    seconds = torch.zeros(len(pixels), width, dtype=torch.float64)
+    for row, (pictures, shown) in enumerate(zip(pixels, times, strict=True)):
+        frames[row, : len(pictures)] = torch.from_numpy(np.ascontiguousarray(pictures))
+        mask[row, : len(pictures)] = True
+        seconds[row, : len(shown)] = torch.from_numpy(np.asarray(shown, np.float64))
+    return frames, mask, seconds

@@ -20,12 +20,17 @@ from vidsift.encoders.precision import Precision, chosen_dtype, refuse_wrong
 from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
 from vidsift.encoders.weights import load_clip, save_clip
 from vidsift.interactions.batches import concatenate_features
-from vidsift.methods import storage
 from vidsift.methods.base import Method
-from vidsift.methods.batching import check_pictures, rows_by_length, stack_videos
-from vidsift.methods.card import write_card
 from vidsift.methods.catalog import build_method, resolve_arguments
-from vidsift.methods.inputs import InputMaker, VideoInputs
+from vidsift.methods.folder import (
+    ModelFolderError,
+    ModelParts,
+    holds_model,
+    read_model_folder,
+    weights_digest,
+    write_model_folder,
+)
+from vidsift.methods.inputs import InputMaker
 from vidsift.types import Features, Frames, PatchShares, Span, TokenSet
 from vidsift.video import probe, read_frames
 from vidsift.video.preprocessing import Sampling, VideoReading
@@ -184,8 +189,7 @@ class Model:
 
     def compute_fingerprint(self) -> str:
         """Compute the fingerprint from the weights themselves, whatever a folder states."""
-        digest = storage.weights_digest(self.method.state_dict())
-        return storage.fingerprint_of(self._config(), digest)
+        return self._parts.fingerprint_with(weights_digest(self.method.state_dict()))
 
     def _state(self) -> object:
         """Something that differs once a weight was written to, or the reading was exchanged."""
@@ -231,10 +235,10 @@ class Model:
         at_once = most_tokens or (_TOKENS_AT_ONCE if self.device.type == "cpu" else 16 * _TOKENS_AT_ONCE)
         order: list[Tensor] = []
         batches: list[Features] = []
-        for rows in rows_by_length(tokenized.mask, at_once):
+        for rows, batch in inputs.text_batches(tokenized, at_once, device=self.device):
             order.append(rows)
             with self._inference():
-                encoded = self.method.text_features(*inputs.text(tokenized, rows, device=self.device))
+                encoded = self.method.text_features(*batch)
                 batches.append(self.method.prepare_text(encoded))
             if progress is not None:
                 progress(len(rows))
@@ -264,27 +268,27 @@ class Model:
         Raises:
             ValueError: if there is no video, one has no picture, or pictures and times do not fit.
         """
-        check_pictures(pixels, times)
+        inputs = self.inputs
+        inputs.check_pictures(pixels, times)  # all, before the first batch is encoded
         batches: list[Features] = []
         for start in range(0, len(pixels), batch_size):
             chosen = slice(start, start + batch_size)
             with self._inference():
-                encoded = self.method.video_features(*self._stacked(pixels[chosen], times[chosen]))
-                batches.append(self.method.prepare_video(encoded))
+                batch = inputs.pictures(
+                    pixels[chosen], times[chosen], dtype=self.precision, device=self.device
+                )
+                batches.append(self.method.prepare_video(self.method.video_features(*batch)))
             if progress is not None:
                 progress(len(pixels[chosen]))
         return concatenate_features(batches)
 
     def patch_shares(self, frames: Frames) -> dict[str, PatchShares]:
         """Tell from which patches the tokens of one video come, see :meth:`Method.patch_shares`."""
-        check_pictures([frames.pixels], [frames.times_seconds])
         with self._inference():
-            return self.method.patch_shares(*self._stacked([frames.pixels], [frames.times_seconds])[:2])
-
-    def _stacked(
-        self, pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]]
-    ) -> VideoInputs:
-        return self.inputs.video(*stack_videos(pixels, times), dtype=self.precision, device=self.device)
+            pixels, mask, _ = self.inputs.pictures(
+                [frames.pixels], [frames.times_seconds], dtype=self.precision, device=self.device
+            )
+            return self.method.patch_shares(pixels, mask)
 
     def encode_video(
         self,
@@ -369,16 +373,18 @@ class Model:
         finally:
             self.method.train(training)
 
-    def _config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "method": self.method_name,
-            "arguments": self.arguments,
-            "reading": self.reading.to_dict(),
-            "max_words": self.max_words,
-            "backbone": storage.backbone_config(self.method.towers),
-            "card": self.card,
-        }
+    @property
+    def _parts(self) -> ModelParts:
+        return ModelParts(
+            method=self.method,
+            tokenizer=self.tokenizer,
+            reading=self.reading,
+            method_name=self.method_name,
+            arguments=self.arguments,
+            max_words=self.max_words,
+            name=self.name,
+            card=self.card,
+        )
 
     def save(
         self,
@@ -405,16 +411,9 @@ class Model:
                 "precision='fp32' to save it"
             )
         self.card |= dict(card or {})
-        written = storage.write_folder(
-            Path(folder),
-            self.method,
-            self.tokenizer,
-            config=self._config(),
-            card=write_card(self),
-            dtype=dtype,
-        )
+        fingerprint = write_model_folder(Path(folder), self._parts, dtype=dtype)
         if dtype == torch.float32:
-            self._fingerprint = (self._state(), written["fingerprint"])
+            self._fingerprint = (self._state(), fingerprint)
 
     def save_backbone(self, folder: str | Path) -> None:
         """Write the towers alone as a plain CLIP folder, which ``transformers.CLIPModel`` loads."""
@@ -452,14 +451,14 @@ def _load(name_or_folder: str | Path, frames: int) -> Model:
     name = str(name_or_folder)
     if name == BUNDLED:
         folder = _ASSETS / BUNDLED
-        if not (folder / storage.CONFIG).is_file():
-            raise storage.ModelFolderError(
+        if not holds_model(folder):
+            raise ModelFolderError(
                 f"the bundled model {BUNDLED!r} is not part of this installation ({folder} is missing); "
                 "install the published package, make it with recipes/shapes, or name another model"
             )
         return _load_folder(folder, BUNDLED)
     folder = Path(name_or_folder)
-    if folder.is_dir() and storage.holds_model(folder):
+    if folder.is_dir() and holds_model(folder):
         return _load_folder(folder, folder.resolve().name)
     towers, tokenizer, norm = load_clip(name)
     short = folder.name if folder.exists() else name
@@ -467,27 +466,23 @@ def _load(name_or_folder: str | Path, frames: int) -> Model:
 
 
 def _load_folder(folder: Path, name: str) -> Model:
-    config = storage.read_config(folder)
+    parts, fingerprint = read_model_folder(folder, name)
     try:
-        method = storage.read_method(folder, config)
         model = Model(
-            method,
-            Tokenizer.from_folder(folder),
-            VideoReading.from_dict(config["reading"]),
-            method_name=config["method"],
-            arguments=config["arguments"],
-            max_words=config["max_words"],
-            name=config.get("name", name),
-            card=config.get("card"),
+            parts.method,
+            parts.tokenizer,
+            parts.reading,
+            method_name=parts.method_name,
+            arguments=parts.arguments,
+            max_words=parts.max_words,
+            name=parts.name,
+            card=parts.card,
         )
-    except storage.ModelFolderError:
-        raise
     except ValueError as error:
-        raise storage.ModelFolderError(f"{folder}: {error}") from error
+        raise ModelFolderError(f"{folder}: {error}") from error
     # As recorded, or the fingerprint would be another: what they lack was filled in for the method.
-    model.arguments = dict(config["arguments"])
-    known = storage.fingerprint_of(config, config["weights"]["digest"])
-    model._fingerprint = (model._state(), known)
+    model.arguments = dict(parts.arguments)
+    model._fingerprint = (model._state(), fingerprint)
     return model
 
 

@@ -18,8 +18,8 @@ from vidsift.encoders.strict import WeightsError
 from vidsift.encoders.temporal import temporal_weights_from_release
 from vidsift.interactions.cross import cross_weights_from_release
 from vidsift.methods.base import Method
+from vidsift.methods.folder import assemble_method
 from vidsift.methods.prost import prost_weights_from_release
-from vidsift.methods.storage import assemble_method
 from vidsift.methods.ts2net import selector_weights_from_release
 from vidsift.methods.xclip import xclip_matrices_from_release
 

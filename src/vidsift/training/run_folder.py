@@ -12,7 +12,7 @@ from typing import Any
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.files.saving import saving
 from vidsift.files.whole import sweep, write_text_whole
-from vidsift.methods.storage import SAVING
+from vidsift.methods.folder import SAVING
 from vidsift.training.alone import alone
 from vidsift.training.arguments import as_it_ran, as_saved, with_all_arguments
 from vidsift.training.checkpoint import Checkpoint, CheckpointError, Checkpoints

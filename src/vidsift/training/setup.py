@@ -308,13 +308,15 @@ def remember(recipe: Recipe, model: Model) -> None:
     seen = len(clip_times(model.reading.frames, model.reading.sampling))
     if model.method.full_width and seen < model.reading.frames:
         return  # padding takes part, which is in no memory
-    clips, norm = _set_of_clips(recipe, model), model.norm
+    clips, inputs = _set_of_clips(recipe, model), model.inputs
+
+    def pixels_of(rows: slice) -> torch.Tensor:
+        pixels = torch.from_numpy(clips.pixels(rows))
+        mask = torch.ones(pixels.shape[:2], dtype=torch.bool)
+        return inputs.video(pixels, mask, torch.zeros(mask.shape)).pixels
+
     model.method.towers = RememberedTowers(
-        model.method.towers,
-        clips.folder / "towers",
-        clips.clips,
-        lambda rows: norm(torch.from_numpy(clips.pixels(rows))),
-        asdict(norm),
+        model.method.towers, clips.folder / "towers", clips.clips, pixels_of, asdict(model.norm)
     )
 
 

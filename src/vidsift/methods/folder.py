@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPConfig
 
 from vidsift.encoders.clip import ClipTowers
@@ -24,20 +27,18 @@ from vidsift.files.saving import saving
 from vidsift.files.whole import aside_of
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import build_method, saved_arguments
+from vidsift.video.preprocessing import VideoReading
 
 __all__ = [
     "FORMAT",
     "SAVING",
     "ModelFolderError",
+    "ModelParts",
     "assemble_method",
-    "backbone_config",
-    "fingerprint_of",
     "holds_model",
-    "is_vidsift_config",
-    "read_config",
-    "read_method",
+    "read_model_folder",
     "weights_digest",
-    "write_folder",
+    "write_model_folder",
 ]
 
 FORMAT = 1
@@ -45,13 +46,58 @@ FORMAT = 1
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 SAVING = "saving"
-"""What :func:`write_folder` writes aside: all files of a model, before they are put in place."""
+"""What :func:`write_model_folder` writes aside: all files of a model, before they are put in place."""
 _DECIDING = ("method", "arguments", "backbone", "reading", "max_words")
 _PASSING = frozenset({"transformers_version", "_name_or_path", "torch_dtype", "dtype", "architectures"})
 
 
 class ModelFolderError(ValueError):
     """A folder does not hold a model that this version can load."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelParts:
+    """All that a model is and that its folder holds; :class:`~vidsift.Model` computes with it.
+
+    Attributes:
+        method: the network.
+        tokenizer: words to ids.
+        reading: how a stretch of video is looked at.
+        method_name: in the catalogue.
+        arguments: that the method was built with, as they are recorded.
+        max_words: longest text in tokens.
+        name: what people call the model.
+        card: sections of the model card, title -> text or table (a mapping).
+    """
+
+    method: Method
+    tokenizer: Tokenizer
+    reading: VideoReading
+    method_name: str
+    arguments: Mapping[str, Any]
+    max_words: int
+    name: str
+    card: Mapping[str, Any]
+
+    def config(self) -> dict[str, Any]:
+        """Return what ``config.json`` holds of them, weights and fingerprint left out."""
+        return {
+            "name": self.name,
+            "method": self.method_name,
+            "arguments": dict(self.arguments),
+            "reading": self.reading.to_dict(),
+            "max_words": self.max_words,
+            "backbone": _backbone_config(self.method.towers),
+            "card": dict(self.card),
+        }
+
+    def fingerprint_with(self, digest: str) -> str:
+        """SHA-256 over all that decides features: config (name and card do not count) and weights.
+
+        Args:
+            digest: :func:`weights_digest` of the weights.
+        """
+        return _fingerprint(self.config(), digest)
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
@@ -64,19 +110,47 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def fingerprint_of(config: Mapping[str, Any], digest: str) -> str:
-    """SHA-256 over all that decides features: method, arguments, backbone, reading, longest text, weights.
-
-    Args:
-        config: as in ``config.json``; other entries (name, card) do not count.
-        digest: :func:`weights_digest` of the weights.
-    """
+def _fingerprint(config: Mapping[str, Any], digest: str) -> str:
     deciding = {name: config[name] for name in _DECIDING}
     text = json.dumps([deciding, digest], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_model_folder(folder: Path, name: str) -> tuple[ModelParts, str]:
+    """Read a model.
+
+    Args:
+        folder: written by :func:`write_model_folder`.
+        name: of a model whose config says none.
+
+    Returns:
+        The model's parts, the method in fp32 and evaluation mode, and the fingerprint: by ``config.json``,
+        with the digest of the weights that it states.
+
+    Raises:
+        ModelFolderError: if the folder is not ours or of another format, or its files do not fit.
+    """
+    config = _read_config(folder)
+    try:
+        parts = ModelParts(
+            method=_read_method(folder, config),
+            tokenizer=Tokenizer.from_folder(folder),
+            reading=VideoReading.from_dict(config["reading"]),
+            method_name=config["method"],
+            arguments=dict(config["arguments"]),
+            max_words=config["max_words"],
+            name=config.get("name", name),
+            card=dict(config.get("card") or {}),
+        )
+    except ModelFolderError:
+        raise
+    except ValueError as error:
+        raise ModelFolderError(f"{folder}: {error}") from error
+    # Of the config as it stands there: what an earlier version wrote keeps its fingerprint.
+    return parts, _fingerprint(config, config["weights"]["digest"])
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
     """Read and check ``config.json``.
 
     Raises:
@@ -92,7 +166,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         config: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelFolderError(f"{path}: not readable as JSON ({error}); restore the file") from error
-    if not is_vidsift_config(config):
+    if not _is_vidsift_config(config):
         raise ModelFolderError(f"{path}: not the config of a vidsift model (no 'format' and 'method')")
     if config["format"] != FORMAT:
         newer = isinstance(config["format"], int) and config["format"] > FORMAT
@@ -115,17 +189,17 @@ def holds_model(folder: Path) -> bool:
     if not path.is_file():
         return (folder / WEIGHTS).is_file()
     try:
-        return is_vidsift_config(json.loads(path.read_text(encoding="utf-8")))
+        return _is_vidsift_config(json.loads(path.read_text(encoding="utf-8")))
     except ValueError:
         return True
 
 
-def is_vidsift_config(config: Any) -> bool:
+def _is_vidsift_config(config: Any) -> bool:
     """Whether the content of a ``config.json`` says that it is one of ours."""
     return isinstance(config, dict) and "format" in config and "method" in config
 
 
-def read_method(folder: Path, config: Mapping[str, Any]) -> Method:
+def _read_method(folder: Path, config: Mapping[str, Any]) -> Method:
     """Build the method that the config names and give it the folder's weights, in fp32.
 
     Raises:
@@ -193,55 +267,45 @@ def _number_positions(method: Method, source: str) -> None:
         owner.register_buffer("position_ids", torch.arange(buffer.shape[-1]).expand(1, -1), persistent=False)
 
 
-def write_folder(
-    folder: Path,
-    method: nn.Module,
-    tokenizer: Tokenizer,
-    *,
-    config: Mapping[str, Any],
-    card: str,
-    dtype: torch.dtype,
-) -> dict[str, Any]:
+def write_model_folder(folder: Path, parts: ModelParts, *, dtype: torch.dtype) -> str:
     """Write tokenizer, card, weights and, last, the config: a folder without one is no model.
 
     Args:
         folder: created where absent; a model in it is replaced.
-        method: its weights are stored.
-        tokenizer: its files are stored.
-        config: without "format", "weights" and "fingerprint", which are added.
-        card: text of ``README.md``.
+        parts: what is stored.
         dtype: type that floating point weights are stored in.
 
     Returns:
-        The config as written.
+        The fingerprint of what was written.
 
     Raises:
         ValueError: if a weight does not fit into ``dtype``, is NaN or infinite.
         NotSavedError: the disk takes no more; a model that was there stays.
     """
-    weights = method.state_dict()
+    weights = parts.method.state_dict()
     require_finite(weights, "the model", UNSAVED)
     stored = {name: _as_stored(name, value, dtype) for name, value in weights.items()}
     digest = weights_digest(stored)
+    fingerprint = parts.fingerprint_with(digest)
     whole = {
         "format": FORMAT,
-        **config,
+        **parts.config(),
         "weights": {"dtype": str(dtype).removeprefix("torch."), "bytes": 0, "digest": digest},
-        "fingerprint": fingerprint_of(config, digest),
+        "fingerprint": fingerprint,
     }
     with saving("the model", folder):
         folder.mkdir(parents=True, exist_ok=True)
         # All is written before the model that may be there is touched: a full disk leaves it whole.
         with _aside(folder) as aside:
-            tokenizer.save(aside)
-            (aside / CARD).write_text(card, encoding="utf-8")
+            parts.tokenizer.save(aside)
+            (aside / CARD).write_text(_card_text(parts), encoding="utf-8")
             save_file(stored, aside / WEIGHTS)
             whole["weights"]["bytes"] = (aside / WEIGHTS).stat().st_size
             _write_json(aside / CONFIG, whole)
             (folder / CONFIG).unlink(missing_ok=True)
-            for file in sorted(aside.iterdir(), key=lambda one: one.name == CONFIG):
+            for file in sorted(aside.iterdir(), key=lambda file: file.name == CONFIG):
                 file.replace(folder / file.name)
-    return whole
+    return fingerprint
 
 
 @contextmanager
@@ -256,10 +320,10 @@ def _aside(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def backbone_config(towers: ClipTowers) -> dict[str, Any]:
+def _backbone_config(towers: ClipTowers) -> dict[str, Any]:
     """Return the towers' config as plain values, without what does not decide features (versions, paths)."""
-    kept: dict[str, Any] = json.loads(json.dumps(_without_passing(towers.config.to_dict()), default=str))
-    return kept
+    deciding: dict[str, Any] = json.loads(json.dumps(_without_passing(towers.config.to_dict()), default=str))
+    return deciding
 
 
 def _without_passing(values: dict[str, Any]) -> dict[str, Any]:
@@ -271,11 +335,69 @@ def _without_passing(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
-    kept = value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype)
-    if non_finite({name: kept}):
+    rounded = value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype)
+    if non_finite({name: rounded}):
         raise ValueError(f"{name} holds values too large for {dtype}; save the model in torch.float32")
-    return kept.contiguous().clone()
+    return rounded.contiguous().clone()
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _card_text(parts: ModelParts) -> str:
+    """Compose the model card, for the person who finds the folder: markdown."""
+    method, reading = parts.method, parts.reading
+    about, source = _docstring(method)
+    terms = ", ".join(f"{term.weight:g} x {term.name}" for term in method.terms)
+    parameters = sum(value.numel() for value in method.parameters())
+    arguments = ", ".join(f"{name}={value}" for name, value in parts.arguments.items()) or "none"
+    lines = [
+        f"# {parts.name}",
+        "",
+        f"A text-video retrieval model of vidsift: method `{parts.method_name}`.",
+        "",
+        about,
+        *(["", f"Source: {source}"] if source else []),
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import vidsift",
+        "",
+        'model = vidsift.load("path/to/this/folder")',
+        'model.similarity(["a dog catches a frisbee"], ["video.mp4"])',
+        "```",
+        "",
+        "## Facts",
+        "",
+        f"- Arguments: {arguments}",
+        f"- Similarity: {terms}",
+        f"- Parameters: {parameters:,}; shared space of {method.towers.dim} channels",
+        f"- Video: at most {reading.frames} frames of {reading.size_px} px, sampling `{reading.sampling}`",
+        f"- Text: at most {parts.max_words} tokens, start and end included",
+    ]
+    for title, content in parts.card.items():
+        lines += ["", f"## {title}", "", *_section(content)]
+    return "\n".join(lines) + "\n"
+
+
+def _docstring(method: Method) -> tuple[str, str]:
+    """What the paper's file says it is, and the source that its class names."""
+    module = inspect.getdoc(sys.modules[type(method).__module__]) or ""
+    text = inspect.getdoc(type(method)) or ""
+    source = next((line for line in text.splitlines() if line.startswith("Source: ")), "")
+    return module, source.removeprefix("Source: ")
+
+
+def _section(content: Any) -> list[str]:
+    if not isinstance(content, Mapping):
+        return [str(content)]
+    rows = [f"| {name} | {_cell(value)} |" for name, value in content.items()]
+    return ["| | |", "|---|---|", *rows]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_cell(part)}" for name, part in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
