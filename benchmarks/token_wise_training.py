@@ -98,7 +98,7 @@ def ways_of(rule: str, device: str, batch: int) -> dict[str, Similarity]:
 
 def without_kernels(similarity: Similarity, text: TokenSet, video: TokenSet) -> Tensor:
     """Score as a device does for which there are no kernels."""
-    with mock.patch.object(pooled_match, "fuses", return_value=False):
+    with mock.patch.object(pooled_match, "can_fuse", return_value=False):
         return similarity(text, video)
 
 

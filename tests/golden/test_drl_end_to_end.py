@@ -16,7 +16,8 @@ from vidsift.encoders.temporal import (
     temporal_weights_from_release,
 )
 from vidsift.encoders.weights import towers_from_openai
-from vidsift.interactions.token_wise import Padding, WeightedTokenWise
+from vidsift.interactions.matches import Padding
+from vidsift.interactions.token_wise import WeightedTokenWise
 from vidsift.methods.drl import Drl
 from vidsift.types import Features
 

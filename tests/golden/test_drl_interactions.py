@@ -14,8 +14,9 @@ from vidsift.interactions.base import Interaction
 from vidsift.interactions.cross import CrossTransformer, cross_weights_from_release
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.masked import masked_mean
+from vidsift.interactions.matches import Padding
 from vidsift.interactions.mlp import PairPerceptron
-from vidsift.interactions.token_wise import Padding, TokenWise, WeightedTokenWise
+from vidsift.interactions.token_wise import TokenWise, WeightedTokenWise
 from vidsift.losses.contrastive import info_nce
 from vidsift.losses.decorrelation import Decorrelation, MatchForm, decorrelation
 from vidsift.types import TokenSet

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vidsift.interactions import best_match, pooled_match
-from vidsift.interactions.best_match import best_matches, fused_matches, fuses
+from vidsift.interactions.best_match import best_matches, can_fuse, fused_matches
+from vidsift.interactions.matches import Padding
 from vidsift.interactions.sharpened import SharpenedTokenWise
 from vidsift.interactions.token_wise import token_wise
 from vidsift.losses.contrastive import info_nce
@@ -61,7 +62,7 @@ def _step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> list[Tensor]:
     """Similarities, then the gradients of InfoNCE, in float64."""
-    monkeypatch.setattr(pooled_match, "fuses", lambda _: fused)
+    monkeypatch.setattr(pooled_match, "can_fuse", lambda _: fused)
     text, video = _sides(shape, dtype)
     sim_QV = rule(text, video)
     torch.autograd.backward(info_nce(sim_QV.double(), torch.tensor(20.0, device=DEVICE)))
@@ -113,9 +114,7 @@ def test_of_equals_the_first_wins() -> None:
 
 
 @pytest.mark.parametrize("padding", ["excluded", "zero"])
-def test_a_scan_reads_frames_that_lie_outermost(
-    padding: best_match.Padding, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scan_reads_frames_that_lie_outermost(padding: Padding, monkeypatch: pytest.MonkeyPatch) -> None:
     text, video = (
         side.replace(tokens=side.tokens.detach(), weights=None)
         for side in _sides(SHAPES["videos in two tiles"], torch.float32)
@@ -123,7 +122,7 @@ def test_a_scan_reads_frames_that_lie_outermost(
     outermost = video.tokens.transpose(0, 1).contiguous().transpose(0, 1)
     laid_out = video.replace(tokens=outermost, mask=video.mask.t().contiguous().t())
     plain = best_matches(text, video, padding)
-    monkeypatch.setattr(best_match, "fuses", lambda _: True)
+    monkeypatch.setattr(best_match, "can_fuse", lambda _: True)
     kernels = best_matches(text, laid_out, padding)
     real = video.mask.expand_as(plain[1])
     torch.testing.assert_close(kernels[0], plain[0], rtol=0, atol=1e-6)
@@ -132,7 +131,7 @@ def test_a_scan_reads_frames_that_lie_outermost(
 
 def test_a_gradient_goes_through_plain_best_matches(monkeypatch: pytest.MonkeyPatch) -> None:
     text, video = _sides(SHAPES["one of each"], torch.float32)
-    monkeypatch.setattr(best_match, "fuses", lambda _: True)
+    monkeypatch.setattr(best_match, "can_fuse", lambda _: True)
     text_best_PV, _ = best_matches(text, video)
     (by_words,) = torch.autograd.grad(text_best_PV.sum(), [text.tokens])
     torch.testing.assert_close(by_words, video.tokens)
@@ -140,9 +139,9 @@ def test_a_gradient_goes_through_plain_best_matches(monkeypatch: pytest.MonkeyPa
 
 def test_where_there_are_no_kernels_nothing_asks_for_them() -> None:
     _, video = _sides(SHAPES["one of each"], torch.float32)
-    assert fuses(video) == (DEVICE == "cuda" and torch.cuda.get_device_capability() >= (8, 0))
-    assert not fuses(video.replace(tokens=video.tokens.double()))
+    assert can_fuse(video) == (DEVICE == "cuda" and torch.cuda.get_device_capability() >= (8, 0))
+    assert not can_fuse(video.replace(tokens=video.tokens.double()))
     long = TokenSet(
         torch.zeros(1, 257, 8, device=DEVICE), torch.ones(1, 257, dtype=torch.bool, device=DEVICE)
     )
-    assert not fuses(long)
+    assert not can_fuse(long)

@@ -12,6 +12,7 @@ from tests.methods import tiny
 
 from vidsift.interactions.base import Interaction, NoAlignmentError, pooled
 from vidsift.interactions.batches import pad_tokens
+from vidsift.interactions.best_match import best_matches
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.frame_softmax import FrameSoftmax
@@ -19,7 +20,7 @@ from vidsift.interactions.prototype import PrototypeMatching
 from vidsift.interactions.quantised import quantise
 from vidsift.interactions.sharpened import SharpenedTokenWise
 from vidsift.interactions.similarity_attention import SimilarityAttention
-from vidsift.interactions.token_wise import TokenWise, WeightedTokenWise, best_matches
+from vidsift.interactions.token_wise import TokenWise, WeightedTokenWise
 from vidsift.types import TokenSet
 
 DIM = 8

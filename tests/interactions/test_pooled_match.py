@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from vidsift.interactions import pooled_match
-from vidsift.interactions.best_match import Padding, best_matches
+from vidsift.interactions.best_match import best_matches
 from vidsift.interactions.masked import masked_softmax
+from vidsift.interactions.matches import Padding
 from vidsift.interactions.pooled_match import pooled_matches
 from vidsift.types import TokenSet
 

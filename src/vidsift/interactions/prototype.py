@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from vidsift.interactions.base import UnitTokens
-from vidsift.interactions.best_match import pair_matches
 from vidsift.interactions.masked import lowest, masked_max, maximum, segment_max
+from vidsift.interactions.matches import pair_matches
 from vidsift.interactions.quantised import product, quantise
 from vidsift.types import Alignment, TokenSet
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vidsift.interactions.base import UnitTokens
-from vidsift.interactions.best_match import account, pair_matches
 from vidsift.interactions.masked import masked_softmax
+from vidsift.interactions.matches import align_matches, pair_matches
 from vidsift.interactions.pooled_match import pooled_matches
 from vidsift.types import Alignment, TokenSet
 
@@ -87,7 +87,7 @@ class SharpenedTokenWise(UnitTokens):
         matches = pair_matches(text, video)
         alpha_BT = sharpened_weights(matches.text_best, text.mask, self.eta)
         beta_BN = sharpened_weights(matches.video_best, video.mask, self.eta)
-        return account(text, video, matches, text_weights=alpha_BT, video_weights=beta_BN)
+        return align_matches(text, video, matches, text_weights=alpha_BT, video_weights=beta_BN)
 
 
 def _exact(best: Tensor) -> Tensor:

@@ -11,12 +11,12 @@ from torch.nn.functional import normalize
 
 from vidsift.encoders.init import fresh_linears
 from vidsift.interactions.base import Interaction
-from vidsift.interactions.best_match import Padding, account, best_matches, pair_matches
 from vidsift.interactions.masked import masked_softmax, uniform_weights, unit_tokens
+from vidsift.interactions.matches import Padding, align_matches, pair_matches
 from vidsift.interactions.pooled_match import pooled_matches
 from vidsift.types import Alignment, TokenSet
 
-__all__ = ["Padding", "Paths", "TokenWise", "WeightedTokenWise", "best_matches", "token_wise"]
+__all__ = ["Paths", "TokenWise", "WeightedTokenWise", "token_wise"]
 
 Paths = Literal["dual", "t2v", "v2t"]
 
@@ -32,7 +32,7 @@ def token_wise(
     Args:
         text: prepared, unit tokens ``(Q, T, D)`` with weights that sum to 1.
         video: prepared, unit tokens ``(V, F, D)`` with weights that sum to 1.
-        padding: see :func:`best_matches`.
+        padding: see :func:`~vidsift.interactions.best_match.best_matches`.
         paths: "dual" takes both; "t2v" the words' best frames alone, "v2t" the frames' best words.
 
     Returns:
@@ -71,7 +71,7 @@ class TokenWise(Interaction):
     Differs: the paper sums, the code and we average over the real tokens.
 
     Args:
-        padding: "zero" reproduces the released treatment of padding, see :func:`best_matches`.
+        padding: "zero" reproduces the released treatment of padding, see :func:`token_wise`.
         paths: one direction alone or both, see :func:`token_wise`.
 
     Raises:
@@ -112,7 +112,7 @@ class TokenWise(Interaction):
         A maximum that padding won under ``padding="zero"`` contributes 0 and names the first padded token.
         """
         matches = pair_matches(text, video, self.padding)
-        return account(
+        return align_matches(
             text,
             video,
             matches,

@@ -29,8 +29,9 @@ from vidsift.interactions.base import Interaction
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.hierarchical import Hierarchical
+from vidsift.interactions.matches import Padding
 from vidsift.interactions.mlp import PairPerceptron
-from vidsift.interactions.token_wise import Padding, Paths, TokenWise, WeightedTokenWise
+from vidsift.interactions.token_wise import Paths, TokenWise, WeightedTokenWise
 from vidsift.losses.contrastive import info_nce
 from vidsift.losses.decorrelation import Deviation, MatchForm, Orientation, decorrelation
 from vidsift.methods.base import Method, Term
