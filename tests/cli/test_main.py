@@ -77,7 +77,7 @@ def test_help_lists_every_verb_with_a_line_about_it() -> None:
 
 def test_every_verb_has_a_module_and_a_help(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(program.__file__).parent
-    helpers = {"__init__", "main", "text", "care", "calibrate", "plain"}
+    helpers = {"__init__", "main", "text", "maintenance", "calibrate", "plain"}
     assert {path.stem for path in folder.glob("*.py")} - helpers == VERBS
     for verb in sorted(VERBS):
         assert run(verb, "--help") == 0
@@ -95,7 +95,7 @@ def test_every_verb_has_a_module_and_a_help(capsys: pytest.CaptureFixture[str]) 
         (["search", "--help"], {"search"}),
         (["serve", "--help"], {"serve"}),
         (["ablate", "--help"], {"ablate"}),
-        (["index", "watch", "--help"], {"index", "care", "calibrate"}),
+        (["index", "watch", "--help"], {"index", "maintenance", "calibrate"}),
     ],
 )
 def test_help_imports_nothing_heavy_and_no_other_verb(arguments: list[str], modules: set[str]) -> None:
