@@ -27,7 +27,6 @@ import numpy as np
 from measuring import ROOT, command_line, machine, rows_of, where, write_results
 from numpy.typing import NDArray
 
-from vidsift.data.shapes import Clip, draw_split, render
 from vidsift.index.encode import segment_id, segment_table, sets_of
 from vidsift.index.manifest import Manifest
 from vidsift.index.storage import FileRecord, Store
@@ -37,6 +36,8 @@ from vidsift.search import confidence
 from vidsift.search.calibration_sentences import UNRELATED
 from vidsift.search.confidence import FOUND
 from vidsift.search.searcher import Index
+from vidsift.shapes.library import DrawnVideo, draw_split
+from vidsift.shapes.render import render
 from vidsift.types import Features, Span
 
 COMMAND = command_line(__file__)
@@ -54,17 +55,17 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def identity(clip: Clip) -> str:
+def identity(clip: DrawnVideo) -> str:
     return hashlib.blake2b(clip.name.encode(), digest_size=16).hexdigest()
 
 
-def encode(model: Model, clips: Sequence[Clip]) -> list[Features]:
+def encode(model: Model, clips: Sequence[DrawnVideo]) -> list[Features]:
     """Features of each clip, from its pictures as they are rendered."""
     times, side = model.wanted_times(SPAN), model.reading.size_px
     return [model.encode_frames([render(clip.scene, times, side)], [times]) for clip in clips]
 
 
-def build(folder: Path, model: Model, clips: Sequence[Clip], features: Sequence[Features]) -> Index:
+def build(folder: Path, model: Model, clips: Sequence[DrawnVideo], features: Sequence[Features]) -> Index:
     reading, sets = model.reading.to_dict(), sets_of(model)
     manifest = Manifest(BUNDLED, model.name, model.method_name, model.fingerprint, "auto", reading, sets)
     store = Store.create(folder, manifest)
@@ -106,7 +107,7 @@ def best_in_order(index: Index, questions: Sequence[Sequence[str]]) -> tuple[NDA
     return np.array(sure, np.float64), videos
 
 
-def split_in_two(clip: Clip) -> list[tuple[str, str]]:
+def split_in_two(clip: DrawnVideo) -> list[tuple[str, str]]:
     """The captions of a clip of two events that tell one after the other, each as two sentences."""
     if len(clip.scene.events) != 2:
         return []

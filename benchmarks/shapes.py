@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from vidsift.data.shapes import draw_split, stream_batch, write_library
+from vidsift.shapes.library import draw_split, write_library
+from vidsift.shapes.stream import stream_batch
 
 
 def measure(videos: int) -> dict[str, float]:

@@ -112,10 +112,10 @@ def main() -> None:
         return
     from playwright.sync_api import sync_playwright
 
-    from vidsift.data.shapes import write_library
     from vidsift.index.build import build_index
     from vidsift.methods.model import BUNDLED
     from vidsift.service.app import create_app
+    from vidsift.shapes.library import write_library
 
     with tempfile.TemporaryDirectory() as made:
         folder, index = Path(made) / "Videos", Path(made) / "index"

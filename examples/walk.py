@@ -10,8 +10,8 @@ from pathlib import Path
 
 import vidsift
 from vidsift.data.folder import read_folder
-from vidsift.data.shapes import write_library
 from vidsift.evaluation.evaluate import evaluate_entries
+from vidsift.shapes.library import write_library
 from vidsift.video import probe, read_frames
 
 

@@ -25,8 +25,8 @@ import yaml
 
 import vidsift
 from vidsift.data.folder import read_folder
-from vidsift.data.shapes import write_library
 from vidsift.evaluation.evaluate import evaluate_entries
+from vidsift.shapes.library import write_library
 from vidsift.shapes.world import TAGS
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from tests.forked import Process, vidsift
 from tests.training.small import write
 
 from vidsift.cli.main import main
-from vidsift.data.shapes import write_library
 from vidsift.files.locks import held
+from vidsift.shapes.library import write_library
 
 
 def run(*arguments: str) -> int:

@@ -75,7 +75,7 @@ def test_missing_folders_and_files(tmp_path: Path) -> None:
         read_folder(folder(tmp_path))
 
 
-def test_a_library_says_its_split_once(tmp_path: Path) -> None:
+def test_a_library_of_version_0_1_says_its_split_once(tmp_path: Path) -> None:
     root = folder(
         tmp_path,
         {"video": "a.mp4", "captions": ["x"]},

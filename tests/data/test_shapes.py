@@ -1,101 +1,100 @@
-"""Splits, files and streams of the Shapes world."""
+"""Batches of the Shapes world: fresh scenes, and whole groups of a set in another order each epoch."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections import Counter
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
-from vidsift.data.shapes import clip_times, draw_split, render, stream, stream_batch, write_library
-from vidsift.shapes.world import TAGS
+from vidsift.data.loading import Look, look_at
+from vidsift.data.shapes import ShapesBatches, ShapesSetBatches
+from vidsift.shapes.set import ShapesSet
+from vidsift.shapes.stream import stream_batch
+
+SHAPES = ShapesBatches(3, (Look(0, 8, 1), Look(3, 4, 2)), 16, captions_each=2, jitter=0.5)
 
 
-def test_no_two_videos_of_the_test_split_share_a_caption() -> None:
-    clips = draw_split("test", 160, seed=0)
-    texts = [text for clip in clips for text in clip.captions]
-    assert len(texts) == len(set(texts)) == 480
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> ShapesSet:
+    return ShapesSet.open(tmp_path_factory.mktemp("set"), clips=24, frames=2, size_px=16)
 
 
-def test_tags_and_unseen_combinations_keep_their_shares() -> None:
-    clips = draw_split("test", 160, seed=0)
-    assert Counter(clip.scene.tag for clip in clips) == dict.fromkeys(TAGS, 40)
-    for tag in TAGS:
-        share = np.mean([bool(clip.unseen) for clip in clips if clip.scene.tag == tag])
-        assert 0.25 <= share <= 0.5
-    assert not any(clip.unseen for clip in draw_split("val", 32, seed=0))
+def test_shapes_batches_follow_the_looks() -> None:
+    batch = SHAPES(4)
+    expected = stream_batch(3, 4, 4, 2, 16, captions_each=2, jitter=0.5)
+    assert np.array_equal(batch.pixels, expected.pixels)
+    assert batch.captions == expected.captions
+    assert len(batch.captions) == 8
+    assert batch.times_seconds[0].tolist() == [1.0, 3.0]
+    assert SHAPES(2).pixels.shape == (8, 1, 16, 16, 3)
+    assert look_at(SHAPES.looks, 3).frames == 2
+    assert SHAPES.most_bytes == 8 * 16 * 16 * 3
 
 
-def test_splits_and_seeds_differ_and_repeat() -> None:
-    assert draw_split("val", 16, seed=1) == draw_split("val", 16, seed=1)
-    assert draw_split("val", 16, seed=1) != draw_split("val", 16, seed=2)
-    val = {clip.scene for clip in draw_split("val", 16, seed=1)}
-    assert not val & {clip.scene for clip in draw_split("train", 16, seed=1)}
+def test_shapes_are_looked_at_by_the_policy_of_the_model() -> None:
+    maker = ShapesBatches(3, (Look(0, 4, 6),), 16, tags=("motion",), sampling="one_fps_linspace")
+    batch = maker(0)
+    assert batch.pixels.shape == (4, 4, 16, 16, 3)
+    assert batch.times_seconds[1].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert batch.pixels.nbytes <= maker.most_bytes
+    moved = replace(maker, jitter=1.0)(0)
+    assert np.array_equal(moved.times_seconds, batch.times_seconds)
+    assert not np.array_equal(moved.pixels, batch.pixels)
 
 
-def test_a_longer_split_begins_with_the_shorter() -> None:
-    assert draw_split("test", 16, seed=3) == draw_split("test", 32, seed=3)[:16]
+def test_an_epoch_takes_every_group_once(clips: ShapesSet) -> None:
+    batches = ShapesSetBatches(clips, 5, (Look(0, 8, 2),), captions_each=2)
+    epoch = [batches(step) for step in range(3)]
+    assert sorted(np.concatenate([one.rows for one in epoch])) == list(range(24))
+    for batch in epoch:
+        assert (batch.rows.reshape(2, 4) // 4 == batch.rows[::4, None] // 4).all()
+        np.testing.assert_array_equal(batch.pixels, clips.pixels(batch.rows))
+        assert batch.mask.all()
+        assert len(batch.captions) == 16
+        for place, text in enumerate(batch.captions):
+            assert text in clips.captions[batch.rows[place % 8]]
+        assert batch.captions[:8] != batch.captions[8:]
+    assert [list(batches(step).rows) for step in range(3, 6)] != [list(one.rows) for one in epoch]
 
 
-def test_odd_requests_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="videos is 10: expected a multiple of 4"):
-        draw_split("test", 10)
-    with pytest.raises(ValueError, match="split 'dev'"):
-        draw_split("dev", 8)
-    with pytest.raises(ValueError, match="batch is 6: expected a multiple of 4"):
-        stream_batch(0, 0, batch=6)
-    with pytest.raises(ValueError, match="even"):
-        write_library(tmp_path, videos=4, size_px=63)
+def test_a_step_is_the_same_in_every_process(clips: ShapesSet) -> None:
+    batches = ShapesSetBatches(clips, 5, (Look(0, 8, 2),))
+    here, there = batches(7), pickle.loads(pickle.dumps(batches))(7)
+    np.testing.assert_array_equal(here.pixels, there.pixels)
+    assert here.captions == there.captions
+    assert list(here.rows) != list(ShapesSetBatches(clips, 6, (Look(0, 8, 2),))(7).rows)
 
 
-def test_files_show_the_scenes_and_are_the_same_each_time(tmp_path: Path) -> None:
-    clips = write_library(tmp_path / "a", "test", 8, seed=0, size_px=64, workers=1)
-    write_library(tmp_path / "b", "test", 8, seed=0, size_px=64, workers=2)
-    rows = [json.loads(line) for line in (tmp_path / "a" / "captions.jsonl").read_text().splitlines()]
-    assert [row["video"] for row in rows] == [clip.name for clip in clips]
-    assert [tuple(row["captions"]) for row in rows] == [clip.captions for clip in clips]
-    assert json.loads((tmp_path / "a" / "shapes.json").read_text())["videos"] == 8
-    for clip in clips:
-        path = tmp_path / "a" / clip.name
-        assert path.read_bytes() == (tmp_path / "b" / clip.name).read_bytes()
-        with av.open(str(path)) as container:
-            pictures = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
-        assert len(pictures) == 48
-        drawn = render(clip.scene, np.arange(48) / 12, 64)
-        assert np.abs(np.array(pictures, dtype=float) - drawn).mean() < 8
+def test_towers_that_remember_get_rows_without_pictures(clips: ShapesSet) -> None:
+    with_pixels = ShapesSetBatches(clips, 5, (Look(0, 8, 2),))
+    without = ShapesSetBatches(clips, 5, (Look(0, 8, 2),), with_pixels=False)
+    assert without(1).captions == with_pixels(1).captions
+    assert list(without(1).rows) == list(with_pixels(1).rows)
+    assert without(1).pixels.shape == (8, 2, 1, 1, 3)
+    assert (without.most_bytes, with_pixels.most_bytes) == (48, 48 * 256)
 
 
-def test_names_can_be_spoken(tmp_path: Path) -> None:
-    clips = write_library(tmp_path, "test", 4, seed=0, size_px=32, workers=1, spoken_names=True)
-    for clip in clips:
-        thing = clip.scene.things[0]
-        assert thing.colour in clip.name
-        assert " " not in clip.name
-        assert (tmp_path / clip.name).is_file()
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        (Look(0, 8, 4), "a stage wants 4 frames, the set of clips has 2"),
+        (Look(0, 28, 2), "a batch takes 28 clips, the set has 24"),
+        (Look(0, 8, 2, grouped=False), "leave data.clips out"),
+        (Look(0, 8, 2, tags=("detail",)), "leave data.clips out"),
+    ],
+)
+def test_what_a_set_cannot_give_is_refused(clips: ShapesSet, look: Look, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ShapesSetBatches(clips, 0, (look,))
 
 
-def test_the_stream_resumes_where_it_was() -> None:
-    all_four = list(itertools.islice(stream(5, 8, 2, 16), 4))
-    last_two = list(itertools.islice(stream(5, 8, 2, 16, start_step=2), 2))
-    for one, two in zip(all_four[2:], last_two, strict=True):
-        assert np.array_equal(one.pixels, two.pixels)
-        assert one.captions == two.captions
-    assert all_four[0].captions != all_four[1].captions
-    assert all_four[0].pixels.shape == (8, 2, 16, 16, 3)
-
-
-def test_a_worker_renders_the_same_batches() -> None:
-    here = list(itertools.islice(stream(5, 8, 2, 16, captions_each=2), 2))
-    there = list(itertools.islice(stream(5, 8, 2, 16, captions_each=2, workers=1), 2))
-    for one, two in zip(here, there, strict=True):
-        assert np.array_equal(one.pixels, two.pixels)
-        assert one.captions == two.captions
-        assert len(one.captions) == 16
-
-
-def test_clip_times() -> None:
-    assert clip_times(4).tolist() == [0.5, 1.5, 2.5, 3.5]
+def test_a_set_gives_the_seconds_that_models_look_at(tmp_path: Path) -> None:
+    clips = ShapesSet.open(
+        tmp_path, clips=4, frames=6, size_px=16, tags=("detail",), sampling="one_fps_linspace"
+    )
+    batch = ShapesSetBatches(clips, 0, (Look(0, 4, 6),))(0)
+    assert batch.times_seconds[0].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert batch.mask.shape == (4, 4)

@@ -13,7 +13,6 @@ from tests.video.making import Recipe, make
 
 from vidsift.data.folder import Entry, read_folder
 from vidsift.data.loading import Feed, Look
-from vidsift.data.shapes import write_library
 from vidsift.data.video_batches import (
     CacheError,
     FolderBatches,
@@ -22,6 +21,7 @@ from vidsift.data.video_batches import (
     TooFewVideosError,
 )
 from vidsift.files.saving import NotSavedError
+from vidsift.shapes.library import write_library
 from vidsift.types import Frames, Span
 from vidsift.video import read_frames
 from vidsift.video.preprocessing import Sampling, VideoReading

@@ -10,9 +10,9 @@ from transformers import CLIPModel
 
 import vidsift
 from vidsift.data.folder import read_folder
-from vidsift.data.shapes import write_library
 from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.methods import model as models
+from vidsift.shapes.library import write_library
 
 FOLDER = Path(models.__file__).parents[1] / "assets" / "shapes"
 

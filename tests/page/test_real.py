@@ -16,7 +16,8 @@ import pytest
 from tests.page.browser import HIT, hits_of, serving, shown_number, until, visit, why_not
 from tests.page.conftest import fresh_page
 
-from vidsift.data.shapes import Clip, draw_split, render, write_video
+from vidsift.shapes.library import DrawnVideo, draw_split, write_video
+from vidsift.shapes.render import render
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -34,11 +35,11 @@ class Shown:
 
     address: str
     folder: Path
-    clips: list[Clip]
+    clips: list[DrawnVideo]
     go_on: threading.Event
 
 
-def write_long(path: Path, clips: list[Clip]) -> None:
+def write_long(path: Path, clips: list[DrawnVideo]) -> None:
     """One video of many scenes, four seconds each."""
     with av.open(str(path), "w", format="mp4") as container:
         track = cast(Any, container.add_stream("libx264", rate=Fraction(FPS)))

@@ -15,7 +15,6 @@ import pytest
 from tests.index.library import filled
 from tests.methods import tiny
 
-from vidsift.data.shapes import Clip, draw_split, render
 from vidsift.index.encode import segment_id, segment_table, sets_of
 from vidsift.index.manifest import Manifest
 from vidsift.index.storage import FileRecord, Store
@@ -25,6 +24,8 @@ from vidsift.search import confidence as module
 from vidsift.search.calibration_sentences import UNRELATED
 from vidsift.search.confidence import FILE, FOUND, Background, calibrate_in_order
 from vidsift.search.searcher import Index
+from vidsift.shapes.library import DrawnVideo, draw_split
+from vidsift.shapes.render import render
 from vidsift.types import Span
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
@@ -50,11 +51,11 @@ def index(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Index:
     return Index.open(filled(tmp_path_factory.mktemp("in order") / "index", model, COUNTS).folder, model)
 
 
-def _video(clip: Clip) -> str:
+def _video(clip: DrawnVideo) -> str:
     return hashlib.blake2b(clip.name.encode(), digest_size=16).hexdigest()
 
 
-def _shapes(folder: Path, model: Model, clips: Sequence[Clip]) -> Index:
+def _shapes(folder: Path, model: Model, clips: Sequence[DrawnVideo]) -> Index:
     """An index of clips of Shapes, from their pictures as they are rendered."""
     span, side, sets = Span(0.0, 4.0), model.reading.size_px, sets_of(model)
     times = model.wanted_times(span)

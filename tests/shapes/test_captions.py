@@ -18,7 +18,7 @@ def test_a_caption_holds_of_its_scene_and_of_no_hard_negative(tag: str, fullness
         group = hard_negative_group(rng, "test", tag)
         for i, scene in enumerate(group):
             caption = describe(scene, rng, fullness)
-            truth = [holds(caption.claim, other) for other in group]
+            truth = [holds(caption.statement, other) for other in group]
             assert truth == [j == i for j in range(4)], caption.text
             assert len(caption.text.split()) <= MAX_WORDS
 

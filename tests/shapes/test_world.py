@@ -13,10 +13,10 @@ from vidsift.shapes.world import (
     MOTIONS,
     SHAPES,
     TAGS,
-    Claim,
     Event,
     Mention,
     Scene,
+    Statement,
     Thing,
     held_out,
     holds,
@@ -123,35 +123,35 @@ def test_unknown_names_are_refused() -> None:
         hard_negative_group(rng, "train", "motion", unseen=True)
 
 
-def test_a_claim_holds_only_in_the_stated_order() -> None:
+def test_a_statement_holds_only_in_the_stated_order() -> None:
     scene = _scene(Event("left", 0, end_seconds=1.9), Event("grow", 1, start_seconds=2.1))
     both = (SAID_STAR, SAID_DISC)
-    assert holds(Claim(both, (("left", 0, -1), ("grow", 1, -1))), scene)
-    assert not holds(Claim(both, (("grow", 1, -1), ("left", 0, -1))), scene)
-    assert not holds(Claim(both, (("left", 1, -1), ("grow", 0, -1))), scene)
-    assert holds(Claim((SAID_DISC,), (("grow", 0, -1),)), scene)
-    assert not holds(Claim((SAID_DISC,), (("left", 0, -1),)), scene)
+    assert holds(Statement(both, (("left", 0, -1), ("grow", 1, -1))), scene)
+    assert not holds(Statement(both, (("grow", 1, -1), ("left", 0, -1))), scene)
+    assert not holds(Statement(both, (("left", 1, -1), ("grow", 0, -1))), scene)
+    assert holds(Statement((SAID_DISC,), (("grow", 0, -1),)), scene)
+    assert not holds(Statement((SAID_DISC,), (("left", 0, -1),)), scene)
 
 
 def test_colliding_has_no_direction_but_passing_behind_has() -> None:
     hit, behind = _scene(Event("collide", 0, 1)), _scene(Event("behind", 0, 1))
     both = (SAID_STAR, SAID_DISC)
-    assert holds(Claim(both, (("collide", 0, 1),)), hit)
-    assert holds(Claim(both, (("collide", 1, 0),)), hit)
-    assert holds(Claim(both, (("behind", 0, 1),)), behind)
-    assert not holds(Claim(both, (("behind", 1, 0),)), behind)
+    assert holds(Statement(both, (("collide", 0, 1),)), hit)
+    assert holds(Statement(both, (("collide", 1, 0),)), hit)
+    assert holds(Statement(both, (("behind", 0, 1),)), behind)
+    assert not holds(Statement(both, (("behind", 1, 0),)), behind)
 
 
 def test_stated_attributes_must_all_fit_one_thing() -> None:
     scene = _scene(Event("left", 0))
-    assert holds(Claim((Mention("disc", "blue", size="small", texture="striped"),)), scene)
-    assert not holds(Claim((Mention("disc", "red"),)), scene)
-    assert not holds(Claim((Mention("disc", "blue", texture="plain"),)), scene)
-    assert not holds(Claim((SAID_STAR, SAID_STAR)), scene), "two mentions need two things"
-    assert not holds(Claim((SAID_STAR,), (), "snow"), scene)
+    assert holds(Statement((Mention("disc", "blue", size="small", texture="striped"),)), scene)
+    assert not holds(Statement((Mention("disc", "red"),)), scene)
+    assert not holds(Statement((Mention("disc", "blue", texture="plain"),)), scene)
+    assert not holds(Statement((SAID_STAR, SAID_STAR)), scene), "two mentions need two things"
+    assert not holds(Statement((SAID_STAR,), (), "snow"), scene)
 
 
 def test_what_grows_has_no_size() -> None:
-    said = Claim((Mention("star", "red", size="large"),))
+    said = Statement((Mention("star", "red", size="large"),))
     assert holds(said, _scene(Event("left", 0)))
     assert not holds(said, _scene(Event("grow", 0)))

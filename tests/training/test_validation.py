@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tests.training.small import silent, write
 
-from vidsift.data.shapes import write_library
 from vidsift.evaluation.evaluate import SelectionOnTestError
 from vidsift.evaluation.missing import MissingVideosError
+from vidsift.shapes.library import write_library
 from vidsift.training.recipe import read_recipe
 from vidsift.training.setup import Validation
 from vidsift.training.trainer import Trainer

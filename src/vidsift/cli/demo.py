@@ -64,7 +64,7 @@ def demo(
 
 def _library(folder: Path, videos: int, seed: int) -> list[dict[str, Any]]:
     """Render the library unless it is there, and return its captions."""
-    from vidsift.data.shapes import write_library
+    from vidsift.shapes.library import write_library
 
     listing, made_by = folder / "captions.jsonl", folder / "demo.json"
     wanted = json.dumps({"videos": videos, "seed": seed})

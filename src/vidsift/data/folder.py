@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vidsift.shapes.library import split_of_library
+
 __all__ = [
     "CAPTIONS_FILE",
     "DATASET_FILE",
@@ -68,8 +70,6 @@ class Entry:
 def read_folder(folder: str | Path, on_problem: Callable[[str], None] | None = None) -> list[Entry]:
     """Read the captions of a folder of videos, in the order of the lines; the videos are not opened.
 
-    Lines without ``split`` take the one in ``shapes.json``, where that file is there.
-
     Args:
         folder: of the videos.
         on_problem: told what is wrong with a line, which is then left out; also that its video is not there.
@@ -93,7 +93,10 @@ def read_folder(folder: str | Path, on_problem: Callable[[str], None] | None = N
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise CaptionsError(f"{file} cannot be read: {error}") from error
-    default = _split_of_library(root)
+    try:
+        default = split_of_library(root)
+    except ValueError as error:
+        raise CaptionsError(str(error)) from error
     entries: list[Entry] = []
     seen: dict[Path, int] = {}
     for number, line in enumerate(lines, start=1):
@@ -246,16 +249,6 @@ def _text(values: Mapping[str, Any], key: str, place: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise CaptionsError(f"{place}: {key} is {value!r}, expected a name or a whole number")
     return str(value)
-
-
-def _split_of_library(root: Path) -> str:
-    about = root / "shapes.json"
-    if not about.is_file():
-        return ""
-    try:
-        return str(json.loads(about.read_text(encoding="utf-8")).get("split", ""))
-    except (ValueError, AttributeError) as error:
-        raise CaptionsError(f"{about}: no JSON object: {error}") from error
 
 
 def captions_of(entries: Iterable[Entry]) -> list[str]:

@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -20,11 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.data.shapes import clip_times, stream_batch
-from vidsift.shapes.world import TAGS
-from vidsift.video.preprocessing import Sampling
-
-__all__ = ["Batch", "BatchMaker", "Feed", "Look", "ShapesBatches", "WorkerEndedError", "look_at"]
+__all__ = ["Batch", "BatchMaker", "Feed", "Look", "WorkerEndedError", "look_at"]
 
 
 class WorkerEndedError(RuntimeError):
@@ -60,7 +55,7 @@ class Batch(NamedTuple):
 class Look(NamedTuple):
     """From step ``first_step`` on, batches have ``batch_size`` clips of ``frames`` pictures.
 
-    For Shapes, ``grouped`` and ``tags`` say which scenes; see :func:`vidsift.data.shapes.stream_batch`.
+    For Shapes, ``grouped`` and ``tags`` say which scenes; see :func:`vidsift.shapes.stream.stream_batch`.
     """
 
     first_step: int
@@ -91,54 +86,6 @@ def look_at(looks: Sequence[Look], step: int) -> Look:
         Look(first_step=10, batch_size=32, frames=8, grouped=True, tags=())
     """
     return [look for look in looks if look.first_step <= step][-1]
-
-
-@dataclass(frozen=True)
-class ShapesBatches:
-    """Fresh scenes of the Shapes world; see :func:`vidsift.data.shapes.stream_batch`.
-
-    Attributes:
-        seed: of the whole stream.
-        looks: batch size and frames over the steps.
-        size_px: side of the pictures.
-        captions_each: sentences for each clip.
-        jitter: how far a picture may be from where it belongs; the times given are those without.
-        tags: kinds of groups that take turns; empty for all.
-        sampling: which seconds of a clip are looked at.
-    """
-
-    seed: int
-    looks: tuple[Look, ...]
-    size_px: int
-    captions_each: int = 1
-    jitter: float = 0.0
-    tags: tuple[str, ...] = ()
-    sampling: Sampling = "uniform"
-
-    @property
-    def most_bytes(self) -> int:
-        """Bytes of the largest batch's pictures."""
-        return max(look.batch_size * look.frames for look in self.looks) * self.size_px**2 * 3
-
-    def __call__(self, step: int) -> Batch:
-        """Draw and render the batch of a step."""
-        _, batch, frames, grouped, tags = look_at(self.looks, step)
-        pixels, captions = stream_batch(
-            self.seed,
-            step,
-            batch,
-            frames,
-            self.size_px,
-            captions_each=self.captions_each,
-            jitter=self.jitter,
-            grouped=grouped,
-            tags=tags or self.tags or TAGS,
-            sampling=self.sampling,
-        )
-        fixed = clip_times(frames, self.sampling)
-        times = np.broadcast_to(fixed, (batch, len(fixed)))
-        rows = np.arange(batch, dtype=np.int64) + step * batch
-        return Batch(pixels, np.ones(times.shape, bool), times, captions, rows)
 
 
 class Feed:

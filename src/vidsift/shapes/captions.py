@@ -1,8 +1,8 @@
-"""Sentences about scenes of the Shapes world, with what each of them claims.
+"""Sentences about scenes of the Shapes world, with what each of them statements.
 
 A caption always states the facts that tell its scene from its hard negatives; everything else is stated by
 chance.
-:func:`describe` returns the claim beside the words, so that truth can be checked by
+:func:`describe` returns the statement beside the words, so that truth can be checked by
 :func:`~vidsift.shapes.world.holds`.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidsift.shapes.world import Claim, Event, Mention, Scene, pick
+from vidsift.shapes.world import Event, Mention, Scene, Statement, pick
 
 __all__ = ["MAX_WORDS", "Caption", "captions", "describe"]
 
@@ -72,7 +72,7 @@ class Caption(NamedTuple):
     """A sentence and what it says."""
 
     text: str
-    claim: Claim
+    statement: Statement
 
 
 class _Speech:
@@ -160,7 +160,7 @@ class _Speech:
             (e.motion, self.said[e.subject], -1 if e.partner is None else self.said[e.partner])
             for e in events
         )
-        return Caption(" ".join(text.split()), Claim(tuple(self.mentions), told, self.background))
+        return Caption(" ".join(text.split()), Statement(tuple(self.mentions), told, self.background))
 
 
 def _still(speech: _Speech) -> Caption:
@@ -216,7 +216,7 @@ def describe(scene: Scene, rng: np.random.Generator, fullness: float = 0.5) -> C
         fullness: 0 says the deciding facts only, 1 everything that has words, 0.5 as people would.
 
     Returns:
-        Lower-case words, at most :data:`MAX_WORDS` of them, and their claim.
+        Lower-case words, at most :data:`MAX_WORDS` of them, and their statement.
     """
     while True:
         speech = _Speech(scene, rng, fullness)

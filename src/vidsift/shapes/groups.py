@@ -302,8 +302,8 @@ def hard_negative_group(
 
     Args:
         rng: source of every choice; the same state gives the same group.
-        split: train and val hold no combination that is held out (:func:`~.shapes_world.held_out`).
-        tag: one of :data:`~.shapes_world.TAGS`.
+        split: train and val hold no combination that is held out (:func:`~vidsift.shapes.world.held_out`).
+        tag: one of :data:`~vidsift.shapes.world.TAGS`.
         unseen: for test: True for a group in which at least two scenes hold an unseen combination, False for
             none, None to toss a coin.
 

@@ -1,9 +1,9 @@
 """The facts of the Shapes world: things, events, scenes, and groups of hard negatives.
 
 A scene is a background, one to three things and up to two events; it lasts four seconds. What a sentence says
-about a scene is a :class:`Claim`, and :func:`holds` decides whether it is true. Scenes are drawn in groups of
-four hard negatives in ``shapes_groups``; pixels are made in ``shapes_render``, sentences in
-``shapes_captions``, files and streams in ``shapes``.
+about a scene is a :class:`Statement`, and :func:`holds` decides whether it is true. Scenes are drawn in
+groups of four hard negatives in ``groups``; pixels are made in ``render``, sentences in ``captions``,
+files in ``library``, training batches in ``stream`` and ``set``.
 
 Positions and lengths are fractions of the picture's side, y downwards; time is in seconds.
 """
@@ -29,10 +29,10 @@ __all__ = [
     "SPLITS",
     "TAGS",
     "TEXTURES",
-    "Claim",
     "Event",
     "Mention",
     "Scene",
+    "Statement",
     "Thing",
     "held_out",
     "holds",
@@ -152,7 +152,7 @@ class Mention:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Statement:
     """What a sentence says of a scene.
 
     Attributes:
@@ -217,8 +217,8 @@ def _fits(mention: Mention, thing: Thing, resizes: bool) -> bool:
     )
 
 
-def _same_event(claimed: tuple[str, int, int], event: Event, chosen: Sequence[int]) -> bool:
-    motion, subject, partner = claimed
+def _same_event(stated: tuple[str, int, int], event: Event, chosen: Sequence[int]) -> bool:
+    motion, subject, partner = stated
     if motion != event.motion:
         return False
     said = (chosen[subject], chosen[partner] if partner >= 0 else None)
@@ -226,34 +226,34 @@ def _same_event(claimed: tuple[str, int, int], event: Event, chosen: Sequence[in
     return said == real or (motion == "collide" and said == real[::-1])
 
 
-def holds(claim: Claim, scene: Scene) -> bool:
-    """Say whether a claim is true of a scene.
+def holds(statement: Statement, scene: Scene) -> bool:
+    """Say whether a statement is true of a scene.
 
     Each mention must be another thing of the scene that has every stated attribute; the stated events must
-    happen, in the stated order. What is not stated may be anything, so a short claim holds of many scenes.
-    A thing that grows or shrinks has no size.
+    happen, in the stated order. What is not stated may be anything, so a short statement holds of many
+    scenes. A thing that grows or shrinks has no size.
 
     Example:
         >>> thing = Thing("star", "red", "large", "plain")
         >>> scene = Scene("sand", (thing,), (Event("up", 0),), "motion", (), (0.0,) * 8)
-        >>> holds(Claim((Mention("star", "red"),), (("up", 0, -1),)), scene)
+        >>> holds(Statement((Mention("star", "red"),), (("up", 0, -1),)), scene)
         True
-        >>> holds(Claim((Mention("star", "red"),), (("down", 0, -1),)), scene)
+        >>> holds(Statement((Mention("star", "red"),), (("down", 0, -1),)), scene)
         False
     """
-    if claim.background not in ("", scene.background) or len(claim.events) > len(scene.events):
+    if statement.background not in ("", scene.background) or len(statement.events) > len(scene.events):
         return False
-    if len(claim.mentions) > len(scene.things):
+    if len(statement.mentions) > len(scene.things):
         return False
     resizing = {event.subject for event in scene.events if event.motion in ("grow", "shrink")}
-    for chosen in permutations(range(len(scene.things)), len(claim.mentions)):
+    for chosen in permutations(range(len(scene.things)), len(statement.mentions)):
         if not all(
-            _fits(m, scene.things[i], i in resizing) for m, i in zip(claim.mentions, chosen, strict=True)
+            _fits(m, scene.things[i], i in resizing) for m, i in zip(statement.mentions, chosen, strict=True)
         ):
             continue
-        if len(claim.events) == 1:
-            if any(_same_event(claim.events[0], event, chosen) for event in scene.events):
+        if len(statement.events) == 1:
+            if any(_same_event(statement.events[0], event, chosen) for event in scene.events):
                 return True
-        elif all(_same_event(c, e, chosen) for c, e in zip(claim.events, scene.events, strict=False)):
+        elif all(_same_event(c, e, chosen) for c, e in zip(statement.events, scene.events, strict=False)):
             return True
     return False

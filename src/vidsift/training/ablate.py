@@ -28,7 +28,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from vidsift.data.folder import Entry, captions_of, read_folder
-from vidsift.data.shapes import write_library
 from vidsift.data.video_batches import FrameCache
 from vidsift.evaluation.evaluate import judge, owners
 from vidsift.evaluation.missing import refuse_missing
@@ -36,6 +35,7 @@ from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.files.saving import saving
 from vidsift.files.whole import sweep, write_text_whole
 from vidsift.methods.model import Model, load
+from vidsift.shapes.library import write_library
 from vidsift.training.alone import FolderBusyError, alone, refuse_several_processes
 from vidsift.training.arguments import changed_defaults, with_all_arguments
 from vidsift.training.checkpoint import CheckpointError

@@ -21,9 +21,8 @@ from vidsift.data.folder import (
     read_folder,
     read_test_splits,
 )
-from vidsift.data.loading import BatchMaker, Look, ShapesBatches
-from vidsift.data.shapes import captions, clip_times, draw_scene, draw_split, render
-from vidsift.data.shapes_set import ShapesSet, ShapesSetBatches
+from vidsift.data.loading import BatchMaker, Look
+from vidsift.data.shapes import ShapesBatches, ShapesSetBatches
 from vidsift.data.video_batches import FolderBatches, FrameCache
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.feature_cache import RememberedTowers
@@ -39,6 +38,12 @@ from vidsift.evaluation.evaluate import (
 from vidsift.evaluation.missing import MissingPolicy, refuse_missing
 from vidsift.methods.base import Method
 from vidsift.methods.model import Model, load
+from vidsift.shapes.captions import captions
+from vidsift.shapes.groups import draw_scene
+from vidsift.shapes.library import draw_split
+from vidsift.shapes.render import render
+from vidsift.shapes.set import ShapesSet
+from vidsift.shapes.stream import clip_times
 from vidsift.shapes.world import TAGS
 from vidsift.training.recipe import FolderPart, NewClip, Recipe, RecipeError, StagePart
 

@@ -1,6 +1,6 @@
 """A fixed set of training clips of the Shapes world, rendered once into a folder and read from there.
 
-The endless stream (:class:`~vidsift.data.loading.ShapesBatches`) draws every batch anew. Where many models
+The endless stream (:func:`~vidsift.shapes.stream.stream_batch`) draws every batch anew. Where many models
 are compared, a set that all of them see costs its rendering once, and frozen towers look at it once.
 """
 
@@ -14,21 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.data.loading import Batch, Look, look_at
-from vidsift.data.shapes import clip_times
 from vidsift.files.saving import saving
 from vidsift.files.whole import array_file
 from vidsift.files.whole_folder import made_whole
 from vidsift.shapes.captions import describe
 from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group
 from vidsift.shapes.render import render
+from vidsift.shapes.stream import clip_times
 from vidsift.shapes.world import TAGS
 from vidsift.video.preprocessing import Sampling
 
-__all__ = ["ShapesSet", "ShapesSetBatches"]
+__all__ = ["CAPTIONS_EACH", "ShapesSet"]
 
 _SET_KEY = 23
-_CAPTIONS = 4
+CAPTIONS_EACH = 4
 """Sentences that are kept of each clip; every step takes some of them at random."""
 
 
@@ -117,76 +116,6 @@ def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...], times: NDAr
                 rng = np.random.default_rng([_SET_KEY, group])
                 for scene in hard_negative_group(rng, "train", tags[group % len(tags)]):
                     add(render(scene, times, side))
-                    said.append([describe(scene, rng).text for _ in range(_CAPTIONS)])
+                    said.append([describe(scene, rng).text for _ in range(CAPTIONS_EACH)])
         (aside / "captions.json").write_text(json.dumps(said), encoding="utf-8")
         (aside / "about.json").write_text(json.dumps(about), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class ShapesSetBatches:
-    """Batches of a set: whole groups of hard negatives in random order, each once an epoch.
-
-    Groups at the end of an epoch that fill no batch are left out of it.
-
-    Attributes:
-        clips: the set.
-        seed: of the order and of the choice of sentences.
-        looks: batch size over the steps; the set says how many frames.
-        captions_each: sentences for each clip.
-        with_pixels: False leaves the pictures out, for towers that remember them.
-    """
-
-    clips: ShapesSet
-    seed: int
-    looks: tuple[Look, ...]
-    captions_each: int = 1
-    with_pixels: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what the set cannot give."""
-        for look in self.looks:
-            if look.frames != self.clips.frames:
-                raise ValueError(
-                    f"a stage wants {look.frames} frames, the set of clips has {self.clips.frames}; a set "
-                    "has one number of frames: leave data.clips out, or frames out of the stage"
-                )
-            if look.batch_size > self.clips.clips:
-                raise ValueError(
-                    f"a batch takes {look.batch_size} clips, the set has {self.clips.clips}; raise "
-                    "data.clips or lower data.batch_size"
-                )
-            if not look.grouped or look.tags:
-                raise ValueError("grouped: false and tags of a stage need fresh scenes: leave data.clips out")
-
-    @property
-    def most_bytes(self) -> int:
-        """Bytes of the largest batch's pictures."""
-        return max(look.batch_size for look in self.looks) * self.clips.frames * self._side**2 * 3
-
-    @property
-    def _side(self) -> int:
-        return self.clips.size_px if self.with_pixels else 1
-
-    def __call__(self, step: int) -> Batch:
-        """Return the batch of a step."""
-        look = look_at(self.looks, step)
-        rows = self._rows(step, look)
-        rng = np.random.default_rng([self.seed, step])
-        seconds = clip_times(self.clips.frames, self.clips.sampling)
-        shape = (len(rows), len(seconds))
-        pixels = self.clips.pixels(rows) if self.with_pixels else np.zeros((*shape, 1, 1, 3), np.uint8)
-        times = np.broadcast_to(seconds, shape)
-        chosen = [rng.permutation(_CAPTIONS) for _ in rows]
-        captions = [
-            self.clips.captions[row][order[number % _CAPTIONS]]
-            for number in range(self.captions_each)
-            for row, order in zip(rows, chosen, strict=True)
-        ]
-        return Batch(pixels, np.ones(shape, bool), times, captions, rows)
-
-    def _rows(self, step: int, look: Look) -> NDArray[np.int64]:
-        groups, together = self.clips.clips // GROUP_SIZE, look.batch_size // GROUP_SIZE
-        epoch, place = divmod(step - look.first_step, groups // together)
-        order = np.random.default_rng([self.seed, look.first_step, epoch]).permutation(groups)
-        taken = order[place * together : (place + 1) * together]
-        return (taken[:, None] * GROUP_SIZE + np.arange(GROUP_SIZE)).reshape(-1).astype(np.int64)

@@ -1,0 +1,277 @@
+"""A split of the Shapes world: what its videos show, what is said of them, and their files.
+
+:func:`draw_split` decides what the videos of a split show and what is said of them, :func:`write_library`
+writes them as H.264 files with their captions. Both are functions of their seed: the same seed gives the same
+scenes, words, pixels and, on one machine, the same files.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vidsift.files.saving import saving
+from vidsift.files.whole import write_text_whole
+from vidsift.shapes.captions import Caption, describe
+from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group
+from vidsift.shapes.render import render
+from vidsift.shapes.world import (
+    DURATION_SECONDS,
+    SPLITS,
+    TAGS,
+    Scene,
+    Statement,
+    holds,
+    unseen_combinations,
+)
+
+__all__ = ["DrawnVideo", "draw_split", "split_of_library", "write_library", "write_video"]
+
+_ATTEMPTS = 12
+
+
+@dataclass(frozen=True)
+class DrawnVideo:
+    """One video of a split: what it shows and what is said of it.
+
+    Attributes:
+        name: name of its file.
+        scene: what it shows.
+        captions: sentences that hold of this video and of no other of its split.
+        group: number of its group of hard negatives within the split.
+        unseen: combinations that training never shows; empty outside test.
+    """
+
+    name: str
+    scene: Scene
+    captions: tuple[str, ...]
+    group: int
+    unseen: tuple[str, ...]
+
+
+class _Register:
+    """The scenes accepted into a split and all that was stated of them, found by shape and colour."""
+
+    def __init__(self) -> None:
+        self.scenes: defaultdict[tuple[str, str], list[Scene]] = defaultdict(list)
+        self.statements: defaultdict[tuple[str, str], list[Statement]] = defaultdict(list)
+
+    def already_described(self, scene: Scene) -> bool:
+        """Say whether a sentence about another video holds of this scene."""
+        pairs = {(thing.shape, thing.colour) for thing in scene.things}
+        return any(holds(statement, scene) for pair in pairs for statement in self.statements[pair])
+
+    def is_ambiguous(self, statement: Statement) -> bool:
+        """Say whether a statement holds of an accepted scene."""
+        first = statement.mentions[0]
+        return any(holds(statement, scene) for scene in self.scenes[first.shape, first.colour])
+
+    def add(self, scene: Scene, said: Sequence[Caption]) -> None:
+        """Accept a scene with its sentences."""
+        for thing in scene.things:
+            self.scenes[thing.shape, thing.colour].append(scene)
+        for caption in said:
+            first = caption.statement.mentions[0]
+            self.statements[first.shape, first.colour].append(caption.statement)
+
+
+def _tell_apart(
+    scene: Scene, group: Sequence[Scene], register: _Register, rng: np.random.Generator, count: int
+) -> list[Caption] | None:
+    """Find sentences that no other video fits, longer ones where short ones do; None if there are none."""
+    said: list[Caption] = []
+    for attempt in range(_ATTEMPTS * count):
+        caption = describe(scene, rng, min(1.0, 0.5 + 0.5 * attempt / (_ATTEMPTS * count - 1)))
+        unclear = any(other is not scene and holds(caption.statement, other) for other in group)
+        if unclear or register.is_ambiguous(caption.statement) or caption.text in {c.text for c in said}:
+            continue
+        said.append(caption)
+        if len(said) == count:
+            return said
+    return None
+
+
+def draw_split(
+    split: str, videos: int, seed: int = 0, *, captions_per_video: int = 3, tags: Sequence[str] = TAGS
+) -> list[DrawnVideo]:
+    """Decide what the videos of a split show and what is said of them.
+
+    Tags take turns, so each has the same share. In test, every second group of each tag holds unseen
+    combinations. No caption of the split holds of another of its videos: a group that cannot be told from
+    what is there already is drawn anew.
+
+    Args:
+        split: "train", "val" or "test".
+        videos: how many, a multiple of four (groups of four hard negatives).
+        seed: the same seed, split and number give the same videos.
+        captions_per_video: sentences for each video, all different.
+        tags: which tags take turns.
+
+    Raises:
+        ValueError: unknown split, or a number that is no multiple of four.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
+    if videos < GROUP_SIZE or videos % GROUP_SIZE:
+        raise ValueError(f"videos is {videos}: expected a multiple of {GROUP_SIZE}, the size of a group")
+    register = _Register()
+    drawn: list[DrawnVideo] = []
+    for number in range(videos // GROUP_SIZE):
+        rng = np.random.default_rng([seed, SPLITS.index(split), number])
+        tag = tags[number % len(tags)]
+        unseen = split == "test" and (number // len(tags)) % 2 == 1
+        told: list[list[Caption]] = []
+        group: list[Scene] = []
+        while not told:
+            group = hard_negative_group(rng, split, tag, unseen=unseen)
+            if any(register.already_described(scene) for scene in group):
+                continue
+            found = [_tell_apart(scene, group, register, rng, captions_per_video) for scene in group]
+            told = [said for said in found if said is not None] if all(found) else []
+        for scene, said in zip(group, told, strict=True):
+            register.add(scene, said)
+            name = f"{split}-{len(drawn):05d}.mp4"
+            texts = tuple(caption.text for caption in said)
+            drawn.append(DrawnVideo(name, scene, texts, number, unseen_combinations(scene)))
+    return drawn
+
+
+def write_video(path: Path | str, scene: Scene, *, size_px: int = 128, frames_per_second: int = 12) -> None:
+    """Write a scene as an H.264 file of four seconds, replacing what is there."""
+    import av
+
+    length = round(DURATION_SECONDS * frames_per_second)
+    pictures = render(scene, np.arange(length) / frames_per_second, size_px)
+    with av.open(str(path), "w", format="mp4") as container:
+        track = container.add_stream("libx264", rate=Fraction(frames_per_second))
+        track.width = track.height = size_px
+        track.pix_fmt = "yuv420p"
+        # One thread: the encoder's choices, and with them the bytes, do not depend on the machine's load.
+        track.options = {"preset": "veryfast", "crf": "18", "threads": "1", "g": "24"}
+        for picture in pictures:
+            container.mux(track.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(track.encode())
+
+
+def _write_one(job: tuple[str, Scene, int, int]) -> None:
+    path, scene, size_px, frames_per_second = job
+    write_video(path, scene, size_px=size_px, frames_per_second=frames_per_second)
+
+
+def _spoken_name(video: DrawnVideo) -> str:
+    words = [
+        w for w in video.captions[0].replace(",", "").split() if w not in ("a", "an", "the", "there", "is")
+    ]
+    return "-".join(words[:9]) + f"-{video.name.rpartition('-')[2]}"
+
+
+def write_library(
+    folder: Path | str,
+    split: str = "test",
+    videos: int = 600,
+    seed: int = 0,
+    *,
+    size_px: int = 128,
+    frames_per_second: int = 12,
+    captions_per_video: int = 3,
+    spoken_names: bool = False,
+    workers: int | None = None,
+) -> list[DrawnVideo]:
+    """Write a split as video files with their captions.
+
+    Beside the MP4 files the folder gets ``captions.jsonl``, one object a video (``video``, ``captions``,
+    ``split``, ``tag``, ``group``, ``unseen``, ``scene``), and ``shapes.json``, which says how it was made.
+
+    Args:
+        folder: made if it is missing; files of the same names are replaced.
+        split: "train", "val" or "test".
+        videos: how many, a multiple of four.
+        seed: the same seed gives the same library.
+        size_px: height and width, even.
+        frames_per_second: pictures a second.
+        captions_per_video: sentences for each video.
+        spoken_names: name files after their first caption instead of by number.
+        workers: processes that render; None takes every core, 1 none but this one. With more than one, a
+            script must call this under ``if __name__ == "__main__":``, as the processes import it anew.
+
+    Returns:
+        The videos, in the order of ``captions.jsonl``, with the names of their files.
+
+    Raises:
+        NotSavedError: the disk takes no more.
+    """
+    if size_px % 2:
+        raise ValueError(f"size_px is {size_px}: H.264 needs an even number")
+    drawn = draw_split(split, videos, seed, captions_per_video=captions_per_video)
+    if spoken_names:
+        drawn = [replace(video, name=_spoken_name(video)) for video in drawn]
+    about = {
+        "split": split,
+        "videos": videos,
+        "seed": seed,
+        "size_px": size_px,
+        "frames_per_second": frames_per_second,
+        "duration_seconds": DURATION_SECONDS,
+        "captions_per_video": captions_per_video,
+    }
+    root = Path(folder)
+    jobs = [(str(root / video.name), video.scene, size_px, frames_per_second) for video in drawn]
+    with saving("the videos", root):
+        root.mkdir(parents=True, exist_ok=True)
+        _write_videos(jobs, workers or (os.cpu_count() or 1))
+        # Last, and whole: who finds them takes the videos for whole too.
+        listed = "".join(_listed(video, split) for video in drawn)
+        write_text_whole(root / "captions.jsonl", listed)
+        write_text_whole(root / "shapes.json", json.dumps(about, indent=2) + "\n")
+    return drawn
+
+
+def _write_videos(jobs: Sequence[tuple[str, Scene, int, int]], processes: int) -> None:
+    if processes == 1:
+        for job in jobs:
+            _write_one(job)
+        return
+    # Fresh processes: forking one in which torch runs threads can hang.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_write_one, jobs, chunksize=8))
+
+
+def _listed(video: DrawnVideo, split: str) -> str:
+    """A video as a line of ``captions.jsonl``."""
+    about = {
+        "video": video.name,
+        "captions": video.captions,
+        "split": split,
+        "tag": video.scene.tag,
+        "group": video.group,
+        "unseen": video.unseen,
+        "scene": asdict(video.scene),
+    }
+    return json.dumps(about) + "\n"
+
+
+def split_of_library(folder: Path) -> str:
+    """Return the split of a whole library, as ``shapes.json`` names it; "" where there is no such file.
+
+    Version 0.1 named no split on the lines of ``captions.jsonl``: without this, the videos that its library
+    holds for tests could be trained on.
+
+    Raises:
+        ValueError: the file holds no JSON object.
+    """
+    about = folder / "shapes.json"
+    if not about.is_file():
+        return ""
+    try:
+        return str(json.loads(about.read_text(encoding="utf-8")).get("split", ""))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{about}: no JSON object: {error}") from error

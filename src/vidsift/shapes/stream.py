@@ -1,0 +1,94 @@
+"""Endless training batches of the Shapes world: the batch of any step, drawn and rendered from its number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsift.shapes.captions import describe
+from vidsift.shapes.groups import GROUP_SIZE, draw_scene, hard_negative_group
+from vidsift.shapes.render import render
+from vidsift.shapes.world import DURATION_SECONDS, SPLITS, TAGS
+from vidsift.types import Span
+from vidsift.video.preprocessing import SAMPLING, Sampling
+from vidsift.video.sampling import random_within_seconds
+
+__all__ = ["StreamBatch", "clip_times", "stream_batch"]
+
+_STREAM_KEY = 7
+
+
+class StreamBatch(NamedTuple):
+    """One training batch: ``pixels`` uint8 ``(B, F, S, S, 3)`` and a sentence for each clip.
+
+    With several captions each, ``captions`` holds a first sentence for every clip, then a second, and so on.
+    """
+
+    pixels: NDArray[np.uint8]
+    captions: list[str]
+
+
+def clip_times(frames: int, sampling: Sampling = "uniform") -> NDArray[np.float64]:
+    """Return the seconds of a clip that a model looks at, ``(at most frames,)``; a clip has 4 seconds."""
+    return SAMPLING[sampling](Span(0.0, DURATION_SECONDS), frames)
+
+
+def stream_batch(
+    seed: int,
+    step: int,
+    batch: int = 64,
+    frames: int = 8,
+    size_px: int = 64,
+    *,
+    split: str = "train",
+    captions_each: int = 1,
+    jitter: float = 0.0,
+    tags: Sequence[str] = TAGS,
+    grouped: bool = True,
+    sampling: Sampling = "uniform",
+) -> StreamBatch:
+    """Draw and render the batch of one step.
+
+    Args:
+        seed: of the whole stream.
+        step: which batch; any can be asked for, in any process.
+        batch: clips, a multiple of four: groups of hard negatives, the tags taking turns.
+        frames: pictures a clip; with 1, a still at any time.
+        size_px: height and width of the pictures.
+        split: "train" or "val".
+        captions_each: sentences for each clip.
+        jitter: how far a picture may move in what it stands for, 0 (not at all) to 1 (anywhere in it): its
+            stretch of the clip, around the middle; but for "uniform" the second that it begins.
+        tags: which tags take turns.
+        grouped: False draws scenes one by one, so that a batch holds no hard negatives (easier).
+        sampling: which seconds a clip is looked at; "uniform" takes the middles of ``frames`` equal
+            stretches, others may give fewer pictures.
+
+    Raises:
+        ValueError: a batch that is no multiple of four, or an unknown split.
+    """
+    if batch < GROUP_SIZE or batch % GROUP_SIZE:
+        raise ValueError(f"batch is {batch}: expected a multiple of {GROUP_SIZE}, the size of a group")
+    rng = np.random.default_rng([seed, SPLITS.index(split), _STREAM_KEY, step])
+    together = GROUP_SIZE if grouped else 1
+    groups = batch // together
+    fixed = clip_times(frames, sampling)
+    pixels = np.empty((batch, len(fixed), size_px, size_px, 3), np.uint8)
+    texts: list[list[str]] = [[] for _ in range(captions_each)]
+    stretch = DURATION_SECONDS / frames
+    for number in range(groups):
+        tag = tags[(step * groups + number) % len(tags)]
+        scenes = hard_negative_group(rng, split, tag) if grouped else [draw_scene(rng, split, tag)]
+        for place, scene in enumerate(scenes):
+            times = fixed
+            if sampling != "uniform":
+                times = random_within_seconds(times, Span(0.0, DURATION_SECONDS), rng, jitter)
+            elif frames == 1 or jitter:
+                times = times + (1.0 if frames == 1 else jitter) * stretch * (rng.random(frames) - 0.5)
+            pixels[number * together + place] = render(scene, times, size_px)
+            for row in texts:
+                row.append(describe(scene, rng).text)
+    return StreamBatch(pixels, [text for row in texts for text in row])
