@@ -28,9 +28,10 @@ from measuring import ROOT, command_line, machine, rows_of, where, write_results
 from search import build
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import train_tokenizer
+from vidsift.errors import ServiceError
 from vidsift.methods.model import Model
 from vidsift.service.app import create_app
-from vidsift.service.client import Client, ServiceError
+from vidsift.service.client import Client
 from vidsift.service.serving import listen
 
 COMMAND = command_line(__file__, "PYTHONPATH=src")

@@ -8,15 +8,8 @@ from typing import Any
 
 import pytest
 
-from vidsift.data.folder import (
-    CaptionsError,
-    Entry,
-    absent_videos,
-    captions_of,
-    of_split,
-    read_folder,
-    read_test_splits,
-)
+from vidsift.data.folder import Entry, absent_videos, captions_of, of_split, read_folder, read_test_splits
+from vidsift.errors import CaptionsError
 
 
 def folder(tmp_path: Path, *lines: Any) -> Path:

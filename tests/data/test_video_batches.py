@@ -13,14 +13,8 @@ from tests.video.making import Recipe, make
 
 from vidsift.data.folder import Entry, read_folder
 from vidsift.data.loading import Feed, Look
-from vidsift.data.video_batches import (
-    CacheError,
-    FolderBatches,
-    FrameCache,
-    OrderedVideos,
-    TooFewVideosError,
-)
-from vidsift.files.saving import NotSavedError
+from vidsift.data.video_batches import FolderBatches, FrameCache, OrderedVideos
+from vidsift.errors import FrameCacheError, NotSavedError, TooFewVideosError
 from vidsift.shapes.library import write_library
 from vidsift.types import Frames, Span
 from vidsift.video import read_frames
@@ -185,8 +179,8 @@ def test_a_cache_on_a_full_disk_is_one_line(entries: list[Entry], tmp_path: Path
 def test_a_cache_of_something_else_is_refused(entries: list[Entry], tmp_path: Path) -> None:
     paths = [entry.path for entry in entries]
     FrameCache.open(tmp_path / "cache", paths, READING)
-    with pytest.raises(CacheError, match="made from other videos"):
+    with pytest.raises(FrameCacheError, match="made from other videos"):
         FrameCache.open(tmp_path / "cache", paths[1:], READING)
     larger = VideoReading(2, "uniform", 24, READING.mean, READING.std)
-    with pytest.raises(CacheError, match="looks at them otherwise"):
+    with pytest.raises(FrameCacheError, match="looks at them otherwise"):
         FrameCache.open(tmp_path / "cache", paths, larger)

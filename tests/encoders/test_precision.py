@@ -11,13 +11,13 @@ from torch.nn import functional
 
 from vidsift.encoders import precision
 from vidsift.encoders.precision import (
-    PrecisionError,
     autocast_runs_lstm,
     best_inference_dtype,
     chosen_dtype,
     multiplies_bytes,
     wrong_parts,
 )
+from vidsift.errors import PrecisionError
 
 pytestmark = pytest.mark.processor
 

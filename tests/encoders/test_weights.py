@@ -20,13 +20,8 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.openai_weights import PUBLISHED_SHA256
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
-from vidsift.encoders.weights import (
-    WeightsError,
-    load_clip,
-    read_state_dict,
-    save_clip,
-    towers_from_openai,
-)
+from vidsift.encoders.weights import load_clip, read_state_dict, save_clip, towers_from_openai
+from vidsift.errors import WeightsError
 
 PICTURES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

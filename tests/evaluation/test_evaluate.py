@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vidsift.data.folder import Entry
-from vidsift.evaluation.evaluate import SelectionOnTestError, headline, judge, owners, refuse_test
-from vidsift.evaluation.ranks import NonFiniteScoresError
+from vidsift.errors import NonFiniteScoresError, SelectionOnTestError
+from vidsift.evaluation.evaluate import headline, judge, owners, refuse_test
 
 ENTRIES = [
     Entry(Path("a"), ("a1", "a2"), "motion", "g", unseen=False),

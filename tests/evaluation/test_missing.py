@@ -15,9 +15,10 @@ from tests.methods import tiny
 from tests.video.making import Recipe, make
 
 from vidsift.data.folder import Entry, read_folder
+from vidsift.errors import MissingVideosError, NonFiniteScoresError
 from vidsift.evaluation.evaluate import evaluate_entries, headline, judge, owners
-from vidsift.evaluation.missing import LISTED, MissingPolicy, MissingVideosError, refuse_missing
-from vidsift.evaluation.ranks import NonFiniteScoresError, text_to_video_ranks
+from vidsift.evaluation.missing import LISTED, MissingPolicy, refuse_missing
+from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.methods.model import Model
 
 ENTRIES = [

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidsift.evaluation.ranks import (
-    NonFiniteScoresError,
-    Ranks,
-    choice_ranks,
-    ranks_of,
-    text_to_video_ranks,
-    video_to_text_ranks,
-)
+from vidsift.errors import NonFiniteScoresError
+from vidsift.evaluation.ranks import Ranks, choice_ranks, ranks_of, text_to_video_ranks, video_to_text_ranks
 
 
 def by_trying_all_orders(scores: list[int], right: set[int]) -> tuple[float, list[float]]:

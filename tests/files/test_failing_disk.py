@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from vidsift.cli import main as program
+from vidsift.errors import IndexFolderError, IndexWriteError, VideoReadError
 from vidsift.files.failing_disk import full_disk, plain_words
-from vidsift.index.disk import IndexFolderError, IndexWriteError, telling, tried
+from vidsift.index.disk import telling, tried
 from vidsift.service.error_messages import words_for
 from vidsift.service.problems import own_trouble
-from vidsift.video import VideoReadError
 
 CARGO = (
     "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/lance-file-13.0.0/src/writer/structural.rs"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vidsift.files.locks import TakenError, held
+from vidsift.errors import LockHeldError
+from vidsift.files.locks import held
 
 
 def test_who_holds_a_lock_is_named(tmp_path: Path) -> None:
@@ -14,13 +15,13 @@ def test_who_holds_a_lock_is_named(tmp_path: Path) -> None:
     with held(path):
         assert path.read_bytes() == f"\n{os.getpid()}\n".encode()
         with (
-            pytest.raises(TakenError, match=rf"is held by process {os.getpid()}; wait until") as taken,
+            pytest.raises(LockHeldError, match=rf"is held by process {os.getpid()}; wait until") as taken,
             held(path),
         ):
             pass
         assert taken.value.process == os.getpid()
         path.write_text("")  # as in the moment before the number is written
-        with pytest.raises(TakenError, match="is held by another process") as taken, held(path):
+        with pytest.raises(LockHeldError, match="is held by another process") as taken, held(path):
             pass
         assert taken.value.process is None
     with held(path):

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from tests.files.full_disk import full_disk
 from tests.methods import tiny
 
-from vidsift.files.saving import NotSavedError, disk_failure, saving
+from vidsift.errors import NotSavedError
+from vidsift.files.saving import disk_failure, saving
 
 
 def _torch_file(folder: Path) -> None:

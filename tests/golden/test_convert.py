@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from vidsift.cli.convert import convert
 from vidsift.encoders.clip import end_of_text
-from vidsift.encoders.strict import WeightsError
+from vidsift.errors import WeightsError
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.methods.model import Model, load
 from vidsift.methods.prost import Prost

@@ -14,14 +14,9 @@ import pytest
 import torch
 from tests.golden.conftest import Golden
 
+from vidsift.errors import NonFiniteScoresError
 from vidsift.evaluation.metrics import summary
-from vidsift.evaluation.ranks import (
-    NonFiniteScoresError,
-    Ranks,
-    VideoToText,
-    text_to_video_ranks,
-    video_to_text_ranks,
-)
+from vidsift.evaluation.ranks import Ranks, VideoToText, text_to_video_ranks, video_to_text_ranks
 from vidsift.postprocess.dual_softmax import dual_softmax
 from vidsift.postprocess.query_bank import query_bank_norm
 

@@ -14,12 +14,13 @@ from PIL import Image
 from tests.index.library import clip, library, rows
 from tests.methods import tiny
 
+from vidsift.errors import IndexFolderError
 from vidsift.index import build
 from vidsift.index.build import Progress, Report, build_index
 from vidsift.index.decode_worker import Failed
 from vidsift.index.manifest import Manifest
 from vidsift.index.pool import DecodePool
-from vidsift.index.storage import IndexFolderError, Store
+from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 
 

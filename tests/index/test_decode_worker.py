@@ -14,6 +14,7 @@ from tests.index.library import clip
 from tests.index.strange import READING
 from tests.methods import tiny
 
+from vidsift.errors import VideoReadError
 from vidsift.index import decode_worker
 from vidsift.index.decode_worker import (
     Done,
@@ -28,7 +29,6 @@ from vidsift.index.decode_worker import (
     read_video,
 )
 from vidsift.types import Span
-from vidsift.video import VideoReadError
 
 
 def _read(path: Path, segment: float | None = None, known: frozenset[str] = frozenset()) -> list[Message]:

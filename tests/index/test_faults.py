@@ -20,10 +20,11 @@ from tests.index.library import clip, library, rows
 from tests.index.strange import READING, MeddlingReading
 from tests.methods import tiny
 
+from vidsift.errors import IndexFolderError, IndexWriteError
 from vidsift.index import build
 from vidsift.index.build import Report, build_index
 from vidsift.index.check import check_index
-from vidsift.index.storage import IndexFolderError, IndexWriteError, Store
+from vidsift.index.storage import Store
 from vidsift.search.rescore import one_thread
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,11 @@ import pytest
 from tests.index.library import clip, library, rows
 from tests.methods import tiny
 
+from vidsift.errors import IndexFolderError
 from vidsift.index.build import Report, build_index, update_index
 from vidsift.index.folders import folders_of, remembered
 from vidsift.index.maintenance import optimize_index, remove_paths
-from vidsift.index.storage import Folder, IndexFolderError, Store
+from vidsift.index.storage import Folder, Store
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from tests.index.library import library
 
+from vidsift.errors import IndexFolderError
 from vidsift.index.build import build_index
 from vidsift.index.check import check_index
 from vidsift.index.schema import FORMAT
 from vidsift.index.stats import describe
-from vidsift.index.storage import FileRecord, IndexFolderError, Store
+from vidsift.index.storage import FileRecord, Store
 from vidsift.search.searcher import Index
 
 FIXTURES = Path(__file__).parent / "fixtures"

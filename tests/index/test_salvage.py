@@ -10,14 +10,14 @@ import pytest
 from tests.index.library import library
 from tests.methods import tiny
 
+from vidsift.errors import IndexFolderError, QueryError
 from vidsift.index.build import build_index
 from vidsift.index.check import check_index
 from vidsift.index.library import Library
 from vidsift.index.maintenance import remove_paths
 from vidsift.index.stats import describe
-from vidsift.index.storage import IndexFolderError, Store
+from vidsift.index.storage import Store
 from vidsift.index.tags_and_captions import NoteName
-from vidsift.search.errors import QueryError
 from vidsift.search.searcher import Index
 
 CLIPS = 3

@@ -13,9 +13,10 @@ import pytest
 from tests.index.library import filled
 from tests.methods import tiny
 
+from vidsift.errors import IndexFolderError, IndexWriteError
 from vidsift.index import storage
 from vidsift.index.stats import describe
-from vidsift.index.storage import FileRecord, Folder, IndexFolderError, IndexWriteError, Store, default_folder
+from vidsift.index.storage import FileRecord, Folder, Store, default_folder
 
 
 @pytest.fixture

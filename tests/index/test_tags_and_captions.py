@@ -9,8 +9,9 @@ import pytest
 from tests.index.library import filled
 from tests.methods import tiny
 
+from vidsift.errors import IndexFolderError
 from vidsift.index import storage
-from vidsift.index.disk import IndexFolderError, locked
+from vidsift.index.disk import locked
 from vidsift.index.storage import FileRecord, Store
 from vidsift.index.tags_and_captions import clean_tags
 

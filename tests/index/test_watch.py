@@ -12,8 +12,9 @@ import pytest
 from tests.index.library import clip, library
 from tests.methods import tiny
 
+from vidsift.errors import IndexFolderError
 from vidsift.index.build import Report
-from vidsift.index.storage import IndexFolderError, Store
+from vidsift.index.storage import Store
 from vidsift.index.watch import watch_index
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.methods import tiny
 
-from vidsift.interactions.base import Interaction, NoAlignmentError, pooled
+from vidsift.errors import NoAlignmentError
+from vidsift.interactions.base import Interaction, pooled
 from vidsift.interactions.batches import pad_tokens
 from vidsift.interactions.best_match import best_matches
 from vidsift.interactions.cross import CrossTransformer

@@ -7,7 +7,7 @@ import torch
 from tests.methods import tiny
 from torch import Tensor, nn
 
-from vidsift.interactions.base import NoAlignmentError
+from vidsift.errors import NoAlignmentError
 from vidsift.interactions.batches import pad_tokens
 from vidsift.interactions.mlp import PairPerceptron
 from vidsift.types import TokenSet

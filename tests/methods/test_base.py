@@ -10,7 +10,8 @@ from tests.methods import tiny
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.interactions.base import Interaction, NoAlignmentError
+from vidsift.errors import NoAlignmentError
+from vidsift.interactions.base import Interaction
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.token_wise import TokenWise, WeightedTokenWise
 from vidsift.losses.contrastive import info_nce

@@ -13,7 +13,7 @@ from tests.methods import tiny
 from tests.methods.variants import VARIANTS, every_variant
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.interactions.base import NoAlignmentError
+from vidsift.errors import NoAlignmentError
 from vidsift.methods.catalog import METHODS, build_method, resolve_arguments
 from vidsift.methods.inputs import TextInputs, VideoInputs
 from vidsift.methods.model import Model, load

@@ -17,7 +17,7 @@ from transformers import CLIPConfig
 
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
-from vidsift.interactions.base import NoAlignmentError
+from vidsift.errors import NoAlignmentError
 from vidsift.interactions.hierarchical import Hierarchical
 from vidsift.interactions.mlp import PairPerceptron
 from vidsift.losses.decorrelation import decorrelation

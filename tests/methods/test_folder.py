@@ -13,8 +13,7 @@ from safetensors.torch import load_file, save_file
 from tests.files.full_disk import full_disk
 from tests.methods import tiny
 
-from vidsift.files.saving import NotSavedError
-from vidsift.methods.folder import ModelFolderError
+from vidsift.errors import ModelFolderError, NotSavedError
 from vidsift.methods.model import Model, load
 
 

@@ -12,9 +12,9 @@ from tests.methods import tiny
 from transformers import CLIPModel, CLIPTokenizer
 
 from vidsift.encoders.pixels import PixelNorm
+from vidsift.errors import VideoReadError
 from vidsift.methods.model import Model, load
 from vidsift.types import Span
-from vidsift.video import VideoReadError
 
 
 @pytest.fixture

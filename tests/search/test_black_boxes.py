@@ -17,10 +17,10 @@ from torch import Tensor
 
 from vidsift.cli.main import main
 from vidsift.encoders.clip import ClipTowers
+from vidsift.errors import NoAlignmentError, NotSearchableError, QueryError
 from vidsift.index.build import build_index
 from vidsift.index.encode import segment_id
-from vidsift.index.searchable import NotSearchableError
-from vidsift.interactions.base import Interaction, NoAlignmentError
+from vidsift.interactions.base import Interaction
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.token_wise import TokenWise, WeightedTokenWise
 from vidsift.methods import catalog
@@ -29,7 +29,7 @@ from vidsift.methods.model import Model
 from vidsift.methods.parts import frame_set, sentence_set
 from vidsift.search import gallery as gallery_module
 from vidsift.search import ranking
-from vidsift.search.searcher import Index, QueryError
+from vidsift.search.searcher import Index
 from vidsift.types import Hit, TokenSet
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2

@@ -8,8 +8,9 @@ import pytest
 from tests.index.library import filled
 from tests.methods import tiny
 
+from vidsift.errors import QueryError
 from vidsift.search import captions as captions_module
-from vidsift.search.searcher import Index, QueryError
+from vidsift.search.searcher import Index
 
 COUNTS = [5, 1, 3, 5, 4, 5]
 HELD = {

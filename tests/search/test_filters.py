@@ -8,10 +8,11 @@ import pytest
 from tests.index.library import filled
 from tests.methods import tiny
 
+from vidsift.errors import QueryError
 from vidsift.index.storage import FileRecord, Store
 from vidsift.methods.model import Model
 from vidsift.search.filters import Filter, shown_paths
-from vidsift.search.searcher import Index, QueryError
+from vidsift.search.searcher import Index
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3]
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

@@ -8,7 +8,8 @@ import torch
 from tests.index.library import filled
 from tests.methods import tiny
 
-from vidsift.index.storage import IndexFolderError, Store
+from vidsift.errors import IndexFolderError
+from vidsift.index.storage import Store
 from vidsift.interactions.quantised import product
 from vidsift.search import gallery as gallery_module
 from vidsift.search.candidates import all_segments

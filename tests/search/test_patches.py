@@ -15,13 +15,14 @@ from tests.index.library import clip
 from tests.methods import tiny
 from tests.service.serving import index_of
 
+from vidsift.errors import QueryError
 from vidsift.methods.prost import Prost
 from vidsift.methods.ts2net import Ts2Net
 from vidsift.search.canvas import Canvas, Pasted, Rectangle, Written
 from vidsift.search.explain import Explanation
 from vidsift.search.explain_maps import draw_patches, tokens_with_maps
 from vidsift.search.explain_picture import frames_of
-from vidsift.search.searcher import Index, QueryError
+from vidsift.search.searcher import Index
 from vidsift.types import Frames
 
 QUERY = "a red circle"

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from tests.index.library import filled
 from tests.methods import tiny
 
-from vidsift.index.storage import FileRecord, IndexFolderError, Store
+from vidsift.errors import IndexFolderError, QueryError
+from vidsift.index.storage import FileRecord, Store
 from vidsift.methods.model import Model
 from vidsift.search import gallery as gallery_module
 from vidsift.search import ranking, rescore
 from vidsift.search import scan as scan_module
 from vidsift.search.questions import Question
 from vidsift.search.rescore import Candidates
-from vidsift.search.searcher import Index, QueryError
+from vidsift.search.searcher import Index
 from vidsift.types import Hit, Span, TokenSet
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 4

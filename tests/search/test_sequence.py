@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tests.index.library import filled
 from tests.methods import tiny
 
+from vidsift.errors import QueryError
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search import sequence
-from vidsift.search.searcher import Index, QueryError
+from vidsift.search.searcher import Index
 from vidsift.search.sequence import best_order
 from vidsift.types import Hit
 

@@ -13,9 +13,10 @@ from PIL import Image
 from tests.index.library import clip, filled
 from tests.methods import tiny
 
+from vidsift.errors import QueryError
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
-from vidsift.search.searcher import Index, QueryError
+from vidsift.search.searcher import Index
 from vidsift.search.similar import read_footage
 from vidsift.types import Frames
 

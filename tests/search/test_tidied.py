@@ -10,10 +10,11 @@ import pytest
 from tests.index.library import filled
 from tests.methods import tiny
 
+from vidsift.errors import IndexFolderError, IndexVersionGoneError
 from vidsift.index.encode import segment_id
-from vidsift.index.storage import IndexFolderError, Store
+from vidsift.index.storage import Store
 from vidsift.methods.model import Model
-from vidsift.search.gallery import Gallery, TidiedError
+from vidsift.search.gallery import Gallery
 from vidsift.search.searcher import Index
 from vidsift.types import Span
 
@@ -83,9 +84,9 @@ def test_who_wants_one_version_is_told(store: Store, model: Model) -> None:
     assert len(index.search(QUERY, k=3)) == 3
     assert index.reopened().renews is False
     tidied(store)
-    with pytest.raises(TidiedError, match=REMEDY):
+    with pytest.raises(IndexVersionGoneError, match=REMEDY):
         index.search(QUERY, k=3)
-    with pytest.raises(TidiedError, match=REMEDY):
+    with pytest.raises(IndexVersionGoneError, match=REMEDY):
         index.thumbnail(FIRST_SEGMENT)
     index.refresh()
     assert len(index.search(QUERY, k=3)) == 3
@@ -101,11 +102,11 @@ def test_a_gallery_says_which_of_its_troubles_it_is(store: Store, model: Model) 
         lambda: gallery.held_for(model.method, "int8"),
         lambda: Gallery.read(late, model.method, "fp32"),
     ):
-        with pytest.raises(TidiedError, match=REMEDY):
+        with pytest.raises(IndexVersionGoneError, match=REMEDY):
             read()
     newest = Gallery.read(Store.open(store.folder), model.method, "fp32")
     for file in (store.folder / "segments.lance" / "data").iterdir():
         file.unlink()
     with pytest.raises(IndexFolderError, match="is damaged") as damaged:
         newest.exact([0])
-    assert not isinstance(damaged.value, TidiedError)
+    assert not isinstance(damaged.value, IndexVersionGoneError)

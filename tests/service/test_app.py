@@ -13,8 +13,9 @@ from tests.index.library import filled
 from tests.methods import tiny
 from tests.service.serving import problem, served
 
+from vidsift.errors import IndexFolderError
 from vidsift.index.library import Library
-from vidsift.index.storage import IndexFolderError, Store
+from vidsift.index.storage import Store
 from vidsift.search.searcher import Index
 
 VIDEOS = 9

@@ -18,9 +18,10 @@ from tests.service.test_jobs import Worked
 from tests.service.test_live_index import until
 from tests.service.test_search import png
 
+from vidsift.errors import ServiceError
 from vidsift.search.searcher import Index
 from vidsift.service.app import create_app
-from vidsift.service.client import Client, ServiceError
+from vidsift.service.client import Client
 from vidsift.service.limits import Limits
 from vidsift.service.security import Access
 from vidsift.service.service import Service

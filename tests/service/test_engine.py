@@ -6,7 +6,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from vidsift.search.searcher import QueryError
+from vidsift.errors import QueryError
 from vidsift.service.engine import Engine
 from vidsift.service.problems import ProblemError
 

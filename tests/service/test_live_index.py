@@ -11,7 +11,8 @@ from tests.index.library import clip
 from tests.methods import tiny
 from tests.service.serving import add, index_of, problem, served
 
-from vidsift.index.storage import IndexFolderError, Store
+from vidsift.errors import IndexFolderError
+from vidsift.index.storage import Store
 from vidsift.service.limits import Limits
 from vidsift.service.live_index import LiveIndex
 from vidsift.service.problems import ProblemError

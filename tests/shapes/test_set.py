@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.files.full_disk import full_disk
 
-from vidsift.files.saving import NotSavedError
+from vidsift.errors import NotSavedError
 from vidsift.shapes.set import ShapesSet
 from vidsift.shapes.world import TAGS
 

@@ -11,7 +11,8 @@ from tests.index.damaging import read_damaged
 from tests.soak.lives import count
 from tests.video.making import Recipe, copy_packets, make
 
-from vidsift.video import VideoReadError, probe
+from vidsift.errors import VideoReadError
+from vidsift.video import probe
 
 FILES = count("FILES", 5000)
 LIMIT_SECONDS = count("LIMIT_SECONDS", 60)

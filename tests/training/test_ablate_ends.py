@@ -12,8 +12,9 @@ from tests.training.small import losses, silent
 from tests.training.test_ablate import grid
 from tests.training.test_grid import GRID
 
+from vidsift.errors import GridBusyError
 from vidsift.files.locks import held
-from vidsift.training.ablate import GridBusyError, ablate
+from vidsift.training.ablate import ablate
 from vidsift.training.grid import Grid
 from vidsift.training.trainer import StoppedEarly
 

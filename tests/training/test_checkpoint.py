@@ -11,13 +11,8 @@ import torch
 from tests.files.full_disk import full_disk
 from torch import nn
 
-from vidsift.files.saving import NotSavedError
-from vidsift.training.checkpoint import (
-    CheckpointError,
-    Checkpoints,
-    load_checkpoint,
-    set_random_states,
-)
+from vidsift.errors import CheckpointError, NotSavedError
+from vidsift.training.checkpoint import Checkpoints, load_checkpoint, set_random_states
 
 
 def saved(path: Path) -> tuple[nn.Linear, torch.optim.AdamW]:

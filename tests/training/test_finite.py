@@ -12,10 +12,11 @@ import pytest
 import torch
 from tests.training.small import losses, silent, write
 
+from vidsift.errors import NonFiniteGradientError, NonFiniteLossError, NonFiniteStateError, RecipeError
 from vidsift.methods.model import load
-from vidsift.training.finite import NonFiniteLossError, StepNumbers, remedies
-from vidsift.training.recipe import RecipeError, read_recipe
-from vidsift.training.trainer import NonFiniteGradientError, NonFiniteStateError, Trainer, train
+from vidsift.training.finite import StepNumbers, remedies
+from vidsift.training.recipe import read_recipe
+from vidsift.training.trainer import Trainer, train
 
 PROJECTION = "towers.clip.text_projection.weight"
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from tests.training.small import RECIPE
 
+from vidsift.errors import RecipeError
 from vidsift.training.grid import Grid, jobs_of, read_grid
-from vidsift.training.recipe import RecipeError
 
 METHODS = Path(__file__).parents[2] / "recipes" / "shapes" / "methods.yaml"
 

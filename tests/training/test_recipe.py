@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.training.small import write
 
-from vidsift.training.recipe import RecipeError, read_recipe, write_recipe
+from vidsift.errors import RecipeError
+from vidsift.training.recipe import read_recipe, write_recipe
 
 RECIPES = [
     path for path in sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml")) if path.stem != "methods"

@@ -13,19 +13,19 @@ from tests.files.full_disk import full_disk
 from tests.training.small import silent, write
 from tests.training.test_grid import GRID
 
-from vidsift.files.locks import held
-from vidsift.files.saving import NotSavedError
-from vidsift.training.ablate import GridBusyError, ablate
-from vidsift.training.alone import (
-    LOCK,
+from vidsift.errors import (
+    CheckpointError,
     FolderBusyError,
+    GridBusyError,
+    NotSavedError,
+    RecipeError,
     SeveralProcessesError,
-    alone,
-    refuse_several_processes,
 )
-from vidsift.training.checkpoint import CheckpointError
+from vidsift.files.locks import held
+from vidsift.training.ablate import ablate
+from vidsift.training.alone import LOCK, alone, refuse_several_processes
 from vidsift.training.grid import Grid
-from vidsift.training.recipe import RecipeError, read_recipe
+from vidsift.training.recipe import read_recipe
 from vidsift.training.trainer import Trainer, train
 
 

@@ -12,10 +12,11 @@ import torch
 from tests.methods import tiny
 from tests.training import small
 
+from vidsift.errors import RecipeError
 from vidsift.methods.model import load
 from vidsift.methods.pidro import Pidro
 from vidsift.training.optim import rate_factor
-from vidsift.training.recipe import RecipeError, read_recipe
+from vidsift.training.recipe import read_recipe
 from vidsift.training.setup import plan_stages
 from vidsift.training.trainer import Trainer
 

@@ -17,11 +17,12 @@ from packaging.version import Version
 from tests.training.small import RECIPE, losses, silent, write
 
 from vidsift.encoders.feature_cache import RememberedTowers
+from vidsift.errors import NonFiniteLossError, RecipeError
 from vidsift.methods.model import Model, load
 from vidsift.shapes.library import write_library
-from vidsift.training.recipe import RecipeError, read_recipe
+from vidsift.training.recipe import read_recipe
 from vidsift.training.setup import batch_maker
-from vidsift.training.trainer import NonFiniteLossError, StoppedEarly, Trainer, train
+from vidsift.training.trainer import StoppedEarly, Trainer, train
 from vidsift.types import Span
 
 

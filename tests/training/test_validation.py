@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from tests.training.small import silent, write
 
-from vidsift.evaluation.evaluate import SelectionOnTestError
-from vidsift.evaluation.missing import MissingVideosError
+from vidsift.errors import MissingVideosError, SelectionOnTestError
 from vidsift.shapes.library import write_library
 from vidsift.training.recipe import read_recipe
 from vidsift.training.setup import Validation

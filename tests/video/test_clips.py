@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from tests.video.making import Recipe, make, moved, number_in
 
-from vidsift.video import VideoReadError, clips, probe, read_frames
+from vidsift.errors import VideoChangedError, VideoReadError
+from vidsift.video import clips, probe, read_frames
 from vidsift.video.clips import cut_clip
-from vidsift.video.thumbnails import ChangedError, Source
+from vidsift.video.thumbnails import Source
 
 QUARTER_TURN = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
 
@@ -158,7 +159,7 @@ def test_a_stretch_without_pictures_is_told(tmp_path: Path) -> None:
 
 def test_another_file_is_not_cut(tmp_path: Path) -> None:
     film = make(tmp_path, Recipe(), "film")
-    with pytest.raises(ChangedError, match="is not the file that was indexed"):
+    with pytest.raises(VideoChangedError, match="is not the file that was indexed"):
         cut_clip(Source(str(film), 1, 1), 0.0, 1.0, str(tmp_path / "clip.mp4"), 1 << 30)
 
 

@@ -19,7 +19,8 @@ from av.stream import Disposition
 from PIL import Image
 from tests.video.making import Recipe, all_numbers, claim_size, copy_packets, make, picture, png_bomb
 
-from vidsift.video import VideoReadError, iter_frames, probe, read_frames
+from vidsift.errors import VideoReadError
+from vidsift.video import iter_frames, probe, read_frames
 
 METHODS: tuple[Literal["through", "seek"], ...] = ("through", "seek")
 FAST_START = {"movflags": "faststart"}

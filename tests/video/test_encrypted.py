@@ -10,7 +10,8 @@ import av
 import pytest
 from tests.video.making import Recipe, make
 
-from vidsift.video import VideoReadError, probe, read_frames
+from vidsift.errors import VideoReadError
+from vidsift.video import probe, read_frames
 from vidsift.video.find import holds_video
 
 SMALL = Recipe(frames=30, gop=10)

@@ -10,7 +10,8 @@ from PIL import Image
 from tests.video.making import Recipe, all_numbers, make, picture
 from tests.video.photographing import box, heif, jpeg, motion_photos
 
-from vidsift.video import PictureError, find, find_videos, probe, read_frames
+from vidsift.errors import PictureError
+from vidsift.video import find, find_videos, probe, read_frames
 from vidsift.video.photos import video_in_photo
 
 

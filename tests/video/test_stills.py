@@ -11,7 +11,8 @@ from PIL import Image
 from tests.video.making import Recipe, copy_packets, make, number_in, picture
 from tests.video.photographing import STILLS, box, jpeg, still, tiled_heif, write_gif
 
-from vidsift.video import PictureError, VideoReadError, find_videos, probe, read_frames
+from vidsift.errors import PictureError, VideoReadError
+from vidsift.video import find_videos, probe, read_frames
 
 
 @pytest.mark.parametrize("suffix", STILLS)

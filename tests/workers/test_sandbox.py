@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from vidsift.video import VideoReadError, probe
-from vidsift.workers.sandbox import Limits, Patience, Sandbox, SandboxError, limit_memory
+from vidsift.errors import SandboxError, VideoReadError
+from vidsift.video import probe
+from vidsift.workers.sandbox import Limits, Patience, Sandbox, limit_memory
 
 _SOME = 300 << 20
 

@@ -55,8 +55,9 @@ def evaluate(  # noqa: PLR0917 - the verb's options
 ) -> None:
     """Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives."""
     from vidsift.data.folder import CAPTIONS_FILE, absent_videos, of_split, read_folder
+    from vidsift.errors import MissingVideosError
     from vidsift.evaluation.evaluate import evaluate_entries
-    from vidsift.evaluation.missing import LISTED, MissingVideosError, refuse_missing
+    from vidsift.evaluation.missing import LISTED, refuse_missing
     from vidsift.methods.model import load
 
     entries = of_split(read_folder(data), split, data)

@@ -49,7 +49,7 @@ def explain(  # noqa: PLR0917 - the options of the verb
     where = (default_folder() if folder is None else folder).expanduser()
     read_manifest(where)
 
-    from vidsift.interactions.base import NoAlignmentError
+    from vidsift.errors import NoAlignmentError
     from vidsift.search.searcher import Index
 
     opened = Index.open(where, model, device=device)
@@ -75,8 +75,7 @@ def _with_maps(opened: Index, query: str, hit: Hit | str, told: Explanation) -> 
     """The account with the patches that tokens come from; without them, and with the reason, at need."""
     from dataclasses import replace
 
-    from vidsift.search.searcher import QueryError
-    from vidsift.video import VideoReadError
+    from vidsift.errors import QueryError, VideoReadError
 
     try:
         return opened.explain(query, hit, frames=opened.frames_of(hit))

@@ -11,6 +11,7 @@ import typer
 
 from vidsift import __version__
 from vidsift.cli.plain import Group, program
+from vidsift.errors import VidsiftError
 from vidsift.files.failing_disk import full_disk, plain_words
 
 __all__ = ["app", "main"]
@@ -113,9 +114,9 @@ def _run(arguments: list[str]) -> Any:
         if os.environ.get(_DEBUG):
             raise
         full = full_disk(problem)
-        expected = full or isinstance(problem, (ValueError, OSError, ImportError))
+        expected = full or isinstance(problem, (VidsiftError, ValueError, OSError, ImportError))
         text = " ".join(str(problem).split()) or type(problem).__name__
-        if full and not type(problem).__module__.startswith("vidsift"):
+        if full and not isinstance(problem, VidsiftError):
             filename = getattr(problem, "filename", None)
             named = f": {filename}" if filename else ""
             text = f"{plain_words(problem)}{named}; make room and run the same command again"

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vidsift.errors import CaptionsError
 from vidsift.shapes.library import split_of_library
 
 __all__ = [
     "CAPTIONS_FILE",
     "DATASET_FILE",
-    "CaptionsError",
     "Entry",
     "absent_videos",
     "captions_of",
@@ -40,10 +40,6 @@ DATASET_FILE = "dataset.json"
 _KEYS = ("video", "captions", "tag", "group", "split", "unseen", "scene")
 _TEST_WORDS = frozenset({"test", "tests", "testing", "testset"})
 _WORDS = re.compile("[A-Z]?[a-z]+|[A-Z]+")
-
-
-class CaptionsError(ValueError):
-    """Captions, or what is said of them, that cannot be read; says where and what was expected."""
 
 
 @dataclass(frozen=True)

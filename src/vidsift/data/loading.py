@@ -19,11 +19,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batch", "BatchMaker", "Feed", "Look", "WorkerEndedError", "look_at"]
+from vidsift.errors import WorkerEndedError
 
-
-class WorkerEndedError(RuntimeError):
-    """A process that makes batches ended by itself."""
+__all__ = ["Batch", "BatchMaker", "Feed", "Look", "look_at"]
 
 
 class Batch(NamedTuple):

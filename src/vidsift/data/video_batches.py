@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from vidsift.data.folder import Entry
 from vidsift.data.loading import Batch, Look, look_at
-from vidsift.files.saving import NotSavedError, saving
+from vidsift.errors import FrameCacheError, NotSavedError, TooFewVideosError, VideoReadError
+from vidsift.files.saving import saving
 from vidsift.files.whole_folder import made_whole
 from vidsift.types import Frames, Span
-from vidsift.video import VideoReadError, read_frames
+from vidsift.video import read_frames
 from vidsift.video.preprocessing import VideoReading
 from vidsift.video.probe import probe
 
-__all__ = ["CacheError", "FolderBatches", "FrameCache", "OrderedVideos", "TooFewVideosError"]
+__all__ = ["FolderBatches", "FrameCache", "OrderedVideos"]
 
 _File: TypeAlias = tuple[str, str, tuple[int, ...], type[np.generic]]
 
@@ -33,14 +34,6 @@ _File: TypeAlias = tuple[str, str, tuple[int, ...], type[np.generic]]
 _FEWEST = 2
 _REPLACEMENTS_KEY = 29
 _NAMED = 5
-
-
-class CacheError(ValueError):
-    """A cache of decoded pictures that was made for something else."""
-
-
-class TooFewVideosError(ValueError):
-    """Of all videos, fewer than two can be read; the message names those that cannot."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +191,7 @@ class FrameCache:
         """Open a cache, or lay out an empty one.
 
         Raises:
-            CacheError: the folder holds the pictures of other files, or of another way to look at them.
+            FrameCacheError: the folder holds the pictures of other files, or of another way to look at them.
         """
         root = Path(folder)
         about = {"format": 1, "reading": reading.to_dict(), "videos": len(paths), "files": _digest(paths)}
@@ -207,7 +200,7 @@ class FrameCache:
         if not note.is_file():
             _lay_out(root, _layout(len(paths), reading), json.dumps(about))
         if json.loads(note.read_text(encoding="utf-8")) != about:
-            raise CacheError(
+            raise FrameCacheError(
                 f"the cache {root} was made from other videos, or looks at them otherwise; delete it or "
                 "name another"
             )
@@ -254,9 +247,13 @@ def _lay_out(root: Path, layout: Sequence[_File], about: str) -> None:
     except NotSavedError:
         raise
     except OSError as error:
-        raise CacheError(f"the cache {root} cannot be laid out: {error}; name an empty folder") from error
+        raise FrameCacheError(
+            f"the cache {root} cannot be laid out: {error}; name an empty folder"
+        ) from error
     if not (root / "about.json").is_file():
-        raise CacheError(f"the cache {root} cannot be laid out: it holds other files; name an empty folder")
+        raise FrameCacheError(
+            f"the cache {root} cannot be laid out: it holds other files; name an empty folder"
+        )
 
 
 def _layout(videos: int, reading: VideoReading) -> list[_File]:

@@ -7,16 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["UNSAVED", "NonFiniteWeightsError", "non_finite", "require_finite"]
+from vidsift.errors import NonFiniteWeightsError
+
+__all__ = ["UNSAVED", "non_finite", "require_finite"]
 
 UNSAVED = "nothing was written: go back to a checkpoint from before, and train on with a lower learning rate"
 """What to do with a model whose weights cannot be saved."""
 
 _NAMED = 4
-
-
-class NonFiniteWeightsError(ValueError):
-    """Weights hold NaN or infinity, which every score would be; the message names them and the remedy."""
 
 
 def non_finite(tensors: Mapping[str, Tensor]) -> list[str]:

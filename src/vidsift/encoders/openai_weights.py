@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPConfig
 
-from vidsift.encoders.strict import WeightsError
+from vidsift.errors import WeightsError
 
 __all__ = [
     "PUBLISHED_SHA256",

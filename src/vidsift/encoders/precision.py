@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vidsift.errors import PrecisionError
+
 __all__ = [
     "Precision",
-    "PrecisionError",
     "autocast_runs_lstm",
     "best_inference_dtype",
     "chosen_dtype",
@@ -29,10 +30,6 @@ Precision = Literal["fp32", "bf16", "auto"]
 
 _LARGEST_ERROR = 1 / 32
 """Of a part in bf16, as a share of its largest value: rounding gives up to 1/60, a wrong kernel far more."""
-
-
-class PrecisionError(ValueError):
-    """A model or run was asked for in a number type that this machine gets wrong or has no kernel for."""
 
 
 def best_inference_dtype(device: torch.device | str = "cpu") -> torch.dtype:

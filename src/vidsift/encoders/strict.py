@@ -8,12 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.finite import require_finite
+from vidsift.errors import WeightsError
 
-__all__ = ["WeightsError", "load_strictly"]
-
-
-class WeightsError(ValueError):
-    """A checkpoint cannot be found, is refused, or does not fit."""
+__all__ = ["load_strictly"]
 
 
 def load_strictly(

@@ -26,15 +26,15 @@ from vidsift.encoders.openai_weights import (
     read_torchscript,
 )
 from vidsift.encoders.pixels import OPENAI_MEAN, OPENAI_STD, PixelNorm
-from vidsift.encoders.strict import WeightsError, load_strictly
+from vidsift.encoders.strict import load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
+from vidsift.errors import WeightsError
 from vidsift.files.failing_disk import plain_words
 from vidsift.files.saving import saving
 from vidsift.files.whole import aside_of, write_text_whole
 
 __all__ = [
     "LoadedClip",
-    "WeightsError",
     "load_clip",
     "read_state_dict",
     "save_clip",

@@ -14,6 +14,7 @@ from vidsift import __version__
 from vidsift.data.folder import DATASET_FILE, Entry, absent_videos, captions_of
 from vidsift.data.loading import Feed
 from vidsift.data.video_batches import OrderedVideos
+from vidsift.errors import SelectionOnTestError
 from vidsift.evaluation.metrics import recall, rsum, summary
 from vidsift.evaluation.missing import RULES, MissingPolicy, missing_note, refuse_missing
 from vidsift.evaluation.ranks import (
@@ -32,7 +33,6 @@ from vidsift.video.preprocessing import VideoReading
 
 __all__ = [
     "Gallery",
-    "SelectionOnTestError",
     "evaluate_entries",
     "headline",
     "judge",
@@ -49,10 +49,6 @@ _REMEDY = (
     "Nothing was evaluated: replace the files or take their captions out, or say what they count: "
     'missing="miss" (their captions are not found) or missing="skip" (left out, and the result says so)'
 )
-
-
-class SelectionOnTestError(ValueError):
-    """Somebody wants to choose a model by its score on a test split, or to train it there."""
 
 
 def refuse_test(split: str, test_splits: Collection[str], purpose: str) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-__all__ = ["LISTED", "RULES", "MissingPolicy", "MissingVideosError", "missing_note", "refuse_missing"]
+from vidsift.errors import MissingVideosError
+
+__all__ = ["LISTED", "RULES", "MissingPolicy", "missing_note", "refuse_missing"]
 
 MissingPolicy = Literal["refuse", "miss", "skip"]
 
@@ -28,23 +30,6 @@ LISTED = 24
 """Missing videos that a refusal names one by one."""
 
 
-class MissingVideosError(ValueError):
-    """Videos are missing, and nobody has said what that counts.
-
-    Attributes:
-        missing: path and reason of each.
-        total: videos that were named, the missing ones included.
-    """
-
-    def __init__(self, missing: Sequence[tuple[str, str]], total: int, remedy: str) -> None:
-        """Compose the message: at most 24 videos with their reasons, how many there are, and the remedy."""
-        self.missing, self.total = tuple(missing), total
-        named = "; ".join(f"{path}: {reason}" for path, reason in self.missing[:LISTED])
-        more = len(self.missing) - LISTED
-        rest = f"; and {more} more" if more > 0 else ""
-        super().__init__(f"{_count(len(missing), total)} missing: {named}{rest}. {remedy}")
-
-
 def refuse_missing(missing: Sequence[tuple[str, str]], total: int, remedy: str) -> None:
     """Refuse to go on where a video is missing.
 
@@ -54,10 +39,14 @@ def refuse_missing(missing: Sequence[tuple[str, str]], total: int, remedy: str) 
         remedy: what a person can do about it.
 
     Raises:
-        MissingVideosError: if there is one.
+        MissingVideosError: if there is one; names at most 24 of them.
     """
     if missing:
-        raise MissingVideosError(missing, total, remedy)
+        named = "; ".join(f"{path}: {reason}" for path, reason in missing[:LISTED])
+        more = len(missing) - LISTED
+        rest = f"; and {more} more" if more > 0 else ""
+        message = f"{_count(len(missing), total)} missing: {named}{rest}. {remedy}"
+        raise MissingVideosError(message, missing, total)
 
 
 def missing_note(report: Mapping[str, Any]) -> str:

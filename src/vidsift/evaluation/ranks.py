@@ -14,8 +14,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vidsift.errors import NonFiniteScoresError
+
 __all__ = [
-    "NonFiniteScoresError",
     "Ranks",
     "VideoToText",
     "choice_ranks",
@@ -27,10 +28,6 @@ __all__ = [
 ]
 
 VideoToText = Literal["closest_caption", "caption_groups"]
-
-
-class NonFiniteScoresError(ValueError):
-    """A similarity is NaN or infinite, so there is no order."""
 
 
 @dataclass(frozen=True, eq=False)

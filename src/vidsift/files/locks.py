@@ -13,25 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["TakenError", "held", "let_go", "try_lock"]
+from vidsift.errors import LockHeldError
+
+__all__ = ["held", "let_go", "try_lock"]
 
 _NUMBER_AT = 1
 """Where the number of the process stands in a lock file: behind the byte that is locked, so that others may
 read it, which Windows refuses of a locked byte."""
-
-
-class TakenError(OSError):
-    """Another process holds a lock.
-
-    Attributes:
-        process: its number, where it could be read.
-    """
-
-    def __init__(self, path: Path, process: int | None) -> None:
-        """Say who holds it."""
-        by = "another process" if process is None else f"process {process}"
-        super().__init__(f"{path} is held by {by}; wait until it has finished, or stop it")
-        self.process = process
 
 
 @contextmanager
@@ -39,13 +27,13 @@ def held(path: Path) -> Iterator[None]:
     """Hold a lock file, in which the number of this process stands meanwhile; the file stays.
 
     Raises:
-        TakenError: another process holds it.
+        LockHeldError: another process holds it.
         OSError: the file cannot be written.
     """
     path.touch()
     with path.open("r+b", buffering=0) as file:
         if not try_lock(file):
-            raise TakenError(path, _number_in(file))
+            raise LockHeldError(path, _number_in(file))
         file.seek(0)
         file.truncate()
         file.write(f"\n{os.getpid()}\n".encode())

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vidsift.errors import NotSavedError
 from vidsift.files.failing_disk import NO_ROOM, full_disk, plain_words
 
-__all__ = ["NotSavedError", "disk_failure", "saving"]
+__all__ = ["disk_failure", "saving"]
 
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # What only a disk can be the cause of; others (a path that is no folder) say more by themselves.
@@ -23,10 +24,6 @@ _RUST = re.compile(r"\(os error (\d+)\)|\bOs \{ code: (\d+)")
 _WINDOWS = {5: errno.EACCES, 19: errno.EROFS, 223: errno.EFBIG}
 # torch.save, where the error of the file below did not come through.
 _TORCH = re.compile(r"PytorchStreamWriter failed|inline_container\.cc.*unexpected pos|iostream error")
-
-
-class NotSavedError(OSError):
-    """Something could not be written; the message says what, where, why, and what to do."""
 
 
 def disk_failure(error: BaseException) -> int | None:

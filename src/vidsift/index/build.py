@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidsift.errors import IndexFolderError
 from vidsift.files.paths import absolute, inside, path_key, path_keys
 from vidsift.index.availability import Absence, exists, read_mounts, write_mounts
 from vidsift.index.decode_worker import (
@@ -31,14 +32,7 @@ from vidsift.index.plan import Plan, make_plan
 from vidsift.index.pool import DecodePool
 from vidsift.index.reread import stored_seconds, to_look_at, write_looked_at
 from vidsift.index.single_pictures import kept_places, stored_pictures
-from vidsift.index.storage import (
-    SINGLE_PICTURE,
-    FileRecord,
-    Folder,
-    IndexFolderError,
-    Store,
-    default_folder,
-)
+from vidsift.index.storage import SINGLE_PICTURE, FileRecord, Folder, Store, default_folder
 from vidsift.video.find import Patterns
 from vidsift.workers.sandbox import Limits
 

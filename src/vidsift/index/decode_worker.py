@@ -12,8 +12,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsift.errors import PictureError, VideoReadError
 from vidsift.types import Span
-from vidsift.video import FrameStream, PictureError, VideoReadError, cut, iter_frames, probe
+from vidsift.video import FrameStream, cut, iter_frames, probe
 from vidsift.video.preprocessing import VideoReading
 from vidsift.video.transforms import clip_pixels, thumbnail
 from vidsift.video.unread import unread_end

@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vidsift.errors import IndexFolderError, IndexWriteError
 from vidsift.files.failing_disk import plain_words
 from vidsift.files.locks import try_lock
 from vidsift.files.whole import write_text_whole
 
 __all__ = [
-    "IndexFolderError",
-    "IndexWriteError",
     "locked",
     "refuse_rows",
     "telling",
@@ -27,14 +26,6 @@ __all__ = [
 
 
 T = TypeVar("T")
-
-
-class IndexFolderError(ValueError):
-    """The folder is not an index, or not one that this can use; the message says what to do."""
-
-
-class IndexWriteError(OSError):
-    """Something could not be written to the index; what was committed before is whole."""
 
 
 def write_whole(path: Path, values: Any) -> None:

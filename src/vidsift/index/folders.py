@@ -6,7 +6,8 @@ import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from vidsift.data.folder import CAPTIONS_FILE, CaptionsError, read_folder
+from vidsift.data.folder import CAPTIONS_FILE, read_folder
+from vidsift.errors import CaptionsError
 from vidsift.files.paths import above_of, inside, path_key, path_keys
 from vidsift.index.storage import FileRecord, Folder, Store
 

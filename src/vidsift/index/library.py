@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+from vidsift.errors import IndexFolderError
 from vidsift.files.paths import under
 from vidsift.index.folders import folders_of
-from vidsift.index.storage import FileRecord, IndexFolderError, Store
+from vidsift.index.storage import FileRecord, Store
 from vidsift.types import Span
 
 __all__ = ["Library", "Video"]

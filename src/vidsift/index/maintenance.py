@@ -7,10 +7,11 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from vidsift.errors import IndexFolderError
 from vidsift.files.paths import absolute, inside, path_keys, under
 from vidsift.index.availability import Absence, read_mounts
 from vidsift.index.folders import folders_of, with_removed
-from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder
+from vidsift.index.storage import FileRecord, Store, default_folder
 
 __all__ = ["forget", "optimize_index", "remove_paths"]
 

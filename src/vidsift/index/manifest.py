@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vidsift.errors import IndexFolderError
 from vidsift.files.failing_disk import plain_words
-from vidsift.index.disk import IndexFolderError, write_whole
+from vidsift.index.disk import write_whole
 from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout
 
 __all__ = ["MANIFEST", "Manifest", "read_manifest", "write_manifest"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidsift.errors import IndexFolderError
 from vidsift.files.paths import absolute
 from vidsift.index.decode_worker import SegmentLength
 from vidsift.index.manifest import Manifest
-from vidsift.index.storage import IndexFolderError, Store
+from vidsift.index.storage import Store
 
 if TYPE_CHECKING:
     from vidsift.methods.model import Model

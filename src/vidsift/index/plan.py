@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vidsift.errors import SandboxError
 from vidsift.files.paths import inside, path_key, path_keys
 from vidsift.index.availability import Absence, mounts_of
 from vidsift.index.decode_worker import stamp
@@ -15,7 +16,7 @@ from vidsift.index.single_pictures import named_files
 from vidsift.index.storage import FileRecord, Folder
 from vidsift.video import find_videos
 from vidsift.video.find import holds_video
-from vidsift.workers.sandbox import Limits, Sandbox, SandboxError
+from vidsift.workers.sandbox import Limits, Sandbox
 
 __all__ = ["Plan", "make_plan"]
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vidsift.errors import NotSearchableError
 from vidsift.index.schema import SetLayout
 from vidsift.methods.base import FirstStage, Method
 from vidsift.methods.model import Model
 
-__all__ = ["NotSearchableError", "check_searchable", "first_stage_of"]
-
-
-class NotSearchableError(ValueError):
-    """The method is a black box for which nothing can find candidates; the message says what it lacks."""
+__all__ = ["check_searchable", "first_stage_of"]
 
 
 def first_stage_of(method: Method) -> FirstStage:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
-from vidsift.index.disk import IndexFolderError
+from vidsift.errors import IndexFolderError
 from vidsift.index.storage import Store
 
 __all__ = ["describe"]

@@ -22,19 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from vidsift.errors import IndexFolderError
 from vidsift.files.failing_disk import plain_words
 from vidsift.index import tags_and_captions
 from vidsift.index.compaction import merge_everything, merge_small
-from vidsift.index.disk import (
-    IndexFolderError,
-    IndexWriteError,
-    locked,
-    refuse_rows,
-    telling,
-    tried,
-    unwritable,
-    write_whole,
-)
+from vidsift.index.disk import locked, refuse_rows, telling, tried, unwritable, write_whole
 from vidsift.index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from vidsift.index.schema import FORMAT, files_schema, segments_schema
 
@@ -44,8 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FileRecord",
     "Folder",
-    "IndexFolderError",
-    "IndexWriteError",
     "Store",
     "default_folder",
 ]

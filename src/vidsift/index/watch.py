@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidsift.errors import IndexFolderError
 from vidsift.files.paths import absolute, under
 from vidsift.index.build import Report, build_index
-from vidsift.index.disk import IndexFolderError
 from vidsift.index.folders import folders_of
 from vidsift.index.manifest import MANIFEST
 from vidsift.index.opening import open_index

@@ -12,14 +12,11 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from vidsift.errors import NoAlignmentError
 from vidsift.interactions.masked import require_real_tokens, unit_tokens
 from vidsift.types import Alignment, TokenSet
 
-__all__ = ["Interaction", "NoAlignmentError", "UnitTokens", "pooled"]
-
-
-class NoAlignmentError(TypeError):
-    """The interaction is a black box: it has no account of which token met which."""
+__all__ = ["Interaction", "UnitTokens", "pooled"]
 
 
 class Interaction(nn.Module, ABC):

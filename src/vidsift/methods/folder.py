@@ -23,6 +23,7 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.finite import UNSAVED, non_finite, require_finite
 from vidsift.encoders.strict import load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
+from vidsift.errors import ModelFolderError
 from vidsift.files.saving import saving
 from vidsift.files.whole import aside_of
 from vidsift.methods.base import Method
@@ -32,7 +33,6 @@ from vidsift.video.preprocessing import VideoReading
 __all__ = [
     "FORMAT",
     "SAVING",
-    "ModelFolderError",
     "ModelParts",
     "assemble_method",
     "holds_model",
@@ -49,10 +49,6 @@ SAVING = "saving"
 """What :func:`write_model_folder` writes aside: all files of a model, before they are put in place."""
 _DECIDING = ("method", "arguments", "backbone", "reading", "max_words")
 _PASSING = frozenset({"transformers_version", "_name_or_path", "torch_dtype", "dtype", "architectures"})
-
-
-class ModelFolderError(ValueError):
-    """A folder does not hold a model that this version can load."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,11 +19,11 @@ from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.precision import Precision, chosen_dtype, refuse_wrong
 from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
 from vidsift.encoders.weights import load_clip, save_clip
+from vidsift.errors import ModelFolderError
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import build_method, resolve_arguments
 from vidsift.methods.folder import (
-    ModelFolderError,
     ModelParts,
     holds_model,
     read_model_folder,

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from vidsift.encoders.openai_weights import clip_config_from_openai, clip_weights_from_openai
-from vidsift.encoders.strict import WeightsError
 from vidsift.encoders.temporal import temporal_weights_from_release
+from vidsift.errors import WeightsError
 from vidsift.interactions.cross import cross_weights_from_release
 from vidsift.methods.base import Method
 from vidsift.methods.folder import assemble_method

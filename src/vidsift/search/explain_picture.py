@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.encoders.tokenizer import END, START
+from vidsift.errors import VideoReadError
 from vidsift.files.saving import saving
 from vidsift.search.canvas import Canvas, Colour, Pasted, Polygon, Rectangle, Written, text_width, wrapped
 from vidsift.search.explain import Explanation, TermAccount
@@ -25,7 +26,7 @@ from vidsift.search.explain_maps import (
     shaped,
 )
 from vidsift.types import Frames
-from vidsift.video import VideoReadError, read_frames
+from vidsift.video import read_frames
 
 __all__ = ["draw_explanation", "frames_of", "write_picture"]
 

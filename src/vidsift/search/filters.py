@@ -11,10 +11,10 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsift.errors import QueryError
 from vidsift.files.paths import absolute
 from vidsift.files.paths import under as lies_under
 from vidsift.index.storage import FileRecord
-from vidsift.search.errors import QueryError
 from vidsift.search.gallery import Gallery
 from vidsift.search.ranking import GroupBy
 

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.encoders.precision import multiplies_bytes
+from vidsift.errors import IndexFolderError, IndexVersionGoneError
 from vidsift.files.failing_disk import plain_words
 from vidsift.index.schema import SetLayout, parts_from_table, sets_from_table, token_columns
-from vidsift.index.storage import FileRecord, IndexFolderError, Store
+from vidsift.index.storage import FileRecord, Store
 from vidsift.interactions.product_checks import rounds_within_bound
 from vidsift.interactions.quantised import pack, packs, quantise
 from vidsift.methods.base import Method, TermSum
@@ -33,7 +34,6 @@ __all__ = [
     "Places",
     "ScanFormat",
     "ScanSet",
-    "TidiedError",
     "best_scan_format",
     "block_of",
     "right_scan_format",
@@ -53,10 +53,6 @@ _READ_ROWS = 2048
 ScanFormat = Literal["int8", "bf16", "fp32"]
 
 
-class TidiedError(IndexFolderError):
-    """The version of an index that somebody reads was replaced so long ago that its files are cleaned up."""
-
-
 @contextmanager
 def while_reading(folder: Path, *tables: Any) -> Iterator[None]:
     """Say in plain words what it means that something stored cannot be read.
@@ -66,7 +62,7 @@ def while_reading(folder: Path, *tables: Any) -> Iterator[None]:
         tables: those that are read, open at some version.
 
     Raises:
-        TidiedError: there is a newer version, so that this one may have been cleaned up.
+        IndexVersionGoneError: there is a newer version, so that this one may have been cleaned up.
         IndexFolderError: it is the newest one.
     """
     try:
@@ -75,7 +71,7 @@ def while_reading(folder: Path, *tables: Any) -> Iterator[None]:
         raise
     except (RuntimeError, OSError, ValueError) as error:
         if any(_replaced(folder, table) for table in tables):
-            raise TidiedError(
+            raise IndexVersionGoneError(
                 f"the index {folder} was tidied meanwhile, and what it held when it was read is cleaned up; "
                 "call refresh() and ask again"
             ) from error
@@ -249,7 +245,7 @@ class Gallery:
         """Read an index into memory.
 
         Raises:
-            TidiedError: it was opened so long ago that its version is cleaned up.
+            IndexVersionGoneError: it was opened so long ago that its version is cleaned up.
             IndexFolderError: its files cannot be read.
         """
         table = store.segments
@@ -332,7 +328,7 @@ class Gallery:
             scan_format: as for :meth:`read`.
 
         Raises:
-            TidiedError, IndexFolderError: as for :meth:`read`.
+            IndexVersionGoneError, IndexFolderError: as for :meth:`read`.
         """
         other = replace(self, scan={}, block_size=block_of(self.device))
         with while_reading(self._folder, self._table):
@@ -347,7 +343,7 @@ class Gallery:
             terms: that will scan them, in fp32.
 
         Raises:
-            TidiedError, IndexFolderError: as for :meth:`read`.
+            IndexVersionGoneError, IndexFolderError: as for :meth:`read`.
         """
         own = list(rows)
         some = replace(
@@ -395,7 +391,7 @@ class Gallery:
             Sets in the order of ``rows``, ``{set: (rows, slots, dim)}`` in fp32.
 
         Raises:
-            TidiedError, IndexFolderError: as for :meth:`read`.
+            IndexVersionGoneError, IndexFolderError: as for :meth:`read`.
         """
         sets = self._score_sets if score_only else self._sets
         known = {name: values[list(rows)] for name, values in self._known.items()}

@@ -12,19 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.encoders.device import choose_device
+from vidsift.errors import IndexFolderError, IndexVersionGoneError, QueryError
 from vidsift.files.paths import absolute, path_key
 from vidsift.index.searchable import check_searchable
 from vidsift.index.stats import describe
-from vidsift.index.storage import FileRecord, IndexFolderError, Store, default_folder
+from vidsift.index.storage import FileRecord, Store, default_folder
 from vidsift.methods.model import Model, load
 from vidsift.search.candidates import Preselection, all_segments
-from vidsift.search.errors import QueryError
 from vidsift.search.filters import Filter, allowed_rows, shown_paths
 from vidsift.search.gallery import (
     Gallery,
     Places,
     ScanFormat,
-    TidiedError,
     best_scan_format,
     right_scan_format,
     while_reading,
@@ -51,7 +50,7 @@ def renewing(question: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S
     def asked(self: S, /, *given: P.args, **named: P.kwargs) -> T:
         try:
             return question(self, *given, **named)
-        except TidiedError:
+        except IndexVersionGoneError:
             if not self.renews:
                 raise
         self.refresh()

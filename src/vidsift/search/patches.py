@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vidsift.errors import QueryError
 from vidsift.index.storage import FileRecord
 from vidsift.methods.model import Model
-from vidsift.search.errors import QueryError
 from vidsift.types import Features, Frames, PatchShares, Span
 from vidsift.video import read_frames
 from vidsift.video.preprocessing import VideoReading

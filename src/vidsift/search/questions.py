@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vidsift.errors import QueryError
 from vidsift.methods.base import TermSum
-from vidsift.search.errors import QueryError
 from vidsift.types import Features
 
 __all__ = ["Part", "Question", "mixing_of", "parse"]

@@ -13,6 +13,7 @@ from typing import NamedTuple, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsift.errors import QueryError
 from vidsift.search.captions import Captions, rank_captions
 from vidsift.search.confidence import (
     FEWEST,
@@ -23,7 +24,6 @@ from vidsift.search.confidence import (
     calibrated,
     calibrated_in_order,
 )
-from vidsift.search.errors import QueryError
 from vidsift.search.explain import Explanation, account_for
 from vidsift.search.filters import Conditions, Limits, split_conditions
 from vidsift.search.gallery import Gallery, best_scan_format
@@ -37,7 +37,7 @@ from vidsift.search.sequence import Story, best_stories, in_order, page_of, stor
 from vidsift.search.similar import KIND, SimilarFootage, encode_footage, footage_set, holds_frames
 from vidsift.types import Features, Frames, Hit, Span
 
-__all__ = ["CANDIDATES", "GroupBy", "Index", "QueryError", "Strip"]
+__all__ = ["CANDIDATES", "GroupBy", "Index", "Strip"]
 
 CANDIDATES = 100
 """Segments that a black box scores for a question when nobody says."""

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidsift.errors import QueryError
 from vidsift.index.schema import SetLayout
 from vidsift.interactions.base import UnitTokens
 from vidsift.interactions.masked import uniform_weights
 from vidsift.interactions.token_wise import TokenWise
 from vidsift.methods.base import Method, Term, TermSum
 from vidsift.methods.model import Model
-from vidsift.search.errors import QueryError
 from vidsift.search.gallery import Gallery
 from vidsift.types import Features, Frames, TokenSet
 from vidsift.video import probe, read_frames

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from vidsift.interactions.base import NoAlignmentError
+from vidsift.errors import NoAlignmentError
 from vidsift.search.confidence import anything_fits
 from vidsift.search.filters import Conditions, allowed_rows, shown_paths
 from vidsift.search.filters import Filter as Wanted

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsift.index.storage import IndexFolderError
+from vidsift.errors import IndexFolderError
 from vidsift.search.searcher import Index
 
 if TYPE_CHECKING:

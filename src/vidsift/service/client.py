@@ -17,7 +17,9 @@ from urllib.error import HTTPError
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
-__all__ = ["Client", "ServiceError"]
+from vidsift.errors import ServiceError
+
+__all__ = ["Client"]
 
 _KINDS = {
     ".bmp": "image/bmp",
@@ -29,23 +31,6 @@ _KINDS = {
 }
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _CHUNK_BYTES = 1 << 20
-
-
-class ServiceError(ValueError):
-    """The service answered with a problem, or not at all; the message says what to do.
-
-    Attributes:
-        status: of the answer; 0 where there was none.
-        title: the kind of problem.
-        detail: what went wrong, and the remedy.
-    """
-
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        """Remember what was answered."""
-        super().__init__(f"{title}: {detail}")
-        self.status = status
-        self.title = title
-        self.detail = detail
 
 
 class _NoRedirects(HTTPRedirectHandler):

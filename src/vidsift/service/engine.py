@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from vidsift.search.searcher import QueryError
+from vidsift.errors import QueryError
 from vidsift.service.problems import ProblemError
 
 __all__ = ["Engine"]

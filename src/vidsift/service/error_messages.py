@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from vidsift.errors import VidsiftError
 from vidsift.files.failing_disk import full_disk
 
 __all__ = ["words_for"]
@@ -22,7 +23,7 @@ def words_for(error: Exception) -> str:
         return f"{error.strerror}; look at the disk and the folder of the index, then ask again"
     text = str(error) or type(error).__name__
     cause = error.__cause__
-    if cause is not None and not type(cause).__module__.startswith("vidsift"):
+    if cause is not None and not isinstance(cause, VidsiftError):
         for mark in _MARKS:
             before, found, _ = text.partition(mark)
             if found:

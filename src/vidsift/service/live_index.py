@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vidsift.errors import IndexFolderError, IndexVersionGoneError
 from vidsift.index.library import Library
 from vidsift.index.manifest import MANIFEST
-from vidsift.index.storage import IndexFolderError
-from vidsift.search.gallery import TidiedError
 from vidsift.search.searcher import Index
 from vidsift.service.problems import ProblemError
 
@@ -105,7 +104,7 @@ class LiveIndex:
         """
         try:
             return question(first or self.current)
-        except TidiedError:
+        except IndexVersionGoneError:
             self.catch_up()
         return question(self.current)
 

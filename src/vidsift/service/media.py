@@ -14,6 +14,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
+from vidsift.errors import ClipTooLargeError, SandboxError, VideoChangedError, VideoReadError
 from vidsift.service.files import (
     ClosingStream,
     byte_range,
@@ -25,11 +26,9 @@ from vidsift.service.files import (
 )
 from vidsift.service.problems import Answers, ProblemError, own_trouble, problems
 from vidsift.service.schemas_library import ClipRequest
-from vidsift.video import VideoReadError
-from vidsift.video.clips import TooLargeError, cut_clip
+from vidsift.video.clips import cut_clip
 from vidsift.video.photos import video_within
-from vidsift.video.thumbnails import ChangedError, Source, start_seconds, thumbnail_at
-from vidsift.workers.sandbox import SandboxError
+from vidsift.video.thumbnails import Source, start_seconds, thumbnail_at
 
 if TYPE_CHECKING:
     from vidsift.index.library import Video
@@ -167,7 +166,7 @@ async def _thumbnail(service: Service, snapshot: Snapshot, video: Video, at: flo
             with service.thumbnail_slots.taken():
                 source, _ = await present(service, video)
                 jpeg = await service.decoders.run(thumbnail_at, source, at, width)
-        except (ProblemError, ChangedError, SandboxError, VideoReadError, OSError) as error:
+        except (ProblemError, VideoChangedError, SandboxError, VideoReadError, OSError) as error:
             kept = await anyio.to_thread.run_sync(_kept_picture, service, snapshot, video.video_id, at)
             if kept is None:
                 raise told(error) from error
@@ -210,7 +209,7 @@ def told(error: Exception) -> ProblemError:
         status, words = 422, f"this file cannot be read here: the work on it {error}"
     elif isinstance(error, VideoReadError):
         status, words = 422, f"this file cannot be read here: it {error.reason}"
-    elif isinstance(error, TooLargeError):
+    elif isinstance(error, ClipTooLargeError):
         status, words = 422, f"the clip {error}"
     elif isinstance(error, OSError) and (trouble := own_trouble(error)) is not None:
         return trouble
@@ -268,7 +267,7 @@ async def _start(service: Service, video: Video) -> dict[str, str]:
         with service.thumbnail_slots.taken():
             source, _ = await present(service, video)
             seconds = await service.decoders.run(start_seconds, source)
-    except (ProblemError, ChangedError, SandboxError, VideoReadError, OSError):
+    except (ProblemError, VideoChangedError, SandboxError, VideoReadError, OSError):
         return {}
     return {"x-start-seconds": f"{seconds:.3f}"}
 
@@ -303,7 +302,7 @@ async def _clip(
         file = target.open("rb")
     except BaseException as error:
         target.unlink(missing_ok=True)
-        if isinstance(error, (ChangedError, SandboxError, TooLargeError, VideoReadError, OSError)):
+        if isinstance(error, (VideoChangedError, SandboxError, ClipTooLargeError, VideoReadError, OSError)):
             raise told(error) from error
         raise
     service.metrics.clip(copied=made.copied)

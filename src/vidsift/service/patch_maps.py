@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vidsift.errors import SandboxError, VideoChangedError, VideoReadError
 from vidsift.service.media import present, told
 from vidsift.service.problems import ProblemError
 from vidsift.types import Frames
-from vidsift.video import VideoReadError
-from vidsift.video.thumbnails import ChangedError, segment_frames
-from vidsift.workers.sandbox import SandboxError
+from vidsift.video.thumbnails import segment_frames
 
 if TYPE_CHECKING:
     from vidsift.service.service import Service
@@ -34,5 +33,5 @@ async def frames_for_maps(service: Service, segment_id: str) -> Frames | str | N
             return await service.decoders.run(
                 segment_frames, source, video.segments[segment_id], index.model.reading
             )
-    except (ProblemError, ChangedError, SandboxError, VideoReadError, OSError) as error:
+    except (ProblemError, VideoChangedError, SandboxError, VideoReadError, OSError) as error:
         return str(told(error).detail)

@@ -10,12 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from vidsift.errors import IndexFolderError, QueryError, VideoReadError
 from vidsift.files.failing_disk import full_disk
-from vidsift.index.storage import IndexFolderError
-from vidsift.search.searcher import QueryError
 from vidsift.service.error_messages import words_for
 from vidsift.service.schemas import Problem
-from vidsift.video import VideoReadError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request

@@ -12,8 +12,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from vidsift.interactions.base import NoAlignmentError
-from vidsift.search.errors import QueryError
+from vidsift.errors import NoAlignmentError, QueryError
 from vidsift.service.answering import (
     answer_footage,
     answer_ordered,

@@ -10,12 +10,12 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 
+from vidsift.errors import SandboxError
 from vidsift.service.limits import announced_bytes
 from vidsift.service.problems import ProblemError, own_trouble, problems
 from vidsift.service.schemas import UploadResponse
 from vidsift.service.service import Upload
 from vidsift.video.thumbnails import frames_of
-from vidsift.workers.sandbox import SandboxError
 
 if TYPE_CHECKING:
     from vidsift.service.service import Service

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from vidsift import __version__
+from vidsift.errors import IndexFolderError
 from vidsift.files.paths import under as lies_under
-from vidsift.index.storage import IndexFolderError, Store
+from vidsift.index.storage import Store
 from vidsift.service.error_messages import words_for
 from vidsift.service.files import place_of, video_of
 from vidsift.service.media import VideoId, media_url, thumbnail_url

@@ -29,6 +29,7 @@ import numpy as np
 
 from vidsift.data.folder import Entry, captions_of, read_folder
 from vidsift.data.video_batches import FrameCache
+from vidsift.errors import CheckpointError, GridBusyError, RecipeError, VideoReadError
 from vidsift.evaluation.evaluate import judge, owners
 from vidsift.evaluation.missing import refuse_missing
 from vidsift.evaluation.ranks import text_to_video_ranks
@@ -36,18 +37,15 @@ from vidsift.files.saving import saving
 from vidsift.files.whole import sweep, write_text_whole
 from vidsift.methods.model import Model, load
 from vidsift.shapes.library import write_library
-from vidsift.training.alone import FolderBusyError, alone, refuse_several_processes
+from vidsift.training.alone import alone, refuse_several_processes
 from vidsift.training.arguments import changed_defaults, with_all_arguments
-from vidsift.training.checkpoint import CheckpointError
 from vidsift.training.grid import Grid, Job, jobs_of
 from vidsift.training.grid_report import page
-from vidsift.training.recipe import RecipeError
 from vidsift.training.stopping import StoppedEarly
 from vidsift.training.trainer import Trainer
 from vidsift.types import Frames
-from vidsift.video import VideoReadError
 
-__all__ = ["GridBusyError", "ablate", "digest_of", "finished", "found_per_video", "run_job", "write_report"]
+__all__ = ["ablate", "digest_of", "finished", "found_per_video", "run_job", "write_report"]
 
 Say = Callable[[str], None]
 Record = dict[str, Any]
@@ -56,10 +54,6 @@ _RESULT = "result.json"
 _RUN = "run"
 _STARTS = "starts"
 _TEST_SEED = 0
-
-
-class GridBusyError(FolderBusyError):
-    """Another process runs a grid in this folder, or trains there."""
 
 
 def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = print) -> list[Record]:

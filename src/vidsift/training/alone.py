@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from vidsift.files.locks import TakenError, held
+from vidsift.errors import FolderBusyError, LockHeldError, SeveralProcessesError
+from vidsift.files.locks import held
 
-__all__ = ["LOCK", "FolderBusyError", "SeveralProcessesError", "alone", "refuse_several_processes"]
+__all__ = ["LOCK", "alone", "refuse_several_processes"]
 
 LOCK = "running.lock"
 
@@ -21,14 +22,6 @@ _log = logging.getLogger(__name__)
 
 # Set in each process by torchrun and accelerate, by Open MPI, and by MPICH and Intel MPI.
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
-
-
-class FolderBusyError(OSError):
-    """Another process trains in this folder, or runs a grid there."""
-
-
-class SeveralProcessesError(ValueError):
-    """One run was started as several processes, which this version cannot bring together."""
 
 
 @contextmanager
@@ -56,7 +49,7 @@ def alone(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -> Iterat
     with ExitStack() as stack:
         try:
             stack.enter_context(held(folder / LOCK))
-        except TakenError as taken:
+        except LockHeldError as taken:
             by = "another process" if taken.process is None else f"process {taken.process}"
             raise kind(
                 f"{by} trains or runs a grid in {folder}; wait until it has finished, stop it, or name "

@@ -14,22 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.finite import non_finite
+from vidsift.errors import CheckpointError
 from vidsift.files.saving import saving
 from vidsift.files.whole import aside_of
 
 __all__ = [
     "Checkpoint",
-    "CheckpointError",
     "Checkpoints",
     "load_checkpoint",
     "set_random_states",
 ]
 
 _FORMAT = 1
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read, or that belongs to another run."""
 
 
 @dataclass(frozen=True)

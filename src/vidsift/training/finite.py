@@ -10,22 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.finite import non_finite
+from vidsift.errors import NonFiniteGradientError, NonFiniteLossError
 
-__all__ = ["NonFiniteGradientError", "NonFiniteLossError", "NonFiniteStateError", "StepNumbers", "remedies"]
+__all__ = ["StepNumbers", "remedies"]
 
 _NAMED = 4
-
-
-class NonFiniteLossError(ValueError):
-    """The loss became NaN or infinite; says at which step."""
-
-
-class NonFiniteGradientError(ValueError):
-    """The norm of the gradients became NaN or infinite; says at which step and of which parameters."""
-
-
-class NonFiniteStateError(ValueError):
-    """Weights, or the optimiser's state, became NaN or infinite; says after which step."""
 
 
 @dataclass

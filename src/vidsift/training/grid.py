@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
+from vidsift.errors import RecipeError
 from vidsift.evaluation.claims import Comparison, parse_order
-from vidsift.training.recipe import Part, Recipe, RecipeError, read_values, set_value, validated
+from vidsift.training.recipe import Part, Recipe, read_values, set_value, validated
 
 __all__ = ["Claim", "Grid", "Job", "QuickPart", "Row", "jobs_of", "read_grid"]
 

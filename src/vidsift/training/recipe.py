@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from vidsift.errors import RecipeError
 from vidsift.evaluation.missing import MissingPolicy
 from vidsift.files.whole import write_text_whole
 
@@ -26,7 +27,6 @@ __all__ = [
     "OptimiserPart",
     "Part",
     "Recipe",
-    "RecipeError",
     "ShapesPart",
     "StagePart",
     "ValidationPart",
@@ -58,10 +58,6 @@ class _Dumper(yaml.SafeDumper):
 
 for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_POWER), list("-+.0123456789"))
-
-
-class RecipeError(ValueError):
-    """A recipe that cannot be followed: which key, what it holds, what was expected."""
 
 
 class Part(BaseModel):

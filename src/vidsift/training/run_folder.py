@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from vidsift.encoders.tokenizer import Tokenizer
+from vidsift.errors import CheckpointError, RecipeError
 from vidsift.files.saving import saving
 from vidsift.files.whole import sweep, write_text_whole
 from vidsift.methods.folder import SAVING
 from vidsift.training.alone import alone
 from vidsift.training.arguments import as_it_ran, as_saved, with_all_arguments
-from vidsift.training.checkpoint import Checkpoint, CheckpointError, Checkpoints
-from vidsift.training.recipe import Recipe, RecipeError, read_recipe, write_recipe
+from vidsift.training.checkpoint import Checkpoint, Checkpoints
+from vidsift.training.recipe import Recipe, read_recipe, write_recipe
 
 __all__ = ["RunFolder"]
 

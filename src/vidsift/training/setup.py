@@ -28,6 +28,7 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.feature_cache import RememberedTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
+from vidsift.errors import RecipeError
 from vidsift.evaluation.evaluate import (
     judge,
     judge_gallery,
@@ -45,7 +46,7 @@ from vidsift.shapes.render import render
 from vidsift.shapes.set import ShapesSet
 from vidsift.shapes.stream import clip_times
 from vidsift.shapes.world import TAGS
-from vidsift.training.recipe import FolderPart, NewClip, Recipe, RecipeError, StagePart
+from vidsift.training.recipe import FolderPart, NewClip, Recipe, StagePart
 
 __all__ = ["RunStage", "Validation", "batch_maker", "build_model", "plan_stages", "remember", "set_trained"]
 

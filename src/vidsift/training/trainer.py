@@ -14,23 +14,22 @@ from typing import Any, NoReturn, TextIO, TypeVar
 import torch
 from torch import Tensor
 
-from vidsift.data.loading import Batch, BatchMaker, Feed, WorkerEndedError
+from vidsift.data.loading import Batch, BatchMaker, Feed
 from vidsift.encoders.device import choose_device
 from vidsift.encoders.precision import chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
+from vidsift.errors import (
+    CheckpointError,
+    NonFiniteStateError,
+    WorkerEndedError,
+)
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
 from vidsift.files.saving import saving
 from vidsift.training.alone import refuse_several_processes
-from vidsift.training.checkpoint import CheckpointError, set_random_states
+from vidsift.training.checkpoint import set_random_states
 from vidsift.training.features import batch_features
-from vidsift.training.finite import (
-    NonFiniteGradientError,
-    NonFiniteLossError,
-    NonFiniteStateError,
-    StepNumbers,
-    remedies,
-)
+from vidsift.training.finite import StepNumbers, remedies
 from vidsift.training.optim import build_optimiser, parameter_groups, rate_factor, set_rates
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
@@ -46,9 +45,6 @@ from vidsift.training.setup import (
 from vidsift.training.stopping import StoppedEarly, StopRequests
 
 __all__ = [
-    "NonFiniteGradientError",
-    "NonFiniteLossError",
-    "NonFiniteStateError",
     "StoppedEarly",
     "Trainer",
     "train",

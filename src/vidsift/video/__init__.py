@@ -1,7 +1,6 @@
 """Video files to pictures with their times; numpy, PyAV and Pillow only, never torch."""
 
 from vidsift.video.decode import FrameStream, Picture, iter_frames, read_frames
-from vidsift.video.errors import PictureError, VideoReadError
 from vidsift.video.find import Found, find_videos
 from vidsift.video.probe import VideoInfo, probe
 from vidsift.video.segments import cut
@@ -10,9 +9,7 @@ __all__ = [
     "Found",
     "FrameStream",
     "Picture",
-    "PictureError",
     "VideoInfo",
-    "VideoReadError",
     "cut",
     "find_videos",
     "iter_frames",

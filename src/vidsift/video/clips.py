@@ -22,15 +22,16 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
+from vidsift.errors import ClipTooLargeError, VideoReadError
 from vidsift.files.failing_disk import full_disk
-from vidsift.video import VideoReadError, probe
+from vidsift.video import probe
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
 from vidsift.video.picture import to_rgb, upright_aspect
 from vidsift.video.thumbnails import Source, check_unchanged
 from vidsift.video.timed import in_first_part, open_timed, seek_before, table_of
 from vidsift.video.transforms import shown_size
 
-__all__ = ["Clip", "TooLargeError", "cut_clip"]
+__all__ = ["Clip", "cut_clip"]
 
 _VIDEO_IN_MP4 = frozenset({"h264", "hevc", "av1", "mpeg4", "vp9", "libdav1d"})
 _AUDIO_IN_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac"})
@@ -53,10 +54,6 @@ class Clip:
     size_bytes: int
 
 
-class TooLargeError(ValueError):
-    """The clip would be larger than it may be."""
-
-
 class _CannotCopyError(Exception):
     """The stretch cannot be copied; it can still be encoded anew."""
 
@@ -72,8 +69,8 @@ def cut_clip(source: Source, start_seconds: float, end_seconds: float, target: s
         most_bytes: of the clip.
 
     Raises:
-        ChangedError: the file is not the one that was indexed.
-        TooLargeError: the clip has more bytes than it may.
+        VideoChangedError: the file is not the one that was indexed.
+        ClipTooLargeError: the clip has more bytes than it may.
         OSError: there is no room for it.
         VideoReadError: the stretch has no picture that can be read.
     """
@@ -101,7 +98,7 @@ class _Stretch:
     def check_size(self) -> None:
         # It is not there before its header is written.
         if self.target.exists() and self.target.stat().st_size > self.most_bytes:
-            raise TooLargeError(f"has more than {self.most_bytes >> 20} MiB; cut fewer seconds")
+            raise ClipTooLargeError(f"has more than {self.most_bytes >> 20} MiB; cut fewer seconds")
 
 
 def _copy(path: str, stretch: _Stretch) -> None:
@@ -119,7 +116,7 @@ def _copy(path: str, stretch: _Stretch) -> None:
             raise _CannotCopyError
         if abs(made.pixel_aspect / shape - 1) > _SAME_SHAPE:
             raise _CannotCopyError
-    except TooLargeError:
+    except ClipTooLargeError:
         raise
     except (*DECODE_ERRORS, VideoReadError) as error:
         _pass_on_full_disk(error)

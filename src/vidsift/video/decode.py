@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vidsift.errors import SeekError, VideoReadError
 from vidsift.types import Frames
 from vidsift.video.container import OpenVideo
-from vidsift.video.errors import VideoReadError
-from vidsift.video.packets import AstrayError, PacketTable, packets_from, plan_runs
+from vidsift.video.packets import PacketTable, packets_from, plan_runs
 from vidsift.video.picture import to_rgb, upright_aspect
 from vidsift.video.through import Shown, decode_run, decode_through, missing_end
 from vidsift.video.tiled import is_tiled
@@ -187,10 +187,10 @@ class FrameStream:
                 for frame in decode_run(video, run, packets, table):
                     pts, count = next(expected)
                     if frame.pts != pts:
-                        raise AstrayError(f"picture {frame.pts} came where {pts} was expected")
+                        raise SeekError(f"picture {frame.pts} came where {pts} was expected")
                     shown = Shown(frame, video.seconds_of(pts), 0.0, False)
                     yield from self._answer(video, shown, wanted.take_number(count))
-        except AstrayError:
+        except SeekError:
             return
         if cut_off is not None:
             self._note(video, cut_off)

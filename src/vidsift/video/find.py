@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vidsift.errors import VideoReadError
 from vidsift.video.container import open_video
-from vidsift.video.errors import VideoReadError
 from vidsift.video.heads import at_a_glance
 
 __all__ = ["VIDEO_EXTENSIONS", "Found", "Patterns", "find_videos", "holds_video", "is_video"]

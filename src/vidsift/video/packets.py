@@ -11,6 +11,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from vidsift.errors import SeekError
 from vidsift.video.clock import Clock, Timestamps, find_clock
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
 from vidsift.video.hevc import NalReader
@@ -295,17 +296,13 @@ def plan_runs(table: PacketTable, wanted_pts: NDArray[np.int64]) -> list[Run]:
     return runs
 
 
-class AstrayError(Exception):
-    """Seeking did not arrive where the table says; the file has to be decoded through."""
-
-
 def packets_from(
     video: OpenVideo, table: PacketTable, runs: list[Run]
 ) -> Iterator[tuple[Run, Iterator[VideoPacket]]]:
     """Give each run its packets, from memory or by the shortest way through the file.
 
     Raises:
-        AstrayError: a seek landed beyond the packet it was meant for.
+        SeekError: a seek landed beyond the packet it was meant for.
     """
     if table.held is not None:
         for run in runs:
@@ -347,10 +344,10 @@ class _Reader:
             if position is None or position < start:
                 continue
             if position > start:
-                raise AstrayError(f"packet {position} came where {start} was expected")
+                raise SeekError(f"packet {position} came where {start} was expected")
             self._next = position + 1
             yield packet
             start += 1
             if start == stop:
                 return
-        raise AstrayError(f"the file ended before packet {start}")
+        raise SeekError(f"the file ended before packet {start}")

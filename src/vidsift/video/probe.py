@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vidsift.errors import VideoReadError
 from vidsift.video.container import DECODE_ERRORS, OpenVideo
-from vidsift.video.errors import VideoReadError
 from vidsift.video.joined import starts_of_parts
 from vidsift.video.picture import rotation_of, upright_aspect
 from vidsift.video.stills import is_single_picture

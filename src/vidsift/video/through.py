@@ -12,8 +12,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from vidsift.errors import SeekError
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
-from vidsift.video.packets import AstrayError, PacketTable, Run
+from vidsift.video.packets import PacketTable, Run
 from vidsift.video.tiled import is_tiled, put_together
 
 __all__ = ["Shown", "decode_run", "decode_through", "missing_end"]
@@ -52,7 +53,7 @@ def decode_run(
     """Decode one run and yield its wanted frames, ascending in time.
 
     Raises:
-        AstrayError: a wanted frame did not arrive, or arrived damaged.
+        SeekError: a wanted frame did not arrive, or arrived damaged.
     """
     decoder = video.decoder
     wanted = {int(table.pts[position]) for position in run.wanted}
@@ -72,14 +73,14 @@ def decode_run(
                 wanted.remove(frame.pts)
         decoder.flush_buffers()
     except DECODE_ERRORS as error:
-        raise AstrayError(message_of(error)) from error
+        raise SeekError(message_of(error)) from error
     if wanted:
-        raise AstrayError(f"{len(wanted)} pictures did not arrive")
+        raise SeekError(f"{len(wanted)} pictures did not arrive")
 
 
 def _sound(frame: VideoFrame) -> VideoFrame:
     if frame.is_corrupt:
-        raise AstrayError("a picture is marked as damaged")
+        raise SeekError("a picture is marked as damaged")
     return frame
 
 

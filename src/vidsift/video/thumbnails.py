@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from vidsift.errors import VideoChangedError
 from vidsift.types import Frames, Span
 from vidsift.video import probe, read_frames
 from vidsift.video.container import open_video
@@ -20,7 +21,6 @@ from vidsift.video.preprocessing import VideoReading
 from vidsift.video.transforms import clip_pixels, shown_size, thumbnail
 
 __all__ = [
-    "ChangedError",
     "Source",
     "check_unchanged",
     "frames_of",
@@ -41,27 +41,23 @@ class Source(NamedTuple):
     modified_ns: int
 
 
-class ChangedError(ValueError):
-    """The file is not the one that was indexed."""
-
-
 def check_unchanged(source: Source) -> None:
     """Refuse a file that is not the one that was indexed.
 
     Raises:
-        ChangedError: it is another one by its size or its time of change.
+        VideoChangedError: it is another one by its size or its time of change.
         OSError: it is not there, or cannot be looked at.
     """
     status = Path(source.path).stat()
     if (status.st_size, status.st_mtime_ns) != (source.size_bytes, source.modified_ns):
-        raise ChangedError(f"{source.path} is not the file that was indexed; index its folder again")
+        raise VideoChangedError(f"{source.path} is not the file that was indexed; index its folder again")
 
 
 def thumbnail_at(source: Source, at_seconds: float, width_px: int) -> bytes:
     """Return the picture shown at a second as a JPEG, no wider than ``width_px``.
 
     Raises:
-        ChangedError: the file is not the one that was indexed.
+        VideoChangedError: the file is not the one that was indexed.
         VideoReadError: it gives no picture.
     """
     check_unchanged(source)
@@ -76,7 +72,7 @@ def start_seconds(source: Source) -> float:
     """Return where a file's own clock stands at second 0: what a player that goes by it counts from.
 
     Raises:
-        ChangedError: the file is not the one that was indexed.
+        VideoChangedError: the file is not the one that was indexed.
         VideoReadError: it cannot be read.
     """
     check_unchanged(source)
@@ -88,7 +84,7 @@ def segment_frames(source: Source, span: Span, reading: VideoReading) -> Frames:
     """Read what a model looked at in a stretch of an indexed file.
 
     Raises:
-        ChangedError: the file is not the one that was indexed.
+        VideoChangedError: the file is not the one that was indexed.
         VideoReadError: it gives no picture.
     """
     check_unchanged(source)

@@ -14,9 +14,9 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from vidsift.errors import VideoReadError
 from vidsift.video.boxes import Box, boxes
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
-from vidsift.video.errors import VideoReadError
 
 __all__ = ["is_tiled", "put_together"]
 

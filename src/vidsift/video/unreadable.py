@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from vidsift.errors import VideoReadError
 from vidsift.video.container import DECODE_ERRORS, MOST_PIXELS, OpenVideo, open_video
 from vidsift.video.encrypted import encrypted_reason, first_bytes, scrambling_of
-from vidsift.video.errors import VideoReadError
 
 __all__ = ["refuse_encrypted", "why_no_picture"]
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from vidsift.errors import SandboxError
 from vidsift.files.failing_disk import plain_words
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
     "Limits",
     "Patience",
     "Sandbox",
-    "SandboxError",
     "limit_memory",
     "not_started",
     "out_of_memory",
@@ -47,10 +47,6 @@ _END_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 _LONGEST_STEP_SECONDS = 1.0
 _WATCH_SECONDS = 0.05
-
-
-class SandboxError(ValueError):
-    """What ran in a limited process crashed, took too long or too much memory; the message says which."""
 
 
 @dataclass(frozen=True)
