@@ -10,6 +10,8 @@ import errno
 import re
 from collections.abc import Iterator
 
+from vidsift.errors import VidsiftError
+
 __all__ = ["NO_ROOM", "full_disk", "plain_words"]
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -63,7 +65,7 @@ def _says_full(error: BaseException) -> bool:
     if isinstance(number, int) or windows is not None:
         return number in NO_ROOM or windows in _WINDOWS_NO_ROOM
     # Words of ours name files, which may be called anything, or say already what to do.
-    ours = type(error).__module__.startswith("vidsift") or type(error) is ValueError
+    ours = isinstance(error, VidsiftError) or type(error) is ValueError
     return not ours and _SAID_OF_NO_ROOM.search(str(error)) is not None
 
 
