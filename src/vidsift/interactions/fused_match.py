@@ -155,15 +155,11 @@ def _maxima(  # noqa: PLR0917
                 mask=(word < end)[:, None] & (channel < dim)[None, :],
                 other=0.0,
             )
-            right = tl.load(
-                tokens[None, :] + channel[:, None],
-                mask=column_exists[None, :] & (channel < dim)[:, None],
-                other=0.0,
-            )
+            exists = column_exists[None, :] & (channel < dim)[:, None]
+            right = tl.load(tokens[None, :] + channel[:, None], mask=exists, other=0.0)
             products = tl.dot(left, right, products, input_precision=PRECISION)
-        value, index = tl.max(
-            tl.where((word < end)[:, None], products, float("-inf")), axis=0, return_indices=True
-        )
+        of_words = tl.where((word < end)[:, None], products, float("-inf"))
+        value, index = tl.max(of_words, axis=0, return_indices=True)
         # Strictly greater: of equal products the first word stays, as max in PyTorch has it.
         best_index = tl.where(value > best, index + first_word - start, best_index)
         best = tl.maximum(value, best)
