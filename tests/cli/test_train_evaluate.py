@@ -14,7 +14,7 @@ from tests.forked import Process, vidsift
 from tests.training.small import write
 
 from vidsift.cli.main import main
-from vidsift.files.locks import held
+from vidsift.files.locks import hold_lock
 from vidsift.shapes.library import write_library
 
 
@@ -133,7 +133,7 @@ def test_what_stands_in_the_way_of_training_gets_one_line(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ("train", str(write(tmp_path)), "steps=2", "-o", str(model), "--device", "cpu")
-    with held(model / "running.lock"):
+    with hold_lock(model / "running.lock"):
         assert run(*command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"vidsift: process {os.getpid()} trains or runs a grid in {model}; wait until it")

@@ -13,7 +13,7 @@ from tests.training.test_ablate import grid
 from tests.training.test_grid import GRID
 
 from vidsift.errors import GridBusyError
-from vidsift.files.locks import held
+from vidsift.files.locks import hold_lock
 from vidsift.training.ablate import ablate
 from vidsift.training.grid import Grid
 from vidsift.training.trainer import StoppedEarly
@@ -82,7 +82,7 @@ def test_runs_are_saved_and_their_processes_end(tmp_path: Path, number: signal.S
         output = tmp_path / "short" / "dp" / f"seed{seed}" / "run"
         assert (output / "checkpoints" / "last.pt").is_file()
         assert len(losses(output)) < LONG
-    with held(tmp_path / "running.lock"):
+    with hold_lock(tmp_path / "running.lock"):
         pass
 
 

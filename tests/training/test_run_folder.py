@@ -21,7 +21,7 @@ from vidsift.errors import (
     RecipeError,
     SeveralProcessesError,
 )
-from vidsift.files.locks import held
+from vidsift.files.locks import hold_lock
 from vidsift.training.ablate import ablate
 from vidsift.training.alone import LOCK, alone, refuse_several_processes
 from vidsift.training.grid import Grid
@@ -44,7 +44,7 @@ def files(folder: Path) -> set[str]:
 def test_two_runs_never_write_to_one_folder(tmp_path: Path, run: Path) -> None:
     before = {name: (run / name).read_bytes() for name in files(run) if (run / name).is_file()}
     with (
-        held(run / LOCK),
+        hold_lock(run / LOCK),
         pytest.raises(FolderBusyError, match=rf"process \d+ trains .* in {run}; .*--output"),
     ):
         train(write(tmp_path, steps=2), output=run, resume=False, device="cpu", say=silent)
@@ -61,9 +61,9 @@ def test_a_trainer_holds_its_folder_until_it_has_run(tmp_path: Path) -> None:
     with pytest.raises(GridBusyError):
         ablate(Grid.model_validate(GRID), tmp_path / "run", say=silent)
     one.run()
-    with held(tmp_path / "run" / LOCK):
+    with hold_lock(tmp_path / "run" / LOCK):
         pass
-    with held(tmp_path / "run" / LOCK), pytest.raises(FolderBusyError):
+    with hold_lock(tmp_path / "run" / LOCK), pytest.raises(FolderBusyError):
         Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
 
 
@@ -85,7 +85,7 @@ def test_a_trainer_that_cannot_be_set_up_lets_go_of_its_folder(tmp_path: Path) -
     )
     with pytest.raises(ValueError, match="gets none of the 8 steps"):
         Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
-    with held(tmp_path / "run" / LOCK):
+    with hold_lock(tmp_path / "run" / LOCK):
         pass
 
 
@@ -169,7 +169,7 @@ def test_what_killed_runs_left_is_swept_by_who_holds_the_folder(tmp_path: Path, 
     for name in (*left, *own):
         (run / name).parent.mkdir(exist_ok=True)
         (run / name).write_text("x", encoding="utf-8")
-    with held(run / LOCK), pytest.raises(FolderBusyError):
+    with hold_lock(run / LOCK), pytest.raises(FolderBusyError):
         Trainer(read_recipe(run / "recipe.yaml"), run, device="cpu", say=silent)
     assert {*left} <= files(run)
     train(run / "recipe.yaml", output=run, device="cpu", say=silent)

@@ -106,10 +106,10 @@ def _check(checkpoint: Path, output: Path, source: str) -> None:
     if not checkpoint.is_file():
         raise ValueError(f"{checkpoint}: there is no such file; name the file that holds the weights")
     if output.is_dir():
-        from vidsift.files.whole import sweep
+        from vidsift.files.whole import remove_leftovers
         from vidsift.methods.folder import SAVING
 
-        sweep(output, [SAVING])  # what a conversion left that was killed
+        remove_leftovers(output, [SAVING])  # what a conversion left that was killed
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"{output} exists and is not empty; name a new folder")
 

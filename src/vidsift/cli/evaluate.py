@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -93,12 +92,12 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
         _list(what, [(one["video"], one["reason"]) for one in report[kind]])
     if json_file is not None:
-        from vidsift.files.saving import saving
-        from vidsift.files.whole import write_text_whole
+        from vidsift.files.disk_errors import saving
+        from vidsift.files.whole import write_json_whole
 
         with saving("the report", json_file):
             json_file.parent.mkdir(parents=True, exist_ok=True)
-            write_text_whole(json_file, json.dumps(report, indent=2) + "\n")
+            write_json_whole(json_file, report)
         typer.echo(f"written to {json_file}", err=True)
 
 

@@ -12,7 +12,7 @@ import typer
 from vidsift import __version__
 from vidsift.cli.plain import Group, program
 from vidsift.errors import VidsiftError
-from vidsift.files.failing_disk import full_disk, plain_words
+from vidsift.files.disk_errors import is_disk_full, plain_words
 
 __all__ = ["app", "main"]
 
@@ -113,7 +113,7 @@ def _run(arguments: list[str]) -> Any:
     except Exception as problem:
         if os.environ.get(_DEBUG):
             raise
-        full = full_disk(problem)
+        full = is_disk_full(problem)
         expected = full or isinstance(problem, (VidsiftError, ValueError, OSError, ImportError))
         text = " ".join(str(problem).split()) or type(problem).__name__
         if full and not isinstance(problem, VidsiftError):

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from vidsift.data.folder import Entry
 from vidsift.data.loading import Batch, Look, look_at
 from vidsift.errors import FrameCacheError, NotSavedError, TooFewVideosError, VideoReadError
-from vidsift.files.saving import saving
-from vidsift.files.whole_folder import made_whole
+from vidsift.files.disk_errors import saving
+from vidsift.files.whole import whole_folder
 from vidsift.types import Frames, Span
 from vidsift.video import read_frames
 from vidsift.video.preprocessing import VideoReading
@@ -238,12 +238,12 @@ class FrameCache:
 def _lay_out(root: Path, layout: Sequence[_File], about: str) -> None:
     """Put an empty cache in place whole: another process may want the same one now."""
     try:
-        with saving("the cache of decoded pictures", root), made_whole(root) as aside:
+        with saving("the cache of decoded pictures", root), whole_folder(root) as temporary:
             for name, _, shape, kind in layout:
-                with (aside / name).open("wb") as file:
+                with (temporary / name).open("wb") as file:
                     # A file of holes: zeros that take no room until they are written.
                     file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
-            (aside / "about.json").write_text(about, encoding="utf-8")
+            (temporary / "about.json").write_text(about, encoding="utf-8")
     except NotSavedError:
         raise
     except OSError as error:

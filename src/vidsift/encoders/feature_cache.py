@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers, Hidden
-from vidsift.files.saving import saving
-from vidsift.files.whole import array_file
-from vidsift.files.whole_folder import made_whole
+from vidsift.files.disk_errors import saving
+from vidsift.files.whole import array_file, whole_folder
 
 __all__ = ["RememberedTowers"]
 
@@ -122,7 +121,7 @@ class RememberedTowers(ClipTowers):
         """Look at the whole set and write what comes of it."""
         with (
             saving("what towers make of the set of clips", self._root),
-            made_whole(place) as aside,
+            whole_folder(place) as temporary,
             ExitStack() as files,
         ):
             adders: list[Callable[[NDArray[Any]], None]] = []
@@ -130,7 +129,7 @@ class RememberedTowers(ClipTowers):
                 made = self._walk_some(slice(at, min(at + _TOGETHER, self._clips)), walk)
                 for number, one in enumerate(made):
                     if number == len(adders):
-                        file, shape = aside / f"{number:02}.npy", (self._clips, *one.shape[1:])
+                        file, shape = temporary / f"{number:02}.npy", (self._clips, *one.shape[1:])
                         adders.append(files.enter_context(array_file(file, np.float32, shape)))
                     adders[number](one)
 

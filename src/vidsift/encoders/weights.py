@@ -29,9 +29,8 @@ from vidsift.encoders.pixels import OPENAI_MEAN, OPENAI_STD, PixelNorm
 from vidsift.encoders.strict import load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import WeightsError
-from vidsift.files.failing_disk import plain_words
-from vidsift.files.saving import saving
-from vidsift.files.whole import aside_of, write_text_whole
+from vidsift.files.disk_errors import plain_words, saving
+from vidsift.files.whole import whole_file, write_json_whole
 
 __all__ = [
     "LoadedClip",
@@ -151,14 +150,10 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
         folder.mkdir(parents=True, exist_ok=True)
         # Written by hand: save_pretrained of the model draws a progress bar.
         towers.config.save_pretrained(folder)
-        aside = aside_of(folder / "model.safetensors")
-        try:
-            save_file(weights, aside, metadata={"format": "pt"})
-            aside.replace(folder / "model.safetensors")
-        finally:
-            aside.unlink(missing_ok=True)
+        with whole_file(folder / "model.safetensors") as temporary:
+            save_file(weights, temporary, metadata={"format": "pt"})
         tokenizer.save(folder)
-        write_text_whole(folder / "preprocessor_config.json", json.dumps(settings, indent=2) + "\n")
+        write_json_whole(folder / "preprocessor_config.json", settings)
 
 
 def towers_from_openai(

@@ -1,7 +1,4 @@
-"""Locks on files: one process does a thing in a folder, and its hold ends with it, however it ends.
-
-Beside the rooms, like :mod:`vidsift.types`: whoever writes to a folder needs one.
-"""
+"""Locks on files: one process does a thing in a folder, and its lock ends with it, however it ends."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from typing import BinaryIO
 
 from vidsift.errors import LockHeldError
 
-__all__ = ["held", "let_go", "try_lock"]
+__all__ = ["hold_lock", "try_lock", "unlock"]
 
 _NUMBER_AT = 1
 """Where the number of the process stands in a lock file: behind the byte that is locked, so that others may
@@ -23,7 +20,7 @@ read it, which Windows refuses of a locked byte."""
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold a lock file, in which the number of this process stands meanwhile; the file stays.
 
     Raises:
@@ -40,11 +37,11 @@ def held(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            let_go(file)
+            unlock(file)
 
 
 def try_lock(file: BinaryIO) -> bool:
-    """Lock an open file, from its place on; return False if somebody else holds it."""
+    """Lock an open file, from its place on; return False if another process holds it."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -62,8 +59,8 @@ def try_lock(file: BinaryIO) -> bool:
     return True
 
 
-def let_go(file: BinaryIO) -> None:
-    """Let go of a lock now, also where a process that was forked meanwhile has the file open."""
+def unlock(file: BinaryIO) -> None:
+    """Release a lock now, also where a process that was forked meanwhile has the file open."""
     if sys.platform == "win32":
         import msvcrt
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 from PIL import Image
 
-from vidsift.files.failing_disk import plain_words
+from vidsift.files.disk_errors import plain_words
 from vidsift.index.decode_worker import content_id, stamp
 from vidsift.index.disk import tried
 from vidsift.index.salvage import mend_notes, salvage

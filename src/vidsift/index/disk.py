@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vidsift.errors import IndexFolderError, IndexWriteError
-from vidsift.files.failing_disk import plain_words
+from vidsift.files.disk_errors import plain_words
 from vidsift.files.locks import try_lock
-from vidsift.files.whole import write_text_whole
+from vidsift.files.whole import write_json_whole
 
 __all__ = [
     "locked",
@@ -31,7 +30,7 @@ T = TypeVar("T")
 def write_whole(path: Path, values: Any) -> None:
     """Write JSON so that a reader meets the old file or the new one, and a loss of power neither half."""
     # One name, whoever writes: what a killed process left is written over by the next.
-    write_text_whole(path, json.dumps(values, indent=2) + "\n", aside=path.with_name(path.name + ".new"))
+    write_json_whole(path, values, temporary=path.with_name(path.name + ".new"))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidsift.errors import IndexFolderError
-from vidsift.files.failing_disk import plain_words
+from vidsift.files.disk_errors import plain_words
 from vidsift.index.disk import write_whole
 from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout
 

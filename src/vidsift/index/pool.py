@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
-from vidsift.files.failing_disk import plain_words
+from vidsift.files.disk_errors import plain_words
 from vidsift.index.decode_worker import (
     Done,
     Failed,

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from vidsift.errors import IndexFolderError
-from vidsift.files.failing_disk import plain_words
+from vidsift.files.disk_errors import plain_words
 from vidsift.index import tags_and_captions
 from vidsift.index.compaction import merge_everything, merge_small
 from vidsift.index.disk import locked, refuse_rows, telling, tried, unwritable, write_whole

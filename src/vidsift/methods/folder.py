@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +22,8 @@ from vidsift.encoders.finite import UNSAVED, non_finite, require_finite
 from vidsift.encoders.strict import load_strictly
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import ModelFolderError
-from vidsift.files.saving import saving
-from vidsift.files.whole import aside_of
+from vidsift.files.disk_errors import saving
+from vidsift.files.whole import whole_files
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import build_method, saved_arguments
 from vidsift.video.preprocessing import VideoReading
@@ -46,7 +44,7 @@ FORMAT = 1
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 SAVING = "saving"
-"""What :func:`write_model_folder` writes aside: all files of a model, before they are put in place."""
+"""What :func:`write_model_folder` writes first: all files of a model, before they are put in place."""
 _DECIDING = ("method", "arguments", "backbone", "reading", "max_words")
 _PASSING = frozenset({"transformers_version", "_name_or_path", "torch_dtype", "dtype", "architectures"})
 
@@ -292,28 +290,13 @@ def write_model_folder(folder: Path, parts: ModelParts, *, dtype: torch.dtype) -
     with saving("the model", folder):
         folder.mkdir(parents=True, exist_ok=True)
         # All is written before the model that may be there is touched: a full disk leaves it whole.
-        with _aside(folder) as aside:
-            parts.tokenizer.save(aside)
-            (aside / CARD).write_text(_card_text(parts), encoding="utf-8")
-            save_file(stored, aside / WEIGHTS)
-            whole["weights"]["bytes"] = (aside / WEIGHTS).stat().st_size
-            _write_json(aside / CONFIG, whole)
-            (folder / CONFIG).unlink(missing_ok=True)
-            for file in sorted(aside.iterdir(), key=lambda file: file.name == CONFIG):
-                file.replace(folder / file.name)
+        with whole_files(folder, SAVING, last=CONFIG) as temporary:
+            parts.tokenizer.save(temporary)
+            (temporary / CARD).write_text(_card_text(parts), encoding="utf-8")
+            save_file(stored, temporary / WEIGHTS)
+            whole["weights"]["bytes"] = (temporary / WEIGHTS).stat().st_size
+            _write_json(temporary / CONFIG, whole)
     return fingerprint
-
-
-@contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
-    """A folder in the folder, for files that are written before they are put in place."""
-    aside = aside_of(folder / SAVING)
-    shutil.rmtree(aside, ignore_errors=True)  # of a killed process that had this one's number
-    aside.mkdir()
-    try:
-        yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _backbone_config(towers: ClipTowers) -> dict[str, Any]:

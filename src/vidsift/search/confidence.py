@@ -59,6 +59,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsift.files.whole import write_json_whole
 from vidsift.methods.base import TermSum
 from vidsift.methods.model import Model
 from vidsift.search.calibration_sentences import UNRELATED
@@ -473,17 +474,11 @@ def _fits_of(values: Any) -> Fits:
 
 def _keep(path: Path, calibration: Calibration) -> None:
     """Write the calibration down whole, where the folder may be written."""
-    waiting = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    # Several threads of a service may measure at once.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     values = asdict(calibration)
     values["in_order"] = {
         str(count): own | {"version": _VERSION_IN_ORDER} for count, own in values["in_order"].items()
     }
-    try:
-        waiting.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        waiting.replace(path)
-    except OSError:  # of a folder that may not be written: measured again by whoever asks next
-        pass
-    finally:
-        # Whatever ended it, Ctrl-C too, leaves nothing half-written behind.
-        with suppress(OSError):
-            waiting.unlink(missing_ok=True)
+    with suppress(OSError):  # a folder that may not be written: measured again by whoever asks next
+        write_json_whole(path, values, temporary=temporary)

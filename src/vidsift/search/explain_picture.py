@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsift.encoders.tokenizer import END, START
 from vidsift.errors import VideoReadError
-from vidsift.files.saving import saving
+from vidsift.files.disk_errors import saving
 from vidsift.search.canvas import Canvas, Colour, Pasted, Polygon, Rectangle, Written, text_width, wrapped
 from vidsift.search.explain import Explanation, TermAccount
 from vidsift.search.explain_maps import (

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vidsift.encoders.precision import multiplies_bytes
 from vidsift.errors import IndexFolderError, IndexVersionGoneError
-from vidsift.files.failing_disk import plain_words
+from vidsift.files.disk_errors import plain_words
 from vidsift.index.schema import SetLayout, parts_from_table, sets_from_table, token_columns
 from vidsift.index.storage import FileRecord, Store
 from vidsift.interactions.product_checks import rounds_within_bound

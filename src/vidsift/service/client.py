@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from vidsift.errors import ServiceError
+from vidsift.files.whole import whole_file
 
 __all__ = ["Client"]
 
@@ -214,25 +215,22 @@ class Client:
 
     def _save(self, method: str, path: str, body: Mapping[str, Any] | None, target: Path) -> Path:
         data = None if body is None else json.dumps(body).encode()
-        waiting = target.with_name(target.name + ".part")
-        try:
-            with (
-                self._open(method, path, data, {"content-type": "application/json"}) as answer,
-                waiting.open("wb") as file,
-            ):
-                while chunk := answer.read(_CHUNK_BYTES):
-                    try:
-                        file.write(chunk)
-                    except OSError as error:
-                        raise ValueError(f"{waiting} cannot be written ({error.strerror})") from error
-                length = answer.headers.get("content-length")
-                if length is not None and file.tell() != int(length):
-                    raise ServiceError(
-                        0, "The answer broke off", f"{file.tell()} of {length} bytes came; ask again"
-                    )
-            waiting.replace(target)
-        finally:
-            waiting.unlink(missing_ok=True)
+        temporary = target.with_name(target.name + ".part")
+        with (
+            whole_file(target, temporary=temporary),
+            self._open(method, path, data, {"content-type": "application/json"}) as answer,
+            temporary.open("wb") as file,
+        ):
+            while chunk := answer.read(_CHUNK_BYTES):
+                try:
+                    file.write(chunk)
+                except OSError as error:
+                    raise ValueError(f"{temporary} cannot be written ({error.strerror})") from error
+            length = answer.headers.get("content-length")
+            if length is not None and file.tell() != int(length):
+                raise ServiceError(
+                    0, "The answer broke off", f"{file.tell()} of {length} bytes came; ask again"
+                )
         return target
 
     @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from vidsift.errors import VidsiftError
-from vidsift.files.failing_disk import full_disk
+from vidsift.files.disk_errors import is_disk_full
 
 __all__ = ["words_for"]
 
@@ -15,7 +15,7 @@ _MARKS = ("is damaged", "could not be written", "cannot be read")
 
 def words_for(error: Exception) -> str:
     """Return the words of an error; a library's own words, and paths of ours, go to the log instead."""
-    if full_disk(error):
+    if is_disk_full(error):
         _LOG.error("no room", exc_info=error)
         return "the disk of the service is full; what was there before is whole: make room and ask again"
     if isinstance(error, OSError) and error.strerror:

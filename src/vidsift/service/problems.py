@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from vidsift.errors import IndexFolderError, QueryError, VideoReadError
-from vidsift.files.failing_disk import full_disk
+from vidsift.files.disk_errors import is_disk_full
 from vidsift.service.error_messages import words_for
 from vidsift.service.schemas import Problem
 
@@ -72,7 +72,7 @@ def problem_response(status: int, detail: str, headers: dict[str, str] | None = 
 
 def own_trouble(error: OSError) -> ProblemError | None:
     """Return the problem of a full disk, or of a process that cannot be started; None for other trouble."""
-    if full_disk(error):
+    if is_disk_full(error):
         return ProblemError(503, "there is no room for temporary files; make room on the service's disk")
     return (
         ProblemError(503, str(error))

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidsift.files.saving import saving
-from vidsift.files.whole import write_text_whole
+from vidsift.files.disk_errors import saving
+from vidsift.files.whole import write_json_whole, write_text_whole
 from vidsift.shapes.captions import Caption, describe
 from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group
 from vidsift.shapes.render import render
@@ -231,7 +231,7 @@ def write_library(
         # Last, and whole: who finds them takes the videos for whole too.
         listed = "".join(_listed(video, split) for video in drawn)
         write_text_whole(root / "captions.jsonl", listed)
-        write_text_whole(root / "shapes.json", json.dumps(about, indent=2) + "\n")
+        write_json_whole(root / "shapes.json", about)
     return drawn
 
 

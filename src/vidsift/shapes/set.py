@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.files.saving import saving
-from vidsift.files.whole import array_file
-from vidsift.files.whole_folder import made_whole
+from vidsift.files.disk_errors import saving
+from vidsift.files.whole import array_file, whole_folder
 from vidsift.shapes.captions import describe
 from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group
 from vidsift.shapes.render import render
@@ -110,12 +109,12 @@ class ShapesSet:
 def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...], times: NDArray[np.float64]) -> None:
     clips, side = about["clips"], about["size_px"]
     said: list[list[str]] = []
-    with saving("the set of clips", root.parent), made_whole(root) as aside:
-        with array_file(aside / "pixels.npy", np.uint8, (clips, len(times), side, side, 3)) as add:
+    with saving("the set of clips", root.parent), whole_folder(root) as temporary:
+        with array_file(temporary / "pixels.npy", np.uint8, (clips, len(times), side, side, 3)) as add:
             for group in range(clips // GROUP_SIZE):
                 rng = np.random.default_rng([_SET_KEY, group])
                 for scene in hard_negative_group(rng, "train", tags[group % len(tags)]):
                     add(render(scene, times, side))
                     said.append([describe(scene, rng).text for _ in range(CAPTIONS_EACH)])
-        (aside / "captions.json").write_text(json.dumps(said), encoding="utf-8")
-        (aside / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        (temporary / "captions.json").write_text(json.dumps(said), encoding="utf-8")
+        (temporary / "about.json").write_text(json.dumps(about), encoding="utf-8")

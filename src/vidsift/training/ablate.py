@@ -33,8 +33,8 @@ from vidsift.errors import CheckpointError, GridBusyError, RecipeError, VideoRea
 from vidsift.evaluation.evaluate import judge, owners
 from vidsift.evaluation.missing import refuse_missing
 from vidsift.evaluation.ranks import text_to_video_ranks
-from vidsift.files.saving import saving
-from vidsift.files.whole import sweep, write_text_whole
+from vidsift.files.disk_errors import saving
+from vidsift.files.whole import remove_leftovers, write_json_whole, write_text_whole
 from vidsift.methods.model import Model, load
 from vidsift.shapes.library import write_library
 from vidsift.training.alone import alone, refuse_several_processes
@@ -81,10 +81,10 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
     refuse_several_processes()
     folder = Path(output)
     with alone(folder, GridBusyError), _polite() as asked:
-        sweep(folder, ["report.md", "report.json"])
-        sweep(folder / _STARTS, ["*.json"])
+        remove_leftovers(folder, ["report.md", "report.json"])
+        remove_leftovers(folder / _STARTS, ["*.json"])
         for place in {(folder / job.place) for job in jobs_of(grid)}:
-            sweep(place, [_RESULT])
+            remove_leftovers(place, [_RESULT])
         try:
             return _run_left(grid, folder, processes, say)
         except StoppedEarly:
@@ -280,7 +280,7 @@ def _run(job: Job, folder: Path, library: Path) -> Record:
         place.mkdir(parents=True, exist_ok=True)
         if (run / "metrics.jsonl").is_file():
             shutil.copy(run / "metrics.jsonl", place / "metrics.jsonl")
-        write_text_whole(place / _RESULT, json.dumps(record) + "\n")
+        write_json_whole(place / _RESULT, record, indent=None)
     if "failed" not in record:
         shutil.rmtree(run, ignore_errors=True)
     return record
@@ -293,7 +293,7 @@ def write_report(grid: Grid, records: Sequence[Record], path: Path, *, command: 
     with saving("the page", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_whole(path, text)
-        write_text_whole(path.with_suffix(".json"), json.dumps(kept, indent=1) + "\n")
+        write_json_whole(path.with_suffix(".json"), kept, indent=1)
 
 
 def _to_the_log(_line: str) -> None:
@@ -372,7 +372,7 @@ def _judge_starts(jobs: Sequence[Job], folder: Path, library: Path, say: Say) ->
             continue
         with saving("what runs start from", file):
             file.parent.mkdir(exist_ok=True)
-            write_text_whole(file, json.dumps(judged) + "\n")
+            write_json_whole(file, judged, indent=None)
 
 
 def _start_file(folder: Path, job: Job) -> Path:

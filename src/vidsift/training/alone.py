@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vidsift.errors import FolderBusyError, LockHeldError, SeveralProcessesError
-from vidsift.files.locks import held
+from vidsift.files.locks import hold_lock
 
 __all__ = ["LOCK", "alone", "refuse_several_processes"]
 
@@ -48,7 +48,7 @@ def alone(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -> Iterat
         ) from error
     with ExitStack() as stack:
         try:
-            stack.enter_context(held(folder / LOCK))
+            stack.enter_context(hold_lock(folder / LOCK))
         except LockHeldError as taken:
             by = "another process" if taken.process is None else f"process {taken.process}"
             raise kind(

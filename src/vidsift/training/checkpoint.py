@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 
 from vidsift.encoders.finite import non_finite
 from vidsift.errors import CheckpointError
-from vidsift.files.saving import saving
-from vidsift.files.whole import aside_of
+from vidsift.files.disk_errors import saving
+from vidsift.files.whole import whole_file
 
 __all__ = [
     "Checkpoint",
@@ -156,20 +155,11 @@ class Checkpoints:
             "best": best,
             "seconds": seconds,
         }
-        fresh = aside_of(self.last)
+        previous = self.before if self._last_is_good and self.step != step else None
         with saving(f"the checkpoint of step {step}", self.last.parent):
             self.last.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with fresh.open("wb") as file:
-                    torch.save(content, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-            except BaseException:
-                fresh.unlink(missing_ok=True)
-                raise
-        if self._last_is_good and self.step != step:
-            self.last.replace(self.before)
-        fresh.replace(self.last)
+            with whole_file(self.last, previous=previous) as temporary, temporary.open("wb") as file:
+                torch.save(content, file)
         self.step, self._last_is_good = step, True
 
     def load(self, say: Callable[[str], None]) -> Checkpoint:

@@ -11,8 +11,8 @@ from typing import Any
 
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import CheckpointError, RecipeError
-from vidsift.files.saving import saving
-from vidsift.files.whole import sweep, write_text_whole
+from vidsift.files.disk_errors import saving
+from vidsift.files.whole import remove_leftovers, write_text_whole
 from vidsift.methods.folder import SAVING
 from vidsift.training.alone import alone
 from vidsift.training.arguments import as_it_ran, as_saved, with_all_arguments
@@ -83,8 +83,8 @@ class RunFolder:
         with saving("the run", self.path):
             self._hold.enter_context(alone(self.path))
         try:
-            sweep(self.path, [self._recipe.name, self.log.name, SAVING], *_PARTIAL)
-            sweep(self.checkpoints.last.parent, [self.checkpoints.last.name])
+            remove_leftovers(self.path, [self._recipe.name, self.log.name, SAVING], *_PARTIAL)
+            remove_leftovers(self.checkpoints.last.parent, [self.checkpoints.last.name])
             self.resuming = self._may_resume(resume)
             return self._compared(recipe, resume) if self.resuming else with_all_arguments(recipe)
         except BaseException:

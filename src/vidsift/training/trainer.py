@@ -25,7 +25,7 @@ from vidsift.errors import (
 )
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
-from vidsift.files.saving import saving
+from vidsift.files.disk_errors import saving
 from vidsift.training.alone import refuse_several_processes
 from vidsift.training.checkpoint import set_random_states
 from vidsift.training.features import batch_features

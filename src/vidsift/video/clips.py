@@ -23,7 +23,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from vidsift.errors import ClipTooLargeError, VideoReadError
-from vidsift.files.failing_disk import full_disk
+from vidsift.files.disk_errors import is_disk_full
 from vidsift.video import probe
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
 from vidsift.video.picture import to_rgb, upright_aspect
@@ -125,7 +125,7 @@ def _copy(path: str, stretch: _Stretch) -> None:
 
 def _pass_on_full_disk(error: BaseException) -> None:
     """Raise that there is no room, which is no fault of the file."""
-    if full_disk(error):
+    if is_disk_full(error):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from vidsift.errors import SandboxError
-from vidsift.files.failing_disk import plain_words
+from vidsift.files.disk_errors import plain_words
 
 __all__ = [
     "START_SECONDS",

@@ -1,16 +1,22 @@
-"""Errors of other programs in the words of the person whose disk it is; the texts are those that were met."""
+"""What a full or failing disk means, from what libraries make of it; the texts are those that were met."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
+from tests.files.full_disk import full_disk
+from tests.methods import tiny
 
 from vidsift.cli import main as program
-from vidsift.errors import IndexFolderError, IndexWriteError, VideoReadError
-from vidsift.files.failing_disk import full_disk, plain_words
+from vidsift.errors import IndexFolderError, IndexWriteError, NotSavedError, VideoReadError
+from vidsift.files.disk_errors import disk_errno, is_disk_full, plain_words, saving
 from vidsift.index.disk import telling, tried
 from vidsift.service.error_messages import words_for
 from vidsift.service.problems import own_trouble
@@ -44,11 +50,11 @@ def fail(error: BaseException) -> None:
 
 @pytest.mark.parametrize("error", FULL_DISKS, ids=str)
 def test_a_full_disk_is_known_whoever_meets_it(error: BaseException) -> None:
-    assert full_disk(error)
+    assert is_disk_full(error)
     assert plain_words(error) == FULL
     with pytest.raises(IndexWriteError) as told, telling(Path("/videos/index")):
         fail(error)
-    assert full_disk(told.value)  # through what it was raised from
+    assert is_disk_full(told.value)  # through what it was raised from
     assert FULL in str(told.value)
     assert "make room" in str(told.value)
 
@@ -78,13 +84,13 @@ def test_a_full_disk_is_known_whoever_meets_it(error: BaseException) -> None:
 )
 def test_places_in_another_programs_source_are_left_out(said: str, words: str) -> None:
     assert plain_words(RuntimeError(said)) == words
-    assert not full_disk(RuntimeError(said))
+    assert not is_disk_full(RuntimeError(said))
 
 
 def test_names_of_files_are_no_full_disk() -> None:
-    assert not full_disk(VideoReadError("/videos/disk is full.mp4", "is damaged"))
-    assert not full_disk(ValueError("disk is full.mp4 is no model; name another"))
-    assert not full_disk(FileNotFoundError(errno.ENOENT, "No such file", "/videos/disk is full.mp4"))
+    assert not is_disk_full(VideoReadError("/videos/disk is full.mp4", "is damaged"))
+    assert not is_disk_full(ValueError("disk is full.mp4 is no model; name another"))
+    assert not is_disk_full(FileNotFoundError(errno.ENOENT, "No such file", "/videos/disk is full.mp4"))
 
 
 def test_what_damage_says_has_no_place_either() -> None:
@@ -122,3 +128,63 @@ def test_the_command_line_never_calls_a_full_disk_its_fault(
     filename = getattr(error, "filename", None)
     named = f": {filename}" if filename else ""
     assert line == f"vidsift: {FULL}{named}; make room and run the same command again"
+
+
+def _torch_file(folder: Path) -> None:
+    with (folder / "a").open("wb") as file:
+        torch.save({"a": torch.zeros(9999)}, file)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "text": lambda folder: (folder / "a").write_text("a" * 9999, encoding="utf-8"),
+    "torch, file": _torch_file,
+    "torch, path": lambda folder: torch.save({"a": torch.zeros(9999)}, folder / "a"),
+    "safetensors": lambda folder: save_file({"a": torch.zeros(9999)}, folder / "a"),
+    "tokenizers": lambda folder: tiny.tokenizer().save(folder),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_is_one_line_whatever_meets_it(tmp_path: Path, name: str) -> None:
+    with (
+        pytest.raises(NotSavedError, match=rf"^the thing could not be written to {tmp_path}: .*, and do so$"),
+        full_disk(100),
+        saving("the thing", tmp_path, "do so"),
+    ):
+        WRITERS[name](tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full (No space left on device); make room there"),
+        (errno.EROFS, "Read-only file system; allow this user to write"),
+        (errno.EFBIG, "lift the limit"),
+        (errno.EIO, "look after the disk"),
+    ],
+)
+def test_the_remedy_fits_the_failure(number: int, words: str) -> None:
+    with pytest.raises(NotSavedError, match=re.escape(words)), saving("x", Path("y")):
+        raise OSError(number, "it failed")
+
+
+def test_what_is_no_failure_of_a_disk_stays_what_it_is() -> None:
+    for error in (
+        ValueError("no"),
+        FileNotFoundError(errno.ENOENT, "no"),
+        RuntimeError("no"),
+        KeyError("no"),
+    ):
+        with pytest.raises(type(error)) as found, saving("x", Path("y")):
+            raise error
+        assert found.value is error
+        assert disk_errno(error) is None
+
+
+def test_the_innermost_reason_is_said_once() -> None:
+    with (
+        pytest.raises(NotSavedError, match=r"^inner could not be written"),
+        saving("outer", Path("y")),
+        saving("inner", Path("z")),
+    ):
+        raise OSError(errno.ENOSPC, "full")
