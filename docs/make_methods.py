@@ -49,9 +49,9 @@ or how many parameters there are. All numbers are for a CLIP of ViT-B/32's size 
 the index: fp16 tokens with mask, weights, times and places. Multiply-adds are those of the matrix products
 that score one text with one video, both prepared: the mean over {PAIRS_A_SIDE} texts with {PAIRS_A_SIDE}
 videos, so that work on one side alone is shared out. Elementwise work is not counted. A search scores every
-segment exactly, or, where the similarity is a black box, the candidates that the named first stage finds: its
-hits are then the best of these candidates ({CANDIDATES} unless told otherwise), and their moments the first
-stage's.
+segment exactly, or, where the similarity is too dear for that, the candidates that the named first stage
+finds: its hits are then the best of these candidates ({CANDIDATES} if nobody says how many). Where the
+similarity has no account, the moments of hits are the first stage's.
 
 """
 
@@ -200,7 +200,7 @@ def cells(row: Row, seen: set[type]) -> list[str]:
         f"{row.parameters:,}",
         f"{stored:,}",
         f"{operations:,}",
-        "every segment" if stage is None else f"candidates of {stage.label}",
+        "every segment" if stage is None or row.method.scans else f"candidates of {stage.label}",
         told["Source"],
         told["Differs"],
     ]

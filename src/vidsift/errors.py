@@ -20,7 +20,7 @@ value, what was expected and the remedy; the command line prints it as one line 
         + WeightsError [ValueError]             a checkpoint cannot be found, is refused, or does not fit
         + NonFiniteWeightsError [ValueError]    weights hold NaN or infinity
         + PrecisionError [ValueError]           this machine cannot compute in the number type
-        + NoAlignmentError [TypeError]          the method is a black box
+        + NoAlignmentError [TypeError]          the method has no account of its score
       x TrainingError
         + RecipeError [ValueError]              a recipe cannot be followed
         + CheckpointError [ValueError]          a checkpoint cannot be read, or belongs to another run
@@ -286,7 +286,7 @@ class IndexVersionGoneError(IndexFolderError):
 
 
 class NotSearchableError(SearchError):
-    """The method is a black box for which nothing can find candidates; the message says what it lacks."""
+    """The method is too dear to scan, and nothing finds its candidates; the message says what it lacks."""
 
 
 class QueryError(SearchError):

@@ -200,14 +200,15 @@ class Hit:
         segment: the stretch of the video that was scored.
         moment: the stretch within it around the frames that matched best.
         candidates: how many were scored where others were left out, of which this is one of the best:
-            segments that a cheap first stage left for a black box; for sentences in order, videos. None where
-            nothing that was left out can be better.
+            segments that a cheap first stage left for a method that cannot scan; for sentences in order,
+            videos. None where nothing that was left out can be better.
         segment_id: identity of the segment; of a question of several sentences, that of the first one's.
         confidence: how sure it is that this fits, 0 to 1: the share of unrelated questions of its kind whose
             best answer in the whole index is worse; None where that is not known, as for sums of sentences,
             and for the parts of a question of several sentences.
         times_seconds: when each frame that was looked at is shown, ascending.
-        shares: what each of these frames gave to the score; empty, like the times, for a black box.
+        shares: what each of these frames gave to the score; empty, like the times, where the method has no
+            account.
         kind: "text", or "similar footage" where footage was the question; their scores are no one scale.
         parts: of a question of several sentences, the hit of each of them in this video.
     """

@@ -93,7 +93,8 @@ def test_bf16_sets_score_nearly_the_same(meet: PairPerceptron) -> None:
 
 
 def test_it_is_a_black_box(meet: PairPerceptron) -> None:
-    assert meet.black_box
+    assert not meet.explains
+    assert not meet.scans
     with pytest.raises(NoAlignmentError, match="PairPerceptron is a black box"):
         meet.align(tiny.token_set([1], 1, DIM), tiny.token_set([1], 1, DIM))
 

@@ -25,7 +25,8 @@ from vidsift.types import Features, TokenSet
 class PairMlp(Interaction):
     """A black box: a perceptron over sentence and mean frame."""
 
-    black_box = True
+    explains = False
+    scans = False
 
     def __init__(self, dim: int) -> None:
         super().__init__()

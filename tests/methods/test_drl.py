@@ -300,7 +300,7 @@ def test_a_search_ranks_by_the_interaction_and_explains_where_there_is_an_accoun
     expected = scores.sort(descending=True).values
     # The index keeps fp16.
     torch.testing.assert_close(torch.tensor([hit.score for hit in hits]), expected, atol=5e-3, rtol=1e-2)
-    if model.method.terms[0].interaction.black_box:
+    if not model.method.explains:
         with pytest.raises(NoAlignmentError, match="black box"):
             index.explain(query, hits[0])
         return

@@ -168,7 +168,7 @@ def test_candidates_that_make_no_sense_are_refused(filled_index: Index, tmp_path
     with pytest.raises(QueryError, match="candidates is 0, expected at least 1"):
         filled_index.search(QUERY, candidates=0)
     model = tiny.model("zero_shot")
-    with pytest.raises(QueryError, match="is no black box and scores every segment; leave candidates out"):
+    with pytest.raises(QueryError, match="but zero_shot scores every segment; leave candidates out"):
         Index.open(filled(tmp_path / "index", model, [5]).folder, model).search(QUERY, candidates=5)
 
 
@@ -206,7 +206,10 @@ class Narrow(Method):
 @pytest.mark.parametrize(
     ("toy", "said"),
     [
-        (WithBlackBox, r"sentence-raw \(PairMlp\) is a black box.*declares no first stage; give Method"),
+        (
+            WithBlackBox,
+            r"sentence-raw \(PairMlp\) is too dear to score every .*declares no first stage; give Method",
+        ),
         (Narrow, "compares texts of 8 channels with videos of 16; project both to one width"),
     ],
 )
@@ -226,7 +229,7 @@ def test_a_black_box_without_a_usable_first_stage_is_refused_before_any_work(
 @pytest.mark.parametrize(
     ("meet", "keeper", "said"),
     [
-        (PairMlp(16), PairMlp(16), "PairMlp is a black box itself, so it cannot find candidates"),
+        (PairMlp(16), PairMlp(16), "PairMlp is too dear to scan itself, so it cannot find candidates"),
         (WeightedTokenWise(16), PairMlp(16), "WeightedTokenWise has learned weights"),
         (
             MeanDot(),

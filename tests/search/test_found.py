@@ -53,13 +53,13 @@ def test_nothing_fits_is_never_said_of_a_hit_that_is_sure(index: Index, data: st
     _limited(index, -9.0)
     # Somewhere among the hits, so that some are sure and some are not.
     scores = [hit.score for hit in index.search(query, k=99)]
-    if index.model.method.black_box:
+    if not index.model.method.scans:
         scores += [-1.0, -0.5, 0.0, 0.5, 1.0]  # those of its first stage are on a scale of their own
     _limited(index, data.draw(st.floats(min(scores) - 0.1, max(scores) + 0.1)))
     conditions: dict[str, Any] = {"group_by": data.draw(st.sampled_from(["segment", "video"]))}
     if data.draw(st.booleans()):
         conditions["under"] = "/videos/a"
-    if index.model.method.black_box and data.draw(st.booleans()):
+    if not index.model.method.scans and data.draw(st.booleans()):
         conditions["candidates"] = data.draw(st.integers(1, 20))
     every = _all_confidences(index, query, **conditions)
     page = conditions | {"skip": data.draw(st.integers(0, 12))}
@@ -72,9 +72,9 @@ def test_nothing_fits_is_never_said_of_a_hit_that_is_sure(index: Index, data: st
     # It is said of the question, whatever page of the answer it is asked with.
     if any(one is not None and one >= FOUND for one in every):
         assert found is True
-    elif not index.model.method.black_box:
+    elif index.model.method.scans:
         assert found is (False if None not in every else None)
-    if not index.model.method.black_box and None not in every:
+    if index.model.method.scans and None not in every:
         assert all(first >= then for first, then in pairwise(every))  # type: ignore[operator]
 
 

@@ -307,7 +307,7 @@ def test_thirty_two_ask_at_once_and_each_gets_its_own(client: TestClient) -> Non
         ({"video": "x" * 32, "explain": True}, "explain needs a query"),
         ({"query": []}, "query"),
         ({"query": ["a"] * 9}, "query"),
-        ({"query": "a", "candidates": 5}, "is no black box"),
+        ({"query": "a", "candidates": 5}, "scores every segment; leave candidates out"),
         ({"query": "a", "filter": {"under": "/no/such"}}, "no video of the index lies under"),
         ({"query": "a", "filter": {"under": "~nobody-there/x"}}, "no folder's name"),
         ({"query": "a", "filter": {"min_duration": -1}}, "filter.min_duration"),

@@ -49,7 +49,7 @@ def _model_facts(target: str, *, verify: bool) -> dict[str, Any]:
         "similarity": [
             f"{term.weight:g} x {term.name} ({type(term.interaction).__name__})" for term in method.terms
         ],
-        "explains": not method.black_box,
+        "explains": method.explains,
         "searches": _searching(method),
         "parameters": sum(value.numel() for value in method.parameters()),
         "channels": method.towers.dim,
@@ -65,12 +65,19 @@ def _model_facts(target: str, *, verify: bool) -> dict[str, Any]:
 
 
 def _searching(method: Method) -> str:
-    """What a search scores: everything, or what a first stage leaves for a black box."""
-    if not method.black_box:
-        return "every segment"
-    if method.first_stage is None:
-        return "not at all: a black box without a first stage"
-    return f"as a black box: candidates found by {method.first_stage.label}, which also gives the moments"
+    """What a search scores: everything, or the candidates of a first stage; and what gives the moments."""
+    stage = method.first_stage
+    if not method.scans and stage is None:
+        return "not at all: too slow to score every segment, and without a first stage"
+    found = "every segment" if method.scans or stage is None else f"candidates found by {stage.label}"
+    if method.explains:
+        return found
+    if stage is None:
+        return f"{found}; a hit's moment is the whole segment"
+    moments = (
+        f"; the moments are those of {stage.label}" if method.scans else ", which also gives the moments"
+    )
+    return found + moments
 
 
 def _verified(model: Any) -> str:

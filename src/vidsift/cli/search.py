@@ -16,6 +16,7 @@ from vidsift.cli.text import IndexFolder, clock, one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vidsift.methods.base import Method
     from vidsift.search.filters import Conditions
     from vidsift.search.searcher import Index
     from vidsift.types import Hit
@@ -143,7 +144,7 @@ def search(  # noqa: PLR0917 - the options of the verb
             typer.echo(path)
         return
     for hit in hits:
-        found = _as_object(hit, black_box=opened.model.method.black_box) if as_json else None
+        found = _as_object(hit, opened.model.method) if as_json else None
         typer.echo(_as_line(hit, weak=weak) if found is None else json.dumps(found, ensure_ascii=False))
 
 
@@ -196,20 +197,21 @@ def _tell_of_candidates(opened: Index, hits: list[Hit]) -> None:
         )
     else:
         said = (
-            f"{opened.model.name} is a black box: these are the best of {hits[0].candidates} candidates "
-            f"found by {stage.label}; --candidates N takes more"
+            f"{opened.model.name} is too slow to score everything: these are the best of "
+            f"{hits[0].candidates} candidates found by {stage.label}; --candidates N takes more"
         )
     typer.echo(f"vidsift: {said}", err=True)
 
 
-def _as_object(hit: Hit, *, black_box: bool) -> dict[str, Any]:
+def _as_object(hit: Hit, method: Method) -> dict[str, Any]:
     own: dict[str, Any] = {}
-    if (black_box and hit.kind == "text") or hit.candidates is not None:
+    if (not method.scans and hit.kind == "text") or hit.candidates is not None:
         own["candidates"] = hit.candidates
-    if black_box and hit.kind == "text":
-        own["account"] = "black box: no account; the moment is that of the first stage"
+    if not method.explains and hit.kind == "text":
+        moment = "that of the first stage" if method.first_stage is not None else "the whole segment"
+        own["account"] = f"black box: no account; the moment is {moment}"
     if hit.parts:
-        own["parts"] = [_as_object(part, black_box=black_box) for part in hit.parts]
+        own["parts"] = [_as_object(part, method) for part in hit.parts]
     return {
         "rank": hit.rank,
         "score": hit.score,

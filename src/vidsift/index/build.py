@@ -148,7 +148,7 @@ def build_index(
     Raises:
         IndexFolderError: the index is of another model, segment length or format, damaged, or being written.
         IndexWriteError: the disk is full or fails; what was committed before is whole.
-        NotSearchableError: the model is a black box for which nothing finds candidates.
+        NotSearchableError: the model is too dear to scan, and nothing finds its candidates.
         ValueError: a folder does not exist, or the model cannot be loaded.
     """
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Which models an index can be searched with: a black box needs a first stage that finds its candidates."""
+"""Which models an index can be searched with: one too dear to scan needs a first stage for its candidates."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["check_searchable", "first_stage_of"]
 
 
 def first_stage_of(method: Method) -> FirstStage:
-    """What finds candidates for a black box.
+    """What finds candidates for a method that is too dear to scan.
 
     Raises:
         NotSearchableError: if the method declares nothing.
     """
     if method.first_stage is not None:
         return method.first_stage
-    name, dear = type(method).__name__, next(one for one in method.terms if one.interaction.black_box)
+    name, dear = type(method).__name__, next(term for term in method.terms if not term.interaction.scans)
     raise NotSearchableError(
-        f"{name} cannot be searched with: its term {dear.name} ({type(dear.interaction).__name__}) is a "
-        "black box, too dear to score every segment, and it declares no first stage; give Method.__init__ "
+        f"{name} cannot be searched with: its term {dear.name} ({type(dear.interaction).__name__}) is "
+        "too dear to score every segment, and it declares no first stage; give Method.__init__ "
         'one, for example first_stage=[Term("sentence", "frame", MeanDot())], or use the method for '
         "evaluation alone"
     )
@@ -33,9 +33,9 @@ def check_searchable(model: Model, sets: Mapping[str, SetLayout]) -> None:
     """Refuse a model that no index of such sets could be searched with.
 
     Raises:
-        NotSearchableError: a black box declares no first stage, or one whose sets cannot meet.
+        NotSearchableError: the method cannot scan and declares no first stage, or one whose sets cannot meet.
     """
-    if not model.method.black_box:
+    if model.method.scans:
         return
     stage = first_stage_of(model.method)
     text = stage.adapt_text(model.encode_text(["video"]))

@@ -26,14 +26,18 @@ class Interaction(nn.Module, ABC):
         preparation: names what preparing does, where it has no learned weights; None where it has.
             Two terms of a method may share a token set only if they prepare it alike: by one and the
             same interaction, or by two of the same name.
-        black_box: True if the score cannot be split into meetings of tokens; then :meth:`align` raises.
+        explains: whether :meth:`align` accounts for the score; where not (a black box), it raises.
+        scans: whether :meth:`score` is cheap enough to compare a text with every segment of an index; where
+            not, a search needs a first stage (:class:`~vidsift.methods.base.FirstStage`) that finds the
+            candidates which this then ranks. The two are independent of each other.
         scans_int8: True if :meth:`score` takes video sets kept in int8, see
             :func:`~vidsift.interactions.quantised.quantise`; a search then scans in int8.
         quantises_text: True if :meth:`score` then quantises the whole text set first; a scan does so once.
     """
 
     preparation: str | None = "as is"
-    black_box: bool = False
+    explains: bool = True
+    scans: bool = True
     scans_int8: bool = False
     quantises_text: bool = False
 

@@ -40,7 +40,8 @@ class CrossTransformer(Interaction):
         dropout: of the embedded tokens in training.
     """
 
-    black_box = True
+    explains = False
+    scans = False
 
     def __init__(
         self, dim: int, layers: int = 4, heads: int = 8, max_positions: int = 77, dropout: float = 0.1

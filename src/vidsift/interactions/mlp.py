@@ -36,7 +36,8 @@ class PairPerceptron(Interaction):
         ValueError: if there are fewer than two layers.
     """
 
-    black_box = True
+    explains = False
+    scans = False
 
     def __init__(self, dim: int, layers: int = 4) -> None:
         """See the class."""

@@ -54,6 +54,16 @@ class TermSum:
     text_preparers: dict[str, Interaction]
     video_preparers: dict[str, Interaction]
 
+    @property
+    def explains(self) -> bool:
+        """Whether every term accounts for its score, so that the whole score has an account."""
+        return all(term.interaction.explains for term in self.terms)
+
+    @property
+    def scans(self) -> bool:
+        """Whether every term is cheap enough that a search scores every segment with them."""
+        return all(term.interaction.scans for term in self.terms)
+
     def adapt_text(self, text: Features) -> Features:
         """Return a method's prepared text sets as these terms compare them: a method's own as they are."""
         return text
@@ -102,17 +112,19 @@ class TermSum:
 
 
 class FirstStage(TermSum):
-    """The cheap terms by which a search finds the segments that a black box then scores.
+    """Cheap terms that stand in where a method cannot: candidates for one that is too dear to scan.
 
-    They read the sets that the black box keeps as encoded, and prepare them for themselves; sets that only
-    they read are prepared and stored like those of any term. Nothing in them is learned.
+    They also give a hit its moment where the method has no account. They read the sets that the method stores
+    as encoded, and prepare them for themselves; sets that only they read are prepared and stored like those
+    of any term. Nothing in them is learned.
 
     Args:
-        terms: at least one; none a black box.
+        terms: at least one; all scan and explain.
         text_preparers, video_preparers: which interaction of the method prepares each of its sets.
 
     Raises:
-        ValueError: if a term is a black box or has learned weights, or a set of its is not kept as encoded.
+        ValueError: if a term is too dear to scan, has no account or has learned weights, or a set of its is
+            not stored as encoded.
     """
 
     def __init__(
@@ -123,9 +135,9 @@ class FirstStage(TermSum):
     ) -> None:
         """See the class."""
         for term in terms:
-            kind = type(term.interaction).__name__
-            if term.interaction.black_box or any(True for _ in term.interaction.parameters()):
-                why = "is a black box itself" if term.interaction.black_box else "has learned weights"
+            why = _unfit_to_stand_in(term.interaction)
+            if why:
+                kind = type(term.interaction).__name__
                 raise ValueError(
                     f"first stage {term.name}: {kind} {why}, so it cannot find candidates for another; "
                     "use an interaction that learns nothing, for example MeanDot or TokenWise"
@@ -142,14 +154,14 @@ class FirstStage(TermSum):
         return " + ".join(f"{type(one.interaction).__name__}({one.text}, {one.video})" for one in self.terms)
 
     def adapt_text(self, text: Features) -> dict[str, TokenSet]:
-        """Prepare the text sets that the black box keeps as encoded."""
+        """Prepare the text sets that the method stores as encoded."""
         return {
             name: one.prepare_text(text[name]) if name in self._late_text else text[name]
             for name, one in self.text_preparers.items()
         }
 
     def adapt_video(self, video: Features) -> dict[str, TokenSet]:
-        """Prepare the video sets that the black box keeps as encoded."""
+        """Prepare the video sets that the method stores as encoded."""
         return {
             name: one.prepare_video(video[name]) if name in self._late_video else video[name]
             for name, one in self.video_preparers.items()
@@ -181,14 +193,16 @@ class Method(nn.Module, TermSum, ABC):
     Attributes:
         full_width: padding takes part in the score (the released rule of some papers), so texts are padded to
             the model's longest and videos to its number of frames, whatever else is in the batch.
-        first_stage: what finds candidates for a black box; None where a search scores every segment.
+        first_stage: what finds candidates where a term is too dear to scan, and moments where one has no
+            account; None without.
         traced_sets: the video sets whose tokens :meth:`patch_shares` traces back to patches of their frames.
 
     Args:
         towers: the CLIP towers.
         terms: the summands of the similarity.
-        first_stage: where a term is a black box, the cheap terms by which a search finds what it scores;
-            without them the method can be trained and evaluated, not searched with.
+        first_stage: where a term is too dear to scan, the cheap terms by which a search finds what it
+            scores; without them the method can be trained and evaluated, not searched with. Where a term
+            only has no account, they may give hits their moments; without them that is the whole segment.
 
     Raises:
         ValueError: if two terms share a set but prepare it differently, or the first stage is refused, see
@@ -268,14 +282,14 @@ class Method(nn.Module, TermSum, ABC):
         return {name: one.prepare_video(features[name]) for name, one in self.video_preparers.items()}
 
     @property
-    def black_box(self) -> bool:
-        """Whether a term is a black box: dear to score, and without an account."""
-        return any(term.interaction.black_box for term in self.terms)
+    def scanned(self) -> TermSum:
+        """What a search scores every segment with: the method itself, or else its first stage."""
+        return self if self.scans or self.first_stage is None else self.first_stage
 
     @property
-    def scanned(self) -> TermSum:
-        """What a search scores every segment with: the method itself, or the first stage of a black box."""
-        return self.first_stage if self.black_box and self.first_stage is not None else self
+    def moments_from(self) -> TermSum | None:
+        """Whose account says where in a segment a hit lies: the method's, or else its first stage's."""
+        return self if self.explains else self.first_stage
 
     @property
     def scale(self) -> Tensor:
@@ -315,6 +329,15 @@ class Method(nn.Module, TermSum, ABC):
         return self.towers.named_parameters(prefix="towers")
 
 
+def _unfit_to_stand_in(interaction: Interaction) -> str:
+    """Why a first stage cannot be made of an interaction; "" where it can."""
+    if not interaction.scans:
+        return "is too dear to scan itself"
+    if not interaction.explains:
+        return "has no account itself"
+    return "has learned weights" if any(True for _ in interaction.parameters()) else ""
+
+
 def _preparers(terms: Sequence[Term], side: str) -> dict[str, Interaction]:
     preparers: dict[str, Interaction] = {}
     for term in terms:
@@ -335,7 +358,7 @@ def _added(own: Mapping[str, Interaction], there: Mapping[str, Interaction]) -> 
 
 
 def _prepared_late(own: Mapping[str, Interaction], stored: Mapping[str, Interaction]) -> frozenset[str]:
-    """Which sets of a first stage are stored as encoded, for a black box, and have yet to be prepared."""
+    """Which sets of a first stage are stored as encoded and have yet to be prepared."""
     late = set()
     for name, one in own.items():
         keeper = stored.get(name, one)

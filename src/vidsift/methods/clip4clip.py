@@ -69,7 +69,7 @@ class Clip4Clip(Method):
         if head == "tightTransf":
             interaction = CrossTransformer(towers.dim, layers=cross_layers, max_positions=max_frames + 1)
             start_from_text(interaction, towers)
-        stage = [Term("sentence", "frame", MeanDot())] if interaction.black_box else []
+        stage = [] if interaction.scans else [Term("sentence", "frame", MeanDot())]
         super().__init__(towers, [Term("sentence", "frame", interaction)], stage)
         self.head = head
         self.temporal: nn.Module = (

@@ -162,7 +162,7 @@ class Drl(Method):
         else:
             meeting = WeightedTokenWise(towers.dim, weight_layers, padding, paths)
         text_set = cross_text if interaction == "xti" else _TEXT_SET[interaction]
-        stage = [Term("sentence", "frame", MeanDot())] if meeting.black_box else []
+        stage = [] if meeting.scans else [Term("sentence", "frame", MeanDot())]
         terms = [Term(text_set, "level" if interaction == "hi" else "frame", meeting)]
         super().__init__(towers, terms, stage)
         self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames)

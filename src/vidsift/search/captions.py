@@ -77,7 +77,8 @@ def rank_captions(
         captions: what is ranked.
         rows: the segments of the video.
         k: how many at most.
-        candidates: how many sentences a black box scores, those that lead by its first stage; ``k`` at least.
+        candidates: how many sentences a method that cannot scan scores, those that lead by its first stage;
+            ``k`` at least.
 
     Returns:
         Sentences with their exact scores, best first; equals in the order of the alphabet.
@@ -92,9 +93,9 @@ def rank_captions(
             question = Question((captions.model.encode_text([captions.sentences[place]]),))
         return float(score_exactly(method, read, question, rows).max())
 
-    count = max(k, candidates) if method.black_box else k + _SPARE
+    count = k + _SPARE if method.scans else max(k, candidates)
     found = {place: exact(place) for place in order[:count]}
-    if not method.black_box:
+    if method.scans:
         off = max((abs(score - first[place]) for place, score in found.items()), default=0.0)
         for place in order[count:]:
             worst = sorted(found.values(), reverse=True)[:k][-1]

@@ -66,7 +66,7 @@ class Limits:
         skip: how many of the best are passed over.
         min_score: none that is worse.
         group_by: "video" keeps the best segment of each video.
-        candidates: how many segments a black box scores.
+        candidates: how many segments a method that cannot scan scores.
 
     Raises:
         QueryError: if a value makes no sense.

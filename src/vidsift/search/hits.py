@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from vidsift.methods.base import TermSum
 from vidsift.search.filters import Limits
 from vidsift.search.gallery import Gallery
-from vidsift.search.moments import Looked, looks, moment_around
+from vidsift.search.moments import NO_ACCOUNT, Looked, looks, moment_around
 from vidsift.search.questions import Question
 from vidsift.search.ranking import Ranked
 from vidsift.types import Hit, Span
 
 __all__ = ["hit_at", "hits_of", "kept"]
-
-_NOTHING = Looked(np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 def kept(ranked: Ranked, limits: Limits) -> list[tuple[int, float]]:
@@ -28,29 +24,31 @@ def kept(ranked: Ranked, limits: Limits) -> list[tuple[int, float]]:
 
 def hits_of(
     gallery: Gallery,
-    terms: TermSum,
+    terms: TermSum | None,
     question: Question,
     ranked: Ranked,
     *,
     paths: Mapping[str, str],
     limits: Limits,
-    black_box: bool = False,
+    with_shares: bool = True,
     confidences: Sequence[float | None] = (),
 ) -> list[Hit]:
     """Turn the page of a question that was asked for into hits.
 
     Args:
         gallery: holds the segments.
-        terms: a method, or the first stage of a black box, whose moments stand in.
+        terms: whose account gives the moments: a method, or a first stage that stands in for it; None for
+            none, and the moment is the whole segment.
         question: what was asked.
         ranked: rows with their scores, best first.
         paths: the path to show for each video.
         limits: which of them are given.
-        black_box: the scores are not the terms': what the frames gave to them is not told.
+        with_shares: whether hits say what each second gave; not where the scores are not these terms'.
         confidences: of each row of the page.
     """
     page = kept(ranked, limits)
-    looked = looks(terms, gallery, question, [row for row, _ in page])
+    rows = [row for row, _ in page]
+    looked = looks(terms, gallery, question, rows)
     sure: Sequence[float | None] = confidences or [None] * len(page)
     return [
         hit_at(
@@ -60,7 +58,7 @@ def hits_of(
             looked[place],
             rank=limits.skip + place + 1,
             path=paths[gallery.video_ids[row]],
-            told=not black_box,
+            told=with_shares,
             candidates=ranked.candidates,
             confidence=sure[place],
         )
@@ -96,7 +94,7 @@ def hit_at(
         frame: place in ``looked`` that the moment lies around; the best one when None.
     """
     segment = Span(*map(float, gallery.spans[row]))
-    said = looked if told else _NOTHING
+    said = looked if told else NO_ACCOUNT
     return Hit(
         rank=rank,
         score=score,

@@ -15,7 +15,7 @@ from vidsift.search.questions import Question
 from vidsift.search.rescore import align_exactly
 from vidsift.types import Alignment, Features, Span
 
-__all__ = ["Looked", "frame_matches", "frame_shares", "looks", "moment_around"]
+__all__ = ["NO_ACCOUNT", "Looked", "frame_matches", "frame_shares", "looks", "moment_around"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +33,21 @@ class Looked:
     matches: NDArray[np.float64]
 
 
-def looks(terms: TermSum, gallery: Gallery, question: Question, rows: Sequence[int]) -> list[Looked]:
+NO_ACCOUNT = Looked(np.zeros(0), np.zeros(0), np.zeros(0))
+"""Of a score that nothing accounts for."""
+
+
+def looks(terms: TermSum | None, gallery: Gallery, question: Question, rows: Sequence[int]) -> list[Looked]:
     """Find out what each second gave to the scores of a question with some segments.
 
     Args:
-        terms: a method, or the first stage of one; none of them a black box.
+        terms: a method, or the first stage of one; None, or without an account, gives :data:`NO_ACCOUNT`.
         gallery: holds the segments.
         question: of texts that the method prepared.
         rows: of the gallery.
     """
+    if terms is None or not terms.explains:
+        return [NO_ACCOUNT] * len(rows)
     asked = question.adapted(terms)
     found: list[Looked] = []
     for number, (text, weight) in enumerate(zip(asked.texts, asked.weights, strict=True)):

@@ -1,4 +1,4 @@
-"""Which segments are the best for a question, exactly: by a scan of all, or of candidates by a black box."""
+"""Which segments are the best for a question, exactly: by a scan of all, or among candidates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Ranked:
 
     Attributes:
         best: rows of the gallery with their exact scores, best first.
-        candidates: how many segments were left for a black box to score; None if all were scored.
+        candidates: how many segments a first stage left to be scored; None if all were.
     """
 
     best: list[tuple[int, float]]
@@ -113,11 +113,11 @@ def rank(gallery: Gallery, terms: TermSum, questions: Sequence[Question], wanted
 def rerank(
     gallery: Gallery, method: Method, questions: Sequence[Question], wanted: Wanted, candidates: int
 ) -> list[Ranked]:
-    """Score by a black box the segments that lead by its first stage.
+    """Score the segments that lead by a method's first stage.
 
     Args:
         gallery: what is searched.
-        method: the black box.
+        method: too dear to scan.
         questions: of texts that the method prepared.
         wanted: what is to be found for each question.
         candidates: how many segments are scored for each question: as many as there are, at least k, and

@@ -108,7 +108,7 @@ def align_exactly(
         each.
 
     Raises:
-        NoAlignmentError: if a term is a black box.
+        NoAlignmentError: if a term has no account.
     """
     for block, real in _fixed_shape(gallery.exact, rows, gallery.device):
         texts = {name: _repeat(tokens, SHAPE) for name, tokens in text.items()}

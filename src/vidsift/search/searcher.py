@@ -40,7 +40,7 @@ from vidsift.types import Features, Frames, Hit, Span
 __all__ = ["CANDIDATES", "GroupBy", "Index", "Strip"]
 
 CANDIDATES = 100
-"""Segments that a black box scores for a question when nobody says."""
+"""Segments that a method that cannot scan scores for a question when nobody says."""
 
 
 class Strip(NamedTuple):
@@ -63,9 +63,10 @@ class Index(OpenIndex):
     blocks, on other questions asked together, on the number of threads, or on the order in which videos were
     added. Equal scores stand in the order of segment ids.
 
-    A method that is a black box (DRL's MLP and XTI, CLIP4Clip's tightTransf) is too dear for that: the
-    segments that lead by its first stage, found as exactly, are its candidates, and it ranks them. Such hits
-    are the best of the candidates, and say of how many; their moments are the first stage's.
+    A method may be too dear for that (DRL's MLP and XTI, CLIP4Clip's tightTransf): the segments that lead by
+    its first stage, found as exactly, are its candidates, and it ranks them. Such hits are the best of the
+    candidates, and say of how many. A method without an account leaves the moments to its first stage, or
+    to nothing: then they are the whole segments.
 
     An index may grow and be tidied while it is open: hits are those of the version that was read, until
     :meth:`refresh`, or until that version was cleaned up, when a question reads the newest one by itself.
@@ -109,9 +110,9 @@ class Index(OpenIndex):
             tags: only videos that carry all of these.
             min_score: only segments that score at least this.
             group_by: "video" keeps only the best segment of each video.
-            candidates: how many segments a black box scores, :data:`CANDIDATES` when None, ``skip + k`` at
-                least; as many as there are makes its hits exact. Other methods score every segment.
-            skip: leave out so many of the best: the page that follows them. Pages of a black box fit each
+            candidates: how many segments a method that cannot scan scores, :data:`CANDIDATES` when None,
+                ``skip + k`` at least; as many as there are makes its hits exact. Others score every segment.
+            skip: leave out so many of the best: the page that follows them. Pages of candidates fit each
                 other where ``candidates`` is the same for all and at least ``skip + k``.
 
         Returns:
@@ -170,7 +171,8 @@ class Index(OpenIndex):
             CANDIDATES if limits.candidates is None else limits.candidates,
         )
         sure = self._confidences_in_order(questions, page_of(stories, limits))
-        return story_hits(gallery, stories, paths, limits, told=not method.black_box, confidences=sure)
+        told = method.scans and method.explains  # else the shares would be the first stage's
+        return story_hits(gallery, stories, paths, limits, told=told, confidences=sure)
 
     @renewing
     def similar(
@@ -262,7 +264,7 @@ class Index(OpenIndex):
     def strip(self, query: str, video_id: str) -> Strip:
         """Tell where in a video a sentence matches: what each second that was looked at gave.
 
-        Empty for a black box.
+        Empty where the method has no account.
 
         Raises:
             QueryError: the query cannot be answered, or the index holds no such video.
@@ -277,7 +279,7 @@ class Index(OpenIndex):
     def captions_for(self, video_id: str, k: int = 10) -> list[tuple[str, float]]:
         """Rank the captions that the index holds for a video, each by its best segment of it.
 
-        A black box ranks the :data:`CANDIDATES` captions that lead by its first stage.
+        A method that cannot scan ranks the :data:`CANDIDATES` captions that lead by its first stage.
 
         Returns:
             Captions with their scores, best first; none where the index holds no captions.
@@ -317,7 +319,7 @@ class Index(OpenIndex):
     ) -> list[Ranked]:
         method, gallery = self.model.method, self.gallery
         wanted = Wanted(limits.k + limits.skip, allowed, limits.group_by, self._preselect)
-        if not method.black_box:
+        if method.scans:
             return rank(gallery, method, questions, wanted)
         candidates = CANDIDATES if limits.candidates is None else limits.candidates
         return rerank(gallery, method, questions, wanted, candidates)
@@ -333,7 +335,7 @@ class Index(OpenIndex):
                 come from, where the method can tell (``maps_on_request``); the score is the same.
 
         Raises:
-            NoAlignmentError: if the method is a black box.
+            NoAlignmentError: if the method has no account.
             QueryError: if the query cannot be answered, or the segment is not of this index.
         """
         question, row = self._question(query), self._row_of(hit)
@@ -374,10 +376,10 @@ class Index(OpenIndex):
         return self.gallery.segment_ids[row], video_id, span, path
 
     def _check_candidates(self, candidates: int | None) -> None:
-        if candidates is not None and not self.model.method.black_box:
+        if candidates is not None and self.model.method.scans:
             raise QueryError(
-                f"candidates is {candidates}, but {self.model.name} is no black box and scores every "
-                "segment; leave candidates out"
+                f"candidates is {candidates}, but {self.model.name} scores every segment; leave candidates "
+                "out"
             )
 
     @cached_property
@@ -396,7 +398,7 @@ class Index(OpenIndex):
     def _confidences(
         self, question: Question, rows: Sequence[int], scores: Sequence[float]
     ) -> list[float | None]:
-        """How sure it is that each row fits; a black box goes by the scores of its first stage.
+        """How sure it is that each row fits; by what was scanned: of some methods the first stage.
 
         Sums of sentences have a scale of their own, of which single sentences about other things say nothing.
         """
@@ -404,7 +406,7 @@ class Index(OpenIndex):
         if background is None or calibration is None or not rows or not question.is_plain:
             return [None] * len(rows)
         method = self.model.method
-        if method.black_box:
+        if not method.scans:
             asked = question.adapted(method.scanned)
             scores = score_exactly(method.scanned, Candidates(self.gallery), asked, rows).tolist()
         mean = background.mean(question)
@@ -462,7 +464,7 @@ class Index(OpenIndex):
         shown = anything_fits(hit.confidence for hit in hits)
         if shown:
             return True
-        if self.model.method.black_box:
+        if not self.model.method.scans:
             return anything_fits(self._surest(sentences, conditions)) or False
         if not (hits and hits[0].rank == 1):
             conditions |= {"skip": 0, "min_score": None}
@@ -472,10 +474,7 @@ class Index(OpenIndex):
 
     @renewing
     def _surest(self, sentences: Sequence[str], conditions: Conditions) -> list[float | None]:
-        """The best confidence of all candidates of a black box: that of what its first stage finds first.
-
-        The black box may rank it anywhere, so that no page of its hits tells.
-        """
+        """The best confidence of all candidates: of what the first stage finds first, wherever it ranks."""
         _, wanted = split_conditions(1, conditions)
         questions = [self._question(sentence) for sentence in sentences]
         _, allowed = self._allowed(wanted)
@@ -490,11 +489,11 @@ class Index(OpenIndex):
         sure = self._confidences(question, [row for row, _ in page], [score for _, score in page])
         return hits_of(
             self.gallery,
-            method.scanned,
+            method.moments_from,
             question,
             ranked,
             paths=paths,
             limits=limits,
-            black_box=method.black_box,
+            with_shares=method.explains,
             confidences=sure,
         )

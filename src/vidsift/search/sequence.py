@@ -17,9 +17,9 @@ off all of them, that may never be: a question would then read the whole library
 others. So from 4,096 segments on, and once there are as many hits as were asked for, the best of the videos
 that were looked at are the answer, and every hit says of how many.
 
-A black box gives no account of its frames. Its first stage finds the videos and decides frames and order by
-the formula above; the black box then scores each sentence with the segment that was found for it, and the
-mean of these is the score.
+Where a method is too dear to scan, its first stage finds the videos and decides frames and order by the
+formula above; the method then scores each sentence with the segment that was found for it, and the mean of
+these is the score. Of a method that scans but has no account of its frames, sentences take whole segments.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Story:
     Attributes:
         score: of the whole.
         places: of the sentences.
-        stage_score: what its confidence goes by: that of a black box's first stage, else the score.
+        stage_score: what its confidence goes by: the first stage's where that found it, else the score.
         candidates: how many videos were looked at, of which this is one of the best; None where no other can
             be better.
     """
@@ -122,9 +122,9 @@ def in_order(
         method: whose similarity decides.
         questions: of texts that the method prepared, in their order.
         wanted: what is to be found; hits are videos, whatever it groups by.
-        candidates: how many videos a black box scores, ``wanted.k`` at least.
+        candidates: how many videos a method that cannot scan scores, ``wanted.k`` at least.
     """
-    if not method.black_box:
+    if method.scans:
         return best_stories(gallery, method, questions, wanted)
     count = max(wanted.k, candidates)
     stories = best_stories(gallery, method.scanned, questions, replace(wanted, k=count))
@@ -207,7 +207,7 @@ def best_stories(
 
     Args:
         gallery: what is searched.
-        terms: whose similarity decides: a method, or the first stage of a black box.
+        terms: whose similarity decides: a method, or the first stage of one.
         questions: of texts that the method prepared, in their order.
         wanted: what is to be found; hits are videos, whatever it groups by.
     """

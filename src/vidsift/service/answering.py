@@ -246,8 +246,8 @@ def _answer(
     more = len(hits) > settings.k
     kept = [one for one in hits[: settings.k] if _sure_enough(one, settings)]
     if more and not _sure_enough(hits[settings.k], settings):
-        # The surest come first, but for a black box, whose confidence is that of its first stage.
-        more = label == "text" and index.model.method.black_box
+        # The surest come first, but where a method ranks what its first stage found and is sure of.
+        more = label == "text" and not index.model.method.scans
     data = [_hit(snapshot, one) for one in kept]
     if settings.explain and isinstance(query, str):
         for shown, hit in zip(data, kept, strict=True):
