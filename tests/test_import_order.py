@@ -48,11 +48,8 @@ SPOKEN_IN = {
 """Libraries that one room alone imports, so that it alone changes when they do."""
 
 NOT_YET_IN_ITS_ROOM: set[tuple[str, str]] = {
-    ("methods/folder.py", "transformers"),
-    ("methods/pidro.py", "transformers"),
     ("search/gallery.py", "lancedb"),
     ("service/live_index.py", "lancedb"),
-    ("training/setup.py", "transformers"),
 }
 """Files that import such a library elsewhere, until that moves."""
 

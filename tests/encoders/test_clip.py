@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -30,6 +31,29 @@ def test_sizes_come_from_the_config(towers: ClipTowers, tiny_config: MakeConfig)
     assert (towers.dim, towers.text_width, towers.vision_width) == (24, 32, 40)
     assert (towers.image_size_px, towers.max_tokens, towers.patches, towers.vision_blocks) == (32, 12, 16, 3)
     assert ClipTowers(tiny_config(image_size=48, patch_size=16)).patches == 9
+
+
+def test_towers_are_built_from_what_config_json_holds(tiny_config: MakeConfig) -> None:
+    towers = ClipTowers(json.loads(json.dumps(tiny_config(patch_size=16).to_dict())))
+    assert (towers.dim, towers.vision_width, towers.patches, towers.max_tokens) == (24, 40, 4, 12)
+
+
+@pytest.mark.parametrize("attention", ATTENTION_KINDS)
+def test_new_vision_blocks_are_of_another_width_and_start_afresh(
+    attention: AttentionKind, tiny_config: MakeConfig
+) -> None:
+    towers = ClipTowers(tiny_config(), attention=attention)
+    assert towers.vision_head_width == 10
+    blocks = towers.new_vision_blocks(2, 20)
+    states = torch.randn(3, 5, 20)
+    block: Any
+    for block in blocks:
+        states = block(states, None)
+        assert block.mlp.fc1.weight.shape == (28, 20)  # as the tower's: 56 of 40
+        assert (block.self_attn.num_heads, block.self_attn.config._attn_implementation) == (2, attention)
+        assert 0.015 < block.mlp.fc1.weight.std() < 0.025
+    assert states.shape == (3, 5, 20)
+    assert (towers.vision_width, towers.clip.vision_model.config.hidden_size) == (40, 40)
 
 
 @torch.no_grad()

@@ -7,15 +7,17 @@ attention.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Literal, TypeAlias, overload
+import copy
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
-from transformers.models.clip.modeling_clip import CLIPAttention
+from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
 
+from vidsift.encoders.init import fresh_linears
 from vidsift.encoders.masks import longest, require_prefix, require_real
 from vidsift.encoders.token_shift import FrameNeighbours, frame_neighbours, shift_tokens
 
@@ -55,11 +57,13 @@ class ClipTowers(nn.Module):
 
     clip: CLIPModel
 
-    def __init__(self, clip: CLIPModel | CLIPConfig, *, attention: AttentionKind = "sdpa") -> None:
+    def __init__(
+        self, clip: CLIPModel | CLIPConfig | Mapping[str, Any], *, attention: AttentionKind = "sdpa"
+    ) -> None:
         """Wrap a loaded model, or build one with fresh weights from its config.
 
         Args:
-            clip: a model, or the config of one to build.
+            clip: a model, or the config of one to build, which may be what its ``config.json`` holds.
             attention: ``"sdpa"`` (torch's fused attention) or ``"eager"`` (matrix products and a softmax in
                 fp32). In fp32 on a CPU with 17 to 50 tokens a frame they run within 6 % of each other
                 (``results/encode.md``); on a GPU sdpa wins.
@@ -70,6 +74,8 @@ class ClipTowers(nn.Module):
         super().__init__()
         if attention not in ATTENTION_KINDS:
             raise ValueError(f"attention is {attention!r}, expected one of {', '.join(ATTENTION_KINDS)}")
+        if isinstance(clip, Mapping):
+            clip = CLIPConfig.from_dict(dict(clip))
         self.clip = CLIPModel(clip) if isinstance(clip, CLIPConfig) else clip
         self.clip.set_attn_implementation(attention)
         self.attention: AttentionKind = attention
@@ -93,6 +99,11 @@ class ClipTowers(nn.Module):
     def vision_width(self) -> int:
         """Channels inside the vision tower."""
         return int(self.clip.visual_projection.in_features)
+
+    @property
+    def vision_head_width(self) -> int:
+        """Channels of one attention head of the vision tower."""
+        return self.vision_width // int(self.clip.vision_model.config.num_attention_heads)
 
     @property
     def image_size_px(self) -> int:
@@ -303,6 +314,28 @@ class ClipTowers(nn.Module):
             class_only=True,
         )
         return tokens_BF1D[:, :, 0]
+
+    def new_vision_blocks(self, count: int, width: int) -> nn.ModuleList:
+        """Build blocks of the form of the vision tower's with fresh weights and another width.
+
+        Args:
+            count: how many.
+            width: channels, in heads of the same size as the tower's, so a multiple of that.
+
+        Returns:
+            Blocks for states ``(N, L, width)``.
+        """
+        config = copy.deepcopy(self.clip.vision_model.config)
+        config.intermediate_size = config.intermediate_size * width // config.hidden_size
+        config.hidden_size, config.num_attention_heads = width, width // self.vision_head_width
+        # set_attn_implementation reaches the blocks of its own model alone, and these stand outside of it.
+        config._attn_implementation = self.attention
+        blocks = nn.ModuleList()
+        for _ in range(count):
+            block = CLIPEncoderLayer(config)
+            fresh_linears(block)
+            blocks.append(block)
+        return blocks
 
     def _check_text(self, mask_QT: Tensor) -> int:
         """Return the length of the longest text; refuse what the tower cannot read."""

@@ -7,10 +7,10 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import CLIPConfig
 
 from vidsift.errors import WeightsError
 
@@ -98,8 +98,8 @@ def read_torchscript(path: str | Path, *, trust: bool = False) -> dict[str, Tens
     return dict(archive.state_dict())
 
 
-def clip_config_from_openai(weights: Mapping[str, Tensor]) -> CLIPConfig:
-    """Infer the architecture from the shapes of OpenAI's weights.
+def clip_config_from_openai(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Infer the architecture from the shapes of OpenAI's weights, as a ``config.json`` of transformers'.
 
     Heads are one for every 64 channels; everything else is in the shapes.
 
@@ -122,9 +122,9 @@ def clip_config_from_openai(weights: Mapping[str, Tensor]) -> CLIPConfig:
         raise WeightsError(
             f"visual.positional_embedding has {places} rows, expected a square number of patches and one more"
         )
-    return CLIPConfig(
-        projection_dim=_shape(weights, "text_projection", 2)[1],
-        text_config={
+    return {
+        "projection_dim": _shape(weights, "text_projection", 2)[1],
+        "text_config": {
             **_tower_sizes(weights, "transformer.", text_width),
             "max_position_embeddings": tokens,
             "vocab_size": vocabulary,
@@ -132,12 +132,12 @@ def clip_config_from_openai(weights: Mapping[str, Tensor]) -> CLIPConfig:
             "eos_token_id": vocabulary - 1,
             "pad_token_id": 0,
         },
-        vision_config={
+        "vision_config": {
             **_tower_sizes(weights, "visual.transformer.", vision_width),
             "image_size": side * patch[-1],
             "patch_size": patch[-1],
         },
-    )
+    }
 
 
 def clip_weights_from_openai(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:

@@ -175,7 +175,7 @@ def towers_from_openai(
             f"{source} does not hold OpenAI's names for CLIP weights (it has {shown}, ...); for a checkpoint "
             "of transformers give the folder with its config.json"
         )
-    model = _empty_model(clip_config_from_openai(weights))
+    model = _empty_model(CLIPConfig.from_dict(clip_config_from_openai(weights)))
     renamed, unknown = clip_weights_from_openai(weights)
     load_strictly(model, renamed, source, unknown)
     return ClipTowers(_with_positions(model), attention=attention).eval()

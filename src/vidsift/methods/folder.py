@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import CLIPConfig
 
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.finite import UNSAVED, non_finite, require_finite
@@ -215,14 +214,13 @@ def _read_method(folder: Path, config: Mapping[str, Any]) -> Method:
         raise ModelFolderError(
             f"{path}: not readable as safetensors ({error}); copy the folder again"
         ) from error
-    backbone = CLIPConfig.from_dict(dict(config["backbone"]))
     arguments = saved_arguments(config["method"], config["arguments"])
-    return assemble_method(config["method"], backbone, arguments, weights, source=str(path))
+    return assemble_method(config["method"], config["backbone"], arguments, weights, source=str(path))
 
 
 def assemble_method(
     name: str,
-    backbone: CLIPConfig,
+    backbone: Mapping[str, Any],
     arguments: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     *,
@@ -233,7 +231,7 @@ def assemble_method(
 
     Args:
         name: in the catalogue.
-        backbone: of the CLIP towers.
+        backbone: the config of the CLIP towers, as transformers writes it into ``config.json``.
         arguments: of the method.
         weights: the method's state dict.
         source: where the weights come from, for messages.

@@ -18,8 +18,6 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
-from transformers import CLIPVisionConfig
-from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from vidsift.encoders.clip import ClipTowers, end_of_text
 from vidsift.encoders.init import fresh_linears
@@ -242,10 +240,14 @@ class PatchBranch(nn.Module):
             self.projection = copy.deepcopy(towers.clip.visual_projection)
             self.class_token = nn.Parameter(_class_token(towers))
         else:
-            config = _narrowed(towers, width)
+            head = towers.vision_head_width
+            if width < head or width % head:
+                raise ValueError(
+                    f"pidro: patch_width is {width}, expected a multiple of {head}, the size of a head"
+                )
             self.lifts = nn.ModuleList(_linear(towers.vision_width, width) for _ in self.sources)
-            self.blocks = nn.ModuleList(_fresh_block(config) for _ in self.sources)
-            self.post_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+            self.blocks = towers.new_vision_blocks(len(self.sources), width)
+            self.post_norm = nn.LayerNorm(width, eps=tower.config.layer_norm_eps)
             self.projection = _linear(width, towers.dim)
             self.class_token = nn.Parameter(torch.randn(width) * width**-0.5)
         self.requires_grad_(True)
@@ -472,24 +474,6 @@ def _class_token(towers: ClipTowers) -> Tensor:
     embedded = tower.embeddings.class_embedding + tower.embeddings.position_embedding.weight[0]
     token: Tensor = tower.pre_layrnorm(embedded)
     return token.clone()
-
-
-def _narrowed(towers: ClipTowers, width: int) -> CLIPVisionConfig:
-    """The image tower's config with other channels, in heads of the same size."""
-    config: CLIPVisionConfig = copy.deepcopy(towers.clip.vision_model.config)
-    head = config.hidden_size // config.num_attention_heads
-    if width < head or width % head:
-        raise ValueError(f"pidro: patch_width is {width}, expected a multiple of {head}, the size of a head")
-    config.intermediate_size = config.intermediate_size * width // config.hidden_size
-    config.hidden_size, config.num_attention_heads = width, width // head
-    config._attn_implementation = towers.attention
-    return config
-
-
-def _fresh_block(config: CLIPVisionConfig) -> CLIPEncoderLayer:
-    block = CLIPEncoderLayer(config)
-    fresh_linears(block)
-    return block
 
 
 def _linear(width_in: int, width_out: int) -> nn.Linear:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import CLIPConfig
 
 from vidsift.data.folder import (
     Entry,
@@ -127,8 +126,8 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
     )
 
 
-def clip_config(sizes: NewClip, tokenizer: Tokenizer) -> CLIPConfig:
-    """Return the config, as ``transformers`` reads it, of a CLIP of given sizes."""
+def clip_config(sizes: NewClip, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the ``config.json`` of a CLIP of given sizes."""
     text = _tower(sizes.text_width, sizes.text_layers, sizes) | {
         "vocab_size": tokenizer.vocabulary_size,
         "max_position_embeddings": sizes.max_tokens,
@@ -140,12 +139,12 @@ def clip_config(sizes: NewClip, tokenizer: Tokenizer) -> CLIPConfig:
         "image_size": sizes.image_px,
         "patch_size": sizes.patch_px,
     }
-    return CLIPConfig(
-        text_config=text,
-        vision_config=vision,
-        projection_dim=sizes.dim,
-        logit_scale_init_value=math.log(1 / sizes.temperature),
-    )
+    return {
+        "text_config": text,
+        "vision_config": vision,
+        "projection_dim": sizes.dim,
+        "logit_scale_init_value": math.log(1 / sizes.temperature),
+    }
 
 
 def _tower(width: int, layers: int, sizes: NewClip) -> dict[str, Any]:
