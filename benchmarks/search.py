@@ -41,8 +41,8 @@ from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import train_tokenizer
 from vidsift.index.encode import segment_table
 from vidsift.index.manifest import Manifest
-from vidsift.index.schema import layout_of
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord, layout_of
+from vidsift.index.storage import Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.interactions.quantised import product
 from vidsift.methods.model import Model

@@ -19,14 +19,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import lancedb
 import numpy as np
+import pyarrow as pa
 import torch
 from measuring import ROOT, command_line, machine, rows_of, take_turns, where, write_results
 
 from search import build, centres_of, model, texts, videos
 from vidsift.index.encode import segment_table
+from vidsift.index.schema import FileRecord
 from vidsift.index.stats import describe
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.storage import Store
 from vidsift.search.searcher import Index
 
 COMMAND = command_line(__file__)
@@ -62,7 +65,7 @@ def rewritten(folder: Path, target: Path) -> None:
     """The same rows in an index of one commit."""
     source = Store.open(folder)
     whole = Store.create(target, source.manifest)
-    whole.commit(source.segments.to_arrow(), list(source.read_files().values()))
+    whole.commit(pa.Table.from_batches(source.batches("segments")), list(source.read_files().values()))
 
 
 def searches(index: Index) -> Callable[[], Any]:
@@ -145,7 +148,7 @@ def main() -> None:
 
 
 def fragments(folder: Path) -> int:
-    found: Any = Store.open(folder).segments.stats()
+    found: Any = lancedb.connect(folder).open_table("segments").stats()
     return int(found["fragment_stats"]["num_fragments"])
 
 

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.index.library import clip, library
+from tests.index.library import clip, lance_table, library
 from tests.methods import tiny
 from tests.video.making import png_bomb
 
@@ -169,7 +169,8 @@ def test_a_damaged_index_is_checked_and_mended(
     where = ["--index", str(tmp_path / "index")]
     assert _run(*places, "--model", str(tmp_path / "model")) == 0
     store = Store.open(tmp_path / "index")
-    store.segments.add(store.segments.to_arrow().slice(0, 1))
+    segments = lance_table(store.folder)
+    segments.add(segments.to_arrow().slice(0, 1))
     capsys.readouterr()
     assert _run("check", *where) == 1
     told = capsys.readouterr().out

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from tests.forked import vidsift
-from tests.index.library import filled
+from tests.index.library import filled, lance_table
 from tests.methods import tiny
 
 from vidsift.cli.main import main
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 
 
 @pytest.fixture
@@ -27,7 +28,9 @@ def index(tmp_path: Path) -> Path:
     model.save(tmp_path / "model")
     made = filled(tmp_path / "made", model, [5] * 6)
     named = Store.create(tmp_path / "index", replace(made.manifest, model=str(tmp_path / "model")))
-    named.commit(made.segments.to_arrow(), [FileRecord(**vars(one)) for one in made.read_files().values()])
+    named.commit(
+        lance_table(made.folder).to_arrow(), [FileRecord(**vars(one)) for one in made.read_files().values()]
+    )
     return tmp_path / "index"
 
 

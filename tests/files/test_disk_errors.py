@@ -17,7 +17,8 @@ from tests.methods import tiny
 from vidsift.cli import main as program
 from vidsift.errors import IndexFolderError, IndexWriteError, NotSavedError, VideoReadError
 from vidsift.files.disk_errors import disk_errno, is_disk_full, plain_words, saving
-from vidsift.index.disk import telling, tried
+from vidsift.index.disk import telling
+from vidsift.index.tables import value_or_reason
 from vidsift.service.error_messages import words_for
 from vidsift.service.problems import own_trouble
 
@@ -97,7 +98,7 @@ def test_what_damage_says_has_no_place_either() -> None:
     def read() -> None:
         raise lance("Object at location data/1.lance not found")
 
-    assert tried(read) == "Object at location data/1.lance not found"
+    assert value_or_reason(read) == "Object at location data/1.lance not found"
 
 
 def test_the_service_says_that_its_disk_is_full() -> None:

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import lancedb
 import numpy as np
 from tests.methods import tiny
 from tests.video.making import Recipe, make
 
 from vidsift.index.encode import segment_id, segment_table, sets_of
 from vidsift.index.manifest import Manifest
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord, TableName
+from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.types import Span
 
@@ -31,10 +33,15 @@ def library(folder: Path, clips: int = 3) -> Path:
     return folder
 
 
+def lance_table(folder: Path, name: TableName = "segments") -> Any:
+    """A table of an index as LanceDB opens it, to look into it or to damage it behind the store's back."""
+    return lancedb.connect(folder).open_table(name)
+
+
 def rows(folder: Path) -> list[dict[str, Any]]:
     """Everything that is stored of the segments, in the order of ids."""
-    found: list[dict[str, Any]] = Store.open(folder).segments.to_arrow().sort_by("segment_id").to_pylist()
-    return found
+    stored: list[dict[str, Any]] = lance_table(folder).to_arrow().sort_by("segment_id").to_pylist()
+    return stored
 
 
 def filled(
@@ -86,7 +93,7 @@ def findable(folder: Path, model: Model, counts: Sequence[int]) -> Path:
     made = filled(folder / "made", model, counts)
     named = Store.create(folder / "index", replace(made.manifest, model=str(folder / "model")))
     records = made.read_files().values()
-    named.commit(made.segments.to_arrow(), [FileRecord(**vars(one)) for one in records])
+    named.commit(lance_table(made.folder).to_arrow(), [FileRecord(**vars(one)) for one in records])
     return named.folder
 
 

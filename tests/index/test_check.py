@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.index.library import library, rows
+from tests.index.library import lance_table, library, rows
 from tests.methods import tiny
 
 from vidsift.index.build import build_index, update_index
 from vidsift.index.check import CheckReport, Problem, check_index
-from vidsift.index.salvage import salvage
-from vidsift.index.schema import files_schema
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord, TableName, files_schema
+from vidsift.index.storage import Store
+from vidsift.index.tables import Table
 
 CLIPS = 3
 
@@ -43,12 +43,13 @@ def store(made: Path, tmp_path: Path) -> Store:
 
 def _rewrite(store: Store, change: Callable[[dict[str, Any]], None], row: int = 0) -> str:
     """Change one stored segment; return its name."""
-    table = store.segments.to_arrow()
+    segments = lance_table(store.folder)
+    table = segments.to_arrow()
     values = table.slice(row, 1).to_pylist()[0]
     name = str(values["segment_id"])
     change(values)
-    store.segments.delete(f"segment_id = '{name}'")
-    store.segments.add(pa.Table.from_pylist([values], schema=table.schema))
+    segments.delete(f"segment_id = '{name}'")
+    segments.add(pa.Table.from_pylist([values], schema=table.schema))
     return name
 
 
@@ -116,18 +117,20 @@ def test_a_damaged_segment_is_found_and_mended(
 
 
 def test_a_segment_that_is_there_twice_is_found_and_mended(store: Store, made: Path) -> None:
-    store.segments.add(store.segments.to_arrow().slice(0, 1))
+    segments = lance_table(store.folder)
+    segments.add(segments.to_arrow().slice(0, 1))
     (problem,) = check_index(store.folder).problems
     assert problem.wrong == "is stored 2 times"
     _mended(store, made, lost=1)
 
 
 def test_overlapping_segments_are_found(store: Store) -> None:
-    table = store.segments.to_arrow()
+    segments = lance_table(store.folder)
+    table = segments.to_arrow()
     values = table.slice(0, 1).to_pylist()[0]
     end = round(values["end_seconds"] * 1000)
     values |= {"start_seconds": 0.25, "segment_id": f"{values['video_id']}-000000250-{end:09d}"}
-    store.segments.add(pa.Table.from_pylist([values], schema=table.schema))
+    segments.add(pa.Table.from_pylist([values], schema=table.schema))
     (problem,) = check_index(store.folder).problems
     assert (problem.what, problem.wrong) == (values["segment_id"], "overlaps the one before it")
 
@@ -161,8 +164,9 @@ def test_segments_without_a_path_are_a_note_and_go_with_the_next_run(store: Stor
 
 def test_paths_that_contradict_themselves(store: Store, made: Path) -> None:
     path = sorted(store.read_files())[0]
-    row = store.files.search().where(f"path = '{path}'").to_arrow().select(files_schema().names)
-    store.files.add(row)
+    files = lance_table(store.folder, "files")
+    files.add(files.search().where(f"path = '{path}'").to_arrow().select(files_schema().names))
+    store.refresh()
     store.commit(None, [FileRecord("/odd.mp4", 1, 1)])
     found = {(one.what, one.wrong) for one in check_index(store.folder).problems}
     assert found == {
@@ -212,7 +216,7 @@ def test_a_file_of_the_table_that_cannot_be_read_costs_its_neighbours_only(
 ) -> None:
     """Six commits of made-up rows, one of which is blanked in part or lost."""
     store = Store.create(tmp_path / "index", Store.open(made / "index").manifest)
-    whole = Store.open(made / "index").segments.to_arrow()
+    whole = lance_table(made / "index").to_arrow()
     names = [f"{number:032x}" for number in range(6)]
     for name in names:
         row = whole.slice(0, 1).to_pylist()[0]
@@ -225,7 +229,7 @@ def test_a_file_of_the_table_that_cannot_be_read_costs_its_neighbours_only(
     )
     _damage(data_files[3], damage)
     before = Store.open(store.folder)
-    assert before.segments.count_rows() == 6
+    assert before.count() == 6
 
     report = check_index(store.folder)
     assert (report.problems[0].kind, report.problems[0].what) == ("table", "segments")
@@ -296,9 +300,9 @@ def test_segments_of_lost_paths_are_kept_until_every_folder_was_seen(made: Path,
 
 
 @pytest.mark.parametrize("name", ["segments", "files"])
-def test_a_table_with_other_columns_is_told_and_nothing_is_dropped(store: Store, name: str) -> None:
+def test_a_table_with_other_columns_is_told_and_nothing_is_dropped(store: Store, name: TableName) -> None:
     before = rows(store.folder), Store.open(store.folder).read_files()
-    table = getattr(store, name)
+    table = lance_table(store.folder, name)
     table.add_columns({"later": "1"})
     for repair in (False, True):
         report = check_index(store.folder, repair=repair)
@@ -349,13 +353,11 @@ def test_the_report_counts_what_is_left() -> None:
     assert report.sentences()[-1] == counted + "2 mended, 0 left."
 
 
-def test_too_little_memory_is_no_damage() -> None:
-    class Large:
-        def count_rows(self) -> int:
-            return 1
+def test_too_little_memory_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
 
-        def take_offsets(self, _offsets: list[int]) -> None:
-            raise MemoryError
-
+    table = Table(store.folder, "segments")
+    monkeypatch.setattr(type(lance_table(store.folder)), "take_offsets", refuse)
     with pytest.raises(MemoryError):
-        list(salvage(Large(), ["path"]))
+        list(table.salvage(["video_id"]))

@@ -25,6 +25,7 @@ from vidsift.index import build
 from vidsift.index.build import Report, build_index
 from vidsift.index.check import check_index
 from vidsift.index.storage import Store
+from vidsift.index.tables import Table
 from vidsift.search.rescore import one_thread
 
 ROOT = Path(__file__).parents[2]
@@ -83,23 +84,19 @@ def test_a_disk_that_is_full_at_any_commit(
     """The n-th write of the store fails: segments or files, whichever comes then."""
     monkeypatch.setattr(build, "_COMMIT_VIDEOS", 2)
     calls = [0]
-    connect = Store._connect
 
-    def counting(self: Store) -> None:
-        connect(self)
-        for table, name in ((self.segments, "add"), (self.files, "merge_insert")):
-            real = getattr(table, name)
+    def failing(write: Any) -> Any:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == failing_write + 1:
+                raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)")
+            return write(*arguments, **named)
 
-            def write(*arguments: Any, real: Any = real, **named: Any) -> Any:
-                calls[0] += 1
-                if calls[0] == failing_write + 1:
-                    raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)")
-                return real(*arguments, **named)
-
-            monkeypatch.setattr(table, name, write)
+        return counted
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_connect", counting)
+        for name in ("add", "upsert"):
+            patch.setattr(Table, name, failing(getattr(Table, name)))
         with pytest.raises(IndexWriteError, match="No space left on device"):
             build_index([home / "videos"], tmp_path / "index", home / "model", workers=1)
     _assert_whole_so_far(tmp_path / "index")

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.index.library import clip, library, rows
+from tests.index.library import clip, lance_table, library, rows
 from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError
 from vidsift.index.build import Report, build_index, update_index
-from vidsift.index.folders import folders_of, remembered
+from vidsift.index.folders import Folder, remembered
 from vidsift.index.maintenance import optimize_index, remove_paths
-from vidsift.index.storage import Folder, Store
+from vidsift.index.storage import Store
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_an_index_without_folders_goes_by_its_files(tmp_path: Path, run: Callabl
     clip(tmp_path / "one", "top", frames=20)
     run("one")
     (tmp_path / "index" / "folders.json").unlink()
-    assert folders_of(Store.open(tmp_path / "index")) == [Folder(str(tmp_path / "one"))]
+    assert Store.open(tmp_path / "index").indexed_folders() == [Folder(str(tmp_path / "one"))]
     assert update_index(tmp_path / "index", tiny.model()).unchanged == 2
 
 
@@ -233,5 +233,5 @@ def test_optimizing_makes_one_piece_of_many_and_says_what_it_saved(
 
 
 def _pieces(store: Store) -> int:
-    statistics: Any = store.segments.stats()
+    statistics = lance_table(store.folder).stats()
     return int(statistics["fragment_stats"]["num_fragments"])

@@ -37,7 +37,7 @@ def meddle(moment):
 
     def between(self, segments, files):
         if moment == "between tables" and segments is not None:
-            self.segments.add(segments)
+            commit_files(self, segments, [])
             die()
         commit_files(self, segments, files)
         if moment == "after a commit" and files:

@@ -7,14 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.index.library import library
+from tests.index.library import lance_table, library
 
 from vidsift.errors import IndexFolderError
 from vidsift.index.build import build_index
 from vidsift.index.check import check_index
-from vidsift.index.schema import FORMAT
+from vidsift.index.schema import FORMAT, FileRecord
 from vidsift.index.stats import describe
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.storage import Store
 from vidsift.search.searcher import Index
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -57,14 +57,14 @@ def test_it_is_read_and_searched_without_being_written(old: Path) -> None:
 def test_writing_raises_it_and_loses_nothing(old: Path) -> None:
     expected = _expected(old)
     store = Store.open(old)
-    rows = store.segments.to_arrow()
+    rows = lance_table(old).to_arrow()
     video_id = next(one.video_id for one in store.read_files().values() if one.video_id)
     store.set_tags(video_id, ["old friend"])
     assert json.loads((old / "index.json").read_text())["format"] == FORMAT
     raised = Store.open(old)
     assert raised.manifest.format == FORMAT
     assert raised.read_tags() == {video_id: {"old friend"}}
-    assert raised.segments.to_arrow().equals(rows)
+    assert lance_table(old).to_arrow().equals(rows)
     assert sorted(raised.read_files()) == expected["files"]
     report = check_index(old, contents=False)
     assert report.problems == []
@@ -90,10 +90,10 @@ def test_raising_that_was_cut_off_begins_anew(old: Path, monkeypatch: pytest.Mon
 
 def test_it_can_be_built_on(old: Path, tmp_path: Path) -> None:
     library(tmp_path / "videos", 2)
-    before = Store.open(old).segments.count_rows()
+    before = Store.open(old).count()
     report = build_index([tmp_path / "videos"], old, _home(old) / "model", workers=1)
     assert report.added == 2
-    assert Store.open(old).segments.count_rows() == before + 2
+    assert Store.open(old).count() == before + 2
 
 
 def test_the_format_of_the_future_is_refused(old: Path) -> None:

@@ -12,8 +12,9 @@ from tests.index.strange import crash
 from vidsift.files import paths
 from vidsift.files.paths import absolute, inside, path_keys, under
 from vidsift.index import plan as plans
+from vidsift.index.folders import Folder
 from vidsift.index.plan import make_plan
-from vidsift.index.storage import FileRecord, Folder
+from vidsift.index.schema import FileRecord
 
 
 def _file(path: Path, text: str = "x") -> FileRecord:

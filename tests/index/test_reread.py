@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
-from tests.index.library import clip, filled, rows
+from tests.index.library import clip, filled, lance_table, rows
 from tests.index.strange import READING
 from tests.methods import tiny
 from tests.video.making import Recipe, make
@@ -16,8 +17,10 @@ from vidsift.index import decode_worker
 from vidsift.index.build import Report, build_index
 from vidsift.index.decode_worker import Done, Facts, ReadSettings, Segment, read_video
 from vidsift.index.encode import Encoder
+from vidsift.index.manifest import READER
 from vidsift.index.reread import to_look_at, write_looked_at
-from vidsift.index.storage import READER, FileRecord, Store
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 from vidsift.video import probe
 
 
@@ -49,10 +52,10 @@ def test_files_read_with_wrong_times_are_read_anew_once(
     assert max(one["end_seconds"] for one in now if one["video_id"] == joined_id) == pytest.approx(4.0)
 
     store = Store.open(index)
-    table = store.segments.to_arrow().to_pylist()
+    table = rows(index)
     store.drop_videos([joined_id])
     half = [one | {"duration_seconds": 2.0} for one in table if one["video_id"] == joined_id][:2]
-    store.segments.add(half)
+    store.commit(pa.Table.from_pylist(half, schema=lance_table(index).schema), [])
     store.set_tags(joined_id, ["mine"])
     (index / READER).unlink()
     read: list[str] = []

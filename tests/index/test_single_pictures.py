@@ -12,10 +12,12 @@ from tests.video.photographing import heif, jpeg, still
 
 from vidsift.index.build import Report, build_index, update_index
 from vidsift.index.check import check_index
+from vidsift.index.folders import Folder
 from vidsift.index.plan import make_plan
+from vidsift.index.schema import SINGLE_PICTURE, FileRecord
 from vidsift.index.single_pictures import kept_places, named_files
 from vidsift.index.stats import describe
-from vidsift.index.storage import SINGLE_PICTURE, FileRecord, Folder, Store
+from vidsift.index.storage import Store
 
 OVER = {"single picture": 4, "animated WebP file": 1}
 

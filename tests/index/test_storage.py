@@ -7,16 +7,19 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.index.library import filled
+from tests.index.library import filled, lance_table
 from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError, IndexWriteError
-from vidsift.index import storage
+from vidsift.index import tables
+from vidsift.index.folders import Folder
+from vidsift.index.manifest import default_folder
+from vidsift.index.schema import FileRecord
 from vidsift.index.stats import describe
-from vidsift.index.storage import FileRecord, Folder, Store, default_folder
+from vidsift.index.storage import Store
+from vidsift.index.tables import Table
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ def test_an_index_that_was_never_finished_is_begun_anew(store: Store, tmp_path: 
     (begun.folder / "index.json").unlink()
     shutil.rmtree(begun.folder / "captions.lance")
     made = Store.create(begun.folder, store.manifest)
-    assert (made.segments.count_rows(), made.read_captions()) == (0, {})
+    assert (made.count(), made.read_captions()) == (0, {})
 
 
 @pytest.mark.parametrize("emptied", [(), ("segments", "files")])
@@ -92,7 +95,7 @@ def test_tables_with_rows_outlive_the_loss_of_the_manifest(store: Store, emptied
         shutil.move(store.folder.parent / f"{name}.lance", store.folder)
     manifest.write_text(text)
     again = Store.open(store.folder)
-    assert again.segments.count_rows() == 3
+    assert again.count() == 3
     assert again.read_tags() == {f"{0:032x}": {"mine"}}
 
 
@@ -112,7 +115,7 @@ def test_forgetting_the_only_path_of_a_video_drops_its_segments(store: Store) ->
     assert store.video_ids() == {f"{0:032x}"}
     store.forget(["/it's a copy.mp4"])
     assert store.drop_orphans() == 1
-    assert store.segments.count_rows() == 0
+    assert store.count() == 0
     assert other not in {one.video_id for one in store.read_files().values()}
 
 
@@ -142,12 +145,12 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(store: Store) -> Non
 
 
 def test_many_small_commits_are_merged_and_nothing_is_lost(store: Store) -> None:
-    for number in range(storage._MANY_FRAGMENTS + 1):
+    for number in range(tables._MANY_SMALL_PIECES + 1):
         store.commit(None, [FileRecord(f"/{number}.mp4", 1, 1, "aa")])
     before = store.read_files()
     store.tidy()
     assert store.read_files() == before
-    statistics: Any = Store.open(store.folder).files.stats()
+    statistics = lance_table(store.folder, "files").stats()
     assert statistics["fragment_stats"]["num_fragments"] == 1
 
 
@@ -198,26 +201,25 @@ def test_a_disk_that_fails_is_said_in_plain_words(store: Store, monkeypatch: pyt
     def full(*_: object, **__: object) -> None:
         raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)\nat rust/x.rs")
 
-    monkeypatch.setattr(store.segments, "add", full)
+    monkeypatch.setattr(Table, "add", full)
     with pytest.raises(
         IndexWriteError, match=r"could not be written: .*No space left.*committed before is whole"
     ):
-        store.commit(store.segments.to_arrow(), [FileRecord("/new.mp4", 1, 1, "aa")])
+        store.commit(lance_table(store.folder).to_arrow(), [FileRecord("/new.mp4", 1, 1, "aa")])
     assert "/new.mp4" not in Store.open(store.folder).read_files()
 
 
 def test_a_version_is_kept_for_an_hour_after_it_was_replaced(store: Store) -> None:
-    reader = Store.open(store.folder).segments
-    reader.checkout(reader.version)
-    before = reader.to_arrow()
+    reader = Store.open(store.folder).segment_reader()
+    before = reader.read(["segment_id"])
     store.drop_videos([f"{0:032x}"])
     with store.writing():
         store.optimize()
-    assert reader.to_arrow().equals(before)
-    assert len(store.segments.list_versions()) > 1
+    assert reader.read(["segment_id"]).equals(before)
+    assert len(lance_table(store.folder).list_versions()) > 1
     with store.writing():
         store.optimize(timedelta(0))
-    assert len(store.segments.list_versions()) == 1
+    assert len(lance_table(store.folder).list_versions()) == 1
     assert store.video_ids() == {f"{1:032x}"}
 
 

@@ -3,16 +3,17 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.index.library import filled
+from tests.index.library import filled, lance_table
 from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError
-from vidsift.index import storage
+from vidsift.index import storage, tables
 from vidsift.index.disk import locked
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
+from vidsift.index.tables import Table
 from vidsift.index.tags_and_captions import clean_tags
 
 ONE, TWO = f"{0:032x}", f"{1:032x}"
@@ -81,11 +82,9 @@ def test_captions_follow_their_files(store: Store) -> None:
         store.write_captions({a: {ONE: ["a dog", "a cat"], TWO: ["x"]}, b: {ONE: ["a cat", "a bird"]}}) == 2
     )
     assert Store.open(store.folder).read_captions() == {ONE: ["a cat", "a bird", "a dog"], TWO: ["x"]}
-    table = store.notes_table("captions")
-    assert table is not None
-    version = table.version
+    version = lance_table(store.folder, "captions").version
     assert store.write_captions({a: {ONE: ["a dog", "a cat"], TWO: ["x"]}}) == 0
-    assert table.version == version
+    assert lance_table(store.folder, "captions").version == version
     assert store.write_captions({a: {ONE: ["a dog"]}}) == 1
     assert Store.open(store.folder).read_captions() == {ONE: ["a cat", "a bird", "a dog"]}
     assert store.write_captions({}, gone=[b, "/never"]) == 1
@@ -98,19 +97,19 @@ def test_captions_follow_their_files(store: Store) -> None:
 def test_tags_wait_while_their_pieces_are_merged(
     store: Store, monkeypatch: pytest.MonkeyPatch, by_the_run: bool
 ) -> None:
-    """Whoever gives tags takes the lock of the notes; merging rewrites the table under it."""
+    """Whoever gives tags takes their lock; merging rewrites the table under it."""
     store.set_tags(ONE, ["holiday"])
     free: dict[str, bool] = {}
 
-    def look(table: Any, _keep: timedelta) -> None:
+    def look(table: Table, _keep: timedelta) -> None:
         try:
-            with locked(store.folder, storage.NOTES_LOCK):
+            with locked(store.folder, storage.TAGS_LOCK):
                 free[table.name] = True
         except IndexFolderError:
             free[table.name] = False
 
-    monkeypatch.setattr(storage, "merge_everything", look)
-    monkeypatch.setattr(storage, "_MANY_FRAGMENTS", 1)
+    monkeypatch.setattr(Table, "merge_everything", look)
+    monkeypatch.setattr(tables, "_MANY_SMALL_PIECES", 1)
     with store.writing():
         (store.tidy if by_the_run else store.optimize)()
     assert free["tags"] is False
@@ -119,9 +118,9 @@ def test_tags_wait_while_their_pieces_are_merged(
 
 def test_a_run_ends_though_somebody_is_giving_tags(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.set_tags(ONE, ["holiday"])
-    monkeypatch.setattr(storage, "NOTES_PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr(storage, "_MANY_FRAGMENTS", 1)
-    with store.writing(), locked(store.folder, storage.NOTES_LOCK):
+    monkeypatch.setattr(storage, "TAGS_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(tables, "_MANY_SMALL_PIECES", 1)
+    with store.writing(), locked(store.folder, storage.TAGS_LOCK):
         store.tidy()
         with pytest.raises(IndexFolderError, match="another process is writing"):
             store.optimize()

@@ -17,7 +17,8 @@ from tests.methods import tiny
 
 from vidsift.index.encode import segment_id, segment_table, sets_of
 from vidsift.index.manifest import Manifest
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import BUNDLED, Model, load
 from vidsift.search import confidence as module

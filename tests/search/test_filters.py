@@ -9,7 +9,8 @@ from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.errors import QueryError
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search.filters import Filter, shown_paths
 from vidsift.search.searcher import Index

@@ -19,8 +19,8 @@ from torch.nn.functional import normalize
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.index.encode import segment_table
 from vidsift.index.manifest import Manifest
-from vidsift.index.schema import layout_of
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord, layout_of
+from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search.gallery import ScanFormat
 from vidsift.search.searcher import Index

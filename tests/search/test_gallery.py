@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.index.library import filled
+from tests.index.library import filled, lance_table
 from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError
-from vidsift.index.storage import Store
 from vidsift.interactions.quantised import product
 from vidsift.search import gallery as gallery_module
 from vidsift.search.candidates import all_segments
@@ -125,7 +124,7 @@ def test_what_is_added_later_is_not_seen(tmp_path: Path) -> None:
     store = filled(tmp_path / "a", model, COUNTS)
     gallery = Gallery.read(store, model.method, "fp32")
     before = gallery.exact([0])["frame"].tokens
-    Store.open(store.folder).segments.delete("true")
+    lance_table(store.folder).delete("true")
     assert len(gallery) == len(COUNTS)
     assert torch.equal(gallery.exact([0])["frame"].tokens, before)
 
@@ -133,7 +132,7 @@ def test_what_is_added_later_is_not_seen(tmp_path: Path) -> None:
 def test_an_empty_index_reads_as_nothing(tmp_path: Path) -> None:
     model = tiny.model()
     store = filled(tmp_path / "a", model, [5])
-    store.segments.delete("true")
+    store.drop_videos(sorted(store.video_ids()))
     gallery = Gallery.read(store, model.method, "int8")
     assert (len(gallery), gallery.blocks) == (0, 0)
     assert all_segments(gallery, {}).shape == (0,)

@@ -13,7 +13,8 @@ from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError, QueryError
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search import gallery as gallery_module
 from vidsift.search import ranking, rescore

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.index.library import filled
+from tests.index.library import filled, lance_table
 from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError, IndexVersionGoneError
@@ -48,12 +48,13 @@ def model() -> Model:
 def tidied(store: Store) -> None:
     """Write everything anew, and clean up all but the newest version, as an hour later."""
     with store.writing():
-        for table in store.tables:
+        for table in (lance_table(store.folder, name) for name in store.opened()):
             if table.count_rows():
                 table.update(values_sql={table.schema.names[0]: table.schema.names[0]})
             # A version of its own, even of a table in which nothing is.
             table.add_columns({"later": "1"})
             table.drop_columns(["later"])
+        store.refresh()
         store.optimize(timedelta(0))
 
 

@@ -13,7 +13,8 @@ from tests.methods import tiny
 from vidsift.index.decode_worker import Done, Facts, ReadSettings, Segment, content_id, read_video
 from vidsift.index.encode import Encoder, sets_of
 from vidsift.index.manifest import Manifest
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search.searcher import Index
 from vidsift.service.app import create_app

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.index.library import clip
+from tests.index.library import clip, lance_table
 from tests.service.serving import index_of, problem, served, video_id
 
 from vidsift.index.storage import Store
@@ -17,7 +17,8 @@ def _tidied(folder: Path) -> None:
     """Write all segments anew, and clean up what was before."""
     store = Store.open(folder)
     with store.writing():
-        store.segments.update(where="true", values={"codec": "other"})
+        lance_table(folder).update(where="true", values={"codec": "other"})
+        store.refresh()
         store.optimize(timedelta(0))
 
 

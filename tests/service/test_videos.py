@@ -14,7 +14,8 @@ from tests.service.serving import index_of, problem, served, video_id
 from vidsift.index import storage
 from vidsift.index.disk import locked
 from vidsift.index.library import outermost
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_tags_are_set_while_an_indexer_writes(client: TestClient, files: list[Pa
 def test_tags_that_cannot_be_set_now_are_told_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "NOTES_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(storage, "TAGS_PATIENCE_SECONDS", 0.05)
     file = clip(tmp_path, "clip")
     index = index_of(tmp_path / "index", [file])
     path = f"/v1/videos/{video_id(file)}/tags"

@@ -42,8 +42,7 @@ def explain(  # noqa: PLR0917 - the options of the verb
 
     Of a file the segment that fits best is explained.
     """
-    from vidsift.index.manifest import read_manifest
-    from vidsift.index.storage import default_folder
+    from vidsift.index.manifest import default_folder, read_manifest
 
     # A missing index is told before anything heavy is imported.
     where = (default_folder() if folder is None else folder).expanduser()

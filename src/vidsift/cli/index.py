@@ -221,7 +221,7 @@ def watch(  # noqa: PLR0917 - the options of the verb
 
 
 def _place_of(folder: Path | None) -> Path:
-    from vidsift.index.storage import default_folder
+    from vidsift.index.manifest import default_folder
 
     return (default_folder() if folder is None else folder).expanduser()
 

@@ -30,7 +30,8 @@ def remove(
     """
     from vidsift.files.paths import absolute
     from vidsift.index.maintenance import remove_paths
-    from vidsift.index.storage import Store, default_folder
+    from vidsift.index.manifest import default_folder
+    from vidsift.index.storage import Store
 
     where = default_folder() if folder is None else folder.expanduser()
     count = remove_paths(where, paths)
@@ -87,8 +88,8 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what is in the index and how much room it takes, per hour of video too."""
+    from vidsift.index.manifest import default_folder
     from vidsift.index.stats import describe
-    from vidsift.index.storage import default_folder
 
     facts = describe(default_folder() if folder is None else folder.expanduser())
     typer.echo(json.dumps(facts)) if as_json else show_facts(facts)

@@ -101,8 +101,7 @@ def search(  # noqa: PLR0917 - the options of the verb
     if by not in ("segment", "video"):
         raise ValueError(f"--by is {by!r}; expected segment or video")
 
-    from vidsift.index.manifest import read_manifest
-    from vidsift.index.storage import default_folder
+    from vidsift.index.manifest import default_folder, read_manifest
 
     # A missing index is told before anything heavy is imported.
     where = (default_folder() if folder is None else folder).expanduser()

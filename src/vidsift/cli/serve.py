@@ -45,7 +45,7 @@ def serve(  # noqa: PLR0917 - the options of the verb
 
     The same over HTTP: POST /v1/search with {"query": "..."}; /docs lists all that can be asked.
     """
-    from vidsift.index.storage import default_folder
+    from vidsift.index.manifest import default_folder
     from vidsift.service.app import create_app, require_extra
 
     require_extra()

@@ -14,7 +14,8 @@ from typing import Literal
 
 from vidsift.files.paths import path_key, path_keys, under
 from vidsift.index.disk import telling, write_whole
-from vidsift.index.storage import MOUNTS, Store
+from vidsift.index.manifest import MOUNTS
+from vidsift.index.storage import Store
 
 __all__ = ["Absence", "exists", "mounts_of", "read_mounts", "write_mounts"]
 

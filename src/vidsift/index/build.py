@@ -25,14 +25,17 @@ from vidsift.index.decode_worker import (
     SegmentLength,
     SinglePicture,
 )
-from vidsift.index.folders import captions_in, folders_of, remembered, with_removed
+from vidsift.index.folders import Folder, remembered, with_removed
 from vidsift.index.maintenance import forget
+from vidsift.index.manifest import default_folder
 from vidsift.index.opening import check_made_with, open_index
 from vidsift.index.plan import Plan, make_plan
 from vidsift.index.pool import DecodePool
 from vidsift.index.reread import stored_seconds, to_look_at, write_looked_at
+from vidsift.index.schema import SINGLE_PICTURE, FileRecord
 from vidsift.index.single_pictures import kept_places, stored_pictures
-from vidsift.index.storage import SINGLE_PICTURE, FileRecord, Folder, Store, default_folder
+from vidsift.index.storage import Store
+from vidsift.index.tags_and_captions import captions_in
 from vidsift.video.find import Patterns
 from vidsift.workers.sandbox import Limits
 
@@ -126,7 +129,7 @@ def build_index(
     Args:
         folders: folders and files. Paths under them that are gone are removed from the index, but for
             those on what is not mounted or cannot be opened. It remembers them for :func:`update_index`.
-        index: folder of the index; :func:`~vidsift.index.storage.default_folder` when None.
+        index: folder of the index; :func:`~vidsift.index.manifest.default_folder` when None.
         model: name or folder, or a loaded model; when None the index's own, else
             :data:`~vidsift.index.opening.DEFAULT_MODEL`.
         segment: the most seconds of a segment, "auto" for 30, None for whole videos; fixed for an index.
@@ -202,7 +205,7 @@ def update_index(
     """
     folder = default_folder() if index is None else Path(index).expanduser()
     store = Store.open(folder)
-    known = folders_of(store)
+    known = store.indexed_folders()
     if not known:
         raise IndexFolderError(f"the index {folder} holds no folder yet; name one: vidsift index FOLDER")
     there = [one for one in known if exists(one.path)]

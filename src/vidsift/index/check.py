@@ -13,25 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from vidsift.files.disk_errors import plain_words
 from vidsift.index.decode_worker import content_id, stamp
-from vidsift.index.disk import tried
-from vidsift.index.salvage import mend_notes, salvage
-from vidsift.index.schema import (
-    SetLayout,
-    files_schema,
-    parts_from_table,
-    segment_id,
-    segments_schema,
-    stored_tokens,
-)
-from vidsift.index.storage import FileRecord, Store, default_folder
-from vidsift.index.tags_and_captions import NoteName, note_schemas
+from vidsift.index.manifest import default_folder
+from vidsift.index.schema import FileRecord, SetLayout, TableName, parts_from_table, segment_id, stored_tokens
+from vidsift.index.storage import Store
+from vidsift.index.tables import value_or_reason
 from vidsift.types import Span
 from vidsift.video.encrypted import ENCRYPTED
 
@@ -40,10 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckReport", "Problem", "check_index"]
 
-_READ_ROWS = 512
 _SLACK_SECONDS = 1e-3
 
-T = TypeVar("T")
 Kind = Literal["table", "segment", "file", "model"]
 
 
@@ -176,9 +166,9 @@ class _Check:
         self._stored: set[str] = set()
         self._unreadable: set[str] = set()
         self._unjudged: set[str] = set()
-        self._bad_notes: list[NoteName] = []
+        self._bad_tables: list[TableName] = []
         self._done = 0
-        self._total = int(store.segments.count_rows()) + int(store.files.count_rows())
+        self._total = store.count("segments") + store.count("files")
 
     def run(self) -> CheckReport:
         self._check_model()
@@ -192,7 +182,7 @@ class _Check:
         failed = [one.reason or "" for one in records.values() if one.failed]
         self.report.unreadable = len(failed)
         self.report.encrypted = sum(one.startswith(ENCRYPTED) for one in failed)
-        self._check_notes()
+        self._check_tags_and_captions()
         return self.report
 
     def repair(self) -> None:
@@ -200,20 +190,20 @@ class _Check:
 
         A table with other columns says nothing of what is wrong in it, so nothing is touched then.
         """
-        self.report.notes += [mend_notes(self._store, name) for name in self._bad_notes]
+        if "tags" in self._bad_tables:
+            self.report.notes.append(f"the tags of {self._store.repair_tags()} videos could be saved")
+        if "captions" in self._bad_tables:
+            self._store.empty_captions()
+            self.report.notes.append("captions are read anew from their files by: vidsift index update")
         if self._unjudged:
             return
         if "segments" in self._unreadable:
-            schema = segments_schema(self._store.manifest.sets)
-            kept = (rows for rows in salvage(self._store.segments, schema.names) if rows is not None)
-            self._store.rewrite("segments", schema, kept)
+            self._store.keep_salvaged("segments")
         self._store.drop_videos(sorted(self._bad_videos))
         if "files" in self._unreadable:
             # Later runs find lost paths again, and by their content the segments, which are kept until then.
             self._store.seeking.touch()
-            schema = files_schema()
-            kept = (rows for rows in salvage(self._store.files, schema.names) if rows is not None)
-            self._store.rewrite("files", schema, kept)
+            self._store.keep_salvaged("files")
         records = self._store.read_files()
         paths = {path for path, one in records.items() if one.video_id in self._bad_videos}
         self._store.forget(sorted(paths | self._bad_paths))
@@ -249,22 +239,20 @@ class _Check:
             )
 
     def _check_paths_are_single(self) -> dict[str, FileRecord]:
-        table = self._store.files
-        if not table.schema.equals(files_schema()):
+        if not self._store.has_its_columns("files"):
             self._unjudged.add("files")
             self._wrong("table", "files", "its columns are not those of the format; index again")
             return {}
-        found = tried(table.to_arrow)
-        if isinstance(found, str):
+        records = value_or_reason(self._store.file_rows)
+        if isinstance(records, str):
             self._unreadable.add("files")
-            self._wrong("table", "files", f"cannot be read: {found}")
+            self._wrong("table", "files", f"cannot be read: {records}")
             return {}
-        rows = found.to_pylist()
-        for path, count in Counter(row["path"] for row in rows).items():
+        for path, count in Counter(record.path for record in records).items():
             if count > 1:
                 self._bad_paths.add(path)
                 self._wrong("file", path, f"is there {count} times")
-        return {row["path"]: FileRecord(**row) for row in rows}
+        return {record.path: record for record in records}
 
     def _check_path(self, record: FileRecord) -> None:
         path = record.path
@@ -306,7 +294,7 @@ class _Check:
     def _check_segments(self, held: set[str] | None) -> None:
         """Check all segments; ``held`` are the videos that lie somewhere, None where nobody knows."""
         sets = self._store.manifest.sets
-        if not self._store.segments.schema.equals(segments_schema(sets)):
+        if not self._store.has_its_columns("segments"):
             self._unjudged.add("segments")
             self._wrong("table", "segments", "its columns are not those of the format; index again")
             return
@@ -341,15 +329,13 @@ class _Check:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         """All rows; where some cannot be read, all others, and their neighbours' videos count as damaged."""
-        names = segments_schema(self._store.manifest.sets).names
-        table = self._store.segments
-        trouble = tried(lambda: _read_through(table, names))
-        if not isinstance(trouble, str):
-            yield from table.search().select(names).to_batches(batch_size=_READ_ROWS)
+        trouble = self._store.why_unreadable("segments")
+        if trouble is None:
+            yield from self._store.batches("segments")
             return
         self._unreadable.add("segments")
         lost, before, after_loss = 0, "", False
-        for rows in salvage(table, names):
+        for rows in self._store.salvage("segments"):
             if rows is None:
                 lost, after_loss = lost + 1, True
                 self._bad_videos.add(before)
@@ -361,22 +347,19 @@ class _Check:
             yield rows
         self._wrong("table", "segments", f"{lost} of its rows cannot be read: {trouble}")
 
-    def _check_notes(self) -> None:
-        """Tags and captions can be read; what they say of videos that are gone is kept on purpose."""
-        for name, schema in note_schemas().items():
-            table = self._store.notes_table(name)
-            if table is not None and not table.schema.equals(schema):
-                self._wrong("table", name, "its columns are not those of the format; index again")
+    def _check_tags_and_captions(self) -> None:
+        """Both tables can be read; what they say of videos that are gone is kept on purpose."""
+        trouble = dict(self._store.damaged)
+        for name in self._store.opened():
+            if name in ("segments", "files"):
                 continue
-            found = self._store.damaged_notes.get(name) if table is None else tried(table.to_arrow)
-            if isinstance(found, str):
-                self._bad_notes.append(name)
-                self._wrong("table", name, f"cannot be read: {found}")
-
-
-def _read_through(table: Any, names: list[str]) -> int:
-    """Read every byte of a table; return how many rows that were."""
-    return sum(rows.num_rows for rows in table.search().select(names).to_batches(batch_size=_READ_ROWS))
+            if not self._store.has_its_columns(name):
+                self._wrong("table", name, "its columns are not those of the format; index again")
+            elif (reason := self._store.why_unreadable(name)) is not None:
+                trouble[name] = reason
+        for name, reason in trouble.items():
+            self._bad_tables.append(name)
+            self._wrong("table", name, f"cannot be read: {reason}")
 
 
 def _places(rows: pa.RecordBatch) -> Iterator[tuple[str, str, float, float]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from vidsift.errors import IndexFolderError, IndexWriteError
 from vidsift.files.disk_errors import plain_words
@@ -16,15 +16,10 @@ from vidsift.files.whole import write_json_whole
 
 __all__ = [
     "locked",
-    "refuse_rows",
     "telling",
-    "tried",
     "unwritable",
     "write_whole",
 ]
-
-
-T = TypeVar("T")
 
 
 def write_whole(path: Path, values: Any) -> None:
@@ -69,30 +64,6 @@ def locked(folder: Path, name: str, patience_seconds: float = 0.0) -> Iterator[N
                 )
             time.sleep(0.02)
         yield
-
-
-def tried(read: Callable[[], T]) -> T | str:
-    """What can be read, or why it cannot."""
-    try:
-        return read()
-    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):  # say nothing of the table
-        raise
-    except BaseException as error:  # damage makes the store panic, which is no Exception
-        return plain_words(error)
-
-
-def refuse_rows(folder: Path, tables: Iterable[str]) -> None:
-    """Refuse tables in which something was ever written: their index was finished and lost its manifest.
-
-    Raises:
-        IndexFolderError: one of the tables holds data.
-    """
-    for name in tables:
-        if any((folder / f"{name}.lance").glob("data/*")):
-            raise IndexFolderError(
-                f"the index {folder} is damaged: index.json is gone, its tables hold rows; put the file "
-                "back, or name another folder with --index, or delete this one and index again"
-            )
 
 
 def unwritable(folder: Path) -> IndexFolderError:

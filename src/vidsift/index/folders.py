@@ -1,17 +1,63 @@
-"""What an index was asked to hold: the folders that it remembers, and the captions that lie in them."""
+"""Which folders an index was asked to hold, and which of their files; ``folders.json`` remembers them."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
-from vidsift.data.folder import CAPTIONS_FILE, read_folder
-from vidsift.errors import CaptionsError
-from vidsift.files.paths import above_of, inside, path_key, path_keys
-from vidsift.index.storage import FileRecord, Folder, Store
+from vidsift.errors import IndexFolderError
+from vidsift.files.disk_errors import plain_words
+from vidsift.files.paths import above_of, path_key, path_keys
+from vidsift.index.disk import write_whole
+from vidsift.index.manifest import FOLDERS
 
-__all__ = ["captions_in", "folders_of", "remembered", "with_removed"]
+__all__ = ["Folder", "outermost_folders", "read_folders", "remembered", "with_removed", "write_folders"]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A place that was asked to be indexed, and which of its files.
+
+    Attributes:
+        path: absolute; a folder or a file.
+        include, exclude: patterns, see :class:`~vidsift.video.find.Patterns`.
+        removed: paths in it that were taken out of the index and stay out until they are asked for.
+    """
+
+    path: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+def read_folders(index: Path) -> list[Folder]:
+    """Return what an index was asked to hold, in the order of paths; empty where nobody wrote it down.
+
+    Raises:
+        IndexFolderError: the file is damaged.
+    """
+    try:
+        values = json.loads((index / FOLDERS).read_text(encoding="utf-8"))
+        # Indexes of earlier versions say nothing of what was removed.
+        return [
+            Folder(one["path"], tuple(one["include"]), tuple(one["exclude"]), tuple(one.get("removed", ())))
+            for one in values
+        ]
+    except FileNotFoundError:
+        return []
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise IndexFolderError(
+            f"the index {index} is damaged: {FOLDERS} cannot be read ({plain_words(error)}); "
+            "delete that file and name the folders again with vidsift index add"
+        ) from error
+
+
+def write_folders(index: Path, folders: Iterable[Folder]) -> None:
+    """Write down what an index was asked to hold."""
+    write_whole(index / FOLDERS, [asdict(one) for one in sorted(folders, key=lambda one: one.path)])
 
 
 def remembered(
@@ -61,59 +107,8 @@ def _covered(path: str, places: Container[str], removed: Container[str]) -> bool
     return False
 
 
-def folders_of(store: Store) -> list[Folder]:
-    """The folders that an index was asked to hold; where nobody wrote them down, those of its files."""
-    known = store.read_folders()
-    if known:
-        return known
-    parents = {os.path.dirname(path) for path in store.read_files()}  # noqa: PTH120 - text like the paths
+def outermost_folders(paths: Iterable[str]) -> list[Folder]:
+    """The folders in which files lie, without those that lie in others of them."""
+    parents = {os.path.dirname(path) for path in paths}  # noqa: PTH120 - text like the paths
     keys = path_keys(parents)
-    tops = [one for one in parents if not _covered(one, keys, ())]
-    return [Folder(one) for one in sorted(tops)]
-
-
-def captions_in(
-    places: Sequence[Folder], records: Mapping[str, FileRecord]
-) -> tuple[dict[str, dict[str, list[str]]], list[tuple[str, str]]]:
-    """Read the files of captions that lie in indexed folders.
-
-    Args:
-        places: folders that were walked.
-        records: what the index holds.
-
-    Returns:
-        For each file of captions what it says of which video; and what is wrong with such files, by path.
-    """
-    sources: dict[str, dict[str, list[str]]] = {}
-    problems: list[tuple[str, str]] = []
-    known = {path_key(path): record for path, record in records.items()}
-    for folder in sorted(_folders_with_videos(places, records)):
-        file = os.path.join(folder, CAPTIONS_FILE)  # noqa: PTH118 - text like the paths
-        if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises where rights are missing
-            continue
-        wrong: list[str] = []
-        said: dict[str, list[str]] = {}
-        try:
-            for entry in read_folder(folder, wrong.append):
-                record = known.get(path_key(str(entry.path)))
-                if record is not None and record.video_id is not None:
-                    said.setdefault(record.video_id, []).extend(entry.captions)
-        except CaptionsError as error:
-            wrong.append(str(error))
-        sources[file] = said
-        if wrong:
-            more = f" (and {len(wrong) - 1} more lines)" if len(wrong) > 1 else ""
-            problems.append((file, wrong[0].removeprefix(f"{file}, ") + more))
-    return sources, problems
-
-
-def _folders_with_videos(places: Sequence[Folder], records: Mapping[str, FileRecord]) -> set[str]:
-    """Folders at or below the places that hold a video, directly or further down."""
-    found: set[str] = set()
-    roots = path_keys(place.path for place in places)
-    for path in records:
-        folder = os.path.dirname(path)  # noqa: PTH120
-        while folder not in found and inside(folder, roots):
-            found.add(folder)
-            folder = os.path.dirname(folder)  # noqa: PTH120
-    return found
+    return [Folder(parent) for parent in sorted(parents) if not _covered(parent, keys, ())]

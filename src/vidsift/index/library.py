@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from vidsift.errors import IndexFolderError
 from vidsift.files.paths import under
-from vidsift.index.folders import folders_of
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 from vidsift.types import Span
 
 __all__ = ["Library", "Video"]
@@ -82,7 +82,7 @@ class Library:
             video_id = files[path].video_id
             if video_id is not None:
                 places.setdefault(video_id, []).append(files[path])
-        table = store.segments.search().select(_FACTS + _MORE_FACTS).to_arrow()
+        table = store.facts(_FACTS + _MORE_FACTS)
         rows = table.sort_by([("video_id", "ascending"), ("start_seconds", "ascending")]).to_pylist()
         segments: dict[str, dict[str, Span]] = {}
         facts: dict[str, dict[str, Any]] = {}
@@ -99,7 +99,7 @@ class Library:
         return cls(
             videos,
             files,
-            tuple(one.path for one in folders_of(store)),
+            tuple(one.path for one in store.indexed_folders()),
             captions,
         )
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from vidsift.errors import IndexFolderError
 from vidsift.files.paths import absolute, inside, path_keys, under
 from vidsift.index.availability import Absence, read_mounts
-from vidsift.index.folders import folders_of, with_removed
-from vidsift.index.storage import FileRecord, Store, default_folder
+from vidsift.index.folders import with_removed
+from vidsift.index.manifest import default_folder
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 
 __all__ = ["forget", "optimize_index", "remove_paths"]
 
@@ -35,7 +37,7 @@ def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
     store = Store.open(default_folder() if index is None else Path(index).expanduser())
     places = [absolute(one) for one in paths]
     with store.writing():
-        known, folders = store.read_files(), folders_of(store)
+        known, folders = store.read_files(), store.indexed_folders()
         for place in places:
             if not any(under(path, place) for path in (*known, *(one.path for one in folders))):
                 raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")

@@ -1,8 +1,10 @@
-"""``index.json``: what an index was made with, the one file without which a folder is no index."""
+"""Where an index is, and ``index.json``: what it was made with, without which a folder is no index."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,9 +15,20 @@ from vidsift.files.disk_errors import plain_words
 from vidsift.index.disk import write_whole
 from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout
 
-__all__ = ["MANIFEST", "Manifest", "read_manifest", "write_manifest"]
+__all__ = [
+    "FOLDERS",
+    "MANIFEST",
+    "MOUNTS",
+    "READER",
+    "Manifest",
+    "default_folder",
+    "read_manifest",
+    "write_manifest",
+]
 
 MANIFEST = "index.json"
+FOLDERS, MOUNTS, READER = "folders.json", "mounts.json", "reader.json"
+"""Files beside it; an index without them lacks what they remember, and is whole without."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,24 @@ class Manifest:
     reading: Mapping[str, Any]
     sets: Mapping[str, SetLayout]
     format: int = FORMAT
+
+
+def default_folder() -> Path:
+    r"""Return where the index is when nobody says: ``VIDSIFT_INDEX``, else a folder of the user's own.
+
+    The user's folder is ``$XDG_DATA_HOME/vidsift/index`` (``~/.local/share`` where unset), on macOS
+    ``~/Library/Application Support/vidsift/index``, on Windows ``%LOCALAPPDATA%\vidsift\index``: searching
+    works from any working folder, and nothing is written among the videos.
+    """
+    if named := os.environ.get("VIDSIFT_INDEX"):
+        return Path(named).expanduser()
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "vidsift" / "index"
 
 
 def read_manifest(folder: Path) -> Manifest:

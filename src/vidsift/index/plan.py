@@ -12,8 +12,9 @@ from vidsift.errors import SandboxError
 from vidsift.files.paths import inside, path_key, path_keys
 from vidsift.index.availability import Absence, mounts_of
 from vidsift.index.decode_worker import stamp
+from vidsift.index.folders import Folder
+from vidsift.index.schema import FileRecord
 from vidsift.index.single_pictures import named_files
-from vidsift.index.storage import FileRecord, Folder
 from vidsift.video import find_videos
 from vidsift.video.find import holds_video
 from vidsift.workers.sandbox import Limits, Sandbox

@@ -10,9 +10,10 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from vidsift.index import tags_and_captions
 from vidsift.index.disk import telling, write_whole
-from vidsift.index.storage import READER, FileRecord, Store
+from vidsift.index.manifest import READER
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 from vidsift.video.find import VIDEO_EXTENSIONS
 from vidsift.video.joined import starts_of_parts
 from vidsift.video.timed import may_start_again
@@ -59,15 +60,8 @@ def write_looked_at(store: Store, waiting: set[str], paths: Iterable[str]) -> No
 
 def stored_seconds(store: Store, video_ids: Collection[str]) -> dict[str, float]:
     """How long videos are, as the index has it."""
-    found: dict[str, float] = {}
-    wanted = sorted(video_ids)
-    for start in range(0, len(wanted), 500):
-        some = ", ".join(map(tags_and_captions.quoted, wanted[start : start + 500]))
-        rows = store.segments.search().where(f"video_id IN ({some})")
-        table = rows.select(["video_id", "duration_seconds"]).to_arrow()
-        names = table["video_id"].to_pylist()
-        found.update(zip(names, table["duration_seconds"].to_pylist(), strict=True))
-    return found
+    table = store.facts(["video_id", "duration_seconds"], video_ids)
+    return dict(zip(table["video_id"].to_pylist(), table["duration_seconds"].to_pylist(), strict=True))
 
 
 def _suspect(record: FileRecord) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "READABLE_FORMATS",
+    "SINGLE_PICTURE",
+    "FileRecord",
     "SetLayout",
+    "TableName",
+    "captions_schema",
     "files_schema",
     "layout_of",
     "parts_from_table",
@@ -31,8 +35,11 @@ __all__ = [
     "set_to_columns",
     "sets_from_table",
     "stored_tokens",
+    "tags_schema",
     "token_columns",
 ]
+
+TableName: TypeAlias = Literal["segments", "files", "tags", "captions"]
 
 FORMAT = 2
 """Version of the layout on disk; raised by every change that an older reader cannot ignore.
@@ -43,6 +50,9 @@ FORMAT = 2
 READABLE_FORMATS = frozenset({1, 2})
 """Formats that this reads; what is older than :data:`FORMAT` is raised to it when it is written to."""
 
+SINGLE_PICTURE = "is a single picture, no video"
+"""The reason that stands with a file which holds one picture; earlier versions show it as one that failed."""
+
 _PARTS = ("weights", "times_seconds", "frame", "group")
 _STORED_AS: dict[str, type[np.generic]] = {
     "mask": np.uint8,
@@ -51,6 +61,36 @@ _STORED_AS: dict[str, type[np.generic]] = {
     "frame": np.int32,
     "group": np.int32,
 }
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What was found at a path when it was last looked at.
+
+    Attributes:
+        path: absolute.
+        size_bytes, modified_ns: to tell in a moment whether the file changed.
+        video_id: identity of its content; None if it could not be read.
+        reason: why it could not be read; None if it could.
+        damage: why a readable file gave less than it should have; None for a whole one.
+    """
+
+    path: str
+    size_bytes: int
+    modified_ns: int
+    video_id: str | None = None
+    reason: str | None = None
+    damage: str | None = None
+
+    @property
+    def single_picture(self) -> bool:
+        """Whether the file is a photo or a drawing that was met in a folder: no video, and no failure."""
+        return self.reason == SINGLE_PICTURE
+
+    @property
+    def failed(self) -> bool:
+        """Whether a video lies there that cannot be read."""
+        return self.reason is not None and not self.single_picture
 
 
 @dataclass(frozen=True)
@@ -130,6 +170,31 @@ def files_schema() -> pa.Schema:
             pa.field("video_id", pa.string()),
             pa.field("reason", pa.string()),
             pa.field("damage", pa.string()),
+        ]
+    )
+
+
+def tags_schema() -> pa.Schema:
+    """Columns of the table of tags: one row a video."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("video_id", pa.string(), nullable=False),
+            pa.field("tags", pa.list_(pa.string()), nullable=False),
+        ]
+    )
+
+
+def captions_schema() -> pa.Schema:
+    """Columns of the table of captions: one row for a video in a file of captions."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("source", pa.string(), nullable=False),
+            pa.field("video_id", pa.string(), nullable=False),
+            pa.field("captions", pa.list_(pa.string()), nullable=False),
         ]
     )
 

@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from vidsift.files.paths import path_key, path_keys
-from vidsift.index.storage import FileRecord, Folder, Store
+from vidsift.index.folders import Folder
+from vidsift.index.schema import FileRecord
+from vidsift.index.storage import Store
 from vidsift.video.find import VIDEO_EXTENSIONS
 
 __all__ = ["kept_places", "named_files", "stored_pictures"]
@@ -21,7 +23,7 @@ _TWO_PICTURES = 1.5
 
 def stored_pictures(store: Store) -> frozenset[str]:
     """Videos of an index that may have one picture, by length and rate; earlier versions took photos in."""
-    table = store.segments.search().select(["video_id", "duration_seconds", "fps"]).to_arrow()
+    table = store.facts(["video_id", "duration_seconds", "fps"])
     rates = np.asarray(table["fps"].to_numpy(), np.float64)
     pictures = table["duration_seconds"].to_numpy() * np.where(rates > 0, rates, 1.0)
     return frozenset(table["video_id"].filter(pa.array(pictures < _TWO_PICTURES)).to_pylist())

@@ -21,7 +21,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
     store = Store.open(folder)
     folders = store.read_folders()
     manifest, files = store.manifest, store.read_files().values()
-    columns = store.segments.search().select(["video_id", "duration_seconds"]).to_arrow()
+    columns = store.facts(["video_id", "duration_seconds"])
     lengths = dict(zip(columns["video_id"].to_pylist(), columns["duration_seconds"].to_pylist(), strict=True))
     hours = sum(lengths.values()) / 3600
     size = store.bytes_on_disk()
@@ -36,7 +36,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
         "folders": [one.path for one in folders],
         "removed from them": sorted({path for one in folders for path in one.removed}),
         "videos": len({one.video_id for one in files if one.video_id}),
-        "segments": store.segments.count_rows(),
+        "segments": store.count(),
         "files": sum(one.reason is None for one in files),
         "failed": sum(one.failed for one in files),
         "tagged": _count(store.read_tags),

@@ -10,119 +10,59 @@ the same rows. Segments are committed before the paths that point at them; rows 
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from vidsift.errors import IndexFolderError
 from vidsift.files.disk_errors import plain_words
 from vidsift.index import tags_and_captions
-from vidsift.index.compaction import merge_everything, merge_small
-from vidsift.index.disk import locked, refuse_rows, telling, tried, unwritable, write_whole
-from vidsift.index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
-from vidsift.index.schema import FORMAT, files_schema, segments_schema
+from vidsift.index.disk import locked, telling, unwritable
+from vidsift.index.folders import Folder, outermost_folders, read_folders, write_folders
+from vidsift.index.manifest import FOLDERS, MANIFEST, MOUNTS, READER, Manifest, read_manifest, write_manifest
+from vidsift.index.schema import (
+    FORMAT,
+    FileRecord,
+    TableName,
+    captions_schema,
+    files_schema,
+    segments_schema,
+    tags_schema,
+)
+from vidsift.index.tables import (
+    Table,
+    TableReader,
+    explained_reading,
+    make_whole,
+    open_or_reason,
+    table_folder,
+    value_or_reason,
+    was_written,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = [
-    "FileRecord",
-    "Folder",
-    "Store",
-    "default_folder",
-]
+__all__ = ["Store"]
 
-FOLDERS = "folders.json"
-MOUNTS = "mounts.json"
-READER = "reader.json"
 SEEKING = "seeking-files"
 """Is there while rows wait for their files to be met again, after the table of files was lost."""
 
-SINGLE_PICTURE = "is a single picture, no video"
-"""The reason that stands with a file which holds one picture; earlier versions show it as one that failed."""
-
 _LOCK = "writing.lock"
-NOTES_LOCK = "notes.lock"
-_FORMAT_WITH_NOTES = 2
-_MANY_FRAGMENTS = 16
+TAGS_LOCK = "notes.lock"
+_FORMAT_WITH_TAGS = 2
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
 _MANY_VERSIONS = 512
-NOTES_PATIENCE_SECONDS = 20.0
+TAGS_PATIENCE_SECONDS = 20.0
 """How long whoever changes tags waits for another who does, such as a run that merges their pieces."""
 
-T = TypeVar("T")
+_READ_ROWS = 512
 
-
-@dataclass(frozen=True)
-class FileRecord:
-    """What was found at a path when it was last looked at.
-
-    Attributes:
-        path: absolute.
-        size_bytes, modified_ns: to tell in a moment whether the file changed.
-        video_id: identity of its content; None if it could not be read.
-        reason: why it could not be read; None if it could.
-        damage: why a readable file gave less than it should have; None for a whole one.
-    """
-
-    path: str
-    size_bytes: int
-    modified_ns: int
-    video_id: str | None = None
-    reason: str | None = None
-    damage: str | None = None
-
-    @property
-    def single_picture(self) -> bool:
-        """Whether the file is a photo or a drawing that was met in a folder: no video, and no failure."""
-        return self.reason == SINGLE_PICTURE
-
-    @property
-    def failed(self) -> bool:
-        """Whether a video lies there that cannot be read."""
-        return self.reason is not None and not self.single_picture
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A place that was asked to be indexed, and which of its files.
-
-    Attributes:
-        path: absolute; a folder or a file.
-        include, exclude: patterns, see :class:`~vidsift.video.find.Patterns`.
-        removed: paths in it that were taken out of the index and stay out until they are asked for.
-    """
-
-    path: str
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-
-
-def default_folder() -> Path:
-    r"""Return where the index is when nobody says: ``VIDSIFT_INDEX``, else a folder of the user's own.
-
-    The user's folder is ``$XDG_DATA_HOME/vidsift/index`` (``~/.local/share`` where unset), on macOS
-    ``~/Library/Application Support/vidsift/index``, on Windows ``%LOCALAPPDATA%\vidsift\index``: searching
-    works from any working folder, and nothing is written among the videos.
-    """
-    if named := os.environ.get("VIDSIFT_INDEX"):
-        return Path(named).expanduser()
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "vidsift" / "index"
+_TAGS_AND_CAPTIONS: tuple[TableName, ...] = ("tags", "captions")
 
 
 class Store:
@@ -131,39 +71,35 @@ class Store:
     Attributes:
         folder: where it is.
         manifest: what it was made with.
-        damaged_notes: which of the tables of tags and captions cannot be opened, and why.
+        damaged: why tables of tags and captions cannot be opened; everything else works without them.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         """Use :meth:`open` or :meth:`create`."""
         self.folder = folder
         self.manifest = manifest
-        self._connect()
-        self._version_before: int = self.segments.version
+        self._tables: dict[TableName, Table] = {}
+        self.damaged: dict[TableName, str] = {}
+        self._open_tables()
+        self._version_before = self.version
 
-    def _connect(self) -> None:
-        """Open the tables as they are now; damaged notes keep nobody from the rest."""
-        import lancedb
-
+    def _open_tables(self) -> None:
+        """Open the tables as they are now."""
         try:
-            database = lancedb.connect(self.folder)
-            self.segments = database.open_table("segments")
-            self.files = database.open_table("files")
+            self._tables = {name: Table(self.folder, name) for name in ("segments", "files")}
         except Exception as error:
             raise IndexFolderError(
                 f"the index {self.folder} is damaged: {plain_words(error)}; see what can be mended with "
                 f"vidsift index check --index {self.folder}, else delete the folder and index again"
             ) from error
-        self._notes: dict[tags_and_captions.NoteName, Any] = {}
-        self.damaged_notes: dict[tags_and_captions.NoteName, str] = {}
-        # An index of format 1 has neither, until it is written to.
-        has_notes = self.manifest.format >= _FORMAT_WITH_NOTES
-        for name in list(tags_and_captions.note_schemas()) if has_notes else []:
-            opened = tags_and_captions.open_notes(database, name)
-            if isinstance(opened, str):
-                self.damaged_notes[name] = opened
+        self.damaged = {}
+        # An index of format 1 has no tags and captions, until it is written to.
+        for name in _TAGS_AND_CAPTIONS if self.manifest.format >= _FORMAT_WITH_TAGS else ():
+            table = open_or_reason(self.folder, name)
+            if isinstance(table, str):
+                self.damaged[name] = table
             else:
-                self._notes[name] = opened
+                self._tables[name] = table
 
     @classmethod
     def open(cls, folder: str | Path) -> Store:
@@ -184,10 +120,8 @@ class Store:
                 written.
             OSError: the disk is full or fails.
         """
-        import lancedb
-
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or not _only_ours(folder)):
+        if folder.exists() and (not folder.is_dir() or not _holds_nothing_else(folder)):
             raise IndexFolderError(
                 f"{folder} holds other files and no index; name an empty or a new folder with --index"
             )
@@ -196,16 +130,17 @@ class Store:
             (folder / _LOCK).touch()
         except PermissionError as error:
             raise unwritable(folder) from error
-        database = lancedb.connect(folder)
-        tables: dict[str, pa.Schema] = {"segments": segments_schema(manifest.sets), "files": files_schema()}
-        tables |= {str(name): schema for name, schema in tags_and_captions.note_schemas().items()}
         with locked(folder, _LOCK), telling(folder):
             # Another process may have made it in the meantime.
             if not (folder / MANIFEST).exists():
-                refuse_rows(folder, tables)
-                for name, schema in tables.items():
-                    shutil.rmtree(folder / f"{name}.lance", ignore_errors=True)
-                    database.create_table(name, schema=schema)
+                schemas = _schemas(manifest)
+                if any(was_written(folder, name) for name in schemas):
+                    raise IndexFolderError(
+                        f"the index {folder} is damaged: {MANIFEST} is gone, its tables hold rows; put the "
+                        "file back, or name another folder with --index, or delete this one and index again"
+                    )
+                for name, schema in schemas.items():
+                    Table.create(folder, name, schema)
                 # The manifest comes last: a folder without one is not yet an index.
                 write_manifest(folder, manifest)
         return cls.open(folder)
@@ -222,26 +157,73 @@ class Store:
             self.manifest = read_manifest(self.folder)
             if self.manifest.format < FORMAT:
                 self._raise_format()
-            self._connect()
-            self._version_before = self.segments.version
+            self._open_tables()
+            self._version_before = self.version
             yield
 
     def _raise_format(self) -> None:
         """Make an index of an older format one of this; if that ends half-way, it begins anew."""
-        import lancedb
-
-        database = lancedb.connect(self.folder)
         with telling(self.folder):
-            for name, schema in tags_and_captions.note_schemas().items():
-                shutil.rmtree(self.folder / f"{name}.lance", ignore_errors=True)
-                database.create_table(name, schema=schema)
+            for name in _TAGS_AND_CAPTIONS:
+                Table.create(self.folder, name, _schemas(self.manifest)[name])
             self.manifest = replace(self.manifest, format=FORMAT)
             write_manifest(self.folder, self.manifest)
 
     def refresh(self) -> None:
         """See what other processes have written since."""
         self.manifest = read_manifest(self.folder)
-        self._connect()
+        self._open_tables()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Say in plain words why something cannot be read.
+
+        Raises:
+            IndexVersionGoneError: the versions that were opened may have been cleaned up since.
+            IndexFolderError: the index is damaged.
+        """
+        with explained_reading(self.folder, self._tables.values()):
+            yield
+
+    # Segments and files
+
+    @property
+    def version(self) -> int:
+        """Version of the segments; another one has other rows, or the same ones in other pieces."""
+        return self._tables["segments"].version
+
+    def count(self, table: TableName = "segments") -> int:
+        """Number of segments, or of rows of another table that can be opened."""
+        return self._tables[table].count()
+
+    def segment_reader(self) -> TableReader:
+        """Return what reads the segments at the version that is open; this store can write no more.
+
+        Raises:
+            IndexVersionGoneError: the version is cleaned up.
+        """
+        return TableReader(self._tables["segments"])
+
+    def facts(self, columns: Sequence[str], video_ids: Collection[str] | None = None) -> pa.Table:
+        """Return some columns of the segments, such as length and rate: all rows, or those of some videos."""
+        table = self._tables["segments"]
+        if not video_ids and video_ids is not None:
+            return table.schema.empty_table().select(list(columns))
+        if video_ids is not None:
+            return table.read_where("video_id", sorted(video_ids), columns)
+        return table.read(columns)
+
+    def video_ids(self) -> set[str]:
+        """Return the videos whose segments are stored."""
+        return set(self.facts(["video_id"])["video_id"].to_pylist())
+
+    def read_files(self) -> dict[str, FileRecord]:
+        """Return every path with what was found there."""
+        return {record.path: record for record in self.file_rows()}
+
+    def file_rows(self) -> list[FileRecord]:
+        """Return every row of the table of files; in a damaged index a path may have several."""
+        return [FileRecord(**row) for row in self._tables["files"].read().to_pylist()]
 
     def commit(self, segments: pa.Table | None, files: Sequence[FileRecord]) -> None:
         """Add new segments, then say which paths hold them. Each step is atomic, in this order.
@@ -253,23 +235,15 @@ class Store:
 
         with telling(self.folder):
             if segments is not None and segments.num_rows:
-                self.segments.add(segments)
+                self._tables["segments"].add(segments)
             if files:
-                rows = pa.Table.from_pylist([asdict(one) for one in files], schema=files_schema())
-                merge = self.files.merge_insert("path")
-                merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
-
-    def read_files(self) -> dict[str, FileRecord]:
-        """Return every path with what was found there."""
-        return {row["path"]: FileRecord(**row) for row in self.files.to_arrow().to_pylist()}
-
-    def video_ids(self) -> set[str]:
-        """Return the videos whose segments are stored."""
-        return set(self.segments.search().select(["video_id"]).to_arrow()["video_id"].to_pylist())
+                rows = pa.Table.from_pylist([asdict(record) for record in files], schema=files_schema())
+                self._tables["files"].upsert(["path"], rows)
 
     def forget(self, paths: Sequence[str]) -> None:
         """Remove paths; segments that no path holds any more go with :meth:`drop_orphans`."""
-        self._delete(self.files, "path", paths)
+        with telling(self.folder):
+            self._tables["files"].delete("path", paths)
 
     def drop_orphans(self, before: Iterable[FileRecord] = ()) -> int:
         """Remove segments of videos that lie at no known path; return how many videos that were.
@@ -278,42 +252,23 @@ class Store:
             before: what was known when the run began. While lost paths are being sought (:data:`SEEKING`),
                 only what was known then and is no more is removed.
         """
-        held = {record.video_id for record in self.read_files().values()}
-        orphans = self.video_ids() - {one for one in held if one}
+        orphans = self.video_ids() - {record.video_id for record in self.read_files().values()}
         if self.seeking.exists():
-            orphans &= {one.video_id for one in before if one.video_id is not None}
+            orphans &= {record.video_id for record in before}
         self.drop_videos(sorted(orphans))
         return len(orphans)
 
     def drop_videos(self, video_ids: Sequence[str]) -> None:
         """Remove the segments of videos; their tags stay, for the day on which a video comes back."""
-        self._delete(self.segments, "video_id", video_ids)
-
-    @property
-    def tables(self) -> list[Any]:
-        """All tables that can be opened."""
-        return [self.segments, self.files, *self._notes.values()]
+        with telling(self.folder):
+            self._tables["segments"].delete("video_id", video_ids)
 
     @property
     def seeking(self) -> Path:
         """The file that says that lost paths are being sought."""
         return self.folder / SEEKING
 
-    def rewrite(
-        self, table: Literal["segments", "files"], schema: pa.Schema, rows: Iterator[pa.RecordBatch]
-    ) -> None:
-        """Replace all rows of a table in one commit; while writing."""
-        import pyarrow as pa
-
-        with telling(self.folder):
-            reader = pa.RecordBatchReader.from_batches(schema, rows)
-            getattr(self, table).add(reader, mode="overwrite")
-
-    def _delete(self, table: Any, column: str, values: Sequence[str]) -> None:
-        with telling(self.folder):
-            for start in range(0, len(values), 500):
-                some = ", ".join(map(tags_and_captions.quoted, values[start : start + 500]))
-                table.delete(f"{column} IN ({some})")
+    # Tags and captions
 
     def read_tags(self) -> dict[str, set[str]]:
         """Return the tags of every video that has any, by its identity.
@@ -321,99 +276,111 @@ class Store:
         Raises:
             IndexFolderError: the table is damaged.
         """
-        return self._read_notes("tags", tags_and_captions.read_tags)
+        return tags_and_captions.tags_by_video(self._rows("tags"))
 
-    def notes_table(self, name: tags_and_captions.NoteName) -> Any | None:
-        """Return a table of notes; None where there is none, or it cannot be opened."""
-        return self._notes.get(name)
+    def read_captions(self) -> dict[str, list[str]]:
+        """Return the captions of every video that has any, by its identity; raises as :meth:`read_tags`."""
+        return tags_and_captions.captions_by_video(self._rows("captions"))
 
-    def _read_notes(
-        self, name: tags_and_captions.NoteName, read: Callable[[Any], dict[str, T]]
-    ) -> dict[str, T]:
-        table = self._notes.get(name)
-        if table is None and name not in self.damaged_notes:
-            return {}
-        found = self.damaged_notes[name] if table is None else tried(lambda: read(table))
-        if isinstance(found, str):
+    def caption_sources(self) -> set[str]:
+        """Return the files of captions that the index knows; raises as :meth:`read_tags`."""
+        return {row["source"] for row in self._rows("captions")}
+
+    def _rows(self, name: TableName) -> list[dict[str, Any]]:
+        """All rows of a table that may be damaged, or not there yet."""
+        table = self._tables.get(name)
+        if table is None and name not in self.damaged:
+            return []
+        rows = self.damaged[name] if table is None else value_or_reason(table.read)
+        if isinstance(rows, str):
             raise IndexFolderError(
-                f"the {name} of the index {self.folder} cannot be read: {found}; everything else can be "
+                f"the {name} of the index {self.folder} cannot be read: {rows}; everything else can be "
                 f"searched; mend them with: vidsift index check --repair --index {self.folder}"
             )
+        found: list[dict[str, Any]] = rows.to_pylist()
         return found
 
     def set_tags(self, video_id: str, tags: Iterable[str]) -> None:
         """Give a video these tags and no others. An indexing run may go on meanwhile.
 
         Raises:
-            ValueError: there is no such video in the index, or a tag cannot be kept.
+            ValueError: there is no such video in the index, or a tag cannot be stored.
             IndexFolderError: the index may not be written, or its table of tags is damaged.
             IndexWriteError: the disk is full or fails.
         """
         import pyarrow as pa
 
-        kept = tags_and_captions.clean_tags(tags)
+        row = {"video_id": video_id, "tags": tags_and_captions.clean_tags(tags)}
         self.refresh()
-        if not self.files.count_rows(f"video_id = {tags_and_captions.quoted(video_id)}"):
+        if not self._tables["files"].count("video_id", video_id):
             raise ValueError(f"there is no video {video_id!r} in the index {self.folder}")
-        if self.manifest.format < _FORMAT_WITH_NOTES:
+        if self.manifest.format < _FORMAT_WITH_TAGS:
             with self.writing():
                 pass
-        if "tags" in self.damaged_notes:
+        if "tags" in self.damaged:
             self.read_tags()
-        rows = pa.Table.from_pylist(
-            [{"video_id": video_id, "tags": kept}], schema=tags_and_captions.tags_schema()
-        )
-        with locked(self.folder, NOTES_LOCK, NOTES_PATIENCE_SECONDS), telling(self.folder):
-            merge = self._notes["tags"].merge_insert("video_id")
-            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
-
-    def read_captions(self) -> dict[str, list[str]]:
-        """Return the captions of every video that has any, by its identity; raises as :meth:`read_tags`."""
-        return self._read_notes("captions", tags_and_captions.read_captions)
+        with locked(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), telling(self.folder):
+            self._tables["tags"].upsert(["video_id"], pa.Table.from_pylist([row], schema=tags_schema()))
 
     def write_captions(
         self, sources: Mapping[str, Mapping[str, Sequence[str]]], gone: Iterable[str] = ()
     ) -> int:
-        """Keep what files of captions say, while writing.
+        """Make the table say what files of captions say now, while writing; what is as it was is not written.
 
-        See :func:`vidsift.index.tags_and_captions.write_captions`.
+        Args:
+            sources: for each file of captions what it says of each video.
+            gone: files whose captions are forgotten.
+
+        Returns:
+            How many files said something new.
 
         Raises:
             IndexFolderError: the table is damaged.
             IndexWriteError: the disk is full or fails.
         """
-        before = self._read_notes("captions", tags_and_captions.captions_by_source)
-        with telling(self.folder):
-            return tags_and_captions.write_captions(self._notes["captions"], before, sources, gone)
+        import pyarrow as pa
 
-    def caption_sources(self) -> set[str]:
-        """Return the files of captions that the index knows; raises as :meth:`read_tags`."""
-        return set(self._read_notes("captions", tags_and_captions.captions_by_source))
+        before = tags_and_captions.captions_by_source(self._rows("captions"))
+        now = {
+            source: {video: list(some) for video, some in captions.items()}
+            for source, captions in sources.items()
+        }
+        changed = {source: captions for source, captions in now.items() if captions != before.get(source, {})}
+        lost = [source for source in gone if source in before]
+        with telling(self.folder):
+            for source, captions in changed.items():
+                rows = [
+                    {"source": source, "video_id": video, "captions": some}
+                    for video, some in sorted(captions.items())
+                ]
+                if not rows:
+                    lost.append(source)
+                    continue
+                # One commit, so that no reader meets a video between its old captions and its new ones.
+                self._tables["captions"].upsert(
+                    ["source", "video_id"],
+                    pa.Table.from_pylist(rows, schema=captions_schema()),
+                    instead_of=("source", source),
+                )
+            self._tables["captions"].delete("source", lost)
+        return len(changed.keys() | set(lost))
+
+    # Folders
 
     def read_folders(self) -> list[Folder]:
         """Return what was asked to be indexed, in the order of paths; empty where nobody wrote it down."""
-        try:
-            values = json.loads((self.folder / FOLDERS).read_text(encoding="utf-8"))
-            # Indexes of earlier versions say nothing of what was removed.
-            return [
-                Folder(
-                    one["path"], tuple(one["include"]), tuple(one["exclude"]), tuple(one.get("removed", ()))
-                )
-                for one in values
-            ]
-        except FileNotFoundError:
-            return []
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise IndexFolderError(
-                f"the index {self.folder} is damaged: {FOLDERS} cannot be read ({plain_words(error)}); "
-                "delete that file and name the folders again with vidsift index add"
-            ) from error
+        return read_folders(self.folder)
+
+    def indexed_folders(self) -> list[Folder]:
+        """Return what was asked to be indexed; where nobody wrote it down, the folders of its files."""
+        return self.read_folders() or outermost_folders(self.read_files())
 
     def write_folders(self, folders: Iterable[Folder]) -> None:
         """Remember what was asked to be indexed; while writing."""
-        values = [asdict(one) for one in sorted(folders, key=lambda one: one.path)]
         with telling(self.folder):
-            write_whole(self.folder / FOLDERS, values)
+            write_folders(self.folder, folders)
+
+    # Looking after: room on disk
 
     def tidy(self) -> None:
         """Merge small pieces that many commits left, where there are many; while writing.
@@ -421,16 +388,19 @@ class Store:
         Rows of segments are large: few are written anew at a time, and all of them once in many versions.
         """
         with telling(self.folder):
-            if self.segments.version // _MANY_VERSIONS > self._version_before // _MANY_VERSIONS:
-                merge_everything(self.segments, _KEEP_OLD_VERSIONS)
+            segments = self._tables["segments"]
+            if segments.version // _MANY_VERSIONS > self._version_before // _MANY_VERSIONS:
+                segments.merge_everything(_KEEP_OLD_VERSIONS)
             else:
-                merge_small(self.segments, "segment_id")
-            if _in_many_pieces(self.files):
-                merge_everything(self.files, _KEEP_OLD_VERSIONS)
-            for name, table in self._notes.items():
-                if _in_many_pieces(table):
+                segments.merge_small("segment_id")
+            for name, table in self._tables.items():
+                if name == "segments" or not table.in_many_pieces():
+                    continue
+                if name == "files":
+                    table.merge_everything(_KEEP_OLD_VERSIONS)
+                else:
                     # Who gives tags just now, or damage, of which a check tells, keeps no run from its end.
-                    tried(partial(self._merge_notes, name, _KEEP_OLD_VERSIONS))
+                    value_or_reason(partial(self._merge_tags_or_captions, name, _KEEP_OLD_VERSIONS))
 
     def optimize(self, keep: timedelta = _KEEP_OLD_VERSIONS) -> None:
         """Merge all small pieces and remove versions that no reader can hold any more; while writing.
@@ -439,35 +409,87 @@ class Store:
             keep: how long a version is kept after a newer one has taken its place.
         """
         with telling(self.folder):
-            for table in (self.segments, self.files):
-                merge_everything(table, keep)
-            for name in self._notes:
-                self._merge_notes(name, keep)
+            for name, table in self._tables.items():
+                if name in _TAGS_AND_CAPTIONS:
+                    self._merge_tags_or_captions(name, keep)
+                else:
+                    table.merge_everything(keep)
 
-    def _merge_notes(self, name: tags_and_captions.NoteName, keep: timedelta) -> None:
-        """Merge the pieces of a table of notes; tags may be given meanwhile, and wait for it."""
-        with locked(self.folder, NOTES_LOCK, NOTES_PATIENCE_SECONDS):
+    def _merge_tags_or_captions(self, name: TableName, keep: timedelta) -> None:
+        """Merge the pieces of a table; tags may be given meanwhile, and wait for it."""
+        with locked(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS):
             # What was given since the table was opened counts.
-            self._notes[name].checkout_latest()
-            merge_everything(self._notes[name], keep)
+            self._tables[name].see_newest()
+            self._tables[name].merge_everything(keep)
 
     def bytes_on_disk(self) -> int:
         """What the folder takes, old versions included."""
         total = 0
-        for one in self.folder.rglob("*"):
+        for path in self.folder.rglob("*"):
             with suppress(FileNotFoundError):  # a writer tidies meanwhile
-                total += one.stat().st_size if one.is_file() else 0
+                total += path.stat().st_size if path.is_file() else 0
         return total
 
+    # Looking after: damage
 
-def _in_many_pieces(table: Any) -> bool:
-    statistics: Any = table.stats()
-    return bool(statistics["fragment_stats"]["num_small_fragments"] >= _MANY_FRAGMENTS)
+    def opened(self) -> list[TableName]:
+        """Return the tables that could be opened."""
+        return list(self._tables)
+
+    def has_its_columns(self, name: TableName) -> bool:
+        """Whether a table has the columns of the format, and no others."""
+        return bool(self._tables[name].schema.equals(_schemas(self.manifest)[name]))
+
+    def why_unreadable(self, name: TableName) -> str | None:
+        """Read every byte of a table, and return why that cannot be done; None where it can."""
+        reason = value_or_reason(lambda: sum(batch.num_rows for batch in self.batches(name)))
+        return reason if isinstance(reason, str) else None
+
+    def batches(self, name: TableName) -> Iterator[pa.RecordBatch]:
+        """Yield all rows of a table with all columns of the format."""
+        yield from self._tables[name].batches(_schemas(self.manifest)[name].names, _READ_ROWS)
+
+    def salvage(self, name: TableName) -> Iterator[pa.RecordBatch | None]:
+        """Yield every row of a damaged table that can be read, in order, and None for each that cannot."""
+        yield from self._tables[name].salvage(_schemas(self.manifest)[name].names)
+
+    def keep_salvaged(self, name: TableName) -> None:
+        """Leave of a damaged table, in one commit, what can be read of it; while writing."""
+        rows = (batch for batch in self.salvage(name) if batch is not None)
+        with telling(self.folder):
+            self._tables[name].replace_all(_schemas(self.manifest)[name], rows)
+
+    def repair_tags(self) -> int:
+        """Make a damaged table of tags whole again, with what can be read of it; while writing.
+
+        Returns:
+            Of how many videos tags could be saved.
+        """
+        with locked(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), telling(self.folder):
+            saved = make_whole(self.folder, "tags", tags_schema())
+        self.refresh()
+        return saved
+
+    def empty_captions(self) -> None:
+        """Make a damaged table of captions an empty one, which the next run fills; while writing."""
+        with locked(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), telling(self.folder):
+            Table.create(self.folder, "captions", captions_schema())
+        self.refresh()
 
 
-def _only_ours(folder: Path) -> bool:
+def _schemas(manifest: Manifest) -> dict[TableName, pa.Schema]:
+    """Columns of every table of an index."""
+    return {
+        "segments": segments_schema(manifest.sets),
+        "files": files_schema(),
+        "tags": tags_schema(),
+        "captions": captions_schema(),
+    }
+
+
+def _holds_nothing_else(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
-    tables = {f"{name}.lance" for name in ("segments", "files", *tags_and_captions.note_schemas())}
+    tables = {table_folder(folder, name).name for name in ("segments", "files", *_TAGS_AND_CAPTIONS)}
     files = {name + end for name in (MANIFEST, FOLDERS, MOUNTS, READER) for end in ("", ".new")}
-    ours = tables | files | {_LOCK, NOTES_LOCK, SEEKING}
-    return all(entry.name in ours for entry in folder.iterdir())
+    known = tables | files | {_LOCK, TAGS_LOCK, SEEKING}
+    return all(entry.name in known for entry in folder.iterdir())

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from vidsift.errors import IndexFolderError
 from vidsift.files.paths import absolute, under
 from vidsift.index.build import Report, build_index
-from vidsift.index.folders import folders_of
-from vidsift.index.manifest import MANIFEST
+from vidsift.index.folders import Folder
+from vidsift.index.manifest import MANIFEST, default_folder
 from vidsift.index.opening import open_index
-from vidsift.index.storage import Folder, Store, default_folder
+from vidsift.index.storage import Store
 
 if TYPE_CHECKING:
     from vidsift.methods.model import Model
@@ -117,7 +117,7 @@ def watch_index(
 
 
 def _remembered(folder: Path) -> list[Folder]:
-    places = folders_of(Store.open(folder))
+    places = Store.open(folder).indexed_folders()
     there = [one for one in places if Path(one.path).exists()]
     if not there:
         raise IndexFolderError(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vidsift.errors import QueryError
 from vidsift.files.paths import absolute
 from vidsift.files.paths import under as lies_under
-from vidsift.index.storage import FileRecord
+from vidsift.index.schema import FileRecord
 from vidsift.search.gallery import Gallery
 from vidsift.search.ranking import GroupBy
 

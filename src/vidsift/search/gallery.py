@@ -6,10 +6,8 @@ of up to :data:`BLOCK` videos, frames outermost, so that the maxima of a token-w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,10 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.encoders.precision import multiplies_bytes
-from vidsift.errors import IndexFolderError, IndexVersionGoneError
-from vidsift.files.disk_errors import plain_words
-from vidsift.index.schema import SetLayout, parts_from_table, sets_from_table, token_columns
-from vidsift.index.storage import FileRecord, Store
+from vidsift.index.schema import FileRecord, SetLayout, parts_from_table, sets_from_table, token_columns
+from vidsift.index.storage import Store
+from vidsift.index.tables import ROW_ID, TableReader
 from vidsift.interactions.product_checks import rounds_within_bound
 from vidsift.interactions.quantised import pack, packs, quantise
 from vidsift.methods.base import Method, TermSum
@@ -37,7 +34,6 @@ __all__ = [
     "best_scan_format",
     "block_of",
     "right_scan_format",
-    "while_reading",
 ]
 
 BLOCK = 4096
@@ -51,43 +47,6 @@ _BLOCK_TOKENS = 12 * BLOCK
 
 _READ_ROWS = 2048
 ScanFormat = Literal["int8", "bf16", "fp32"]
-
-
-@contextmanager
-def while_reading(folder: Path, *tables: Any) -> Iterator[None]:
-    """Say in plain words what it means that something stored cannot be read.
-
-    Args:
-        folder: of the index.
-        tables: those that are read, open at some version.
-
-    Raises:
-        IndexVersionGoneError: there is a newer version, so that this one may have been cleaned up.
-        IndexFolderError: it is the newest one.
-    """
-    try:
-        yield
-    except IndexFolderError:
-        raise
-    except (RuntimeError, OSError, ValueError) as error:
-        if any(_replaced(folder, table) for table in tables):
-            raise IndexVersionGoneError(
-                f"the index {folder} was tidied meanwhile, and what it held when it was read is cleaned up; "
-                "call refresh() and ask again"
-            ) from error
-        raise IndexFolderError(
-            f"the index {folder} is damaged: {plain_words(error)}; delete the folder and index again"
-        ) from error
-
-
-def _replaced(folder: Path, table: Any) -> bool:
-    import lancedb
-
-    try:
-        newest = lancedb.connect(folder).open_table(table.name).version
-    except (RuntimeError, OSError, ValueError):
-        return False
-    return bool(newest != table.version)
 
 
 def best_scan_format(device: torch.device | str) -> ScanFormat:
@@ -232,9 +191,8 @@ class Gallery:
     scan: dict[str, ScanSet]
     block_size: int
     device: torch.device
-    _folder: Path
     _row_ids: NDArray[np.uint64]
-    _table: Any
+    _segments: TableReader
     _sets: Mapping[str, SetLayout]
     _score_sets: Mapping[str, SetLayout]
     _known: dict[str, NDArray[Any]] = field(default_factory=dict)
@@ -248,17 +206,11 @@ class Gallery:
             IndexVersionGoneError: it was opened so long ago that its version is cleaned up.
             IndexFolderError: its files cannot be read.
         """
-        table = store.segments
-        with while_reading(store.folder, table):
-            table.checkout(table.version)  # One version throughout, whatever is added meanwhile.
-            return cls._read(store, table, method, scan_format)
-
-    @classmethod
-    def _read(cls, store: Store, table: Any, method: Method, scan_format: ScanFormat) -> Gallery:
-        sets = store.manifest.sets
+        # One version throughout, whatever is added meanwhile.
+        segments, sets = store.segment_reader(), store.manifest.sets
         names = ["segment_id", "video_id", "start_seconds", "end_seconds", "duration_seconds"]
-        rows = table.search().select(names).with_row_id(True).to_arrow().sort_by("segment_id")
-        row_ids = rows["_rowid"].to_numpy()
+        rows = segments.read(names).sort_by("segment_id")
+        row_ids = rows[ROW_ID].to_numpy()
         videos = rows["video_id"].to_pylist()
         device = next(method.parameters()).device
         gallery = cls(
@@ -272,9 +224,8 @@ class Gallery:
             scan={},
             block_size=block_of(device),
             device=device,
-            _folder=store.folder,
             _row_ids=row_ids,
-            _table=table,
+            _segments=segments,
             _sets=sets,
             _score_sets={name: _for_score(layout) for name, layout in sets.items()},
         )
@@ -284,11 +235,10 @@ class Gallery:
     def _fill(self, terms: TermSum, scan_format: ScanFormat) -> None:
         order = np.argsort(self._row_ids)
         ascending = self._row_ids[order]
-        reader = self._table.search().select(token_columns(self._score_sets)).with_row_id(True)
-        for batch in reader.to_batches(batch_size=_READ_ROWS):
+        for batch in self._segments.batches(token_columns(self._score_sets), _READ_ROWS):
             if not batch.num_rows:
                 continue
-            ids = batch.column("_rowid").to_numpy()
+            ids = batch.column(ROW_ID).to_numpy()
             rows = order[np.searchsorted(ascending, ids)]
             parts = parts_from_table(batch, self._score_sets)
             self._remember(rows, parts)
@@ -331,8 +281,7 @@ class Gallery:
             IndexVersionGoneError, IndexFolderError: as for :meth:`read`.
         """
         other = replace(self, scan={}, block_size=block_of(self.device))
-        with while_reading(self._folder, self._table):
-            other._fill(terms, scan_format)
+        other._fill(terms, scan_format)
         return other
 
     def part(self, rows: Sequence[int], terms: TermSum) -> Gallery:
@@ -369,7 +318,7 @@ class Gallery:
     @property
     def version(self) -> int:
         """Version of the table of segments that was read."""
-        return int(self._table.version)
+        return self._segments.version
 
     @property
     def blocks(self) -> int:
@@ -401,14 +350,7 @@ class Gallery:
 
     def columns(self, rows: Sequence[int], names: Sequence[str]) -> pa.Table:
         """Read stored columns of some segments, in the order of ``rows``; raises as :meth:`exact`."""
-        wanted = self._row_ids[list(rows)]
-        with while_reading(self._folder, self._table):
-            taken = self._table.take_row_ids(wanted.tolist()).select(list(names)).with_row_id().to_arrow()
-        ids = taken["_rowid"].to_numpy()
-        if np.array_equal(ids, wanted):
-            return taken
-        order = np.argsort(ids)
-        return taken.take(order[np.searchsorted(ids, wanted, sorter=order)])
+        return self._segments.take(self._row_ids[list(rows)], names)
 
 
 def scans_int8(terms: TermSum, name: str) -> bool:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from vidsift.encoders.device import choose_device
 from vidsift.errors import IndexFolderError, IndexVersionGoneError, QueryError
 from vidsift.files.paths import absolute, path_key
+from vidsift.index.manifest import default_folder
+from vidsift.index.schema import FileRecord
 from vidsift.index.searchable import check_searchable
 from vidsift.index.stats import describe
-from vidsift.index.storage import FileRecord, Store, default_folder
+from vidsift.index.storage import Store
 from vidsift.methods.model import Model, load
 from vidsift.search.candidates import Preselection, all_segments
 from vidsift.search.filters import Filter, allowed_rows, shown_paths
@@ -26,7 +28,6 @@ from vidsift.search.gallery import (
     ScanFormat,
     best_scan_format,
     right_scan_format,
-    while_reading,
 )
 from vidsift.search.questions import Question, parse
 from vidsift.search.rescore import one_thread
@@ -166,7 +167,7 @@ class OpenIndex:
 
     def _read(self, read: Callable[[], T]) -> T:
         """Read one of the smaller tables; raises as :meth:`~vidsift.search.gallery.Gallery.read`."""
-        with while_reading(self._store.folder, *self._store.tables):
+        with self._store.reading():
             return read()
 
     def refresh(self) -> None:
@@ -200,7 +201,7 @@ class OpenIndex:
         fresh.renews = self.renews
         fresh._check(self.model)
         read = self.__dict__.get("gallery")
-        if read is not None and fresh._store.segments.version == read.version:
+        if read is not None and fresh._store.version == read.version:
             for name in ("gallery", *self._OF_THE_GALLERY):
                 if name in self.__dict__:
                     fresh.__dict__[name] = self.__dict__[name]
@@ -208,7 +209,7 @@ class OpenIndex:
 
     def __len__(self) -> int:
         """Return the number of segments."""
-        return int(self._store.segments.count_rows())
+        return self._store.count()
 
     def stats(self) -> dict[str, Any]:
         """Facts of the index: model, token sets, how much is in it, its size; see ``vidsift info``."""

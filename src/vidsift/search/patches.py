@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vidsift.errors import QueryError
-from vidsift.index.storage import FileRecord
+from vidsift.index.schema import FileRecord
 from vidsift.methods.model import Model
 from vidsift.types import Features, Frames, PatchShares, Span
 from vidsift.video import read_frames

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from vidsift.index.library import Library, Video
-    from vidsift.index.storage import FileRecord
+    from vidsift.index.schema import FileRecord
 
 __all__ = [
     "Checked",

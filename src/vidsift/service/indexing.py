@@ -86,7 +86,6 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
     """
     from vidsift.files.paths import path_key
     from vidsift.index.build import build_index, update_index
-    from vidsift.index.folders import folders_of
     from vidsift.index.maintenance import remove_paths
     from vidsift.index.manifest import MANIFEST
     from vidsift.index.storage import Store
@@ -116,7 +115,7 @@ def run_here(task: Task, controls: Controls, model: Model | None = None) -> dict
         return asdict(build_index(task.folders, task.index, model or task.model, **options))
     length = cast("SegmentLength", store.manifest.segment)
     # A folder that is known keeps the patterns that it was asked for with.
-    known = {path_key(one.path): one for one in folders_of(store)}
+    known = {path_key(one.path): one for one in store.indexed_folders()}
     places = [known.get(path_key(path), path) for path in task.folders]
     return asdict(build_index(places, task.index, model, segment=length, **options))
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vidsift.errors import IndexFolderError, IndexVersionGoneError
 from vidsift.index.library import Library
-from vidsift.index.manifest import MANIFEST
+from vidsift.index.tables import VersionWatcher
 from vidsift.search.searcher import Index
 from vidsift.service.problems import ProblemError
 
@@ -72,7 +72,7 @@ class LiveIndex:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
-        self._watched: tuple[tuple[int, int], list[Any]] | None = None
+        self._watcher = VersionWatcher(folder)
         self._told = ""
         self._trouble: Exception | None = None
         self._looked = threading.Condition()
@@ -145,29 +145,13 @@ class LiveIndex:
         """
         with self._reading:
             before = self._snapshot
-            versions = self._versions()
+            versions = self._watcher.versions()
             if before is not None and versions == before.versions:
                 return
             if not versions:
                 self._snapshot = Snapshot()
                 return
             self._snapshot = self._read(before, versions)
-
-    def _versions(self) -> tuple[object, ...]:
-        """What changes whenever the index does: its making, and the versions of its tables."""
-        try:
-            made = (self.folder / MANIFEST).stat()
-        except FileNotFoundError:
-            self._watched = None
-            return ()
-        identity = (made.st_mtime_ns, made.st_ino)
-        try:
-            if self._watched is None or self._watched[0] != identity:
-                self._watched = (identity, _open_tables(self.folder))
-            return (identity, *_versions_of(self._watched[1]))
-        except Exception as error:
-            self._watched = None
-            raise IndexFolderError(f"the index {self.folder} cannot be read") from error
 
     def _read(self, before: Snapshot | None, versions: tuple[object, ...]) -> Snapshot:
         if before is None and self._given is not None:
@@ -207,16 +191,3 @@ def _come_last() -> None:
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-
-
-def _open_tables(folder: Path) -> list[Any]:
-    import lancedb
-
-    database = lancedb.connect(folder)
-    return [database.open_table(one.stem) for one in sorted(folder.glob("*.lance"))]
-
-
-def _versions_of(tables: list[Any]) -> list[int]:
-    for table in tables:
-        table.checkout_latest()
-    return [int(table.version) for table in tables]

@@ -32,7 +32,7 @@ from vidsift.video.thumbnails import Source, start_seconds, thumbnail_at
 
 if TYPE_CHECKING:
     from vidsift.index.library import Video
-    from vidsift.index.storage import FileRecord
+    from vidsift.index.schema import FileRecord
     from vidsift.service.live_index import Snapshot
     from vidsift.service.service import Service
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.index.library import library
+from tests.index.library import lance_table, library
 from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError, QueryError
@@ -15,9 +15,9 @@ from vidsift.index.build import build_index
 from vidsift.index.check import check_index
 from vidsift.index.library import Library
 from vidsift.index.maintenance import remove_paths
+from vidsift.index.schema import TableName
 from vidsift.index.stats import describe
 from vidsift.index.storage import Store
-from vidsift.index.tags_and_captions import NoteName
 from vidsift.search.searcher import Index
 
 CLIPS = 3
@@ -80,7 +80,7 @@ def _one_piece_lost(table: Path) -> None:
     ],
 )
 def test_damaged_notes_block_nothing_and_are_mended(
-    made: Path, index: Path, name: NoteName, damage: Callable[[Path], None], saved: int
+    made: Path, index: Path, name: TableName, damage: Callable[[Path], None], saved: int
 ) -> None:
     tags = Store.open(index).read_tags()
     damage(index / f"{name}.lance")
@@ -138,8 +138,7 @@ def test_videos_can_be_removed_though_captions_are_damaged(made: Path, index: Pa
 
 
 def test_notes_with_other_columns_are_told_and_left_as_they_are(index: Path) -> None:
-    table = Store.open(index).notes_table("tags")
-    assert table is not None
+    table = lance_table(index, "tags")
     table.add_columns({"later": "1"})
     for repair in (False, True):
         (problem,) = check_index(index, repair=repair).problems
