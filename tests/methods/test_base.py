@@ -181,6 +181,22 @@ def test_a_set_that_two_terms_prepare_differently_is_refused() -> None:
         Clash(tiny.towers())
 
 
+def test_what_is_prepared_alike_is_told_for_each_side() -> None:
+    class OwnWords(TokenWise):
+        """Prepares frames as the other does, and words by weights of its own."""
+
+        text_preparation = None
+
+    class Shared(TwoTerms):
+        def __init__(self, towers: ClipTowers, terms: list[Term]) -> None:
+            Method.__init__(self, towers, terms)
+
+    apart = [Term("word", "frame", TokenWise()), Term("own", "frame", OwnWords())]
+    assert set(Shared(tiny.towers(), apart).text_preparers) == {"word", "own"}
+    with pytest.raises(ValueError, match="two terms compare the text set 'word' but prepare it differently"):
+        Shared(tiny.towers(), [Term("word", "frame", TokenWise()), Term("word", "frame", OwnWords())])
+
+
 def test_two_interactions_that_prepare_alike_may_share_a_set() -> None:
     class Alike(TwoTerms):
         def __init__(self, towers: ClipTowers) -> None:

@@ -23,9 +23,9 @@ class Interaction(nn.Module, ABC):
     """A way to compare a set of text tokens with a set of video tokens.
 
     Attributes:
-        preparation: names what preparing does, where it has no learned weights; None where it has.
-            Two terms of a method may share a token set only if they prepare it alike: by one and the
-            same interaction, or by two of the same name.
+        text_preparation, video_preparation: name what preparing a side does, where it has no learned weights;
+            None where it has. Two terms of a method may share a token set only if they prepare it alike: by
+            one and the same interaction, or by two of the same name.
         explains: whether :meth:`align` accounts for the score; where not (a black box), it raises.
         scans: whether :meth:`score` is cheap enough to compare a text with every segment of an index; where
             not, a search needs a first stage (:class:`~vidsift.methods.base.FirstStage`) that finds the
@@ -35,7 +35,8 @@ class Interaction(nn.Module, ABC):
         quantises_text: True if :meth:`score` then quantises the whole text set first; a scan does so once.
     """
 
-    preparation: str | None = "as is"
+    text_preparation: str | None = "as is"
+    video_preparation: str | None = "as is"
     explains: bool = True
     scans: bool = True
     scans_int8: bool = False
@@ -112,7 +113,7 @@ class Interaction(nn.Module, ABC):
 class UnitTokens(Interaction):
     """An interaction whose preparing makes the tokens of both sides unit length, and nothing else."""
 
-    preparation = "unit"
+    text_preparation = video_preparation = "unit"
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
         return text.replace(tokens=unit_tokens(text))

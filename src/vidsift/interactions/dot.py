@@ -23,7 +23,7 @@ class MeanDot(Interaction):
     Differs: DRL's Eq. 1 averages frames as they are; its code, like ours, normalises each frame first.
     """
 
-    preparation = "unit mean"
+    text_preparation = video_preparation = "unit mean"
     scans_int8 = True
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:

@@ -33,7 +33,7 @@ class Hierarchical(Interaction):
         levels: S, how many depths are compared.
     """
 
-    preparation = None
+    text_preparation = video_preparation = None
     scans_int8 = True
 
     def __init__(self, dim: int, levels: int = 3) -> None:

@@ -78,7 +78,8 @@ class TokenWise(Interaction):
         ValueError: if ``paths`` is not one of its choices.
     """
 
-    preparation: str | None = "unit, uniform"
+    text_preparation: str | None = "unit, uniform"
+    video_preparation: str | None = "unit, uniform"
     scans_int8 = True
     quantises_text = True
 
@@ -139,7 +140,7 @@ class WeightedTokenWise(TokenWise):
             tokens alike.
     """
 
-    preparation = None
+    text_preparation = video_preparation = None
 
     def __init__(
         self, dim: int, layers: int = 2, padding: Padding = "excluded", paths: Paths = "dual"

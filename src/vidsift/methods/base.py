@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from vidsift.losses.contrastive import info_nce
 from vidsift.types import Alignment, Features, PatchShares, TokenSet
 
 __all__ = ["MAX_LOGIT_SCALE", "FirstStage", "Method", "Stage", "Term", "TermSum"]
+
+Side = Literal["text", "video"]
 
 MAX_LOGIT_SCALE = math.log(100)
 """CLIP's clamp on the learned scale, applied after each step (CLIP4Clip main_task_retrieval.py)."""
@@ -145,8 +148,8 @@ class FirstStage(TermSum):
         self.terms = tuple(terms)
         self.text_preparers = _preparers(self.terms, "text")
         self.video_preparers = _preparers(self.terms, "video")
-        self._late_text = _prepared_late(self.text_preparers, text_preparers)
-        self._late_video = _prepared_late(self.video_preparers, video_preparers)
+        self._late_text = _prepared_late(self.text_preparers, text_preparers, "text")
+        self._late_video = _prepared_late(self.video_preparers, video_preparers, "video")
 
     @property
     def label(self) -> str:
@@ -338,13 +341,12 @@ def _unfit_to_stand_in(interaction: Interaction) -> str:
     return "has learned weights" if any(True for _ in interaction.parameters()) else ""
 
 
-def _preparers(terms: Sequence[Term], side: str) -> dict[str, Interaction]:
+def _preparers(terms: Sequence[Term], side: Side) -> dict[str, Interaction]:
     preparers: dict[str, Interaction] = {}
     for term in terms:
         name = term.text if side == "text" else term.video
         first = preparers.setdefault(name, term.interaction)
-        alike = first.preparation is not None and first.preparation == term.interaction.preparation
-        if first is not term.interaction and not alike:
+        if not _prepare_alike(first, term.interaction, side):
             raise ValueError(
                 f"two terms compare the {side} set {name!r} but prepare it differently "
                 f"({type(first).__name__} and {type(term.interaction).__name__}); "
@@ -357,14 +359,25 @@ def _added(own: Mapping[str, Interaction], there: Mapping[str, Interaction]) -> 
     return {name: one for name, one in own.items() if name not in there}
 
 
-def _prepared_late(own: Mapping[str, Interaction], stored: Mapping[str, Interaction]) -> frozenset[str]:
+def _preparation(interaction: Interaction, side: Side) -> str | None:
+    return interaction.text_preparation if side == "text" else interaction.video_preparation
+
+
+def _prepare_alike(one: Interaction, other: Interaction, side: Side) -> bool:
+    done = _preparation(one, side)
+    return one is other or (done is not None and done == _preparation(other, side))
+
+
+def _prepared_late(
+    own: Mapping[str, Interaction], stored: Mapping[str, Interaction], side: Side
+) -> frozenset[str]:
     """Which sets of a first stage are stored as encoded and have yet to be prepared."""
     late = set()
     for name, one in own.items():
         keeper = stored.get(name, one)
-        if keeper is one or (one.preparation is not None and keeper.preparation == one.preparation):
+        if _prepare_alike(one, keeper, side):
             continue
-        if keeper.preparation != Interaction.preparation:
+        if _preparation(keeper, side) != Interaction.text_preparation:
             raise ValueError(
                 f"first stage: the set {name!r} is kept as {type(keeper).__name__} prepares it, and "
                 f"{type(one).__name__} needs it as encoded; give it the tokens under another set name"
