@@ -55,14 +55,12 @@ LONG_FILES: dict[str, str] = {}
 
 LONG_FUNCTIONS: dict[str, str] = {
     "cli/evaluate.py:evaluate": "one parameter a flag, with its help",
-    "cli/search.py:search": "one parameter a flag, with its help",
     "encoders/selection.py:perturbed_top_k": "to be parted",
     "index/build.py:build_index": "to be parted",
     "index/plan.py:make_plan": "to be parted",
     "index/watch.py:watch_index": "to be parted",
     "losses/decorrelation.py:decorrelation": "to be parted",
     "methods/drl.py:__init__": "to be parted",
-    "search/searcher.py:search": "to be parted",
     "service/media.py:media_routes": "the routes are closures over the service",
     "service/search.py:search_routes": "the routes are closures over the service",
     "service/videos.py:video_routes": "the routes are closures over the service",

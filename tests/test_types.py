@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 import torch
 
-from vidsift.types import Alignment, Frames, Hit, Span, TokenSet
+from vidsift.errors import QueryError
+from vidsift.types import Alignment, Filter, FilterFields, Frames, Hit, Span, TokenSet
 
 
 def tokens(batch: int = 3, width: int = 4, dim: int = 2) -> TokenSet:
@@ -187,3 +190,47 @@ def test_hits_with_the_same_values_are_equal() -> None:
     assert len({hit, dataclasses.replace(hit)}) == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         hit.rank = 2  # type: ignore[misc]
+
+
+def test_a_filter_takes_by_name_what_it_holds() -> None:
+    assert get_type_hints(FilterFields) == get_type_hints(Filter)
+
+
+def test_filters_that_ask_the_same_are_equal() -> None:
+    wanted = Filter(tags=["sea", "holiday", "sea"], under="/videos")
+    assert wanted == Filter(under="/videos", tags=("holiday", "sea"))
+    assert len({wanted, dataclasses.replace(wanted)}) == 1
+    assert wanted.tags == ("holiday", "sea")
+
+
+@pytest.mark.parametrize(
+    ("filter", "narrows"),
+    [
+        (Filter(), False),
+        (Filter(min_score=0.5, group_by="video", candidates=7, skip=3), False),
+        (Filter(under="."), True),
+        (Filter(min_duration_seconds=0.0), True),
+        (Filter(max_duration_seconds=float("inf")), True),
+        (Filter(modified_after=datetime(2024, 5, 1, tzinfo=UTC)), True),
+        (Filter(modified_before=datetime(2024, 5, 1, tzinfo=UTC)), True),
+        (Filter(tags=["sea"]), True),
+    ],
+)
+def test_a_filter_narrows_where_videos_may_not_be_found(filter: Filter, narrows: bool) -> None:
+    assert filter.narrows is narrows
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"skip": -1}, "skip is -1, expected 0 or more"),
+        ({"min_score": float("inf")}, "min_score is inf, expected a number, or None for no limit"),
+        ({"max_duration_seconds": float("nan")}, "max_duration_seconds is nan, expected seconds"),
+        ({"group_by": "folder"}, "group_by is 'folder', expected 'segment' or 'video'"),
+        ({"candidates": 0}, "candidates is 0, expected at least 1"),
+        ({"tags": "sea"}, r"tags is 'sea', expected a list of tags: \['sea'\]"),
+    ],
+)
+def test_a_filter_refuses_what_makes_no_sense(fields: FilterFields, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        Filter(**fields)

@@ -19,16 +19,32 @@ This module does not import torch: processes that only decode stay light.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
+
+from vidsift.errors import QueryError
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["Alignment", "Features", "Frames", "Hit", "PatchShares", "Span", "TokenSet"]
+__all__ = [
+    "Alignment",
+    "Features",
+    "Filter",
+    "FilterFields",
+    "Frames",
+    "GroupBy",
+    "Hit",
+    "PatchShares",
+    "Span",
+    "TokenSet",
+]
 
 
 class Span(NamedTuple):
@@ -226,3 +242,90 @@ class Hit:
     shares: tuple[float, ...] = ()
     kind: Literal["text", "similar footage"] = "text"
     parts: tuple[Hit, ...] = ()
+
+
+GroupBy = Literal["segment", "video"]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which hits a search gives: of which videos, how good, and which page of them.
+
+    The one value that carries these conditions from the command line, HTTP and Python to the scan. What is
+    left out does not narrow.
+
+    Attributes:
+        under: only videos in this folder, its folders included.
+        min_duration_seconds: only videos at least this long.
+        max_duration_seconds: only videos at most this long.
+        modified_after: only videos with a file that was last written at this time or later; a time without a
+            zone is local.
+        modified_before: only videos with a file that was last written earlier.
+        tags: only videos that carry all of these; held ascending, each once.
+        min_score: only hits that score at least this.
+        group_by: "video" keeps only the best segment of each video.
+        candidates: how many segments a method that cannot scan scores, ``skip`` and the number of hits at
+            least; :data:`~vidsift.search.searcher.CANDIDATES` when None. As many as there are makes its hits
+            exact. Other methods score every segment, and refuse it.
+        skip: leave out so many of the best: the page that follows them. Pages of candidates fit each other
+            where ``candidates`` is the same for all and reaches to the end of the last.
+
+    Raises:
+        QueryError: a value makes no sense.
+
+    Example:
+        >>> Filter(tags=["sea", "holiday", "sea"]).tags
+        ('holiday', 'sea')
+    """
+
+    under: str | Path | None = None
+    min_duration_seconds: float | None = None
+    max_duration_seconds: float | None = None
+    modified_after: datetime | None = None
+    modified_before: datetime | None = None
+    tags: Sequence[str] = ()
+    min_score: float | None = None
+    group_by: GroupBy = "segment"
+    candidates: int | None = None
+    skip: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense, and bring equal filters into one form."""
+        if isinstance(self.tags, str):
+            raise QueryError(f"tags is {self.tags!r}, expected a list of tags: [{self.tags!r}]")
+        # Equal questions are answered together, so the order of tags must not tell filters apart.
+        object.__setattr__(self, "tags", tuple(sorted(set(self.tags))))
+        for name in ("min_duration_seconds", "max_duration_seconds"):
+            seconds = getattr(self, name)
+            if seconds is not None and math.isnan(seconds):
+                raise QueryError(f"{name} is {seconds}, expected seconds, or None for no limit")
+        if self.min_score is not None and not math.isfinite(self.min_score):
+            raise QueryError(f"min_score is {self.min_score}, expected a number, or None for no limit")
+        if self.group_by not in ("segment", "video"):
+            raise QueryError(f"group_by is {self.group_by!r}, expected 'segment' or 'video'")
+        if self.candidates is not None and self.candidates < 1:
+            raise QueryError(f"candidates is {self.candidates}, expected at least 1")
+        if self.skip < 0:
+            raise QueryError(f"skip is {self.skip}, expected 0 or more")
+
+    @property
+    def narrows(self) -> bool:
+        """Whether there are videos that may not be found at all."""
+        limits = (self.min_duration_seconds, self.max_duration_seconds)
+        dates = (self.modified_after, self.modified_before)
+        return bool(self.tags) or any(value is not None for value in (self.under, *limits, *dates))
+
+
+class FilterFields(TypedDict, total=False):
+    """The fields of a :class:`Filter` as keyword arguments: ``index.search("a dog", tags=["holiday"])``."""
+
+    under: str | Path | None
+    min_duration_seconds: float | None
+    max_duration_seconds: float | None
+    modified_after: datetime | None
+    modified_before: datetime | None
+    tags: Sequence[str]
+    min_score: float | None
+    group_by: GroupBy
+    candidates: int | None
+    skip: int

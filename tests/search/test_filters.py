@@ -12,8 +12,9 @@ from vidsift.errors import QueryError
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
-from vidsift.search.filters import Filter, shown_paths
+from vidsift.search.filters import shown_paths
 from vidsift.search.searcher import Index
+from vidsift.types import Filter, FilterFields
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3]
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -106,3 +107,36 @@ def test_values_that_make_no_sense_are_refused(index: Index) -> None:
         index.search("circle", skip=-1)
     with pytest.raises(QueryError, match="min_score is nan, expected a number"):
         index.search("circle", min_score=float("nan"))
+    with pytest.raises(QueryError, match="k is 0, expected at least 1"):
+        index.search("circle", k=0)
+    with pytest.raises(QueryError, match="no video of the index lies under"):
+        index.search("circle", under="/nowhere")
+
+
+CONDITIONS: list[FilterFields] = [
+    {"under": "/videos/a"},
+    {"min_duration_seconds": 4.0},
+    {"max_duration_seconds": 4.0},
+    {"modified_after": NOON + timedelta(hours=4)},
+    {"modified_before": NOON + timedelta(hours=4)},
+    {"min_score": 0.0},
+    {"group_by": "video"},
+    {"skip": 2},
+]
+
+
+@pytest.mark.parametrize("conditions", CONDITIONS, ids=lambda conditions: next(iter(conditions)))
+def test_a_filter_and_its_fields_by_name_narrow_alike(index: Index, conditions: FilterFields) -> None:
+    query = "a red circle"
+    segment = index.search(query, k=1)[0].segment_id
+    filter = Filter(**conditions)
+    by_name = index.search(query, k=4, **conditions)
+    assert by_name == index.search(query, k=4, filter=filter)
+    assert by_name == index.search_many(["a star", query], k=4, filter=filter)[1]
+    # What is given by name stands in the place of the filter's own.
+    other = Filter(skip=7, under="/else")
+    neutral: FilterFields = {"skip": 0, "under": None}
+    assert by_name == index.search(query, k=4, filter=other, **(neutral | conditions))
+    in_order = [query, "a star"]
+    assert index.search(in_order, k=4, **conditions) == index.search(in_order, k=4, filter=filter)
+    assert index.similar(segment, k=4, **conditions) == index.similar(segment, k=4, filter=filter)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidsift.cli.opening import DeviceOption, ModelOption, open_for_search
 from vidsift.cli.text import IndexFolder, clock, one_line
 
 if TYPE_CHECKING:
@@ -33,64 +34,55 @@ def explain(  # noqa: PLR0917 - the options of the verb
         bool, typer.Option("--json", help="Print the whole account as one JSON object.")
     ] = False,
     folder: IndexFolder = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Where the index's model is now, if it was moved.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda.")] = "auto",
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Show which words of TEXT met which frames of VIDEO, and how that sums to its score.
 
     Of a file the segment that fits best is explained.
     """
-    from vidsift.index.manifest import default_folder, read_manifest
-
-    # A missing index is told before anything heavy is imported.
-    where = (default_folder() if folder is None else folder).expanduser()
-    read_manifest(where)
-
     from vidsift.errors import NoAlignmentError
-    from vidsift.search.searcher import Index
 
-    opened = Index.open(where, model, device=device)
+    index = open_for_search(folder, model, device)
     try:
-        hit = opened.segment_of(query, video)
-        told = opened.explain(query, hit)
-        if told.maps_on_request and (output is not None or as_json):
-            told = _with_maps(opened, query, hit, told)
-    except NoAlignmentError as black_box:
-        raise ValueError(f"{opened.model.name}: there is no account to show. {black_box}") from black_box
+        hit = index.segment_of(query, video)
+        explanation = index.explain(query, hit)
+        if explanation.maps_on_request and (output is not None or as_json):
+            explanation = _with_maps(index, query, hit, explanation)
+    except NoAlignmentError as error:
+        raise ValueError(f"{index.model.name}: there is no account to show. {error}") from error
     if output is not None:
         from vidsift.search.explain_picture import frames_of, write_picture
 
-        write_picture(told, output, frames_of(told))
+        write_picture(explanation, output, frames_of(explanation))
     if as_json:
-        typer.echo(json.dumps(told.to_dict(), ensure_ascii=False))
+        typer.echo(json.dumps(explanation.to_dict(), ensure_ascii=False))
     else:
-        for line in _lines(told):
+        for line in _lines(explanation):
             typer.echo(line)
 
 
-def _with_maps(opened: Index, query: str, hit: Hit | str, told: Explanation) -> Explanation:
-    """The account with the patches that tokens come from; without them, and with the reason, at need."""
+def _with_maps(index: Index, query: str, hit: Hit | str, without: Explanation) -> Explanation:
+    """Explain with the patches that tokens come from; say why where these cannot be had."""
     from dataclasses import replace
 
     from vidsift.errors import QueryError, VideoReadError
 
     try:
-        return opened.explain(query, hit, frames=opened.frames_of(hit))
+        return index.explain(query, hit, frames=index.frames_of(hit))
     except (QueryError, VideoReadError, OSError) as error:
         typer.echo(f"vidsift: no map of the picture: {one_line(str(error))}", err=True)
-        return replace(told, maps_missing=str(error))
+        return replace(without, maps_missing=str(error))
 
 
-def _lines(told: Explanation) -> list[str]:
+def _lines(explanation: Explanation) -> list[str]:
     lines = []
-    if told.segment is not None:
-        stretch = f"{clock(told.segment.start_seconds)}-{clock(told.segment.end_seconds)}"
-        lines.append(f"{told.score:.4f}  {stretch}  {one_line(told.path)}")
-    for term in told.terms:
+    if explanation.segment is not None:
+        stretch = f"{clock(explanation.segment.start_seconds)}-{clock(explanation.segment.end_seconds)}"
+        lines.append(f"{explanation.score:.4f}  {stretch}  {one_line(explanation.path)}")
+    for term in explanation.terms:
         counts = f", counts {term.weight:.3g} times" if term.weight != 1 else ""
-        of = f' of "{one_line(term.sentence)}"' if term.sentence != told.query else ""
+        of = f' of "{one_line(term.sentence)}"' if term.sentence != explanation.query else ""
         lines += ["", f"{term.name}{of} gave {term.total:.4f}{counts}"]
         if term.note:
             lines.append(f"  {term.note}")
@@ -99,7 +91,7 @@ def _lines(told: Explanation) -> list[str]:
         for row, word in enumerate(term.words):
             met = _place(term, int(term.best_video_token[row]))
             lines.append(f"  {given[row]:8.4f}  {term.text_weights[row]:6.3f}  {met:>11}  {one_line(word)}")
-    if not told.moment_from:
+    if not explanation.moment_from:
         lines += ["", "no term has tokens with a time: the moment of a hit is the whole segment"]
     return lines
 

@@ -1,12 +1,10 @@
-"""Which segments may be found at all: place, duration, date and tags of their videos."""
+"""What a filter lets through: videos by place, date, duration and tags, and a page of the ranked hits."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import TypedDict
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,161 +12,100 @@ from numpy.typing import NDArray
 from vidsift.errors import QueryError
 from vidsift.files.paths import absolute
 from vidsift.files.paths import under as lies_under
+from vidsift.index.library import Library
 from vidsift.index.schema import FileRecord
 from vidsift.search.gallery import Gallery
-from vidsift.search.ranking import GroupBy
+from vidsift.types import Filter
 
-__all__ = ["Conditions", "Filter", "Limits", "allowed_rows", "shown_paths", "split_conditions"]
+__all__ = ["allowed_rows", "check_place", "page_of", "shown_paths", "shown_paths_in"]
 
-
-class Conditions(TypedDict, total=False):
-    """What may be asked of hits beside the question; see :meth:`vidsift.search.searcher.Index.search`."""
-
-    under: str | Path | None
-    min_duration_seconds: float | None
-    max_duration_seconds: float | None
-    modified_after: datetime | None
-    modified_before: datetime | None
-    tags: Sequence[str]
-    min_score: float | None
-    group_by: GroupBy
-    skip: int
-    candidates: int | None
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Filter:
-    """Which videos may be found.
+def check_place(filter: Filter, paths: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a folder in which no video of the index lies: it is most likely misspelt.
 
-    Attributes:
-        under: those in this folder.
-        min_duration_seconds: those at least this long.
-        max_duration_seconds: those at most this long.
-        modified_after: those of which a file was last written at this time or later; without a zone, local.
-        modified_before: those of which a file was last written earlier.
-        tags: those that carry all of these.
-    """
-
-    under: str | Path | None = None
-    min_duration_seconds: float | None = None
-    max_duration_seconds: float | None = None
-    modified_after: datetime | None = None
-    modified_before: datetime | None = None
-    tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Which of the hits are given.
-
-    Attributes:
-        k: how many at most.
-        skip: how many of the best are passed over.
-        min_score: none that is worse.
-        group_by: "video" keeps the best segment of each video.
-        candidates: how many segments a method that cannot scan scores.
+    Args:
+        filter: names the folder.
+        paths: of each video.
 
     Raises:
-        QueryError: if a value makes no sense.
+        QueryError: there is none.
     """
-
-    k: int = 10
-    skip: int = 0
-    min_score: float | None = None
-    group_by: GroupBy = "segment"
-    candidates: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
-        if self.k < 1:
-            raise QueryError(f"k is {self.k}, expected at least 1")
-        if self.skip < 0:
-            raise QueryError(f"skip is {self.skip}, expected 0 or more")
-        if self.min_score is not None and not np.isfinite(self.min_score):
-            raise QueryError(f"min_score is {self.min_score}, expected a number, or None for no limit")
-        if self.group_by not in ("segment", "video"):
-            raise QueryError(f"group_by is {self.group_by!r}, expected 'segment' or 'video'")
-        if self.candidates is not None and self.candidates < 1:
-            raise QueryError(f"candidates is {self.candidates}, expected at least 1")
-
-
-def split_conditions(k: int, conditions: Conditions) -> tuple[Limits, Filter]:
-    """Sort what was asked into which hits are given and which videos may be found.
-
-    Raises:
-        QueryError: if a value makes no sense.
-    """
-    limits = Limits(
-        k,
-        conditions.get("skip", 0),
-        conditions.get("min_score"),
-        conditions.get("group_by", "segment"),
-        conditions.get("candidates"),
-    )
-    tags = conditions.get("tags", ())
-    if isinstance(tags, str):
-        raise QueryError(f"tags is {tags!r}, expected a list of tags: [{tags!r}]")
-    return limits, Filter(
-        conditions.get("under"),
-        conditions.get("min_duration_seconds"),
-        conditions.get("max_duration_seconds"),
-        conditions.get("modified_after"),
-        conditions.get("modified_before"),
-        tuple(tags),
-    )
+    if filter.under is None:
+        return
+    place = absolute(filter.under)
+    if not any(lies_under(path, place) for paths_of_video in paths.values() for path in paths_of_video):
+        raise QueryError(f"no video of the index lies under {place}; see what is indexed with: vidsift info")
 
 
 def shown_paths(
-    wanted: Filter,
+    filter: Filter,
     paths: Mapping[str, Sequence[str]],
     records: Mapping[str, FileRecord],
     tags: Mapping[str, Collection[str]],
 ) -> dict[str, str]:
     """The path to show for each video that may be found: of its paths the first that fits.
 
+    Place and date have to fit one and the same file; :func:`allowed_rows` sees to durations.
+
     Args:
-        wanted: what is asked of a video.
+        filter: what a video has to be like.
         paths: of each video.
         records: what is known of each path.
         tags: of each video that carries some.
-
-    Raises:
-        QueryError: if no video at all lies in the folder.
     """
-    if wanted == Filter():
-        return {video: own[0] for video, own in paths.items()}
-    place = None if wanted.under is None else absolute(wanted.under)
-    earliest, latest = _nanoseconds(wanted.modified_after), _nanoseconds(wanted.modified_before)
-    found: dict[str, str] = {}
-    lies_there = False
-    for video, own in paths.items():
-        inside = [path for path in own if place is None or lies_under(path, place)]
-        lies_there = lies_there or bool(inside)
-        if not set(wanted.tags) <= set(tags.get(video, ())):
+    if not filter.narrows:
+        return {video: paths_of_video[0] for video, paths_of_video in paths.items()}
+    place = None if filter.under is None else absolute(filter.under)
+    earliest, latest = _nanoseconds(filter.modified_after), _nanoseconds(filter.modified_before)
+    shown: dict[str, str] = {}
+    for video, paths_of_video in paths.items():
+        if not set(filter.tags) <= set(tags.get(video, ())):
             continue
-        fitting = (path for path in inside if _between(earliest, records[path].modified_ns, latest))
-        path = next(fitting, None)
-        if path is not None:
-            found[video] = path
-    if place is not None and not lies_there:
-        raise QueryError(f"no video of the index lies under {place}; see what is indexed with: vidsift info")
-    return found
+        for path in paths_of_video:
+            inside = place is None or lies_under(path, place)
+            if inside and _between(earliest, records[path].modified_ns, latest):
+                shown[video] = path
+                break
+    return shown
 
 
-def allowed_rows(gallery: Gallery, wanted: Filter, videos: Collection[str]) -> NDArray[np.bool_]:
+def shown_paths_in(library: Library, filter: Filter) -> dict[str, str]:
+    """The same for what lies in a library that was read whole."""
+    videos = library.videos.values()
+    paths = {video.video_id: [file.path for file in video.files] for video in videos}
+    return shown_paths(filter, paths, library.files, {video.video_id: video.tags for video in videos})
+
+
+def allowed_rows(gallery: Gallery, filter: Filter, videos: Collection[str]) -> NDArray[np.bool_]:
     """Which segments may be found, bool ``(V,)``.
 
     Args:
         gallery: what is searched.
-        wanted: what is asked of a video.
+        filter: what a video has to be like.
         videos: those that :func:`shown_paths` let through.
     """
-    allowed = np.fromiter((one in videos for one in gallery.video_ids), np.bool_, len(gallery))
-    if wanted.min_duration_seconds is not None:
-        allowed &= gallery.durations >= wanted.min_duration_seconds
-    if wanted.max_duration_seconds is not None:
-        allowed &= gallery.durations <= wanted.max_duration_seconds
+    allowed = np.fromiter((video in videos for video in gallery.video_ids), np.bool_, len(gallery))
+    if filter.min_duration_seconds is not None:
+        allowed &= gallery.durations >= filter.min_duration_seconds
+    if filter.max_duration_seconds is not None:
+        allowed &= gallery.durations <= filter.max_duration_seconds
     return allowed
+
+
+def page_of(ranked: Sequence[T], k: int, filter: Filter, score: Callable[[T], float]) -> list[T]:
+    """The page that is asked for of what was ranked, without what scores too low.
+
+    Args:
+        ranked: best first.
+        k: how many at most.
+        filter: how many are left out before, and the least score.
+        score: of one of them.
+    """
+    page = ranked[filter.skip : filter.skip + k]
+    least = filter.min_score
+    return [item for item in page if least is None or score(item) >= least]
 
 
 def _nanoseconds(when: datetime | None) -> int | None:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vidsift.methods.base import TermSum
-from vidsift.search.filters import Limits
+from vidsift.search.filters import page_of
 from vidsift.search.gallery import Gallery
 from vidsift.search.moments import NO_ACCOUNT, Looked, looks, moment_around
 from vidsift.search.questions import Question
 from vidsift.search.ranking import Ranked
-from vidsift.types import Hit, Span
+from vidsift.types import Filter, Hit, Span
 
-__all__ = ["hit_at", "hits_of", "kept"]
+__all__ = ["hit_at", "hits_of", "page_of_rows"]
 
 
-def kept(ranked: Ranked, limits: Limits) -> list[tuple[int, float]]:
+def page_of_rows(ranked: Ranked, k: int, filter: Filter) -> list[tuple[int, float]]:
     """Rows and scores of the page that was asked for."""
-    page = ranked.best[limits.skip : limits.skip + limits.k]
-    least = limits.min_score
-    return [(row, score) for row, score in page if least is None or score >= least]
+    return page_of(ranked.best, k, filter, lambda pair: pair[1])
 
 
 def hits_of(
@@ -28,8 +26,9 @@ def hits_of(
     question: Question,
     ranked: Ranked,
     *,
+    k: int,
+    filter: Filter,
     paths: Mapping[str, str],
-    limits: Limits,
     with_shares: bool = True,
     confidences: Sequence[float | None] = (),
 ) -> list[Hit]:
@@ -41,14 +40,14 @@ def hits_of(
             none, and the moment is the whole segment.
         question: what was asked.
         ranked: rows with their scores, best first.
+        k: how many hits at most.
+        filter: says which page of them.
         paths: the path to show for each video.
-        limits: which of them are given.
         with_shares: whether hits say what each second gave; not where the scores are not these terms'.
         confidences: of each row of the page.
     """
-    page = kept(ranked, limits)
-    rows = [row for row, _ in page]
-    looked = looks(terms, gallery, question, rows)
+    page = page_of_rows(ranked, k, filter)
+    looked = looks(terms, gallery, question, [row for row, _ in page])
     sure: Sequence[float | None] = confidences or [None] * len(page)
     return [
         hit_at(
@@ -56,7 +55,7 @@ def hits_of(
             row,
             score,
             looked[place],
-            rank=limits.skip + place + 1,
+            rank=filter.skip + place + 1,
             path=paths[gallery.video_ids[row]],
             told=with_shares,
             candidates=ranked.candidates,

@@ -21,7 +21,7 @@ from vidsift.index.stats import describe
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model, load
 from vidsift.search.candidates import Preselection, all_segments
-from vidsift.search.filters import Filter, allowed_rows, shown_paths
+from vidsift.search.filters import allowed_rows, check_place, shown_paths
 from vidsift.search.gallery import (
     Gallery,
     Places,
@@ -31,7 +31,7 @@ from vidsift.search.gallery import (
 )
 from vidsift.search.questions import Question, parse
 from vidsift.search.rescore import one_thread
-from vidsift.types import Hit
+from vidsift.types import Filter, Hit
 
 __all__ = ["OpenIndex", "renewing"]
 
@@ -286,12 +286,13 @@ class OpenIndex:
                 f"{model.max_words * 3 // 4} words); shorten it"
             )
 
-    def _allowed(self, wanted: Filter) -> tuple[dict[str, str], NDArray[np.bool_]]:
+    def _allowed(self, filter: Filter) -> tuple[dict[str, str], NDArray[np.bool_]]:
         """The path to show for each video that may be found, and which segments may."""
-        if wanted == Filter():
+        if not filter.narrows:
             return self._everything
-        paths = shown_paths(wanted, self._places.paths, self._records, self._tags)
-        return paths, allowed_rows(self.gallery, wanted, paths)
+        check_place(filter, self._places.paths)
+        paths = shown_paths(filter, self._places.paths, self._records, self._tags)
+        return paths, allowed_rows(self.gallery, filter, paths)
 
     @cached_property
     def _everything(self) -> tuple[dict[str, str], NDArray[np.bool_]]:

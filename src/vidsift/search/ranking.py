@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,9 @@ from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question, mixing_of
 from vidsift.search.rescore import Candidates, score_exactly
 from vidsift.search.scan import scan, scanned_together
+from vidsift.types import GroupBy
 
-__all__ = ["GroupBy", "Ranked", "Wanted", "rank", "rerank"]
-
-GroupBy = Literal["segment", "video"]
+__all__ = ["Ranked", "Wanted", "rank", "rerank"]
 
 _CANDIDATES, _CANDIDATES_A_HIT, _MOST_CANDIDATES = 32, 2, 4096
 _KEPT, _KEPT_A_HIT = 512, 16

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -25,19 +24,18 @@ from vidsift.search.confidence import (
     calibrated_in_order,
 )
 from vidsift.search.explain import Explanation, account_for
-from vidsift.search.filters import Conditions, Limits, split_conditions
 from vidsift.search.gallery import Gallery, best_scan_format
-from vidsift.search.hits import hits_of, kept
+from vidsift.search.hits import hits_of, page_of_rows
 from vidsift.search.opened import OpenIndex, renewing
 from vidsift.search.patches import read_as_indexed, traced_patches
 from vidsift.search.questions import Question, parse
-from vidsift.search.ranking import GroupBy, Ranked, Wanted, rank, rerank
+from vidsift.search.ranking import Ranked, Wanted, rank, rerank
 from vidsift.search.rescore import Candidates, align_exactly, score_exactly
-from vidsift.search.sequence import Story, best_stories, in_order, page_of, story_hits
+from vidsift.search.sequence import Story, best_stories, in_order, page_of_stories, story_hits
 from vidsift.search.similar import KIND, SimilarFootage, encode_footage, footage_set, holds_frames
-from vidsift.types import Features, Frames, Hit, Span
+from vidsift.types import Features, Filter, FilterFields, Frames, GroupBy, Hit, Span
 
-__all__ = ["CANDIDATES", "GroupBy", "Index", "Strip"]
+__all__ = ["CANDIDATES", "Index", "Strip"]
 
 CANDIDATES = 100
 """Segments that a method that cannot scan scores for a question when nobody says."""
@@ -82,16 +80,8 @@ class Index(OpenIndex):
         query: str | Sequence[str],
         k: int = 10,
         *,
-        under: str | Path | None = None,
-        min_duration_seconds: float | None = None,
-        max_duration_seconds: float | None = None,
-        modified_after: datetime | None = None,
-        modified_before: datetime | None = None,
-        tags: Sequence[str] = (),
-        min_score: float | None = None,
-        group_by: GroupBy = "segment",
-        candidates: int | None = None,
-        skip: int = 0,
+        filter: Filter | None = None,
+        **conditions: Unpack[FilterFields],
     ) -> list[Hit]:
         """Find the segments that fit a sentence best.
 
@@ -102,18 +92,10 @@ class Index(OpenIndex):
                 one video, see :mod:`vidsift.search.sequence`; each hit is then a video, with the hit of each
                 sentence as its ``parts``.
             k: how many hits at most.
-            under: only videos in this folder.
-            min_duration_seconds: only videos at least this long.
-            max_duration_seconds: only videos at most this long.
-            modified_after: only videos with a file that was last written at this time or later.
-            modified_before: only videos with a file that was last written earlier.
-            tags: only videos that carry all of these.
-            min_score: only segments that score at least this.
-            group_by: "video" keeps only the best segment of each video.
-            candidates: how many segments a method that cannot scan scores, :data:`CANDIDATES` when None,
-                ``skip + k`` at least; as many as there are makes its hits exact. Others score every segment.
-            skip: leave out so many of the best: the page that follows them. Pages of candidates fit each
-                other where ``candidates`` is the same for all and at least ``skip + k``.
+            filter: which videos may be found, how good the hits have to be, and which page of them is given.
+            conditions: fields of :class:`~vidsift.types.Filter` by their names, in the place of those of
+                ``filter``: ``under``, ``min_duration_seconds``, ``max_duration_seconds``, ``modified_after``,
+                ``modified_before``, ``tags``, ``min_score``, ``group_by``, ``candidates`` and ``skip``.
 
         Returns:
             Hits, best first.
@@ -121,58 +103,55 @@ class Index(OpenIndex):
         Raises:
             QueryError: the query is empty or longer than the model takes, or an argument makes no sense.
             IndexFolderError: the index or its model cannot be read.
+
+        Example:
+            ``index.search("a dog", filter=Filter(tags=["holiday"]))``, or for short
+            ``index.search("a dog", tags=["holiday"])``
         """
         sentences = [query] if isinstance(query, str) else list(query)
         if not sentences:
             raise QueryError("there is no sentence; give at least one")
-        conditions: Conditions = {
-            "under": under,
-            "min_duration_seconds": min_duration_seconds,
-            "max_duration_seconds": max_duration_seconds,
-            "modified_after": modified_after,
-            "modified_before": modified_before,
-            "tags": tags,
-            "min_score": min_score,
-            "group_by": group_by,
-            "candidates": candidates,
-            "skip": skip,
-        }
+        chosen = replace(filter or Filter(), **conditions)
         if len(sentences) > 1:
-            return self._search_in_order(sentences, k, conditions)
-        return self.search_many(sentences, k, **conditions)[0]
+            return self._search_in_order(sentences, k, chosen)
+        return self.search_many(sentences, k, filter=chosen)[0]
 
     @renewing
     def search_many(
-        self, queries: Sequence[str], k: int = 10, **conditions: Unpack[Conditions]
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        filter: Filter | None = None,
+        **conditions: Unpack[FilterFields],
     ) -> list[list[Hit]]:
         """Answer several questions in one scan; each gets the hits that :meth:`search` would give it."""
-        limits, wanted = split_conditions(k, conditions)
-        self._check_candidates(limits.candidates)
+        chosen = replace(filter or Filter(), **conditions)
+        self._check_page(k, chosen)
         questions = [self._question(query) for query in queries]
-        paths, allowed = self._allowed(wanted)
-        ranked = self._rank(questions, limits, allowed)
+        paths, allowed = self._allowed(chosen)
+        ranked = self._rank(questions, k, chosen, allowed)
         return [
-            self._hits(question, best, paths, limits)
+            self._hits(question, best, k, chosen, paths)
             for question, best in zip(questions, ranked, strict=True)
         ]
 
     @renewing
-    def _search_in_order(self, sentences: Sequence[str], k: int, conditions: Conditions) -> list[Hit]:
-        limits, wanted = split_conditions(k, conditions)
-        self._check_candidates(limits.candidates)
+    def _search_in_order(self, sentences: Sequence[str], k: int, filter: Filter) -> list[Hit]:
+        self._check_page(k, filter)
         questions = [self._question(sentence) for sentence in sentences]
-        paths, allowed = self._allowed(wanted)
+        paths, allowed = self._allowed(filter)
         method, gallery = self.model.method, self.gallery
+        told = method.scans and method.explains  # else the shares would be the first stage's
         stories = in_order(
             gallery,
             method,
             questions,
-            Wanted(limits.k + limits.skip, allowed, "video", self._preselect),
-            CANDIDATES if limits.candidates is None else limits.candidates,
+            Wanted(filter.skip + k, allowed, "video", self._preselect),
+            CANDIDATES if filter.candidates is None else filter.candidates,
         )
-        sure = self._confidences_in_order(questions, page_of(stories, limits))
-        told = method.scans and method.explains  # else the shares would be the first stage's
-        return story_hits(gallery, stories, paths, limits, told=told, confidences=sure)
+        sure = self._confidences_in_order(questions, page_of_stories(stories, k, filter))
+        return story_hits(gallery, stories, k, filter, paths=paths, told=told, confidences=sure)
 
     @renewing
     def similar(
@@ -180,7 +159,9 @@ class Index(OpenIndex):
         segment_id: str | None = None,
         frames: Frames | None = None,
         k: int = 10,
-        **conditions: Unpack[Conditions],
+        *,
+        filter: Filter | None = None,
+        **conditions: Unpack[FilterFields],
     ) -> list[Hit]:
         """Find the segments that look like a segment of the index, or like pictures.
 
@@ -192,18 +173,20 @@ class Index(OpenIndex):
             frames: more like these pictures, cropped to the model's size; see
                 :func:`~vidsift.search.similar.read_footage`.
             k: how many hits at most.
-            conditions: as for :meth:`search`; ``candidates`` has no meaning here.
+            filter: as for :meth:`search`; ``candidates`` has no meaning here.
+            conditions: likewise.
 
         Raises:
             QueryError: not one of the two was given, or an argument makes no sense.
             IndexFolderError: the index or its model cannot be read.
         """
-        limits, wanted = split_conditions(k, conditions)
+        chosen = replace(filter or Filter(), **conditions)
+        _check_k(k)
         if (segment_id is None) == (frames is None):
             raise QueryError("similar footage is asked for by segment_id or by frames; give one of them")
-        if limits.candidates is not None:
+        if chosen.candidates is not None:
             raise QueryError("similar footage scores every segment; leave candidates out")
-        paths, allowed = self._allowed(wanted)
+        paths, allowed = self._allowed(chosen)
         terms, gallery = self._footage
         if frames is not None:
             seen: Features = encode_footage(self.model, frames)
@@ -215,9 +198,9 @@ class Index(OpenIndex):
             allowed = allowed.copy()
             allowed[row] = False
         question = Question(({terms.name: seen[terms.name]},))
-        asked = Wanted(limits.k + limits.skip, allowed, limits.group_by)
+        asked = Wanted(chosen.skip + k, allowed, chosen.group_by)
         (ranked,) = rank(gallery, terms, [question], asked)
-        hits = hits_of(gallery, terms, question, ranked, paths=paths, limits=limits)
+        hits = hits_of(gallery, terms, question, ranked, k=k, filter=chosen, paths=paths)
         return [replace(hit, kind=KIND) for hit in hits]
 
     @cached_property
@@ -244,7 +227,7 @@ class Index(OpenIndex):
         scores = score_exactly(self.model.method, Candidates(self.gallery), question, rows).tolist()
         best_first = sorted(zip(rows, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
         paths = {video_id: self._places.paths[video_id][0]}
-        hits = self._hits(question, Ranked(best_first), paths, Limits(k=len(rows)))
+        hits = self._hits(question, Ranked(best_first), len(rows), Filter(), paths)
         return sorted(hits, key=lambda hit: hit.segment)
 
     def segment_of(self, query: str, video: str | Path) -> Hit | str:
@@ -287,9 +270,9 @@ class Index(OpenIndex):
         Raises:
             QueryError: ``k`` makes no sense, or the index holds no such video.
         """
-        limits = Limits(k)
+        _check_k(k)
         rows = self._rows_of_video(video_id)
-        return rank_captions(self.gallery, self._captions, rows, limits.k, CANDIDATES)
+        return rank_captions(self.gallery, self._captions, rows, k, CANDIDATES)
 
     @cached_property
     def _captions(self) -> Captions:
@@ -312,16 +295,16 @@ class Index(OpenIndex):
             For each text rows of the gallery with their exact scores, best first.
         """
         questions = [Question((text,)) for text in texts]
-        return [one.best for one in self._rank(questions, Limits(k, group_by=group_by), allowed)]
+        return [one.best for one in self._rank(questions, k, Filter(group_by=group_by), allowed)]
 
     def _rank(
-        self, questions: Sequence[Question], limits: Limits, allowed: NDArray[np.bool_]
+        self, questions: Sequence[Question], k: int, filter: Filter, allowed: NDArray[np.bool_]
     ) -> list[Ranked]:
         method, gallery = self.model.method, self.gallery
-        wanted = Wanted(limits.k + limits.skip, allowed, limits.group_by, self._preselect)
+        wanted = Wanted(filter.skip + k, allowed, filter.group_by, self._preselect)
         if method.scans:
             return rank(gallery, method, questions, wanted)
-        candidates = CANDIDATES if limits.candidates is None else limits.candidates
+        candidates = CANDIDATES if filter.candidates is None else filter.candidates
         return rerank(gallery, method, questions, wanted, candidates)
 
     @renewing
@@ -375,11 +358,12 @@ class Index(OpenIndex):
         path = self._places.paths.get(video_id, [""])[0] if isinstance(hit, str) else hit.path
         return self.gallery.segment_ids[row], video_id, span, path
 
-    def _check_candidates(self, candidates: int | None) -> None:
-        if candidates is not None and self.model.method.scans:
+    def _check_page(self, k: int, filter: Filter) -> None:
+        _check_k(k)
+        if filter.candidates is not None and self.model.method.scans:
             raise QueryError(
-                f"candidates is {candidates}, but {self.model.name} scores every segment; leave candidates "
-                "out"
+                f"candidates is {filter.candidates}, but {self.model.name} scores every segment; leave "
+                "candidates out"
             )
 
     @cached_property
@@ -442,7 +426,12 @@ class Index(OpenIndex):
         return {}
 
     def found(
-        self, query: str | Sequence[str], hits: Sequence[Hit], **conditions: Unpack[Conditions]
+        self,
+        query: str | Sequence[str],
+        hits: Sequence[Hit],
+        *,
+        filter: Filter | None = None,
+        **conditions: Unpack[FilterFields],
     ) -> bool | None:
         """Tell whether something in the library, or among the videos that fit conditions, fits a question.
 
@@ -451,7 +440,8 @@ class Index(OpenIndex):
         Args:
             query: what was asked.
             hits: the answer, or a page of it; the surest hit is looked for where it may not be among these.
-            conditions: those that the hits were found with; score and page have no meaning here.
+            filter: that the hits were found with; score and page have no meaning here.
+            conditions: likewise.
 
         Returns:
             Whether some hit is surer than :data:`~vidsift.search.confidence.FOUND`, a limit that one in
@@ -459,41 +449,48 @@ class Index(OpenIndex):
             for sums of sentences.
         """
         sentences = [query] if isinstance(query, str) else list(query)
+        chosen = replace(filter or Filter(), **conditions | {"skip": 0, "min_score": None})
         if self.calibration is None or any(len(parse(one)) > 1 for one in sentences):
             return None
         shown = anything_fits(hit.confidence for hit in hits)
         if shown:
             return True
         if not self.model.method.scans:
-            return anything_fits(self._surest(sentences, conditions)) or False
+            return anything_fits(self._surest(sentences, chosen)) or False
         if not (hits and hits[0].rank == 1):
-            conditions |= {"skip": 0, "min_score": None}
-            hits = self.search(query, 1, **conditions)
+            hits = self.search(query, 1, filter=chosen)
             shown = anything_fits(hit.confidence for hit in hits)
         return shown if hits else False
 
     @renewing
-    def _surest(self, sentences: Sequence[str], conditions: Conditions) -> list[float | None]:
+    def _surest(self, sentences: Sequence[str], filter: Filter) -> list[float | None]:
         """The best confidence of all candidates: of what the first stage finds first, wherever it ranks."""
-        _, wanted = split_conditions(1, conditions)
         questions = [self._question(sentence) for sentence in sentences]
-        _, allowed = self._allowed(wanted)
+        _, allowed = self._allowed(filter)
         stage, asked = self.model.method.scanned, Wanted(1, allowed, "video", self._preselect)
         if len(questions) > 1:
             return self._confidences_in_order(questions, best_stories(self.gallery, stage, questions, asked))
         ((best,),) = (one.best for one in rank(self.gallery, stage, questions, asked))
         return self._confidences(questions[0], [best[0]], [best[1]])
 
-    def _hits(self, question: Question, ranked: Ranked, paths: dict[str, str], limits: Limits) -> list[Hit]:
-        method, page = self.model.method, kept(ranked, limits)
+    def _hits(
+        self, question: Question, ranked: Ranked, k: int, filter: Filter, paths: dict[str, str]
+    ) -> list[Hit]:
+        method, page = self.model.method, page_of_rows(ranked, k, filter)
         sure = self._confidences(question, [row for row, _ in page], [score for _, score in page])
         return hits_of(
             self.gallery,
             method.moments_from,
             question,
             ranked,
+            k=k,
+            filter=filter,
             paths=paths,
-            limits=limits,
             with_shares=method.explains,
             confidences=sure,
         )
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise QueryError(f"k is {k}, expected at least 1")

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.base import Method, TermSum
-from vidsift.search.filters import Limits
+from vidsift.search.filters import page_of
 from vidsift.search.gallery import Gallery
 from vidsift.search.hits import hit_at
 from vidsift.search.moments import Looked, looks
@@ -40,9 +40,9 @@ from vidsift.search.questions import Question, mixing_of
 from vidsift.search.ranking import Wanted
 from vidsift.search.rescore import Candidates, score_exactly
 from vidsift.search.scan import scan
-from vidsift.types import Hit, Span
+from vidsift.types import Filter, Hit, Span
 
-__all__ = ["Placed", "Story", "best_order", "best_stories", "in_order", "page_of", "story_hits"]
+__all__ = ["Placed", "Story", "best_order", "best_stories", "in_order", "page_of_stories", "story_hits"]
 
 _ROWS_AT_ONCE = 64
 _MOST_ROWS = 4096
@@ -146,9 +146,10 @@ def in_order(
 def story_hits(
     gallery: Gallery,
     stories: Sequence[Story],
-    paths: Mapping[str, str],
-    limits: Limits,
+    k: int,
+    filter: Filter,
     *,
+    paths: Mapping[str, str],
     told: bool,
     confidences: Sequence[float | None],
 ) -> list[Hit]:
@@ -157,13 +158,15 @@ def story_hits(
     Args:
         gallery: holds the segments.
         stories: best first.
+        k: how many hits at most.
+        filter: says which page of them.
         paths: the path to show for each video.
-        limits: which of them are given.
         told: whether hits tell what each second gave.
         confidences: of each story on the page; nothing is said of its sentences by themselves.
     """
     hits = []
-    for number, (story, sure) in enumerate(zip(page_of(stories, limits), confidences, strict=True)):
+    page = page_of_stories(stories, k, filter)
+    for number, (story, sure) in enumerate(zip(page, confidences, strict=True)):
         path = paths[gallery.video_ids[story.places[0].row]]
         parts = tuple(
             hit_at(
@@ -171,7 +174,7 @@ def story_hits(
                 place.row,
                 place.score,
                 place.looked,
-                rank=limits.skip + number + 1,
+                rank=filter.skip + number + 1,
                 path=path,
                 told=told,
                 candidates=story.candidates,
@@ -194,10 +197,9 @@ def story_hits(
     return hits
 
 
-def page_of(stories: Sequence[Story], limits: Limits) -> list[Story]:
+def page_of_stories(stories: Sequence[Story], k: int, filter: Filter) -> list[Story]:
     """The page that was asked for."""
-    page, least = stories[limits.skip : limits.skip + limits.k], limits.min_score
-    return [story for story in page if least is None or story.score >= least]
+    return page_of(stories, k, filter, lambda story: story.score)
 
 
 def best_stories(

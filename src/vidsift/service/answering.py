@@ -9,12 +9,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from vidsift.errors import NoAlignmentError
 from vidsift.search.confidence import anything_fits
-from vidsift.search.filters import Conditions, allowed_rows, shown_paths
-from vidsift.search.filters import Filter as Wanted
+from vidsift.search.filters import allowed_rows, shown_paths_in
 from vidsift.search.questions import parse
 from vidsift.service.files import place_of
 from vidsift.service.media import media_url, thumbnail_url
@@ -28,9 +27,10 @@ from vidsift.service.schemas import (
     SearchResponse,
     Strip,
 )
+from vidsift.types import Filter
 
 if TYPE_CHECKING:
-    from vidsift.search.searcher import GroupBy, Index
+    from vidsift.search.searcher import Index
     from vidsift.service.live_index import LiveIndex, Snapshot
     from vidsift.service.service import Upload
     from vidsift.types import Hit
@@ -55,38 +55,17 @@ class Settings:
 
     Attributes:
         k: hits on a page.
-        skip: hits on the pages before.
+        filter: which hits are given, and how many stand on the pages before.
         found: what the first page said of whether something fits.
         explain: account for every hit.
-        wanted: which videos may be found.
         min_confidence: hits that are less sure are left out.
-        group_by, min_score, candidates: see :meth:`vidsift.search.searcher.Index.search`.
     """
 
     k: int
-    skip: int
+    filter: Filter
     found: bool | None
     explain: bool
-    wanted: Wanted
-    group_by: GroupBy
-    min_score: float | None
     min_confidence: float | None
-    candidates: int | None
-
-    def conditions(self) -> Conditions:
-        """The settings as the index takes them; None is left out."""
-        given: Conditions = {"group_by": self.group_by, "skip": self.skip, "tags": self.wanted.tags}
-        every: dict[str, Any] = {
-            "under": self.wanted.under,
-            "min_duration_seconds": self.wanted.min_duration_seconds,
-            "max_duration_seconds": self.wanted.max_duration_seconds,
-            "modified_after": self.wanted.modified_after,
-            "modified_before": self.wanted.modified_before,
-            "min_score": self.min_score,
-            "candidates": self.candidates,
-        }
-        given.update({name: value for name, value in every.items() if value is not None})  # type: ignore[typeddict-item]
-        return given
 
 
 def settings_of(request: SearchRequest) -> Settings:
@@ -95,26 +74,25 @@ def settings_of(request: SearchRequest) -> Settings:
     Raises:
         ProblemError: 422, the token is of another question, or a folder's name is none.
     """
-    asked = request.filter
-    wanted = Wanted(
-        under=None if asked.under is None else place_of(asked.under),
-        min_duration_seconds=asked.min_duration,
-        max_duration_seconds=asked.max_duration,
-        modified_after=_zoned(asked.modified_after),
-        modified_before=_zoned(asked.modified_before),
-        tags=tuple(sorted(set(asked.tags))),
-    )
     skip, found = (0, None) if request.page is None else _read_token(request.page, _digest(request))
+    chosen = request.filter
     return Settings(
         k=request.k,
-        skip=skip,
+        filter=Filter(
+            under=None if chosen.under is None else place_of(chosen.under),
+            min_duration_seconds=chosen.min_duration,
+            max_duration_seconds=chosen.max_duration,
+            modified_after=_zoned(chosen.modified_after),
+            modified_before=_zoned(chosen.modified_before),
+            tags=chosen.tags,
+            min_score=request.min_score,
+            group_by=request.group_by,
+            candidates=request.candidates,
+            skip=skip,
+        ),
         found=found,
         explain=request.explain,
-        wanted=wanted,
-        group_by=request.group_by,
-        min_score=request.min_score,
         min_confidence=request.min_confidence,
-        candidates=request.candidates,
     )
 
 
@@ -125,7 +103,7 @@ def answer_sentences(live: LiveIndex, settings: Settings, queries: Sequence[str]
         if snapshot.index is None:
             return [_nothing("text") for _ in queries]
         # One more than wanted tells whether there is another page.
-        many = snapshot.index.search_many(queries, settings.k + 1, **settings.conditions())
+        many = snapshot.index.search_many(queries, settings.k + 1, filter=settings.filter)
         return [_answer(snapshot, settings, query, hits) for query, hits in zip(queries, many, strict=True)]
 
     return live.asked(answers)
@@ -160,7 +138,7 @@ def answer_ordered(live: LiveIndex, settings: Settings, sentences: Sequence[str]
     def answer(snapshot: Snapshot) -> SearchResponse:
         if snapshot.index is None:
             return _nothing("text")
-        hits = snapshot.index.search(list(sentences), settings.k + 1, **settings.conditions())
+        hits = snapshot.index.search(list(sentences), settings.k + 1, filter=settings.filter)
         return _answer(snapshot, settings, sentences, hits)
 
     return live.asked(answer)
@@ -174,16 +152,15 @@ def answer_footage(live: LiveIndex, settings: Settings, asked: str | Upload) -> 
 def _like(snapshot: Snapshot, settings: Settings, asked: str | Upload) -> SearchResponse:
     if snapshot.index is None:
         return _nothing("similar footage")
-    conditions = settings.conditions()
     if isinstance(asked, str):
         if asked not in snapshot.library.owners:
             raise ProblemError(
                 404,
                 "the index has no such segment and no such upload is kept; search again, or upload it again",
             )
-        hits = snapshot.index.similar(asked, k=settings.k + 1, **conditions)
+        hits = snapshot.index.similar(asked, k=settings.k + 1, filter=settings.filter)
     else:
-        hits = snapshot.index.similar(frames=asked.frames, k=settings.k + 1, **conditions)
+        hits = snapshot.index.similar(frames=asked.frames, k=settings.k + 1, filter=settings.filter)
     return _answer(snapshot, settings, None, hits, "similar footage")
 
 
@@ -191,7 +168,7 @@ def next_page(
     request: SearchRequest, answer: SearchResponse, settings: Settings, *, more: bool
 ) -> str | None:
     """The token of the page after an answer; None at the end."""
-    skip = settings.skip + settings.k
+    skip = settings.filter.skip + settings.k
     if not more or skip >= _DEEPEST:
         return None
     values = {"s": skip, "q": _digest(request), "f": answer.found}
@@ -238,8 +215,8 @@ def _answer(
     index = snapshot.index
     assert index is not None
     found = settings.found
-    if query is not None and not settings.skip:
-        found = index.found(query, hits, **settings.conditions())
+    if query is not None and not settings.filter.skip:
+        found = index.found(query, hits, filter=settings.filter)
     elif anything_fits(hit.confidence for hit in hits):
         # The library may have grown since the first page.
         found = True
@@ -256,7 +233,7 @@ def _answer(
         data=data,
         found=found,
         label=label,
-        pool=_pool(snapshot, settings.wanted),
+        pool=_pool(snapshot, settings.filter),
         # Its token names the question, which the engine does not know: see next_page().
         next_page="more" if more else None,
         took_ms=0.0,
@@ -267,16 +244,13 @@ def _sure_enough(hit: Hit, settings: Settings) -> bool:
     return hit.confidence is None or hit.confidence >= (settings.min_confidence or 0.0)
 
 
-def _pool(snapshot: Snapshot, wanted: Wanted) -> Pool:
+def _pool(snapshot: Snapshot, filter: Filter) -> Pool:
     library, index = snapshot.library, snapshot.index
     assert index is not None
     segments = len(library.owners)
     allowed = segments
-    if wanted != Wanted():
-        paths = {one.video_id: [file.path for file in one.files] for one in library.videos.values()}
-        tags = {one.video_id: one.tags for one in library.videos.values()}
-        videos = shown_paths(wanted, paths, library.files, tags)
-        allowed = int(allowed_rows(index.gallery, wanted, videos).sum())
+    if filter.narrows:
+        allowed = int(allowed_rows(index.gallery, filter, shown_paths_in(library, filter)).sum())
     return Pool(segments=segments, videos=len(library.videos), allowed_segments=allowed)
 
 

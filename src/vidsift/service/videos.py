@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query, Request
 
 from vidsift import __version__
 from vidsift.errors import IndexFolderError
-from vidsift.files.paths import under as lies_under
 from vidsift.index.storage import Store
+from vidsift.search.filters import shown_paths_in
 from vidsift.service.error_messages import words_for
 from vidsift.service.files import place_of, video_of
 from vidsift.service.media import VideoId, media_url, thumbnail_url
@@ -31,6 +31,7 @@ from vidsift.service.schemas_library import (
     VideosResponse,
 )
 from vidsift.service.search import answered
+from vidsift.types import Filter
 
 if TYPE_CHECKING:
     from vidsift.index.library import Video
@@ -121,14 +122,10 @@ def video_routes(service: Service) -> APIRouter:
 
 
 def _in_order(snapshot: Snapshot, folder: str | None) -> list[Video]:
-    found = snapshot.library.videos.values()
-    if folder is None:
-        return sorted(found, key=lambda one: one.path)
-    place = place_of(folder)
-    return sorted(
-        (one for one in found if any(lies_under(file.path, place) for file in one.files)),
-        key=lambda one: one.path,
-    )
+    filter = Filter(under=None if folder is None else place_of(folder))
+    videos = snapshot.library.videos
+    shown = (videos[video_id] for video_id in shown_paths_in(snapshot.library, filter))
+    return sorted(shown, key=lambda video: video.path)
 
 
 def _page_after(path: str) -> str:
