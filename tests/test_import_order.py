@@ -55,11 +55,9 @@ LONG_FILES: dict[str, str] = {}
 
 LONG_FUNCTIONS: dict[str, str] = {
     "cli/evaluate.py:evaluate": "one parameter a flag, with its help",
-    "encoders/selection.py:perturbed_top_k": "to be parted",
     "index/build.py:build_index": "to be parted",
     "index/plan.py:make_plan": "to be parted",
     "index/watch.py:watch_index": "to be parted",
-    "losses/decorrelation.py:decorrelation": "to be parted",
     "methods/drl.py:__init__": "to be parted",
     "service/media.py:media_routes": "the routes are closures over the service",
     "service/search.py:search_routes": "the routes are closures over the service",

@@ -78,8 +78,7 @@ def perturbed_top_k(
     Source: Berthet et al., Learning with differentiable perturbed optimizers, arXiv 2002.08676, Prop. 3.1;
         Cordonnier et al., arXiv 2104.03059 (google-research ptopk_patch_selection, whose ``zeroone`` is the
         relative noise); LiuRicky/ts2_net modules/differential_topk.py.
-    Differs: the released code keeps only the diagonal of the derivative (``gradient="diagonal"``); the
-        one-hot choices of all draws are counted, not laid out.
+    Differs: the released code keeps only the diagonal of the derivative (``gradient="diagonal"``).
 
     Example:
         >>> perturbed_top_k(torch.tensor([[3.0, 1.0, 2.0]]), 2, sigma=1e-3)
@@ -87,27 +86,18 @@ def perturbed_top_k(
                  [0., 0., 1.]]])
     """
     _check_k(scores_BN, k)
-    if gradient not in get_args(TopKGradient):
-        raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(get_args(TopKGradient))}")
-    if noise not in get_args(NoiseScale):
-        raise ValueError(f"noise is {noise!r}, expected one of {', '.join(get_args(NoiseScale))}")
-    if sigma <= 0 or samples < 1:
-        raise ValueError(
-            f"perturbed top-k with sigma {sigma} and {samples} samples: both must be positive; "
-            "for a choice without noise use hard_top_k"
-        )
-    rows, count = scores_BN.shape
+    _check_perturbation(samples, sigma, gradient, noise)
     if noise_BSN is None:
-        noise_BSN = torch.randn(rows, samples, count, device=scores_BN.device, generator=generator)
+        shape = len(scores_BN), samples, scores_BN.shape[1]
+        noise_BSN = torch.randn(shape, device=scores_BN.device, generator=generator)
     if noise_BSN.ndim != 3 or noise_BSN.shape[::2] != scores_BN.shape:
         raise ValueError(
-            f"noise has shape {tuple(noise_BSN.shape)}, expected ({rows}, samples, {count}) for "
-            f"scores of shape {tuple(scores_BN.shape)}"
+            f"noise has shape {tuple(noise_BSN.shape)}, expected ({len(scores_BN)}, samples, "
+            f"{scores_BN.shape[1]}) for scores of shape {tuple(scores_BN.shape)}"
         )
-    compared_BN = _to_unit_range(scores_BN.float()) if noise == "relative" else scores_BN.float()
-    chosen: Tensor = _PerturbedTopK.apply(  # type: ignore[no-untyped-call]
-        compared_BN, k, sigma, gradient, noise_BSN.float()
-    )
+    unit_BN = _to_unit_range(scores_BN.float()) if noise == "relative" else scores_BN.float()
+    arguments = unit_BN, k, sigma, gradient, noise_BSN.float()
+    chosen: Tensor = _PerturbedTopK.apply(*arguments)  # type: ignore[no-untyped-call]
     return chosen
 
 
@@ -180,11 +170,13 @@ class _PerturbedTopK(torch.autograd.Function):
     def forward(  # noqa: PLR0917 (torch passes them by place)
         ctx: Any, scores_BN: Tensor, k: int, sigma: float, gradient: TopKGradient, noise_BSN: Tensor
     ) -> Tensor:
-        moved_BSN = torch.addcmul(scores_BN[:, None], noise_BSN, noise_BSN.new_tensor(sigma))
-        chosen_BSk = moved_BSN.topk(k, dim=2, sorted=False).indices.sort(dim=2).values
+        noisy_BSN = torch.addcmul(scores_BN[:, None], noise_BSN, noise_BSN.new_tensor(sigma))
+        # By index, not by score: then the mean over draws is of like places.
+        chosen_BSk = noisy_BSN.topk(k, dim=2, sorted=False).indices.sort(dim=2).values
         chosen_BkS = chosen_BSk.transpose(1, 2).contiguous()
         ctx.save_for_backward(chosen_BkS, noise_BSN)
         ctx.sigma, ctx.gradient = sigma, gradient
+        # The one-hot choices of all draws would be S times as large as the counts.
         counts_BkN = scores_BN.new_zeros(len(scores_BN), k, scores_BN.shape[1])
         counts_BkN.scatter_add_(2, chosen_BkS, scores_BN.new_ones(()).expand(chosen_BkS.shape))
         return counts_BkN / noise_BSN.shape[1]
@@ -194,13 +186,26 @@ class _PerturbedTopK(torch.autograd.Function):
     def backward(ctx: Any, grad_BkN: Tensor) -> tuple[Tensor, None, None, None, None]:
         chosen_BkS, noise_BSN = ctx.saved_tensors
         grad_BkS = grad_BkN.gather(2, chosen_BkS)
+        # Both are mean(choice * noise) / sigma, of which a draw's choice has k ones: only those are added up.
         if ctx.gradient == "full":
             result_BN = (grad_BkS.sum(dim=1, keepdim=True) @ noise_BSN).squeeze(1)
         else:
-            own_BkS = noise_BSN.gather(2, chosen_BkS.transpose(1, 2)).transpose(1, 2)
+            chosen_noise_BkS = noise_BSN.gather(2, chosen_BkS.transpose(1, 2)).transpose(1, 2)
             result_BN = grad_BkN.new_zeros(len(grad_BkN), grad_BkN.shape[2])
-            result_BN.scatter_add_(1, chosen_BkS.flatten(1), (grad_BkS * own_BkS).flatten(1))
+            result_BN.scatter_add_(1, chosen_BkS.flatten(1), (grad_BkS * chosen_noise_BkS).flatten(1))
         return result_BN / (noise_BSN.shape[1] * ctx.sigma), None, None, None, None
+
+
+def _check_perturbation(samples: int, sigma: float, gradient: TopKGradient, noise: NoiseScale) -> None:
+    if gradient not in get_args(TopKGradient):
+        raise ValueError(f"gradient is {gradient!r}, expected one of {', '.join(get_args(TopKGradient))}")
+    if noise not in get_args(NoiseScale):
+        raise ValueError(f"noise is {noise!r}, expected one of {', '.join(get_args(NoiseScale))}")
+    if sigma <= 0 or samples < 1:
+        raise ValueError(
+            f"perturbed top-k with sigma {sigma} and {samples} samples: both must be positive; "
+            "for a choice without noise use hard_top_k"
+        )
 
 
 def _check_k(scores_BN: Tensor, k: int) -> None:

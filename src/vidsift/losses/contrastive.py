@@ -12,6 +12,10 @@ __all__ = ["info_nce"]
 def info_nce(sim_BB: Tensor, scale: Tensor | float) -> Tensor:
     """Symmetric cross-entropy: each text should pick its video, each video its text.
 
+    Use it where pairs are all there is to learn from, as nearly every method here does. It needs no
+    negatives: the other videos of the batch are the wrong answers, so a larger batch is a harder question. It
+    knows one right answer for each text: two captions of one video in a batch count as each other's mistakes.
+
     Args:
         sim_BB: unscaled similarities; row i and column i belong together.
         scale: the inverse temperature (CLIP's ``exp(logit_scale)``, DRL's tau).
@@ -21,6 +25,14 @@ def info_nce(sim_BB: Tensor, scale: Tensor | float) -> Tensor:
 
     Raises:
         ValueError: if the matrix is not square.
+
+    Example:
+        Pairs that are told apart cost nearly nothing, pairs that look alike cost log of their number.
+
+        >>> info_nce(torch.eye(3), scale=100.0).item() < 1e-6
+        True
+        >>> info_nce(torch.zeros(3, 3), scale=100.0)
+        tensor(1.0986)
 
     Source: CLIP4Clip modules/modeling.py (CrossEn both ways, halved); DRL Eq. 7.
     Differs: DRL's Eq. 7 adds the two directions; its code halves them, and so do we.
