@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from tests.data.annotated import msrvtt, stand_ins
 from tests.files.full_disk import full_disk
 from tests.forked import Process, vidsift
 from tests.training.small import write
@@ -102,12 +103,37 @@ def test_missing_videos_are_refused_or_counted(
     assert report["text_to_video"]["R@10"] == pytest.approx(100 * 24 / 27)  # eight can be found, among eight
 
 
+def test_a_data_set_is_evaluated_by_its_name(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = stand_ins(tmp_path / "videos", ("video7010", "video9999"))
+    tested = {"video7010": "a circle", "video9999": "a square"}
+    annotations = msrvtt(tmp_path / "annotations", dict.fromkeys(tested, "test"), (), tested)
+    report_file = tmp_path / "report.json"
+    named = ("evaluate", str(model), str(videos), "--data", "msrvtt", "--annotations", str(annotations))
+    command = (*named, "--split", "1k-A", "--workers", "0", "--device", "cpu", "--json", str(report_file))
+    assert run(*command) == 0
+    assert "split 1k-A: 2 videos, 2 captions" in capsys.readouterr().out
+    protocol = json.loads(report_file.read_text("utf-8"))["protocol"]
+    assert (protocol["source"], protocol["data"]) == ("msrvtt", str(videos))
+    assert protocol["annotations"] == str(annotations)
+    (videos / "video9999.mp4").unlink()
+    assert run(*command) == 2
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == f"missing: {videos / 'video9999.mp4'}: there is no such file"
+    assert "1 of 2 videos missing" in last
+    assert "take them out of the annotations" in last
+    assert run(*named) == 2
+    assert "name one with --split" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("train", "absent.yaml"), "there is no recipe absent.yaml"),
         (("train", "RECIPE", "optimiser.lr=1"), "unknown key optimiser.lr; known here: "),
         (("evaluate", "MODEL", "absent"), "absent is not a folder"),
+        (("evaluate", "MODEL", "LIBRARY", "--data", "msvtt"), "source 'msvtt' is unknown; expected one of "),
         (
             ("evaluate", "MODEL", "LIBRARY", "--split", "val"),
             "no video of the split 'val'; splits named there: 'test'",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vidsift.data.folder import Entry, absent_videos, captions_of, of_split, read_folder, read_test_splits
+from vidsift.data.catalog import open_source
+from vidsift.data.entries import Entry, absent_videos, captions_of, of_split
+from vidsift.data.folder import read_folder, read_test_splits
 from vidsift.errors import CaptionsError
 
 
@@ -143,3 +146,53 @@ def test_a_declaration_that_says_something_else_is_refused(tmp_path: Path, text:
     (tmp_path / "dataset.json").write_text(text, encoding="utf-8")
     with pytest.raises(CaptionsError, match=words):
         read_test_splits(tmp_path, entries_of("train", "1k-A", ""))
+
+
+def test_several_parts_of_a_file_are_entries(tmp_path: Path) -> None:
+    root = folder(
+        tmp_path,
+        {"video": "a.mp4", "captions": ["first"], "end": 4, "id": "a-1"},
+        {"video": "a.mp4", "captions": ["then"], "start": 4, "end": 9.5},
+        {"video": "a.mp4", "captions": ["to the end"], "start": 9.5},
+    )
+    assert [(entry.id, entry.start_seconds, entry.end_seconds) for entry in read_folder(root)] == [
+        ("a-1", 0.0, 4.0), ("", 4.0, 9.5), ("", 9.5, math.inf)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"start": "3"}, "line 2: start is '3', expected a number of seconds"),
+        ({"end": True}, "line 2: end is True, expected a number"),
+        ({"start": 3, "end": 3}, r"line 2: .*a.mp4: a part from 3.0 to 3.0 s; expected"),
+        ({"end": 4}, r"line 2: a.mp4 \(0 s to 4 s\) is already on line 1"),
+    ],
+)
+def test_a_part_that_is_none_is_named_by_its_line(tmp_path: Path, part: dict[str, Any], words: str) -> None:
+    root = folder(
+        tmp_path,
+        {"video": "a.mp4", "captions": ["x"], "end": 4},
+        {"video": "a.mp4", "captions": ["x"], **part},
+    )
+    with pytest.raises(CaptionsError, match=words):
+        read_folder(root)
+
+
+def test_captions_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "videos"
+    (root / "clips").mkdir(parents=True)
+    (root / "clips" / "b.mp4").touch()
+    other = tmp_path / "annotations" / "mine.jsonl"
+    other.parent.mkdir()
+    line = {"video": "clips/b.mp4", "captions": ["x"], "split": "final"}
+    other.write_text(json.dumps(line), encoding="utf-8")
+    (other.parent / "dataset.json").write_text('{"test_splits": ["final"]}', encoding="utf-8")
+    source = open_source("folder", str(root), str(other))
+    (entry,) = source.entries("final")
+    assert (entry.path, source.test_splits()) == (root / "clips" / "b.mp4", ("final",))
+    monkeypatch.chdir(tmp_path)
+    (entry,) = open_source("folder", "videos", "annotations/mine.jsonl").entries(None)
+    assert entry.path.is_file()
+    with pytest.raises(CaptionsError, match=r"there is no .*yours.jsonl; write one line a video"):
+        open_source("folder", str(root), str(tmp_path / "yours.jsonl")).entries(None)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.files.full_disk import full_disk
 from tests.video.making import Recipe, make
 
-from vidsift.data.folder import Entry, read_folder
-from vidsift.data.loading import Feed, Look
-from vidsift.data.video_batches import FolderBatches, FrameCache, OrderedVideos
-from vidsift.errors import FrameCacheError, NotSavedError, TooFewVideosError
+from vidsift.data.entries import Entry
+from vidsift.data.folder import read_folder
+from vidsift.data.loading import BatchStage, Feed
+from vidsift.data.video_batches import OrderedVideos, ShuffledVideos
+from vidsift.errors import TooFewVideosError
 from vidsift.shapes.library import write_library
-from vidsift.types import Frames, Span
+from vidsift.types import Span
 from vidsift.video import read_frames
 from vidsift.video.preprocessing import Sampling, VideoReading
 
@@ -31,7 +30,7 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> list[Entry]:
 
 
 def test_every_video_comes_once_in_order(entries: list[Entry]) -> None:
-    maker = OrderedVideos(tuple(entry.path for entry in entries), READING, batch_size=3)
+    maker = OrderedVideos(tuple(entries), READING, batch_size=3)
     batches = [maker(step) for step in range(maker.batches)]
     assert [batch.rows.tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5], [6, 7]]
     wanted = READING.wanted_times(Span(0.0, 4.0))
@@ -44,7 +43,7 @@ def test_every_video_comes_once_in_order(entries: list[Entry]) -> None:
 def test_what_cannot_be_read_has_no_row(entries: list[Entry], tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_text("words", encoding="utf-8")
-    batch = OrderedVideos((entries[0].path, broken, entries[1].path), READING)(0)
+    batch = OrderedVideos((entries[0], Entry(broken, ("x",)), entries[1]), READING)(0)
     assert batch.rows.tolist() == [0, 2]
     assert len(batch.pixels) == 2
     assert batch.mask.all()
@@ -54,7 +53,7 @@ def test_what_cannot_be_read_has_no_row(entries: list[Entry], tmp_path: Path) ->
 
 
 def test_an_epoch_sees_every_video_once_with_its_own_captions(entries: list[Entry]) -> None:
-    maker = FolderBatches(tuple(entries), 5, (Look(0, 4, 2),), READING)
+    maker = ShuffledVideos(tuple(entries), 5, (BatchStage(0, 4, 2),), READING)
     epochs = [np.concatenate([maker(step).rows for step in steps]).tolist() for steps in ((0, 1), (2, 3))]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(8))
     assert epochs[0] != epochs[1]
@@ -64,8 +63,8 @@ def test_an_epoch_sees_every_video_once_with_its_own_captions(entries: list[Entr
 
 
 def test_a_batch_is_a_function_of_seed_and_step(entries: list[Entry]) -> None:
-    looks = (Look(0, 4, 2), Look(1, 2, 3))
-    one, two, other = (FolderBatches(tuple(entries), seed, looks, READING)(3) for seed in (1, 1, 2))
+    stages = (BatchStage(0, 4, 2), BatchStage(1, 2, 3))
+    one, two, other = (ShuffledVideos(tuple(entries), seed, stages, READING)(3) for seed in (1, 1, 2))
     assert np.array_equal(one.pixels, two.pixels)
     assert one.captions == two.captions
     assert one.pixels.shape == (2, 3, 16, 16, 3)
@@ -80,16 +79,16 @@ def test_training_looks_at_as_many_pictures_and_by_the_same_policy_as_evaluation
     short = Entry(make(tmp_path, Recipe(fps=8, frames=12)), ("a short one",))
     mixed = (*entries[:3], short)
     reading = replace(READING, sampling=policy, frames=frames)
-    seen = OrderedVideos(tuple(entry.path for entry in mixed), reading)(0)
+    seen = OrderedVideos(tuple(mixed), reading)(0)
     assert seen.mask.sum(axis=1).tolist() == (
         [frames] * 4 if policy == "uniform" else [min(4, frames)] * 3 + [2]
     )
-    still = FolderBatches(mixed, 5, (Look(0, 4, frames),), reading, jitter=0.0)(0)
+    still = ShuffledVideos(mixed, 5, (BatchStage(0, 4, frames),), reading, jitter=0.0)(0)
     back = np.argsort(still.rows)
     assert np.array_equal(still.pixels[back], seen.pixels)
     assert np.array_equal(still.mask[back], seen.mask)
     assert np.array_equal(still.times_seconds[back], seen.times_seconds)
-    moved = FolderBatches(mixed, 5, (Look(0, 4, frames),), reading)(0)
+    moved = ShuffledVideos(mixed, 5, (BatchStage(0, 4, frames),), reading)(0)
     assert np.array_equal(moved.mask, still.mask)
     away = (moved.times_seconds - still.times_seconds)[moved.mask]
     assert (away != 0).any()
@@ -108,14 +107,14 @@ def broken(folder: Path, count: int) -> list[Entry]:
 def test_others_take_the_places_of_a_batch_that_cannot_be_read(entries: list[Entry], tmp_path: Path) -> None:
     """Which, is decided by seed and step: any process, at any time, draws the same."""
     mixed = (*entries[:5], *broken(tmp_path, 11))
-    looks, replaced = (Look(0, 4, 2),), 0
+    stages, replaced = (BatchStage(0, 4, 2),), 0
     for step in range(8):
-        batch, again = (FolderBatches(mixed, 7, looks, READING)(step) for _ in range(2))
+        batch, again = (ShuffledVideos(mixed, 7, stages, READING)(step) for _ in range(2))
         assert np.array_equal(batch.pixels, again.pixels)
         assert (batch.captions, batch.replacements) == (again.captions, again.replacements)
         assert len(set(batch.rows.tolist())) == len(batch.rows) == len(batch.captions)
         assert all(c in mixed[row].captions for row, c in zip(batch.rows, batch.captions, strict=True))
-        first = FolderBatches(mixed, 7, looks, READING)._rows(step)
+        first = ShuffledVideos(mixed, 7, stages, READING)._rows(step)
         good = [row for row in first if row < 5]
         failed = {path for path, _ in batch.failed}
         assert {str(mixed[row].path) for row in first if row >= 5} <= failed
@@ -132,7 +131,7 @@ def test_others_take_the_places_of_a_batch_that_cannot_be_read(entries: list[Ent
 
 def test_a_set_of_which_one_can_be_read_is_refused_by_names(entries: list[Entry], tmp_path: Path) -> None:
     mixed = (entries[0], *broken(tmp_path, 7))
-    maker = FolderBatches(mixed, 7, (Look(0, 4, 2),), READING)
+    maker = ShuffledVideos(mixed, 7, (BatchStage(0, 4, 2),), READING)
     words = r"7 of all 8 training videos cannot be read, .*broken\d.mp4: .*; and 2 more\); mend or replace"
     with pytest.raises(TooFewVideosError, match=words), Feed(maker, stop=1) as feed:
         next(feed)
@@ -140,47 +139,4 @@ def test_a_set_of_which_one_can_be_read_is_refused_by_names(entries: list[Entry]
 
 def test_a_split_smaller_than_a_batch_is_refused(entries: list[Entry]) -> None:
     with pytest.raises(ValueError, match=r"a batch takes 9 videos, the split has 8; lower data.batch_size"):
-        FolderBatches(tuple(entries), 0, (Look(0, 9, 2),), READING)
-
-
-def test_the_cache_decodes_each_video_once(
-    entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = [entry.path for entry in entries]
-    maker = FolderBatches(
-        tuple(entries), 0, (Look(0, 4, 2),), READING, FrameCache.open(tmp_path / "cache", paths, READING)
-    )
-    first = [maker(step) for step in range(2)]
-    monkeypatch.setattr("vidsift.data.video_batches.probe", lambda _path: pytest.fail("decoded again"))
-    travelled = pickle.loads(pickle.dumps(maker))
-    again = FrameCache.open(tmp_path / "cache", paths, READING)
-    for step in range(2):
-        assert np.array_equal(travelled(step).pixels, first[step].pixels)
-        for row, pixels, times in zip(
-            first[step].rows, first[step].pixels, first[step].times_seconds, strict=True
-        ):
-            kept = again.read(int(row), Path("not read"))
-            assert isinstance(kept, Frames)
-            assert np.array_equal(kept.pixels, pixels)
-            assert np.array_equal(kept.times_seconds, times)
-
-
-def test_a_cache_on_a_full_disk_is_one_line(entries: list[Entry], tmp_path: Path) -> None:
-    paths = [entry.path for entry in entries]
-    cache = FrameCache.open(tmp_path / "cache", paths, READING)
-    with pytest.raises(NotSavedError, match=rf"pictures could not be written to {tmp_path}"), full_disk():
-        cache.read(3, paths[3])
-    again = FrameCache.open(tmp_path / "cache", paths, READING)
-    read = again.read(3, paths[3])
-    assert isinstance(read, Frames)
-    assert read.pixels.any()
-
-
-def test_a_cache_of_something_else_is_refused(entries: list[Entry], tmp_path: Path) -> None:
-    paths = [entry.path for entry in entries]
-    FrameCache.open(tmp_path / "cache", paths, READING)
-    with pytest.raises(FrameCacheError, match="made from other videos"):
-        FrameCache.open(tmp_path / "cache", paths[1:], READING)
-    larger = VideoReading(2, "uniform", 24, READING.mean, READING.std)
-    with pytest.raises(FrameCacheError, match="looks at them otherwise"):
-        FrameCache.open(tmp_path / "cache", paths, larger)
+        ShuffledVideos(tuple(entries), 0, (BatchStage(0, 9, 2),), READING)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidsift.data.folder import Entry
+from vidsift.data.entries import Entry
 from vidsift.errors import NonFiniteScoresError, SelectionOnTestError
 from vidsift.evaluation.evaluate import headline, judge, owners, refuse_test
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.methods import tiny
 from tests.video.making import Recipe, make
 
-from vidsift.data.folder import Entry, read_folder
+from vidsift.data.entries import Entry
+from vidsift.data.folder import read_folder
 from vidsift.errors import MissingVideosError, NonFiniteScoresError
 from vidsift.evaluation.evaluate import evaluate_entries, headline, judge, owners
 from vidsift.evaluation.missing import LISTED, MissingPolicy, refuse_missing
@@ -186,7 +187,7 @@ def named(videos: Sequence[dict[str, str]]) -> list[str]:
 def test_files_that_are_not_there_are_refused_before_anything_is_decoded(
     model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidsift.data.video_batches.probe", lambda _path: pytest.fail("decoded"))
+    monkeypatch.setattr("vidsift.data.frame_cache.probe", lambda _path: pytest.fail("decoded"))
     with pytest.raises(
         MissingVideosError, match=r"2 of 8 videos missing: .*gone.mp4: there is no such"
     ) as one:

@@ -14,7 +14,9 @@ import torch
 from tests.training.small import RECIPE, silent, write
 from tests.training.test_grid import GRID
 
-from vidsift.data.folder import Entry, read_folder
+from vidsift.data.entries import Entry
+from vidsift.data.folder import read_folder
+from vidsift.data.source import GridTestSet
 from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.methods.model import load
 from vidsift.training import ablate as module
@@ -203,9 +205,14 @@ def test_runs_are_told_what_their_start_scores(tmp_path: Path, monkeypatch: pyte
     assert ablate(asked, tmp_path / "grid", say=silent) == finished(asked, tmp_path / "grid") == records
 
 
+def asked_test_set(asked: Grid, folder: Path) -> GridTestSet:
+    job = next(iter(jobs_of(asked)))
+    return job.recipe.data.test_set(folder, job.test_videos)
+
+
 def test_a_grid_does_not_judge_on_part_of_its_test_videos(tmp_path: Path) -> None:
     asked = grid(settings={"short": {"steps": 1}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
-    library = module._library(tmp_path, 8)
+    library = tmp_path / asked_test_set(asked, tmp_path).name
     for name in ("test-00001.mp4", "test-00005.mp4"):
         (library / name).write_text("no video", encoding="utf-8")
     (record,) = ablate(asked, tmp_path, say=silent)

@@ -24,7 +24,7 @@ def record(row: str, seed: int, found: list[float], **changes: Any) -> dict[str,
         "report": {
             "text_to_video": {"R@1": float(per_video.mean())},
             "by_tag": by_tag,
-            "choice": {"all": {"right": 40.0 + seed}},
+            "choice": {"all": {"right": 40.0 + seed, "chance": 25.0}},
         },
         "found": per_video.tolist(),
         "tags": TAGS,

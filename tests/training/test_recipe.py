@@ -49,6 +49,13 @@ def test_overrides_change_what_they_name(tmp_path: Path) -> None:
         ("steps=0", "steps is 0: Input should be greater than 0"),
         ("data.batch_size=6", "data.batch_size is 6: .*multiple of 4"),
         ("data.source=disk", "data: .*'disk'.*'shapes-stream', 'folder'"),
+        ("data.source=null", "data: source is missing; expected one of 'shapes-stream', 'folder'"),
+        ("data=folder", "data is 'folder': Input should be a valid dictionary"),
+        (
+            "stages=[{name: one, groupd: false}]",
+            r"unknown key stages.0.groupd \(did you mean 'grouped'\?\); known here: name",
+        ),
+        ("stages=[{nam: one}]", r"stages.0.name is missing; unknown key stages.0.nam"),
         ("optimiser.learning_rate=.nan", "optimiser.learning_rate is nan: "),
         ("optimiser.epsilon=.inf", "optimiser.epsilon is inf: "),
         ("model.new.temperature=.inf", "model.new.temperature is inf: "),
@@ -73,7 +80,7 @@ def test_how_training_jitters_is_a_key_of_its_own(tmp_path: Path) -> None:
     folder = {"source": "folder", "path": "videos"}
     for given, jitter in (({}, None), ({"jitter": 0.25}, 0.25), ({"cache": "c", "jitter": 0.0}, 0.0)):
         data = read_recipe(write(tmp_path, data=folder | given)).data
-        assert data.jitter == jitter
+        assert data.model_dump()["jitter"] == jitter
     with pytest.raises(RecipeError, match="a cache keeps the pictures of fixed seconds: leave jitter out"):
         read_recipe(write(tmp_path, data=folder | {"cache": "c", "jitter": 0.5}))
     with pytest.raises(RecipeError, match=r"data\.jitter is 2\.0"):

@@ -36,7 +36,7 @@ def test_pidro_trains_in_its_three_stages(tmp_path: Path, monkeypatch: pytest.Mo
     said: list[str] = []
     recipe = small.write(tmp_path, model=MODEL, steps=10)
     trainer = Trainer(read_recipe(recipe), tmp_path / "run", device="cpu", say=said.append)
-    assert [(stage.name, stage.first_step, stage.steps) for stage in trainer.stages] == [
+    assert [(stage.section.name, stage.first_step, stage.steps) for stage in trainer.stages] == [
         ("base", 0, 5),
         ("routing", 5, 3),
         ("patches", 8, 2),

@@ -16,7 +16,7 @@ from tests.training.small import losses, silent, write
 
 from vidsift.cli.main import main
 from vidsift.data.loading import Batch, Feed
-from vidsift.data.shapes import ShapesBatches
+from vidsift.data.shapes_batches import ShapesBatches
 from vidsift.errors import WorkerEndedError
 from vidsift.training.recipe import read_recipe
 from vidsift.training.setup import Validation

@@ -31,7 +31,19 @@ class MissingVideos(StrEnum):
 
 def evaluate(  # noqa: PLR0917 - the verb's options
     model: Annotated[str, typer.Argument(help="A model folder, a CLIP on the hub, or shapes.")],
-    data: Annotated[Path, typer.Argument(help="A folder of videos with captions.jsonl.")],
+    videos: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder of videos with captions.jsonl; or of the data set that --data names.",
+        ),
+    ],
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A data set, such as msrvtt; the recipes' data.source.")
+    ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Where its annotations lie, if not among the videos.")
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="Which split; needed where the captions name several.")
     ] = None,
@@ -53,13 +65,15 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
 ) -> None:
     """Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives."""
-    from vidsift.data.folder import CAPTIONS_FILE, absent_videos, of_split, read_folder
+    from vidsift.data.catalog import DEFAULT, open_source
+    from vidsift.data.entries import absent_videos
     from vidsift.errors import MissingVideosError
     from vidsift.evaluation.evaluate import evaluate_entries
     from vidsift.evaluation.missing import LISTED, refuse_missing
     from vidsift.methods.model import load
 
-    entries = of_split(read_folder(data), split, data)
+    source = open_source(data or DEFAULT, str(videos), None if annotations is None else str(annotations))
+    entries = source.entries(split)
     try:
         if missing is MissingVideos.refuse:
             refuse_missing(absent_videos(entries), len(entries), "")  # before the model is loaded
@@ -81,12 +95,16 @@ def evaluate(  # noqa: PLR0917 - the verb's options
             typer.echo(f"missing: and {more} more (--missing skip --json FILE lists all of them)", err=True)
         typer.echo(
             f"vidsift: {len(problem.missing)} of {problem.total} videos missing, nothing was evaluated; "
-            f"replace them or take them out of {CAPTIONS_FILE}, or say what they count: --missing miss "
+            f"replace them or take them out of {source.listing}, or say what they count: --missing miss "
             "(their captions are not found) or --missing skip (left out, and the result says so)",
             err=True,
         )
         raise typer.Exit(2) from None
-    report["protocol"]["data"] = str(data)
+    report["protocol"]["data"] = str(videos)
+    if data is not None:
+        report["protocol"]["source"] = data
+    if annotations is not None:
+        report["protocol"]["annotations"] = str(annotations)
     for line in table(report):
         typer.echo(line)
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):

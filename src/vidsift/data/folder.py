@@ -2,9 +2,9 @@
 
     {"video": "clips/one.mp4", "captions": ["a dog runs", "the dog is running"], "split": "test"}
 
-``video`` is a path inside the folder. Optional: ``tag`` (kind of question, for a breakdown), ``group``
-(videos that are hard negatives of each other), ``split``, ``unseen`` (what training never showed) and
-``scene`` (ignored).
+``video`` is a path inside the folder. Optional: ``start`` and ``end`` (seconds of the part that is meant; a
+file may have several), ``id``, ``tag`` (kind of question, for a breakdown), ``group`` (videos that are hard
+negatives of each other), ``split``, ``unseen`` (what training never showed) and ``scene`` (ignored).
 
 Which splits are test splits, ``dataset.json`` beside it may say (:func:`read_test_splits`):
 
@@ -14,144 +14,159 @@ Which splits are test splits, ``dataset.json`` beside it may say (:func:`read_te
 from __future__ import annotations
 
 import json
+import math
 import re
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
+from pydantic import model_validator
+
+from vidsift.data.entries import Entry, is_inside, of_split, why_absent
+from vidsift.data.source import DataSource, StageSection
+from vidsift.data.video_files import VideoFiles
 from vidsift.errors import CaptionsError
 from vidsift.shapes.library import split_of_library
 
-__all__ = [
-    "CAPTIONS_FILE",
-    "DATASET_FILE",
-    "Entry",
-    "absent_videos",
-    "captions_of",
-    "of_split",
-    "read_folder",
-    "read_test_splits",
-]
+__all__ = ["CAPTIONS_FILE", "DATASET_FILE", "CaptionedFolder", "read_folder", "read_test_splits"]
 
 CAPTIONS_FILE = "captions.jsonl"
 DATASET_FILE = "dataset.json"
-_KEYS = ("video", "captions", "tag", "group", "split", "unseen", "scene")
+_KEYS = ("video", "captions", "start", "end", "id", "tag", "group", "split", "unseen", "scene")
 _TEST_WORDS = frozenset({"test", "tests", "testing", "testset"})
 _WORDS = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One video and what is said of it.
+class _FolderStage(StageSection):
+    """A stage; ``grouped`` and ``tags``, which version 0.1 wrote for every source, say nothing here."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_options_of_scenes(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            return {key: value for key, value in values.items() if key not in {"grouped", "tags"}}
+        return values
+
+
+class CaptionedFolder(VideoFiles):
+    """A folder of videos with ``captions.jsonl``.
 
     Attributes:
-        path: the file.
-        captions: at least one sentence.
-        tag: kind of question, or "".
-        group: name of the group of hard negatives, or "".
-        split: "train", "val", "test", another name, or "".
-        unseen: whether it shows what training never showed; None where nobody says.
+        path: the folder, absolute or relative to the working directory.
+        annotations: the file of captions, where it is another one than ``captions.jsonl`` in the folder.
+        split: which videos to train on, where the captions name splits.
     """
 
-    path: Path
-    captions: tuple[str, ...]
-    tag: str = ""
-    group: str = ""
-    split: str = ""
-    unseen: bool | None = None
+    title: ClassVar = "a folder of videos"
+    stage: ClassVar = _FolderStage
+    listing: ClassVar = CAPTIONS_FILE
+    says_test_splits: ClassVar = (
+        f"If it is no test split, say which are, in {DATASET_FILE} beside the captions: "
+        '{"test_splits": ["name of a split"]}'
+    )
+
+    source: Literal["folder"]
+    path: str
+    annotations: str | None = None
+    split: Literal["train"] = "train"
+
+    @classmethod
+    def from_files(cls, source: str, videos: str, annotations: str | None) -> DataSource:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        return cls.model_validate({"source": source, "path": videos, "annotations": annotations})
+
+    @property
+    def where(self) -> str:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        return self.path if self.annotations is None else self.annotations
+
+    def test_splits(self) -> tuple[str, ...]:
+        """See :func:`read_test_splits`."""
+        place = self.path if self.annotations is None else Path(self.annotations).parent
+        return tuple(sorted(read_test_splits(place, self._read())))
+
+    def entries(self, split: str | None) -> list[Entry]:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        return of_split(self._read(), split, self.where)
+
+    def training_files(self) -> list[Entry]:
+        """Return the videos of the training split; all of them where the captions name no splits."""
+        entries = self._read()
+        names_splits = any(entry.split for entry in entries)
+        return of_split(entries, self.split if names_splits else None, self.where)
+
+    def identity(self) -> dict[str, Any]:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        values = super().identity()  # of version 0.1, which knew no annotations elsewhere
+        return {name: value for name, value in values.items() if (name, value) != ("annotations", None)}
+
+    def _read(self) -> list[Entry]:
+        return read_folder(self.path, captions_file=self.annotations)
 
 
-def read_folder(folder: str | Path, on_problem: Callable[[str], None] | None = None) -> list[Entry]:
+def read_folder(
+    folder: str | Path,
+    on_problem: Callable[[str], None] | None = None,
+    *,
+    captions_file: str | Path | None = None,
+) -> list[Entry]:
     """Read the captions of a folder of videos, in the order of the lines; the videos are not opened.
 
     Args:
         folder: of the videos.
-        on_problem: told what is wrong with a line, which is then left out; also that its video is not there.
-            None raises at the first, and takes lines whose video is not there (:func:`absent_videos`): who
-            makes numbers decides what they count.
+        on_problem: called with what is wrong with a line, which is then left out; also where its video is
+            not there. None raises at the first, and takes lines whose video is not there
+            (:func:`~vidsift.data.entries.absent_videos`): who makes numbers decides what they count.
+        captions_file: where it lies elsewhere; the videos are still relative to ``folder``.
 
     Raises:
         CaptionsError: there is no folder, no captions, a line is no JSON, a key is unknown, missing or of
             the wrong kind, a video lies outside the folder or is named twice.
     """
     root = Path(folder)
-    file = root / CAPTIONS_FILE
-    if not root.is_dir():
-        raise CaptionsError(f"{root} is not a folder; give a folder of videos with {CAPTIONS_FILE}")
+    file = root / CAPTIONS_FILE if captions_file is None else Path(captions_file)
+    lines = _lines_of(root, file)
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise CaptionsError(
-            f"{root} has no {CAPTIONS_FILE}; write one line a video: "
-            '{"video": "name.mp4", "captions": ["what it shows"]}'
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaptionsError(f"{file} cannot be read: {error}") from error
-    try:
-        default = split_of_library(root)
+        default_split = split_of_library(root)
     except ValueError as error:
         raise CaptionsError(str(error)) from error
     entries: list[Entry] = []
-    seen: dict[Path, int] = {}
+    line_of: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         place = f"{file}, line {number}"
         try:
-            entry = _parse(line, root, default, place, has_file=on_problem is not None)
-            if entry.path in seen:
+            entry = _parse(line, root, default_split, place, has_file=on_problem is not None)
+            if entry.name in line_of:
                 raise CaptionsError(
-                    f"{place}: {entry.path.name} is already on line {seen[entry.path]}; "
-                    "put all captions of a video on one line"
+                    f"{place}: {Path(entry.name).name} is already on line {line_of[entry.name]}; "
+                    "put all captions of a video, or of a part of one, on one line"
                 )
         except CaptionsError as problem:
             if on_problem is None:
                 raise
             on_problem(str(problem))
             continue
-        seen[entry.path] = number
+        line_of[entry.name] = number
         entries.append(entry)
     if not entries and on_problem is None:
         raise CaptionsError(f"{file} is empty; write one line a video")
     return entries
 
 
-def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:
-    """Keep the entries of a split; None keeps all, where all are of one split.
-
-    Raises:
-        CaptionsError: no entry is of the split; or none was named and there are several.
-    """
-    present = list(dict.fromkeys(entry.split for entry in entries))
-    names = ", ".join(repr(name) for name in present if name) or "none"
-    if split is None:
-        if len(present) > 1:
-            raise CaptionsError(f"{where} holds several splits ({names}); name one with --split")
-        return list(entries)
-    kept = [entry for entry in entries if entry.split == split]
-    if not kept:
-        raise CaptionsError(f"{where} has no video of the split {split!r}; splits named there: {names}")
-    return kept
-
-
-def absent_videos(entries: Iterable[Entry]) -> list[tuple[str, str]]:
-    """Return path and reason of the videos that are named and not there; none is opened."""
-    looked = ((str(entry.path), _absence(entry.path)) for entry in entries)
-    return [(path, reason) for path, reason in looked if reason]
-
-
-def _absence(path: Path) -> str:
+def _lines_of(root: Path, file: Path) -> list[str]:
+    if not root.is_dir():
+        raise CaptionsError(f"{root} is not a folder; give a folder of videos with {CAPTIONS_FILE}")
     try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file can have this name
-        return "there is no such file"
-    except OSError as error:
-        return f"cannot be reached: {error.strerror or error}"
-    if stat.S_ISDIR(mode):
-        return "is a folder, expected a video file"
-    return "" if stat.S_ISREG(mode) else "is not a regular file, expected a video file"
+        return file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        absent = f"{root} has no {file.name}" if file.parent == root else f"there is no {file}"
+        raise CaptionsError(
+            f'{absent}; write one line a video: {{"video": "name.mp4", "captions": ["what it shows"]}}'
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaptionsError(f"{file} cannot be read: {error}") from error
 
 
 def read_test_splits(folder: str | Path, entries: Iterable[Entry]) -> frozenset[str]:
@@ -162,8 +177,8 @@ def read_test_splits(folder: str | Path, entries: Iterable[Entry]) -> frozenset[
     very name "test" always is.
 
     Args:
-        folder: of the videos.
-        entries: what :func:`read_folder` gave of it.
+        folder: of the captions.
+        entries: what :func:`read_folder` gave of them.
 
     Raises:
         CaptionsError: if ``dataset.json`` cannot be read, holds something else, or names a split that no
@@ -190,21 +205,55 @@ def _declared_test_splits(file: Path, present: Sequence[str]) -> list[str] | Non
     except (OSError, ValueError) as error:
         raise CaptionsError(f"{file} cannot be read: {error}; {expected}") from error
     if not isinstance(values, dict) or list(values) != ["test_splits"]:
-        found = ", ".join(map(repr, values)) if isinstance(values, dict) else type(values).__name__
-        raise CaptionsError(f"{file} holds {found or 'nothing'}; {expected}")
+        keys = ", ".join(map(repr, values)) if isinstance(values, dict) else type(values).__name__
+        raise CaptionsError(f"{file} holds {keys or 'nothing'}; {expected}")
     names = values["test_splits"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise CaptionsError(f"{file}: test_splits is {names!r}; {expected}")
     unknown = [name for name in names if name not in present]
     if unknown:
-        there = ", ".join(map(repr, present)) or "none"
+        named = ", ".join(map(repr, present)) or "none"
         raise CaptionsError(
-            f"{file}: {CAPTIONS_FILE} has no video of the split {unknown[0]!r}; splits named there: {there}"
+            f"{file}: {CAPTIONS_FILE} has no video of the split {unknown[0]!r}; splits named there: {named}"
         )
     return names
 
 
 def _parse(line: str, root: Path, default_split: str, place: str, *, has_file: bool) -> Entry:
+    values = _values(line, place)
+    video, captions = values.get("video"), values.get("captions")
+    if not isinstance(video, str) or not video:
+        raise CaptionsError(f"{place}: video is {video!r}, expected a path inside the folder")
+    if not is_inside(video):
+        raise CaptionsError(f"{place}: video {video!r} lies outside the folder; give a path inside it")
+    if has_file and why_absent(root / video):
+        raise CaptionsError(f"{place}: there is no file {root / video}")
+    if not isinstance(captions, list) or not captions:
+        raise CaptionsError(f"{place}: captions is {captions!r}, expected a list with at least one sentence")
+    for caption in captions:
+        if not isinstance(caption, str) or not caption.strip():
+            raise CaptionsError(f"{place}: caption {caption!r}, expected a sentence")
+    unseen = values.get("unseen")
+    try:
+        return Entry(
+            root / video,
+            tuple(captions),
+            tag=_text(values, "tag", place),
+            group=_text(values, "group", place),
+            split=_text(values, "split", place) or default_split,
+            unseen=None if unseen is None else bool(unseen),
+            id=_text(values, "id", place),
+            start_seconds=_seconds(values, "start", 0.0, place),
+            end_seconds=_seconds(values, "end", math.inf, place),
+        )
+    except CaptionsError:
+        raise
+    except ValueError as error:
+        raise CaptionsError(f"{place}: {error}") from error
+
+
+def _values(line: str, place: str) -> Mapping[str, Any]:
+    """The keys and values of a line, all of them known."""
     try:
         values = json.loads(line)
     except ValueError as error:
@@ -216,28 +265,14 @@ def _parse(line: str, root: Path, default_split: str, place: str, *, has_file: b
     unknown = [key for key in values if key not in _KEYS]
     if unknown:
         raise CaptionsError(f"{place}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
-    video, captions = values.get("video"), values.get("captions")
-    if not isinstance(video, str) or not video:
-        raise CaptionsError(f"{place}: video is {video!r}, expected a path inside the folder")
-    inside = PurePosixPath(video)
-    if inside.is_absolute() or ".." in inside.parts:
-        raise CaptionsError(f"{place}: video {video!r} lies outside the folder; give a path inside it")
-    if has_file and _absence(root / inside):
-        raise CaptionsError(f"{place}: there is no file {root / inside}")
-    if not isinstance(captions, list) or not captions:
-        raise CaptionsError(f"{place}: captions is {captions!r}, expected a list with at least one sentence")
-    for caption in captions:
-        if not isinstance(caption, str) or not caption.strip():
-            raise CaptionsError(f"{place}: caption {caption!r}, expected a sentence")
-    unseen = values.get("unseen")
-    return Entry(
-        root / inside,
-        tuple(captions),
-        tag=_text(values, "tag", place),
-        group=_text(values, "group", place),
-        split=_text(values, "split", place) or default_split,
-        unseen=None if unseen is None else bool(unseen),
-    )
+    return values
+
+
+def _seconds(values: Mapping[str, Any], key: str, default: float, place: str) -> float:
+    value = values.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise CaptionsError(f"{place}: {key} is {value!r}, expected a number of seconds")
+    return float(value)
 
 
 def _text(values: Mapping[str, Any], key: str, place: str) -> str:
@@ -245,8 +280,3 @@ def _text(values: Mapping[str, Any], key: str, place: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise CaptionsError(f"{place}: {key} is {value!r}, expected a name or a whole number")
     return str(value)
-
-
-def captions_of(entries: Iterable[Entry]) -> list[str]:
-    """Return every caption, video by video."""
-    return [caption for entry in entries for caption in entry.captions]

@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.errors import WorkerEndedError
 
-__all__ = ["Batch", "BatchMaker", "Feed", "Look", "look_at"]
+__all__ = ["Batch", "BatchMaker", "BatchStage", "Feed", "stage_at"]
 
 
 class Batch(NamedTuple):
@@ -50,17 +50,20 @@ class Batch(NamedTuple):
     replacements: tuple[str, ...] = ()
 
 
-class Look(NamedTuple):
-    """From step ``first_step`` on, batches have ``batch_size`` clips of ``frames`` pictures.
-
-    For Shapes, ``grouped`` and ``tags`` say which scenes; see :func:`vidsift.shapes.stream.stream_batch`.
-    """
+class BatchStage(NamedTuple):
+    """From step ``first_step`` on, batches have ``batch_size`` clips of ``frames`` pictures."""
 
     first_step: int
     batch_size: int
     frames: int
-    grouped: bool = True
-    tags: tuple[str, ...] = ()
+
+
+class _HasFirstStep(Protocol):
+    @property
+    def first_step(self) -> int: ...
+
+
+StageT = TypeVar("StageT", bound=_HasFirstStep)
 
 
 class BatchMaker(Protocol):
@@ -76,14 +79,14 @@ class BatchMaker(Protocol):
         ...
 
 
-def look_at(looks: Sequence[Look], step: int) -> Look:
-    """Return the look that holds at a step.
+def stage_at(stages: Sequence[StageT], step: int) -> StageT:
+    """Return the stage that a step belongs to.
 
     Example:
-        >>> look_at([Look(0, 64, 1), Look(10, 32, 8)], 12)
-        Look(first_step=10, batch_size=32, frames=8, grouped=True, tags=())
+        >>> stage_at([BatchStage(0, 64, 1), BatchStage(10, 32, 8)], 12)
+        BatchStage(first_step=10, batch_size=32, frames=8)
     """
-    return [look for look in looks if look.first_step <= step][-1]
+    return [stage for stage in stages if stage.first_step <= step][-1]
 
 
 class Feed:

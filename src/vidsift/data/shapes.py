@@ -1,135 +1,165 @@
-"""Batches of the Shapes world: fresh scenes without end, or a set of clips that is rendered once."""
+"""The Shapes world as a source of data: scenes drawn while a run goes on, or a set that is rendered once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from vidsift.data.loading import Batch, Look, look_at
-from vidsift.shapes.groups import GROUP_SIZE
-from vidsift.shapes.set import CAPTIONS_EACH, ShapesSet
-from vidsift.shapes.stream import clip_times, stream_batch
+from vidsift.data.entries import Entry
+from vidsift.data.folder import CAPTIONS_FILE, read_folder
+from vidsift.data.loading import BatchMaker
+from vidsift.data.shapes_batches import SceneStage, ShapesBatches, ShapesSetBatches
+from vidsift.data.source import DataSource, GridTestSet, PlannedStage, Positive, StageSection, ValidationSet
+from vidsift.errors import CaptionsError
+from vidsift.shapes.captions import captions
+from vidsift.shapes.groups import GROUP_SIZE, draw_scene
+from vidsift.shapes.library import draw_split, write_library
+from vidsift.shapes.render import render
+from vidsift.shapes.set import ShapesSet
+from vidsift.shapes.stream import clip_times
 from vidsift.shapes.world import TAGS
-from vidsift.video.preprocessing import Sampling
+from vidsift.types import Frames
+from vidsift.video.preprocessing import VideoReading
 
-__all__ = ["ShapesBatches", "ShapesSetBatches"]
+__all__ = ["Shapes", "ShapesStage"]
+
+_VOCABULARY_KEY = 11
+_SEED_OF_SPLITS = 0
 
 
-@dataclass(frozen=True)
-class ShapesBatches:
-    """Fresh scenes of the Shapes world; see :func:`vidsift.shapes.stream.stream_batch`.
+class ShapesStage(StageSection):
+    """A stage that may choose its scenes.
 
     Attributes:
-        seed: of the whole stream.
-        looks: batch size and frames over the steps.
-        size_px: side of the pictures.
-        captions_each: sentences for each clip.
-        jitter: how far a picture may be from where it belongs; the times given are those without.
-        tags: kinds of groups that take turns; empty for all.
-        sampling: which seconds of a clip are looked at.
+        grouped: False draws scenes one by one: no hard negatives in a batch.
+        tags: kinds of scenes that take turns in this stage; empty for those of the data.
     """
 
-    seed: int
-    looks: tuple[Look, ...]
-    size_px: int
-    captions_each: int = 1
-    jitter: float = 0.0
+    grouped: bool = True
     tags: tuple[str, ...] = ()
-    sampling: Sampling = "uniform"
+
+
+class Shapes(DataSource):
+    """Scenes of the Shapes world, drawn and rendered while the run goes on, or a set that is rendered once.
+
+    Attributes:
+        captions_each: sentences for each clip; with more than one, the loss is their mean.
+        jitter: how far a picture may move in what it stands for (its stretch of the clip for sampling
+            "uniform", around the middle; the second that it begins for the others), 0 to 1.
+        tags: kinds of groups that take turns; empty for all.
+        clips: train on a set of so many clips, a multiple of 4, epoch after epoch; without, none is seen
+            twice.
+        cache: folder that keeps the set, and what frozen towers make of it.
+    """
+
+    title: ClassVar = "Shapes"
+    splits: ClassVar = ("val", "train", "test")
+    all_tags: ClassVar = TAGS
+    multiple: ClassVar = GROUP_SIZE
+    stage: ClassVar = ShapesStage
+    test_videos: ClassVar = 640
+
+    source: Literal["shapes-stream"]
+    batch_size: Annotated[int, Field(ge=4, multiple_of=GROUP_SIZE)] = 64
+    captions_each: Positive = 1
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
+    tags: tuple[str, ...] = ()
+    clips: Annotated[int, Field(ge=4, multiple_of=GROUP_SIZE)] | None = None
+    cache: str | None = None
+
+    @model_validator(mode="after")
+    def _set_has_a_place(self) -> Shapes:
+        if (self.clips is None) != (self.cache is None):
+            raise ValueError("clips (how many) and cache (the folder that keeps them) belong together")
+        if self.clips is not None and self.jitter:
+            raise ValueError("a set of clips is rendered once, at fixed seconds: give jitter: 0.0 with clips")
+        return self
 
     @property
-    def most_bytes(self) -> int:
-        """Bytes of the largest batch's pictures."""
-        return max(look.batch_size * look.frames for look in self.looks) * self.size_px**2 * 3
+    def where(self) -> str:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        return self.title
 
-    def __call__(self, step: int) -> Batch:
-        """Draw and render the batch of a step."""
-        _, batch, frames, grouped, tags = look_at(self.looks, step)
-        pixels, captions = stream_batch(
-            self.seed,
-            step,
-            batch,
-            frames,
-            self.size_px,
+    def test_splits(self) -> tuple[str, ...]:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        return ("test",)
+
+    def entries(self, split: str | None) -> list[Entry]:
+        """Refuse: what is drawn has no end, and no files.
+
+        Raises:
+            CaptionsError: always.
+        """
+        raise CaptionsError(f"{self.title} has no files of the split {split!r}; render a library of them")
+
+    def training_files(self) -> list[Entry]:
+        """Return nothing: what is trained on is drawn."""
+        return []
+
+    def sentences(self, seed: int, count: int) -> list[str]:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        rng = np.random.default_rng([seed, _VOCABULARY_KEY])
+        return [
+            captions(draw_scene(rng, "train", TAGS[number % len(TAGS)]), rng, 1)[0] for number in range(count)
+        ]
+
+    def batches(
+        self, stages: Sequence[PlannedStage], reading: VideoReading, seed: int, *, with_pixels: bool = True
+    ) -> BatchMaker:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        planned = tuple(_scene_stage(stage) for stage in stages)
+        clips = self.stored_clips(reading)
+        if clips is not None:
+            return ShapesSetBatches(clips, seed, planned, self.captions_each, with_pixels=with_pixels)
+        return ShapesBatches(
+            seed,
+            planned,
+            reading.size_px,
             captions_each=self.captions_each,
             jitter=self.jitter,
-            grouped=grouped,
-            tags=tags or self.tags or TAGS,
-            sampling=self.sampling,
+            tags=self.tags,
+            sampling=reading.sampling,
         )
-        fixed = clip_times(frames, self.sampling)
-        times = np.broadcast_to(fixed, (batch, len(fixed)))
-        rows = np.arange(batch, dtype=np.int64) + step * batch
-        return Batch(pixels, np.ones(times.shape, bool), times, captions, rows)
 
+    def stored_clips(self, reading: VideoReading) -> ShapesSet | None:
+        """Return the set of clips, rendered the first time; None where all are drawn anew."""
+        if self.clips is None or self.cache is None:
+            return None
+        return ShapesSet.open(
+            self.cache,
+            clips=self.clips,
+            frames=reading.frames,
+            size_px=reading.size_px,
+            tags=self.tags or TAGS,
+            sampling=reading.sampling,
+        )
 
-@dataclass(frozen=True)
-class ShapesSetBatches:
-    """Batches of a set: whole groups of hard negatives in random order, each once an epoch.
-
-    Groups at the end of an epoch that fill no batch are left out of it.
-
-    Attributes:
-        clips: the set.
-        seed: of the order and of the choice of sentences.
-        looks: batch size over the steps; the set says how many frames.
-        captions_each: sentences for each clip.
-        with_pixels: False leaves the pictures out, for towers that remember them.
-    """
-
-    clips: ShapesSet
-    seed: int
-    looks: tuple[Look, ...]
-    captions_each: int = 1
-    with_pixels: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what the set cannot give."""
-        for look in self.looks:
-            if look.frames != self.clips.frames:
-                raise ValueError(
-                    f"a stage wants {look.frames} frames, the set of clips has {self.clips.frames}; a set "
-                    "has one number of frames: leave data.clips out, or frames out of the stage"
-                )
-            if look.batch_size > self.clips.clips:
-                raise ValueError(
-                    f"a batch takes {look.batch_size} clips, the set has {self.clips.clips}; raise "
-                    "data.clips or lower data.batch_size"
-                )
-            if not look.grouped or look.tags:
-                raise ValueError("grouped: false and tags of a stage need fresh scenes: leave data.clips out")
-
-    @property
-    def most_bytes(self) -> int:
-        """Bytes of the largest batch's pictures."""
-        return max(look.batch_size for look in self.looks) * self.clips.frames * self._side**2 * 3
-
-    @property
-    def _side(self) -> int:
-        return self.clips.size_px if self.with_pixels else 1
-
-    def __call__(self, step: int) -> Batch:
-        """Return the batch of a step."""
-        look = look_at(self.looks, step)
-        rows = self._rows(step, look)
-        rng = np.random.default_rng([self.seed, step])
-        seconds = clip_times(self.clips.frames, self.clips.sampling)
-        shape = (len(rows), len(seconds))
-        pixels = self.clips.pixels(rows) if self.with_pixels else np.zeros((*shape, 1, 1, 3), np.uint8)
-        times = np.broadcast_to(seconds, shape)
-        chosen = [rng.permutation(CAPTIONS_EACH) for _ in rows]
-        captions = [
-            self.clips.captions[row][order[number % CAPTIONS_EACH]]
-            for number in range(self.captions_each)
-            for row, order in zip(rows, chosen, strict=True)
+    def validation_set(self, split: str, videos: int, reading: VideoReading) -> ValidationSet:
+        """Draw and render so many videos of a split, a multiple of four; always the same ones."""
+        drawn = draw_split(split, videos, _SEED_OF_SPLITS)
+        entries = [
+            Entry(Path(video.name), video.captions, video.scene.tag, str(video.group), split)
+            for video in drawn
         ]
-        return Batch(pixels, np.ones(shape, bool), times, captions, rows)
+        times = clip_times(reading.frames, reading.sampling)
+        return ValidationSet(
+            entries, [Frames(render(video.scene, times, reading.size_px), times) for video in drawn]
+        )
 
-    def _rows(self, step: int, look: Look) -> NDArray[np.int64]:
-        groups, together = self.clips.clips // GROUP_SIZE, look.batch_size // GROUP_SIZE
-        epoch, place = divmod(step - look.first_step, groups // together)
-        order = np.random.default_rng([self.seed, look.first_step, epoch]).permutation(groups)
-        taken = order[place * together : (place + 1) * together]
-        return (taken[:, None] * GROUP_SIZE + np.arange(GROUP_SIZE)).reshape(-1).astype(np.int64)
+    def test_set(self, folder: Path, videos: int | None) -> GridTestSet:
+        """Render so many videos of the test split into the folder, unless they are there."""
+        count = self.test_videos if videos is None else videos
+        library = folder / f"shapes-test-{count}"
+        if not (library / CAPTIONS_FILE).is_file():
+            write_library(library, "test", count, seed=_SEED_OF_SPLITS)
+        remedy = f"Delete the folders {library}*; the next run makes them anew"
+        return GridTestSet(library.name, read_folder(library), remedy)
+
+
+def _scene_stage(stage: PlannedStage) -> SceneStage:
+    options = ShapesStage.model_validate(stage.section.model_dump())
+    return SceneStage(stage.first_step, stage.batch_size, stage.frames, options.grouped, options.tags)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vidsift import __version__
-from vidsift.data.folder import DATASET_FILE, Entry, absent_videos, captions_of
+from vidsift.data.entries import Entry, absent_videos, captions_of
 from vidsift.data.loading import Feed
 from vidsift.data.video_batches import OrderedVideos
 from vidsift.errors import SelectionOnTestError
@@ -51,13 +51,14 @@ _REMEDY = (
 )
 
 
-def refuse_test(split: str, test_splits: Collection[str], purpose: str) -> None:
+def refuse_test(split: str, test_splits: Collection[str], purpose: str, remedy: str = "") -> None:
     """Refuse a test split where a model learns or is chosen.
 
     Args:
         split: what was asked for.
-        test_splits: those of the source, see :func:`~vidsift.data.folder.read_test_splits`.
+        test_splits: those of the source, see :class:`~vidsift.data.source.DataSource`.
         purpose: what is done with it, for the message.
+        remedy: how a person says that it is no test split, where that is possible.
 
     Raises:
         SelectionOnTestError: if ``split`` is a test split.
@@ -65,8 +66,7 @@ def refuse_test(split: str, test_splits: Collection[str], purpose: str) -> None:
     if split in test_splits:
         raise SelectionOnTestError(
             f"{purpose} on the split {split!r}, a test split: a model that was trained there, or chosen by "
-            "its score there, has no test score left; use another split. If it is no test split, say which "
-            f'are, in {DATASET_FILE} beside the captions: {{"test_splits": ["name of a split"]}}'
+            f"its score there, has no test score left; use another split. {remedy}".rstrip()
         )
 
 
@@ -246,7 +246,7 @@ def read_gallery(
     present_V = np.zeros(len(entries), bool)
     failed: list[tuple[str, str]] = []
     partial: list[tuple[str, str]] = []
-    maker = OrderedVideos(tuple(entry.path for entry in entries), model.reading, batch_size)
+    maker = OrderedVideos(tuple(entries), model.reading, batch_size)
     with Feed(maker, stop=maker.batches, workers=workers) as feed:
         for batch in feed:
             failed += batch.failed
@@ -285,7 +285,7 @@ def require_readable(
         MissingVideosError: if files are not there, or else if some cannot be read.
     """
     refuse_missing(absent_videos(entries), len(entries), remedy)
-    maker = OrderedVideos(tuple(entry.path for entry in entries), reading, batch_size)
+    maker = OrderedVideos(tuple(entries), reading, batch_size)
     with Feed(maker, stop=maker.batches, workers=workers) as feed:
         failed = [one for batch in feed for one in batch.failed]
     refuse_missing(failed, len(entries), remedy)

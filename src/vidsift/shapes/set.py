@@ -97,6 +97,11 @@ class ShapesSet:
         return np.array(self._open["pixels"][rows])
 
     @property
+    def pictures(self) -> int:
+        """Pictures of each clip; fewer than ``frames`` where the sampling gives fewer seconds."""
+        return len(clip_times(self.frames, self.sampling))
+
+    @property
     def captions(self) -> list[list[str]]:
         """The sentences of each clip."""
         if "captions" not in self._open:

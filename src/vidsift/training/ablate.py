@@ -27,8 +27,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vidsift.data.folder import Entry, captions_of, read_folder
-from vidsift.data.video_batches import FrameCache
+from vidsift.data.entries import Entry, absent_videos, captions_of
+from vidsift.data.frame_cache import FrameCache
+from vidsift.data.source import GridTestSet
 from vidsift.errors import CheckpointError, GridBusyError, RecipeError, VideoReadError
 from vidsift.evaluation.evaluate import judge, owners
 from vidsift.evaluation.missing import refuse_missing
@@ -36,7 +37,6 @@ from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import remove_leftovers, write_json_whole, write_text_whole
 from vidsift.methods.model import Model, load
-from vidsift.shapes.library import write_library
 from vidsift.training.alone import alone, refuse_several_processes
 from vidsift.training.arguments import changed_defaults, with_all_arguments
 from vidsift.training.grid import Grid, Job, jobs_of
@@ -53,7 +53,6 @@ Record = dict[str, Any]
 _RESULT = "result.json"
 _RUN = "run"
 _STARTS = "starts"
-_TEST_SEED = 0
 
 
 def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = print) -> list[Record]:
@@ -101,8 +100,9 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
 
 def _run_left(grid: Grid, folder: Path, processes: int, say: Say) -> list[Record]:
     jobs = list(jobs_of(grid))
-    library = _library(folder, grid.test_videos)
-    _judge_starts(jobs, folder, library, say)
+    for job in {job.recipe.data.model_dump_json(): job for job in jobs}.values():
+        _test_set(job, folder)  # made before runs go side by side
+    _judge_starts(jobs, folder, say)
     records = {job.place: known for job in jobs if (known := _known(folder, job)) is not None}
     left = [job for job in jobs if job.place not in records]
     say(f"{grid.name}: {len(jobs)} runs, {len(records)} done before, {processes} at a time, output {folder}")
@@ -116,9 +116,9 @@ def _run_left(grid: Grid, folder: Path, processes: int, say: Say) -> list[Record
 
     if processes == 1:
         for job in left:
-            took(job, run_job(job, folder, library))
+            took(job, run_job(job, folder))
     elif left:
-        _side_by_side(left, folder, library, processes, took)
+        _side_by_side(left, folder, processes, took)
     return [records[job.place] | _start(folder, job) for job in jobs]
 
 
@@ -130,7 +130,7 @@ def finished(grid: Grid, output: str | Path) -> list[Record]:
 
 
 def _side_by_side(
-    jobs: Sequence[Job], folder: Path, library: Path, processes: int, took: Callable[[Job, Record], None]
+    jobs: Sequence[Job], folder: Path, processes: int, took: Callable[[Job, Record], None]
 ) -> None:
     # Fresh processes: forking one in which torch runs threads can hang.
     context = multiprocessing.get_context("spawn")
@@ -138,7 +138,7 @@ def _side_by_side(
     with ProcessPoolExecutor(processes, context, _join, (stop,)) as pool:
         try:
             with _deaf():
-                waiting = {pool.submit(run_job, job, folder, library): job for job in jobs}
+                waiting = {pool.submit(run_job, job, folder): job for job in jobs}
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -229,19 +229,18 @@ def _end_with_the_grid() -> None:
         os._exit(1)
 
 
-def run_job(job: Job, folder: Path, library: Path) -> Record:
+def run_job(job: Job, folder: Path) -> Record:
     """Train one run and judge it; what cannot be trained is a record too.
 
     Args:
         job: which run.
         folder: of the grid.
-        library: folder of the test videos.
     """
     with _at_work:
-        return _run(job, folder, library)
+        return _run(job, folder)
 
 
-def _run(job: Job, folder: Path, library: Path) -> Record:
+def _run(job: Job, folder: Path) -> Record:
     place = folder / job.place
     record: Record = {
         "setting": job.setting,
@@ -264,7 +263,7 @@ def _run(job: Job, folder: Path, library: Path) -> Record:
         trained = trainer.run()
         model = load(run, device="cpu")
         begin = time.perf_counter()
-        record |= _judged(model, library, folder)
+        record |= _judged(model, _test_set(job, folder), folder)
         record |= {
             "steps": job.recipe.steps,
             "parameters": sum(one.numel() for one in model.method.parameters()),
@@ -310,11 +309,8 @@ def digest_of(job: Job) -> str:
     values = job.recipe.model_dump(mode="json")
     for name in ("name", "threads", "card", "validation", "log_every_steps", "checkpoint_every_steps"):
         del values[name]
-    values["data"].pop("workers")
-    values["data"]["cache"] = values["data"]["cache"] is not None
+    values["data"] = job.recipe.data.identity()
     values["model"]["arguments"] |= changed_defaults(job.recipe)
-    if values["data"]["jitter"] is None:  # what it means was no key of earlier versions
-        del values["data"]["jitter"]
     return _digest([values, _weights_of_start(job), job.test_videos])
 
 
@@ -343,14 +339,11 @@ def _known(folder: Path, job: Job) -> Record | None:
     return record if same else None
 
 
-def _library(folder: Path, videos: int) -> Path:
-    library = folder / f"shapes-test-{videos}"
-    if not (library / "captions.jsonl").is_file():
-        write_library(library, "test", videos, seed=_TEST_SEED)
-    return library
+def _test_set(job: Job, folder: Path) -> GridTestSet:
+    return job.recipe.data.test_set(folder, job.test_videos)
 
 
-def _judge_starts(jobs: Sequence[Job], folder: Path, library: Path, say: Say) -> None:
+def _judge_starts(jobs: Sequence[Job], folder: Path, say: Say) -> None:
     """Judge the weights that runs start from, as they are: what a run has to beat before it says anything."""
     for job in {_start_file(folder, job): job for job in jobs if job.recipe.model.start}.values():
         file, part = _start_file(folder, job), job.recipe.model
@@ -364,7 +357,7 @@ def _judge_starts(jobs: Sequence[Job], folder: Path, library: Path, say: Say) ->
             judged = {
                 "model": part.start,
                 "frames": frames,
-                "report": _judged(model, library, folder)["report"],
+                "report": _judged(model, _test_set(job, folder), folder)["report"],
             }
         except Exception as problem:
             # The runs that start from it fail by themselves, each with the reason in its record.
@@ -391,24 +384,28 @@ def _start(folder: Path, job: Job) -> Record:
         return {}
 
 
-def _judged(model: Model, library: Path, folder: Path) -> Record:
+def _judged(model: Model, test: GridTestSet, folder: Path) -> Record:
     """Judge a model on the test files, whose pictures are decoded once for the whole grid."""
-    entries = read_folder(library)
-    paths = [entry.path for entry in entries]
-    looked = f"{model.reading.frames}-{model.reading.sampling}-{model.reading.size_px}px"
-    pictures = FrameCache.open(folder / f"{library.name}x{looked}", paths, model.reading)
-    read = [pictures.read(row, path) for row, path in enumerate(paths)]
-    failed = [(str(one.path), one.reason) for one in read if isinstance(one, VideoReadError)]
-    refuse_missing(failed, len(paths), f"Delete the folders {library}*; the next run makes them anew")
-    frames = [one for one in read if isinstance(one, Frames)]
+    refuse_missing(absent_videos(test.entries), len(test.entries), test.remedy)
+    seconds = f"{model.reading.frames}-{model.reading.sampling}-{model.reading.size_px}px"
+    pictures = FrameCache.open(folder / f"{test.name}x{seconds}", test.entries, model.reading)
+    read = [pictures.read(row, entry) for row, entry in enumerate(test.entries)]
+    failed = [
+        (entry.name, frames.reason)
+        for entry, frames in zip(test.entries, read, strict=True)
+        if isinstance(frames, VideoReadError)
+    ]
+    refuse_missing(failed, len(read), test.remedy)
+    frames_V = [frames for frames in read if isinstance(frames, Frames)]
     videos = model.encode_frames(
-        [one.pixels for one in frames], [one.times_seconds for one in frames], batch_size=32
+        [frames.pixels for frames in frames_V], [frames.times_seconds for frames in frames_V], batch_size=32
     )
-    sim_QV = model.similarity(model.encode_text(captions_of(entries)), videos).float().cpu().numpy()
+    texts = model.encode_text(captions_of(test.entries))
+    sim_QV = model.similarity(texts, videos).float().cpu().numpy()
     return {
-        "report": judge(sim_QV, entries),
-        "found": found_per_video(sim_QV, entries),
-        "tags": [entry.tag for entry in entries],
+        "report": judge(sim_QV, test.entries),
+        "found": found_per_video(sim_QV, test.entries),
+        "tags": [entry.tag for entry in test.entries],
     }
 
 

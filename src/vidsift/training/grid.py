@@ -5,20 +5,25 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
+from vidsift.data.catalog import source_of
+from vidsift.data.source import Positive, RecipeSection
 from vidsift.errors import RecipeError
 from vidsift.evaluation.claims import Comparison, parse_order
-from vidsift.training.recipe import Part, Recipe, read_values, set_value, validated
+from vidsift.training.recipe import Recipe, read_values, set_value, validated
 
-__all__ = ["Claim", "Grid", "Job", "QuickPart", "Row", "jobs_of", "read_grid"]
+__all__ = ["ALL", "Claim", "Grid", "Job", "QuickGrid", "Row", "jobs_of", "read_grid"]
 
 Changes = dict[str, Any]
 
+ALL = "all"
+"""The tag of a claim that means all questions."""
 
-class Row(Part):
+
+class Row(RecipeSection):
     """One line of the table: a method, or one of its variants.
 
     Attributes:
@@ -38,7 +43,7 @@ class Row(Part):
     about: str = ""
 
 
-class Claim(Part):
+class Claim(RecipeSection):
     """What a paper says, as comparisons of rows.
 
     Attributes:
@@ -52,7 +57,7 @@ class Claim(Part):
     say: str
     source: str = ""
     order: Annotated[tuple[str, ...], Field(min_length=1)]
-    tag: Literal["all", "appearance", "motion", "order", "detail"] = "all"
+    tag: str = ALL
 
     @field_validator("order", mode="before")
     @classmethod
@@ -62,15 +67,15 @@ class Claim(Part):
     @property
     def comparisons(self) -> list[Comparison]:
         """All comparisons of the claim."""
-        return [one for text in self.order for one in parse_order(text)]
+        return [comparison for text in self.order for comparison in parse_order(text)]
 
     @property
     def rows(self) -> set[str]:
         """The rows that it speaks of."""
-        return {name for one in self.comparisons for name in one.weights}
+        return {name for comparison in self.comparisons for name in comparison.weights}
 
 
-class QuickPart(Part):
+class QuickGrid(RecipeSection):
     """A smaller grid for a first look.
 
     Attributes:
@@ -86,7 +91,7 @@ class QuickPart(Part):
     changes: Changes = Field(default={})
 
 
-class Grid(Part):
+class Grid(RecipeSection):
     """A whole table.
 
     Attributes:
@@ -95,7 +100,8 @@ class Grid(Part):
         settings: name to the keys of the recipe that it changes.
         rows: the lines of the table.
         seeds: each line is run with each.
-        test_videos: videos of the Shapes test split that judge, a multiple of 4.
+        test_videos: videos of the test split that judge; where it does not say, as many as the source of
+            the data takes for it.
         claims: what the table is asked.
         quick: a smaller grid.
     """
@@ -105,9 +111,9 @@ class Grid(Part):
     settings: Annotated[dict[str, Changes], Field(min_length=1)]
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
-    test_videos: Annotated[int, Field(ge=4, multiple_of=4)] = 640
+    test_videos: Positive | None = None
     claims: tuple[Claim, ...] = ()
-    quick: QuickPart | None = None
+    quick: QuickGrid | None = None
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Grid:
@@ -129,6 +135,22 @@ class Grid(Part):
             unknown = sorted(set(used) - set(known))
             if unknown:
                 raise ValueError(f"{what} names {', '.join(unknown)}; known: {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _source_has_what_is_asked(self) -> Grid:
+        data = self.base.get("data")
+        source = source_of(data.get("source") if isinstance(data, dict) else None)
+        if self.test_videos is not None and self.test_videos % source.multiple:
+            raise ValueError(
+                f"test_videos is {self.test_videos}: expected a multiple of {source.multiple} for "
+                f"{source.title}"
+            )
+        tags = (ALL, *source.all_tags)
+        for place, claim in enumerate(self.claims):
+            if source.all_tags and claim.tag not in tags:
+                known = ", ".join(tags)
+                raise ValueError(f"claims.{place}.tag is {claim.tag!r}: {source.title} has {known}")
         return self
 
     def rows_of(self, setting: str) -> set[str]:
@@ -160,7 +182,7 @@ class Job(NamedTuple):
     setting: str
     row: str
     recipe: Recipe
-    test_videos: int
+    test_videos: int | None
 
     @property
     def place(self) -> Path:
@@ -175,8 +197,9 @@ def read_grid(path: str | Path) -> Grid:
         RecipeError: the file is missing or no YAML, or keys or values are refused: each is named.
     """
     grid = validated(Grid, read_values(path), str(path))
-    for one in (grid, grid.smaller()) if grid.quick else (grid,):
-        list(jobs_of(one))
+    list(jobs_of(grid))
+    if grid.quick:
+        list(jobs_of(grid.smaller()))
     return grid
 
 
@@ -201,4 +224,5 @@ def jobs_of(grid: Grid) -> Iterator[Job]:
                 }.items():
                     set_value(values, key, copy.deepcopy(value))
                 recipe = validated(Recipe, values, f"row {row.name!r} of {setting!r}")
-                yield Job(setting, row.name, recipe, grid.test_videos)
+                videos = recipe.data.test_videos if grid.test_videos is None else grid.test_videos
+                yield Job(setting, row.name, recipe, videos)

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.evaluation.claims import LEVEL, Measured, holm, measure, verdict
-from vidsift.training.grid import Claim, Grid, jobs_of
+from vidsift.training.grid import ALL, Claim, Grid, jobs_of
 
 __all__ = ["page", "spread", "weigh"]
 
 Record = Mapping[str, Any]
 
-_ALL = "all"
 _BELOW = "\u2020"
 _ROUNDING = 1e-9
+_AMONG = "among hard negatives"
 
 
 def page(grid: Grid, records: Sequence[Record], command: str, about: str = "") -> str:
@@ -63,7 +63,7 @@ def weigh(claim: Claim, setting: str, records: Sequence[Record]) -> tuple[list[M
         if len(runs) < 2:
             missing.append(row)
             continue
-        asked = np.asarray([claim.tag in (_ALL, tag) for tag in runs[0]["tags"]])
+        asked = np.asarray([claim.tag in (ALL, tag) for tag in runs[0]["tags"]])
         found[row] = np.asarray([one["found"] for one in runs], np.float64)[:, asked]
         below[row] = _below_start(runs, claim.tag)
     if missing:
@@ -82,7 +82,7 @@ def _below_start(runs: Sequence[Record], tag: str) -> bool:
 
 
 def _recall(report: Mapping[str, Any], tag: str) -> float:
-    part = report["text_to_video"] if tag == _ALL else report["by_tag"][tag]
+    part = report["text_to_video"] if tag == ALL else report["by_tag"][tag]
     return float(part["R@1"])
 
 
@@ -99,18 +99,30 @@ def spread(values: Sequence[float]) -> str:
 
 def _how(grid: Grid, records: Sequence[Record]) -> str:
     minutes = sum(one["train_seconds"] + one["test_seconds"] for one in records) / 60
+    jobs = list(jobs_of(grid))
+    videos = len(records[0]["found"]) if records else jobs[0].test_videos
+    where = f"{jobs[0].recipe.data.title} test split"
+    judged = (
+        f"{where}: {videos} videos decoded from their files, chance {100 / videos:.2f} % R@1. "
+        if videos
+        else f"{where}. "
+    )
+    choices = [record["report"]["choice"]["all"] for record in records if "choice" in record["report"]]
+    among = ""
+    if choices:
+        chance = f" (chance {choices[0]['chance']:.0f} %)"
+        among = f'; "{_AMONG}" is how often the right video scores highest in its group of them{chance}'
     return (
-        f"Shapes test split: {grid.test_videos} videos decoded from their files, chance "
-        f"{100 / grid.test_videos:.2f} % R@1. R@1 text to video in percent, mean ± standard deviation over "
-        f'seeds {", ".join(map(str, grid.seeds))}; "among four" is how often the right one of four hard '
-        f"negatives scores highest (chance 25 %). {len(records)} of {len(list(jobs_of(grid)))} runs, "
+        f"{judged}R@1 text to video in percent, mean ± standard deviation over seeds "
+        f"{', '.join(map(str, grid.seeds))}{among}. {len(records)} of {len(jobs)} runs, "
         f"{minutes:.0f} minutes of training and testing added up; runs went side by side."
     )
 
 
 def _table(grid: Grid, records: Sequence[Record]) -> list[str]:
     tags = list(dict.fromkeys(tag for one in records for tag in one["report"].get("by_tag", {})))
-    head = ["row", "method", "R@1", *tags, "among four", "seeds", "M parameters", "minutes a run"]
+    choice = [_AMONG] if any("choice" in record["report"] for record in records) else []
+    head = ["row", "method", "R@1", *tags, *choice, "seeds", "M parameters", "minutes a run"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     starts = {json.dumps(one["start"], sort_keys=True): one["start"] for one in records if "start" in one}
     for start in starts.values():
@@ -130,8 +142,10 @@ def _table(grid: Grid, records: Sequence[Record]) -> list[str]:
 
 
 def _recalls(reports: Sequence[Mapping[str, Any]], tags: Sequence[str]) -> list[str]:
-    found = [spread([_recall(one, tag) for one in reports]) for tag in (_ALL, *tags)]
-    return [*found, spread([one["choice"]["all"]["right"] for one in reports])]
+    recalls = [spread([_recall(report, tag) for report in reports]) for tag in (ALL, *tags)]
+    if any("choice" in report for report in reports):
+        recalls.append(spread([report["choice"]["all"]["right"] for report in reports]))
+    return recalls
 
 
 def _described(method: str, arguments: Mapping[str, Any]) -> str:
@@ -147,6 +161,7 @@ def _claims(grid: Grid, records: Sequence[Record]) -> list[str]:
         for setting in grid.settings
         if setting in begun and claim.rows <= grid.rows_of(setting)
     ]
+    title = next(iter(jobs_of(grid))).recipe.data.title
     corrected = holm([one for _, _, measured, _ in asked for one in measured])
     lines = [
         (
@@ -159,7 +174,7 @@ def _claims(grid: Grid, records: Sequence[Record]) -> list[str]:
             "which row lost less under this budget, and nothing of the methods."
         ),
         "",
-        "| claim | source | setting | measured difference in R@1 (± standard error) | Shapes |",
+        f"| claim | source | setting | measured difference in R@1 (± standard error) | {title} |",
         "|---|---|---|---|---|",
     ]
     place = 0
@@ -167,7 +182,7 @@ def _claims(grid: Grid, records: Sequence[Record]) -> list[str]:
         own, place = corrected[place : place + len(measured)], place + len(measured)
         cell = f"not run: {', '.join(missing)}" if missing else "; ".join(map(_measured, own))
         said = "not tested" if missing else f"**{verdict(own)}**"
-        words = claim.say if claim.tag == _ALL else f"{claim.say} (on {claim.tag})"
+        words = claim.say if claim.tag == ALL else f"{claim.say} (on {claim.tag})"
         lines.append(f"| {words} | {claim.source} | {setting} | {cell} | {said} |".replace(" > ", " &gt; "))
     return lines
 

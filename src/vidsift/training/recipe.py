@@ -13,23 +13,29 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
+from vidsift.data.catalog import check_data, source_of
+from vidsift.data.source import DataSource, Positive, RecipeSection, StageSection
 from vidsift.errors import RecipeError
 from vidsift.evaluation.missing import MissingPolicy
 from vidsift.files.whole import write_text_whole
 
 __all__ = [
     "Algorithm",
-    "FolderPart",
-    "ModelPart",
+    "ModelSection",
     "NewClip",
-    "OptimiserPart",
-    "Part",
+    "OptimiserSection",
     "Recipe",
-    "ShapesPart",
-    "StagePart",
-    "ValidationPart",
+    "ValidationSection",
     "read_recipe",
     "read_values",
     "set_value",
@@ -37,7 +43,6 @@ __all__ = [
     "write_recipe",
 ]
 
-Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -60,13 +65,7 @@ for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_POWER), list("-+.0123456789"))
 
 
-class Part(BaseModel):
-    """A part of a recipe: frozen, and without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
-
-
-class NewClip(Part):
+class NewClip(RecipeSection):
     """Sizes of a CLIP that starts from fresh weights, with a vocabulary learned from the captions.
 
     Attributes:
@@ -119,7 +118,7 @@ class NewClip(Part):
         return self
 
 
-class ModelPart(Part):
+class ModelSection(RecipeSection):
     """What is trained.
 
     Attributes:
@@ -139,7 +138,7 @@ class ModelPart(Part):
     start: str | None = None
     new: NewClip | None = None
     method: str | None = None
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default={})
     frames: Positive | None = None
     sampling: Literal["uniform", "one_fps_linspace", "head"] = "uniform"
     max_words: Positive | None = None
@@ -147,7 +146,7 @@ class ModelPart(Part):
     frozen_towers: bool = False
 
     @model_validator(mode="after")
-    def _one_beginning(self) -> ModelPart:
+    def _one_beginning(self) -> ModelSection:
         if (self.start is None) == (self.new is None):
             raise ValueError("give either start (a folder or hub name) or new (sizes of a fresh CLIP)")
         if self.new is not None and self.method is None:
@@ -157,102 +156,10 @@ class ModelPart(Part):
         return self
 
 
-class ShapesPart(Part):
-    """Scenes of the Shapes world, drawn and rendered while the run goes on, or a set that is rendered once.
-
-    Attributes:
-        source: "shapes-stream".
-        batch_size: clips a step, a multiple of 4: groups of hard negatives.
-        workers: processes that render ahead; 0 renders in the training process.
-        captions_each: sentences for each clip; with more than one, the loss is their mean.
-        jitter: how far a picture may move in what it stands for (its stretch of the clip for sampling
-            "uniform", around the middle; the second that it begins for the others), 0 to 1.
-        tags: kinds of groups that take turns; empty for all.
-        clips: train on a set of so many clips, a multiple of 4, epoch after epoch; without, none is seen
-            twice.
-        cache: folder that keeps the set, and what frozen towers make of it.
-    """
-
-    source: Literal["shapes-stream"]
-    batch_size: Annotated[int, Field(ge=4, multiple_of=4)] = 64
-    workers: Annotated[int, Field(ge=0)] = 1
-    captions_each: Positive = 1
-    jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
-    tags: tuple[str, ...] = ()
-    clips: Annotated[int, Field(ge=4, multiple_of=4)] | None = None
-    cache: str | None = None
-
-    @model_validator(mode="after")
-    def _set_has_a_place(self) -> ShapesPart:
-        if (self.clips is None) != (self.cache is None):
-            raise ValueError("clips (how many) and cache (the folder that keeps them) belong together")
-        if self.clips is not None and self.jitter:
-            raise ValueError("a set of clips is rendered once, at fixed seconds: give jitter: 0.0 with clips")
-        return self
-
-
-class FolderPart(Part):
-    """A folder of videos with ``captions.jsonl``.
-
-    Attributes:
-        source: "folder".
-        path: the folder.
-        batch_size: videos a step.
-        workers: processes that decode ahead; 0 decodes in the training process.
-        split: which videos to train on, where the captions name splits.
-        cache: file to keep decoded pictures in, so that each video is decoded once; with it, every epoch
-            sees the same pictures.
-        jitter: how far a picture that is not from the cache may move in what it stands for (its part of the
-            video for sampling "uniform", around the middle; the second that it begins for the others): 1 for
-            anywhere in it, which is the default without a cache, 0 for the very pictures that the finished
-            model looks at. There are as many pictures as it looks at, whatever the jitter.
-    """
-
-    source: Literal["folder"]
-    path: str
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    workers: Annotated[int, Field(ge=0)] = 1
-    split: Literal["train"] = "train"
-    cache: str | None = None
-    jitter: Annotated[float, Field(ge=0, le=1)] | None = None
-
-    @model_validator(mode="after")
-    def _cache_keeps_still(self) -> FolderPart:
-        if self.cache is not None and self.jitter:
-            raise ValueError("a cache keeps the pictures of fixed seconds: leave jitter out, or cache")
-        return self
-
-
-class StagePart(Part):
-    """A stretch of the run.
-
-    Attributes:
-        name: for the log.
-        share: part of all steps that it takes; shares are normalised to 1.
-        trained: prefixes of the parameters that learn; empty for all.
-        frames: frames a clip in this stage; 1 trains on stills.
-        batch_size: clips a step in this stage.
-        grouped: False draws the scenes of Shapes one by one: no hard negatives in a batch.
-        tags: kinds of scenes of Shapes that take turns in this stage; empty for those of the data.
-        without: parts of the method that do not take part in this stage.
-        own_rates: True if the rate warms up and falls within this stage, False if once over the run.
-    """
-
-    name: str
-    share: Annotated[float, Field(gt=0)] = 1.0
-    trained: tuple[str, ...] = ()
-    frames: Positive | None = None
-    batch_size: Positive | None = None
-    grouped: bool = True
-    tags: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    own_rates: bool = False
-
-
 Algorithm = Literal["adamw", "muon"]
 
 
-class OptimiserPart(Part):
+class OptimiserSection(RecipeSection):
     """AdamW or Muon, a linear warm-up, and a cosine down to ``final_share`` of the rate.
 
     Attributes:
@@ -280,14 +187,13 @@ class OptimiserPart(Part):
     clip_norm: Rate = 1.0
 
 
-class ValidationPart(Part):
+class ValidationSection(RecipeSection):
     """Looking at a validation split on the way; never at a test split.
 
     Attributes:
         every_steps: how often; the end of the run is always looked at.
-        videos: how many videos (for Shapes, a multiple of 4).
-        split: its name in the captions, or "val" or "train" of Shapes. What is a test split the folder says
-            (:func:`~vidsift.data.folder.read_test_splits`); it is refused when the run starts.
+        videos: how many videos, of some sources a multiple of a number.
+        split: its name. What is a test split the source says; it is refused when the run starts.
         path: another folder of videos than the one trained on.
         missing: what a video counts that is not there or cannot be read. "refuse" does not start the run: all
             are read once before the first step. Then, and with "miss", its captions count as not found;
@@ -301,14 +207,22 @@ class ValidationPart(Part):
     missing: MissingPolicy = "refuse"
 
     @model_validator(mode="after")
-    def _not_test(self) -> ValidationPart:
-        # Other names are known to be test splits only by their folder.
+    def _not_test(self) -> ValidationSection:
+        # Other names are known to be test splits only by their source.
         if self.split.casefold() == "test":
             raise ValueError("split: models are not chosen by their score on test; use a validation split")
         return self
 
 
-class Recipe(Part):
+def _check_stage(values: Any, info: ValidationInfo) -> Any:
+    """Let the source of the data say which keys a stage may have."""
+    data = info.data.get("data")
+    if data is None or not isinstance(values, dict):  # refused already, or no keys and values
+        return values
+    return data.stage.model_validate(values)
+
+
+class Recipe(RecipeSection):
     """A whole run.
 
     Attributes:
@@ -319,7 +233,7 @@ class Recipe(Part):
             A run is refused where the device has no right kernels for bf16 (an LSTM alone stays in fp32).
         threads: threads of the CPU; the default is torch's.
         model: what is trained.
-        data: on what.
+        data: on what; its keys are the fields of its source.
         optimiser: how.
         stages: stretches of the run; the default is what the method declares.
         validation: looking at the validation split on the way; null for never.
@@ -333,22 +247,23 @@ class Recipe(Part):
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: Positive | None = None
-    model: ModelPart
-    data: Annotated[ShapesPart | FolderPart, Field(discriminator="source")]
-    optimiser: OptimiserPart = OptimiserPart()
-    stages: tuple[StagePart, ...] = ()
-    validation: ValidationPart | None = ValidationPart()
+    model: ModelSection
+    data: Annotated[SerializeAsAny[DataSource], BeforeValidator(check_data)]
+    optimiser: OptimiserSection = OptimiserSection()
+    stages: tuple[Annotated[SerializeAsAny[StageSection], BeforeValidator(_check_stage)], ...] = ()
+    validation: ValidationSection | None = ValidationSection()
     checkpoint_every_steps: Positive = 200
     log_every_steps: Positive = 20
-    card: dict[str, str] = {}
+    card: dict[str, str] = Field(default={})
 
     @model_validator(mode="after")
-    def _shapes_has_the_split(self) -> Recipe:
-        part, known = self.validation, ("val", "train")
-        drawn = isinstance(self.data, ShapesPart) and part is not None and part.path is None
-        if part is not None and drawn and part.split not in known:
+    def _source_has_the_split(self) -> Recipe:
+        section, tests = self.validation, self.data.test_splits() if self.data.splits else ()
+        known = [split for split in self.data.splits if split not in tests]
+        if section is not None and section.path is None and known and section.split not in known:
             raise ValueError(
-                f"validation.split is {part.split!r}: Shapes has {' and '.join(known)} to validate on"
+                f"validation.split is {section.split!r}: {self.data.title} has {' and '.join(known)} to "
+                "validate on; give one of them, or validation: null"
             )
         return self
 
@@ -413,8 +328,8 @@ def validated(kind: type[Checked], values: Mapping[str, Any], where: str) -> Che
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        found = "; ".join(_say(one, kind) for one in error.errors())
-        raise RecipeError(f"{where}: {found}") from error
+        faults = "; ".join(_said(fault, kind, values) for fault in error.errors())
+        raise RecipeError(f"{where}: {faults}") from error
 
 
 def write_recipe(recipe: Recipe, path: str | Path) -> None:
@@ -455,13 +370,12 @@ def _position(place: Any, step: str, key: str) -> int:
     raise RecipeError(f"override of {key!r}: {step!r} names nothing there; it is {what}")
 
 
-def _say(error: Mapping[str, Any], kind: type[BaseModel]) -> str:
+def _said(error: Mapping[str, Any], kind: type[BaseModel], values: Mapping[str, Any]) -> str:
     """One line about one fault, in the words of the recipe."""
-    # The name of a union's member stands in the location, but not in the file.
-    place = [str(part) for part in error["loc"] if part not in ("shapes-stream", "folder")]
+    place = [str(step) for step in error["loc"]]
     key = ".".join(place) or "the recipe"
     if error["type"] == "extra_forbidden":
-        known = _known_keys(error["loc"][:-1], kind)
+        known = list(_section_at(error["loc"][:-1], kind, values).model_fields)
         close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
         mean = f" (did you mean {close[0]!r}?)" if close else ""
         return f"unknown key {key}{mean}; known here: {', '.join(known)}"
@@ -473,20 +387,25 @@ def _say(error: Mapping[str, Any], kind: type[BaseModel]) -> str:
     return f"{key}{shown}: {message}"
 
 
-def _known_keys(location: Sequence[str | int], part: type[BaseModel]) -> list[str]:
+def _section_at(
+    location: Sequence[str | int], section: type[BaseModel], values: Mapping[str, Any]
+) -> type[BaseModel]:
+    """The kind of section at a place in a page; what its source decides, the page's own source decides."""
     for step in location:
         if isinstance(step, int):
             continue
-        if step in ("shapes-stream", "folder"):
-            part = ShapesPart if step == "shapes-stream" else FolderPart
+        inner = _sections_of(section.model_fields[step].annotation)
+        if len(inner) != 1:
             continue
-        inner = _parts_of(part.model_fields[step].annotation)
-        if len(inner) == 1:
-            part = inner[0]
-    return list(part.model_fields)
+        section = inner[0]
+        if section is DataSource:
+            section = source_of(values["data"]["source"])
+        elif section is StageSection:
+            section = source_of(values["data"]["source"]).stage
+    return section
 
 
-def _parts_of(annotation: Any) -> list[type[BaseModel]]:
+def _sections_of(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [part for inner in get_args(annotation) for part in _parts_of(inner)]
+    return [section for inner in get_args(annotation) for section in _sections_of(inner)]

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from vidsift.data.folder import (
-    Entry,
-    absent_videos,
-    captions_of,
-    of_split,
-    read_folder,
-    read_test_splits,
-)
-from vidsift.data.loading import BatchMaker, Look
-from vidsift.data.shapes import ShapesBatches, ShapesSetBatches
-from vidsift.data.video_batches import FolderBatches, FrameCache
+from vidsift.data.catalog import DEFAULT, open_source
+from vidsift.data.entries import absent_videos, captions_of
+from vidsift.data.loading import BatchMaker
+from vidsift.data.source import DataSource, PlannedStage
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.feature_cache import RememberedTowers
 from vidsift.encoders.pixels import PixelNorm
@@ -38,52 +29,15 @@ from vidsift.evaluation.evaluate import (
 from vidsift.evaluation.missing import MissingPolicy, refuse_missing
 from vidsift.methods.base import Method
 from vidsift.methods.model import Model, load
-from vidsift.shapes.captions import captions
-from vidsift.shapes.groups import draw_scene
-from vidsift.shapes.library import draw_split
-from vidsift.shapes.render import render
-from vidsift.shapes.set import ShapesSet
-from vidsift.shapes.stream import clip_times
-from vidsift.shapes.world import TAGS
-from vidsift.training.recipe import FolderPart, NewClip, Recipe, StagePart
+from vidsift.training.recipe import NewClip, Recipe
 
-__all__ = ["RunStage", "Validation", "batch_maker", "build_model", "plan_stages", "remember", "set_trained"]
+__all__ = ["Validation", "batch_maker", "build_model", "plan_stages", "remember", "set_trained"]
 
-_VOCABULARY_KEY = 11
 _STEPS_TRIED = 20_000
 _REMEDY = (
     "Replace the files or take their captions out, or say what they count: validation.missing=miss (their "
     "captions are not found) or validation.missing=skip (left out, and every line of validation says so)"
 )
-
-
-@dataclass(frozen=True)
-class RunStage:
-    """A stretch of the run with its steps: from ``first_step`` up to the next stage's.
-
-    Attributes:
-        name: for the log.
-        first_step: its first step.
-        trained: prefixes of the parameters that learn; empty for all.
-        frames: pictures a clip.
-        batch_size: clips a step.
-        grouped: whether a batch of Shapes is made of groups of hard negatives.
-        tags: kinds of scenes of Shapes that take turns; empty for the recipe's.
-        steps: how many it has.
-        without: parts of the method that do not take part.
-        own_rates: whether the rate warms up and falls within the stage.
-    """
-
-    name: str
-    first_step: int
-    trained: tuple[str, ...]
-    frames: int
-    batch_size: int
-    grouped: bool = True
-    tags: tuple[str, ...] = ()
-    steps: int = 0
-    without: tuple[str, ...] = ()
-    own_rates: bool = False
 
 
 def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
@@ -167,52 +121,35 @@ def _spread_embeddings(towers: ClipTowers, std: float) -> None:
 
 
 def _learn_vocabulary(recipe: Recipe, sizes: NewClip) -> Tokenizer:
-    if isinstance(recipe.data, FolderPart):
-        said = captions_of(_training_entries(recipe.data))[: sizes.vocabulary_captions]
-    else:
-        rng = np.random.default_rng([recipe.seed, _VOCABULARY_KEY])
-        said = [
-            captions(draw_scene(rng, "train", TAGS[number % len(TAGS)]), rng, 1)[0]
-            for number in range(sizes.vocabulary_captions)
-        ]
-    return train_tokenizer(said, sizes.vocabulary)
+    _refuse_unfit(recipe.data)
+    return train_tokenizer(recipe.data.sentences(recipe.seed, sizes.vocabulary_captions), sizes.vocabulary)
 
 
-def plan_stages(recipe: Recipe, model: Model) -> list[RunStage]:
+def plan_stages(recipe: Recipe, model: Model) -> list[PlannedStage]:
     """Fit the stages to the steps; those of the recipe, or else those that the method declares.
 
     Raises:
-        RecipeError: if a stage gets no step, or a batch of Shapes is no multiple of 4.
+        RecipeError: if a stage gets no step, or its batches do not suit the source of the data.
     """
-    frames, batch = recipe.model.frames or model.reading.frames, recipe.data.batch_size
-    # What a method declares has no looks of its own; a recipe's stage may name them.
-    declared = recipe.stages or tuple(StagePart(**asdict(stage)) for stage in model.method.stages())
-    asked = [
-        (
-            one.share,
-            RunStage(
-                first_step=0,
-                frames=one.frames or frames,
-                batch_size=one.batch_size or batch,
-                **one.model_dump(exclude={"share", "frames", "batch_size"}),
-            ),
-        )
-        for one in declared
-    ]
-    planned: list[RunStage] = []
-    spans = _spans([share for share, _ in asked], recipe.steps)
-    for (_, stage), (first, end) in zip(asked, spans, strict=True):
-        name, clips = stage.name, stage.batch_size
-        planned.append(replace(stage, first_step=first, steps=end - first))
-        if planned[-1].steps == 0:
-            fewest = _fewest_steps([share for share, _ in asked], recipe.steps)
+    data, frames = recipe.data, recipe.model.frames or model.reading.frames
+    sections = recipe.stages or tuple(data.stage(**asdict(stage)) for stage in model.method.stages())
+    shares = [section.share for section in sections]
+    planned = []
+    for section, (first, end) in zip(sections, _spans(shares, recipe.steps), strict=True):
+        name, clips = section.name, section.batch_size or data.batch_size
+        planned.append(PlannedStage(section, first, end - first, section.frames or frames, clips))
+        if first == end:
+            fewest = _fewest_steps(shares, recipe.steps)
             raise RecipeError(
                 f"stage {name!r} gets none of the {recipe.steps} steps; raise its share or steps ({fewest})"
             )
         if clips < 2:
             raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected at least 2 videos to compare")
-        if not isinstance(recipe.data, FolderPart) and clips % 4:
-            raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected a multiple of 4 for Shapes")
+        if clips % data.multiple:
+            raise RecipeError(
+                f"stage {name!r}: batch_size is {clips}, expected a multiple of {data.multiple} for "
+                f"{data.title}"
+            )
     return planned
 
 
@@ -259,86 +196,47 @@ def set_trained(method: Method, prefixes: Sequence[str], *, frozen_towers: bool 
     return count
 
 
-def batch_maker(recipe: Recipe, model: Model, stages: Sequence[RunStage]) -> BatchMaker:
+def batch_maker(recipe: Recipe, model: Model, stages: Sequence[PlannedStage]) -> BatchMaker:
     """Return what makes the batch of any step.
 
     Raises:
-        ValueError: if a folder of videos does not suit.
+        SelectionOnTestError: the data to train on are a test split.
+        MissingVideosError: files to train on are not there.
+        ValueError: if the data do not suit the stages.
     """
-    looks = tuple(
-        Look(stage.first_step, stage.batch_size, stage.frames, stage.grouped, stage.tags) for stage in stages
-    )
-    data = recipe.data
-    if not isinstance(data, FolderPart):
-        if data.clips is not None:
-            remembered = isinstance(model.method.towers, RememberedTowers)
-            clips = _set_of_clips(recipe, model)
-            return ShapesSetBatches(clips, recipe.seed, looks, data.captions_each, with_pixels=not remembered)
-        return ShapesBatches(
-            recipe.seed,
-            looks,
-            model.reading.size_px,
-            captions_each=data.captions_each,
-            jitter=data.jitter,
-            tags=data.tags,
-            sampling=model.reading.sampling,
-        )
-    entries = tuple(_training_entries(data))
-    cache = None
-    if data.cache is not None:
-        cache = FrameCache.open(data.cache, [entry.path for entry in entries], model.reading)
-    jitter = 1.0 if data.jitter is None else data.jitter
-    return FolderBatches(entries, recipe.seed, looks, model.reading, cache, jitter)
+    _refuse_unfit(recipe.data)
+    remembered = isinstance(model.method.towers, RememberedTowers)
+    return recipe.data.batches(stages, model.reading, recipe.seed, with_pixels=not remembered)
 
 
-def _set_of_clips(recipe: Recipe, model: Model) -> ShapesSet:
-    data = recipe.data
-    if isinstance(data, FolderPart) or data.clips is None or data.cache is None:
-        raise ValueError("the recipe names no set of clips")
-    return ShapesSet.open(
-        data.cache,
-        clips=data.clips,
-        frames=model.reading.frames,
-        size_px=model.reading.size_px,
-        tags=data.tags or TAGS,
-        sampling=model.reading.sampling,
-    )
+def _refuse_unfit(data: DataSource) -> None:
+    """Refuse to train on a test split, or on files that are not there."""
+    purpose = f"training in {data.where}"
+    refuse_test(data.training_split, data.test_splits(), purpose, data.says_test_splits)
+    files = data.training_files()
+    remedy = f"Put them back, or take them out of {data.listing} in {data.where}"
+    refuse_missing(absent_videos(files), len(files), remedy)
 
 
 def remember(recipe: Recipe, model: Model) -> None:
-    """Let frozen towers look only once at a set of clips; not where towers learn or clips are fresh."""
-    data = recipe.data
-    if isinstance(data, FolderPart) or data.clips is None or not recipe.model.frozen_towers:
-        return
-    seen = len(clip_times(model.reading.frames, model.reading.sampling))
-    if model.method.full_width and seen < model.reading.frames:
-        return  # padding takes part, which is in no memory
-    clips, inputs = _set_of_clips(recipe, model), model.inputs
-
-    def pixels_of(rows: slice) -> torch.Tensor:
-        pixels = torch.from_numpy(clips.pixels(rows))
-        mask = torch.ones(pixels.shape[:2], dtype=torch.bool)
-        return inputs.video(pixels, mask, torch.zeros(mask.shape)).pixels
-
+    """Let frozen towers look only once at clips whose pictures are stored; not where towers learn."""
+    clips = recipe.data.stored_clips(model.reading) if recipe.model.frozen_towers else None
+    if clips is None or (model.method.full_width and clips.pictures < model.reading.frames):
+        return  # padding, which such a method scores too, is in no memory
+    stored, norm = clips, model.norm
     model.method.towers = RememberedTowers(
-        model.method.towers, clips.folder / "towers", clips.clips, pixels_of, asdict(model.norm)
+        model.method.towers,
+        clips.folder / "towers",
+        clips.clips,
+        lambda rows: norm(torch.from_numpy(stored.pixels(rows))),
+        asdict(norm),
     )
-
-
-def _training_entries(data: FolderPart) -> list[Entry]:
-    entries = read_folder(data.path)
-    named = any(entry.split for entry in entries)
-    chosen = of_split(entries, data.split if named else None, data.path)
-    refuse_test(data.split, read_test_splits(data.path, entries), f"training in {data.path}")
-    remedy = f"Put them back, or take them out of the captions in {data.path}"
-    refuse_missing(absent_videos(chosen), len(chosen), remedy)
-    return chosen
 
 
 class Validation:
     """The validation split, looked at on the way.
 
-    The Shapes split is drawn and rendered once and kept in memory; files are decoded each time.
+    Files are decoded each time; pictures that a source draws are kept in memory.
 
     Args:
         recipe: with a validation part.
@@ -359,36 +257,27 @@ class Validation:
         if part is None:
             raise ValueError("the recipe asks for no validation")
         self._workers = min(1, recipe.data.workers)
-        self._pixels: list[np.ndarray[Any, np.dtype[np.uint8]]] | None = None
-        source = part.path or (recipe.data.path if isinstance(recipe.data, FolderPart) else None)
-        if source is not None:
-            entries = read_folder(source)
-            refuse_test(part.split, read_test_splits(source, entries), f"validation in {source}")
-            self.entries = of_split(entries, part.split, source)[: part.videos]
-            if part.missing == "refuse":
-                say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
-                require_readable(self.entries, model.reading, remedy=_REMEDY, workers=self._workers)
-            # What breaks later costs its captions, not the run.
-            self._missing: MissingPolicy = "skip" if part.missing == "skip" else "miss"
-            return
-        clips = draw_split(part.split, part.videos, 0)
-        self.entries = [
-            Entry(Path(clip.name), clip.captions, clip.scene.tag, str(clip.group), part.split)
-            for clip in clips
-        ]
-        self._times = clip_times(model.reading.frames, model.reading.sampling)
-        self._pixels = [render(clip.scene, self._times, model.reading.size_px) for clip in clips]
+        data = recipe.data if part.path is None else open_source(DEFAULT, part.path)
+        purpose = f"validation in {data.where}"
+        refuse_test(part.split, data.test_splits(), purpose, data.says_test_splits)
+        self.entries, self._frames = data.validation_set(part.split, part.videos, model.reading)
+        if self._frames is None and part.missing == "refuse":
+            say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
+            require_readable(self.entries, model.reading, remedy=_REMEDY, workers=self._workers)
+        # What breaks later costs its captions, not the run.
+        self._missing: MissingPolicy = "skip" if part.missing == "skip" else "miss"
 
     def __call__(self, model: Model) -> dict[str, Any]:
         """Judge the model.
 
         Returns:
             What :func:`~vidsift.evaluation.evaluate.judge_gallery` gives of files, and
-            :func:`~vidsift.evaluation.evaluate.judge` of Shapes.
+            :func:`~vidsift.evaluation.evaluate.judge` of pictures in memory.
         """
-        if self._pixels is None:
+        if self._frames is None:
             gallery = read_gallery(model, self.entries, missing=self._missing, workers=self._workers)
             return judge_gallery(model, gallery)
-        videos = model.encode_frames(self._pixels, [self._times] * len(self._pixels), batch_size=32)
+        pixels, times = zip(*((frames.pixels, frames.times_seconds) for frames in self._frames), strict=True)
+        videos = model.encode_frames(pixels, times, batch_size=32)
         texts = model.encode_text(captions_of(self.entries))
         return judge(model.similarity(texts, videos).float().cpu().numpy(), self.entries)

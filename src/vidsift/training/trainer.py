@@ -14,15 +14,11 @@ from typing import Any, NoReturn, TextIO, TypeVar
 import torch
 from torch import Tensor
 
-from vidsift.data.loading import Batch, BatchMaker, Feed
+from vidsift.data.loading import Batch, BatchMaker, Feed, stage_at
 from vidsift.encoders.device import choose_device
 from vidsift.encoders.precision import chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
-from vidsift.errors import (
-    CheckpointError,
-    NonFiniteStateError,
-    WorkerEndedError,
-)
+from vidsift.errors import CheckpointError, NonFiniteStateError, WorkerEndedError
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
 from vidsift.files.disk_errors import saving
@@ -34,7 +30,6 @@ from vidsift.training.optim import build_optimiser, parameter_groups, rate_facto
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
 from vidsift.training.setup import (
-    RunStage,
     Validation,
     batch_maker,
     build_model,
@@ -187,14 +182,14 @@ class Trainer:
         with Feed(maker, start=self.step, stop=steps, workers=recipe.data.workers) as feed:
             self.method.train()
             for batch in self._batches(feed):
-                if stage is not (now := self._stage_of(self.step)):
-                    stage = now
-                    self.method.leave_out(stage.without)
+                if stage is not (now := stage_at(self.stages, self.step)):
+                    stage, section = now, now.section
+                    self.method.leave_out(section.without)
                     learning = set_trained(
-                        self.method, stage.trained, frozen_towers=recipe.model.frozen_towers
+                        self.method, section.trained, frozen_towers=recipe.model.frozen_towers
                     )
                     self.say(
-                        f"stage {stage.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} "
+                        f"stage {section.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} "
                         f"frames, batches of {stage.batch_size}"
                     )
                 self._note_unreadable(batch, log)
@@ -247,9 +242,6 @@ class Trainer:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 and self.step < self.recipe.steps
 
-    def _stage_of(self, step: int) -> RunStage:
-        return [stage for stage in self.stages if stage.first_step <= step][-1]
-
     def _train_step(self, batch: Batch) -> None:
         """One step of the optimiser."""
         if len(batch.rows) < 2:
@@ -258,8 +250,10 @@ class Trainer:
                 f"{len(batch.rows)} can; a step needs at least 2"
             )
         recipe = self.recipe.optimiser
-        stage = self._stage_of(self.step)
-        first, steps = (stage.first_step, stage.steps) if stage.own_rates else (0, self.recipe.steps)
+        stage = stage_at(self.stages, self.step)
+        first, steps = 0, self.recipe.steps
+        if stage.section.own_rates:
+            first, steps = stage.first_step, stage.steps
         factor = rate_factor(
             self.step - first, steps, warmup_share=recipe.warmup_share, final_share=recipe.final_share
         )

@@ -1,0 +1,124 @@
+"""What annotations say of one video, or of a part of one, and which of a data set's videos are there."""
+
+from __future__ import annotations
+
+import math
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from vidsift.errors import CaptionsError
+from vidsift.types import Span
+
+__all__ = ["Entry", "absent_videos", "captions_of", "is_inside", "of_split", "why_absent"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One video, or a part of one, and what is said of it.
+
+    Attributes:
+        path: the file; several entries may be parts of one.
+        captions: at least one sentence.
+        tag: kind of question, or "".
+        group: name of the group of hard negatives, or "".
+        split: "train", "val", "test", another name, or "".
+        unseen: whether it shows what training never showed; None where nobody says.
+        id: what the data set calls it, or "".
+        start_seconds: where the part begins.
+        end_seconds: where the part ends; infinity for the end of the video.
+    """
+
+    path: Path
+    captions: tuple[str, ...]
+    tag: str = ""
+    group: str = ""
+    split: str = ""
+    unseen: bool | None = None
+    id: str = ""
+    start_seconds: float = 0.0
+    end_seconds: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Refuse a part that is none."""
+        if not 0 <= self.start_seconds < self.end_seconds or math.isinf(self.start_seconds):
+            raise ValueError(
+                f"{self.path}: a part from {self.start_seconds} to {self.end_seconds} s; expected a start of "
+                "at least 0 and an end after it"
+            )
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is less than the whole file."""
+        return self.start_seconds > 0 or self.end_seconds < math.inf
+
+    @property
+    def name(self) -> str:
+        """The path, with the seconds of a part: what reports and messages call it."""
+        if not self.is_part:
+            return str(self.path)
+        end = "the end" if math.isinf(self.end_seconds) else f"{self.end_seconds:g} s"
+        return f"{self.path} ({self.start_seconds:g} s to {end})"
+
+    def span(self, duration_seconds: float) -> Span:
+        """Return the stretch of the file that is meant.
+
+        Args:
+            duration_seconds: of the file; a part that ends later ends there.
+        """
+        return Span(self.start_seconds, min(self.end_seconds, duration_seconds))
+
+
+def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:
+    """Keep the entries of a split; None keeps all, where all are of one split.
+
+    Raises:
+        CaptionsError: no entry is of the split; or none was named and there are several.
+    """
+    present = list(dict.fromkeys(entry.split for entry in entries))
+    names = ", ".join(repr(name) for name in present if name) or "none"
+    if split is None:
+        if len(present) > 1:
+            raise CaptionsError(f"{where} holds several splits ({names}); name one with --split")
+        return list(entries)
+    chosen = [entry for entry in entries if entry.split == split]
+    if not chosen:
+        raise CaptionsError(f"{where} has no video of the split {split!r}; splits named there: {names}")
+    return chosen
+
+
+def captions_of(entries: Iterable[Entry]) -> list[str]:
+    """Return every caption, video by video."""
+    return [caption for entry in entries for caption in entry.captions]
+
+
+def absent_videos(entries: Iterable[Entry]) -> list[tuple[str, str]]:
+    """Return name and reason of the videos that are named and not there; none is opened."""
+    reasons: dict[Path, str] = {}
+    absent = []
+    for entry in entries:
+        if entry.path not in reasons:
+            reasons[entry.path] = why_absent(entry.path)
+        if reasons[entry.path]:
+            absent.append((entry.name, reasons[entry.path]))
+    return absent
+
+
+def is_inside(name: str) -> bool:
+    """Whether a path in annotations, written with slashes, stays inside the folder that it is relative to."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def why_absent(path: Path) -> str:
+    """Say why there is no file to read at a path; "" where there is one."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file can have this name
+        return "there is no such file"
+    except OSError as error:
+        return f"cannot be reached: {error.strerror or error}"
+    if stat.S_ISDIR(mode):
+        return "is a folder, expected a video file"
+    return "" if stat.S_ISREG(mode) else "is not a regular file, expected a video file"

@@ -1,0 +1,157 @@
+"""Pictures of entries, decoded from their files; and a cache of them on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsift.data.entries import Entry
+from vidsift.errors import FrameCacheError, NotSavedError, VideoReadError
+from vidsift.files.disk_errors import saving
+from vidsift.files.whole import whole_folder
+from vidsift.types import Frames, Span
+from vidsift.video import read_frames
+from vidsift.video.preprocessing import VideoReading
+from vidsift.video.probe import probe
+
+__all__ = ["FrameCache", "read_entry"]
+
+_File: TypeAlias = tuple[str, str, tuple[int, ...], type[np.generic]]
+
+
+def read_entry(
+    entry: Entry, times_of: Callable[[Span], NDArray[np.float64]], size_px: int
+) -> Frames | VideoReadError:
+    """Read pictures of a video, or of a part of one; what cannot be read is returned and not raised.
+
+    Args:
+        entry: which video.
+        times_of: gives the seconds to look at, for the stretch of the file that is meant.
+        size_px: side of the pictures.
+    """
+    try:
+        duration = probe(entry.path).duration_seconds
+        if entry.is_part and entry.start_seconds >= duration:
+            behind = (
+                f"{entry.start_seconds:g} s, where the part begins, is not before its end at {duration:.2f} s"
+            )
+            raise VideoReadError(entry.path, behind)
+        return read_frames(entry.path, times_of(entry.span(duration)), size_px=size_px)
+    except VideoReadError as error:
+        return error
+    except OSError as error:  # a folder that may not be opened, a name that is too long
+        return VideoReadError(entry.path, f"cannot be reached: {error.strerror or error}")
+
+
+@dataclass(frozen=True)
+class FrameCache:
+    """Decoded pictures of many videos in one file, filled as they are first wanted.
+
+    The folder holds ``about.json`` (what the pictures were made from), ``pixels.u8``, ``times.f64`` and
+    ``counts.i32`` (pictures of each video, 0 while absent). Several processes may fill it: a video's
+    pictures are written before its count.
+
+    Attributes:
+        folder: where.
+        reading: which seconds, how many, how large.
+        videos: how many.
+    """
+
+    folder: Path
+    reading: VideoReading
+    videos: int
+    _maps: dict[str, NDArray[np.generic]] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def open(cls, folder: str | Path, entries: Sequence[Entry], reading: VideoReading) -> FrameCache:
+        """Open a cache, or lay out an empty one.
+
+        Raises:
+            FrameCacheError: the folder holds the pictures of other files, or of another way to look at them.
+        """
+        root = Path(folder)
+        about = {"format": 1, "reading": reading.to_dict(), "videos": len(entries), "files": _digest(entries)}
+        about = json.loads(json.dumps(about))
+        note = root / "about.json"
+        if not note.is_file():
+            _lay_out(root, _layout(len(entries), reading), json.dumps(about))
+        if json.loads(note.read_text(encoding="utf-8")) != about:
+            raise FrameCacheError(
+                f"the cache {root} was made from other videos, or looks at them otherwise; delete it or "
+                "name another"
+            )
+        return cls(root, reading, len(entries))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Travel to workers without the open files."""
+        return {"folder": self.folder, "reading": self.reading, "videos": self.videos, "_maps": {}}
+
+    def read(self, row: int, entry: Entry) -> Frames | VideoReadError:
+        """Return the pictures of a video, decoding it the first time."""
+        if not self._maps:
+            for name, key, shape, kind in _layout(self.videos, self.reading):
+                self._maps[key] = np.memmap(self.folder / name, kind, "r", shape=shape)
+        pixels, times, counts = (self._maps[key] for key in ("pixels", "times", "counts"))
+        count = int(counts[row])
+        if count:
+            return Frames(np.array(pixels[row, :count]), np.array(times[row, :count]))
+        frames = read_entry(entry, self.reading.wanted_times, self.reading.size_px)
+        if isinstance(frames, VideoReadError) or frames.damage:
+            return frames
+        with saving("decoded pictures", self.folder):
+            self._put("pixels.u8", row * pixels[0].nbytes, frames.pixels)
+            self._put("times.f64", row * times[0].nbytes, frames.times_seconds)
+            self._put("counts.i32", row * counts.itemsize, np.asarray([len(frames)], np.int32))
+        return frames
+
+    def _put(self, name: str, at: int, values: NDArray[np.generic]) -> None:
+        # Through a file and not the map: where the disk is full, writing to a map kills the process.
+        with (self.folder / name).open("r+b") as file:
+            file.seek(at)
+            file.write(np.ascontiguousarray(values).data)
+
+
+def _lay_out(root: Path, layout: Sequence[_File], about: str) -> None:
+    """Put an empty cache in place whole: another process may want the same one now."""
+    try:
+        with saving("the cache of decoded pictures", root), whole_folder(root) as temporary:
+            for name, _, shape, kind in layout:
+                with (temporary / name).open("wb") as file:
+                    # A file of holes: zeros that take no room until they are written.
+                    file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
+            (temporary / "about.json").write_text(about, encoding="utf-8")
+    except NotSavedError:
+        raise
+    except OSError as error:
+        raise FrameCacheError(
+            f"the cache {root} cannot be laid out: {error}; name an empty folder"
+        ) from error
+    if not (root / "about.json").is_file():
+        raise FrameCacheError(
+            f"the cache {root} cannot be laid out: it holds other files; name an empty folder"
+        )
+
+
+def _layout(videos: int, reading: VideoReading) -> list[_File]:
+    side = reading.size_px
+    return [
+        ("pixels.u8", "pixels", (videos, reading.frames, side, side, 3), np.uint8),
+        ("times.f64", "times", (videos, reading.frames), np.float64),
+        ("counts.i32", "counts", (videos,), np.int32),
+    ]
+
+
+def _digest(entries: Sequence[Entry]) -> str:
+    facts: list[tuple[object, ...]] = []
+    for entry in entries:
+        about = entry.path.stat()
+        part = (entry.start_seconds, entry.end_seconds) if entry.is_part else ()
+        facts.append((entry.path.name, about.st_size, about.st_mtime_ns, *part))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()

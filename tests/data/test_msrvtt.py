@@ -1,0 +1,132 @@
+"""MSR-VTT: its splits from the real lists, and a whole small one to train on, to evaluate and to refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.data.annotated import msrvtt, shared, stand_ins
+from tests.training.small import silent, write
+
+from vidsift.data.catalog import open_source
+from vidsift.data.entries import absent_videos
+from vidsift.errors import CaptionsError, MissingVideosError, RecipeError
+from vidsift.evaluation.evaluate import evaluate_entries
+from vidsift.methods.model import load
+from vidsift.training.recipe import read_recipe
+from vidsift.training.trainer import train
+
+SPLIT_OF = dict.fromkeys(("video0", "video1", "video2", "video3"), "train") | {
+    "video6513": "validate", "video6514": "validate", "video7010": "test", "video9999": "test"
+}  # fmt: skip
+TRAIN_9K = ("video0", "video2", "video3", "video6513", "video6514")
+TEST_1K = {"video9999": "a person, slowly, connecting something", "video7010": "a circle"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("msrvtt")
+    stand_ins(root / "videos", SPLIT_OF)
+    msrvtt(root / "annotations", SPLIT_OF, TRAIN_9K, TEST_1K)
+    return root
+
+
+def data(home: Path, **changes: Any) -> dict[str, Any]:
+    places = {"videos": str(home / "videos"), "annotations": str(home / "annotations")}
+    return {"source": "msrvtt", **places, "batch_size": 4, "workers": 0, **changes}
+
+
+def test_the_real_list_of_1k_a_is_its_thousand_videos(tmp_path: Path) -> None:
+    source = open_source("msrvtt", str(tmp_path), str(shared("msrvtt")))
+    entries = source.entries("1k-A")
+    assert len({entry.id for entry in entries}) == len(entries) == 1000
+    assert (entries[0].path, entries[0].captions) == (
+        tmp_path / "video9770.mp4",
+        ("a person is connecting something to system",),
+    )
+    assert source.test_splits() == ("1k-A", "test")
+    assert len(absent_videos(entries)) == 1000
+    (tmp_path / "video9770.webm").touch()
+    first, *rest = open_source("msrvtt", str(tmp_path), str(shared("msrvtt"))).entries("1k-A")
+    assert first.path.name == "video9770.webm"
+    assert len(absent_videos([first, *rest])) == 999
+
+
+def test_the_real_lists_of_training_videos_hold_none_of_1k_a(tmp_path: Path) -> None:
+    source, folder = open_source("msrvtt", str(tmp_path), str(shared("msrvtt"))), shared("msrvtt")
+    tested = {entry.id for entry in source.entries("1k-A")}
+    for name, videos in (("9k", 9000), ("7k", 7010)):
+        ids = (folder / f"MSRVTT_train.{name}.csv").read_text("utf-8").split()[1:]
+        assert len(ids) == videos
+        assert not tested & set(ids)
+
+
+def test_each_split_holds_its_videos_with_all_their_captions(home: Path) -> None:
+    source = open_source("msrvtt", str(home / "videos"), str(home / "annotations"))
+    ids = {split: [entry.id for entry in source.entries(split)] for split in source.splits if split != "7k"}
+    assert ids["9k"] == list(TRAIN_9K)
+    assert ids["1k-A"] == list(TEST_1K)
+    for name in ("train", "validate", "test"):
+        assert ids[name] == [video_id for video_id, split in SPLIT_OF.items() if split == name]
+    first = source.entries("9k")[0]
+    assert first.captions == ("sentence 0 about video0", "sentence 1 about video0")
+    assert first.path == home / "videos" / "video0.mp4"
+    assert source.entries("1k-A")[0].captions == (TEST_1K["video9999"],)
+    with pytest.raises(CaptionsError, match=r"'9k', '7k', '1k-A', 'train', 'validate', 'test'.*--split"):
+        source.entries(None)
+    with pytest.raises(CaptionsError, match="no split 'val'; its splits: '9k'"):
+        source.entries("val")
+    with pytest.raises(CaptionsError, match=r"there is no .*MSRVTT_train.7k.csv; expected the folder of MSR"):
+        source.entries("7k")
+
+
+def test_a_model_is_trained_on_it_and_evaluated_on_1k_a(home: Path, tmp_path: Path) -> None:
+    validation = {"every_steps": 2, "videos": 9, "split": "validate"}
+    recipe = write(tmp_path, data=data(home), steps=2, validation=validation)
+    result = train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+    assert result["validation"]["text_to_video"]["questions"] == 4
+    entries = open_source("msrvtt", str(home / "videos"), str(home / "annotations")).entries("1k-A")
+    report = evaluate_entries(load(tmp_path / "run", device="cpu"), entries, split="1k-A", workers=0)
+    assert (report["protocol"]["videos"], report["text_to_video"]["questions"]) == (2, 2)
+
+
+def test_it_is_not_trained_on_what_it_is_tested_on(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"data.split is '1k-A': .*'9k', '7k' or 'train'"):
+        read_recipe(write(tmp_path, data=data(home, split="1k-A")))
+    with pytest.raises(
+        RecipeError, match="'1k-A': MSR-VTT has 9k and 7k and train and validate to validate on"
+    ):
+        read_recipe(write(tmp_path, data=data(home), validation={"split": "1k-A"}))
+    with pytest.raises(RecipeError, match=r"unknown key data.video \(did you mean 'videos'\?\)"):
+        read_recipe(write(tmp_path, data=data(home, video="x")))
+
+
+def test_a_run_does_not_start_without_its_videos(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    recipe = write(tmp_path, data=data(home, videos=str(tmp_path / "few")), validation=None)
+    with pytest.raises(
+        MissingVideosError, match=r"5 of 5 videos missing: .*video0.mp4: there is no such file"
+    ):
+        train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "split", "words"),
+    [
+        ("MSRVTT_JSFUSION_test.csv", "key,video_id\nret0,video0\n", "1k-A", "line 1: no column 'sentence'"),
+        ("MSRVTT_JSFUSION_test.csv", "video_id,sentence\nvideo0,\n", "1k-A", "line 2: sentence is empty"),
+        ("MSRVTT_JSFUSION_test.csv", "video_id,sentence\n", "1k-A", "nothing is listed for the split '1k-A'"),
+        ("MSRVTT_JSFUSION_test.csv", "video_id,sentence\n../x,y\n", "1k-A", "'../x' lies outside the folder"),
+        ("MSRVTT_train.9k.csv", "video_id\nvideo77\n", "9k", "video77 has no caption"),
+        ("MSRVTT_data.json", "[]", "9k", "no key 'videos'; expected an object with videos, sentences"),
+        ("MSRVTT_data.json", "{", "9k", "MSRVTT_data.json cannot be read: "),
+    ],
+)
+def test_what_it_does_not_understand_it_names(
+    tmp_path: Path, name: str, text: str, split: str, words: str
+) -> None:
+    folder = msrvtt(tmp_path / "annotations", SPLIT_OF, TRAIN_9K, TEST_1K)
+    (folder / name).write_text(text, encoding="utf-8")
+    with pytest.raises(CaptionsError, match=words):
+        open_source("msrvtt", str(tmp_path), str(folder)).entries(split)
