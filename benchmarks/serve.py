@@ -32,7 +32,7 @@ from vidsift.errors import ServiceError
 from vidsift.methods.model import Model
 from vidsift.service.app import create_app
 from vidsift.service.client import Client
-from vidsift.service.serving import listen
+from vidsift.service.server import listen
 
 COMMAND = command_line(__file__, "PYTHONPATH=src")
 TARGET_MS = 300

@@ -59,9 +59,6 @@ LONG_FUNCTIONS: dict[str, str] = {
     "index/plan.py:make_plan": "to be parted",
     "index/watch.py:watch_index": "to be parted",
     "methods/drl.py:__init__": "to be parted",
-    "service/media.py:media_routes": "the routes are closures over the service",
-    "service/search.py:search_routes": "the routes are closures over the service",
-    "service/videos.py:video_routes": "the routes are closures over the service",
 }
 """Functions of more than 60 lines, docstring included, and why."""
 

@@ -45,6 +45,9 @@ def test_a_missing_extra_is_named(
     missing: str, index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(
+        sys.modules, "vidsift.service.app", raising=False
+    )  # as where nothing has been imported
     assert serve("--index", str(index)) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line == "vidsift: the service needs the extra 'serve': pip install 'vidsift[serve]'"
@@ -54,7 +57,7 @@ def test_a_missing_extra_is_named(
 def stub(monkeypatch: pytest.MonkeyPatch) -> list[FastAPI]:
     """Serve nothing: remember what would have been served."""
     served: list[FastAPI] = []
-    monkeypatch.setattr("vidsift.service.serving.serve", lambda app, _sock: served.append(app))
+    monkeypatch.setattr("vidsift.service.server.serve", lambda app, _sock: served.append(app))
     return served
 
 

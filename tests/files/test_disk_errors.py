@@ -15,12 +15,10 @@ from tests.files.full_disk import full_disk
 from tests.methods import tiny
 
 from vidsift.cli import main as program
-from vidsift.errors import IndexFolderError, IndexWriteError, NotSavedError, VideoReadError
+from vidsift.errors import IndexWriteError, NotSavedError, VideoReadError
 from vidsift.files.disk_errors import disk_errno, is_disk_full, plain_words, saving
 from vidsift.index.disk import telling
 from vidsift.index.tables import value_or_reason
-from vidsift.service.error_messages import words_for
-from vidsift.service.problems import own_trouble
 
 CARGO = (
     "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/lance-file-13.0.0/src/writer/structural.rs"
@@ -99,21 +97,6 @@ def test_what_damage_says_has_no_place_either() -> None:
         raise lance("Object at location data/1.lance not found")
 
     assert value_or_reason(read) == "Object at location data/1.lance not found"
-
-
-def test_the_service_says_that_its_disk_is_full() -> None:
-    """Notes, jobs and answers tell by words; uploads and clips by a problem."""
-    try:
-        with telling(Path("/index")):
-            raise FULL_DISKS[0]
-    except IndexWriteError as error:
-        words = words_for(error)
-        problem = own_trouble(error)
-    assert words == "the disk of the service is full; what was there before is whole: make room and ask again"
-    assert problem is not None
-    assert problem.status_code == 503
-    damage = IndexFolderError("the index /i is damaged: what; delete it")
-    assert words_for(damage) == str(damage)
 
 
 @pytest.mark.parametrize("error", FULL_DISKS, ids=str)

@@ -22,7 +22,7 @@ from vidsift.shapes.render import render
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from vidsift.service.indexing import Controls, Task
+    from vidsift.service.job_process import JobControls, JobSpec
 
 SECONDS, FPS, SIZE_PX, LONG = 4, 12, 128, 10
 TIME = "document.querySelector('.stage video').currentTime"
@@ -58,8 +58,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     if reason := why_not():
         pytest.skip(reason)
     from vidsift.service.app import create_app
-    from vidsift.service.indexing import run_here
-    from vidsift.service.limits import Limits
+    from vidsift.service.job_process import run_job
+    from vidsift.service.limits import ServiceLimits
 
     place = tmp_path_factory.mktemp("real")
     folder = place / "videos"
@@ -71,12 +71,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     (folder / BROKEN).write_bytes(b"no video at all")
     go_on = threading.Event()
 
-    def work(task: Task, controls: Controls) -> dict[str, Any]:
+    def work(task: JobSpec, controls: JobControls) -> dict[str, Any]:
         # The job waits until the page has been looked at.
         go_on.wait(60)
-        return run_here(task, controls)
+        return run_job(task, controls)
 
-    app = create_app(place / "index", work=work, model="shapes", limits=Limits(poll_seconds=0.05))
+    app = create_app(place / "index", run_job=work, model="shapes", limits=ServiceLimits(poll_seconds=0.05))
     with serving(app) as address:
         yield Shown(address, folder, clips, go_on)
 

@@ -22,14 +22,14 @@ from vidsift.errors import ServiceError
 from vidsift.search.searcher import Index
 from vidsift.service.app import create_app
 from vidsift.service.client import Client
-from vidsift.service.limits import Limits
+from vidsift.service.limits import ServiceLimits
 from vidsift.service.security import Access
+from vidsift.service.server import Server, listen
 from vidsift.service.service import Service
-from vidsift.service.serving import _config, _Server, listen
 from vidsift.video import probe
 
 TOKEN = "a-token-for-the-tests"
-QUICK = Limits(poll_seconds=0.05)
+QUICK = ServiceLimits(poll_seconds=0.05)
 RUNNING: list[Service] = []
 """The parts of the services that run, the newest last."""
 
@@ -46,11 +46,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @contextmanager
-def running(index: Index, work: Worked, limits: Limits = QUICK) -> Iterator[tuple[str, threading.Thread]]:
+def running(
+    index: Index, work: Worked, limits: ServiceLimits = QUICK
+) -> Iterator[tuple[str, threading.Thread]]:
     """A service on a real socket: its address with the token, and its thread; it ends with the block."""
-    app = create_app(index, access=Access(token=TOKEN), work=work, limits=limits)
+    app = create_app(index, access=Access(token=TOKEN), run_job=work, limits=limits)
     sock = listen("127.0.0.1", 0)
-    server = _Server(_config(app), app)
+    server = Server(app)
     RUNNING.append(app.state.service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
@@ -219,7 +221,7 @@ def test_questions_of_who_has_gone_are_not_answered(index: Index, work: Worked, 
         answer = engine._answer
         engine._answer = lambda settings, queries: answered.extend(queries) or answer(settings, queries)  # type: ignore[func-returns-value]
         running_now = engine.run(lambda: go.wait(60))
-        until(lambda: not engine._row)
+        until(lambda: not engine._queue)
         asked = [
             _request("/v1/search", {"query": "gone"}),
             _request("/v1/search", {"query": ["circle", "star"]}),
@@ -231,8 +233,8 @@ def test_questions_of_who_has_gone_are_not_answered(index: Index, work: Worked, 
             sock = socket.create_connection(("127.0.0.1", port_of(address)))
             sock.sendall(text)
             socks.append(sock)
-            until(lambda many=number + 1: len(engine._row) == many)  # type: ignore[misc]
-        waiting = list(engine._row)
+            until(lambda many=number + 1: len(engine._queue) == many)  # type: ignore[misc]
+        waiting = list(engine._queue)
         for sock in socks:
             sock.close()
         until(lambda: all(one.future.cancelled() for one in waiting))
@@ -243,7 +245,7 @@ def test_questions_of_who_has_gone_are_not_answered(index: Index, work: Worked, 
 
 
 def test_one_request_too_many_is_a_problem_with_a_remedy(index: Index, work: Worked) -> None:
-    limits = Limits(poll_seconds=0.05, requests=3)
+    limits = ServiceLimits(poll_seconds=0.05, requests=3)
     with running(index, work, limits) as (address, _), Client(address) as client:
         assert client.index()["videos"] == 5
         unfinished = _request("/v1/search", {"query": "circle"})[:-1]

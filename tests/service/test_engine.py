@@ -43,7 +43,7 @@ def engine(asked: Asked) -> Iterator[Engine]:
 
 def test_sentences_that_wait_are_answered_together(engine: Engine, asked: Asked) -> None:
     first = engine.ask("first", "a")
-    while engine._row:
+    while engine._queue:
         pass
     rest = [
         engine.ask(query, settings) for query, settings in [("b", "a"), ("c", "z"), ("d", "a"), ("e", "z")]
@@ -75,7 +75,7 @@ def test_a_fault_reaches_who_asked_and_the_engine_goes_on(engine: Engine, asked:
 
 def test_too_many_are_told_to_come_back(engine: Engine, asked: Asked) -> None:
     running = engine.run(lambda: asked.go.wait(10))
-    while engine._row:
+    while engine._queue:
         pass
     waiting = [engine.ask(str(number), 0) for number in range(8)]
     with pytest.raises(ProblemError) as refused:
@@ -92,13 +92,13 @@ def test_closing_answers_what_waits_and_takes_no_more(asked: Asked) -> None:
     threading.Timer(0.05, asked.go.set).start()
     engine.close()
     assert [one.result(0) for one in waiting] == ["A", "b", "C"]
-    with pytest.raises(ProblemError, match="stops"):
+    with pytest.raises(ProblemError, match="is stopping"):
         engine.ask("late", 0)
 
 
 def test_who_has_gone_is_not_answered(engine: Engine, asked: Asked) -> None:
     running = engine.run(lambda: asked.go.wait(10))
-    while engine._row:
+    while engine._queue:
         pass
     gone, stays = engine.ask("gone", 0), engine.ask("stays", 0)
     assert gone.cancel()
@@ -110,7 +110,7 @@ def test_who_has_gone_is_not_answered(engine: Engine, asked: Asked) -> None:
 
 def test_who_has_gone_takes_no_place(engine: Engine, asked: Asked) -> None:
     running = engine.run(lambda: asked.go.wait(10))
-    while engine._row:
+    while engine._queue:
         pass
     gone = [engine.ask(str(number), "gone") for number in range(8)]
     assert all(one.cancel() for one in gone)
@@ -126,9 +126,9 @@ def test_who_has_gone_takes_no_place(engine: Engine, asked: Asked) -> None:
 def test_who_has_waited_too_long_is_told_to_come_back(asked: Asked) -> None:
     engine = Engine(asked, 8)
     running = engine.run(lambda: asked.go.wait(10))
-    while engine._row:
+    while engine._queue:
         pass
-    engine._patience = 0.05  # not before the first has begun, which on a busy machine takes longer
+    engine._patience_seconds = 0.05  # not before the first has begun, which on a busy machine takes longer
     late = engine.ask("late", 0)
     threading.Timer(0.2, asked.go.set).start()
     assert running.result(10)

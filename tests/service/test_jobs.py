@@ -17,22 +17,22 @@ from tests.service.test_live_index import QUICK, until
 
 from vidsift.index.build import Report
 from vidsift.search.searcher import Index
-from vidsift.service.indexing import Controls, Task, run_here
+from vidsift.service.job_process import JobControls, JobSpec, run_job
 from vidsift.service.jobs import _report
-from vidsift.service.limits import Limits
+from vidsift.service.limits import ServiceLimits
 
 
 class Worked:
     """Work that goes on when it is let, and can be stopped; remembers its tasks."""
 
     def __init__(self) -> None:
-        self.tasks: list[Task] = []
+        self.tasks: list[JobSpec] = []
         self.go = threading.Event()
         self.waited = 0
 
-    def __call__(self, task: Task, controls: Controls) -> dict[str, Any]:
+    def __call__(self, task: JobSpec, controls: JobControls) -> dict[str, Any]:
         self.tasks.append(task)
-        controls.tell({"videos_done": 1, "videos_total": 5, "frames": 12, "failed": 0, "unknown": 7})
+        controls.on_progress({"videos_done": 1, "videos_total": 5, "frames": 12, "failed": 0, "unknown": 7})
         while not self.go.wait(0.01) and not controls.stop.is_set():
             self.waited += controls.pause.is_set()
         if task.folders == ("/broken",):
@@ -64,7 +64,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
 @pytest.fixture
 def client(index: Index, work: Worked) -> Iterator[TestClient]:
     with served(
-        index, work=work, limits=Limits(jobs_waiting=2, jobs_kept=3, streams=2, poll_seconds=0.02)
+        index,
+        run_job=work,
+        limits=ServiceLimits(jobs_waiting=2, jobs_remembered=3, streams=2, poll_seconds=0.02),
     ) as opened:
         yield opened
         work.go.set()
@@ -220,7 +222,7 @@ def test_who_may_only_read_changes_nothing(index: Index) -> None:
 
 
 def test_stopping_ends_what_runs_and_the_streams(index: Index, work: Worked) -> None:
-    with served(index, work=work) as client:
+    with served(index, run_job=work) as client:
         running, waiting = start(client), start(client)
         until(lambda: state(client, running) == "running")
         jobs = client.app.state.service.jobs  # type: ignore[attr-defined]
@@ -234,13 +236,13 @@ def test_stopping_ends_what_runs_and_the_streams(index: Index, work: Worked) -> 
 def test_who_asks_twice_waits_for_no_job(index: Index) -> None:
     go = threading.Event()
 
-    def deaf(_task: Task, controls: Controls) -> dict[str, Any]:
+    def deaf(_task: JobSpec, controls: JobControls) -> dict[str, Any]:
         while not controls.kill.is_set() and not go.wait(0.01):
             pass
         raise ValueError("was ended as it was")
 
     began = time.monotonic()
-    with served(index, work=deaf, limits=Limits(stop_seconds=60.0)) as client:
+    with served(index, run_job=deaf, limits=ServiceLimits(stop_seconds=60.0)) as client:
         job = start(client)
         until(lambda: state(client, job) == "running")
         service = client.app.state.service  # type: ignore[attr-defined]
@@ -275,7 +277,7 @@ def test_what_is_away_is_told(client: TestClient, work: Worked) -> None:
 def test_streams_are_limited(client: TestClient) -> None:
     service = client.app.state.service  # type: ignore[attr-defined]
     job = start(client)
-    with service.stream_slots.taken(), service.stream_slots.taken():
+    with service.stream_slots.hold(), service.stream_slots.hold():
         answer = client.get(f"/v1/index/jobs/{job['job_id']}/events")
         assert "2 progress streams are under way" in problem(answer, 429)
         assert answer.headers["retry-after"] == "5"
@@ -287,7 +289,7 @@ def test_a_job_makes_an_index_that_is_searched_at_once(tmp_path: Path) -> None:
     videos = library(tmp_path / "videos", 2)
     (videos / "broken.mp4").write_bytes(b"no video")
     model.save(tmp_path / "model")
-    with served(tmp_path / "index", work=run_here, model=str(tmp_path / "model"), limits=QUICK) as client:
+    with served(tmp_path / "index", run_job=run_job, model=str(tmp_path / "model"), limits=QUICK) as client:
         assert client.get("/v1/index").json()["model"] is None
         assert client.post("/v1/search", json={"query": "circle"}).json()["data"] == []
         assert client.get("/v1/videos").json() == {"data": [], "total": 0, "next_page": None}

@@ -2,24 +2,24 @@ from __future__ import annotations
 
 import pytest
 
-from vidsift.service.caches import BytesCache, Kept
 from vidsift.service.limits import Slots
 from vidsift.service.problems import ProblemError
+from vidsift.service.service import BytesCache, ExpiringStore
 
 
 def test_slots_run_out_and_come_back() -> None:
     slots = Slots(2, "clips")
-    give = slots.take()
-    with slots.taken(), pytest.raises(ProblemError, match="2 clips are under way") as refused:
-        slots.take()
+    give = slots.acquire()
+    with slots.hold(), pytest.raises(ProblemError, match="2 clips are under way") as refused:
+        slots.acquire()
     assert (refused.value.status_code, refused.value.headers) == (429, {"retry-after": "5"})
     give()
     give()  # a second time changes nothing
-    with slots.taken(), slots.taken():
+    with slots.hold(), slots.hold():
         pass
-    with pytest.raises(ZeroDivisionError), slots.taken():
+    with pytest.raises(ZeroDivisionError), slots.hold():
         raise ZeroDivisionError
-    with slots.taken(), slots.taken():
+    with slots.hold(), slots.hold():
         pass
 
 
@@ -35,13 +35,13 @@ def test_the_cache_keeps_what_was_asked_for_last() -> None:
     assert [cache.get(key) for key in "acde"] == [b"aaa", b"ccc", b"d", b"eee"]
     cache.put("huge", b"x" * 11)
     assert cache.get("huge") is None
-    assert cache._held == sum(map(len, cache._items.values()))
+    assert cache._size_bytes == sum(map(len, cache._items.values()))
 
 
 def test_what_is_kept_is_forgotten_by_number_and_age(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("vidsift.service.caches.time.monotonic", lambda: now)
-    kept: Kept[str] = Kept(2, 60.0)
+    monkeypatch.setattr("vidsift.service.service.time.monotonic", lambda: now)
+    kept: ExpiringStore[str] = ExpiringStore(2, 60.0)
     first, second = kept.put("first"), kept.put("second")
     assert len({first, second}) == 2
     assert len(first) == 32

@@ -13,11 +13,11 @@ from tests.service.serving import add, index_of, problem, served
 
 from vidsift.errors import IndexFolderError
 from vidsift.index.storage import Store
-from vidsift.service.limits import Limits
+from vidsift.service.limits import ServiceLimits
 from vidsift.service.live_index import LiveIndex
 from vidsift.service.problems import ProblemError
 
-QUICK = Limits(poll_seconds=0.02)
+QUICK = ServiceLimits(poll_seconds=0.02)
 
 
 def until(true: Callable[[], bool], seconds: float = 60.0) -> None:

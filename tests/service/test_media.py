@@ -21,9 +21,9 @@ from tests.service.test_live_index import until
 from tests.video.making import Recipe, make, moved, number_in
 from tests.video.photographing import motion_photos
 
-from vidsift.service.files import byte_range, disposition
-from vidsift.service.limits import Limits
+from vidsift.service.limits import ServiceLimits
 from vidsift.service.problems import ProblemError
+from vidsift.service.transfer import byte_range, content_disposition
 from vidsift.video import probe, read_frames
 
 
@@ -213,20 +213,20 @@ def test_a_link_that_was_turned_is_not_followed(own: Served, tmp_path: Path) -> 
 
 def test_clips_are_limited(one: Served) -> None:
     service = one.client.app.state.service  # type: ignore[attr-defined]
-    gives = [service.clip_slots.take() for _ in range(service.limits.clips_at_once)]
+    gives = [service.clip_slots.acquire() for _ in range(service.limits.clips_at_once)]
     asked = {"video_id": one.name, "start": 0, "end": 1}
     assert "8 clips are under way" in problem(one.client.post("/v1/clips", json=asked), 429)
     for give in gives:
         give()
     for _ in range(2 * len(gives)):
         assert one.client.post("/v1/clips", json=asked).status_code == 200
-    for give in [service.clip_slots.take() for _ in gives]:
+    for give in [service.clip_slots.acquire() for _ in gives]:
         give()
 
 
 def test_a_clip_that_is_too_large_is_told(tmp_path: Path) -> None:
     file = make(tmp_path, Recipe(), "film")
-    with served(index_of(tmp_path / "index", [file]), limits=Limits(clip_bytes=100)) as client:
+    with served(index_of(tmp_path / "index", [file]), limits=ServiceLimits(clip_bytes=100)) as client:
         asked = {"video_id": video_id(file), "start": 0, "end": 1}
         assert "cut fewer seconds" in problem(client.post("/v1/clips", json=asked), 422)
 
@@ -322,7 +322,7 @@ def test_one_thumbnail_too_many_is_the_kept_one_or_told_to_come_back(
             await anyio.sleep(0.01)
         return b"\xff\xd8 decoded"
 
-    monkeypatch.setattr(service.decoders, "run", decode)
+    monkeypatch.setattr(service.thumbnail_decoders, "run", decode)
     with ThreadPoolExecutor(64) as pool:
         waiting = [
             pool.submit(own.client.get, own.thumbnail, params={"at": number / 100}) for number in range(64)
@@ -334,7 +334,7 @@ def test_one_thumbnail_too_many_is_the_kept_one_or_told_to_come_back(
             assert picture(kept.content).shape == (48, 64, 3)
             assert kept.headers["cache-control"] == "no-store"  # the right one may be had later
             with monkeypatch.context() as patch:
-                patch.setattr("vidsift.service.media._kept_picture", lambda *_: None)
+                patch.setattr("vidsift.service.media_routes.stored_thumbnail", lambda *_: None)
                 refused = own.client.get(own.thumbnail, params={"at": 1.0})
             assert "64 thumbnails are under way" in problem(refused, 429)
             assert "try again in a few seconds" in refused.json()["detail"]
@@ -426,7 +426,7 @@ def test_ranges_by_themselves() -> None:
     assert byte_range("bytes=-100", 10) == (0, 10)
     with pytest.raises(ProblemError):
         byte_range("bytes=0-", 0)
-    assert disposition("attachment", "\udcff\n\r;") == "attachment; filename*=UTF-8''%3F%0A%0D%3B"
+    assert content_disposition("attachment", "\udcff\n\r;") == "attachment; filename*=UTF-8''%3F%0A%0D%3B"
 
 
 def test_of_a_photo_with_a_video_the_player_gets_the_video(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.methods import tiny
 from tests.service.serving import served
 
 from vidsift.search.searcher import Index
-from vidsift.service.metrics import Metrics
+from vidsift.service.monitoring import Metrics
 
 
 def values(text: str) -> dict[tuple[str, ...], float]:

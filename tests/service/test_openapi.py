@@ -141,22 +141,22 @@ def test_the_docs_load_nothing_and_name_everything(client: TestClient, document:
 
 
 def test_a_name_in_the_docs_is_escaped() -> None:
-    from vidsift.service.docs import docs_page
+    from vidsift.service.pages import docs_html
 
     document = {
         "info": {"title": "<script>", "version": "1"},
         "paths": {"/<b>": {"get": {"summary": "<i>", "responses": {"200": {"description": "<u>"}}}}},
         "components": {"schemas": {"<s>": {"properties": {"<p>": {"type": "string", "description": "<q>"}}}}},
     }
-    page = docs_page(document)
+    page = docs_html(document)
     assert not re.findall(r"<(script|b|i|u|s|q)>", page)
 
 
 def test_the_page_is_sent_from_memory(tmp_path: Path) -> None:
     from fastapi import FastAPI
 
-    from vidsift.service.pagefiles import page_routes
-    from vidsift.service.problems import answer_with_problems
+    from vidsift.service.pages import page_routes
+    from vidsift.service.problems import add_problem_handlers
 
     folder = tmp_path / "page"
     folder.mkdir()
@@ -165,7 +165,7 @@ def test_the_page_is_sent_from_memory(tmp_path: Path) -> None:
     (folder / "notes.txt").write_text("secret", "utf-8")
     (tmp_path / "outside.js").write_text("secret", "utf-8")
     app = FastAPI()
-    answer_with_problems(app)
+    add_problem_handlers(app)
     app.include_router(page_routes(folder))
     (folder / "late.js").write_text("secret", "utf-8")
     with TestClient(app, raise_server_exceptions=False) as client:

@@ -20,7 +20,7 @@ from tests.service.serving import index_of, problem, served, video_id
 from vidsift.search import confidence, searcher
 from vidsift.search.confidence import Fits
 from vidsift.search.searcher import Index
-from vidsift.service.limits import Limits
+from vidsift.service.limits import ServiceLimits
 from vidsift.service.schemas import SearchRequest
 
 
@@ -244,7 +244,7 @@ def test_a_decompression_bomb_costs_only_itself(client: TestClient) -> None:
 
 
 def test_uploads_are_limited_and_forgotten(tmp_path: Path, files: list[Path]) -> None:
-    limits = Limits(image_bytes=1 << 20, video_bytes=1 << 20, uploads_kept=2, body_bytes=4096)
+    limits = ServiceLimits(image_bytes=1 << 20, video_bytes=1 << 20, uploads_remembered=2, body_bytes=4096)
     with served(index_of(tmp_path / "index", files[:2]), limits=limits) as client:
         large = b"\0" * ((1 << 20) + 1)
         for content in (large, iter([large[: 1 << 19]] * 3)):
@@ -267,7 +267,7 @@ def test_uploads_are_limited_and_forgotten(tmp_path: Path, files: list[Path]) ->
 
 def test_uploads_at_once_are_limited(client: TestClient) -> None:
     service = client.app.state.service  # type: ignore[attr-defined]
-    gives = [service.upload_slots.take() for _ in range(service.limits.uploads_at_once)]
+    gives = [service.upload_slots.acquire() for _ in range(service.limits.uploads_at_once)]
     answer = client.post("/v1/uploads", content=png(), headers={"content-type": "image/png"})
     assert "4 uploads are under way" in problem(answer, 429)
     for give in gives:

@@ -203,7 +203,7 @@ def test_who_listens_where_needs_what() -> None:
         assert Access.listening_on(host, names=["videos.home"]).token
         assert Access.listening_on(host, names=["videos.home"], token="mine-own-8").token == "mine-own-8"
     for wrong in ("short", "with space", "semi;colon", "", "ünïcödé-token"):
-        with pytest.raises(ValueError, match="needs 8 of them at least"):
+        with pytest.raises(ValueError, match="it needs at least 8, of letters"):
             Access.listening_on("127.0.0.1", token=wrong)
     fresh = {Access.listening_on(host).token for host in ("0.0.0.0", "::", "192.168.0.7", "example.org")}
     assert len(fresh) == 4
@@ -238,7 +238,7 @@ def test_names_are_never_run(tmp_path: Path) -> None:
 
 def test_a_body_that_does_not_come_is_given_up(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidsift.service.limits._BODY_SECONDS", 0.2)
-    monkeypatch.setattr("vidsift.service.uploads._CHUNK_SECONDS", 0.2)
+    monkeypatch.setattr("vidsift.service.transfer._CHUNK_SECONDS", 0.2)
     app = create_app(index)
 
     async def never_all(path: str, kind: bytes) -> list[Any]:
@@ -262,7 +262,7 @@ def test_a_body_that_does_not_come_is_given_up(index: Index, monkeypatch: pytest
             "method": "POST",
         }
         scope |= {"path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers}
-        app.state.service.live.catch_up()
+        app.state.service.live_index.catch_up()
         await app(scope, receive, send)
         return sent
 

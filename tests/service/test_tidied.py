@@ -10,7 +10,7 @@ from tests.index.library import clip, lance_table
 from tests.service.serving import index_of, problem, served, video_id
 
 from vidsift.index.storage import Store
-from vidsift.service.limits import Limits
+from vidsift.service.limits import ServiceLimits
 
 
 def _tidied(folder: Path) -> None:
@@ -27,8 +27,8 @@ def test_no_question_meets_a_version_that_is_gone(tmp_path: Path) -> None:
     index = index_of(tmp_path / "index", files)
     name = video_id(files[0])
     # It looks once, as it starts: what comes later it learns when a question meets it.
-    with served(index, limits=Limits(poll_seconds=3600)) as client:
-        live = client.app.state.service.live  # type: ignore[attr-defined]
+    with served(index, limits=ServiceLimits(poll_seconds=3600)) as client:
+        live = client.app.state.service.live_index  # type: ignore[attr-defined]
         hit = client.post("/v1/search", json={"query": "circle", "k": 1}).json()["data"][0]
         segment = {"query": "circle", "segment_id": hit["segment_id"]}
         files[0].unlink()  # its thumbnail is the one that the index keeps

@@ -19,7 +19,7 @@ def test_no_request_meets_a_fault(tmp_path: Path) -> None:
     files = [clip(tmp_path / "videos", f"clip{number}", frames=8 + number) for number in range(3)]
     index = index_of(tmp_path / "index", files)
     statuses: Counter[int] = Counter()
-    with served(index, work=idle) as client:
+    with served(index, run_job=idle) as client:
         while sum(statuses.values()) < REQUESTS:
             job = client.post("/v1/index/jobs", json={"action": "update"}).json()
             known = {

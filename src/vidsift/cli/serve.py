@@ -46,15 +46,13 @@ def serve(  # noqa: PLR0917 - the options of the verb
     The same over HTTP: POST /v1/search with {"query": "..."}; /docs lists all that can be asked.
     """
     from vidsift.index.manifest import default_folder
-    from vidsift.service.app import create_app, require_extra
-
-    require_extra()
+    from vidsift.service.app import create_app
 
     folder = (default_folder() if index is None else index).expanduser()
     opened = _open(folder, device)
     from vidsift.service.security import Access
-    from vidsift.service.serving import listen
-    from vidsift.service.serving import serve as run
+    from vidsift.service.server import listen
+    from vidsift.service.server import serve as run
 
     access = Access.listening_on(host, token=token, names=allow_host or ())
     app = create_app(

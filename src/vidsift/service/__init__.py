@@ -1,1 +1,26 @@
-"""Hits over HTTP."""
+"""Hits over HTTP: a page to search on, and the same for programs.
+
+=====================  ==================================================================================
+Put together           :mod:`~vidsift.service.app`: the application. :mod:`~vidsift.service.server`: a socket,
+                       uvicorn, Ctrl-C. :mod:`~vidsift.service.service`: what the routes share.
+Who may ask, how much  :mod:`~vidsift.service.security`, :mod:`~vidsift.service.limits`.
+Routes                 :mod:`~vidsift.service.search_routes`, :mod:`~vidsift.service.library_routes`,
+                       :mod:`~vidsift.service.media_routes`, :mod:`~vidsift.service.job_routes`,
+                       :mod:`~vidsift.service.monitoring` (health, Prometheus), :mod:`~vidsift.service.pages`
+                       (``page/`` and ``/docs``).
+In and out             :mod:`~vidsift.service.schemas` (questions and hits),
+                       :mod:`~vidsift.service.schemas_library` (videos, index, jobs),
+                       :mod:`~vidsift.service.problems` (errors), :mod:`~vidsift.service.transfer` (files).
+Questions              :mod:`~vidsift.service.live_index`: the newest version of the index.
+                       :mod:`~vidsift.service.engine`: the thread that asks the model.
+                       :mod:`~vidsift.service.answering`: what it does.
+Files of videos        :mod:`~vidsift.service.media`: what is done with them, in the limited processes of
+                       :mod:`~vidsift.service.decoding`.
+Index jobs             :mod:`~vidsift.service.jobs`: the queue. :mod:`~vidsift.service.job_process`: the work.
+For Python             :mod:`~vidsift.service.client`.
+=====================  ==================================================================================
+
+A search takes this way: ``security`` and ``limits`` let it in; ``search_routes`` reads its body;
+in ``engine`` it waits its turn, and is answered together with others of the same settings; ``answering``
+searches one version of the index, which ``live_index`` holds, and writes the hits down as ``schemas`` says.
+"""

@@ -1,31 +1,39 @@
-"""Questions as the engine answers them: sentences together, everything else one by one."""
+"""From questions to answers: what the engine does for a search, an explanation and a strip.
+
+All of it runs on the engine's thread and takes one version of the index, by :meth:`LiveIndex.run`.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from vidsift.errors import NoAlignmentError
+from vidsift.errors import NoAlignmentError, QueryError
+from vidsift.files.paths import absolute
 from vidsift.search.confidence import anything_fits
 from vidsift.search.filters import allowed_rows, shown_paths_in
 from vidsift.search.questions import parse
-from vidsift.service.files import place_of
-from vidsift.service.media import media_url, thumbnail_url
+from vidsift.service import schemas
 from vidsift.service.problems import ProblemError
 from vidsift.service.schemas import (
-    Explanation,
     Pool,
     SearchHit,
     SearchPart,
     SearchRequest,
     SearchResponse,
-    Strip,
+    StripRequest,
+    StripResponse,
+    StripSegment,
+    media_url,
+    thumbnail_url,
 )
 from vidsift.types import Filter
 
@@ -33,17 +41,20 @@ if TYPE_CHECKING:
     from vidsift.search.searcher import Index
     from vidsift.service.live_index import LiveIndex, Snapshot
     from vidsift.service.service import Upload
-    from vidsift.types import Hit
+    from vidsift.types import Frames, Hit
 
 __all__ = [
     "Settings",
-    "answer_footage",
-    "answer_ordered",
+    "absolute_folder",
+    "answer_in_order",
     "answer_sentences",
-    "is_measured",
-    "measure",
+    "answer_similar",
+    "calibrate_in_order",
+    "explain_segment",
+    "is_calibrated",
     "next_page",
     "settings_of",
+    "strip_of_video",
 ]
 
 _DEEPEST = 1000
@@ -55,15 +66,15 @@ class Settings:
 
     Attributes:
         k: hits on a page.
-        filter: which hits are given, and how many stand on the pages before.
-        found: what the first page said of whether something fits.
+        filter: which hits are given; it leaves out those on the pages before.
+        first_page_found: what the first page said of whether something fits; None on the first page.
         explain: account for every hit.
         min_confidence: hits that are less sure are left out.
     """
 
     k: int
     filter: Filter
-    found: bool | None
+    first_page_found: bool | None
     explain: bool
     min_confidence: float | None
 
@@ -74,43 +85,61 @@ def settings_of(request: SearchRequest) -> Settings:
     Raises:
         ProblemError: 422, the token is of another question, or a folder's name is none.
     """
-    skip, found = (0, None) if request.page is None else _read_token(request.page, _digest(request))
+    skip, found = (0, None) if request.page is None else _read_page(request.page, _digest(request))
     chosen = request.filter
     return Settings(
         k=request.k,
         filter=Filter(
-            under=None if chosen.under is None else place_of(chosen.under),
+            under=None if chosen.under is None else absolute_folder(chosen.under),
             min_duration_seconds=chosen.min_duration,
             max_duration_seconds=chosen.max_duration,
-            modified_after=_zoned(chosen.modified_after),
-            modified_before=_zoned(chosen.modified_before),
+            modified_after=_with_zone(chosen.modified_after),
+            modified_before=_with_zone(chosen.modified_before),
             tags=chosen.tags,
             min_score=request.min_score,
             group_by=request.group_by,
             candidates=request.candidates,
             skip=skip,
         ),
-        found=found,
+        first_page_found=found,
         explain=request.explain,
         min_confidence=request.min_confidence,
     )
 
 
-def answer_sentences(live: LiveIndex, settings: Settings, queries: Sequence[str]) -> list[SearchResponse]:
+def absolute_folder(folder: str) -> str:
+    """The full path that a folder's name means.
+
+    Raises:
+        ProblemError: 422, it means none.
+    """
+    try:
+        return absolute(folder)
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in it, "~" of nobody
+        raise ProblemError(
+            422, f"under is {folder!r}, which is no folder's name; write its full path, as /home/me/Videos"
+        ) from error
+
+
+def answer_sentences(
+    live_index: LiveIndex, settings: Settings, queries: Sequence[str]
+) -> list[SearchResponse]:
     """Answer sentences by one scan."""
 
     def answers(snapshot: Snapshot) -> list[SearchResponse]:
         if snapshot.index is None:
             return [_nothing("text") for _ in queries]
-        # One more than wanted tells whether there is another page.
-        many = snapshot.index.search_many(queries, settings.k + 1, filter=settings.filter)
-        return [_answer(snapshot, settings, query, hits) for query, hits in zip(queries, many, strict=True)]
+        # One more than is shown tells whether there is another page.
+        hits_of = snapshot.index.search_many(queries, settings.k + 1, filter=settings.filter)
+        return [
+            _response(snapshot, settings, query, hits) for query, hits in zip(queries, hits_of, strict=True)
+        ]
 
-    return live.asked(answers)
+    return live_index.run(answers)
 
 
-def is_measured(snapshot: Snapshot, sentences: Sequence[str]) -> bool:
-    """Whether sentences in order can be answered without measuring first how sure such answers are.
+def is_calibrated(snapshot: Snapshot, sentences: Sequence[str]) -> bool:
+    """Whether it is known already how sure answers to so many sentences in order are.
 
     Raises:
         QueryError: one of them is no question.
@@ -118,50 +147,125 @@ def is_measured(snapshot: Snapshot, sentences: Sequence[str]) -> bool:
     index, count = snapshot.index, len(sentences)
     if index is None or count < 2 or count in index.measured_in_order:
         return True
-    return not all(len(parse(one)) == 1 for one in sentences)
+    # Of sums no confidence is told, so nothing has to be measured.
+    return not all(len(parse(sentence)) == 1 for sentence in sentences)
 
 
-def measure(live: LiveIndex, sentences: Sequence[str]) -> None:
-    """Measure how sure the answers to so many sentences in order are: seconds, once for a version."""
+def calibrate_in_order(live_index: LiveIndex, sentences: Sequence[str]) -> None:
+    """Measure how sure answers to so many sentences in order are: seconds, once for a version."""
 
-    def measured(snapshot: Snapshot) -> None:
-        if not is_measured(snapshot, sentences):
-            assert snapshot.index is not None
-            snapshot.index.calibration_in_order(len(sentences))
+    def calibrate(snapshot: Snapshot) -> None:
+        if not is_calibrated(snapshot, sentences):
+            snapshot.opened().calibration_in_order(len(sentences))
 
-    live.asked(measured)
+    live_index.run(calibrate)
 
 
-def answer_ordered(live: LiveIndex, settings: Settings, sentences: Sequence[str]) -> SearchResponse:
+def answer_in_order(live_index: LiveIndex, settings: Settings, sentences: Sequence[str]) -> SearchResponse:
     """Answer sentences that must come in that order within one video."""
 
     def answer(snapshot: Snapshot) -> SearchResponse:
         if snapshot.index is None:
             return _nothing("text")
         hits = snapshot.index.search(list(sentences), settings.k + 1, filter=settings.filter)
-        return _answer(snapshot, settings, sentences, hits)
+        return _response(snapshot, settings, sentences, hits)
 
-    return live.asked(answer)
-
-
-def answer_footage(live: LiveIndex, settings: Settings, asked: str | Upload) -> SearchResponse:
-    """Find footage like a segment, by its id, or like an upload."""
-    return live.asked(lambda snapshot: _like(snapshot, settings, asked))
+    return live_index.run(answer)
 
 
-def _like(snapshot: Snapshot, settings: Settings, asked: str | Upload) -> SearchResponse:
-    if snapshot.index is None:
-        return _nothing("similar footage")
-    if isinstance(asked, str):
-        if asked not in snapshot.library.owners:
-            raise ProblemError(
-                404,
-                "the index has no such segment and no such upload is kept; search again, or upload it again",
-            )
-        hits = snapshot.index.similar(asked, k=settings.k + 1, filter=settings.filter)
-    else:
-        hits = snapshot.index.similar(frames=asked.frames, k=settings.k + 1, filter=settings.filter)
-    return _answer(snapshot, settings, None, hits, "similar footage")
+def answer_similar(live_index: LiveIndex, settings: Settings, footage: str | Upload) -> SearchResponse:
+    """Find footage like a segment, by its id, or like an upload.
+
+    Raises:
+        ProblemError: 404, there is no such segment.
+    """
+
+    def answer(snapshot: Snapshot) -> SearchResponse:
+        if snapshot.index is None:
+            return _nothing("similar footage")
+        if isinstance(footage, str):
+            if footage not in snapshot.library.owners:
+                raise ProblemError(
+                    404,
+                    f"no segment of the index and no upload that is remembered has the id {footage!r}; "
+                    "search again, or upload it again",
+                )
+            hits = snapshot.index.similar(footage, k=settings.k + 1, filter=settings.filter)
+        else:
+            hits = snapshot.index.similar(frames=footage.frames, k=settings.k + 1, filter=settings.filter)
+        return _response(snapshot, settings, None, hits, "similar footage")
+
+    return live_index.run(answer)
+
+
+def explain_segment(
+    live_index: LiveIndex, sentence: str, segment_id: str, frames: Frames | str | None
+) -> schemas.Explanation:
+    """Account for the score of a sentence with a segment.
+
+    Args:
+        live_index: that has the segment.
+        sentence: that was asked for.
+        segment_id: of a hit.
+        frames: of the segment, for maps of the picture; a text says why they cannot be had.
+
+    Raises:
+        ProblemError: 404, there is no such segment; 409, nothing has been indexed yet.
+        NoAlignmentError: the model is a black box.
+    """
+
+    def account(snapshot: Snapshot) -> schemas.Explanation:
+        index = snapshot.opened()
+        snapshot.video_of_segment(segment_id)
+        return _explanation(index, sentence, segment_id, frames)
+
+    return live_index.run(account)
+
+
+def _explanation(
+    index: Index, sentence: str, segment_id: str, frames: Frames | str | None
+) -> schemas.Explanation:
+    if frames is None or isinstance(frames, str):
+        fields = index.explain(sentence, segment_id).to_dict() | {"maps_missing": frames or ""}
+        return schemas.Explanation.model_validate(fields)
+    try:
+        fields = index.explain(sentence, segment_id, frames=frames).to_dict()
+    except QueryError:
+        # The video was indexed anew while the frames were read, so they do not fit; or the sentence cannot be
+        # answered, which fails here once more.
+        why = "the video was indexed again meanwhile; ask once more"
+        return _explanation(index, sentence, segment_id, why)
+    return schemas.Explanation.model_validate(fields)
+
+
+def strip_of_video(live_index: LiveIndex, request: StripRequest) -> StripResponse:
+    """Lay a sentence along a whole video, of several sentences their mean.
+
+    Raises:
+        ProblemError: 404, there is no such video; 409, nothing has been indexed yet.
+    """
+    sentences = [request.query] if isinstance(request.query, str) else request.query
+
+    def strip(snapshot: Snapshot) -> StripResponse:
+        index = snapshot.opened()
+        snapshot.video(request.video_id)
+        hits_of = [index.in_video(sentence, request.video_id) for sentence in sentences]
+        shares_of = [[share for hit in hits for share in hit.shares] for hits in hits_of]
+        return StripResponse(
+            times=[time for hit in hits_of[0] for time in hit.times_seconds],
+            shares=[fmean(shares) for shares in zip(*shares_of, strict=True)],
+            segments=[
+                StripSegment(
+                    segment_id=hits[0].segment_id,
+                    start=hits[0].segment.start_seconds,
+                    end=hits[0].segment.end_seconds,
+                    score=fmean(hit.score for hit in hits),
+                )
+                for hits in zip(*hits_of, strict=True)
+            ],
+        )
+
+    return live_index.run(strip)
 
 
 def next_page(
@@ -175,27 +279,30 @@ def next_page(
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
-def _read_token(token: str, digest: str) -> tuple[int, bool | None]:
-    other = ProblemError(
+def _read_page(token: str, digest: str) -> tuple[int, bool | None]:
+    """What a page token says: the hits before it, and whether the first page found something."""
+    problem = ProblemError(
         422, "page is not of this question; give the next_page of an answer to the same question, or nothing"
     )
     try:
         values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        skip, asked, found = values["s"], values["q"], values["f"]
+        skip, question, found = values["s"], values["q"], values["f"]
     except (binascii.Error, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise other from error
-    right = type(skip) is int and 0 < skip < _DEEPEST and found in (True, False, None)
-    if asked != digest or not right:
-        raise other
+        raise problem from error
+    if question != digest or type(skip) is not int or not 0 < skip < _DEEPEST:
+        raise problem
+    if found not in (True, False, None):
+        raise problem
     return skip, found
 
 
 def _digest(request: SearchRequest) -> str:
-    asked = request.model_dump_json(exclude={"page", "explain", "k"})
-    return hashlib.sha256(asked.encode()).hexdigest()[:16]
+    """What tells questions apart; a page may have another length, and its hits an account."""
+    question = request.model_dump_json(exclude={"page", "explain", "k"})
+    return hashlib.sha256(question.encode()).hexdigest()[:16]
 
 
-def _zoned(moment: datetime | None) -> datetime | None:
+def _with_zone(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
@@ -205,60 +312,58 @@ def _nothing(label: Literal["text", "similar footage"]) -> SearchResponse:
     return SearchResponse(data=[], found=None, label=label, pool=pool, next_page=None, took_ms=0.0)
 
 
-def _answer(
+def _response(
     snapshot: Snapshot,
     settings: Settings,
     query: str | Sequence[str] | None,
     hits: Sequence[Hit],
     label: Literal["text", "similar footage"] = "text",
 ) -> SearchResponse:
-    index = snapshot.index
-    assert index is not None
-    found = settings.found
+    index = snapshot.opened()
+    found = settings.first_page_found
     if query is not None and not settings.filter.skip:
         found = index.found(query, hits, filter=settings.filter)
     elif anything_fits(hit.confidence for hit in hits):
         # The library may have grown since the first page.
         found = True
     more = len(hits) > settings.k
-    kept = [one for one in hits[: settings.k] if _sure_enough(one, settings)]
-    if more and not _sure_enough(hits[settings.k], settings):
+    shown = [hit for hit in hits[: settings.k] if _is_sure(hit, settings)]
+    if more and not _is_sure(hits[settings.k], settings):
         # The surest come first, but where a method ranks what its first stage found and is sure of.
         more = label == "text" and not index.model.method.scans
-    data = [_hit(snapshot, one) for one in kept]
+    data = [_search_hit(snapshot, hit) for hit in shown]
     if settings.explain and isinstance(query, str):
-        for shown, hit in zip(data, kept, strict=True):
-            shown.explanation = _explanation(index, query, hit)
+        for body, hit in zip(data, shown, strict=True):
+            with contextlib.suppress(NoAlignmentError):
+                body.explanation = schemas.Explanation.model_validate(index.explain(query, hit).to_dict())
     return SearchResponse(
         data=data,
         found=found,
         label=label,
         pool=_pool(snapshot, settings.filter),
-        # Its token names the question, which the engine does not know: see next_page().
+        # The token names the question, which the engine does not know: next_page() writes it.
         next_page="more" if more else None,
         took_ms=0.0,
     )
 
 
-def _sure_enough(hit: Hit, settings: Settings) -> bool:
+def _is_sure(hit: Hit, settings: Settings) -> bool:
     return hit.confidence is None or hit.confidence >= (settings.min_confidence or 0.0)
 
 
-def _pool(snapshot: Snapshot, filter: Filter) -> Pool:
-    library, index = snapshot.library, snapshot.index
-    assert index is not None
-    segments = len(library.owners)
-    allowed = segments
-    if filter.narrows:
-        allowed = int(allowed_rows(index.gallery, filter, shown_paths_in(library, filter)).sum())
+def _pool(snapshot: Snapshot, narrowed: Filter) -> Pool:
+    library, index = snapshot.library, snapshot.opened()
+    allowed = segments = len(library.owners)
+    if narrowed.narrows:
+        allowed = int(allowed_rows(index.gallery, narrowed, shown_paths_in(library, narrowed)).sum())
     return Pool(segments=segments, videos=len(library.videos), allowed_segments=allowed)
 
 
-def _hit(snapshot: Snapshot, hit: Hit) -> SearchHit:
-    video = snapshot.library.videos.get(hit.video_id)
-    best = (hit.moment.start_seconds + hit.moment.end_seconds) / 2
+def _search_hit(snapshot: Snapshot, hit: Hit) -> SearchHit:
+    video = snapshot.library.videos.get(hit.video_id)  # None if it was taken out since the hits were found
+    best_seconds = (hit.moment.start_seconds + hit.moment.end_seconds) / 2
     if hit.shares:
-        best = hit.times_seconds[hit.shares.index(max(hit.shares))]
+        best_seconds = hit.times_seconds[hit.shares.index(max(hit.shares))]
     return SearchHit(
         rank=hit.rank,
         score=hit.score,
@@ -271,25 +376,18 @@ def _hit(snapshot: Snapshot, hit: Hit) -> SearchHit:
         segment_start=hit.segment.start_seconds,
         segment_end=hit.segment.end_seconds,
         duration=hit.segment.end_seconds if video is None else video.duration_seconds,
-        thumbnail_url=thumbnail_url(hit.video_id, best),
+        thumbnail_url=thumbnail_url(hit.video_id, best_seconds),
         media_url=media_url(hit.video_id),
-        strip=Strip(times=list(hit.times_seconds), shares=list(hit.shares)),
+        strip=schemas.Strip(times=list(hit.times_seconds), shares=list(hit.shares)),
         explanation=None,
         parts=[
             SearchPart(
-                segment_id=one.segment_id,
-                score=one.score,
-                start=one.moment.start_seconds,
-                end=one.moment.end_seconds,
+                segment_id=part.segment_id,
+                score=part.score,
+                start=part.moment.start_seconds,
+                end=part.moment.end_seconds,
             )
-            for one in hit.parts
+            for part in hit.parts
         ],
         candidates=hit.candidates,
     )
-
-
-def _explanation(index: Index, query: str, hit: Hit) -> Explanation | None:
-    try:
-        return Explanation.model_validate(index.explain(query, hit).to_dict())
-    except NoAlignmentError:
-        return None

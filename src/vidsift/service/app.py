@@ -6,31 +6,48 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+try:
+    import fastapi  # noqa: F401
+    import prometheus_client  # noqa: F401
+    import uvicorn  # noqa: F401
+except ImportError as missing:
+    raise ImportError("the service needs the extra 'serve': pip install 'vidsift[serve]'") from missing
+
+import anyio.to_thread
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from vidsift import __version__
 from vidsift.errors import IndexFolderError
 from vidsift.search.searcher import Index
+from vidsift.service import job_routes, library_routes, media_routes, search_routes
+from vidsift.service.answering import answer_sentences
+from vidsift.service.decoding import Decoders
+from vidsift.service.engine import Engine
+from vidsift.service.job_process import JobRunner, run_in_process
+from vidsift.service.jobs import Jobs
+from vidsift.service.limits import BodyLimit, RequestLimit, ServiceLimits
+from vidsift.service.live_index import LiveIndex
+from vidsift.service.monitoring import Metrics, RequestMetrics, monitoring_routes
+from vidsift.service.pages import page_routes
+from vidsift.service.problems import add_problem_handlers
+from vidsift.service.schemas import Problem
+from vidsift.service.security import Access, Guard
+from vidsift.service.service import Service
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from vidsift.service.indexing import Work
-    from vidsift.service.limits import Limits
-    from vidsift.service.live_index import LiveIndex
-    from vidsift.service.security import Access
-    from vidsift.service.service import Service
-
-__all__ = ["create_app", "require_extra"]
+__all__ = ["create_app"]
 
 
 def create_app(
     index: Index | str | Path,
     *,
     access: Access | None = None,
-    limits: Limits | None = None,
+    limits: ServiceLimits | None = None,
     model: str | None = None,
     device: str = "auto",
-    work: Work | None = None,
+    run_job: JobRunner | None = None,
     read_only: bool = False,
 ) -> FastAPI:
     """Build the application that searches an index and shows what is found.
@@ -39,8 +56,8 @@ def create_app(
     versions are read in the background, and every answer is made from one version.
 
     Whatever goes wrong is answered with a :class:`~vidsift.service.schemas.Problem`: 422 for a question that
-    cannot be answered as it is, 503 for an index or a model that cannot be read, 500 for a fault of ours,
-    whose traceback goes to the server's log and never to the client.
+    cannot be answered as it is, 503 for an index or a model that cannot be read, 500 for a bug, whose
+    traceback goes to the server's log and never to the client.
 
     Args:
         index: an open index, or the folder of one, which need not exist yet: a job can make it.
@@ -48,88 +65,69 @@ def create_app(
         limits: how much one may ask for.
         model: for an index that is made by a job; the default model when None.
         device: where to encode and score.
-        work: does what index jobs ask for; by default in a process of its own.
+        run_job: does index jobs; by default each in a process of its own.
         read_only: tags and jobs are refused.
-
-    Raises:
-        ImportError: if the extra ``serve`` is not installed.
     """
-    require_extra()
-    from vidsift.service.limits import Limits
-    from vidsift.service.security import Access
-
-    service = _service(index, limits or Limits(), model, device, work, read_only=read_only)
-    app = _application(service)
-    _add_routes(app, service)
-    _wrap(app, service, access or Access())
+    service = _make_service(index, limits or ServiceLimits(), model, device, run_job, read_only=read_only)
+    app = _Application(
+        title="vidsift",
+        description="Find videos by what they show.",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.service = service
+    add_problem_handlers(app)
+    for routes in (search_routes, library_routes, media_routes, job_routes):
+        app.include_router(routes.router)
+    app.include_router(monitoring_routes(service.metrics, service.live_index))
+    app.include_router(page_routes())
+    _add_middleware(app, service, access or Access())
     return app
 
 
-def require_extra() -> None:
-    """Check that the extra ``serve`` is installed.
-
-    Raises:
-        ImportError: it is not.
-    """
-    try:
-        import fastapi  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as missing:
-        raise ImportError("the service needs the extra 'serve': pip install 'vidsift[serve]'") from missing
-
-
-def _service(
+def _make_service(
     index: Index | str | Path,
-    limits: Limits,
+    limits: ServiceLimits,
     model: str | None,
     device: str,
-    work: Work | None,
+    run_job: JobRunner | None,
     *,
     read_only: bool,
 ) -> Service:
     """Make the parts that answer."""
-    from vidsift.service.answering import answer_sentences
-    from vidsift.service.decoding import Decoders
-    from vidsift.service.engine import Engine
-    from vidsift.service.indexing import run_apart
-    from vidsift.service.jobs import Jobs
-    from vidsift.service.live_index import LiveIndex
-    from vidsift.service.metrics import Metrics
-    from vidsift.service.service import Service
-
     opened = index if isinstance(index, Index) else None
     folder = index.store.folder if isinstance(index, Index) else Path(index).expanduser()
-    live = LiveIndex(folder, opened, device=device, poll_seconds=limits.poll_seconds)
+    live_index = LiveIndex(folder, opened, device=device, poll_seconds=limits.poll_seconds)
     metrics = Metrics()
 
-    def ended(state: str) -> None:
+    def on_end(state: str) -> None:
         metrics.job(state)
-        live.look_now()
+        live_index.look_now()
 
-    jobs = Jobs(folder, work or run_apart, limits, model=model, device=device, on_end=ended)
-    metrics.watch("vidsift_index", "What is in the index.", "what", lambda: _sizes(live))
+    jobs = Jobs(folder, run_job or run_in_process, limits, model=model, device=device, on_end=on_end)
+    metrics.watch("vidsift_index", "What is in the index.", "what", lambda: _sizes(live_index))
     metrics.watch("vidsift_jobs", "Index jobs that have not ended.", "state", jobs.counts)
+    answer = partial(answer_sentences, live_index)
     return Service(
-        live=live,
-        engine=Engine(partial(answer_sentences, live), limits.waiting, metrics.batch),
-        measuring=Engine(partial(answer_sentences, live), limits.waiting),
+        live_index=live_index,
+        engine=Engine(answer, limits.waiting_questions, metrics.batch),
+        calibration_engine=Engine(answer, limits.waiting_questions),
         jobs=jobs,
-        decoders=Decoders(limits.decoders, limits.decode_seconds, limits.decode_bytes),
-        readers=Decoders(1, limits.decode_seconds, limits.decode_bytes),
-        cutter=Decoders(1, limits.cut_seconds, limits.decode_bytes),
+        thumbnail_decoders=Decoders(limits.decoders, limits.decode_seconds, limits.decode_bytes),
+        upload_decoder=Decoders(1, limits.decode_seconds, limits.decode_bytes),
+        clip_cutter=Decoders(1, limits.cut_seconds, limits.decode_bytes),
         metrics=metrics,
         limits=limits,
         read_only=read_only,
     )
 
 
-def _sizes(live: LiveIndex) -> dict[str, float]:
-    """How much is in the index; nothing while it cannot be told."""
-    from starlette.exceptions import HTTPException
-
+def _sizes(live_index: LiveIndex) -> dict[str, float]:
+    """How much is in the index; nothing while it cannot be told, since other metrics still can."""
     try:
-        library = live.current.library
+        library = live_index.current.library
     except (HTTPException, IndexFolderError):
         return {}
     return {
@@ -140,68 +138,29 @@ def _sizes(live: LiveIndex) -> dict[str, float]:
     }
 
 
-def _application(service: Service) -> FastAPI:
-    from fastapi import FastAPI
+class _Application(FastAPI):
+    """Adds what every path can answer to the OpenAPI document."""
 
-    from vidsift import __version__
-    from vidsift.service.problems import answer_with_problems
-    from vidsift.service.schemas import Problem
-
-    @asynccontextmanager
-    async def life(_app: FastAPI) -> AsyncIterator[None]:
-        import anyio.to_thread
-
-        await anyio.to_thread.run_sync(service.start)
-        try:
-            yield
-        finally:
-            await anyio.to_thread.run_sync(service.close)
-
-    class Application(FastAPI):
-        """Adds what every path can answer to the document."""
-
-        def openapi(self) -> dict[str, Any]:
-            document = super().openapi()
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas.setdefault("Problem", Problem.model_json_schema())
-            return document
-
-    app = Application(
-        title="vidsift",
-        description="Find videos by what they show.",
-        version=__version__,
-        docs_url=None,
-        redoc_url=None,
-        lifespan=life,
-    )
-    app.state.service = service
-    answer_with_problems(app)
-    return app
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("Problem", Problem.model_json_schema())
+        return document
 
 
-def _add_routes(app: FastAPI, service: Service) -> None:
-    from vidsift.service.job_routes import job_routes
-    from vidsift.service.media import media_routes
-    from vidsift.service.pagefiles import page_routes
-    from vidsift.service.search import search_routes
-    from vidsift.service.state import state_routes
-    from vidsift.service.uploads import upload_routes
-    from vidsift.service.videos import video_routes
-
-    for routes in (search_routes, upload_routes, video_routes, media_routes, job_routes):
-        app.include_router(routes(service))
-    app.include_router(state_routes(service, app.openapi))
-    app.include_router(page_routes())
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    await anyio.to_thread.run_sync(service.start)
+    try:
+        yield
+    finally:
+        await anyio.to_thread.run_sync(service.close)
 
 
-def _wrap(app: FastAPI, service: Service, access: Access) -> None:
-    from vidsift.service.limits import BodyLimit, RequestLimit
-    from vidsift.service.metrics import Measured
-    from vidsift.service.security import Guard
-    from vidsift.service.uploads import UPLOADS
-
+def _add_middleware(app: FastAPI, service: Service, access: Access) -> None:
     # The last one is the outermost: what is refused is counted too.
-    app.add_middleware(BodyLimit, body_bytes=service.limits.body_bytes, except_path=UPLOADS)
+    app.add_middleware(BodyLimit, body_bytes=service.limits.body_bytes, except_path=search_routes.UPLOADS)
     app.add_middleware(RequestLimit, requests=service.limits.requests)
     app.add_middleware(Guard, access=access)
-    app.add_middleware(Measured, metrics=service.metrics)
+    app.add_middleware(RequestMetrics, metrics=service.metrics)

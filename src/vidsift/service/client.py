@@ -60,14 +60,14 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise ValueError(f"url is {url!r}, expected one like http://127.0.0.1:8765")
-        inside = parse_qs(parts.query).get("token", [])
+        in_url = parse_qs(parts.query).get("token", [])
         local = parts.hostname in _LOCAL
         self._base = f"{parts.scheme}://{parts.netloc}"
-        # The token of this machine's service goes to no other machine unasked.
-        own = os.environ.get("VIDSIFT_TOKEN") if local else None
-        self._token = token or (inside[-1] if inside else own)
+        # VIDSIFT_TOKEN is that of this machine's service, so it is sent to no other machine.
+        default = os.environ.get("VIDSIFT_TOKEN") if local else None
+        self._token = token or (in_url[-1] if in_url else default)
         self._timeout = timeout_seconds
-        # A proxy of the environment leads nowhere from this machine to itself.
+        # A proxy of the environment (HTTP_PROXY) does not reach this machine's own address.
         no_proxy = [ProxyHandler({})] if local else []
         self._opener: OpenerDirector = build_opener(_NoRedirects, *no_proxy)
 
@@ -86,8 +86,8 @@ class Client:
 
     def search(self, query: str | list[str] | None = None, **question: Any) -> dict[str, Any]:
         """Find moments; further fields of the question (k, group_by, filter, explain, image, ...) by name."""
-        asked = question if query is None else {"query": query, **question}
-        return self._json("POST", "/v1/search", asked)
+        body = question if query is None else {"query": query, **question}
+        return self._json("POST", "/v1/search", body)
 
     def hits(self, query: str | list[str] | None = None, **question: Any) -> Iterator[dict[str, Any]]:
         """Yield hits, best first, page after page."""
@@ -101,8 +101,8 @@ class Client:
 
     def explain(self, query: str, segment_id: str, *, maps: bool = False) -> dict[str, Any]:
         """Account for the score of a sentence with a segment; ``maps``: also where in the picture."""
-        asked = {"query": query, "segment_id": segment_id, "maps": maps}
-        return self._json("POST", "/v1/explain", asked)
+        body = {"query": query, "segment_id": segment_id, "maps": maps}
+        return self._json("POST", "/v1/explain", body)
 
     def strip(self, query: str, video_id: str) -> dict[str, Any]:
         """Lay a sentence along a whole video."""
@@ -125,13 +125,13 @@ class Client:
 
     def videos(self, *, under: str | None = None, limit: int = 100) -> Iterator[dict[str, Any]]:
         """Yield the videos of the library, in the order of their paths."""
-        asked: dict[str, Any] = {"limit": limit} | ({} if under is None else {"under": under})
+        parameters: dict[str, Any] = {"limit": limit} | ({} if under is None else {"under": under})
         while True:
-            answer = self._json("GET", f"/v1/videos?{urlencode(asked)}")
+            answer = self._json("GET", f"/v1/videos?{urlencode(parameters)}")
             yield from answer["data"]
             if answer["next_page"] is None:
                 return
-            asked["page"] = answer["next_page"]
+            parameters["page"] = answer["next_page"]
 
     def video(self, video_id: str) -> dict[str, Any]:
         """Return the facts of one video."""
@@ -148,8 +148,8 @@ class Client:
 
     def thumbnail(self, video_id: str, at_seconds: float = 0.0, width_px: int = 320) -> bytes:
         """Return the picture shown at a second as a JPEG."""
-        asked = urlencode({"at": f"{at_seconds:.3f}", "width": width_px})
-        with self._open("GET", f"/v1/videos/{quote(video_id, safe='')}/thumbnail?{asked}") as answer:
+        parameters = urlencode({"at": f"{at_seconds:.3f}", "width": width_px})
+        with self._open("GET", f"/v1/videos/{quote(video_id, safe='')}/thumbnail?{parameters}") as answer:
             return answer.read()
 
     def download(self, video_id: str, target: str | Path) -> Path:
@@ -158,8 +158,8 @@ class Client:
 
     def clip(self, video_id: str, start_seconds: float, end_seconds: float, target: str | Path) -> Path:
         """Write the seconds of a video from one to another as an MP4 file."""
-        asked = {"video_id": video_id, "start": start_seconds, "end": end_seconds}
-        return self._save("POST", "/v1/clips", asked, Path(target))
+        body = {"video_id": video_id, "start": start_seconds, "end": end_seconds}
+        return self._save("POST", "/v1/clips", body, Path(target))
 
     def index(self) -> dict[str, Any]:
         """Say what is in the index."""
@@ -177,9 +177,9 @@ class Client:
         """Return a job as it stands."""
         return self._json("GET", f"/v1/index/jobs/{quote(job_id, safe='')}")
 
-    def steer(self, job_id: str, wish: str) -> dict[str, Any]:
+    def steer(self, job_id: str, action: str) -> dict[str, Any]:
         """Have a job "pause", "resume" or "cancel"."""
-        return self._json("POST", f"/v1/index/jobs/{quote(job_id, safe='')}/{quote(wish, safe='')}")
+        return self._json("POST", f"/v1/index/jobs/{quote(job_id, safe='')}/{quote(action, safe='')}")
 
     def follow(self, job_id: str) -> Iterator[dict[str, Any]]:
         """Yield a job whenever it changes, until it ends.
@@ -245,7 +245,7 @@ class Client:
                 yield answer
         except HTTPError as error:
             with error:
-                raise _told(error) from error
+                raise _service_error(error) from error
         except (OSError, HTTPException) as error:
             raise ServiceError(
                 0, "No answer", f"{self._base} did not answer ({error}); is `vidsift serve` running there?"
@@ -253,11 +253,11 @@ class Client:
 
 
 def _object(answer: HTTPResponse) -> dict[str, Any]:
-    found: dict[str, Any] = json.load(answer)
-    return found
+    body: dict[str, Any] = json.load(answer)
+    return body
 
 
-def _told(error: HTTPError) -> ServiceError:
+def _service_error(error: HTTPError) -> ServiceError:
     try:
         body = json.load(error)
         return ServiceError(error.code, str(body["title"]), str(body["detail"]))

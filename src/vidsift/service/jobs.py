@@ -1,4 +1,4 @@
-"""Jobs that change the index: they wait in a row, one runs, and each can be paused, resumed and cancelled."""
+"""Jobs that change the index: one runs, the others wait, and each can be paused, resumed and cancelled."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsift.service.error_messages import words_for
-from vidsift.service.indexing import Controls, Task, Work
-from vidsift.service.problems import ProblemError
+from vidsift.service.job_process import JobControls, JobRunner, JobSpec
+from vidsift.service.problems import ProblemError, error_message
 from vidsift.service.schemas_library import (
     MAX_LISTED,
     FileProblem,
@@ -27,19 +26,19 @@ from vidsift.service.schemas_library import (
 )
 
 if TYPE_CHECKING:
-    from vidsift.service.limits import Limits
+    from vidsift.service.limits import ServiceLimits
 
 __all__ = ["Jobs"]
 
 _LOG = logging.getLogger(__name__)
-_LOOK_SECONDS, _END_SECONDS = 0.1, 5.0
+_POLL_SECONDS, _END_SECONDS = 0.1, 5.0
 
 
 @dataclass(eq=False)
 class _Entry:
     """A job as it stands."""
 
-    task: Task
+    spec: JobSpec
     job_id: str = field(default_factory=lambda: secrets.token_hex(8))
     state: State = "queued"
     progress: dict[str, int] = field(default_factory=dict)
@@ -48,25 +47,26 @@ class _Entry:
     began: float | None = None
     ended: float | None = None
     changes: int = 0
-    controls: Controls | None = None
+    controls: JobControls | None = None
 
     @property
     def final(self) -> bool:
         return self.state in ("done", "failed", "cancelled")
 
-    def shown(self, *, brief: bool = False) -> Job:
-        """The job as it stands; ``brief`` leaves out the lists of files, whose lengths are told."""
+    def to_job(self, *, brief: bool = False) -> Job:
+        """The job as it stands; ``brief`` leaves out the lists of files, not their lengths."""
         end = time.monotonic() if self.ended is None else self.ended
         seconds = 0.0 if self.began is None else end - self.began
+        report = self.report
+        if brief and report is not None:
+            report = report.model_copy(update={"failed": [], "partial": [], "missing": []})
         return Job(
             job_id=self.job_id,
-            action=self.task.action,
-            folders=list(self.task.folders),
+            action=self.spec.action,
+            folders=list(self.spec.folders),
             state=self.state,
             progress=JobProgress(**self.progress, seconds=seconds),
-            report=self.report.model_copy(update={"failed": [], "partial": [], "missing": []})
-            if brief and self.report is not None
-            else self.report,
+            report=report,
             error=self.error,
         )
 
@@ -76,8 +76,8 @@ class Jobs:
 
     Args:
         index: folder of the index.
-        work: does what a job asks for.
-        limits: how many may wait and are remembered.
+        run_job: does what a job asks for.
+        limits: how many may wait, and are remembered after their end.
         model: for an index that is not there yet.
         device: where to encode.
         on_end: called when a job has ended.
@@ -86,8 +86,8 @@ class Jobs:
     def __init__(
         self,
         index: Path,
-        work: Work,
-        limits: Limits,
+        run_job: JobRunner,
+        limits: ServiceLimits,
         *,
         model: str | None = None,
         device: str = "auto",
@@ -95,19 +95,19 @@ class Jobs:
     ) -> None:
         """Remember; the thread that works starts with the first job."""
         self._index = index
-        self._work = work
+        self._run_job = run_job
         self._limits = limits
         self._model = model
         self._device = device
         self._on_end = on_end
         self._entries: dict[str, _Entry] = {}
-        self._row: deque[_Entry] = deque()
+        self._queue: deque[_Entry] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
 
     def add(self, request: JobRequest, folders: tuple[str, ...]) -> Job:
-        """Put a job into the row.
+        """Put a job into the queue.
 
         Args:
             request: what it does.
@@ -116,30 +116,32 @@ class Jobs:
         Raises:
             ProblemError: 429, too many wait already; 503, the service stops.
         """
-        every = not request.folders
-        entry = _Entry(Task(request.action, folders, self._index, self._model, self._device, every))
+        spec = JobSpec(
+            request.action, folders, self._index, self._model, self._device, all_folders=not request.folders
+        )
+        entry = _Entry(spec)
         with self._changed:
             if self._closing:
-                raise ProblemError(503, "the service stops; ask again when it is back")
-            if len(self._row) >= self._limits.jobs_waiting:
+                raise ProblemError(503, "the service is stopping; ask again when it is back")
+            if len(self._queue) >= self._limits.jobs_waiting:
                 raise ProblemError(
                     429,
-                    f"{len(self._row)} jobs wait already, which is the limit; cancel one, or wait",
+                    f"{len(self._queue)} jobs wait already, which is the limit; cancel one, or wait",
                     {"retry-after": "60"},
                 )
             self._entries[entry.job_id] = entry
-            self._row.append(entry)
-            self._forget()
+            self._queue.append(entry)
+            self._drop_oldest()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="vidsift-jobs", daemon=True)
+                self._thread = threading.Thread(target=self._work, name="vidsift-jobs", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
-            return entry.shown()
+            return entry.to_job()
 
     def all(self) -> list[Job]:
         """Return the jobs, newest first."""
         with self._changed:
-            return [entry.shown(brief=True) for entry in reversed(self._entries.values())]
+            return [entry.to_job(brief=True) for entry in reversed(self._entries.values())]
 
     def counts(self) -> Mapping[str, int]:
         """Return how many are not final, by state."""
@@ -159,7 +161,7 @@ class Jobs:
         """
         with self._changed:
             entry = self._entry(job_id)
-            return entry.shown(brief=brief), entry.changes, entry.final
+            return entry.to_job(brief=brief), entry.changes, entry.final
 
     def pause(self, job_id: str) -> Job:
         """Let a running job wait.
@@ -174,7 +176,7 @@ class Jobs:
         return self._steer(job_id, "paused", "running", "only a paused job can be resumed")
 
     def cancel(self, job_id: str) -> Job:
-        """Take a job out of the row, or have it keep what is finished and end.
+        """Take a job out of the queue, or have it commit what is finished and end.
 
         Raises:
             ProblemError: 404, there is none; 409, it has ended.
@@ -184,18 +186,18 @@ class Jobs:
             if entry.final:
                 raise ProblemError(409, f"the job is {entry.state} already; there is nothing to cancel")
             if entry.controls is None:
-                self._row.remove(entry)
-                self._settle(entry, "cancelled")
+                self._queue.remove(entry)
+                self._end(entry, "cancelled")
             else:
                 entry.controls.stop.set()
                 entry.controls.pause.clear()
-            return entry.shown()
+            return entry.to_job()
 
     def kill(self) -> None:
         """Cancel what waits, and end what runs as it is."""
         with self._changed:
             self._closing = True
-            self._row.clear()
+            self._queue.clear()
             for entry in self._entries.values():
                 if entry.controls is not None:
                     entry.controls.stop.set()
@@ -203,23 +205,23 @@ class Jobs:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Cancel what waits; let what runs keep what is finished, for so long as the limits give it."""
+        """Cancel what waits; let what runs commit what is finished, for so long as the limits give it."""
         with self._changed:
             self._closing = True
-            for entry in self._row:
-                self._settle(entry, "cancelled")
-            self._row.clear()
+            for entry in self._queue:
+                self._end(entry, "cancelled")
+            self._queue.clear()
             running = [entry.controls for entry in self._entries.values() if entry.controls is not None]
             for controls in running:
                 controls.stop.set()
                 controls.pause.clear()
             self._changed.notify_all()
         if self._thread is not None:
-            until = time.monotonic() + self._limits.stop_seconds
-            while self._thread.is_alive() and time.monotonic() < until:
+            deadline = time.monotonic() + self._limits.stop_seconds
+            while self._thread.is_alive() and time.monotonic() < deadline:
                 if any(controls.kill.is_set() for controls in running):
-                    break
-                self._thread.join(_LOOK_SECONDS)
+                    break  # a second Ctrl-C: nobody waits any longer
+                self._thread.join(_POLL_SECONDS)
             for controls in running:
                 controls.kill.set()
             self._thread.join(_END_SECONDS)
@@ -228,73 +230,72 @@ class Jobs:
         entry = self._entries.get(job_id)
         if entry is None:
             raise ProblemError(
-                404, "there is no such job; GET /v1/index/jobs lists those that are remembered"
+                404, f"no job with job_id {job_id!r} is remembered; GET /v1/index/jobs lists those that are"
             )
         return entry
 
-    def _steer(self, job_id: str, before: State, after: State, otherwise: str) -> Job:
+    def _steer(self, job_id: str, before: State, after: State, rule: str) -> Job:
         with self._changed:
             entry = self._entry(job_id)
             if entry.state != before or entry.controls is None or entry.controls.stop.is_set():
-                raise ProblemError(409, f"the job is {entry.state}; {otherwise}")
+                raise ProblemError(409, f"the job is {entry.state}; {rule}")
             (entry.controls.pause.set if after == "paused" else entry.controls.pause.clear)()
             entry.state = after
             entry.changes += 1
-            return entry.shown()
+            return entry.to_job()
 
-    def _settle(self, entry: _Entry, state: State) -> None:
+    def _end(self, entry: _Entry, state: State) -> None:
         entry.state, entry.controls, entry.ended = state, None, time.monotonic()
         entry.changes += 1
 
-    def _forget(self) -> None:
+    def _drop_oldest(self) -> None:
         ended = [entry.job_id for entry in self._entries.values() if entry.final]
-        for job_id in ended[: max(0, len(ended) - self._limits.jobs_kept)]:
+        for job_id in ended[: max(0, len(ended) - self._limits.jobs_remembered)]:
             del self._entries[job_id]
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._row and not self._closing:
+                while not self._queue and not self._closing:
                     self._changed.wait()
-                if not self._row:
+                if not self._queue:
                     return
-                entry = self._row.popleft()
-                entry.controls = Controls(partial(self._tell, entry))
+                entry = self._queue.popleft()
+                entry.controls = JobControls(partial(self._set_progress, entry))
                 entry.state, entry.began = "running", time.monotonic()
                 entry.changes += 1
                 controls = entry.controls
-            self._do(entry, controls)
+            self._run(entry, controls)
 
-    def _do(self, entry: _Entry, controls: Controls) -> None:
+    def _run(self, entry: _Entry, controls: JobControls) -> None:
         state: State
         try:
-            entry.report = _report(self._work(entry.task, controls))
+            entry.report = _report(self._run_job(entry.spec, controls))
             state = "cancelled" if entry.report.stopped else "done"
         except (ValueError, OSError, ImportError) as error:
-            entry.error = words_for(error)
+            entry.error = error_message(error)
             state = "cancelled" if controls.stop.is_set() else "failed"
         except Exception:
             _LOG.exception("a job failed")
             entry.error, state = "unexpected; the log of the service says where; please report it", "failed"
         with self._changed:
-            self._settle(entry, state)
+            self._end(entry, state)
         self._on_end(state)
 
-    def _tell(self, entry: _Entry, progress: Mapping[str, int]) -> None:
+    def _set_progress(self, entry: _Entry, progress: Mapping[str, int]) -> None:
         with self._changed:
-            known = JobProgress.model_fields.keys() - {"seconds"}
-            entry.progress = {name: value for name, value in progress.items() if name in known}
+            names = JobProgress.model_fields.keys() - {"seconds"}
+            entry.progress = {name: value for name, value in progress.items() if name in names}
             entry.changes += 1
 
 
 def _report(values: Mapping[str, Any]) -> JobReport:
-    """Write down what was done; of long lists the beginning."""
-    shown = {name: value for name, value in values.items() if name in JobReport.model_fields}
+    """The report of a job from its fields; of long lists the beginning."""
+    fields = {name: value for name, value in values.items() if name in JobReport.model_fields}
     for name in ("failed", "partial"):
-        shown[f"{name}_count"] = len(shown.get(name, []))
-        shown[name] = [
-            FileProblem(path=one["path"], reason=one["reason"]) for one in shown.get(name, [])[:MAX_LISTED]
-        ]
-    missing = shown.get("missing", [])
-    shown |= {"missing": missing[:MAX_LISTED], "missing_count": len(missing)}
-    return JobReport(**shown)
+        files = fields.get(name, [])
+        fields[f"{name}_count"] = len(files)
+        fields[name] = [FileProblem(path=file["path"], reason=file["reason"]) for file in files[:MAX_LISTED]]
+    missing = fields.get("missing", [])
+    fields |= {"missing": missing[:MAX_LISTED], "missing_count": len(missing)}
+    return JobReport(**fields)

@@ -15,15 +15,14 @@ from vidsift.service.problems import ProblemError, problem_response
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["BodyLimit", "Limits", "RequestLimit", "Slots"]
-
+__all__ = ["BodyLimit", "RequestLimit", "ServiceLimits", "Slots", "content_length"]
 
 _BODY_SECONDS = 60.0
 _ALWAYS = ("/healthz", "/metrics")
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServiceLimits:
     """What the service takes at most.
 
     Attributes:
@@ -31,16 +30,16 @@ class Limits:
         body_bytes: of a JSON body.
         image_bytes, video_bytes: of an upload.
         uploads_at_once: that are received and decoded side by side.
-        uploads_kept, upload_seconds: features of so many uploads are kept for so long.
-        waiting: questions that may wait for their turn.
-        decoders: processes that decode thumbnails and uploads side by side.
+        uploads_remembered, upload_seconds: frames of so many uploads stay for so long after their last use.
+        waiting_questions: that wait for their turn.
+        decoders: processes that decode thumbnails side by side.
         decode_seconds, decode_bytes: of time and memory for a thumbnail or an upload.
-        thumbnails_bytes: of thumbnails kept in memory.
+        thumbnails_bytes: of thumbnails in memory.
         thumbnails_waiting: thumbnails that wait or are decoded.
         clip_seconds, clip_bytes: length and size of a clip.
         cut_seconds: of time for cutting one.
         clips_at_once: that wait, are cut or are sent.
-        jobs_waiting, jobs_kept: index jobs that wait, and that are remembered.
+        jobs_waiting, jobs_remembered: index jobs that wait, and that are listed after their end.
         streams: progress streams that are open at once.
         poll_seconds: between two looks at whether the index has grown.
         stop_seconds: that an index job has to end when the service does.
@@ -51,9 +50,9 @@ class Limits:
     image_bytes: int = 32 << 20
     video_bytes: int = 512 << 20
     uploads_at_once: int = 4
-    uploads_kept: int = 32
+    uploads_remembered: int = 32
     upload_seconds: float = 1800.0
-    waiting: int = 512
+    waiting_questions: int = 512
     decoders: int = 2
     decode_seconds: float = 20.0
     decode_bytes: int = 2 << 30
@@ -64,23 +63,30 @@ class Limits:
     cut_seconds: float = 300.0
     clips_at_once: int = 8
     jobs_waiting: int = 16
-    jobs_kept: int = 100
+    jobs_remembered: int = 100
     streams: int = 64
     poll_seconds: float = 1.0
     stop_seconds: float = 30.0
 
 
 class Slots:
-    """So many of a kind at once; one more is told to come back later."""
+    """So many of a kind at once; one more is asked to come back later.
 
-    def __init__(self, number: int, what: str) -> None:
-        """Make room for ``number`` of what is called ``what``."""
-        self._free = BoundedSemaphore(number)
-        self._number = number
+    Args:
+        capacity: how many at once.
+        what: they are called in the problem, as "uploads".
+    """
+
+    def __init__(self, capacity: int, what: str) -> None:
+        """See the class."""
+        self._free = BoundedSemaphore(capacity)
+        self._capacity = capacity
         self._what = what
 
-    def take(self) -> Callable[[], None]:
-        """Hold a slot; what is returned gives it back, the first time that it is called.
+    def acquire(self) -> Callable[[], None]:
+        """Take a slot; what is returned gives it back, the first time that it is called.
+
+        A slot may outlive the function that took it: a clip holds one until it has been sent.
 
         Raises:
             ProblemError: 429, all are taken.
@@ -88,32 +94,34 @@ class Slots:
         if not self._free.acquire(blocking=False):
             raise ProblemError(
                 429,
-                f"{self._number} {self._what} are under way, which is the limit; try again in a few seconds",
+                f"{self._capacity} {self._what} are under way, which is the limit; try again in a few "
+                "seconds",
                 {"retry-after": "5"},
             )
         held = [self._free]
 
-        def give() -> None:
+        def release() -> None:
+            # A response may end twice, as by an error and by its client.
             if held:
                 held.pop().release()
 
-        return give
+        return release
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Hold a slot for a while; raises as :meth:`take`."""
-        give = self.take()
+    def hold(self) -> Iterator[None]:
+        """Take a slot for the length of a block; raises as :meth:`acquire`."""
+        release = self.acquire()
         try:
             yield
         finally:
-            give()
+            release()
 
 
 class RequestLimit:
-    """Wraps an application: what is asked while too much else is being answered is told to come back.
+    """Middleware that refuses a request while too many others are being answered.
 
-    The server below refuses connections by itself, without a word of what to do, and with a limit that is
-    higher than this one: who gets through to here is told. What watches over the service is always answered.
+    The server below closes connections without a word of what to do, at a limit that is higher than this one:
+    between the two there is room for an answer. What watches over the service is always answered.
 
     Args:
         app: the application.
@@ -123,7 +131,7 @@ class RequestLimit:
     def __init__(self, app: ASGIApp, requests: int) -> None:
         """See the class."""
         self._app = app
-        self._most = requests
+        self._limit = requests
         self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,16 +139,16 @@ class RequestLimit:
         if scope["type"] != "http" or scope["path"] in _ALWAYS:
             await self._app(scope, receive, send)
             return
-        if self._under_way >= self._most:
+        if self._under_way >= self._limit:
             refusal = problem_response(
                 503,
-                f"{self._most} requests are being answered, which is the limit; close what you do not need, "
+                f"{self._limit} requests are being answered, which is the limit; close what you do not need, "
                 "and ask again in a few seconds",
                 {"retry-after": "5"},
             )
             await refusal(scope, receive, send)
             return
-        self._under_way += 1  # on one thread: that of the event loop
+        self._under_way += 1  # needs no lock: all requests are on the thread of the event loop
         try:
             await self._app(scope, receive, send)
         finally:
@@ -148,7 +156,7 @@ class RequestLimit:
 
 
 class BodyLimit:
-    """Wraps an application: a body over the limit ends the request while it comes in.
+    """Middleware that ends a request whose body is larger, or slower, than it may be, while it comes in.
 
     Args:
         app: the application.
@@ -167,35 +175,35 @@ class BodyLimit:
         if scope["type"] != "http" or scope["path"] == self._except_path:
             await self._app(scope, receive, send)
             return
-        detail = f"the body has more than {self._limit} bytes; ask for less in one request"
-        if announced_bytes(scope) > self._limit:
+        detail = (
+            f"the body has more than {self._limit} bytes, which is the limit; ask for less in one request"
+        )
+        if content_length(scope) > self._limit:
             await problem_response(413, detail)(scope, receive, send)
             return
-        came, more, until = 0, True, anyio.current_time() + _BODY_SECONDS
+        received, more, deadline = 0, True, anyio.current_time() + _BODY_SECONDS
 
         async def receive_limited() -> Message:
-            nonlocal came, more
+            nonlocal received, more
             if not more:
-                return await receive()  # tells when the client has gone
-            with anyio.move_on_after(until - anyio.current_time()):
+                return await receive()  # waits for the client to disconnect, however long
+            message: Message | None = None
+            with anyio.move_on_after(deadline - anyio.current_time()):
                 message = await receive()
-                more = bool(message.get("more_body"))
-                return taken(message)
-            raise ProblemError(408, f"the body took longer than {_BODY_SECONDS:.0f} s; send it again")
-
-        def taken(message: Message) -> Message:
-            nonlocal came
-            came += len(message.get("body", b""))
-            if came > self._limit:
+            if message is None:
+                raise ProblemError(408, f"the body took longer than {_BODY_SECONDS:.0f} s; send it again")
+            more = bool(message.get("more_body"))
+            received += len(message.get("body", b""))
+            if received > self._limit:  # the header may say less than comes, or nothing
                 raise ProblemError(413, detail)
             return message
 
         await self._app(scope, receive_limited, send)
 
 
-def announced_bytes(scope: Scope) -> int:
+def content_length(scope: Scope) -> int:
     """How long the body is by its header; 0 where none says."""
     for name, value in scope["headers"]:
         if name.lower() == b"content-length" and value.isdigit():
-            return int(value[:18])  # more digits than memory has bytes
+            return int(value[:18])  # longer numbers are too large as well, and slow to read
     return 0

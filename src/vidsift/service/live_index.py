@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vidsift.errors import IndexFolderError, IndexVersionGoneError
-from vidsift.index.library import Library
+from vidsift.index.library import Library, Video
 from vidsift.index.tables import VersionWatcher
 from vidsift.search.searcher import Index
 from vidsift.service.problems import ProblemError
@@ -26,7 +26,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 _REST = 3.0
-"""Reading a new version may take so large a part of the time: a third of what it rests."""
+"""After it has read a new version the thread rests so many times as long: an index that grows all the time
+takes a quarter of a processor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,44 @@ class Snapshot:
     index: Index | None = None
     library: Library = field(default_factory=Library)
     versions: tuple[object, ...] = ()
+
+    def opened(self) -> Index:
+        """Return the index.
+
+        Raises:
+            ProblemError: 409, nothing has been indexed yet.
+        """
+        if self.index is None:
+            raise ProblemError(409, "nothing has been indexed yet; add a folder of videos first")
+        return self.index
+
+    def video(self, video_id: str) -> Video:
+        """Look a video up.
+
+        Raises:
+            ProblemError: 404, the index has none of that identity.
+        """
+        video = self.library.videos.get(video_id)
+        if video is None:
+            raise ProblemError(
+                404,
+                f"no video of the index has the video_id {video_id!r}; GET /v1/videos lists those it has",
+            )
+        return video
+
+    def video_of_segment(self, segment_id: str) -> Video:
+        """Look up the video of a segment.
+
+        Raises:
+            ProblemError: 404, the index has no segment of that identity.
+        """
+        video = self.library.owners.get(segment_id)
+        if video is None:
+            raise ProblemError(
+                404,
+                f"no segment of the index has the segment_id {segment_id!r}; search again for those it has",
+            )
+        return video
 
 
 class LiveIndex:
@@ -73,8 +112,8 @@ class LiveIndex:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._watcher = VersionWatcher(folder)
-        self._told = ""
-        self._trouble: Exception | None = None
+        self._logged = ""
+        self._error: Exception | None = None
         self._looked = threading.Condition()
 
     @property
@@ -85,28 +124,29 @@ class LiveIndex:
             ProblemError: 503, the first one is still being read.
             IndexFolderError: the index or its model cannot be read, and never could.
         """
-        found, trouble = self._snapshot, self._trouble
-        if found is not None:
-            return found
-        if trouble is not None:
-            raise IndexFolderError(str(trouble)) from trouble.__cause__
+        snapshot, error = self._snapshot, self._error  # the thread that reads may change both meanwhile
+        if snapshot is not None:
+            return snapshot
+        if error is not None:
+            # Another object each time: a traceback grows with every raise.
+            raise IndexFolderError(str(error)) from error.__cause__
         raise ProblemError(503, "the index is being read; ask again in a moment", {"retry-after": "2"})
 
-    def asked(self, question: Callable[[Snapshot], T], first: Snapshot | None = None) -> T:
-        """Ask something of a version, and where that was cleaned up meanwhile, of the one in its place.
+    def run(self, function: Callable[[Snapshot], T], first: Snapshot | None = None) -> T:
+        """Call a function with a version, and where that was cleaned up meanwhile, with the one in its place.
 
         Args:
-            question: reads what it needs from the version that it is given.
+            function: reads what it needs from the version that it is given.
             first: the version to begin with; the newest that has been read when None.
 
         Raises:
-            ProblemError, IndexFolderError: as :attr:`current`, or as the question raises them.
+            ProblemError, IndexFolderError: as :attr:`current`, or as the function raises them.
         """
         try:
-            return question(first or self.current)
+            return function(first or self.current)
         except IndexVersionGoneError:
             self.catch_up()
-        return question(self.current)
+        return function(self.current)
 
     def start(self, patience_seconds: float = 0.0) -> None:
         """Begin to read and to watch.
@@ -117,7 +157,7 @@ class LiveIndex:
         self._thread = threading.Thread(target=self._watch, name="vidsift-watch", daemon=True)
         self._thread.start()
         with self._looked:
-            self._looked.wait_for(lambda: self._snapshot or self._trouble, patience_seconds)
+            self._looked.wait_for(lambda: self._snapshot or self._error, patience_seconds)
 
     def wait_for_change(self, before: Snapshot, seconds: float) -> Snapshot:
         """Return a newer version than one, or that one if none comes in time."""
@@ -161,7 +201,7 @@ class LiveIndex:
             index = before.index.reopened()
         else:
             index = Index.open(self.folder, device=self._device)
-        # Who holds a version sees no later change: see asked() for what becomes of one that is cleaned up.
+        # Who holds a version sees no later change: see run() for what becomes of one that is cleaned up.
         index.renews = False
         # Read and measured now, and not when somebody asks.
         len(index.gallery)
@@ -169,16 +209,16 @@ class LiveIndex:
         return Snapshot(index, Library.read(index.store), versions)
 
     def _watch(self) -> None:
-        _come_last()
+        _lower_priority()
         while not self._closing.is_set():
             began = time.monotonic()
             try:
                 self.catch_up()
-                self._told, self._trouble = "", None
+                self._logged, self._error = "", None
             except Exception as error:  # whatever it is: the next version may be well again
-                self._trouble = error
-                if str(error) != self._told:
-                    self._told = str(error)
+                self._error = error
+                if str(error) != self._logged:  # not once a second
+                    self._logged = str(error)
                     _LOG.warning("the index cannot be read; what was read before serves", exc_info=error)
             with self._looked:
                 self._looked.notify_all()
@@ -186,8 +226,8 @@ class LiveIndex:
             self._wake.clear()
 
 
-def _come_last() -> None:
-    """Let questions go before this thread, where the system gives threads a rank of their own."""
+def _lower_priority() -> None:
+    """Let questions go before this thread, where a system gives each thread its own priority."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

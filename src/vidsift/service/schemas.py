@@ -1,10 +1,16 @@
-"""What goes in and out of the service: questions, hits and explanations; lists are in schemas_library."""
+"""What goes in and out of the service: questions, hits and explanations; for the rest see schemas_library.
+
+The names of the classes are those of the OpenAPI document, so they stay. Some are also the name of the value
+in Python that they write down (``Explanation``, ``Filter``, ``Strip``); code that uses such a schema writes
+``schemas.Explanation``.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Literal
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
@@ -26,6 +32,9 @@ __all__ = [
     "StripResponse",
     "StripSegment",
     "UploadResponse",
+    "VideoId",
+    "media_url",
+    "thumbnail_url",
 ]
 
 MAX_K, MAX_QUERY, MAX_SENTENCES, MAX_TAGS, MAX_EXPLAINED = 100, 2000, 8, 32, 10
@@ -35,11 +44,24 @@ Query = Sentence | Annotated[list[Sentence], Field(min_length=1, max_length=MAX_
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 Identity = Annotated[str, Field(min_length=1, max_length=64)]
+VideoId = Annotated[
+    str, Path(pattern="^[0-9a-f]{32}$", description="Identity of the file's content: the video_id of a hit.")
+]
 
 _QUERY_IS = (
     "What the video should show: a sentence; a sum as 'a dog + snow - person'; or a list of sentences that "
     "must come in that order within one video."
 )
+
+
+def thumbnail_url(video_id: str, at_seconds: float) -> str:
+    """Where the picture of a video at a second is."""
+    return f"/v1/videos/{video_id}/thumbnail?at={max(0.0, at_seconds):.3f}"
+
+
+def media_url(video_id: str) -> str:
+    """Where a video's file is."""
+    return f"/v1/videos/{video_id}/media"
 
 
 class Problem(BaseModel):
@@ -113,7 +135,7 @@ class SearchRequest(BaseModel):
 
     @model_validator(mode="after")
     def _ask_one_thing(self) -> SearchRequest:
-        if sum(one is not None for one in (self.query, self.video, self.image)) != 1:
+        if sum(value is not None for value in (self.query, self.video, self.image)) != 1:
             raise ValueError("give exactly one of query, video and image")
         if self.explain and self.query is None:
             raise ValueError("explain needs a query; similar footage has no words to explain")

@@ -1,4 +1,7 @@
-"""What goes in and out of the service about the library: videos, clips, the index, and its jobs."""
+"""What goes in and out of the service about the library: videos, clips, the index, and its jobs.
+
+The names of the classes are those of the OpenAPI document, so they stay.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vidsift.service.indexing import Action
+from vidsift.service.job_process import Action
 from vidsift.service.schemas import MAX_TAGS, Identity, Seconds, Tag
 
 __all__ = [

@@ -30,6 +30,7 @@ __all__ = ["HEADERS", "Access", "Guard", "is_loopback"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
+_COOKIE_SECONDS = 30 * 86_400
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,}")
 
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -83,18 +84,18 @@ class Access:
         """
         if token is not None and not _TOKEN.fullmatch(token):
             raise ValueError(
-                "the token may have letters, digits and . _ ~ - and needs 8 of them at least; leave it out, "
-                "and one is made up where it is needed"
+                f"the token has {len(token)} characters; it needs at least 8, of letters, digits and . _ ~ - "
+                "alone; leave it out, and one is made up where it is needed"
             )
-        own = _LOOPBACK | {one.lower() for one in names}
-        if is_loopback(host) and own == _LOOPBACK:
-            return cls(own, token=token)
+        known = _LOOPBACK | {name.lower() for name in names}
+        if is_loopback(host) and known == _LOOPBACK:
+            return cls(known, token=token)
         if is_loopback(host):
-            # What answers to another name is reached from elsewhere, through a proxy.
-            return cls(own, token=token or secrets.token_urlsafe(32))
+            # A service with another name is reached from elsewhere, through a proxy on this machine.
+            return cls(known, token=token or secrets.token_urlsafe(32))
         machine = socket.gethostname().lower()
-        own |= {host.lower(), machine, machine.split(".")[0], machine.split(".")[0] + ".local"}
-        return cls(own, any_address=True, token=token or secrets.token_urlsafe(32))
+        known |= {host.lower(), machine, machine.split(".")[0], machine.split(".")[0] + ".local"}
+        return cls(known, any_address=True, token=token or secrets.token_urlsafe(32))
 
     @property
     def cookie(self) -> str:
@@ -114,16 +115,16 @@ class Access:
         return True
 
     def admits(self, token: str | None) -> bool:
-        """Whether a token is the one; takes as long for a wrong one."""
+        """Whether a token is right; takes as long for a wrong one, which else the time would give away."""
         if self.token is None:
             return True
         return token is not None and secrets.compare_digest(token.encode(), self.token.encode())
 
 
 class Guard:
-    """Wraps an application: refuses who may not ask, and adds :data:`HEADERS` to every answer.
+    """Middleware that refuses who may not ask, and adds :data:`HEADERS` to every answer.
 
-    A fault of ours is answered here too, so that this answer is like the others.
+    A bug of the service is answered here too, so that its answer has these headers.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -154,7 +155,7 @@ class Guard:
         try:
             await self._answer(scope)(scope, receive, send_guarded)
         except Exception as error:
-            if begun:  # too late for another answer: the connection breaks off
+            if begun:  # the status has been sent: all that is left is to break the connection off
                 raise
             await fault_response(error)(scope, receive, send_guarded)
 
@@ -167,7 +168,7 @@ class Guard:
 
     def _check(self, scope: Scope) -> Response | None:
         """Return an answer that is given at once, or None for a request that goes on."""
-        host = _only(scope, b"host")
+        host = _single_header(scope, b"host")
         if host is None or not self._access.knows(_name_in(host)):
             raise ProblemError(
                 421,
@@ -181,15 +182,16 @@ class Guard:
 
     def _check_token(self, scope: Scope) -> Response | None:
         if scope["path"] == "/" and scope["method"] == "GET":
-            asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
-            if asked and self._access.admits(asked[-1]):
-                # Away from the address, so that it is not passed on with it.
-                welcome = RedirectResponse("/", 303)
-                welcome.set_cookie(
-                    self._access.cookie, asked[-1], max_age=30 * 86_400, httponly=True, samesite="lax"
+            tokens = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
+            if tokens and self._access.admits(tokens[-1]):
+                # Out of the address: whoever shares the page must not share the token with it. "lax" sends
+                # the cookie along when a link elsewhere leads here, and not with what other pages load.
+                redirect = RedirectResponse("/", 303)
+                redirect.set_cookie(
+                    self._access.cookie, tokens[-1], max_age=_COOKIE_SECONDS, httponly=True, samesite="lax"
                 )
-                return welcome
-        scheme, _, given = (_only(scope, b"authorization") or "").partition(" ")
+                return redirect
+        scheme, _, given = (_single_header(scope, b"authorization") or "").partition(" ")
         if scheme.lower() == "bearer" and self._access.admits(given.strip()):
             return None
         if self._access.admits(_cookie(scope, self._access.cookie)):
@@ -203,28 +205,33 @@ class Guard:
 
 
 def _check_page(scope: Scope, host: str) -> None:
-    """Refuse what a page of another site asks; following a link to the page is not asking."""
-    stranger = ProblemError(403, "a page of another site asks; only the service's own page and programs may")
-    origin = _only(scope, b"origin")
+    """Refuse what a page of another site asks for; following a link to the page is allowed."""
+    foreign = ProblemError(
+        403,
+        "the request comes from a page of another site; only the service's own page and programs may ask: "
+        "open the address that `vidsift serve` printed",
+    )
+    origin = _single_header(scope, b"origin")
     if origin is not None:
         try:
-            asking = urlsplit(origin).netloc.lower()
+            page_host = urlsplit(origin).netloc.lower()
         except ValueError:
-            asking = ""
-        if asking != host.lower():
-            raise stranger
-    if _only(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
-        link = scope["method"] == "GET" and _only(scope, b"sec-fetch-mode") == "navigate"
+            page_host = ""
+        if page_host != host.lower():
+            raise foreign
+    # Browsers leave Origin out of plain GETs, as of a picture in another site's page; they send this instead.
+    if _single_header(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
+        link = scope["method"] == "GET" and _single_header(scope, b"sec-fetch-mode") == "navigate"
         if not (link and scope["path"] in ("/", "/docs")):
-            raise stranger
+            raise foreign
 
 
-def _only(scope: Scope, name: bytes) -> str | None:
-    """The value of a header; one that is there twice is as good as wrong."""
-    found = [value for key, value in scope["headers"] if key.lower() == name]
-    if not found:
+def _single_header(scope: Scope, name: bytes) -> str | None:
+    """The value of a header; "" where it is there twice, of which a proxy may have checked the other."""
+    values = [value for key, value in scope["headers"] if key.lower() == name]
+    if not values:
         return None
-    return found[0].decode("latin-1") if len(found) == 1 else ""
+    return values[0].decode("latin-1") if len(values) == 1 else ""
 
 
 def _name_in(host: str) -> str:
@@ -242,4 +249,4 @@ def _name_in(host: str) -> str:
 
 
 def _cookie(scope: Scope, name: str) -> str | None:
-    return cookie_parser(_only(scope, b"cookie") or "").get(name)
+    return cookie_parser(_single_header(scope, b"cookie") or "").get(name)

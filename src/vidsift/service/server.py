@@ -1,4 +1,4 @@
-"""Running the application: a socket, a server, and an orderly end."""
+"""Running the application: a socket, uvicorn, and an orderly end at Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import uvicorn
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["listen", "serve"]
+__all__ = ["Server", "listen", "serve"]
 
-_WAITING = 2048
+_BACKLOG = 2048
 _STOP_SECONDS = 30
-_MORE_CONNECTIONS = 64
-"""Connections above the limit of requests on which there is room for saying why."""
+_SPARE_CONNECTIONS = 64
+"""Connections above the limit of requests, on which a request can be refused with a reason."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a socket; from now on questions wait until :func:`serve` takes them.
+    """Open a socket; from now on connections wait until :func:`serve` takes them.
 
     Args:
         host: address or name.
@@ -39,9 +39,11 @@ def listen(host: str, port: int) -> socket.socket:
         raise OSError(f"--host is {host!r}, which is no address of this machine; try 127.0.0.1") from error
     try:
         if sys.platform != "win32":
+            # Without it a service that was stopped could not be started again for a minute. On Windows the
+            # option would let two programs listen on one port.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-        sock.listen(_WAITING)
+        sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
         raise OSError(
@@ -53,37 +55,37 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: FastAPI, sock: socket.socket) -> None:
     """Answer until Ctrl-C, then finish what runs; a second Ctrl-C ends at once."""
-    # Once all is done the server raises Ctrl-C again; it was the ordinary way to end.
+    # uvicorn raises the signal again once all is done; Ctrl-C is the ordinary way to end.
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            _Server(_config(app), app).run(sockets=[sock])
+            Server(app).run(sockets=[sock])
     finally:
         app.state.service.kill()
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=_STOP_SECONDS,
-        limit_concurrency=app.state.service.limits.requests + _MORE_CONNECTIONS,
-    )
+class Server(uvicorn.Server):
+    """uvicorn, which tells the service that it stops before it waits for answers: streams have to end."""
 
-
-class _Server(uvicorn.Server):
-    """Tells the service that it stops before it waits for answers: streams without an end have to end."""
-
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
-        super().__init__(config)
+    def __init__(self, app: FastAPI) -> None:
+        """See the class."""
         self._service = app.state.service
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+            limit_concurrency=self._service.limits.requests + _SPARE_CONNECTIONS,
+        )
+        super().__init__(config)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; the second time end jobs and cuts as they are."""
         if self.should_exit:
-            # Asked a second time: nobody waits for jobs and cuts any more.
+            # A signal handler must not wait for a lock that the code it interrupted may hold.
             threading.Thread(target=self._service.kill, daemon=True).start()
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
         self._service.stopping.set()
         await super().shutdown(sockets)

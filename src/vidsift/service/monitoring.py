@@ -1,4 +1,4 @@
-"""What the service does, counted for Prometheus; each application has counters of its own."""
+"""Whether the service is alive, and what it does, counted for Prometheus; each application by itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+
+from vidsift.service.problems import problem_responses
+from vidsift.service.schemas import Health
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,9 +19,12 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["CONTENT_TYPE", "Measured", "Metrics"]
+    from vidsift.service.live_index import LiveIndex
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+__all__ = ["Metrics", "RequestMetrics", "monitoring_routes"]
+
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PROMETHEUS = {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus text."}
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 
@@ -64,13 +71,20 @@ class Metrics:
         )
 
     def watch(self, name: str, about: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """Show values that are read when somebody looks."""
-        self.registry.register(_Looked(name, about, label, read))
+        """Show values that are read whenever Prometheus asks.
+
+        Args:
+            name: of the gauge.
+            about: what it says.
+            label: tells its values apart.
+            read: gives ``{value of the label: number}``.
+        """
+        self.registry.register(_GaugesOnRead(name, about, label, read))
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
-        known = method if method in _METHODS else "other"
-        self._requests.labels(known, route, str(status)).inc()
+        label = method if method in _METHODS else "other"
+        self._requests.labels(label, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def batch(self, sentences: int) -> None:
@@ -94,8 +108,8 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class _Looked:
-    """Values that are read when somebody looks."""
+class _GaugesOnRead:
+    """Values that are read whenever Prometheus asks, with one label; a collector of the registry."""
 
     def __init__(self, name: str, about: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
         self._name, self._about, self._label, self._read = name, about, label, read
@@ -107,12 +121,12 @@ class _Looked:
         yield family
 
     def describe(self) -> list[Metric]:
-        # Nothing is read before somebody looks.
+        # The registry asks for this as the collector is registered, when the index has not been read yet.
         return [GaugeMetricFamily(self._name, self._about, labels=[self._label])]
 
 
-class Measured:
-    """Wraps an application: counts its answers by route, and times them."""
+class RequestMetrics:
+    """Middleware that counts answers by route, and times them."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """See the class."""
@@ -128,10 +142,33 @@ class Measured:
 
         async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # Unknown paths are one route: nobody may fill the memory with names.
+                # Unknown paths are one route: each value of a label takes memory for good.
                 route = getattr(scope.get("route"), "path", "other")
                 self._metrics.request(scope["method"], route, message["status"], time.monotonic() - began)
             await send(message)
 
         with self._metrics.in_flight.track_inprogress():
             await self._app(scope, receive, send_counted)
+
+
+def monitoring_routes(counters: Metrics, live_index: LiveIndex) -> APIRouter:
+    """Health and counters, for what watches over the service."""
+    router = APIRouter(tags=["state"])
+
+    # Plain functions: the framework runs them in worker threads.
+    @router.get("/healthz", summary="Is the service alive", responses=problem_responses())
+    def health() -> Health:
+        """Tell that the service answers, and how much it searches."""
+        return Health(status="ok", segments=len(live_index.current.library.owners))
+
+    @router.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        response_class=Response,
+        responses=problem_responses(also={200: _PROMETHEUS}),
+    )
+    def metrics() -> Response:
+        """Return the counters in Prometheus's text format."""
+        return Response(counters.text(), headers={"content-type": _CONTENT_TYPE})
+
+    return router

@@ -1,0 +1,206 @@
+"""Searching over HTTP: questions, explanations, strips, and uploads to ask with."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import anyio.to_thread
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from vidsift.errors import NoAlignmentError, SandboxError
+from vidsift.service import schemas
+from vidsift.service.answering import (
+    Settings,
+    answer_in_order,
+    answer_similar,
+    calibrate_in_order,
+    explain_segment,
+    is_calibrated,
+    next_page,
+    settings_of,
+    strip_of_video,
+)
+from vidsift.service.engine import wait_for
+from vidsift.service.limits import content_length
+from vidsift.service.media import patch_map_frames
+from vidsift.service.problems import ProblemError, problem_responses, service_problem
+from vidsift.service.schemas import (
+    ExplainRequest,
+    SearchRequest,
+    SearchResponse,
+    StripRequest,
+    StripResponse,
+    UploadResponse,
+)
+from vidsift.service.service import CurrentService, Service, Upload
+from vidsift.service.transfer import receive_body, too_large
+from vidsift.video.thumbnails import frames_of
+
+__all__ = ["UPLOADS", "router"]
+
+router = APIRouter(tags=["search"])
+
+UPLOADS = "/v1/uploads"
+_ANY_FILE = {"schema": {"type": "string", "format": "binary"}}
+_UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The bytes of a picture (JPEG, PNG, WebP, GIF, BMP) or of a video file.",
+        "content": {"image/*": _ANY_FILE, "video/*": _ANY_FILE},
+    }
+}
+
+
+@router.post(
+    "/v1/search",
+    summary="Find moments of videos",
+    response_model=SearchResponse,
+    responses=problem_responses(404, 413),
+)
+async def search(service: CurrentService, request: Request, question: SearchRequest) -> Response:
+    """Find the segments that fit a sentence, or that are like other footage, with the moment in each.
+
+    Nothing found is no problem: the list is empty, or ``found`` is false.
+    """
+    began = time.monotonic()
+    settings = settings_of(question)
+    answer = await _answer(service, request, question, settings)
+    answer.next_page = next_page(question, answer, settings, more=answer.next_page is not None)
+    answer.took_ms = (time.monotonic() - began) * 1000
+    return await _json_response(answer)
+
+
+@router.post(
+    "/v1/explain",
+    summary="Why a segment was found",
+    response_model=schemas.Explanation,
+    responses=problem_responses(404, 409, 413),
+)
+async def explain(service: CurrentService, request: Request, asked: ExplainRequest) -> Response:
+    """Account for the score of a sentence with a segment: which word met which frame, with what."""
+    sentence, segment_id, live_index = asked.query, asked.segment_id, service.live_index
+    if not isinstance(sentence, str):
+        raise ProblemError(
+            422,
+            "sentences in order are explained one by one, since the order takes something off their "
+            "mean: ask for each with the segment_id of its part",
+        )
+    frames = await patch_map_frames(service, segment_id) if asked.maps else None
+    waiting = service.engine.run(lambda: explain_segment(live_index, sentence, segment_id, frames))
+    try:
+        account = await wait_for(waiting, request)
+    except NoAlignmentError as error:
+        raise ProblemError(422, str(error)) from error
+    return await _json_response(account)
+
+
+@router.post(
+    "/v1/strip",
+    summary="Where in a video a sentence fits",
+    response_model=StripResponse,
+    responses=problem_responses(404, 409, 413),
+)
+async def strip(service: CurrentService, request: Request, asked: StripRequest) -> Response:
+    """Lay a sentence along a whole video: what each second gave, and the score of each segment."""
+    waiting = service.engine.run(lambda: strip_of_video(service.live_index, asked))
+    answer = await wait_for(waiting, request)
+    return await _json_response(answer)
+
+
+@router.post(
+    UPLOADS,
+    summary="Upload a picture or a video to ask with",
+    status_code=201,
+    openapi_extra=_UPLOAD_BODY,
+    responses=problem_responses(408, 409, 413, 415, 429),
+)
+async def upload(service: CurrentService, request: Request) -> UploadResponse:
+    """Take a picture or a video to ask with.
+
+    It is decoded at once in a separate, limited process. What the model looks at is kept in memory for a
+    while; the file is not kept.
+    """
+    kind, limit_bytes = _upload_kind(request, service)
+    reading = service.snapshot().opened().model.reading
+    with service.upload_slots.hold():
+        path = service.temporary_file(f".{kind}")
+        try:
+            await receive_body(request, path, limit_bytes)
+            frames = await service.upload_decoder.run(frames_of, str(path), kind, reading)
+        except SandboxError as error:
+            raise ProblemError(422, f"the {kind} cannot be read here: the work on it {error}") from error
+        except (OSError, ValueError) as error:
+            problem = service_problem(error) if isinstance(error, OSError) else None
+            raise problem or ProblemError(422, _without_path(str(error), path, kind)) from error
+        finally:
+            path.unlink(missing_ok=True)
+    upload_id = service.uploads.put(Upload(kind, frames))
+    return UploadResponse(upload_id=upload_id, kind=kind, expires_seconds=service.uploads.seconds)
+
+
+async def _answer(
+    service: Service, request: Request, question: SearchRequest, settings: Settings
+) -> SearchResponse:
+    """Have the engine answer a question."""
+    live_index, query = service.live_index, question.query
+    if isinstance(query, str):
+        waiting = service.engine.ask(query, settings)
+    elif query is not None:
+        if not is_calibrated(service.snapshot(), query):
+            # Takes seconds, in which the engine has to answer others.
+            calibration = service.calibration_engine.run(lambda: calibrate_in_order(live_index, query))
+            await wait_for(calibration, request)
+        waiting = service.engine.run(lambda: answer_in_order(live_index, settings, query))
+    else:
+        footage = _footage(service, question)
+        waiting = service.engine.run(lambda: answer_similar(live_index, settings, footage))
+    answer: SearchResponse = await wait_for(waiting, request)
+    return answer
+
+
+def _footage(service: Service, question: SearchRequest) -> str | Upload:
+    """What to find more like: an upload, or the id of a segment."""
+    name = question.video or question.image or ""
+    kind: Literal["image", "video"] = "image" if question.image is not None else "video"
+    stored = service.uploads.get(name)
+    if stored is not None and stored.kind == kind:
+        return stored
+    if kind == "image":
+        raise ProblemError(
+            404, f"no picture with the upload_id {name!r} is remembered, or not any more; upload it again"
+        )
+    return name
+
+
+async def _json_response(answer: BaseModel) -> Response:
+    """Write an answer as JSON beside the event loop: an account may have a million numbers."""
+    text = await anyio.to_thread.run_sync(answer.model_dump_json)
+    return Response(text, media_type="application/json")
+
+
+def _upload_kind(request: Request, service: Service) -> tuple[Literal["image", "video"], int]:
+    """What an upload says it is, and how long it may be.
+
+    Raises:
+        ProblemError: 415, neither picture nor video; 413, too long by its own account.
+    """
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition("/")[0].strip().lower()
+    if kind not in ("image", "video"):
+        raise ProblemError(
+            415,
+            f"the Content-Type is {content_type!r}; send a picture as image/jpeg or alike, a video as "
+            "video/mp4 or alike",
+        )
+    limit_bytes = service.limits.image_bytes if kind == "image" else service.limits.video_bytes
+    if content_length(request.scope) > limit_bytes:
+        raise too_large(limit_bytes)
+    return ("image" if kind == "image" else "video"), limit_bytes
+
+
+def _without_path(text: str, path: Path, kind: str) -> str:
+    """An error's words without the name of the temporary file, which is of the service's machine."""
+    return text.replace(str(path), f"the {kind}").replace(path.name, f"the {kind}")
