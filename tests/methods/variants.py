@@ -45,6 +45,7 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
         "ts2net",
         {"temporal_layers": 1, "frame_mask": "tiled", "selected": 2, "gradient": "full"},
     ),
+    "xpool": ("xpool", {}),
 }
 
 every_variant = pytest.mark.parametrize(("method", "arguments"), VARIANTS.values(), ids=list(VARIANTS))

@@ -16,6 +16,7 @@ from vidsift.methods.pidro import Pidro
 from vidsift.methods.prost import Prost
 from vidsift.methods.ts2net import Ts2Net
 from vidsift.methods.xclip import XClip
+from vidsift.methods.xpool import XPool
 from vidsift.methods.zero_shot import ZeroShot
 
 __all__ = ["METHODS", "SAVED_WITHOUT", "build_method", "resolve_arguments", "saved_arguments"]
@@ -28,6 +29,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "prost": Prost,
     "xclip": XClip,
     "ts2net": Ts2Net,
+    "xpool": XPool,
 }
 """Name -> class; each takes the towers and keyword arguments that JSON can hold."""
 

@@ -1,0 +1,44 @@
+"""X-Pool: cross-modal language-video attention for text-video retrieval (arXiv 2203.15086).
+
+A sentence is its end-of-text token, a video the class tokens of its frames. Which frames make up the video is
+asked of the sentence: it attends to them, and is compared with what it saw. So a video is another vector for
+every sentence, and no vector by itself.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vidsift.encoders.clip import ClipTowers
+from vidsift.interactions.attention_pooling import AttentionPooling
+from vidsift.methods.base import Method, Term
+from vidsift.methods.parts import frame_set, sentence_set
+from vidsift.types import TokenSet
+
+__all__ = ["XPool"]
+
+
+class XPool(Method):
+    """X-Pool: the cosine of a sentence with the frames that it attends to.
+
+    Source: Gorti et al., CVPR 2022; layer6ai-labs/xpool model/clip_transformer.py, modules/transformer.py.
+    Differs: padded frames get no attention; in the released code a video of too few frames repeats its last.
+
+    Args:
+        towers: the CLIP towers.
+        dropout: of the residual branch behind the attention, in training; 0.3 for MSR-VTT-9k and LSMDC, 0.4
+            for MSR-VTT-7k and MSVD in the released scripts.
+    """
+
+    def __init__(self, towers: ClipTowers, *, dropout: float = 0.3) -> None:
+        """See the class."""
+        super().__init__(towers, [Term("sentence", "frame", AttentionPooling(towers.dim, dropout))])
+
+    def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
+        """Return the set "sentence" ``(Q, 1, D)``: the end-of-text token."""
+        return {"sentence": sentence_set(self.towers.encode_text(ids_QT, mask_QT), mask_QT)}
+
+    def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
+        """Return the set "frame" ``(B, F, D)``: class tokens, none of which has seen another frame."""
+        frames_BFD = self.towers.encode_frame_classes(pixels_BF3SS, mask_BF)
+        return {"frame": frame_set(frames_BFD, mask_BF, times_BF)}
