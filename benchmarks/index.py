@@ -31,8 +31,7 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import train_tokenizer
 from vidsift.index.build import build_index
-from vidsift.index.decode_worker import ReadSettings, Segment
-from vidsift.index.pool import DecodePool
+from vidsift.index.decode_worker import ReadSettings, Segment, decode_pool
 from vidsift.methods.model import Model
 
 COMMAND = command_line(__file__)
@@ -81,8 +80,8 @@ def wall(work: Callable[[], Any]) -> float:
 
 
 def decode(paths: list[str], settings: ReadSettings) -> list[Segment]:
-    with DecodePool(settings, 1) as pool:
-        return [item[1] for item in pool.read(paths) if item is not None and isinstance(item[1], Segment)]
+    with decode_pool(settings, 1) as pool:
+        return [item[1] for item in pool.run(paths) if item is not None and isinstance(item[1], Segment)]
 
 
 def main() -> None:

@@ -11,9 +11,17 @@ from pathlib import Path
 
 from tests.index.strange import READING
 
-from vidsift.index.decode_worker import Done, Facts, Failed, Known, Message, ReadSettings, Segment
-from vidsift.index.pool import DecodePool
-from vidsift.workers.sandbox import Limits
+from vidsift.index.decode_worker import (
+    Done,
+    Facts,
+    Failed,
+    Known,
+    Message,
+    ReadSettings,
+    Segment,
+    decode_pool,
+)
+from vidsift.workers.process import ProcessLimits
 
 _EVERY_NEIGHBOUR = 10
 _BEYOND = ("crashed", "no progress", "of memory")
@@ -123,9 +131,9 @@ def read_damaged(
     messages: dict[str, list[Message]] = {path: [] for path in paths}
     last = time.monotonic()
     slowest = 0.0
-    limits = Limits(time_limit_seconds=limit_seconds)
-    with DecodePool(ReadSettings(READING, "auto", frozenset()), workers, limits) as pool:
-        for item in pool.read(paths):
+    limits = ProcessLimits(time_limit_seconds=limit_seconds)
+    with decode_pool(ReadSettings(READING, "auto", frozenset()), workers, limits) as pool:
+        for item in pool.run(paths):
             silence = time.monotonic() - last
             assert silence < 2 * limit_seconds, f"nothing came for {silence:.0f} s: {_open_ones(messages)}"
             if item is not None:
@@ -165,8 +173,8 @@ def _kind(message: Message) -> str:
 
 def _whole(source: Path) -> list[object]:
     """What a worker says of an undamaged file that it reads by itself."""
-    with DecodePool(ReadSettings(READING, "auto", frozenset()), 1) as pool:
-        return _summary([item[1] for item in pool.read([str(source)]) if item is not None])
+    with decode_pool(ReadSettings(READING, "auto", frozenset()), 1) as pool:
+        return _summary([item[1] for item in pool.run([str(source)]) if item is not None])
 
 
 def _summary(messages: list[Message]) -> list[object]:

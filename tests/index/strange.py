@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vidsift.index.decode_worker import Done, ReadSettings
 from vidsift.types import Span
 from vidsift.video.preprocessing import VideoReading
 
@@ -58,33 +56,6 @@ class DeadlyReading(VideoReading):
         if span.duration_seconds > 2:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().wanted_times(span)
-
-
-def work_slowly(connection: Connection, _settings: ReadSettings) -> None:
-    """A worker that gives signs of progress for 4 s before it is done."""
-    connection.send(None)
-    connection.recv()
-    until = time.monotonic() + 4.0
-    while time.monotonic() < until:
-        time.sleep(0.2)
-        connection.send(None)
-    connection.send(Done(1, 2, None))
-
-
-def work_and_linger(connection: Connection, _settings: ReadSettings) -> None:
-    """A worker that a file called bad ends, but for the process, which hangs in ending."""
-    connection.send(None)
-    while True:
-        path = connection.recv()
-        if path == "bad":
-            connection.close()
-            time.sleep(600)
-        connection.send(Done(1, 2, None))
-
-
-def die(*_: object) -> None:
-    """A worker that ends before it begins."""
-    os._exit(3)
 
 
 def crash(*_: object) -> bool:

@@ -24,20 +24,20 @@ from vidsift.index.decode_worker import (
     Segment,
     SegmentLength,
     SinglePicture,
+    decode_pool,
 )
 from vidsift.index.folders import Folder, remembered, with_removed
 from vidsift.index.maintenance import forget
 from vidsift.index.manifest import default_folder
 from vidsift.index.opening import check_made_with, open_index
 from vidsift.index.plan import Plan, make_plan
-from vidsift.index.pool import DecodePool
 from vidsift.index.reread import stored_seconds, to_look_at, write_looked_at
 from vidsift.index.schema import SINGLE_PICTURE, FileRecord
 from vidsift.index.single_pictures import kept_places, stored_pictures
 from vidsift.index.storage import Store
 from vidsift.index.tags_and_captions import captions_in
 from vidsift.video.find import Patterns
-from vidsift.workers.sandbox import Limits
+from vidsift.workers.process import ProcessLimits
 
 if TYPE_CHECKING:
     from vidsift.index.encode import Encoder
@@ -117,8 +117,8 @@ def build_index(
     device: str = "auto",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
-    time_limit_seconds: float = Limits.time_limit_seconds,
-    memory_limit_bytes: int = Limits.memory_limit_bytes,
+    time_limit_seconds: float = ProcessLimits.time_limit_seconds,
+    memory_limit_bytes: int = ProcessLimits.memory_limit_bytes,
     on_model: Callable[[Model], object] = lambda _: None,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -156,7 +156,7 @@ def build_index(
     """
     began = time.monotonic()
     places = _places(folders, include, exclude)
-    limits = Limits(time_limit_seconds, memory_limit_bytes)
+    limits = ProcessLimits(time_limit_seconds, memory_limit_bytes)
     folder = default_folder() if index is None else Path(index).expanduser()
     store, loaded = open_index(folder, model, segment, device)
     on_model(loaded)
@@ -285,7 +285,7 @@ class _Run:
         total = len(plan.to_read) + len(plan.harmful)
         self._progress = Progress(videos_total=total, failed=len(self.report.failed))
 
-    def work(self, segment: SegmentLength, workers: int, limits: Limits | None = None) -> None:
+    def work(self, segment: SegmentLength, workers: int, limits: ProcessLimits | None = None) -> None:
         """Read, encode and commit what the plan asks for."""
         self._tell()
         for record in self._plan.harmful:
@@ -299,8 +299,8 @@ class _Run:
             frozenset(self._plan.named),
             frozenset(self._plan.pictures),
         )
-        with DecodePool(settings, workers, limits) as pool:
-            for item in pool.read(self._plan.to_read):
+        with decode_pool(settings, workers, limits) as pool:
+            for item in pool.run(self._plan.to_read):
                 self._pause()
                 if self._should_stop():
                     self.report.stopped = True

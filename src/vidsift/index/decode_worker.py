@@ -1,10 +1,14 @@
-"""One video file to the pictures of its segments: what a worker process does. No torch here."""
+"""One video file to the pictures of its segments, read in a worker process. No torch here.
+
+:func:`read_video` is what a process does with a file; :func:`decode_pool` makes the processes.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,6 +22,8 @@ from vidsift.video import FrameStream, cut, iter_frames, probe
 from vidsift.video.preprocessing import VideoReading
 from vidsift.video.transforms import clip_pixels, thumbnail
 from vidsift.video.unread import unread_end
+from vidsift.workers.pool import Pool
+from vidsift.workers.process import ProcessLimits
 
 __all__ = [
     "Done",
@@ -29,6 +35,7 @@ __all__ = [
     "Segment",
     "SinglePicture",
     "content_id",
+    "decode_pool",
     "read_video",
     "stamp",
 ]
@@ -123,6 +130,44 @@ class Failed:
 
 
 Message: TypeAlias = Facts | Segment | Known | Done | SinglePicture | Failed
+
+_LAST = (Known, Done, SinglePicture, Failed)
+
+
+def decode_pool(
+    settings: ReadSettings, workers: int, limits: ProcessLimits | None = None
+) -> Pool[str, Message]:
+    """Return the processes that read files, of paths; each path is answered as :func:`read_video` does.
+
+    What kills, hangs or outgrows its process ends with ``Failed`` too.
+
+    Args:
+        settings: how to read.
+        workers: how many processes.
+        limits: of each; the time is that without progress within a file.
+
+    Raises:
+        ValueError: there is to be no worker.
+    """
+    return Pool(
+        partial(read_video, settings=settings),
+        is_last=_is_last,
+        failure=_failure,
+        subject="the decoder",
+        workers=workers,
+        limits=limits,
+    )
+
+
+def _is_last(message: Message) -> bool:
+    return isinstance(message, _LAST)
+
+
+def _failure(path: str, reason: str) -> Failed:
+    try:
+        return Failed(reason, *stamp(path))
+    except OSError:
+        return Failed(reason, 0, 0)
 
 
 def content_id(path: str | Path, on_progress: Callable[[], None] = _nobody) -> str:

@@ -17,7 +17,8 @@ from vidsift.index.schema import FileRecord
 from vidsift.index.single_pictures import named_files
 from vidsift.video import find_videos
 from vidsift.video.find import holds_video
-from vidsift.workers.sandbox import Limits, Sandbox
+from vidsift.workers.process import ProcessLimits
+from vidsift.workers.sandbox import Sandbox
 
 __all__ = ["Plan", "make_plan"]
 
@@ -65,7 +66,7 @@ def make_plan(
     before: Mapping[str, FileRecord],
     *,
     retry: bool,
-    limits: Limits | None = None,
+    limits: ProcessLimits | None = None,
     mounts: Collection[str] | None = (),
     again: Collection[str] = (),
     pictures: Collection[str] = (),
@@ -91,7 +92,7 @@ def make_plan(
     unopened: set[str] = set()
     seen: set[str] = set()
     roots = {place.path for place in places}
-    with _Look(known, Limits() if limits is None else limits) as look:
+    with _Look(known, ProcessLimits() if limits is None else limits) as look:
         for place in places:
             for found in find_videos(
                 [place.path],
@@ -158,16 +159,16 @@ class _PassedOver:
 class _Look:
     """Looks into files that are not named like videos, in a limited process; known files are not opened."""
 
-    def __init__(self, known: Mapping[str, FileRecord], limits: Limits) -> None:
+    def __init__(self, known: Mapping[str, FileRecord], limits: ProcessLimits) -> None:
         self._known = known
-        self._box = Sandbox(limits.time_limit_seconds, limits.memory_limit_bytes)
+        self._sandbox = Sandbox(limits)
         self.harmful: dict[str, FileRecord] = {}
 
     def __enter__(self) -> _Look:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._box.close()
+        self._sandbox.close()
 
     def __call__(self, path: Path) -> bool:
         known = self._known.get(path_key(str(path)))
@@ -175,7 +176,7 @@ class _Look:
         if known is not None and (size, modified) == (known.size_bytes, known.modified_ns):
             return True
         try:
-            return self._box.run(holds_video, path)
+            return self._sandbox.run(holds_video, path)
         except SandboxError as error:
             named = str(path) if known is None else known.path
             self.harmful[named] = FileRecord(

@@ -15,7 +15,7 @@ Questions              :mod:`~vidsift.service.live_index`: the newest version of
                        :mod:`~vidsift.service.engine`: the thread that asks the model.
                        :mod:`~vidsift.service.answering`: what it does.
 Files of videos        :mod:`~vidsift.service.media`: what is done with them, in the limited processes of
-                       :mod:`~vidsift.service.decoding`.
+                       :mod:`~vidsift.workers.async_sandbox`.
 Index jobs             :mod:`~vidsift.service.jobs`: the queue. :mod:`~vidsift.service.job_process`: the work.
 For Python             :mod:`~vidsift.service.client`.
 =====================  ==================================================================================

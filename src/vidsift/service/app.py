@@ -24,7 +24,6 @@ from vidsift.errors import IndexFolderError
 from vidsift.search.searcher import Index
 from vidsift.service import job_routes, library_routes, media_routes, search_routes
 from vidsift.service.answering import answer_sentences
-from vidsift.service.decoding import Decoders
 from vidsift.service.engine import Engine
 from vidsift.service.job_process import JobRunner, run_in_process
 from vidsift.service.jobs import Jobs
@@ -36,6 +35,8 @@ from vidsift.service.problems import add_problem_handlers
 from vidsift.service.schemas import Problem
 from vidsift.service.security import Access, Guard
 from vidsift.service.service import Service
+from vidsift.workers.async_sandbox import AsyncSandbox
+from vidsift.workers.process import ProcessLimits
 
 __all__ = ["create_app"]
 
@@ -110,14 +111,15 @@ def _make_service(
     metrics.watch("vidsift_index", "What is in the index.", "what", lambda: _sizes(live_index))
     metrics.watch("vidsift_jobs", "Index jobs that have not ended.", "state", jobs.counts)
     answer = partial(answer_sentences, live_index)
+    decode_limits = ProcessLimits(limits.decode_seconds, limits.decode_bytes)
     return Service(
         live_index=live_index,
         engine=Engine(answer, limits.waiting_questions, metrics.batch),
         calibration_engine=Engine(answer, limits.waiting_questions),
         jobs=jobs,
-        thumbnail_decoders=Decoders(limits.decoders, limits.decode_seconds, limits.decode_bytes),
-        upload_decoder=Decoders(1, limits.decode_seconds, limits.decode_bytes),
-        clip_cutter=Decoders(1, limits.cut_seconds, limits.decode_bytes),
+        thumbnail_decoders=AsyncSandbox(decode_limits, limits.decoders),
+        upload_decoder=AsyncSandbox(decode_limits),
+        clip_cutter=AsyncSandbox(ProcessLimits(limits.cut_seconds, limits.decode_bytes)),
         metrics=metrics,
         limits=limits,
         read_only=read_only,

@@ -22,13 +22,13 @@ from fastapi import Depends, Request
 from vidsift.service.limits import Slots
 
 if TYPE_CHECKING:
-    from vidsift.service.decoding import Decoders
     from vidsift.service.engine import Engine
     from vidsift.service.jobs import Jobs
     from vidsift.service.limits import ServiceLimits
     from vidsift.service.live_index import LiveIndex, Snapshot
     from vidsift.service.monitoring import Metrics
     from vidsift.types import Frames
+    from vidsift.workers.async_sandbox import AsyncSandbox
 
 __all__ = ["BytesCache", "ContentIdCache", "CurrentService", "ExpiringStore", "Service", "Upload"]
 
@@ -175,9 +175,9 @@ class Service:
     engine: Engine
     calibration_engine: Engine
     jobs: Jobs
-    thumbnail_decoders: Decoders
-    upload_decoder: Decoders
-    clip_cutter: Decoders
+    thumbnail_decoders: AsyncSandbox
+    upload_decoder: AsyncSandbox
+    clip_cutter: AsyncSandbox
     metrics: Metrics
     limits: ServiceLimits
     read_only: bool = False
@@ -228,7 +228,7 @@ class Service:
             return Path(file.name)
 
     @property
-    def _decoders(self) -> tuple[Decoders, ...]:
+    def _decoders(self) -> tuple[AsyncSandbox, ...]:
         return self.thumbnail_decoders, self.upload_decoder, self.clip_cutter
 
 

@@ -1,1 +1,13 @@
-"""Processes with limits, in which other people's files are read: one call at a time, or a pool of them."""
+"""Processes with limits, for whatever reads other people's files; nothing here knows what is read.
+
+The room, file by file:
+
+    process         one process with a pipe, a memory limit and an end: crashed, silent, too much memory
+    memory          how a process limits its own memory
+    sandbox         single calls in warm processes: a function's result, or what it raised
+    async_sandbox   the same without holding up an event loop
+    pool            many tasks side by side, each answered with a stream of messages
+
+Nothing here imports torch, and what runs in the processes should not either: it costs seconds and memory in
+each.
+"""
