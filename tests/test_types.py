@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vidsift.errors import QueryError
-from vidsift.types import Alignment, Filter, FilterFields, Frames, Hit, Span, TokenSet
+from vidsift.types import Alignment, Filter, FilterFields, Frames, Hit, PatchShares, Span, TokenSet
 
 
 def tokens(batch: int = 3, width: int = 4, dim: int = 2) -> TokenSet:
@@ -173,6 +173,24 @@ def test_replace_exchanges_what_is_named_and_leaves_the_rest() -> None:
     assert whole.weights is not None
     with pytest.raises(TypeError, match="weight"):
         whole.replace(weight=None)
+
+
+def test_values_print_their_shapes_in_one_line() -> None:
+    assert repr(tokens()) == (
+        "TokenSet(tokens 3x4x2 float32, 8 of 12 real, weights, times_seconds, frame, group, scale)"
+    )
+    whole = TokenSet(torch.zeros(1, 2, 3, dtype=torch.bfloat16), torch.ones(1, 2, dtype=torch.bool))
+    assert repr(whole) == "TokenSet(tokens 1x2x3 bfloat16, 2 of 2 real)"
+    assert repr(whole.to(device="meta")) == "TokenSet(tokens 1x2x3 bfloat16 on meta, mask)"
+    pairs = torch.zeros(8, 5, 12)
+    alignment = Alignment(pairs, pairs, *(torch.zeros(8, 1) for _ in range(4)))
+    assert repr(alignment) == "Alignment(8 pairs, 5 text tokens with 12 video tokens, float32)"
+    shares = PatchShares(torch.zeros(2, 12, 49), "attention, not truth")
+    assert repr(shares) == "PatchShares(2x12x49 float32, note 'attention, not truth')"
+    frames = Frames(np.zeros((3, 8, 6, 3), np.uint8), np.array([0.0, 0.5, 1.25]))
+    assert repr(frames) == "Frames(3 of 6x8 px, 0.00 to 1.25 seconds)"
+    assert repr(dataclasses.replace(frames, damage="cut")).endswith("1.25 seconds, damage 'cut')")
+    assert repr(Frames(np.zeros((0, 8, 6, 3), np.uint8), np.zeros(0))) == "Frames(0 of 6x8 px)"
 
 
 def test_values_cannot_be_changed_in_place() -> None:

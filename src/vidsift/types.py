@@ -87,6 +87,14 @@ class Frames:
                 "give one time for each picture"
             )
 
+    def __repr__(self) -> str:
+        """Return sizes and times in one line: ``Frames(12 of 640x360 px, 0.00 to 9.60 seconds)``."""
+        pictures, height, width, _ = self.pixels.shape
+        times = self.times_seconds
+        when = f", {times[0]:.2f} to {times[-1]:.2f} seconds" if pictures else ""
+        damage = f", damage {self.damage!r}" if self.damage else ""
+        return f"Frames({pictures} of {width}x{height} px{when}{damage})"
+
     def __len__(self) -> int:
         """Return the number of pictures."""
         return len(self.pixels)
@@ -125,18 +133,24 @@ class TokenSet:
             raise ValueError(
                 f"TokenSet: tokens have shape {tuple(self.tokens.shape)}, expected (batch, tokens, channels)"
             )
-        expected = self.tokens.shape[:2]
-        for name, part in self._parts().items():
-            wanted = expected[:1] if name == "scale" else expected
-            if name not in ("tokens", "packed") and part.shape != wanted:
+        for name, part in self.tensors().items():
+            expected = self.tokens.shape[:1] if name == "scale" else self.tokens.shape[:2]
+            if name not in ("tokens", "packed") and part.shape != expected:
                 raise ValueError(
-                    f"TokenSet: {name} has shape {tuple(part.shape)}, expected {tuple(wanted)} to suit "
+                    f"TokenSet: {name} has shape {tuple(part.shape)}, expected {tuple(expected)} to suit "
                     f"tokens of shape {tuple(self.tokens.shape)}"
                 )
 
-    def _parts(self) -> dict[str, torch.Tensor]:
-        present = {part.name: getattr(self, part.name) for part in fields(self)}
-        return {name: part for name, part in present.items() if part is not None}
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the tensors that there are, by the name of their attribute."""
+        tensors = {part.name: getattr(self, part.name) for part in fields(self)}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
+
+    def __repr__(self) -> str:
+        """Return shapes in one line: ``TokenSet(tokens 8x12x512 float32, 93 of 96 real, weights)``."""
+        others = [name for name in self.tensors() if name not in ("tokens", "mask")]
+        real = f"{int(self.mask.sum())} of {self.mask.numel()} real" if not self.mask.is_meta else "mask"
+        return f"TokenSet({', '.join([f'tokens {_shape(self.tokens)}', real, *others])})"
 
     def __len__(self) -> int:
         """Return the number of sentences or videos."""
@@ -148,12 +162,12 @@ class TokenSet:
             raise TypeError(f"TokenSet[{index}]: rows are taken by slice; write [{index}:{index + 1}]")
         if self.packed is not None:
             raise TypeError("TokenSet: packed tokens are scored as a whole; take rows before pack()")
-        return TokenSet(**{name: part[index] for name, part in self._parts().items()})
+        return TokenSet(**{name: part[index] for name, part in self.tensors().items()})
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> TokenSet:
         """Return the set on ``device``, tokens and weights in ``dtype``; the rest keeps its type."""
         moved: dict[str, Any] = {}
-        for name, part in self._parts().items():
+        for name, part in self.tensors().items():
             floating = name in ("tokens", "weights") and part.is_floating_point()
             moved[name] = part.to(device=device, dtype=dtype if floating else None)
         return TokenSet(**moved)
@@ -162,6 +176,16 @@ class TokenSet:
         """Return a copy in which the given parts are exchanged."""
         exchanged: dict[str, Any] = dict(parts)
         return replace(self, **exchanged)
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    """Shape, number type and, where it is not the CPU, the device: ``8x12x512 float32``."""
+    device = "" if tensor.device.type == "cpu" else f" on {tensor.device}"
+    return f"{'x'.join(map(str, tensor.shape))} {_dtype(tensor)}{device}"
 
 
 Features: TypeAlias = Mapping[str, TokenSet]
@@ -189,6 +213,13 @@ class Alignment:
     text_weights: torch.Tensor
     video_weights: torch.Tensor
 
+    def __repr__(self) -> str:
+        """Return shapes in one line: ``Alignment(8 pairs, 5 text tokens with 12 video tokens, float32)``."""
+        pairs, words, tokens = self.values.shape
+        return (
+            f"Alignment({pairs} pairs, {words} text tokens with {tokens} video tokens, {_dtype(self.values)})"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class PatchShares:
@@ -202,6 +233,10 @@ class PatchShares:
 
     shares: torch.Tensor
     note: str
+
+    def __repr__(self) -> str:
+        """Return the shape and the note in one line."""
+        return f"PatchShares({_shape(self.shares)}, note {self.note!r})"
 
 
 @dataclass(frozen=True)

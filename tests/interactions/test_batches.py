@@ -48,5 +48,5 @@ def test_what_does_not_fit_is_refused() -> None:
         concatenate_features([])
     with pytest.raises(ValueError, match="different parts"):
         concatenate([tokens, tokens.replace(weights=torch.ones(1, 2))])
-    with pytest.raises(ValueError, match="rows hold 2 tokens already, asked for 1"):
+    with pytest.raises(ValueError, match="rows hold 2 tokens, expected at most 1"):
         pad_tokens(tokens, 1)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vidsift.types import Features, TokenSet
 
@@ -24,12 +22,12 @@ def pad_tokens(tokens: TokenSet, length: int) -> TokenSet:
     """
     missing = length - tokens.tokens.shape[1]
     if missing < 0:
-        raise ValueError(f"pad_tokens: rows hold {tokens.tokens.shape[1]} tokens already, asked for {length}")
+        raise ValueError(f"pad_tokens: rows hold {tokens.tokens.shape[1]} tokens, expected at most {length}")
     if missing == 0:
         return tokens
     padded: dict[str, Any] = {}
-    for name, part in _parts(tokens).items():
-        if name == "scale":
+    for name, part in tokens.tensors().items():
+        if name == "scale":  # one for a row, so padding tokens adds none
             padded[name] = part
         else:
             padded[name] = torch.cat([part, part.new_zeros(len(part), missing, *part.shape[2:])], dim=1)
@@ -51,16 +49,16 @@ def concatenate(sets: Sequence[TokenSet], length: int | None = None) -> TokenSet
     """
     if not sets:
         raise ValueError("concatenate: no token sets given; give at least one")
-    names = set(_parts(sets[0]))
+    names = set(sets[0].tensors())
     for other in sets[1:]:
-        if set(_parts(other)) != names:
+        if set(other.tensors()) != names:
             raise ValueError(
-                f"concatenate: the sets hold different parts, {sorted(names)} and {sorted(_parts(other))}; "
+                f"concatenate: the sets hold different parts, {sorted(names)} and {sorted(other.tensors())}; "
                 "put together only sets that were prepared alike"
             )
-    longest = max(one.tokens.shape[1] for one in sets)
-    parts = [_parts(pad_tokens(one, longest if length is None else length)) for one in sets]
-    return TokenSet(**{name: torch.cat([part[name] for part in parts]) for name in names})
+    longest = max(token_set.tokens.shape[1] for token_set in sets)
+    padded = [pad_tokens(token_set, longest if length is None else length).tensors() for token_set in sets]
+    return TokenSet(**{name: torch.cat([tensors[name] for tensors in padded]) for name in names})
 
 
 def concatenate_features(batches: Sequence[Features]) -> dict[str, TokenSet]:
@@ -68,8 +66,3 @@ def concatenate_features(batches: Sequence[Features]) -> dict[str, TokenSet]:
     if not batches:
         raise ValueError("concatenate_features: no batches given; give at least one")
     return {name: concatenate([batch[name] for batch in batches]) for name in batches[0]}
-
-
-def _parts(tokens: TokenSet) -> dict[str, Tensor]:
-    present = {part.name: getattr(tokens, part.name) for part in fields(tokens)}
-    return {name: part for name, part in present.items() if part is not None}
