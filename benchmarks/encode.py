@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
 from vidsift.encoders.clip import ATTENTION_KINDS, ClipTowers, end_of_text
-from vidsift.encoders.precision import best_inference_dtype
+from vidsift.encoders.device import best_inference_dtype
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.interactions.product_checks import multiplies_exactly
 

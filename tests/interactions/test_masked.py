@@ -12,7 +12,6 @@ from vidsift.interactions.masked import (
     masked_mean,
     masked_softmax,
     maximum,
-    require_real_tokens,
     segment_max,
     uniform_weights,
     unit_tokens,
@@ -75,9 +74,3 @@ def test_unit_tokens_are_unit_where_real_and_zero_elsewhere() -> None:
 def test_maxima_of_consecutive_rows() -> None:
     values = torch.tensor([[1.0, 8.0], [3.0, 2.0], [-5.0, -6.0]])
     assert segment_max(values, [2, 1]).tolist() == [[3.0, 8.0], [-5.0, -6.0]]
-
-
-def test_a_row_of_padding_is_refused_by_its_place() -> None:
-    tokens = tiny.token_set([2, 0, 1], 3)
-    with pytest.raises(ValueError, match=r"video 1 of the batch has no real token \(1 such rows of 3\)"):
-        require_real_tokens(tokens, "video")

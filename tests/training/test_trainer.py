@@ -16,7 +16,7 @@ import transformers
 from packaging.version import Version
 from tests.training.small import RECIPE, losses, silent, write
 
-from vidsift.encoders.feature_cache import RememberedTowers
+from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.errors import NonFiniteLossError, RecipeError
 from vidsift.methods.model import Model, load
 from vidsift.shapes.library import write_library
@@ -325,7 +325,7 @@ def test_frozen_towers_of_methods_that_pad_look_where_a_memory_has_no_padding(tm
             )
         )
         run = Trainer(recipe, tmp_path / padding, device="cpu", say=silent)
-        assert isinstance(run.method.towers, RememberedTowers) == remembered
+        assert isinstance(run.method.towers, CachedTowers) == remembered
         run.run()
 
 

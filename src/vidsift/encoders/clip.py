@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
 
-from vidsift.encoders.init import fresh_linears
-from vidsift.encoders.masks import longest, require_prefix, require_real
+from vidsift.encoders.init import init_linears
+from vidsift.encoders.mask_checks import longest, require_prefix, require_real
 from vidsift.encoders.token_shift import FrameNeighbours, frame_neighbours, shift_tokens
 
 __all__ = ["ATTENTION_KINDS", "AttentionKind", "ClipTowers", "end_of_text"]
@@ -161,7 +161,8 @@ class ClipTowers(nn.Module):
         Differs: nothing past the longest text is computed; masked positions are zero.
         """
         length = self._check_text(mask_QT)
-        tokens_QTD, states = self._walk_text(ids_QT[:, :length], keep=hidden)
+        # CLIP pads to 77 tokens; captions have about a dozen.
+        tokens_QTD, states = self._walk_text(ids_QT[:, :length], hidden=hidden)
         tokens_QTD = tokens_QTD.masked_fill(~mask_QT[:, :length, None], 0)
         tokens_QTD = F.pad(tokens_QTD, (0, 0, 0, ids_QT.shape[1] - length))
         return (tokens_QTD, tuple(states)) if hidden else tokens_QTD
@@ -189,9 +190,13 @@ class ClipTowers(nn.Module):
         rows: list[Tensor] = []
         for start, end in _packs(mask_QT.sum(dim=1).tolist(), most_tokens):
             text_P = text_N[start:end]
-            own_PP = (text_P[:, None] == text_P[None, :]).tril()
+            # Causal within a text, blind to the others of its row.
+            same_text_PP = (text_P[:, None] == text_P[None, :]).tril()
             tokens, _ = self._walk_text(
-                ids_N[None, start:end], positions_QT=position_N[None, start:end], sees_TT=own_PP, keep=False
+                ids_N[None, start:end],
+                positions_QT=position_N[None, start:end],
+                visible_TT=same_text_PP,
+                hidden=False,
             )
             rows.append(tokens[0])
         tokens_ND = torch.cat(rows)
@@ -221,7 +226,7 @@ class ClipTowers(nn.Module):
         Source: ArrowLuo/CLIP4Clip modules/module_clip.py:451-454 (all tokens through ``ln_post`` and
         projection).
         """
-        tokens_NLD, states = self._walk_vision(pixels_N3SS, (), None, keep=hidden)
+        tokens_NLD, states = self._walk_vision(pixels_N3SS, (), None, hidden=hidden)
         return (tokens_NLD, tuple(states)) if hidden else tokens_NLD
 
     @overload
@@ -278,9 +283,14 @@ class ClipTowers(nn.Module):
         Source: TS2-Net, arXiv 2207.07852, section 3.2 (the shift); the rest as in ``encode_images``.
         Differs: padded frames are not encoded and shift nowhere.
         """
-        whole = not skip_padded or bool(mask_BF.all())
+        with_padded = not skip_padded or bool(mask_BF.all())
         tokens_BFLD, states = self._walk_frames(
-            pixels_BF3SS, mask_BF, shift_blocks, whole=whole, keep=hidden, shift_n_div=shift_n_div
+            pixels_BF3SS,
+            mask_BF,
+            shift_blocks,
+            with_padded=with_padded,
+            hidden=hidden,
+            shift_n_div=shift_n_div,
         )
         return (tokens_BFLD, states) if hidden else tokens_BFLD
 
@@ -308,8 +318,8 @@ class ClipTowers(nn.Module):
             pixels_BF3SS,
             mask_BF,
             shift_blocks,
-            whole=bool(mask_BF.all()),
-            keep=False,
+            with_padded=bool(mask_BF.all()),
+            hidden=False,
             shift_n_div=shift_n_div,
             class_only=True,
         )
@@ -333,7 +343,7 @@ class ClipTowers(nn.Module):
         blocks = nn.ModuleList()
         for _ in range(count):
             block = CLIPEncoderLayer(config)
-            fresh_linears(block)
+            init_linears(block)
             blocks.append(block)
         return blocks
 
@@ -353,31 +363,32 @@ class ClipTowers(nn.Module):
         self,
         ids_QT: Tensor,
         *,
-        keep: bool,
+        hidden: bool,
         positions_QT: Tensor | None = None,
-        sees_TT: Tensor | None = None,
+        visible_TT: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return projected tokens and, when asked to keep them, the states of all layers.
+        """Return projected tokens and, with ``hidden``, the states of all layers.
 
-        Without ``sees_TT`` (True where the row's token may look at the column's) the order is causal.
+        Without ``visible_TT`` (True where the row's token may look at the column's) the order is causal.
         """
         tower = self.clip.text_model
         if positions_QT is None:
             positions_QT = torch.arange(ids_QT.shape[1], device=ids_QT.device)
         tables = tower.embeddings
         state_QTW = tables.token_embedding(ids_QT) + tables.position_embedding(positions_QT)
-        states = [state_QTW] if keep else []
+        states = [state_QTW] if hidden else []
         mask = None
+        # sdpa has a causal kernel that needs no mask; eager attention needs one of numbers that are added.
         if self.attention == "eager":
             length = ids_QT.shape[1]
-            everything_TT = torch.ones(length, length, dtype=torch.bool, device=ids_QT.device)
-            sees_TT = everything_TT.tril() if sees_TT is None else sees_TT
-            mask = torch.zeros_like(sees_TT, dtype=state_QTW.dtype).masked_fill(~sees_TT, float("-inf"))
-        elif sees_TT is not None:
-            mask = sees_TT
+            all_TT = torch.ones(length, length, dtype=torch.bool, device=ids_QT.device)
+            visible_TT = all_TT.tril() if visible_TT is None else visible_TT
+            mask = torch.zeros_like(visible_TT, dtype=state_QTW.dtype).masked_fill(~visible_TT, float("-inf"))
+        elif visible_TT is not None:
+            mask = visible_TT
         for block in tower.encoder.layers:
             state_QTW = block(state_QTW, None if mask is None else mask[None, None], is_causal=mask is None)
-            if keep:
+            if hidden:
                 states.append(state_QTW)
         return self.clip.text_projection(tower.final_layer_norm(state_QTW)), states
 
@@ -387,21 +398,21 @@ class ClipTowers(nn.Module):
         mask_BF: Tensor,
         shift_blocks: Sequence[int],
         *,
-        whole: bool,
-        keep: bool,
+        with_padded: bool,
+        hidden: bool,
         shift_n_div: int,
         class_only: bool = False,
     ) -> tuple[Tensor, Hidden]:
-        """Walk the frames of videos, padded ones too where ``whole``, and put the results in their places."""
+        """Walk the frames of videos and put the results in their places."""
         require_real(mask_BF, "video", "frame")
         blocks = self._block_numbers(shift_blocks)
-        pixels_N3SS = pixels_BF3SS.flatten(0, 1) if whole else pixels_BF3SS[mask_BF]
-        neighbours = frame_neighbours(mask_BF, skip_padded=not whole) if blocks else None
+        pixels_N3SS = pixels_BF3SS.flatten(0, 1) if with_padded else pixels_BF3SS[mask_BF]
+        neighbours = frame_neighbours(mask_BF, skip_padded=not with_padded) if blocks else None
         tokens_NLD, states = self._walk_vision(
-            pixels_N3SS, blocks, neighbours, keep=keep, shift_n_div=shift_n_div, class_only=class_only
+            pixels_N3SS, blocks, neighbours, hidden=hidden, shift_n_div=shift_n_div, class_only=class_only
         )
-        placed = tuple(_to_videos(state_NLW, mask_BF, whole) for state_NLW in states)
-        return _to_videos(tokens_NLD, mask_BF, whole), placed
+        placed = tuple(_to_videos(state_NLW, mask_BF, with_padded) for state_NLW in states)
+        return _to_videos(tokens_NLD, mask_BF, with_padded), placed
 
     def _walk_vision(
         self,
@@ -409,11 +420,11 @@ class ClipTowers(nn.Module):
         shift_blocks: Collection[int],
         neighbours: FrameNeighbours | None,
         *,
-        keep: bool,
+        hidden: bool,
         shift_n_div: int = 7,
         class_only: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return projected tokens and, when asked to keep them, the states of all layers."""
+        """Return projected tokens and, with ``hidden``, the states of all layers."""
         side = self.image_size_px
         if tuple(pixels_N3SS.shape[1:]) != (3, side, side):
             raise ValueError(
@@ -422,17 +433,18 @@ class ClipTowers(nn.Module):
             )
         tower = self.clip.vision_model
         state_NLW = tower.pre_layrnorm(tower.embeddings(pixels_N3SS))
-        states = [state_NLW] if keep else []
+        states = [state_NLW] if hidden else []
         for number, block in enumerate(tower.encoder.layers):
-            seen_NLW = block.layer_norm1(state_NLW)
+            normed_NLW = block.layer_norm1(state_NLW)
             if neighbours is not None and number in shift_blocks:
-                seen_NLW = shift_tokens(seen_NLW, neighbours, shift_n_div)
+                normed_NLW = shift_tokens(normed_NLW, neighbours, shift_n_div)
+            # Nothing reads the patches after the last block, so only the class token goes through it.
             if class_only and number == self.vision_blocks - 1:
-                state_NLW = state_NLW[:, :1] + _attention_of_class(block.self_attn, seen_NLW)
+                state_NLW = state_NLW[:, :1] + _attention_of_class(block.self_attn, normed_NLW)
             else:
-                state_NLW = state_NLW + block.self_attn(hidden_states=seen_NLW, attention_mask=None)[0]
+                state_NLW = state_NLW + block.self_attn(hidden_states=normed_NLW, attention_mask=None)[0]
             state_NLW = state_NLW + block.mlp(block.layer_norm2(state_NLW))
-            if keep:
+            if hidden:
                 states.append(state_NLW)
         return self.clip.visual_projection(tower.post_layernorm(state_NLW)), states
 
@@ -457,7 +469,7 @@ def _packs(lengths: list[int], most_tokens: int) -> Iterator[tuple[int, int]]:
     yield start, end
 
 
-def _attention_of_class(attention: CLIPAttention, seen_NLW: Tensor) -> Tensor:
+def _attention_of_class(attention: CLIPAttention, normed_NLW: Tensor) -> Tensor:
     """What the first token takes from all tokens: ``(N, 1, W)``."""
 
     def heads(projected_NLW: Tensor) -> Tensor:
@@ -467,18 +479,20 @@ def _attention_of_class(attention: CLIPAttention, seen_NLW: Tensor) -> Tensor:
         )
 
     query, key, value = (
-        attention.q_proj(seen_NLW[:, :1]),
-        attention.k_proj(seen_NLW),
-        attention.v_proj(seen_NLW),
+        attention.q_proj(normed_NLW[:, :1]),
+        attention.k_proj(normed_NLW),
+        attention.v_proj(normed_NLW),
     )
-    met_NH1E = F.scaled_dot_product_attention(heads(query), heads(key), heads(value), scale=attention.scale)
-    taken_N1W: Tensor = attention.out_proj(met_NH1E.transpose(1, 2).flatten(2))
-    return taken_N1W
+    attended_NH1E = F.scaled_dot_product_attention(
+        heads(query), heads(key), heads(value), scale=attention.scale
+    )
+    out_N1W: Tensor = attention.out_proj(attended_NH1E.transpose(1, 2).flatten(2))
+    return out_N1W
 
 
-def _to_videos(tokens_NLD: Tensor, mask_BF: Tensor, whole: bool) -> Tensor:
+def _to_videos(tokens_NLD: Tensor, mask_BF: Tensor, with_padded: bool) -> Tensor:
     """Put frames back in their places, ``(B, F, L, D)``, zero where masked."""
-    if not whole:
+    if not with_padded:
         result = tokens_NLD.new_zeros(*mask_BF.shape, *tokens_NLD.shape[1:])
         result[mask_BF] = tokens_NLD
         return result

@@ -1,4 +1,4 @@
-"""Frozen towers that look at a fixed set of clips once, and remember every number."""
+"""Frozen towers that run over a fixed set of clips once and look their tokens up afterwards."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from vidsift.encoders.clip import ClipTowers, Hidden
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import array_file, whole_folder
 
-__all__ = ["RememberedTowers"]
+__all__ = ["CachedTowers"]
 
-_TOGETHER = 64
+_CLIPS_AT_ONCE = 64
 
 PixelsOf = Callable[[slice], Tensor]
 
 
-class RememberedTowers(ClipTowers):
+class CachedTowers(ClipTowers):
     """CLIP towers whose vision tower does not learn, beside a memory of what it makes of a set of clips.
 
     Inside :meth:`of`, the frames of clips of the set are looked up; the first time that a method wants a kind
     of result (class tokens, all tokens, every layer's states; with or without token shift) it is computed
-    for the whole set and kept in files in fp32, which runs of the same towers share. Elsewhere, and for
+    for the with_padded set and kept in files in fp32, which runs of the same towers share. Elsewhere, and for
     texts, these are the towers that they wrap: same weights, same parameter names.
 
     Args:
@@ -43,18 +43,24 @@ class RememberedTowers(ClipTowers):
     """
 
     def __init__(
-        self, towers: ClipTowers, folder: str | Path, clips: int, pixels_of: PixelsOf, about: dict[str, Any]
+        self,
+        towers: ClipTowers,
+        folder: str | Path,
+        count: int,
+        pixels_of: PixelsOf,
+        description: dict[str, Any],
     ) -> None:
         """See the class."""
+        # Not ClipTowers' own: the wrapped model is taken as it is, under the same parameter names.
         nn.Module.__init__(self)
         self.clip, self.attention = towers.clip, towers.attention
-        self._pixels_of, self._clips = pixels_of, clips
-        self._root, self._about = Path(folder), about
+        self._pixels_of, self._count = pixels_of, count
+        self._root, self._description = Path(folder), description
         self._rows: NDArray[np.int64] | None = None
-        self._maps: dict[str, list[NDArray[np.float32]]] = {}
+        self._results: dict[str, list[NDArray[np.float32]]] = {}
 
     @contextmanager
-    def of(self, rows: NDArray[np.int64]) -> Iterator[None]:
+    def clips(self, rows: NDArray[np.int64]) -> Iterator[None]:
         """Say which clips of the set the next frames are."""
         self._rows = rows
         try:
@@ -68,8 +74,8 @@ class RememberedTowers(ClipTowers):
         mask_BF: Tensor,
         shift_blocks: Sequence[int],
         *,
-        whole: bool,
-        keep: bool,
+        with_padded: bool,
+        hidden: bool,
         shift_n_div: int,
         class_only: bool = False,
     ) -> tuple[Tensor, Hidden]:
@@ -77,29 +83,31 @@ class RememberedTowers(ClipTowers):
         walk = partial(
             super()._walk_frames,
             shift_blocks=shift_blocks,
-            whole=whole,
-            keep=keep,
+            with_padded=with_padded,
+            hidden=hidden,
             shift_n_div=shift_n_div,
             class_only=class_only,
         )
         if self._rows is None:
             return walk(pixels_BF3SS, mask_BF)
         if not bool(mask_BF.all()):
-            raise ValueError("remembered clips have no padded frames, but the mask hides some")
+            raise ValueError(
+                "cached clips have no padded frames, but the mask hides some; pass one that is all True"
+            )
         blocks = sorted(self._block_numbers(shift_blocks))
         shifted = f"shift{shift_n_div}-{'.'.join(map(str, blocks))}" if blocks else "plain"
-        name = f"{shifted}-{'class' if class_only else 'all'}-{'states' if keep else 'last'}"
-        if name not in self._maps:
-            self._maps[name] = self._recall(name, walk)
+        name = f"{shifted}-{'class' if class_only else 'all'}-{'states' if hidden else 'last'}"
+        if name not in self._results:
+            self._results[name] = self._open(name, walk)
         device = mask_BF.device
-        first, *states = (torch.from_numpy(one[self._rows]).to(device) for one in self._maps[name])
+        first, *states = (torch.from_numpy(array[self._rows]).to(device) for array in self._results[name])
         return first, tuple(states)
 
     def _digest(self) -> str:
         """Tell this set and these towers, as they are now, from others."""
         config = self.clip.vision_model.config.to_dict()
-        what = json.dumps([self._about, self.attention, config], sort_keys=True, default=str)
-        hasher = hashlib.sha256(what.encode())
+        text = json.dumps([self._description, self.attention, config], sort_keys=True, default=str)
+        hasher = hashlib.sha256(text.encode())
         weights = {**self.clip.vision_model.state_dict(), "projection": self.clip.visual_projection.weight}
         for name, value in sorted(weights.items()):
             hasher.update(name.encode())
@@ -107,37 +115,38 @@ class RememberedTowers(ClipTowers):
         return hasher.hexdigest()[:16]
 
     @torch.no_grad()
-    def _recall(
+    def _open(
         self, name: str, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]
     ) -> list[NDArray[np.float32]]:
         """Open the files of a kind of result; write them first where they are missing."""
-        folder = self._root / f"towers-{self._digest()}"
-        place = folder / name
-        if not place.is_dir():
-            self._keep(place, walk)
-        return [np.load(file, mmap_mode="r") for file in sorted(place.glob("*.npy"))]
+        folder = self._root / f"towers-{self._digest()}" / name
+        if not folder.is_dir():
+            self._write(folder, walk)
+        # Mapped, not read: all layers' states of a set may be larger than the memory.
+        return [np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))]
 
-    def _keep(self, place: Path, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]) -> None:
-        """Look at the whole set and write what comes of it."""
+    def _write(self, folder: Path, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]) -> None:
+        """Look at the with_padded set and write what comes of it."""
         with (
             saving("what towers make of the set of clips", self._root),
-            whole_folder(place) as temporary,
+            whole_folder(folder) as temporary,
             ExitStack() as files,
         ):
-            adders: list[Callable[[NDArray[Any]], None]] = []
-            for at in range(0, self._clips, _TOGETHER):
-                made = self._walk_some(slice(at, min(at + _TOGETHER, self._clips)), walk)
-                for number, one in enumerate(made):
-                    if number == len(adders):
-                        file, shape = temporary / f"{number:02}.npy", (self._clips, *one.shape[1:])
-                        adders.append(files.enter_context(array_file(file, np.float32, shape)))
-                    adders[number](one)
+            appenders: list[Callable[[NDArray[Any]], None]] = []
+            for start in range(0, self._count, _CLIPS_AT_ONCE):
+                rows = slice(start, min(start + _CLIPS_AT_ONCE, self._count))
+                for number, array in enumerate(self._walk_clips(rows, walk)):
+                    if number == len(appenders):
+                        file, shape = temporary / f"{number:02}.npy", (self._count, *array.shape[1:])
+                        appenders.append(files.enter_context(array_file(file, np.float32, shape)))
+                    appenders[number](array)
 
-    def _walk_some(
-        self, some: slice, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]
+    def _walk_clips(
+        self, rows: slice, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]
     ) -> list[NDArray[np.float32]]:
-        pixels = self._pixels_of(some).to(self.logit_scale.device)
+        pixels = self._pixels_of(rows).to(self.logit_scale.device)
         mask = torch.ones(pixels.shape[:2], dtype=torch.bool, device=pixels.device)
+        # The files are shared with runs in other precisions, so they hold what fp32 gives.
         with torch.autocast(pixels.device.type, enabled=False):
             tokens, states = walk(pixels, mask)
-        return [one.float().cpu().numpy() for one in (tokens, *states)]
+        return [tensor.float().cpu().numpy() for tensor in (tokens, *states)]

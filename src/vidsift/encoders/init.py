@@ -1,13 +1,13 @@
-"""Weights that a part starts from where nothing is copied into it."""
+"""First weights of a part into which nothing is copied."""
 
 from __future__ import annotations
 
 from torch import nn
 
-__all__ = ["fresh_linears"]
+__all__ = ["init_linears"]
 
 
-def fresh_linears(*parts: nn.Module) -> None:
+def init_linears(*parts: nn.Module) -> None:
     """Draw the weights of every linear layer in the parts from N(0, 0.02), in their order; biases are 0.
 
     Source: CLIP4Clip, foolwood/DRL and TS2-Net, ``init_weights`` of their models: all that follows the towers

@@ -114,13 +114,14 @@ def clip_config_from_openai(weights: Mapping[str, Tensor]) -> dict[str, Any]:
             "use a ViT checkpoint, for example ViT-B/32"
         )
     patch = _shape(weights, "visual.conv1.weight", 4)
-    places, vision_width = _shape(weights, "visual.positional_embedding", 2)
+    positions, vision_width = _shape(weights, "visual.positional_embedding", 2)
     tokens, text_width = _shape(weights, "positional_embedding", 2)
     vocabulary = _shape(weights, "token_embedding.weight", 2)[0]
-    side = round((places - 1) ** 0.5)
-    if side * side + 1 != places:
+    side = round((positions - 1) ** 0.5)
+    if side * side + 1 != positions:
         raise WeightsError(
-            f"visual.positional_embedding has {places} rows, expected a square number of patches and one more"
+            f"visual.positional_embedding has {positions} rows, expected a square number of patches and "
+            "one more"
         )
     return {
         "projection_dim": _shape(weights, "text_projection", 2)[1],
@@ -128,6 +129,7 @@ def clip_config_from_openai(weights: Mapping[str, Tensor]) -> dict[str, Any]:
             **_tower_sizes(weights, "transformer.", text_width),
             "max_position_embeddings": tokens,
             "vocab_size": vocabulary,
+            # Start and end of text are the last two entries of CLIP's vocabulary.
             "bos_token_id": vocabulary - 2,
             "eos_token_id": vocabulary - 1,
             "pad_token_id": 0,
@@ -189,10 +191,10 @@ def _tower_sizes(weights: Mapping[str, Tensor], prefix: str, width: int) -> dict
         for key in weights
         if key.startswith(f"{prefix}resblocks.")
     }
-    raised = _shape(weights, f"{prefix}resblocks.0.mlp.c_fc.weight", 2)[0]
+    hidden = _shape(weights, f"{prefix}resblocks.0.mlp.c_fc.weight", 2)[0]
     return {
         "hidden_size": width,
-        "intermediate_size": raised,
+        "intermediate_size": hidden,
         "num_hidden_layers": max(numbers) + 1,
         "num_attention_heads": max(1, width // _CHANNELS_A_HEAD),
         "hidden_act": "quick_gelu",

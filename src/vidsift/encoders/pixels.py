@@ -57,6 +57,7 @@ class PixelNorm:
                 f"pictures are {pixels.dtype} of shape {tuple(pixels.shape)}, expected torch.uint8 ending in "
                 f"{expected}; resize and crop them with vidsift.video.transforms first"
             )
+        # (p / 255 - mean) / std with one division a pixel.
         scale = torch.tensor(self.std, device=pixels.device) * 255.0
         shift = torch.tensor(self.mean, device=pixels.device) * 255.0
         return ((pixels.float() - shift) / scale).movedim(-1, -3).contiguous().to(dtype)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from vidsift.encoders.init import fresh_linears
-from vidsift.encoders.masks import require_prefix, require_real
-from vidsift.encoders.precision import autocast_runs_lstm
+from vidsift.encoders.device import autocast_runs_lstm
+from vidsift.encoders.init import init_linears
+from vidsift.encoders.mask_checks import require_prefix, require_real
 
 if TYPE_CHECKING:
     from vidsift.encoders.clip import ClipTowers
@@ -78,18 +78,19 @@ class TemporalLSTM(nn.Module):
         require_real(mask_BF, "video", "frame")
         require_prefix(mask_BF, "video", "frame")
         # It reads forward only and padding comes last: what follows a video's end cannot reach its frames.
-        passed_BFD = self._passed(frames_BFD)
-        return _clear_padding(passed_BFD + frames_BFD, mask_BF)
+        return _clear_padding(self._run_lstm(frames_BFD) + frames_BFD, mask_BF)
 
-    def _passed(self, frames_BFD: Tensor) -> Tensor:
-        kind = frames_BFD.device.type
-        passed_BFD: Tensor
-        if not torch.is_autocast_enabled(kind) or autocast_runs_lstm(torch.get_autocast_dtype(kind), kind):
-            passed_BFD, _ = self.lstm(frames_BFD)
-            return passed_BFD
-        with torch.autocast(kind, enabled=False):
-            passed_BFD, _ = self.lstm(frames_BFD.to(next(self.lstm.parameters()).dtype))
-        return passed_BFD
+    def _run_lstm(self, frames_BFD: Tensor) -> Tensor:
+        device = frames_BFD.device.type
+        states_BFD: Tensor
+        if not torch.is_autocast_enabled(device) or autocast_runs_lstm(
+            torch.get_autocast_dtype(device), device
+        ):
+            states_BFD, _ = self.lstm(frames_BFD)
+            return states_BFD
+        with torch.autocast(device, enabled=False):
+            states_BFD, _ = self.lstm(frames_BFD.to(next(self.lstm.parameters()).dtype))
+        return states_BFD
 
 
 class TemporalTransformer(nn.Module):
@@ -183,36 +184,37 @@ class TemporalBlock(nn.Module):
         self.mlp_norm = nn.LayerNorm(dim, eps=1e-12)
         self.mlp_in = nn.Linear(dim, 4 * dim)
         self.mlp_out = nn.Linear(4 * dim, dim)
-        fresh_linears(self)
+        init_linears(self)
 
     def forward(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
         """Return the new state; ``padding_B11F`` is True on frames that nobody may look at."""
         state_BFD = state_BFD + self._attend(self.attention_norm(state_BFD), padding_B11F)
-        raised_BFD = self.mlp_in(self.mlp_norm(state_BFD))
-        lowered_BFD: Tensor = self.mlp_out(raised_BFD * torch.sigmoid(1.702 * raised_BFD))
-        return state_BFD + lowered_BFD
+        hidden_BFE = self.mlp_in(self.mlp_norm(state_BFD))
+        # QuickGELU, CLIP's approximation of GELU: weights copied from CLIP were trained with it.
+        change_BFD: Tensor = self.mlp_out(hidden_BFE * torch.sigmoid(1.702 * hidden_BFE))
+        return state_BFD + change_BFD
 
     def _attend(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
         parts = self.attention_in(state_BFD).unflatten(-1, (3, self.heads, -1))
         query_BHFC, key_BHFC, value_BHFC = parts.permute(2, 0, 3, 1, 4).unbind(0)
         score_BHFF = (query_BHFC * query_BHFC.shape[-1] ** -0.5) @ key_BHFC.transpose(-1, -2)
         weight_BHFF = score_BHFF.masked_fill(padding_B11F, float("-inf")).softmax(-1)
-        gathered_BFD: Tensor = self.attention_out((weight_BHFF @ value_BHFC).transpose(1, 2).flatten(2))
-        return gathered_BFD
+        attended_BFD: Tensor = self.attention_out((weight_BHFF @ value_BHFC).transpose(1, 2).flatten(2))
+        return attended_BFD
 
     def copy_from_clip(self, layer: nn.Module) -> None:
         """Copy the weights of a ``transformers`` CLIP encoder layer of the same sizes."""
-        theirs = layer.state_dict()
-        mine: dict[str, Tensor] = {}
+        clip = layer.state_dict()
+        copied: dict[str, Tensor] = {}
         for kind in ("weight", "bias"):
-            parts = [theirs[f"self_attn.{part}_proj.{kind}"] for part in "qkv"]
-            mine[f"attention_in.{kind}"] = torch.cat(parts)
-            mine[f"attention_out.{kind}"] = theirs[f"self_attn.out_proj.{kind}"]
-            mine[f"attention_norm.{kind}"] = theirs[f"layer_norm1.{kind}"]
-            mine[f"mlp_norm.{kind}"] = theirs[f"layer_norm2.{kind}"]
-            mine[f"mlp_in.{kind}"] = theirs[f"mlp.fc1.{kind}"]
-            mine[f"mlp_out.{kind}"] = theirs[f"mlp.fc2.{kind}"]
-        self.load_state_dict(mine)
+            parts = [clip[f"self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            copied[f"attention_in.{kind}"] = torch.cat(parts)
+            copied[f"attention_out.{kind}"] = clip[f"self_attn.out_proj.{kind}"]
+            copied[f"attention_norm.{kind}"] = clip[f"layer_norm1.{kind}"]
+            copied[f"mlp_norm.{kind}"] = clip[f"layer_norm2.{kind}"]
+            copied[f"mlp_in.{kind}"] = clip[f"mlp.fc1.{kind}"]
+            copied[f"mlp_out.{kind}"] = clip[f"mlp.fc2.{kind}"]
+        self.load_state_dict(copied)
 
 
 def misfit_to_text(towers: ClipTowers, blocks: nn.ModuleList, positions: Tensor) -> str:
@@ -223,17 +225,17 @@ def misfit_to_text(towers: ClipTowers, blocks: nn.ModuleList, positions: Tensor)
         blocks: :class:`TemporalBlock`, all of one size.
         positions: the transformer's, ``(positions, D)``.
     """
-    width, mine = towers.text_width, positions.shape[1]
-    if width != mine:
-        return f"the text tower has {width} channels, this transformer {mine}"
+    text_width, width = towers.text_width, positions.shape[1]
+    if text_width != width:
+        return f"the text tower has {text_width} channels, this transformer {width}"
     config = towers.clip.text_model.config
     for block in blocks:
         assert isinstance(block, TemporalBlock)
         if block.heads != config.num_attention_heads:
             return f"the text tower has {config.num_attention_heads} heads, this transformer {block.heads}"
         if block.mlp_in.out_features != config.intermediate_size:
-            here = block.mlp_in.out_features
-            return f"the text tower has {config.intermediate_size} hidden channels, this transformer {here}"
+            hidden = block.mlp_in.out_features
+            return f"the text tower has {config.intermediate_size} hidden channels, this transformer {hidden}"
     return ""
 
 
@@ -251,9 +253,10 @@ def copy_text_tower(towers: ClipTowers, blocks: nn.ModuleList, positions: Tensor
             "tower's sizes, or leave its fresh weights"
         )
     tower = towers.clip.text_model
-    there = tower.embeddings.position_embedding.weight
-    shared = min(len(there), len(positions))
-    positions[:shared] = there[:shared]
+    text_positions = tower.embeddings.position_embedding.weight
+    count = min(len(text_positions), len(positions))
+    positions[:count] = text_positions[:count]
+    # Not strict: of a deeper text tower the first blocks are copied, as released.
     for block, text_block in zip(blocks, tower.encoder.layers, strict=False):
         assert isinstance(block, TemporalBlock)
         block.copy_from_clip(text_block)

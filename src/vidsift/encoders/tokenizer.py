@@ -84,12 +84,13 @@ class Tokenizer:
         """
         folder = Path(folder)
         start, end = _special_tokens(folder / "tokenizer_config.json")
-        whole, vocabulary, merges = (folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt"))
-        if whole.is_file():
+        names = ("tokenizer.json", "vocab.json", "merges.txt")
+        complete, vocabulary, merges = (folder / name for name in names)
+        if complete.is_file():
             try:
-                backend = Backend.from_file(str(whole))
+                backend = Backend.from_file(str(complete))
             except Exception as error:  # the library raises plain Exception
-                raise ValueError(f"{whole} is not a tokenizer file: {error}") from error
+                raise ValueError(f"{complete} is not a tokenizer file: {error}") from error
             return cls(backend, start, end)
         if vocabulary.is_file() and merges.is_file():
             entries = json.loads(vocabulary.read_text(encoding="utf-8"))
@@ -105,8 +106,7 @@ class Tokenizer:
 
         Args:
             path: one merge a line after a first line that is skipped, as text or gzipped. Only the merges
-                that
-                OpenAI's 49,408 entries take are read.
+                that OpenAI's 49,408 entries take are read.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -135,8 +135,7 @@ class Tokenizer:
         Args:
             texts: the sentences.
             max_words: most tokens a sentence may have, start and end of text included; what is longer loses
-                its
-                last words and keeps its end-of-text.
+                its last words and keeps its end-of-text.
 
         Raises:
             ValueError: there is no sentence, a sentence is empty or not text, or ``max_words`` leaves no room
@@ -194,10 +193,10 @@ class Tokenizer:
         return encoding.ids, [_readable(token) for token in encoding.tokens]
 
     def _without_special_tokens(self, text: str) -> str:
-        """Part special tokens that a user typed, so that they are read as the marks and letters they are."""
+        """Break up special tokens that a user typed, so that they are read as marks and letters."""
         for token in (self._start, self._end):
-            parted = re.sub(r"(\w+)", r" \1 ", token)
-            text = text.replace(token, parted if parted != token else " ".join(token))
+            spaced = re.sub(r"(\w+)", r" \1 ", token)
+            text = text.replace(token, spaced if spaced != token else " ".join(token))
         return text
 
 
@@ -263,7 +262,7 @@ def _byte_letters() -> dict[int, str]:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     letters = {byte: chr(byte) for byte in printable}
     hidden = (byte for byte in range(256) if byte not in letters)
-    letters.update({byte: chr(256 + place) for place, byte in enumerate(hidden)})
+    letters.update({byte: chr(256 + number) for number, byte in enumerate(hidden)})
     return letters
 
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
 from vidsift.encoders.clip import AttentionKind, ClipTowers
-from vidsift.encoders.finite import UNSAVED, require_finite
 from vidsift.encoders.openai_weights import (
     clip_config_from_openai,
     clip_weights_from_openai,
@@ -26,7 +25,7 @@ from vidsift.encoders.openai_weights import (
     read_torchscript,
 )
 from vidsift.encoders.pixels import OPENAI_MEAN, OPENAI_STD, PixelNorm
-from vidsift.encoders.strict import load_strictly
+from vidsift.encoders.state_dict import UNSAVED, load_strictly, require_finite
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import WeightsError
 from vidsift.files.disk_errors import plain_words, saving
@@ -67,12 +66,10 @@ def load_clip(
 
     Args:
         name_or_folder: a checkpoint folder of ``transformers``' form, the name of one on the Hugging Face
-            hub, or
-            a single file with OpenAI's names (a published archive, a plain state dict, or safetensors).
+            hub, or a single file with OpenAI's names (a published archive, a plain state dict, safetensors).
         attention: see ``ClipTowers``.
         vocabulary: for a single file: OpenAI's BPE vocabulary file or a folder with tokenizer files; looked
-            for
-            beside the file when None.
+            for beside the file when None.
         trust_torchscript: open a TorchScript archive that OpenAI did not publish.
 
     Raises:
@@ -225,7 +222,7 @@ def _flat(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _empty_model(config: CLIPConfig) -> CLIPModel:
-    """Build the model without memory for weights; ``load_strictly`` puts the read ones in their places."""
+    """Build the model without memory for weights; ``load_strictly`` gives it those of the file."""
     with torch.device("meta"):
         return CLIPModel(config)
 
@@ -255,11 +252,11 @@ def _checked(towers: ClipTowers, tokenizer: Tokenizer, norm: PixelNorm, source: 
 
 
 def _vocabulary_of_file(path: Path, vocabulary: str | Path | None) -> Tokenizer:
-    place = Path(vocabulary) if vocabulary is not None else path.parent / _VOCABULARY_FILE
-    if vocabulary is None and not place.is_file():
-        place = path.parent
+    source = Path(vocabulary) if vocabulary is not None else path.parent / _VOCABULARY_FILE
+    if vocabulary is None and not source.is_file():
+        source = path.parent
     try:
-        return Tokenizer.from_folder(place) if place.is_dir() else Tokenizer.from_bpe_file(place)
+        return Tokenizer.from_folder(source) if source.is_dir() else Tokenizer.from_bpe_file(source)
     except FileNotFoundError as error:
         raise WeightsError(
             f"{path} holds weights but no vocabulary; put OpenAI's {_VOCABULARY_FILE} beside it, or name "

@@ -12,8 +12,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from vidsift.encoders.mask_checks import require_real
 from vidsift.errors import NoAlignmentError
-from vidsift.interactions.masked import require_real_tokens, unit_tokens
+from vidsift.interactions.masked import unit_tokens
 from vidsift.types import Alignment, TokenSet
 
 __all__ = ["Interaction", "UnitTokens", "pooled"]
@@ -54,7 +55,7 @@ class Interaction(nn.Module, ABC):
         Raises:
             ValueError: if a text has no real token.
         """
-        require_real_tokens(text, "text")
+        require_real(text.mask, "text", "token")
         return self._prepare_text(text)
 
     def prepare_video(self, video: TokenSet) -> TokenSet:
@@ -63,7 +64,7 @@ class Interaction(nn.Module, ABC):
         Raises:
             ValueError: if a video has no real token.
         """
-        require_real_tokens(video, "video")
+        require_real(video.mask, "video", "token")
         return self._prepare_video(video)
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.init import fresh_linears
+from vidsift.encoders.init import init_linears
 from vidsift.encoders.temporal import TemporalBlock, copy_text_tower, temporal_weights_from_release
 from vidsift.interactions.base import Interaction
 from vidsift.types import TokenSet
@@ -55,7 +55,7 @@ class CrossTransformer(Interaction):
         self.pool = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, 1)
         nn.init.normal_(self.positions, std=0.02)
-        fresh_linears(self.pool, self.out)
+        init_linears(self.pool, self.out)
 
     def init_from_text(self, towers: ClipTowers) -> None:
         """Start from CLIP's text tower: copy its first blocks and its positions.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
-from vidsift.encoders.init import fresh_linears
+from vidsift.encoders.init import init_linears
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.masked import unit_tokens
@@ -41,7 +41,7 @@ class Hierarchical(Interaction):
         super().__init__()
         self.levels = levels
         self.gate = nn.Linear(dim, levels)
-        fresh_linears(self.gate)
+        init_linears(self.gate)
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
         if text.tokens.shape[1] != self.levels:

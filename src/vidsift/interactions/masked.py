@@ -1,7 +1,8 @@
 """Reductions over tokens of which some are padding: the only place where masks meet maths.
 
 Masked tokens are -inf before a maximum or a softmax and take no part in a mean. A row without a real
-token has no answer, so it is refused by :func:`require_real_tokens` before any reduction sees it.
+token has no answer, so it is refused (:func:`~vidsift.encoders.mask_checks.require_real`) before any
+reduction sees it.
 """
 
 from __future__ import annotations
@@ -17,29 +18,10 @@ __all__ = [
     "masked_mean",
     "masked_softmax",
     "maximum",
-    "require_real_tokens",
     "segment_max",
     "uniform_weights",
     "unit_tokens",
 ]
-
-
-def require_real_tokens(tokens: TokenSet, what: str) -> None:
-    """Refuse a batch in which some row is nothing but padding.
-
-    Args:
-        tokens: the set to look at, mask ``(B, N)``.
-        what: what a row is, for the message: "text" or "video".
-
-    Raises:
-        ValueError: if a row has no real token.
-    """
-    empty = (~tokens.mask.any(dim=1)).nonzero().flatten().tolist()
-    if empty:
-        raise ValueError(
-            f"{what} {empty[0]} of the batch has no real token ({len(empty)} such rows of {len(tokens)}); "
-            f"a {what} needs at least one, leave empty ones out before encoding"
-        )
 
 
 def masked_max(values: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from vidsift.encoders.init import fresh_linears
+from vidsift.encoders.init import init_linears
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.masked import masked_mean
 from vidsift.types import TokenSet
@@ -49,7 +49,7 @@ class PairPerceptron(Interaction):
         for _ in range(layers - 2):
             parts += [nn.Linear(dim, dim), nn.ReLU()]
         self.judge = nn.Sequential(*parts, nn.Linear(dim, 1))
-        fresh_linears(self)
+        init_linears(self)
 
     def forward(self, pairs_PE: Tensor) -> Tensor:
         """Judge pairs put end to end, ``(P, 2D)`` -> ``(P, 1)``: the formula that :meth:`score` splits."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from vidsift.encoders.init import fresh_linears
+from vidsift.encoders.init import init_linears
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.masked import masked_softmax, uniform_weights, unit_tokens
 from vidsift.interactions.matches import Padding, align_matches, pair_matches
@@ -175,7 +175,7 @@ def weight_head(dim: int, layers: int) -> nn.Sequential:
     for _ in range(layers - 1):
         parts += [nn.Linear(dim, dim), nn.ReLU(inplace=True)]
     head = nn.Sequential(*parts, nn.Linear(dim, 1))
-    fresh_linears(head)
+    init_linears(head)
     return head
 
 

@@ -17,8 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.finite import UNSAVED, non_finite, require_finite
-from vidsift.encoders.strict import load_strictly
+from vidsift.encoders.state_dict import UNSAVED, load_strictly, non_finite, require_finite
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import ModelFolderError
 from vidsift.files.disk_errors import saving

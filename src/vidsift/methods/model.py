@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.device import choose_device
+from vidsift.encoders.device import Precision, choose_device, chosen_dtype, refuse_wrong
 from vidsift.encoders.pixels import PixelNorm
-from vidsift.encoders.precision import Precision, chosen_dtype, refuse_wrong
 from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
 from vidsift.encoders.weights import load_clip, save_clip
 from vidsift.errors import ModelFolderError

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
 from vidsift.encoders.clip import ClipTowers, end_of_text
-from vidsift.encoders.init import fresh_linears
-from vidsift.encoders.masks import require_real
+from vidsift.encoders.init import init_linears
+from vidsift.encoders.mask_checks import require_real
 from vidsift.encoders.selection import NoiseScale, PerturbedTopK
 from vidsift.encoders.temporal import TemporalBlock, TemporalTransformer
 from vidsift.interactions.sharpened import SharpenedTokenWise
@@ -365,7 +365,7 @@ class PatchSelector(nn.Module):
         self.hidden = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, 1)
         self.top = PerturbedTopK(keep, samples, sigma, noise=noise)
-        fresh_linears(self)
+        init_linears(self)
 
     def scores(self, patches_BPD: Tensor) -> Tensor:
         """S of Eq. 1, the importance of each patch; rows sum to 1, ``(B, P)``."""

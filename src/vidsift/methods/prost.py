@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.masks import require_prefix
+from vidsift.encoders.mask_checks import require_prefix
 from vidsift.interactions.masked import masked_mean
 from vidsift.interactions.prototype import PrototypeMatching
 from vidsift.losses.contrastive import info_nce

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.init import fresh_linears
+from vidsift.encoders.init import init_linears
 from vidsift.encoders.selection import PerturbedTopK, TopKGradient
 from vidsift.interactions.frame_softmax import FrameSoftmax
 from vidsift.methods.base import Method, Term
@@ -58,7 +58,7 @@ class TokenSelector(nn.Module):
             nn.Linear(2 * half, half, bias=False), nn.GELU(), nn.Linear(half, 1, bias=False), nn.Tanh()
         )
         self.top_k = PerturbedTopK(k, samples, sigma, gradient)
-        fresh_linears(self)
+        init_linears(self)
 
     def scores(self, tokens_NLD: Tensor) -> Tensor:
         """Score all tokens of N frames, class token first: ``(N, L)`` in [-1, 1]."""

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidsift.encoders.precision import multiplies_bytes
+from vidsift.encoders.device import multiplies_bytes
 from vidsift.index.schema import FileRecord, SetLayout, parts_from_table, sets_from_table, token_columns
 from vidsift.index.storage import Store
 from vidsift.index.tables import ROW_ID, TableReader

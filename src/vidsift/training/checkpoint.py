@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidsift.encoders.finite import non_finite
+from vidsift.encoders.state_dict import non_finite
 from vidsift.errors import CheckpointError
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import whole_file

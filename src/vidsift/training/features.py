@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from vidsift.data.loading import Batch
-from vidsift.encoders.feature_cache import RememberedTowers
+from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.methods.model import Model
 from vidsift.types import Features
 
@@ -28,7 +28,7 @@ def batch_features(model: Model, batch: Batch, dtype: torch.dtype) -> tuple[Feat
     text_inputs = inputs.text(inputs.tokenize(batch.captions), device=device)
     towers = method.towers
     video_inputs = inputs.video(
-        None if isinstance(towers, RememberedTowers) else torch.from_numpy(batch.pixels),
+        None if isinstance(towers, CachedTowers) else torch.from_numpy(batch.pixels),
         torch.from_numpy(batch.mask),
         torch.from_numpy(batch.times_seconds.copy()),
         device=device,
@@ -36,8 +36,8 @@ def batch_features(model: Model, batch: Batch, dtype: torch.dtype) -> tuple[Feat
     with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         text: Features = method.text_features(*text_inputs)
         video: Features
-        if isinstance(towers, RememberedTowers):
-            with towers.of(batch.rows):
+        if isinstance(towers, CachedTowers):
+            with towers.clips(batch.rows):
                 video = method.video_features(*video_inputs)
         else:
             video = method.video_features(*video_inputs)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vidsift.encoders.finite import non_finite
+from vidsift.encoders.state_dict import non_finite
 from vidsift.errors import NonFiniteGradientError, NonFiniteLossError
 
 __all__ = ["StepNumbers", "remedies"]

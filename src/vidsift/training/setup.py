@@ -15,7 +15,7 @@ from vidsift.data.entries import absent_videos, captions_of
 from vidsift.data.loading import BatchMaker
 from vidsift.data.source import DataSource, PlannedStage
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.feature_cache import RememberedTowers
+from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
 from vidsift.errors import RecipeError
@@ -205,7 +205,7 @@ def batch_maker(recipe: Recipe, model: Model, stages: Sequence[PlannedStage]) ->
         ValueError: if the data do not suit the stages.
     """
     _refuse_unfit(recipe.data)
-    remembered = isinstance(model.method.towers, RememberedTowers)
+    remembered = isinstance(model.method.towers, CachedTowers)
     return recipe.data.batches(stages, model.reading, recipe.seed, with_pixels=not remembered)
 
 
@@ -224,7 +224,7 @@ def remember(recipe: Recipe, model: Model) -> None:
     if clips is None or (model.method.full_width and clips.pictures < model.reading.frames):
         return  # padding, which such a method scores too, is in no memory
     stored, norm = clips, model.norm
-    model.method.towers = RememberedTowers(
+    model.method.towers = CachedTowers(
         model.method.towers,
         clips.folder / "towers",
         clips.clips,

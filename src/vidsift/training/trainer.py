@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from vidsift.data.loading import Batch, BatchMaker, Feed, stage_at
-from vidsift.encoders.device import choose_device
-from vidsift.encoders.precision import chosen_dtype
+from vidsift.encoders.device import choose_device, chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import CheckpointError, NonFiniteStateError, WorkerEndedError
 from vidsift.evaluation.evaluate import headline

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.finite import non_finite, require_finite
 from vidsift.encoders.pixels import PixelNorm
+from vidsift.encoders.state_dict import non_finite, require_finite
 from vidsift.encoders.tokenizer import train_tokenizer
 from vidsift.encoders.weights import load_clip, save_clip
 from vidsift.errors import NonFiniteWeightsError

@@ -1,4 +1,4 @@
-"""What every encoder asks of a mask before it starts."""
+"""What is required of a mask before anything computes with it."""
 
 from __future__ import annotations
 
