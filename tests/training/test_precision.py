@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.training.small import RECIPE, losses, silent, write
 
-from vidsift.encoders import precision
+from vidsift.encoders import device
 from vidsift.training.trainer import train
 
 pytestmark = pytest.mark.processor
@@ -36,7 +36,7 @@ def test_bf16_follows_fp32(tmp_path: Path, head: str) -> None:
 
 
 def test_auto_is_what_this_processor_computes(tmp_path: Path) -> None:
-    chosen = "bf16" if precision.best_inference_dtype("cpu") == torch.bfloat16 else "fp32"
+    chosen = "bf16" if device.best_inference_dtype("cpu") == torch.bfloat16 else "fp32"
     for name in ("auto", chosen):
         recipe = write(tmp_path, precision=name, **with_temporal("lstm"))
         train(recipe, output=tmp_path / name, device="cpu", say=silent)
@@ -46,10 +46,10 @@ def test_auto_is_what_this_processor_computes(tmp_path: Path) -> None:
 def test_a_part_without_a_kernel_refuses_the_run_before_it_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "wrong_parts", lambda *_: ("convolution",))
+    monkeypatch.setattr(device, "wrong_parts", lambda *_: ("convolution",))
     with pytest.raises(
         ValueError, match=r"no right bf16 kernel .* for convolution; use precision fp32, or auto"
     ):
         train(write(tmp_path, precision="bf16"), output=tmp_path / "run", device="cpu", say=silent)
     assert not list(tmp_path.glob("run/**/recipe.yaml"))
-    assert precision.chosen_dtype("auto", "cpu") == torch.float32
+    assert device.chosen_dtype("auto", "cpu") == torch.float32
