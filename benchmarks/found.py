@@ -62,13 +62,15 @@ def identity(clip: DrawnVideo) -> str:
 
 def encode(model: Model, clips: Sequence[DrawnVideo]) -> list[Features]:
     """Features of each clip, from its pictures as they are rendered."""
-    times, side = model.wanted_times(SPAN), model.reading.size_px
+    times, side = model.wanted_times(SPAN), model.preprocessing.size_px
     return [model.encode_frames([render(clip.scene, times, side)], [times]) for clip in clips]
 
 
 def build(folder: Path, model: Model, clips: Sequence[DrawnVideo], features: Sequence[Features]) -> Index:
-    reading, sets = model.reading.to_dict(), sets_of(model)
-    manifest = Manifest(BUNDLED, model.name, model.method_name, model.fingerprint, "auto", reading, sets)
+    preprocessing, sets = model.preprocessing.to_dict(), sets_of(model)
+    manifest = Manifest(
+        BUNDLED, model.name, model.method_name, model.fingerprint, "auto", preprocessing, sets
+    )
     store = Store.create(folder, manifest)
     facts = [
         {

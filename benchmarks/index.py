@@ -93,7 +93,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     model = vit_b32()
-    settings = ReadSettings(model.reading, "auto", frozenset())
+    settings = ReadSettings(model.preprocessing, "auto", frozenset())
     with tempfile.TemporaryDirectory() as folder:
         paths = render(Path(folder) / "videos", chosen.videos, *chosen.size)
         segments = decode(paths, settings)

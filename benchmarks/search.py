@@ -122,7 +122,7 @@ def build(folder: Path, loaded: Model, rows: int, thumbnail: bytes = b"") -> Ind
         loaded.method_name,
         loaded.fingerprint,
         "auto",
-        loaded.reading.to_dict(),
+        loaded.preprocessing.to_dict(),
         layout_of(first),
     )
     store = Store.create(folder, manifest)

@@ -33,7 +33,7 @@ def walk(place: Path) -> None:
     facts = probe(path)
     model = vidsift.load("shapes")
     wanted = model.wanted_times(vidsift.Span(0.0, facts.duration_seconds))
-    frames = read_frames(path, wanted, size_px=model.reading.size_px)
+    frames = read_frames(path, wanted, size_px=model.preprocessing.size_px)
     print(f"video         {len(frames)} frames at {[round(float(t), 2) for t in frames.times_seconds]} s")
 
     # encoders/ and interactions/: frames and words -> prepared token sets

@@ -88,7 +88,7 @@ def test_a_plain_state_dict_becomes_a_model_that_loads(checkpoint: Path, tmp_pat
     assert "Pictures of 16 px in 4 patches, texts of at most 20 tokens, 24 channels." in output
     model = load(tmp_path / "model", device="cpu")
     assert model.method_name == "zero_shot"
-    assert model.reading.frames == 4
+    assert model.preprocessing.frames == 4
     assert model.name == "model"
     tokenized = model.tokenize(["a red circle"])
     expected = towers_from_openai(weights, "weights").encode_text(tokenized.ids, tokenized.mask)

@@ -18,9 +18,9 @@ from vidsift.data.video_batches import ShuffledVideos
 from vidsift.errors import FrameCacheError, NotSavedError, VideoReadError
 from vidsift.shapes.library import write_library
 from vidsift.types import Frames
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
-READING = VideoReading(2, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+PREPROCESSING = Preprocessing(2, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,11 @@ def test_a_part_of_a_file_is_looked_at_as_if_it_were_alone(tmp_path: Path) -> No
     file = make(tmp_path, Recipe(fps=8, frames=64))  # 8 seconds
     for start, end, seconds in ((2.0, 6.0, [3.0, 5.0]), (6.0, 99.0, [6.5, 7.5]), (0.0, 4.0, [1.0, 3.0])):
         frames = read_entry(
-            Entry(file, ("x",), start_seconds=start, end_seconds=end), READING.wanted_times, 16
+            Entry(file, ("x",), start_seconds=start, end_seconds=end), PREPROCESSING.wanted_times, 16
         )
         assert isinstance(frames, Frames)
         assert frames.times_seconds.tolist() == pytest.approx(seconds, abs=0.07)
-    error = read_entry(Entry(file, ("x",), start_seconds=8.5), READING.wanted_times, 16)
+    error = read_entry(Entry(file, ("x",), start_seconds=8.5), PREPROCESSING.wanted_times, 16)
     assert isinstance(error, VideoReadError)
     assert "8.5 s, where the part begins, is not before its end at 8.00 s" in error.reason
 
@@ -46,16 +46,16 @@ def test_a_part_of_a_file_is_looked_at_as_if_it_were_alone(tmp_path: Path) -> No
 def test_parts_have_a_cache_of_their_own(tmp_path: Path) -> None:
     file = make(tmp_path, Recipe(fps=8, frames=64))
     parts = [Entry(file, ("x",), start_seconds=start, end_seconds=start + 2) for start in (0.0, 4.0)]
-    cache = FrameCache.open(tmp_path / "cache", parts, READING)
+    cache = FrameCache.open(tmp_path / "cache", parts, PREPROCESSING)
     first, second = (cache.read(row, entry) for row, entry in enumerate(parts))
-    again = FrameCache.open(tmp_path / "cache", parts, READING).read(1, parts[1])
+    again = FrameCache.open(tmp_path / "cache", parts, PREPROCESSING).read(1, parts[1])
     assert isinstance(first, Frames)
     assert isinstance(second, Frames)
     assert isinstance(again, Frames)
     assert not np.array_equal(first.pixels, second.pixels)
     assert np.array_equal(again.pixels, second.pixels)
     with pytest.raises(FrameCacheError, match="made from other videos"):
-        FrameCache.open(tmp_path / "cache", [parts[0], Entry(file, ("x",), start_seconds=5.0)], READING)
+        FrameCache.open(tmp_path / "cache", [parts[0], Entry(file, ("x",), start_seconds=5.0)], PREPROCESSING)
 
 
 def test_the_cache_decodes_each_video_once(
@@ -65,13 +65,13 @@ def test_the_cache_decodes_each_video_once(
         tuple(entries),
         0,
         (BatchStage(0, 4, 2),),
-        READING,
-        FrameCache.open(tmp_path / "cache", entries, READING),
+        PREPROCESSING,
+        FrameCache.open(tmp_path / "cache", entries, PREPROCESSING),
     )
     first = [maker(step) for step in range(2)]
     monkeypatch.setattr("vidsift.data.frame_cache.probe", lambda _path: pytest.fail("decoded again"))
     travelled = pickle.loads(pickle.dumps(maker))
-    again = FrameCache.open(tmp_path / "cache", entries, READING)
+    again = FrameCache.open(tmp_path / "cache", entries, PREPROCESSING)
     for step in range(2):
         assert np.array_equal(travelled(step).pixels, first[step].pixels)
         for row, pixels, times in zip(
@@ -84,19 +84,19 @@ def test_the_cache_decodes_each_video_once(
 
 
 def test_a_cache_on_a_full_disk_is_one_line(entries: list[Entry], tmp_path: Path) -> None:
-    cache = FrameCache.open(tmp_path / "cache", entries, READING)
+    cache = FrameCache.open(tmp_path / "cache", entries, PREPROCESSING)
     with pytest.raises(NotSavedError, match=rf"pictures could not be written to {tmp_path}"), full_disk():
         cache.read(3, entries[3])
-    again = FrameCache.open(tmp_path / "cache", entries, READING)
+    again = FrameCache.open(tmp_path / "cache", entries, PREPROCESSING)
     read = again.read(3, entries[3])
     assert isinstance(read, Frames)
     assert read.pixels.any()
 
 
 def test_a_cache_of_something_else_is_refused(entries: list[Entry], tmp_path: Path) -> None:
-    FrameCache.open(tmp_path / "cache", entries, READING)
+    FrameCache.open(tmp_path / "cache", entries, PREPROCESSING)
     with pytest.raises(FrameCacheError, match="made from other videos"):
-        FrameCache.open(tmp_path / "cache", entries[1:], READING)
-    larger = VideoReading(2, "uniform", 24, READING.mean, READING.std)
+        FrameCache.open(tmp_path / "cache", entries[1:], PREPROCESSING)
+    larger = Preprocessing(2, "uniform", 24, PREPROCESSING.mean, PREPROCESSING.std)
     with pytest.raises(FrameCacheError, match="looks at them otherwise"):
         FrameCache.open(tmp_path / "cache", entries, larger)

@@ -17,9 +17,9 @@ from vidsift.errors import TooFewVideosError
 from vidsift.shapes.library import write_library
 from vidsift.types import Span
 from vidsift.video import read_frames
-from vidsift.video.preprocessing import Sampling, VideoReading
+from vidsift.video.preprocessing import Preprocessing, Sampling
 
-READING = VideoReading(2, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+PREPROCESSING = Preprocessing(2, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,10 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> list[Entry]:
 
 
 def test_every_video_comes_once_in_order(entries: list[Entry]) -> None:
-    maker = OrderedVideos(tuple(entries), READING, batch_size=3)
+    maker = OrderedVideos(tuple(entries), PREPROCESSING, batch_size=3)
     batches = [maker(step) for step in range(maker.batches)]
     assert [batch.rows.tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5], [6, 7]]
-    wanted = READING.wanted_times(Span(0.0, 4.0))
+    wanted = PREPROCESSING.wanted_times(Span(0.0, 4.0))
     expected = read_frames(entries[4].path, wanted, size_px=16)
     assert np.array_equal(batches[1].pixels[1], expected.pixels)
     assert np.array_equal(batches[1].times_seconds[1], expected.times_seconds)
@@ -43,7 +43,7 @@ def test_every_video_comes_once_in_order(entries: list[Entry]) -> None:
 def test_what_cannot_be_read_has_no_row(entries: list[Entry], tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_text("words", encoding="utf-8")
-    batch = OrderedVideos((entries[0], Entry(broken, ("x",)), entries[1]), READING)(0)
+    batch = OrderedVideos((entries[0], Entry(broken, ("x",)), entries[1]), PREPROCESSING)(0)
     assert batch.rows.tolist() == [0, 2]
     assert len(batch.pixels) == 2
     assert batch.mask.all()
@@ -53,7 +53,7 @@ def test_what_cannot_be_read_has_no_row(entries: list[Entry], tmp_path: Path) ->
 
 
 def test_an_epoch_sees_every_video_once_with_its_own_captions(entries: list[Entry]) -> None:
-    maker = ShuffledVideos(tuple(entries), 5, (BatchStage(0, 4, 2),), READING)
+    maker = ShuffledVideos(tuple(entries), 5, (BatchStage(0, 4, 2),), PREPROCESSING)
     epochs = [np.concatenate([maker(step).rows for step in steps]).tolist() for steps in ((0, 1), (2, 3))]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(8))
     assert epochs[0] != epochs[1]
@@ -64,7 +64,7 @@ def test_an_epoch_sees_every_video_once_with_its_own_captions(entries: list[Entr
 
 def test_a_batch_is_a_function_of_seed_and_step(entries: list[Entry]) -> None:
     stages = (BatchStage(0, 4, 2), BatchStage(1, 2, 3))
-    one, two, other = (ShuffledVideos(tuple(entries), seed, stages, READING)(3) for seed in (1, 1, 2))
+    one, two, other = (ShuffledVideos(tuple(entries), seed, stages, PREPROCESSING)(3) for seed in (1, 1, 2))
     assert np.array_equal(one.pixels, two.pixels)
     assert one.captions == two.captions
     assert one.pixels.shape == (2, 3, 16, 16, 3)
@@ -78,17 +78,17 @@ def test_training_looks_at_as_many_pictures_and_by_the_same_policy_as_evaluation
 ) -> None:
     short = Entry(make(tmp_path, Recipe(fps=8, frames=12)), ("a short one",))
     mixed = (*entries[:3], short)
-    reading = replace(READING, sampling=policy, frames=frames)
-    seen = OrderedVideos(tuple(mixed), reading)(0)
+    preprocessing = replace(PREPROCESSING, sampling=policy, frames=frames)
+    seen = OrderedVideos(tuple(mixed), preprocessing)(0)
     assert seen.mask.sum(axis=1).tolist() == (
         [frames] * 4 if policy == "uniform" else [min(4, frames)] * 3 + [2]
     )
-    still = ShuffledVideos(mixed, 5, (BatchStage(0, 4, frames),), reading, jitter=0.0)(0)
+    still = ShuffledVideos(mixed, 5, (BatchStage(0, 4, frames),), preprocessing, jitter=0.0)(0)
     back = np.argsort(still.rows)
     assert np.array_equal(still.pixels[back], seen.pixels)
     assert np.array_equal(still.mask[back], seen.mask)
     assert np.array_equal(still.times_seconds[back], seen.times_seconds)
-    moved = ShuffledVideos(mixed, 5, (BatchStage(0, 4, frames),), reading)(0)
+    moved = ShuffledVideos(mixed, 5, (BatchStage(0, 4, frames),), preprocessing)(0)
     assert np.array_equal(moved.mask, still.mask)
     away = (moved.times_seconds - still.times_seconds)[moved.mask]
     assert (away != 0).any()
@@ -109,12 +109,12 @@ def test_others_take_the_places_of_a_batch_that_cannot_be_read(entries: list[Ent
     mixed = (*entries[:5], *broken(tmp_path, 11))
     stages, replaced = (BatchStage(0, 4, 2),), 0
     for step in range(8):
-        batch, again = (ShuffledVideos(mixed, 7, stages, READING)(step) for _ in range(2))
+        batch, again = (ShuffledVideos(mixed, 7, stages, PREPROCESSING)(step) for _ in range(2))
         assert np.array_equal(batch.pixels, again.pixels)
         assert (batch.captions, batch.replacements) == (again.captions, again.replacements)
         assert len(set(batch.rows.tolist())) == len(batch.rows) == len(batch.captions)
         assert all(c in mixed[row].captions for row, c in zip(batch.rows, batch.captions, strict=True))
-        first = ShuffledVideos(mixed, 7, stages, READING)._rows(step)
+        first = ShuffledVideos(mixed, 7, stages, PREPROCESSING)._rows(step)
         good = [row for row in first if row < 5]
         failed = {path for path, _ in batch.failed}
         assert {str(mixed[row].path) for row in first if row >= 5} <= failed
@@ -131,7 +131,7 @@ def test_others_take_the_places_of_a_batch_that_cannot_be_read(entries: list[Ent
 
 def test_a_set_of_which_one_can_be_read_is_refused_by_names(entries: list[Entry], tmp_path: Path) -> None:
     mixed = (entries[0], *broken(tmp_path, 7))
-    maker = ShuffledVideos(mixed, 7, (BatchStage(0, 4, 2),), READING)
+    maker = ShuffledVideos(mixed, 7, (BatchStage(0, 4, 2),), PREPROCESSING)
     words = r"7 of all 8 training videos cannot be read, .*broken\d.mp4: .*; and 2 more\); mend or replace"
     with pytest.raises(TooFewVideosError, match=words), Feed(maker, stop=1) as feed:
         next(feed)
@@ -139,4 +139,4 @@ def test_a_set_of_which_one_can_be_read_is_refused_by_names(entries: list[Entry]
 
 def test_a_split_smaller_than_a_batch_is_refused(entries: list[Entry]) -> None:
     with pytest.raises(ValueError, match=r"a batch takes 9 videos, the split has 8; lower data.batch_size"):
-        ShuffledVideos(tuple(entries), 0, (BatchStage(0, 9, 2),), READING)
+        ShuffledVideos(tuple(entries), 0, (BatchStage(0, 9, 2),), PREPROCESSING)

@@ -89,7 +89,7 @@ def test_clip4clip(golden: Any, tmp_path: Path) -> None:
     torch.testing.assert_close(clip4clip_logits(model, golden), expected, atol=1e-4, rtol=0)
     assert "Method clip4clip: head=meanP" in report
     assert "3 frames (one_fps_linspace), texts with at most 10 tokens" in report
-    assert model.reading.sampling == "one_fps_linspace"
+    assert model.preprocessing.sampling == "one_fps_linspace"
     assert "CLIP4Clip".lower() in (tmp_path / "model" / "README.md").read_text(encoding="utf-8").lower()
 
 
@@ -274,7 +274,7 @@ def test_xclip(golden: Any, tmp_path: Path, head: str) -> None:
     file = golden("xclip_similarity")
     clip = golden("drl_agg_e2e").under("clip.") | {"logit_scale": file["in.logit_scale"]}
     model, report = converted(tmp_path, with_clip(clip, file.under(f"{head}.w.")), "--from", "xclip")
-    assert (model.reading.frames, model.max_words) == (6, 10)
+    assert (model.preprocessing.frames, model.max_words) == (6, 10)
     assert "padding=included" in report
     assert ("temporal.positions: the first 6 of 16 rows" in report) == (head == "seqTransf")
     method = model.method
@@ -294,7 +294,7 @@ def test_xclip_s_matrices_fix_frames_and_words(golden: Any, tmp_path: Path) -> N
     with pytest.raises(WeightsError, match="--max-words is 8, its weights are made for 10"):
         run(tmp_path, weights, "--from", "xclip", "--max-words", 8)
     model, _ = converted(tmp_path, weights, "--from", "xclip", "--frames", 4, "--max-words", 8, "--corrected")
-    assert (model.reading.frames, model.max_words, model.arguments["max_words"]) == (4, 8, 10)
+    assert (model.preprocessing.frames, model.max_words, model.arguments["max_words"]) == (4, 8, 10)
 
 
 # TS2-Net
@@ -347,7 +347,7 @@ def test_prost(golden: Any, tmp_path: Path) -> None:
     model, report = converted(
         tmp_path, with_clip(clip, rest), "--from", "prost", "--max-words", 7, "--set", "shift_blocks=[-1]"
     )
-    assert model.reading.frames == 4
+    assert model.preprocessing.frames == 4
     assert "padding=included, window=0.2" in report
     assert "transformerClip.resblocks.0.ln_1.bias" in report.partition("Left out")[2]
     method = model.method

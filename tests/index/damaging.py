@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.index.strange import READING
+from tests.index.strange import PREPROCESSING
 
 from vidsift.index.decode_worker import (
     Done,
@@ -132,7 +132,7 @@ def read_damaged(
     last = time.monotonic()
     slowest = 0.0
     limits = ProcessLimits(time_limit_seconds=limit_seconds)
-    with decode_pool(ReadSettings(READING, "auto", frozenset()), workers, limits) as pool:
+    with decode_pool(ReadSettings(PREPROCESSING, "auto", frozenset()), workers, limits) as pool:
         for item in pool.run(paths):
             silence = time.monotonic() - last
             assert silence < 2 * limit_seconds, f"nothing came for {silence:.0f} s: {_open_ones(messages)}"
@@ -173,7 +173,7 @@ def _kind(message: Message) -> str:
 
 def _whole(source: Path) -> list[object]:
     """What a worker says of an undamaged file that it reads by itself."""
-    with decode_pool(ReadSettings(READING, "auto", frozenset()), 1) as pool:
+    with decode_pool(ReadSettings(PREPROCESSING, "auto", frozenset()), 1) as pool:
         return _summary([item[1] for item in pool.run([str(source)]) if item is not None])
 
 

@@ -52,7 +52,13 @@ def filled(
     Video ``i`` has identity ``i`` and lies at ``/videos/{a or b}/{i}.mp4``; every third one has two segments.
     """
     manifest = Manifest(
-        "", model.name, model.method_name, model.fingerprint, "auto", model.reading.to_dict(), sets_of(model)
+        "",
+        model.name,
+        model.method_name,
+        model.fingerprint,
+        "auto",
+        model.preprocessing.to_dict(),
+        sets_of(model),
     )
     store = Store.create(folder, manifest)
     pixels, times = tiny.videos(counts, seed=3)

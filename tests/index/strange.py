@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from vidsift.types import Span
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
-READING = VideoReading(5, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+PREPROCESSING = Preprocessing(5, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """As the tiny model looks at videos."""
 
 
-class HangingReading(VideoReading):
+class HangingPreprocessing(Preprocessing):
     """Hangs the process that reads a video longer than 2 s."""
 
     def wanted_times(self, span: Span) -> Any:
@@ -26,7 +26,7 @@ class HangingReading(VideoReading):
         return super().wanted_times(span)
 
 
-class HungryReading(VideoReading):
+class HungryPreprocessing(Preprocessing):
     """Takes 2 GB for a video longer than 2 s."""
 
     def wanted_times(self, span: Span) -> Any:
@@ -35,7 +35,7 @@ class HungryReading(VideoReading):
         return super().wanted_times(span)
 
 
-class MeddlingReading(VideoReading):
+class MeddlingPreprocessing(Preprocessing):
     """Changes or removes the file named in the environment while a video longer than 2 s is read."""
 
     def wanted_times(self, span: Span) -> Any:
@@ -49,7 +49,7 @@ class MeddlingReading(VideoReading):
         return super().wanted_times(span)
 
 
-class DeadlyReading(VideoReading):
+class DeadlyPreprocessing(Preprocessing):
     """Kills the process that reads a video longer than 2 s."""
 
     def wanted_times(self, span: Span) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.index.library import clip, library
-from tests.index.strange import READING, DeadlyReading, HangingReading, HungryReading
+from tests.index.strange import PREPROCESSING, DeadlyPreprocessing, HangingPreprocessing, HungryPreprocessing
 from tests.video.making import png_bomb
 
 from vidsift.index.decode_worker import (
@@ -20,7 +20,7 @@ from vidsift.index.decode_worker import (
     Segment,
     decode_pool,
 )
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 from vidsift.workers.pool import Pool
 from vidsift.workers.process import ProcessLimits
 
@@ -38,7 +38,7 @@ def _read(
 
 def test_each_file_is_read_once_and_in_order(tmp_path: Path) -> None:
     paths = [str(path) for path in sorted(library(tmp_path, 4).iterdir())]
-    found = _read(ReadSettings(READING, "auto", frozenset()), paths, 2)
+    found = _read(ReadSettings(PREPROCESSING, "auto", frozenset()), paths, 2)
     for messages in found.values():
         assert [type(one) for one in messages] == [Facts, Segment, Done]
     assert not multiprocessing.active_children()
@@ -48,7 +48,7 @@ def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
     library(tmp_path, 3)
     deadly = str(clip(tmp_path, "clip1b", frames=36))
     paths = [str(path) for path in sorted(tmp_path.iterdir())]
-    settings = ReadSettings(DeadlyReading(**asdict(READING)), "auto", frozenset())
+    settings = ReadSettings(DeadlyPreprocessing(**asdict(PREPROCESSING)), "auto", frozenset())
     found = _read(settings, paths, 1)
     last = found.pop(deadly)[-1]
     assert isinstance(last, Failed)
@@ -60,9 +60,9 @@ def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reading", "limits", "reason"),
     [
-        (HangingReading, ProcessLimits(), "the decoder made no progress for 2 s"),
+        (HangingPreprocessing, ProcessLimits(), "the decoder made no progress for 2 s"),
         (
-            HungryReading,
+            HungryPreprocessing,
             ProcessLimits(memory_limit_bytes=300 << 20),
             "the decoder needs more than 300 MiB of memory",
         ),
@@ -71,7 +71,7 @@ def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
 def test_a_file_beyond_the_limits_fails_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    reading: type[VideoReading],
+    preprocessing: type[Preprocessing],
     limits: ProcessLimits,
     reason: str,
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_file_beyond_the_limits_fails_alone(
         lambda pool, worker: 2.0 if worker.started and worker.task == harmful else usual(pool, worker),
     )
     paths = [str(path) for path in sorted(tmp_path.iterdir())]
-    found = _read(ReadSettings(reading(**asdict(READING)), "auto", frozenset()), paths, 1, limits)
+    found = _read(ReadSettings(preprocessing(**asdict(PREPROCESSING)), "auto", frozenset()), paths, 1, limits)
     last = found.pop(harmful)[-1]
     status = Path(harmful).stat()
     assert last == Failed(reason, status.st_size, status.st_mtime_ns)
@@ -97,7 +97,7 @@ def test_a_picture_that_inflates_beyond_the_limit_fails_alone(tmp_path: Path) ->
     whole = str(clip(tmp_path, "whole"))
     bomb = str(png_bomb(tmp_path, "bomb", 4500))
     limits = ProcessLimits(memory_limit_bytes=100 << 20)
-    found = _read(ReadSettings(READING, "auto", frozenset()), [bomb, whole], 1, limits)
+    found = _read(ReadSettings(PREPROCESSING, "auto", frozenset()), [bomb, whole], 1, limits)
     last = found[bomb][-1]
     assert isinstance(last, Failed)
     assert "memory" in last.reason

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.index.library import clip
-from tests.index.strange import READING
+from tests.index.strange import PREPROCESSING
 from tests.methods import tiny
 
 from vidsift.errors import VideoReadError
@@ -32,7 +32,7 @@ from vidsift.types import Span
 
 
 def _read(path: Path, segment: float | None = None, known: frozenset[str] = frozenset()) -> list[Message]:
-    return list(read_video(str(path), ReadSettings(READING, segment, known)))
+    return list(read_video(str(path), ReadSettings(PREPROCESSING, segment, known)))
 
 
 def test_a_clip_is_facts_then_a_segment_then_the_end(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_long_video_comes_in_segments_that_cover_it(tmp_path: Path) -> None:
         assert before.span.end_seconds == after.span.start_seconds
         assert before.times_seconds[-1] < after.times_seconds[0]
     for one in segments:
-        wanted = READING.wanted_times(one.span)
+        wanted = PREPROCESSING.wanted_times(one.span)
         assert np.abs(one.times_seconds - wanted).max() <= 1 / 12 + 1e-9
 
 
@@ -82,7 +82,7 @@ def test_a_file_of_one_picture_gives_it_for_every_wanted_second_where_it_is_name
     path = clip(tmp_path, "a", frames=1)
     (only,) = _read(path)
     assert isinstance(only, SinglePicture)
-    named = ReadSettings(READING, None, frozenset(), named=frozenset({str(path)}))
+    named = ReadSettings(PREPROCESSING, None, frozenset(), named=frozenset({str(path)}))
     _, segment, _ = read_video(str(path), named)
     assert isinstance(segment, Segment)
     assert len(segment.pixels) == tiny.FRAMES
@@ -114,7 +114,7 @@ def test_what_cannot_be_read_fails_with_the_reason(
 
 def test_a_file_that_changes_while_it_is_read_fails(tmp_path: Path) -> None:
     path = clip(tmp_path, "a")
-    messages = read_video(str(path), ReadSettings(READING, None, frozenset()))
+    messages = read_video(str(path), ReadSettings(PREPROCESSING, None, frozenset()))
     next(messages)
     with path.open("ab") as file:
         file.write(b"more")

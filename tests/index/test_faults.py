@@ -17,7 +17,7 @@ import pytest
 from tests.forked import vidsift
 from tests.index.forked import Forked
 from tests.index.library import clip, library, rows
-from tests.index.strange import READING, MeddlingReading
+from tests.index.strange import PREPROCESSING, MeddlingPreprocessing
 from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError, IndexWriteError
@@ -131,7 +131,7 @@ def test_a_file_that_changes_or_vanishes_while_it_is_read(
     monkeypatch.setenv("VICTIM", str(victim))
     monkeypatch.setenv("MEDDLE", meddle)
     model = tiny.model()
-    model.reading = MeddlingReading(**asdict(READING))
+    model.preprocessing = MeddlingPreprocessing(**asdict(PREPROCESSING))
     first = build_index([tmp_path / "videos"], tmp_path / "index", model, workers=1)
     assert first.added == 2
     (failed,) = first.failed

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from tests.index.library import clip, filled, lance_table, rows
-from tests.index.strange import READING
+from tests.index.strange import PREPROCESSING
 from tests.methods import tiny
 from tests.video.making import Recipe, make
 
@@ -110,7 +110,7 @@ def test_only_files_of_the_kinds_concerned_are_looked_at(tmp_path: Path) -> None
 
 def test_a_joined_file_is_cut_into_segments_to_its_end(tmp_path: Path) -> None:
     path = _joined(tmp_path)
-    facts, *segments, end = read_video(str(path), ReadSettings(READING, 1.0, frozenset()))
+    facts, *segments, end = read_video(str(path), ReadSettings(PREPROCESSING, 1.0, frozenset()))
     assert isinstance(facts, Facts)
     assert facts.duration_seconds == probe(path).duration_seconds == pytest.approx(4.0)
     spans = [one.span for one in segments if isinstance(one, Segment)]
@@ -122,7 +122,7 @@ def test_a_joined_file_is_cut_into_segments_to_its_end(tmp_path: Path) -> None:
 def test_a_stretch_without_pictures_makes_no_segments_and_is_marked(tmp_path: Path) -> None:
     pts = [at * 100 + (600_000 if at >= 20 else 0) for at in range(40)]
     path = make(tmp_path, Recipe(suffix=".mkv", frames=40, fps=10, gop=10, b_frames=0, pts=pts))
-    facts, *segments, end = read_video(str(path), ReadSettings(READING, 2.0, frozenset()))
+    facts, *segments, end = read_video(str(path), ReadSettings(PREPROCESSING, 2.0, frozenset()))
     assert isinstance(facts, Facts)
     assert facts.duration_seconds == pytest.approx(604.0)
     spans = [one.span for one in segments if isinstance(one, Segment)]

@@ -37,7 +37,7 @@ def test_transformers_loads_its_backbone(model: vidsift.Model, tmp_path: Path) -
     model.save_backbone(tmp_path)
     theirs = CLIPModel.from_pretrained(tmp_path)
     ours = model.method.towers.clip.state_dict()
-    assert theirs.vision_model.embeddings.image_size == model.reading.size_px
+    assert theirs.vision_model.embeddings.image_size == model.preprocessing.size_px
     for name, value in theirs.state_dict().items():
         assert torch.equal(value, ours[name]), name
 

@@ -43,7 +43,7 @@ def test_the_folder_says_what_it_is(model: Model, folder: Path) -> None:
     assert config["method"] == "drl"
     assert config["arguments"] == {**model.arguments, "temporal": "none"}
     assert config["max_words"] == tiny.MAX_WORDS
-    assert config["reading"] == model.reading.to_dict()
+    assert config["reading"] == model.preprocessing.to_dict()
     assert config["fingerprint"] == model.fingerprint
     assert not list(folder.glob("*.partial"))
 
@@ -69,7 +69,7 @@ def test_the_fingerprint_follows_weights_and_config(model: Model, folder: Path) 
         next(model.method.parameters()).add_(1e-3)
     assert model.fingerprint != before
     again = load(folder, device="cpu")
-    again.reading = replace(again.reading, frames=again.reading.frames + 1)
+    again.preprocessing = replace(again.preprocessing, frames=again.preprocessing.frames + 1)
     assert again.fingerprint != before
     write_config(folder, max_words=tiny.MAX_WORDS - 1)
     assert load(folder, device="cpu").fingerprint != before

@@ -58,10 +58,12 @@ def _video(clip: DrawnVideo) -> str:
 
 def _shapes(folder: Path, model: Model, clips: Sequence[DrawnVideo]) -> Index:
     """An index of clips of Shapes, from their pictures as they are rendered."""
-    span, side, sets = Span(0.0, 4.0), model.reading.size_px, sets_of(model)
+    span, side, sets = Span(0.0, 4.0), model.preprocessing.size_px, sets_of(model)
     times = model.wanted_times(span)
-    reading = model.reading.to_dict()
-    manifest = Manifest(BUNDLED, model.name, model.method_name, model.fingerprint, "auto", reading, sets)
+    preprocessing = model.preprocessing.to_dict()
+    manifest = Manifest(
+        BUNDLED, model.name, model.method_name, model.fingerprint, "auto", preprocessing, sets
+    )
     facts = [
         {
             "segment_id": segment_id(_video(clip), span),

@@ -86,8 +86,8 @@ def parts() -> Iterator[range]:
 def build(folder: Path, model: Model, dim: int) -> None:
     """An index of the made-up segments, in the order of their rows."""
     layout = layout_of({"frame": videos(range(4), dim)})
-    reading = model.reading.to_dict()
-    manifest = Manifest("", model.name, model.method_name, model.fingerprint, "auto", reading, layout)
+    preprocessing = model.preprocessing.to_dict()
+    manifest = Manifest("", model.name, model.method_name, model.fingerprint, "auto", preprocessing, layout)
     store = Store.create(folder, manifest)
     for rows in parts():
         names = [f"{row:032x}" for row in rows]

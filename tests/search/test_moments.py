@@ -105,7 +105,9 @@ def test_a_moment_holds_the_frames_that_show_it(shapes: Model, tmp_path: Path, e
     if edited:
         path = _cut_by_edit_list(path, tmp_path / "cut.mp4", 15.5)
     segment = Span(0.0, 22.0)
-    frames = read_frames(path, shapes.reading.wanted_times(segment), size_px=shapes.reading.size_px)
+    frames = read_frames(
+        path, shapes.preprocessing.wanted_times(segment), size_px=shapes.preprocessing.size_px
+    )
     text = shapes.encode_text(["a red square"])
     video = shapes.encode_frames([frames.pixels], [frames.times_seconds])
     with torch.inference_mode():

@@ -27,7 +27,7 @@ def index_of(folder: Path, files: Sequence[Path], model: Model | None = None) ->
     model = model or tiny.model()
     sets = sets_of(model)
     manifest = Manifest(
-        "", model.name, model.method_name, model.fingerprint, "auto", model.reading.to_dict(), sets
+        "", model.name, model.method_name, model.fingerprint, "auto", model.preprocessing.to_dict(), sets
     )
     store = Store.create(folder, manifest)
     add(store, model, files)
@@ -37,7 +37,7 @@ def index_of(folder: Path, files: Sequence[Path], model: Model | None = None) ->
 def add(store: Store, model: Model, files: Sequence[Path]) -> None:
     """Read files into an index in one commit, without other processes."""
     encoder = Encoder(model, store.manifest.sets)
-    settings = ReadSettings(encoder.reading, "auto", frozenset())
+    settings = ReadSettings(encoder.preprocessing, "auto", frozenset())
     records = []
     for path in map(str, files):
         for message in read_video(path, settings):

@@ -55,7 +55,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_a_model_its_recipe_and_a_log(whole_run: Path) -> None:
     model = load(whole_run, device="cpu")
-    assert (model.name, model.method_name, model.reading.frames) == ("small", "drl", 2)
+    assert (model.name, model.method_name, model.preprocessing.frames) == ("small", "drl", 2)
     assert "recipe `small`, 8 steps" in (whole_run / "README.md").read_text("utf-8")
     assert read_recipe(whole_run / "recipe.yaml").steps == 8
     assert list(losses(whole_run)) == list(range(1, 9))
@@ -334,7 +334,7 @@ def test_a_run_can_start_from_another(tmp_path: Path, whole_run: Path) -> None:
     run = Trainer(read_recipe(write(tmp_path, model=start)), tmp_path / "run", device="cpu", say=silent)
     before: Model = load(whole_run, device="cpu")
     assert same(run.method.towers.state_dict(), before.method.towers.state_dict())
-    assert (run.model.method_name, run.model.reading.frames) == ("clip4clip", 3)
+    assert (run.model.method_name, run.model.preprocessing.frames) == ("clip4clip", 3)
     whole = Trainer(
         read_recipe(write(tmp_path, model={"start": str(whole_run)})),
         tmp_path / "w",
@@ -342,4 +342,4 @@ def test_a_run_can_start_from_another(tmp_path: Path, whole_run: Path) -> None:
         say=silent,
     )
     assert same(whole.method.state_dict(), before.method.state_dict())
-    assert whole.model.reading.frames == 2
+    assert whole.model.preprocessing.frames == 2

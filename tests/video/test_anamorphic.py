@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.index.strange import READING
+from tests.index.strange import PREPROCESSING
 from tests.video.making import Recipe, anamorphic, make
 
 from vidsift.index.decode_worker import ReadSettings, Segment, read_video
@@ -56,7 +56,7 @@ def test_what_people_see_has_the_shape_that_a_player_shows(tmp_path: Path, case:
     assert (info.width_px, info.height_px) == (64, 64)
     assert info.pixel_aspect == pytest.approx(wide / high, rel=0.01)
     assert size_of(thumbnail_at(source(path), 0.5, 640)) == (wide, high)
-    messages = read_video(str(path), ReadSettings(READING, None, frozenset()))
+    messages = read_video(str(path), ReadSettings(PREPROCESSING, None, frozenset()))
     segment = next(one for one in messages if isinstance(one, Segment))
     assert size_of(segment.thumbnails[0]) == (wide, high)
     # A clip that is encoded anew has square pixels; one that is copied says what its source says.

@@ -145,7 +145,7 @@ def _released(
     from vidsift.encoders.weights import read_state_dict, with_tokenizer
     from vidsift.methods.model import Model
     from vidsift.methods.released import read_release
-    from vidsift.video.preprocessing import VideoReading
+    from vidsift.video.preprocessing import Preprocessing
 
     release = read_release(
         read_state_dict(checkpoint),
@@ -161,7 +161,7 @@ def _released(
     model = Model(
         release.method,
         clip.tokenizer,
-        VideoReading(release.frames, wanted.sampling, norm.size_px, norm.mean, norm.std),
+        Preprocessing(release.frames, wanted.sampling, norm.size_px, norm.mean, norm.std),
         method_name=release.method_name,
         arguments=release.arguments,
         max_words=release.max_words,
@@ -198,7 +198,7 @@ def _report(model: Model, release: Release | None) -> None:
     values = ", ".join(f"{key}={_shown(value)}" for key, value in release.arguments.items())
     typer.echo(f"Method {release.method_name}: {values}")
     typer.echo(
-        f"Read with {release.frames} frames ({model.reading.sampling}), texts with at most "
+        f"Read with {release.frames} frames ({model.preprocessing.sampling}), texts with at most "
         f"{release.max_words} tokens."
     )
     if release.assumed:

@@ -54,7 +54,7 @@ def _model_facts(target: str, *, verify: bool) -> dict[str, Any]:
         "parameters": sum(value.numel() for value in method.parameters()),
         "channels": method.towers.dim,
         "longest text": f"{model.max_words} tokens",
-        "reading": model.reading.to_dict(),
+        "reading": model.preprocessing.to_dict(),
         "fingerprint": model.fingerprint,
     }
     if Path(target).is_dir():

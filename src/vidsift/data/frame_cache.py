@@ -18,7 +18,7 @@ from vidsift.files.disk_errors import saving
 from vidsift.files.whole import whole_folder
 from vidsift.types import Frames, Span
 from vidsift.video import read_frames
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 from vidsift.video.probe import probe
 
 __all__ = ["FrameCache", "read_entry"]
@@ -60,49 +60,59 @@ class FrameCache:
 
     Attributes:
         folder: where.
-        reading: which seconds, how many, how large.
+        preprocessing: which seconds, how many, how large.
         videos: how many.
     """
 
     folder: Path
-    reading: VideoReading
+    preprocessing: Preprocessing
     videos: int
     _maps: dict[str, NDArray[np.generic]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def open(cls, folder: str | Path, entries: Sequence[Entry], reading: VideoReading) -> FrameCache:
+    def open(cls, folder: str | Path, entries: Sequence[Entry], preprocessing: Preprocessing) -> FrameCache:
         """Open a cache, or lay out an empty one.
 
         Raises:
             FrameCacheError: the folder holds the pictures of other files, or of another way to look at them.
         """
         root = Path(folder)
-        about = {"format": 1, "reading": reading.to_dict(), "videos": len(entries), "files": _digest(entries)}
+        about = {
+            "format": 1,
+            "reading": preprocessing.to_dict(),
+            "videos": len(entries),
+            "files": _digest(entries),
+        }
         about = json.loads(json.dumps(about))
         note = root / "about.json"
         if not note.is_file():
-            _lay_out(root, _layout(len(entries), reading), json.dumps(about))
+            _lay_out(root, _layout(len(entries), preprocessing), json.dumps(about))
         if json.loads(note.read_text(encoding="utf-8")) != about:
             raise FrameCacheError(
                 f"the cache {root} was made from other videos, or looks at them otherwise; delete it or "
                 "name another"
             )
-        return cls(root, reading, len(entries))
+        return cls(root, preprocessing, len(entries))
 
     def __getstate__(self) -> dict[str, object]:
         """Travel to workers without the open files."""
-        return {"folder": self.folder, "reading": self.reading, "videos": self.videos, "_maps": {}}
+        return {
+            "folder": self.folder,
+            "preprocessing": self.preprocessing,
+            "videos": self.videos,
+            "_maps": {},
+        }
 
     def read(self, row: int, entry: Entry) -> Frames | VideoReadError:
         """Return the pictures of a video, decoding it the first time."""
         if not self._maps:
-            for name, key, shape, kind in _layout(self.videos, self.reading):
+            for name, key, shape, kind in _layout(self.videos, self.preprocessing):
                 self._maps[key] = np.memmap(self.folder / name, kind, "r", shape=shape)
         pixels, times, counts = (self._maps[key] for key in ("pixels", "times", "counts"))
         count = int(counts[row])
         if count:
             return Frames(np.array(pixels[row, :count]), np.array(times[row, :count]))
-        frames = read_entry(entry, self.reading.wanted_times, self.reading.size_px)
+        frames = read_entry(entry, self.preprocessing.wanted_times, self.preprocessing.size_px)
         if isinstance(frames, VideoReadError) or frames.damage:
             return frames
         with saving("decoded pictures", self.folder):
@@ -139,11 +149,11 @@ def _lay_out(root: Path, layout: Sequence[_File], about: str) -> None:
         )
 
 
-def _layout(videos: int, reading: VideoReading) -> list[_File]:
-    side = reading.size_px
+def _layout(videos: int, preprocessing: Preprocessing) -> list[_File]:
+    side = preprocessing.size_px
     return [
-        ("pixels.u8", "pixels", (videos, reading.frames, side, side, 3), np.uint8),
-        ("times.f64", "times", (videos, reading.frames), np.float64),
+        ("pixels.u8", "pixels", (videos, preprocessing.frames, side, side, 3), np.uint8),
+        ("times.f64", "times", (videos, preprocessing.frames), np.float64),
         ("counts.i32", "counts", (videos,), np.int32),
     ]
 

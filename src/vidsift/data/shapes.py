@@ -23,7 +23,7 @@ from vidsift.shapes.set import ShapesSet
 from vidsift.shapes.stream import clip_times
 from vidsift.shapes.world import TAGS
 from vidsift.types import Frames
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
 __all__ = ["Shapes", "ShapesStage"]
 
@@ -108,46 +108,51 @@ class Shapes(DataSource):
         ]
 
     def batches(
-        self, stages: Sequence[PlannedStage], reading: VideoReading, seed: int, *, with_pixels: bool = True
+        self,
+        stages: Sequence[PlannedStage],
+        preprocessing: Preprocessing,
+        seed: int,
+        *,
+        with_pixels: bool = True,
     ) -> BatchMaker:
         """See :class:`~vidsift.data.source.DataSource`."""
         planned = tuple(_scene_stage(stage) for stage in stages)
-        clips = self.stored_clips(reading)
+        clips = self.stored_clips(preprocessing)
         if clips is not None:
             return ShapesSetBatches(clips, seed, planned, self.captions_each, with_pixels=with_pixels)
         return ShapesBatches(
             seed,
             planned,
-            reading.size_px,
+            preprocessing.size_px,
             captions_each=self.captions_each,
             jitter=self.jitter,
             tags=self.tags,
-            sampling=reading.sampling,
+            sampling=preprocessing.sampling,
         )
 
-    def stored_clips(self, reading: VideoReading) -> ShapesSet | None:
+    def stored_clips(self, preprocessing: Preprocessing) -> ShapesSet | None:
         """Return the set of clips, rendered the first time; None where all are drawn anew."""
         if self.clips is None or self.cache is None:
             return None
         return ShapesSet.open(
             self.cache,
             clips=self.clips,
-            frames=reading.frames,
-            size_px=reading.size_px,
+            frames=preprocessing.frames,
+            size_px=preprocessing.size_px,
             tags=self.tags or TAGS,
-            sampling=reading.sampling,
+            sampling=preprocessing.sampling,
         )
 
-    def validation_set(self, split: str, videos: int, reading: VideoReading) -> ValidationSet:
+    def validation_set(self, split: str, videos: int, preprocessing: Preprocessing) -> ValidationSet:
         """Draw and render so many videos of a split, a multiple of four; always the same ones."""
         drawn = draw_split(split, videos, _SEED_OF_SPLITS)
         entries = [
             Entry(Path(video.name), video.captions, video.scene.tag, str(video.group), split)
             for video in drawn
         ]
-        times = clip_times(reading.frames, reading.sampling)
+        times = clip_times(preprocessing.frames, preprocessing.sampling)
         return ValidationSet(
-            entries, [Frames(render(video.scene, times, reading.size_px), times) for video in drawn]
+            entries, [Frames(render(video.scene, times, preprocessing.size_px), times) for video in drawn]
         )
 
     def test_set(self, folder: Path, videos: int | None) -> GridTestSet:

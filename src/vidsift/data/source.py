@@ -22,7 +22,7 @@ from vidsift.data.entries import Entry
 from vidsift.data.loading import BatchMaker
 from vidsift.errors import CaptionsError
 from vidsift.types import Frames
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
 __all__ = [
     "DataSource",
@@ -203,13 +203,18 @@ class DataSource(RecipeSection, ABC):
 
     @abstractmethod
     def batches(
-        self, stages: Sequence[PlannedStage], reading: VideoReading, seed: int, *, with_pixels: bool = True
+        self,
+        stages: Sequence[PlannedStage],
+        preprocessing: Preprocessing,
+        seed: int,
+        *,
+        with_pixels: bool = True,
     ) -> BatchMaker:
         """Return what makes the training batch of any step.
 
         Args:
             stages: batch size and frames over the steps.
-            reading: how the model looks at a video.
+            preprocessing: how the model looks at a video.
             seed: of everything random.
             with_pixels: False where the model knows the pictures of :meth:`stored_clips` already.
 
@@ -217,13 +222,13 @@ class DataSource(RecipeSection, ABC):
             ValueError: if the stages and the data do not suit each other.
         """
 
-    def stored_clips(self, reading: VideoReading) -> StoredClips | None:
+    def stored_clips(self, preprocessing: Preprocessing) -> StoredClips | None:
         """Return the clips that are trained on where their pictures are stored once and for all."""
-        del reading
+        del preprocessing
         return None
 
     @abstractmethod
-    def validation_set(self, split: str, videos: int, reading: VideoReading) -> ValidationSet:
+    def validation_set(self, split: str, videos: int, preprocessing: Preprocessing) -> ValidationSet:
         """Return so many videos of a split, to be looked at while a run goes on."""
 
     @abstractmethod

@@ -15,7 +15,7 @@ from vidsift.data.frame_cache import FrameCache, read_entry
 from vidsift.data.loading import Batch, BatchStage, stage_at
 from vidsift.errors import TooFewVideosError, VideoReadError
 from vidsift.types import Frames
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
 __all__ = [
     "OrderedVideos",
@@ -34,12 +34,12 @@ class OrderedVideos:
 
     Attributes:
         entries: the videos.
-        reading: which seconds, how many, how large.
+        preprocessing: which seconds, how many, how large.
         batch_size: videos a batch.
     """
 
     entries: tuple[Entry, ...]
-    reading: VideoReading
+    preprocessing: Preprocessing
     batch_size: int = 8
 
     @property
@@ -50,15 +50,18 @@ class OrderedVideos:
     @property
     def most_bytes(self) -> int:
         """Bytes of the largest batch's pictures."""
-        return self.batch_size * self.reading.frames * self.reading.size_px**2 * 3
+        return self.batch_size * self.preprocessing.frames * self.preprocessing.size_px**2 * 3
 
     def __call__(self, step: int) -> Batch:
         """Decode one batch."""
         first = step * self.batch_size
         rows = range(first, min(first + self.batch_size, len(self.entries)))
         entries = [self.entries[row] for row in rows]
-        read = [read_entry(entry, self.reading.wanted_times, self.reading.size_px) for entry in entries]
-        return _assemble(rows, entries, read, [], self.reading)
+        read = [
+            read_entry(entry, self.preprocessing.wanted_times, self.preprocessing.size_px)
+            for entry in entries
+        ]
+        return _assemble(rows, entries, read, [], self.preprocessing)
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,16 @@ class ShuffledVideos:
         entries: videos and captions.
         seed: of order, captions, seconds and replacements.
         stages: batch size and frames over the steps.
-        reading: which seconds, and the side of the pictures.
+        preprocessing: which seconds, and the side of the pictures.
         cache: decoded pictures kept on disk, always of the same seconds; None decodes every time.
         jitter: how far a picture that is not from the cache may move, see
-            :meth:`~vidsift.video.preprocessing.VideoReading.training_times`.
+            :meth:`~vidsift.video.preprocessing.Preprocessing.training_times`.
     """
 
     entries: tuple[Entry, ...]
     seed: int
     stages: tuple[BatchStage, ...]
-    reading: VideoReading
+    preprocessing: Preprocessing
     cache: FrameCache | None = None
     jitter: float = 1.0
 
@@ -99,7 +102,9 @@ class ShuffledVideos:
     @property
     def most_bytes(self) -> int:
         """Bytes of the largest batch's pictures."""
-        return max(stage.batch_size * stage.frames for stage in self.stages) * self.reading.size_px**2 * 3
+        return (
+            max(stage.batch_size * stage.frames for stage in self.stages) * self.preprocessing.size_px**2 * 3
+        )
 
     def __call__(self, step: int) -> Batch:
         """Decode the batch of a step.
@@ -115,21 +120,23 @@ class ShuffledVideos:
         if _readable(read) < _FEWEST:
             drawn = self._replace(step, rows, captions, read)
         entries = [self.entries[row] for row in rows]
-        batch = _assemble(rows, entries, read, captions, self._reading(step))
+        batch = _assemble(rows, entries, read, captions, self._preprocessing(step))
         return batch._replace(replacements=tuple(self.entries[row].name for row in drawn))
 
-    def _reading(self, step: int) -> VideoReading:
-        return replace(self.reading, frames=stage_at(self.stages, step).frames)
+    def _preprocessing(self, step: int) -> Preprocessing:
+        return replace(self.preprocessing, frames=stage_at(self.stages, step).frames)
 
     def _caption(self, row: int, rng: np.random.Generator) -> str:
         return self.entries[row].captions[rng.integers(len(self.entries[row].captions))]
 
     def _read(self, step: int, row: int) -> Frames | VideoReadError:
-        entry, reading = self.entries[row], self._reading(step)
-        if self.cache is not None and reading.frames == self.cache.reading.frames:
+        entry, preprocessing = self.entries[row], self._preprocessing(step)
+        if self.cache is not None and preprocessing.frames == self.cache.preprocessing.frames:
             return self.cache.read(row, entry)
         rng = np.random.default_rng([self.seed, step, row])
-        return read_entry(entry, lambda span: reading.training_times(span, self.jitter, rng), reading.size_px)
+        return read_entry(
+            entry, lambda span: preprocessing.training_times(span, self.jitter, rng), preprocessing.size_px
+        )
 
     def _replace(
         self, step: int, rows: list[int], captions: list[str], read: list[Frames | VideoReadError]
@@ -179,7 +186,7 @@ def _assemble(
     entries: Sequence[Entry],
     read: Sequence[Frames | VideoReadError],
     captions: Sequence[str],
-    reading: VideoReading,
+    preprocessing: Preprocessing,
 ) -> Batch:
     good = [(place, frames) for place, frames in enumerate(read) if isinstance(frames, Frames)]
     failed = tuple(
@@ -189,7 +196,7 @@ def _assemble(
     )
     partial = tuple((entries[place].name, frames.damage) for place, frames in good if frames.damage)
     longest = max((len(frames) for _, frames in good), default=1)
-    pixels = np.zeros((len(good), longest, reading.size_px, reading.size_px, 3), np.uint8)
+    pixels = np.zeros((len(good), longest, preprocessing.size_px, preprocessing.size_px, 3), np.uint8)
     mask = np.zeros((len(good), longest), bool)
     times = np.zeros((len(good), longest), np.float64)
     for row, (_, frames) in enumerate(good):

@@ -18,7 +18,7 @@ from vidsift.data.loading import BatchMaker, BatchStage
 from vidsift.data.source import DataSource, GridTestSet, PlannedStage, ValidationSet
 from vidsift.data.video_batches import ShuffledVideos
 from vidsift.errors import CaptionsError
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
 __all__ = ["AnnotatedVideos", "VideoFiles"]
 
@@ -50,19 +50,24 @@ class VideoFiles(DataSource):
         return captions_of(self.training_files())[:count]
 
     def batches(
-        self, stages: Sequence[PlannedStage], reading: VideoReading, seed: int, *, with_pixels: bool = True
+        self,
+        stages: Sequence[PlannedStage],
+        preprocessing: Preprocessing,
+        seed: int,
+        *,
+        with_pixels: bool = True,
     ) -> BatchMaker:
         """See :class:`~vidsift.data.source.DataSource`."""
         del with_pixels
         entries = tuple(self.training_files())
-        cache = None if self.cache is None else FrameCache.open(self.cache, entries, reading)
+        cache = None if self.cache is None else FrameCache.open(self.cache, entries, preprocessing)
         planned = tuple(BatchStage(stage.first_step, stage.batch_size, stage.frames) for stage in stages)
         jitter = 1.0 if self.jitter is None else self.jitter
-        return ShuffledVideos(entries, seed, planned, reading, cache, jitter)
+        return ShuffledVideos(entries, seed, planned, preprocessing, cache, jitter)
 
-    def validation_set(self, split: str, videos: int, reading: VideoReading) -> ValidationSet:
+    def validation_set(self, split: str, videos: int, preprocessing: Preprocessing) -> ValidationSet:
         """See :class:`~vidsift.data.source.DataSource`; the first ones."""
-        del reading
+        del preprocessing
         return ValidationSet(self.entries(split)[:videos], None)
 
     def test_set(self, folder: Path, videos: int | None) -> GridTestSet:

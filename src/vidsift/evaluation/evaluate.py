@@ -29,7 +29,7 @@ from vidsift.evaluation.ranks import (
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import Model
 from vidsift.types import Features
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
 __all__ = [
     "Gallery",
@@ -246,7 +246,7 @@ def read_gallery(
     present_V = np.zeros(len(entries), bool)
     failed: list[tuple[str, str]] = []
     partial: list[tuple[str, str]] = []
-    maker = OrderedVideos(tuple(entries), model.reading, batch_size)
+    maker = OrderedVideos(tuple(entries), model.preprocessing, batch_size)
     with Feed(maker, stop=maker.batches, workers=workers) as feed:
         for batch in feed:
             failed += batch.failed
@@ -270,13 +270,18 @@ def read_gallery(
 
 
 def require_readable(
-    entries: Sequence[Entry], reading: VideoReading, *, remedy: str, workers: int = 1, batch_size: int = 8
+    entries: Sequence[Entry],
+    preprocessing: Preprocessing,
+    *,
+    remedy: str,
+    workers: int = 1,
+    batch_size: int = 8,
 ) -> None:
     """Refuse missing videos before anything is made of them.
 
     Args:
         entries: the videos.
-        reading: how they will be looked at.
+        preprocessing: how they will be looked at.
         remedy: what a person can do, for the message.
         workers: processes that decode.
         batch_size: videos that are decoded together.
@@ -285,7 +290,7 @@ def require_readable(
         MissingVideosError: if files are not there, or else if some cannot be read.
     """
     refuse_missing(absent_videos(entries), len(entries), remedy)
-    maker = OrderedVideos(tuple(entries), reading, batch_size)
+    maker = OrderedVideos(tuple(entries), preprocessing, batch_size)
     with Feed(maker, stop=maker.batches, workers=workers) as feed:
         failed = [one for batch in feed for one in batch.failed]
     refuse_missing(failed, len(entries), remedy)
@@ -358,9 +363,9 @@ def evaluate_entries(
         **report["protocol"],
         "ties": "expected values over random order",
         "video_to_text": video_to_text,
-        "frames": model.reading.frames,
-        "sampling": model.reading.sampling,
-        "size_px": model.reading.size_px,
+        "frames": model.preprocessing.frames,
+        "sampling": model.preprocessing.sampling,
+        "size_px": model.preprocessing.size_px,
         "max_words": model.max_words,
         "precision": str(model.precision).removeprefix("torch."),
         "model": model.name,

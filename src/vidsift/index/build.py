@@ -292,7 +292,7 @@ class _Run:
             self._settle(record.path, record)
         waiting = {one.video_id for one in map(self._plan.before.get, self._waiting) if one and one.video_id}
         settings = ReadSettings(
-            self._encoder.reading,
+            self._encoder.preprocessing,
             segment,
             frozenset(self._stored),
             stored_seconds(self._store, waiting),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vidsift.errors import PictureError, VideoReadError
 from vidsift.types import Span
 from vidsift.video import FrameStream, cut, iter_frames, probe
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 from vidsift.video.transforms import clip_pixels, thumbnail
 from vidsift.video.unread import unread_end
 from vidsift.workers.pool import Pool
@@ -55,7 +55,7 @@ class ReadSettings:
     """How videos are read, the same for all of an index.
 
     Attributes:
-        reading: which pictures of a segment, and how large.
+        preprocessing: which pictures of a segment, and how large.
         segment: how videos are cut, see :func:`vidsift.video.cut`.
         known: videos that are stored already and need not be decoded.
         lengths: of those of them that an earlier version may have read with wrong times, in seconds: they are
@@ -64,7 +64,7 @@ class ReadSettings:
         pictures: those of ``known`` that may have a single picture.
     """
 
-    reading: VideoReading
+    preprocessing: Preprocessing
     segment: SegmentLength
     known: frozenset[str]
     lengths: Mapping[str, float] = field(default_factory=dict)
@@ -224,11 +224,11 @@ def read_video(
             video_id, info.duration_seconds, info.width_px, info.height_px, info.codec, info.average_fps
         )
         spans = cut(info.duration_seconds, settings.segment)
-        wanted = [settings.reading.wanted_times(span) for span in spans]
+        wanted = [settings.preprocessing.wanted_times(span) for span in spans]
         owners = np.repeat(np.arange(len(spans)), [len(times) for times in wanted])
         stream = iter_frames(path, np.concatenate(wanted), on_progress=on_progress)
         any_segment = False
-        for segment in _segments(stream, spans, owners, settings.reading.size_px):
+        for segment in _segments(stream, spans, owners, settings.preprocessing.size_px):
             any_segment = True
             yield segment
         if not any_segment:

@@ -15,7 +15,7 @@ from vidsift.index.schema import SetLayout, layout_of, segment_id, segments_sche
 from vidsift.interactions.base import pooled
 from vidsift.interactions.batches import concatenate_features
 from vidsift.types import Features, TokenSet
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from vidsift.methods.model import Model
@@ -27,7 +27,7 @@ _GPU_SEGMENTS = 32
 
 def sets_of(model: Model) -> dict[str, SetLayout]:
     """Layout of the sets that a model gives, found by encoding a black video with all its frames."""
-    size, frames = model.reading.size_px, model.reading.frames
+    size, frames = model.preprocessing.size_px, model.preprocessing.frames
     black = np.zeros((frames, size, size, 3), np.uint8)
     return layout_of(model.encode_frames([black], [np.arange(frames, dtype=np.float64)]))
 
@@ -76,9 +76,9 @@ class Encoder:
         self._ended: list[_Video] = []
 
     @property
-    def reading(self) -> VideoReading:
+    def preprocessing(self) -> Preprocessing:
         """How the model looks at a segment."""
-        return self._model.reading
+        return self._model.preprocessing
 
     @property
     def finished_segments(self) -> int:

@@ -47,7 +47,7 @@ def open_index(
             method=loaded.method_name,
             fingerprint=loaded.fingerprint,
             segment=segment,
-            reading=loaded.reading.to_dict(),
+            reading=loaded.preprocessing.to_dict(),
             sets=sets,
         )
         return Store.create(folder, manifest), loaded

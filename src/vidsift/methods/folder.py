@@ -24,7 +24,7 @@ from vidsift.files.disk_errors import saving
 from vidsift.files.whole import whole_files
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import build_method, saved_arguments
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
 __all__ = [
     "FORMAT",
@@ -54,7 +54,7 @@ class ModelParts:
     Attributes:
         method: the network.
         tokenizer: words to ids.
-        reading: how a stretch of video is looked at.
+        preprocessing: how a stretch of video is looked at.
         method_name: in the catalogue.
         arguments: that the method was built with, as they are recorded.
         max_words: longest text in tokens.
@@ -64,7 +64,7 @@ class ModelParts:
 
     method: Method
     tokenizer: Tokenizer
-    reading: VideoReading
+    preprocessing: Preprocessing
     method_name: str
     arguments: Mapping[str, Any]
     max_words: int
@@ -77,7 +77,7 @@ class ModelParts:
             "name": self.name,
             "method": self.method_name,
             "arguments": dict(self.arguments),
-            "reading": self.reading.to_dict(),
+            "reading": self.preprocessing.to_dict(),
             "max_words": self.max_words,
             "backbone": _backbone_config(self.method.towers),
             "card": dict(self.card),
@@ -127,7 +127,7 @@ def read_model_folder(folder: Path, name: str) -> tuple[ModelParts, str]:
         parts = ModelParts(
             method=_read_method(folder, config),
             tokenizer=Tokenizer.from_folder(folder),
-            reading=VideoReading.from_dict(config["reading"]),
+            preprocessing=Preprocessing.from_dict(config["reading"]),
             method_name=config["method"],
             arguments=dict(config["arguments"]),
             max_words=config["max_words"],
@@ -323,7 +323,7 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def _card_text(parts: ModelParts) -> str:
     """Compose the model card, for the person who finds the folder: markdown."""
-    method, reading = parts.method, parts.reading
+    method, video = parts.method, parts.preprocessing
     about, source = _docstring(method)
     terms = ", ".join(f"{term.weight:g} x {term.name}" for term in method.terms)
     parameters = sum(value.numel() for value in method.parameters())
@@ -350,7 +350,7 @@ def _card_text(parts: ModelParts) -> str:
         f"- Arguments: {arguments}",
         f"- Similarity: {terms}",
         f"- Parameters: {parameters:,}; shared space of {method.towers.dim} channels",
-        f"- Video: at most {reading.frames} frames of {reading.size_px} px, sampling `{reading.sampling}`",
+        f"- Video: at most {video.frames} frames of {video.size_px} px, sampling `{video.sampling}`",
         f"- Text: at most {parts.max_words} tokens, start and end included",
     ]
     for title, content in parts.card.items():

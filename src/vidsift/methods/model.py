@@ -32,9 +32,9 @@ from vidsift.methods.folder import (
 from vidsift.methods.inputs import InputMaker
 from vidsift.types import Features, Frames, PatchShares, Span, TokenSet
 from vidsift.video import probe, read_frames
-from vidsift.video.preprocessing import Sampling, VideoReading
+from vidsift.video.preprocessing import Preprocessing, Sampling
 
-__all__ = ["BUNDLED", "Model", "Precision", "VideoReading", "load"]
+__all__ = ["BUNDLED", "Model", "Precision", "Preprocessing", "load"]
 
 Progress = Callable[[int], None]
 VideoPath = str | Path
@@ -58,7 +58,7 @@ class Model:
         method_name: its name in the catalogue.
         arguments: the arguments it was built with, defaults filled in.
         tokenizer: words to ids.
-        reading: how a stretch of video is looked at.
+        preprocessing: how a stretch of video is looked at.
         max_words: longest text in tokens, start and end included; longer ones are cut.
         name: what people call the model.
         card: what the model card says, section by section.
@@ -69,7 +69,7 @@ class Model:
         self,
         method: Method,
         tokenizer: Tokenizer,
-        reading: VideoReading,
+        preprocessing: Preprocessing,
         *,
         method_name: str,
         arguments: Mapping[str, Any] | None = None,
@@ -83,9 +83,9 @@ class Model:
             ValueError: if the parts do not fit each other.
         """
         towers = method.towers
-        if reading.size_px != towers.image_size_px:
+        if preprocessing.size_px != towers.image_size_px:
             raise ValueError(
-                f"reading has pictures of {reading.size_px} px, the image tower takes "
+                f"preprocessing has pictures of {preprocessing.size_px} px, the image tower takes "
                 f"{towers.image_size_px} px; give the size of the tower"
             )
         longest = towers.max_tokens if max_words is None else max_words
@@ -98,7 +98,7 @@ class Model:
         self.method_name = method_name
         self.arguments = resolve_arguments(method_name, arguments)
         self.tokenizer = tokenizer
-        self.reading = reading
+        self.preprocessing = preprocessing
         self.max_words = longest
         self.name = name
         self.card = dict(card or {})
@@ -127,7 +127,7 @@ class Model:
         return cls(
             build_method(method_name, towers, arguments),
             tokenizer,
-            VideoReading(frames, sampling, norm.size_px, norm.mean, norm.std),
+            Preprocessing(frames, sampling, norm.size_px, norm.mean, norm.std),
             method_name=method_name,
             arguments=arguments,
             max_words=max_words,
@@ -143,13 +143,13 @@ class Model:
     @property
     def norm(self) -> PixelNorm:
         """How pictures become the numbers that the image tower was trained on."""
-        return PixelNorm(self.reading.size_px, self.reading.mean, self.reading.std)
+        return PixelNorm(self.preprocessing.size_px, self.preprocessing.mean, self.preprocessing.std)
 
     @property
     def inputs(self) -> InputMaker:
         """What makes the method's inputs, for encoding and for training alike."""
         return InputMaker(
-            self.tokenizer, self.norm, self.max_words, self.reading.frames, self.method.full_width
+            self.tokenizer, self.norm, self.max_words, self.preprocessing.frames, self.method.full_width
         )
 
     @property
@@ -177,7 +177,7 @@ class Model:
     def fingerprint(self) -> str:
         """SHA-256 over all that decides features (config and weights); what an index is held to.
 
-        Computed once and kept until weights or reading change. For a loaded folder it follows from
+        Computed once and kept until weights or preprocessing change. For a loaded folder it follows from
         ``config.json`` with the digest of the weights stated there (only the size of their file is checked on
         loading); :meth:`compute_fingerprint` reads the weights, ``vidsift info --verify`` compares the two.
         """
@@ -191,9 +191,9 @@ class Model:
         return self._parts.fingerprint_with(weights_digest(self.method.state_dict()))
 
     def _state(self) -> object:
-        """Something that differs once a weight was written to, or the reading was exchanged."""
+        """Something that differs once a weight was written to, or the preprocessing was exchanged."""
         weights = [(id(value), value._version) for value in self.method.parameters()]
-        return self.reading, self.max_words, weights
+        return self.preprocessing, self.max_words, weights
 
     def tokenize(self, texts: Sequence[str]) -> TokenizedText:
         """Turn texts into ids as the method wants them.
@@ -325,7 +325,7 @@ class Model:
         for start in range(0, len(paths), batch_size):
             chosen = slice(start, start + batch_size)
             read = [
-                read_frames(path, self.wanted_times(span or _whole(path)), size_px=self.reading.size_px)
+                read_frames(path, self.wanted_times(span or _whole(path)), size_px=self.preprocessing.size_px)
                 for path, span in zip(paths[chosen], stretches[chosen], strict=True)
             ]
             pixels, times = [one.pixels for one in read], [one.times_seconds for one in read]
@@ -334,7 +334,7 @@ class Model:
 
     def wanted_times(self, span: Span) -> NDArray[np.float64]:
         """Which seconds of a stretch of video to look at, ascending, float64 ``(at most frames,)``."""
-        return self.reading.wanted_times(span)
+        return self.preprocessing.wanted_times(span)
 
     def similarity(self, texts: Features | Sequence[str], videos: Features | Sequence[VideoPath]) -> Tensor:
         """Score every text with every video by the trained interaction.
@@ -377,7 +377,7 @@ class Model:
         return ModelParts(
             method=self.method,
             tokenizer=self.tokenizer,
-            reading=self.reading,
+            preprocessing=self.preprocessing,
             method_name=self.method_name,
             arguments=self.arguments,
             max_words=self.max_words,
@@ -470,7 +470,7 @@ def _load_folder(folder: Path, name: str) -> Model:
         model = Model(
             parts.method,
             parts.tokenizer,
-            parts.reading,
+            parts.preprocessing,
             method_name=parts.method_name,
             arguments=parts.arguments,
             max_words=parts.max_words,

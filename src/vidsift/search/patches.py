@@ -12,14 +12,14 @@ from vidsift.index.schema import FileRecord
 from vidsift.methods.model import Model
 from vidsift.types import Features, Frames, PatchShares, Span
 from vidsift.video import read_frames
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 
 __all__ = ["read_as_indexed", "traced_patches"]
 
 _SAME_SECONDS = 1e-3
 
 
-def read_as_indexed(records: Sequence[FileRecord], span: Span, reading: VideoReading) -> Frames:
+def read_as_indexed(records: Sequence[FileRecord], span: Span, preprocessing: Preprocessing) -> Frames:
     """Read what a model looked at in a stretch of a video, from the first of its files that is unchanged.
 
     Raises:
@@ -35,7 +35,7 @@ def read_as_indexed(records: Sequence[FileRecord], span: Span, reading: VideoRea
             away = error
             continue
         if (status.st_size, status.st_mtime_ns) == (record.size_bytes, record.modified_ns):
-            return read_frames(record.path, reading.wanted_times(span), size_px=reading.size_px)
+            return read_frames(record.path, preprocessing.wanted_times(span), size_px=preprocessing.size_px)
     if away is not None:
         raise away
     named = records[0].path if records else "the file"

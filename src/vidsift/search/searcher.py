@@ -349,7 +349,7 @@ class Index(OpenIndex):
         """
         _, video_id, span, _ = self._segment(hit)
         records = [self._records[path] for path in self._places.paths.get(video_id, [])]
-        return read_as_indexed(records, span, self.model.reading)
+        return read_as_indexed(records, span, self.model.preprocessing)
 
     def _segment(self, hit: Hit | str) -> tuple[str, str, Span, str]:
         """Identities of a segment and its video, its stretch, and the path to show."""

@@ -95,14 +95,14 @@ def encode_footage(model: Model, frames: Frames) -> dict[str, TokenSet]:
     Raises:
         QueryError: if there is no picture, or they have another size.
     """
-    side = model.reading.size_px
+    side = model.preprocessing.size_px
     if not len(frames) or frames.pixels.shape[1:3] != (side, side):
         raise QueryError(
             f"got {len(frames)} pictures of {frames.pixels.shape[2]} x {frames.pixels.shape[1]} px, expected "
             f"at least one of {side} x {side}, which the model takes; read them with "
             f"vidsift.video.read_frames(path, times, size_px={side})"
         )
-    most = model.reading.frames
+    most = model.preprocessing.frames
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))
     return model.encode_frames([frames.pixels[chosen]], [frames.times_seconds[chosen]])
 
@@ -119,7 +119,7 @@ def read_footage(path: str | Path, model: Model, at_seconds: float | None = None
         QueryError: if there is no such file, or an image is asked for a second.
         VideoReadError: if it is neither an image nor a video that can be read.
     """
-    file, side = Path(path).expanduser(), model.reading.size_px
+    file, side = Path(path).expanduser(), model.preprocessing.size_px
     if not file.is_file():
         raise QueryError(f"{file}: there is no such file")
     image = _read_image(file)

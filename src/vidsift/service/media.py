@@ -170,7 +170,9 @@ async def patch_map_frames(service: Service, segment_id: str) -> Frames | str | 
         with service.thumbnail_slots.hold(), _file_problems():
             source, _ = await _source_of(service, video)
             span = video.segments[segment_id]
-            return await service.thumbnail_decoders.run(segment_frames, source, span, index.model.reading)
+            return await service.thumbnail_decoders.run(
+                segment_frames, source, span, index.model.preprocessing
+            )
     except ProblemError as problem:
         return problem.detail
 

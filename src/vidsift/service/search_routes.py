@@ -124,12 +124,12 @@ async def upload(service: CurrentService, request: Request) -> UploadResponse:
     while; the file is not kept.
     """
     kind, limit_bytes = _upload_kind(request, service)
-    reading = service.snapshot().opened().model.reading
+    preprocessing = service.snapshot().opened().model.preprocessing
     with service.upload_slots.hold():
         path = service.temporary_file(f".{kind}")
         try:
             await receive_body(request, path, limit_bytes)
-            frames = await service.upload_decoder.run(frames_of, str(path), kind, reading)
+            frames = await service.upload_decoder.run(frames_of, str(path), kind, preprocessing)
         except SandboxError as error:
             raise ProblemError(422, f"the {kind} cannot be read here: the work on it {error}") from error
         except (OSError, ValueError) as error:

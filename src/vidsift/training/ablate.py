@@ -351,8 +351,8 @@ def _judge_starts(jobs: Sequence[Job], folder: Path, say: Say) -> None:
             continue
         try:
             model = load(str(part.start), device="cpu")
-            frames = part.frames or model.reading.frames
-            model.reading = replace(model.reading, frames=frames, sampling=part.sampling)
+            frames = part.frames or model.preprocessing.frames
+            model.preprocessing = replace(model.preprocessing, frames=frames, sampling=part.sampling)
             model.max_words = part.max_words or model.max_words
             judged = {
                 "model": part.start,
@@ -387,8 +387,8 @@ def _start(folder: Path, job: Job) -> Record:
 def _judged(model: Model, test: GridTestSet, folder: Path) -> Record:
     """Judge a model on the test files, whose pictures are decoded once for the whole grid."""
     refuse_missing(absent_videos(test.entries), len(test.entries), test.remedy)
-    seconds = f"{model.reading.frames}-{model.reading.sampling}-{model.reading.size_px}px"
-    pictures = FrameCache.open(folder / f"{test.name}x{seconds}", test.entries, model.reading)
+    seconds = f"{model.preprocessing.frames}-{model.preprocessing.sampling}-{model.preprocessing.size_px}px"
+    pictures = FrameCache.open(folder / f"{test.name}x{seconds}", test.entries, model.preprocessing)
     read = [pictures.read(row, entry) for row, entry in enumerate(test.entries)]
     failed = [
         (entry.name, frames.reason)

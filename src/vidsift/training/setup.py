@@ -62,9 +62,9 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
         towers, words, norm = started.method.towers, started.tokenizer, started.norm
         towers.clip.set_attn_implementation(part.attention)
         towers.attention = part.attention
-        frames = part.frames or started.reading.frames
+        frames = part.frames or started.preprocessing.frames
         if part.method is None:
-            started.reading = replace(started.reading, frames=frames, sampling=part.sampling)
+            started.preprocessing = replace(started.preprocessing, frames=frames, sampling=part.sampling)
             started.name, started.max_words = recipe.name, part.max_words or started.max_words
             return started
     return Model.create(
@@ -131,7 +131,7 @@ def plan_stages(recipe: Recipe, model: Model) -> list[PlannedStage]:
     Raises:
         RecipeError: if a stage gets no step, or its batches do not suit the source of the data.
     """
-    data, frames = recipe.data, recipe.model.frames or model.reading.frames
+    data, frames = recipe.data, recipe.model.frames or model.preprocessing.frames
     sections = recipe.stages or tuple(data.stage(**asdict(stage)) for stage in model.method.stages())
     shares = [section.share for section in sections]
     planned = []
@@ -206,7 +206,7 @@ def batch_maker(recipe: Recipe, model: Model, stages: Sequence[PlannedStage]) ->
     """
     _refuse_unfit(recipe.data)
     remembered = isinstance(model.method.towers, CachedTowers)
-    return recipe.data.batches(stages, model.reading, recipe.seed, with_pixels=not remembered)
+    return recipe.data.batches(stages, model.preprocessing, recipe.seed, with_pixels=not remembered)
 
 
 def _refuse_unfit(data: DataSource) -> None:
@@ -220,8 +220,8 @@ def _refuse_unfit(data: DataSource) -> None:
 
 def remember(recipe: Recipe, model: Model) -> None:
     """Let frozen towers look only once at clips whose pictures are stored; not where towers learn."""
-    clips = recipe.data.stored_clips(model.reading) if recipe.model.frozen_towers else None
-    if clips is None or (model.method.full_width and clips.pictures < model.reading.frames):
+    clips = recipe.data.stored_clips(model.preprocessing) if recipe.model.frozen_towers else None
+    if clips is None or (model.method.full_width and clips.pictures < model.preprocessing.frames):
         return  # padding, which such a method scores too, is in no memory
     stored, norm = clips, model.norm
     model.method.towers = CachedTowers(
@@ -260,10 +260,10 @@ class Validation:
         data = recipe.data if part.path is None else open_source(DEFAULT, part.path)
         purpose = f"validation in {data.where}"
         refuse_test(part.split, data.test_splits(), purpose, data.says_test_splits)
-        self.entries, self._frames = data.validation_set(part.split, part.videos, model.reading)
+        self.entries, self._frames = data.validation_set(part.split, part.videos, model.preprocessing)
         if self._frames is None and part.missing == "refuse":
             say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
-            require_readable(self.entries, model.reading, remedy=_REMEDY, workers=self._workers)
+            require_readable(self.entries, model.preprocessing, remedy=_REMEDY, workers=self._workers)
         # What breaks later costs its captions, not the run.
         self._missing: MissingPolicy = "skip" if part.missing == "skip" else "miss"
 

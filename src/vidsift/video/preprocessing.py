@@ -1,4 +1,7 @@
-"""How a model looks at a stretch of video: which seconds, how many, how large; no torch, decoders use it."""
+"""What of a stretch of video a model looks at: which seconds, how many, how large, on which scale.
+
+Beside the decoders and not beside the models: the processes that decode use it, and they import no torch.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 from vidsift.types import Span
 from vidsift.video import sampling
 
-__all__ = ["SAMPLING", "Sampling", "VideoReading", "jittered_times"]
+__all__ = ["SAMPLING", "Preprocessing", "Sampling", "jittered_times"]
 
 Sampling = Literal["uniform", "one_fps_linspace", "head"]
 
@@ -28,15 +31,15 @@ SAMPLING: dict[str, Callable[[Span, int], NDArray[np.float64]]] = {
 def jittered_times(
     policy: Sampling, span: Span, frames: int, jitter: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """See :meth:`VideoReading.training_times`."""
+    """See :meth:`Preprocessing.training_times`."""
     if policy == "uniform":
         return sampling.random_per_segment(span, frames, rng, jitter)
     return sampling.random_within_seconds(SAMPLING[policy](span, frames), span, rng, jitter)
 
 
 @dataclass(frozen=True)
-class VideoReading:
-    """How a model looks at a stretch of video.
+class Preprocessing:
+    """What of a stretch of video a model looks at; stored as ``reading`` in ``config.json``.
 
     Attributes:
         frames: most frames of a stretch, e.g. 12.
@@ -53,7 +56,7 @@ class VideoReading:
     std: tuple[float, float, float]
 
     def __post_init__(self) -> None:
-        """Refuse values that no video can be read with."""
+        """Refuse values that no video can be looked at with."""
         if self.frames < 1:
             raise ValueError(f"frames is {self.frames}; a stretch of video needs at least 1")
         if self.sampling not in SAMPLING:
@@ -71,8 +74,8 @@ class VideoReading:
         """Which seconds of a stretch to look at: ascending, at most ``frames`` of them.
 
         Example:
-            >>> reading = VideoReading(3, "uniform", 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-            >>> reading.wanted_times(Span(0.0, 12.0))
+            >>> preprocessing = Preprocessing(3, "uniform", 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+            >>> preprocessing.wanted_times(Span(0.0, 12.0))
             array([ 2.,  6., 10.])
         """
         return SAMPLING[self.sampling](span, self.frames)
@@ -93,7 +96,7 @@ class VideoReading:
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> VideoReading:
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """Build from what ``config.json`` holds.
 
         Raises:

@@ -17,7 +17,7 @@ from vidsift.errors import VideoChangedError
 from vidsift.types import Frames, Span
 from vidsift.video import probe, read_frames
 from vidsift.video.container import open_video
-from vidsift.video.preprocessing import VideoReading
+from vidsift.video.preprocessing import Preprocessing
 from vidsift.video.transforms import clip_pixels, shown_size, thumbnail
 
 __all__ = [
@@ -80,7 +80,7 @@ def start_seconds(source: Source) -> float:
         return float(video.origin_ticks * video.tick)
 
 
-def segment_frames(source: Source, span: Span, reading: VideoReading) -> Frames:
+def segment_frames(source: Source, span: Span, preprocessing: Preprocessing) -> Frames:
     """Read what a model looked at in a stretch of an indexed file.
 
     Raises:
@@ -88,16 +88,16 @@ def segment_frames(source: Source, span: Span, reading: VideoReading) -> Frames:
         VideoReadError: it gives no picture.
     """
     check_unchanged(source)
-    return read_frames(source.path, reading.wanted_times(span), size_px=reading.size_px)
+    return read_frames(source.path, preprocessing.wanted_times(span), size_px=preprocessing.size_px)
 
 
-def frames_of(path: str, kind: Literal["image", "video"], reading: VideoReading) -> Frames:
+def frames_of(path: str, kind: Literal["image", "video"], preprocessing: Preprocessing) -> Frames:
     """Read what a model looks at in an uploaded file.
 
     Args:
         path: of the file.
         kind: an image is a video of one frame.
-        reading: how the model looks.
+        preprocessing: how the model looks.
 
     Returns:
         Cropped pictures ``(F, S, S, 3)`` and their times.
@@ -107,8 +107,8 @@ def frames_of(path: str, kind: Literal["image", "video"], reading: VideoReading)
     """
     if kind == "video":
         span = Span(0.0, probe(path).duration_seconds)
-        return read_frames(path, reading.wanted_times(span), size_px=reading.size_px)
-    pixels_1SS3 = clip_pixels(_read_image(Path(path)), reading.size_px)[None]
+        return read_frames(path, preprocessing.wanted_times(span), size_px=preprocessing.size_px)
+    pixels_1SS3 = clip_pixels(_read_image(Path(path)), preprocessing.size_px)[None]
     return Frames(pixels_1SS3, np.zeros(1))
 
 
