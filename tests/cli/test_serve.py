@@ -29,7 +29,8 @@ def index(tmp_path: Path) -> Path:
     made = filled(tmp_path / "made", model, [5] * 6)
     named = Store.create(tmp_path / "index", replace(made.manifest, model=str(tmp_path / "model")))
     named.commit(
-        lance_table(made.folder).to_arrow(), [FileRecord(**vars(one)) for one in made.read_files().values()]
+        lance_table(made.folder).to_arrow(),
+        [FileRecord(**vars(read_file)) for read_file in made.read_files().values()],
     )
     return tmp_path / "index"
 
@@ -73,9 +74,9 @@ def test_where_nothing_is_indexed_yet_the_page_can_begin(
     tmp_path: Path, port: str, stub: list[FastAPI], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert serve("--index", str(tmp_path / "none"), "--port", port) == 0
-    told = capsys.readouterr()
-    assert told.err.startswith(f"There is no index at {tmp_path / 'none'} yet: open the page")
-    assert told.out.startswith(f"Listening on http://127.0.0.1:{port} ")
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"There is no index at {tmp_path / 'none'} yet: open the page")
+    assert printed.out.startswith(f"Listening on http://127.0.0.1:{port} ")
     assert len(stub) == 1
     assert not (tmp_path / "none").exists()
 
@@ -99,9 +100,9 @@ def test_a_port_that_is_taken_is_one_line(index: Path, capsys: pytest.CaptureFix
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert serve("--index", str(index), "--port", str(taken.getsockname()[1])) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "is it being served already? Choose another with --port" in told.err.splitlines()[-1]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "is it being served already? Choose another with --port" in printed.err.splitlines()[-1]
     assert serve("--index", str(index), "--host", "no.such.host.invalid") == 2
     assert "is no address of this machine" in capsys.readouterr().err.splitlines()[-1]
 
@@ -111,10 +112,10 @@ def test_a_model_that_is_gone_is_told_before_anybody_asks(
 ) -> None:
     (index.parent / "model").rename(index.parent / "moved")
     assert serve("--index", str(index)) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "cannot be loaded" in told.err
-    assert "Traceback" not in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "cannot be loaded" in printed.err
+    assert "Traceback" not in printed.err
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http"])

@@ -35,14 +35,14 @@ def explanation(
         terms.append(_term("word-patch", query, words, np.repeat(times, 2), rng, 0.2, group=2))
         terms.append(_term("sentence-event", query, [query], None, rng, 1.0))
     if "places" in query:
-        kept = sorted(rng.permutation(GRID[0] * GRID[1])[:20].tolist())
-        term = _term("word-patch", query, words, None, rng, 0.2, tokens=len(kept))
-        terms.append(term | {"group": kept, "grid": list(GRID), "map_note": PLACES_ARE})
+        selected = sorted(rng.permutation(GRID[0] * GRID[1])[:20].tolist())
+        term = _term("word-patch", query, words, None, rng, 0.2, tokens=len(selected))
+        terms.append(term | {"group": selected, "grid": list(GRID), "map_note": PLACES_ARE})
     if "objects" in query:
         phrases = [f"phrase {number + 1}" for number in range(4)]
         term = _term("phrase-object", query, phrases, np.repeat(times, OBJECTS), rng, 1.0, group=OBJECTS)
         terms.append(term | (_patches(rng, len(term["group"])) if maps else {}))
-    score = sum(np.sum(one["contributions"]) for one in terms)
+    score = sum(np.sum(each["contributions"]) for each in terms)
     asked_for = {"maps_on_request": "objects" in query, "maps_missing": ""}
     return {"query": query, "score": float(score), "terms": terms} | asked_for
 
@@ -87,8 +87,8 @@ def _term(
         "name": name,
         "words": words,
         "times_seconds": None if times is None else list(map(float, times)),
-        "frame": None if times is None else [one // max(1, group) for one in range(tokens)],
-        "group": [one % group for one in range(tokens)] if group else None,
+        "frame": None if times is None else [token // max(1, group) for token in range(tokens)],
+        "group": [token % group for token in range(tokens)] if group else None,
         "values": values.tolist(),
         "contributions": (given * weight).tolist(),
         "text_weights": importance.tolist(),

@@ -36,7 +36,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 def browser_path() -> str | None:
     """Where a Chromium is, if there is one."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def why_not() -> str | None:
@@ -74,10 +74,10 @@ def until(page: Page, condition: str, argument: Any = None) -> None:
 def until_asked(page: Page, library: Library, part: str, value: Any) -> None:
     """Wait until the service was last asked for so much; until then the page shows the old answer."""
     last = time.monotonic() + WAIT_SECONDS
-    while library.asked[-1].get(part) != value:
+    while library.requests[-1].get(part) != value:
         if time.monotonic() > last:
             raise AssertionError(
-                f"not within {WAIT_SECONDS} s: {part} {value}, asked was {library.asked[-1]}"
+                f"not within {WAIT_SECONDS} s: {part} {value}, asked was {library.requests[-1]}"
             )
         page.wait_for_timeout(20)
 
@@ -109,9 +109,9 @@ def hits_of(page: Page, query: str | list[str], **parts: Any) -> list[dict[str, 
 
 def shown_number(text: str) -> float:
     """The first number in a text of the page, which writes a true minus sign."""
-    found = re.search(r"[\u2212-]?\d+\.\d+", text)
-    assert found, text
-    return float(found[0].replace("\u2212", "-"))
+    number = re.search(r"[\u2212-]?\d+\.\d+", text)
+    assert number, text
+    return float(number[0].replace("\u2212", "-"))
 
 
 @contextmanager

@@ -57,8 +57,8 @@ class Video:
     def segments(self) -> list[tuple[str, float, float]]:
         """Identity, start and end of each segment, at most 30 s each."""
         count = max(1, round(self.duration / 30 + 0.49))
-        edges = [self.duration * one / count for one in range(count + 1)]
-        return [(f"{self.video_id}s{one}", edges[one], edges[one + 1]) for one in range(count)]
+        edges = [self.duration * part / count for part in range(count + 1)]
+        return [(f"{self.video_id}s{part}", edges[part], edges[part + 1]) for part in range(count)]
 
 
 @dataclass
@@ -69,19 +69,19 @@ class Library:
     failures: list[dict[str, str]] = field(default_factory=list)
     calibrated: bool = True
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
     job_step_seconds: float = 0.05
     broken: bool = False
 
     def video(self, video_id: str) -> Video | None:
         """The video of this identity."""
-        return next((one for one in self.videos if one.video_id == video_id), None)
+        return next((video for video in self.videos if video.video_id == video_id), None)
 
     def segment(self, segment_id: str) -> tuple[Video, float, float] | None:
         """The video of a segment, and where the segment starts and ends."""
         for video in self.videos:
-            for own, start, end in video.segments:
-                if own == segment_id:
+            for name, start, end in video.segments:
+                if name == segment_id:
                     return video, start, end
         return None
 
@@ -91,7 +91,7 @@ def checked(model: type[BaseModel], body: Any, status: int = 200) -> JSONRespons
     return JSONResponse(model.model_validate(body).model_dump(mode="json"), status)
 
 
-async def asked_as(model: type[BaseModel], request: Request) -> dict[str, Any]:
+async def body_of(model: type[BaseModel], request: Request) -> dict[str, Any]:
     """What was asked, if the service would take it."""
     body: dict[str, Any] = await request.json()
     model.model_validate(body)
@@ -144,8 +144,8 @@ class Fake:
 
     async def search(self, request: Request) -> Response:
         """Hits for whatever is asked."""
-        body = await asked_as(schemas.SearchRequest, request)
-        self.library.asked.append(body)
+        body = await body_of(schemas.SearchRequest, request)
+        self.library.requests.append(body)
         query = body.get("query") or body.get("video") or body.get("image")
         text = " ".join(query) if isinstance(query, list) else str(query)
         if self.library.broken or "trouble" in text:
@@ -154,11 +154,12 @@ class Fake:
             )
         if "slow" in text:
             await asyncio.sleep(0.9)
-        wanted = body.get("filter", {})
+        filters = body.get("filter", {})
         chosen = [
-            one
-            for one in self.library.videos
-            if one.path.startswith(wanted.get("under", "")) and set(wanted.get("tags", [])) <= set(one.tags)
+            video
+            for video in self.library.videos
+            if video.path.startswith(filters.get("under", ""))
+            and set(filters.get("tags", [])) <= set(video.tags)
         ]
         hits = [] if "none" in text else self._hits(text, chosen, body)
         # A page belongs to one question, to the last digit of its filters.
@@ -175,9 +176,9 @@ class Fake:
             "found": "nothing" not in text if self.library.calibrated else None,
             "label": "text" if "query" in body else "similar footage",
             "pool": {
-                "segments": sum(len(one.segments) for one in self.library.videos),
+                "segments": sum(len(video.segments) for video in self.library.videos),
                 "videos": len(self.library.videos),
-                "allowed_segments": sum(len(one.segments) for one in chosen),
+                "allowed_segments": sum(len(video.segments) for video in chosen),
             },
             "next_page": f"{last}.{mark}" if last < len(hits) else None,
             "took_ms": 41.7,
@@ -185,22 +186,22 @@ class Fake:
         return checked(schemas.SearchResponse, answer)
 
     def _hits(self, text: str, videos: list[Video], body: dict[str, Any]) -> list[dict[str, Any]]:
-        found = []
+        hits = []
         for video in videos:
             parts = video.segments[:1] if body.get("group_by") == "video" else video.segments
             if "late" in text and len(video.segments) > 1:
                 parts = video.segments[1:]
             sentences = body["query"] if isinstance(body.get("query"), list) else []
-            found += [self._hit(text, video, *part) | self._parts(sentences, *part) for part in parts]
-        found.sort(key=lambda hit: -hit["score"])
-        for rank, hit in enumerate(found):
+            hits += [self._hit(text, video, *part) | self._parts(sentences, *part) for part in parts]
+        hits.sort(key=lambda hit: -hit["score"])
+        for rank, hit in enumerate(hits):
             sure = 0.06 if "nothing" in text else max(0.11, 0.97 - 0.045 * rank)
             unknown = not self.library.calibrated or "query" not in body
             hit |= {"rank": rank + 1, "confidence": None if unknown else sure}
         least_score, least_sure = body.get("min_score"), body.get("min_confidence") or 0
         if least_score is not None:
-            found = [hit for hit in found if hit["score"] >= least_score]
-        return [hit for hit in found if hit["confidence"] is None or hit["confidence"] >= least_sure]
+            hits = [hit for hit in hits if hit["score"] >= least_score]
+        return [hit for hit in hits if hit["confidence"] is None or hit["confidence"] >= least_sure]
 
     def _hit(self, text: str, video: Video, segment_id: str, start: float, end: float) -> dict[str, Any]:
         account = explanation(text, segment_id, start, end)
@@ -238,17 +239,17 @@ class Fake:
 
     async def explain(self, request: Request) -> Response:
         """The account of one hit."""
-        body = await asked_as(schemas.ExplainRequest, request)
+        body = await body_of(schemas.ExplainRequest, request)
         query, segment_id = body["query"], body["segment_id"]
-        found = self.library.segment(segment_id)
+        segment = self.library.segment(segment_id)
         if isinstance(query, list):
             return problem(422, "The question cannot be answered", "explain each sentence by itself")
         if "blackbox" in query:
             detail = "this model compares whole sentences with videos and has no account of words and frames"
             return problem(422, "The question cannot be answered", detail)
-        if found is None:
+        if segment is None:
             return problem(404, "Not found", "no such segment")
-        video, start, end = found
+        video, start, end = segment
         maps = body.get("maps", False)
         account = explanation(query, segment_id, start, end, maps=maps and "lost" not in query)
         if maps and "lost" in query:
@@ -259,7 +260,7 @@ class Fake:
 
     async def strip(self, request: Request) -> Response:
         """Scores along a whole video."""
-        body = await asked_as(schemas.StripRequest, request)
+        body = await body_of(schemas.StripRequest, request)
         query = body["query"] if isinstance(body["query"], str) else " ".join(body["query"])
         video = self.library.video(body["video_id"])
         if video is None:
@@ -285,8 +286,8 @@ class Fake:
 
     async def clip(self, request: Request) -> Response:
         """The whole file in the place of a cut."""
-        body = await asked_as(schemas_library.ClipRequest, request)
-        self.library.asked.append(body)
+        body = await body_of(schemas_library.ClipRequest, request)
+        self.library.requests.append(body)
         video = self.library.video(body["video_id"])
         assert video is not None
         named = {"content-disposition": "attachment; filename=\"clip.mp4\"; filename*=UTF-8''cut%20out.mp4"}
@@ -297,9 +298,12 @@ class Fake:
         library = self.library
         if library.broken:
             return problem(503, "The index cannot be read", "the disk is gone; plug it in again")
-        folders = sorted({one.path.rsplit("/", 1)[0] for one in library.videos})
-        counts = [sum(one.path.startswith(folder + "/") for one in library.videos) for folder in folders]
-        bad = [sum(one["path"].startswith(folder + "/") for one in library.failures) for folder in folders]
+        folders = sorted({video.path.rsplit("/", 1)[0] for video in library.videos})
+        counts = [sum(video.path.startswith(folder + "/") for video in library.videos) for folder in folders]
+        bad = [
+            sum(failure["path"].startswith(folder + "/") for failure in library.failures)
+            for folder in folders
+        ]
         return checked(
             schemas_library.IndexResponse,
             {
@@ -307,7 +311,7 @@ class Fake:
                 "model": "openai/clip-vit-base-patch32" if library.videos else None,
                 "method": "wti" if library.videos else None,
                 "videos": len(library.videos),
-                "segments": sum(len(one.segments) for one in library.videos),
+                "segments": sum(len(video.segments) for video in library.videos),
                 "files": len(library.videos),
                 "failed": len(library.failures),
                 "bytes_on_disk": 48_231_424,
@@ -318,7 +322,7 @@ class Fake:
                 "failures": library.failures,
                 "partial": [],
                 "calibrated": library.calibrated,
-                "tags": sorted({tag for one in library.videos for tag in one.tags}),
+                "tags": sorted({tag for video in library.videos for tag in video.tags}),
             },
         )
 
@@ -327,8 +331,8 @@ class Fake:
         if request.method == "GET":
             newest_first = list(self.library.jobs.values())[::-1]
             return checked(schemas_library.JobsResponse, {"data": newest_first})
-        body = await asked_as(schemas_library.JobRequest, request)
-        self.library.asked.append(body)
+        body = await body_of(schemas_library.JobRequest, request)
+        self.library.requests.append(body)
         if any("missing" in folder for folder in body["folders"]):
             detail = f"folders: {body['folders'][0]!r} is not there, or may not be read; check its name"
             return problem(422, "The question cannot be answered", detail)
@@ -386,11 +390,11 @@ class Fake:
     async def videos(self, request: Request) -> Response:
         """A page of the library."""
         under = request.query_params.get("under", "")
-        found = [one for one in self.library.videos if one.path.startswith(under)]
+        videos = [video for video in self.library.videos if video.path.startswith(under)]
         first, limit = int(request.query_params.get("page", 0)), int(request.query_params["limit"])
-        more = str(first + limit) if first + limit < len(found) else None
-        data = [self._facts(one) for one in found[first : first + limit]]
-        listed = {"data": data, "total": len(found), "next_page": more}
+        more = str(first + limit) if first + limit < len(videos) else None
+        data = [self._facts(video) for video in videos[first : first + limit]]
+        listed = {"data": data, "total": len(videos), "next_page": more}
         return checked(schemas_library.VideosResponse, listed)
 
     async def video(self, request: Request) -> Response:
@@ -404,7 +408,7 @@ class Fake:
         """Give a video its tags."""
         video = self.library.video(request.path_params["video"])
         assert video is not None
-        video.tags[:] = (await asked_as(schemas_library.TagsRequest, request))["tags"]
+        video.tags[:] = (await body_of(schemas_library.TagsRequest, request))["tags"]
         return checked(schemas_library.VideoDetails, self._facts(video) | {"captions": []})
 
     async def captions(self, _request: Request) -> Response:
@@ -428,10 +432,10 @@ class Fake:
         data = video.file.read_bytes()
         if request.method == "HEAD":
             return Response(headers={"x-start-seconds": f"{video.start_seconds:.3f}"})
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
-        if not asked:
+        header = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+        if not header:
             return Response(data, media_type="video/mp4", headers={"accept-ranges": "bytes"})
-        first, last = int(asked[1]), int(asked[2] or len(data) - 1)
+        first, last = int(header[1]), int(header[2] or len(data) - 1)
         headers = {"content-range": f"bytes {first}-{last}/{len(data)}", "accept-ranges": "bytes"}
         return Response(data[first : last + 1], 206, media_type="video/mp4", headers=headers)
 

@@ -47,11 +47,11 @@ def settle(page: Page, state: str) -> None:
 def violations(page: Page, **options: Any) -> list[str]:
     # The page's own policy lets no script in from outside; the driver's way in does not ask it.
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason=NO_AXE)
-    found = axe.Axe().run(page, options={"resultTypes": ["violations"]} | options).response["violations"]
+    violated = axe.Axe().run(page, options={"resultTypes": ["violations"]} | options).response["violations"]
     return [
-        f"{one['id']}: {node['target']} {node.get('failureSummary', '')}"
-        for one in found
-        for node in one["nodes"]
+        f"{rule['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for rule in violated
+        for node in rule["nodes"]
     ]
 
 
@@ -78,12 +78,12 @@ def test_no_state_breaks_a_rule_of_accessibility(coloured: Page, library: Librar
         if state == "map":
             coloured.locator(".sum .chip").nth(1).click()
             coloured.click("text=The map in numbers")
-        if found := violations(coloured, **rules):
-            broken[state] = found
+        if violated := violations(coloured, **rules):
+            broken[state] = violated
     library.videos = []
     visit(coloured, "/", ".first")
-    if found := violations(coloured, **rules):
-        broken["first run"] = found
+    if violated := violations(coloured, **rules):
+        broken["first run"] = violated
     assert broken == {}
 
 
@@ -91,26 +91,26 @@ def test_the_keyboard_alone_suffices(page: Page) -> None:
     """From an empty page to a word that is held in the player, a tag, and back; no pointer."""
 
     def focused(script: str) -> Any:
-        return page.evaluate(f"(one => {script})(document.activeElement)")
+        return page.evaluate(f"(node => {script})(document.activeElement)")
 
     visit(page, "/", ".home .card")
     page.keyboard.press("Tab")
     page.keyboard.press("/")
-    assert focused("one.id") == "query"
+    assert focused("node.id") == "query"
     page.keyboard.type("a dog runs")
     page.keyboard.press("Enter")
     page.wait_for_selector(".words .chip")
     page.keyboard.press("ArrowDown")
-    label = focused("one.getAttribute('aria-label')")
+    label = focused("node.getAttribute('aria-label')")
     assert label.startswith("1. ")
     page.keyboard.press("ArrowRight")
-    assert focused("one.getAttribute('aria-label')").startswith("2. ")
+    assert focused("node.getAttribute('aria-label')").startswith("2. ")
     columns = page.evaluate(
         "getComputedStyle(document.querySelector('.results .cards')).gridTemplateColumns.split(' ').length"
     )
     page.keyboard.press("ArrowDown")
-    assert focused("one.getAttribute('aria-label')").startswith(f"{2 + columns}. ")
-    ring = focused("(style => style.outlineStyle + style.outlineWidth)(getComputedStyle(one))")
+    assert focused("node.getAttribute('aria-label')").startswith(f"{2 + columns}. ")
+    ring = focused("(style => style.outlineStyle + style.outlineWidth)(getComputedStyle(node))")
     assert ring == "solid2px"
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowLeft")
@@ -119,18 +119,18 @@ def test_the_keyboard_alone_suffices(page: Page) -> None:
     assert page.evaluate("document.querySelector('.player').contains(document.activeElement)")
     for _ in range(40):
         page.keyboard.press("Tab")
-        if focused("one.matches('.sum .chip') && one.textContent === 'dog'"):
+        if focused("node.matches('.sum .chip') && node.textContent === 'dog'"):
             break
     page.wait_for_selector(".timeline[data-kind=word]")
     page.keyboard.press("Enter")
-    assert focused("one.getAttribute('aria-pressed')") == "true"
+    assert focused("node.getAttribute('aria-pressed')") == "true"
     page.keyboard.press("Escape")
-    assert focused("one.getAttribute('aria-pressed')") == "false"
+    assert focused("node.getAttribute('aria-pressed')") == "false"
     page.keyboard.press("Escape")
     page.wait_for_selector(".player[open]", state="detached")
-    assert focused("one.getAttribute('aria-label')").startswith("1. ")
+    assert focused("node.getAttribute('aria-label')").startswith("1. ")
     page.keyboard.press("Escape")
-    assert focused("one.id") == "query"
+    assert focused("node.id") == "query"
     page.keyboard.press("Tab")
     page.keyboard.press("?")
     page.wait_for_selector(".help[open]")
@@ -180,15 +180,15 @@ def test_a_phone_needs_no_sideways_scrolling(
             player = page.locator(".player").bounding_box()
             assert player
             assert (player["x"], player["width"]) == (0, width)
-            too_wide = "(one => one.scrollWidth - one.clientWidth)(document.querySelector('.player-body'))"
+            too_wide = "(node => node.scrollWidth - node.clientWidth)(document.querySelector('.player-body'))"
             assert page.evaluate(too_wide) <= 0
 
 
 def test_nothing_jumps(page: Page) -> None:
     page.add_init_script(
         "window.shifts = []; const named = source => source.node?.className ?? source.node?.nodeName;"
-        "new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput)"
-        " window.shifts.push([one.value, one.sources.map(named)]); })"
+        "new PerformanceObserver(list => { for (const node of list.getEntries()) if (!node.hadRecentInput)"
+        " window.shifts.push([node.value, node.sources.map(named)]); })"
         ".observe({type: 'layout-shift', buffered: true});"
     )
     for state in ("start", "results", "weak", "player", "map", "filters"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 ALL_LEARNED = (
-    f"[...document.querySelectorAll('{HIT}')].every(one => one.dataset.account && one.dataset.whole)"
+    f"[...document.querySelectorAll('{HIT}')].every(node => node.dataset.account && node.dataset.whole)"
 )
 
 
@@ -32,7 +32,7 @@ def open_first(page: Page, query: str) -> dict[str, Any]:
 
 def strip_cells(page: Page, scope: str) -> list[float]:
     cells = page.locator(f"{scope} .strip-cell")
-    return [float(value) for value in cells.evaluate_all("all => all.map(one => one.dataset.value)")]
+    return [float(value) for value in cells.evaluate_all("all => all.map(node => node.dataset.value)")]
 
 
 @pytest.mark.parametrize("query", ["a dog runs fast", "patches of a dog"])
@@ -45,7 +45,7 @@ def test_what_is_shown_adds_up_to_the_score(page: Page, query: str) -> None:
     assert round(sum(gave), 4) == shown_number(page.inner_text(".sum .total")) == score
     exact = [
         float(value)
-        for value in rows.locator(".gave").evaluate_all("all => all.map(one => one.dataset.value)")
+        for value in rows.locator(".gave").evaluate_all("all => all.map(node => node.dataset.value)")
     ]
     assert sum(exact) == pytest.approx(account["score"], abs=1e-9)
     if query.startswith("a dog"):
@@ -62,7 +62,7 @@ def test_terms_over_the_same_words_are_one_row_each_and_those_without_time_say_s
     frame, patch, event = account["terms"]
     rows = page.locator(".sum tbody tr")
     assert rows.count() == len(frame["words"]) + 1
-    exact = rows.locator(".gave").evaluate_all("all => all.map(one => Number(one.dataset.value))")
+    exact = rows.locator(".gave").evaluate_all("all => all.map(node => Number(node.dataset.value))")
     both = np.sum(frame["contributions"], axis=1) + np.sum(patch["contributions"], axis=1)
     assert exact == pytest.approx([*both, np.sum(event["contributions"])], abs=1e-12)
     assert f"{np.sum(event['contributions']):.4f} came from parts that have no time" in page.inner_text(
@@ -83,7 +83,7 @@ def test_pointing_at_a_word_shows_where_it_matched(page: Page) -> None:
         shown = [shown_number(text) for text in page.locator(".frame-value").all_inner_texts()]
         assert shown == [round(value, 2) for value in term["values"][place]]
     warmest = page.locator(".timeline .strip-cell").evaluate_all(
-        "all => all.map(one => Number(one.getAttribute('fill-opacity')))"
+        "all => all.map(node => Number(node.getAttribute('fill-opacity')))"
     )
     assert int(np.argmax(warmest)) == int(np.argmax(term["values"][4])) == term["best_video_token"][4]
     page.mouse.move(640, 30)
@@ -142,8 +142,8 @@ def test_chips_above_the_results_show_a_word_on_every_card(page: Page) -> None:
     for place in (0, 8):
         card = page.locator(".card[data-segment]").nth(place)
         segment = card.get_attribute("data-segment")
-        shown = card.locator(".strip-cell").evaluate_all("all => all.map(one => Number(one.dataset.value))")
-        times = card.locator(".strip-cell").evaluate_all("all => all.map(one => Number(one.dataset.time))")
+        shown = card.locator(".strip-cell").evaluate_all("all => all.map(node => Number(node.dataset.value))")
+        times = card.locator(".strip-cell").evaluate_all("all => all.map(node => Number(node.dataset.time))")
         start = max(0.0, 1.5 * times[0] - 0.5 * times[1])
         account = explanation(
             "a dog runs", str(segment), round(start, 6), round(start + 12 * (times[1] - times[0]), 6)
@@ -160,11 +160,11 @@ def test_pointing_along_a_card_warms_the_words_of_that_frame(page: Page) -> None
     card.locator(".strip").hover()
     page.wait_for_selector(".words .chip.best")
     warm = page.locator(".words .chip").evaluate_all(
-        "all => all.map(one => Number(one.style.getPropertyValue('--warm')))"
+        "all => all.map(node => Number(node.style.getPropertyValue('--warm')))"
     )
     assert max(warm) == 1
     assert int(np.argmax(warm)) == page.locator(".words .chip").evaluate_all(
-        "all => all.findIndex(one => one.classList.contains('best'))"
+        "all => all.findIndex(node => node.classList.contains('best'))"
     )
 
 
@@ -194,7 +194,7 @@ def test_percents_are_never_more_than_is_true(page: Page) -> None:
         "async shares => { const all = await import('/page/format.js'); return shares.map(all.percent); }",
         [0.0, 0.29, 0.9499, 0.95, 1.0],
     )
-    assert shown == [f"{one}\u202f%" for one in (1, 29, 94, 95, 99)]
+    assert shown == [f"{percent}\u202f%" for percent in (1, 29, 94, 95, 99)]
 
 
 def test_rounded_parts_add_up_whatever_they_are(page: Page) -> None:
@@ -207,7 +207,7 @@ def test_rounded_parts_add_up_whatever_they_are(page: Page) -> None:
     ]
     rounded = page.evaluate(
         "async lists => { const all = await import('/page/format.js');"
-        " return lists.map(one => all.apportion(one)); }",
+        " return lists.map(node => all.apportion(node)); }",
         lists,
     )
     for exact, shown in zip(lists, rounded, strict=True):

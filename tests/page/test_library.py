@@ -54,7 +54,7 @@ def test_a_folder_shows_its_videos_and_a_video_opens(shelf: Page) -> None:
 def test_failures_are_tried_again(shelf: Page, library: Library) -> None:
     shelf.click("text=Try these again")
     shelf.wait_for_selector(".job >> text=Trying again")
-    assert library.asked[-1] == {"action": "retry", "folders": []}
+    assert library.requests[-1] == {"action": "retry", "folders": []}
     library.failures = []
     shelf.wait_for_selector(".job[data-state=done]")
     shelf.wait_for_selector(".failures", state="hidden")
@@ -66,7 +66,7 @@ def test_a_job_shows_its_progress_and_what_came_of_it(shelf: Page, library: Libr
     shelf.click("text=Add folder")
     job = shelf.locator(".job")
     until(shelf, "document.querySelector('.job progress').value >= 0.25")
-    assert library.asked[-1] == {"action": "add", "folders": ["/home/me/More"]}
+    assert library.requests[-1] == {"action": "add", "folders": ["/home/me/More"]}
     assert job.locator("h2").inner_text() == "Adding /home/me/More"
     assert "of 8 videos" in job.locator(".note").inner_text()
     shelf.wait_for_selector(".job[data-state=done]")
@@ -121,9 +121,9 @@ def test_only_the_job_at_work_is_followed_and_those_that_wait_cannot_pause(
     assert shelf.locator(".job[data-state=lost]").count() == 1
     shelf.click("a[aria-label='vidsift, start page']")
     shelf.wait_for_selector(".home .card")
-    seen = len(followed)
+    events_before = len(followed)
     shelf.wait_for_timeout(300)
-    assert len(followed) == seen
+    assert len(followed) == events_before
 
 
 def test_a_folder_that_is_not_there_is_said(shelf: Page) -> None:
@@ -135,10 +135,10 @@ def test_a_folder_that_is_not_there_is_said(shelf: Page) -> None:
 def test_removing_a_folder_asks_first(shelf: Page, library: Library) -> None:
     shelf.click("[aria-label='Remove /home/me/Videos/club from the library']")
     assert "The files stay." in shelf.inner_text(".folder-list li >> nth=0")
-    assert not [one for one in library.asked if one.get("action") == "remove"]
+    assert not [request for request in library.requests if request.get("action") == "remove"]
     shelf.click("text=Remove from the library")
     shelf.wait_for_selector(".job >> text=Removing")
-    assert library.asked[-1] == {"action": "remove", "folders": ["/home/me/Videos/club"]}
+    assert library.requests[-1] == {"action": "remove", "folders": ["/home/me/Videos/club"]}
 
 
 def test_a_library_that_cannot_be_read_says_why(page: Page, library: Library) -> None:

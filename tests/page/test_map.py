@@ -22,26 +22,26 @@ def open_first(page: Page, query: str, *, maps: bool = True) -> dict[str, Any]:
     segment = card.get_attribute("data-segment")
     card.locator(".open").click()
     page.wait_for_selector(".receipt .sum")
-    asked = {"query": query, "segment_id": segment, "maps": maps}
-    account: dict[str, Any] = page.request.post("/v1/explain", data=asked).json()
+    question = {"query": query, "segment_id": segment, "maps": maps}
+    account: dict[str, Any] = page.request.post("/v1/explain", data=question).json()
     return account
 
 
 def term_of(account: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(one for one in account["terms"] if one["name"] == name)
+    return next(term for term in account["terms"] if term["name"] == name)
 
 
 def squares(page: Page, scope: str = LARGE) -> dict[int, float]:
     """Places that have a square, with the value that it stands for."""
-    script = "all => all.map(one => [Number(one.dataset.place), Number(one.dataset.value)])"
+    script = "all => all.map(node => [Number(node.dataset.place), Number(node.dataset.value)])"
     return {int(place): value for place, value in page.locator(scope).evaluate_all(script)}
 
 
 def sides(page: Page) -> dict[int, tuple[float, float, float]]:
     """Left, top and side of every square, in units of the grid."""
     script = (
-        "all => all.map(one => [one.dataset.place, ...['x', 'y', 'width'].map(name =>"
-        " one.querySelector('.map-square').getAttribute(name))].map(Number))"
+        "all => all.map(node => [node.dataset.place, ...['x', 'y', 'width'].map(name =>"
+        " node.querySelector('.map-square').getAttribute(name))].map(Number))"
     )
     return {int(place): (x, y, side) for place, x, y, side in page.locator(LARGE).evaluate_all(script)}
 
@@ -62,9 +62,9 @@ def test_pointing_at_a_word_shows_the_places_that_it_is_like(page: Page) -> None
         page.wait_for_selector(".timeline[data-kind=word]")
         assert squares(page) == dict(zip(term["group"], term["values"][word], strict=True))
         row, column = divmod(term["group"][int(np.argmax(term["values"][word]))], 7)
-        told = page.inner_text(".map-strongest")
-        assert f"row {row + 1}, column {column + 1}" in told
-        assert shown_number(told) == round(max(term["values"][word]), 2)
+        caption = page.inner_text(".map-strongest")
+        assert f"row {row + 1}, column {column + 1}" in caption
+        assert shown_number(caption) == round(max(term["values"][word]), 2)
         # The same on the small frames: a place holds in all of them.
         assert squares(page, ".frames li:nth-child(3) .map-cell") == squares(page)
     page.mouse.move(640, 30)
@@ -100,31 +100,31 @@ def test_a_word_shows_the_patches_of_the_object_that_it_met(page: Page) -> None:
         assert f"met object {term['group'][best] + 1} at" in page.inner_text(".map-said")
         empty += term["group"][best] == 0
         for frame in range(12):
-            own = range(3 * frame, 3 * frame + 3)
-            met = max(own, key=lambda token: term["values"][phrase][token])
+            objects = range(3 * frame, 3 * frame + 3)
+            met = max(objects, key=lambda token: term["values"][phrase][token])
             small = squares(page, f".frames li:nth-child({frame + 1}) .map-cell")
             assert small == nonzero(term["patches"][met])
     # A held word stays while frames are pointed at: its object in that frame.
     page.locator(".sum tbody .chip").last.click()
-    seen = set()
+    best_objects = set()
     for frame in (1, 4, 8):
         page.locator(".frame-button").nth(frame).hover()
-        own = range(3 * frame, 3 * frame + 3)
-        met = max(own, key=lambda token: term["values"][-1][token])
-        seen.add(met)
+        objects = range(3 * frame, 3 * frame + 3)
+        met = max(objects, key=lambda token: term["values"][-1][token])
+        best_objects.add(met)
         assert squares(page) == nonzero(term["patches"][met])
-        told = page.inner_text(".map-said")
-        assert ("as a whole" in told) == (term["group"][met] == 0)
-    assert len(seen) == 3
+        caption = page.inner_text(".map-said")
+        assert ("as a whole" in caption) == (term["group"][met] == 0)
+    assert len(best_objects) == 3
 
 
 def test_maps_come_after_the_numbers_and_change_none(page: Page) -> None:
-    asked: list[str] = []
+    bodies: list[str] = []
     held: list[Any] = []
 
     def late(route: Any) -> None:
         body = route.request.post_data or ""
-        asked.append(body)
+        bodies.append(body)
         if '"maps":true' in body:
             held.append(route)
         else:
@@ -143,7 +143,7 @@ def test_maps_come_after_the_numbers_and_change_none(page: Page) -> None:
     assert chip.get_attribute("aria-pressed") == "true"
     assert "phrase 4" in page.inner_text(".map-said")
     assert page.locator(".map-lens").bounding_box() == box
-    assert sum('"maps":true' in one for one in asked) == 1
+    assert sum('"maps":true' in body for body in bodies) == 1
     assert shown_number(page.inner_text(".receipt .score")) == round(account["score"], 4)
     assert "no part of the sum" in page.inner_text(".map-note")
 

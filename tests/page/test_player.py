@@ -48,7 +48,7 @@ def test_a_file_that_starts_late_plays_from_the_moment(
     page: Page, library: Library, tmp_path: Path, suffix: str
 ) -> None:
     """Chromium counts from the file's own clock, which stands at 50 s when the video begins."""
-    place = next(at for at, one in enumerate(library.videos) if len(one.segments) > 1)
+    place = next(at for at, video in enumerate(library.videos) if len(video.segments) > 1)
     before = library.videos[place]
     film = moved(before.file, tmp_path / f"late{suffix}", lambda _, at: at + 50)
     library.videos[place] = replace(before, file=film, start_seconds=50.0, video_id="f" * 32)
@@ -121,8 +121,8 @@ def test_the_timeline_is_a_slider(page: Page) -> None:
     page.keyboard.press("Home")
     until(page, f"{TIME} === 0")
     # It is said with the player's next sign of life, a quarter of a second later at most.
-    said = "document.querySelector('[role=slider]').getAttribute('aria-valuetext')"
-    until(page, f"{said} === '0 seconds of 1 minute'")
+    spoken = "document.querySelector('[role=slider]').getAttribute('aria-valuetext')"
+    until(page, f"{spoken} === '0 seconds of 1 minute'")
     assert timeline.get_attribute("aria-valuemax") == "60.0"
 
 
@@ -153,7 +153,7 @@ def test_cut_and_download(page: Page, library: Library) -> None:
         page.click(".cut [type=submit]")
     assert loaded.value.suggested_filename == "cut out.mp4"
     assert loaded.value.path().read_bytes() == library.videos[2].file.read_bytes()
-    assert library.asked[-1] == {"video_id": hits[place]["video_id"], "start": 31, "end": 34.5}
+    assert library.requests[-1] == {"video_id": hits[place]["video_id"], "start": 31, "end": 34.5}
     page.focus("[role=slider]")
     page.keyboard.press("Home")
     page.keyboard.press("i")
@@ -166,10 +166,10 @@ def test_tags_are_added_and_removed(page: Page, library: Library) -> None:
     page.fill("[aria-label='New tag']", "<b>holiday</b>")
     page.press("[aria-label='New tag']", "Enter")
     page.wait_for_selector(".tag >> text=<b>holiday</b>")
-    assert ["<b>holiday</b>"] in [one.tags for one in library.videos]
+    assert ["<b>holiday</b>"] in [video.tags for video in library.videos]
     page.click("[aria-label='Remove the tag <b>holiday</b>']")
     page.wait_for_selector(".tag", state="detached")
-    assert all(not one.tags for one in library.videos)
+    assert all(not video.tags for video in library.videos)
 
 
 def test_a_file_that_the_browser_cannot_play_still_shows_its_frames(page: Page) -> None:

@@ -119,7 +119,7 @@ def test_a_scene_of_a_long_video_is_found_and_plays_from_its_second(page: Page, 
     page.keyboard.press("Enter")
     page.wait_for_selector(HIT)
     hits = hits_of(page, query)
-    assert page.locator(HIT).evaluate_all("all => all.map(one => one.dataset.segment)") == [
+    assert page.locator(HIT).evaluate_all("all => all.map(node => node.dataset.segment)") == [
         hit["segment_id"] for hit in hits
     ]
     at = next(
@@ -141,19 +141,19 @@ def test_words_frames_and_strips_agree_with_the_account(page: Page, made: Shown)
     visit(page, "/?q=" + query.replace(" ", "+").replace(",", "%2C"))
     hit = hits_of(page, query)[0]
     account = account_of(page, query, hit)
-    term = next(one for one in account["terms"] if one["times_seconds"])
+    term = next(term for term in account["terms"] if term["times_seconds"])
     assert account["score"] == pytest.approx(hit["score"], abs=1e-6)
     assert np.sum(term["contributions"]) == pytest.approx(hit["score"], abs=1e-6)
     page.wait_for_selector(".words .chip")
     assert page.locator(".words .chip").count() == len(term["words"])
     card = page.locator(HIT).first
-    cells = card.locator(".strip-cell").evaluate_all("all => all.map(one => Number(one.dataset.value))")
+    cells = card.locator(".strip-cell").evaluate_all("all => all.map(node => Number(node.dataset.value))")
     assert cells == pytest.approx(hit["strip"]["shares"], abs=1e-6)
     assert sum(cells) == pytest.approx(hit["score"], abs=1e-5)
     place = int(np.argmax(np.max(term["values"], axis=1)))
     page.locator(".words .chip").nth(place).hover()
     page.wait_for_selector(f"{HIT} .strip[data-kind=word]")
-    cells = card.locator(".strip-cell").evaluate_all("all => all.map(one => Number(one.dataset.value))")
+    cells = card.locator(".strip-cell").evaluate_all("all => all.map(node => Number(node.dataset.value))")
     assert cells == pytest.approx(term["values"][place], abs=1e-6)
 
     card.locator(".open").click()
@@ -161,7 +161,7 @@ def test_words_frames_and_strips_agree_with_the_account(page: Page, made: Shown)
     rows = page.locator(".sum tbody tr")
     gave = [shown_number(text) for text in rows.locator(".gave").all_inner_texts()]
     assert round(sum(gave), 4) == round(hit["score"], 4) == shown_number(page.inner_text(".receipt .score"))
-    exact = rows.locator(".gave").evaluate_all("all => all.map(one => Number(one.dataset.value))")
+    exact = rows.locator(".gave").evaluate_all("all => all.map(node => Number(node.dataset.value))")
     assert exact == pytest.approx(np.sum(term["contributions"], axis=1), abs=1e-7)
     page.locator(".frame-button").nth(1).hover()
     assert page.locator(".sum tr.best").get_attribute("data-place") == str(term["best_text_token"][1])
@@ -179,7 +179,7 @@ def test_the_pages_of_a_question_belong_to_it_also_where_the_date_moves_on(page:
         page.wait_for_timeout(20)
         page.click(".below button")
         until(page, f"document.querySelectorAll('{HIT}').length === {shown}")
-    ids = page.locator(HIT).evaluate_all("all => all.map(one => one.dataset.segment)")
+    ids = page.locator(HIT).evaluate_all("all => all.map(node => node.dataset.segment)")
     assert len(set(ids)) == 8
     assert page.locator(".below button").count() == 0
 

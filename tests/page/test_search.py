@@ -68,7 +68,9 @@ def test_a_card_shows_moment_name_time_and_how_sure(page: Page, library: Library
     assert first.locator(".open").get_attribute("aria-label").startswith("1. ")  # type: ignore[union-attr]
     assert first.locator("img").get_attribute("src") == hits[0]["thumbnail_url"]
     assert first.locator(".sure").inner_text().replace("\u202f", " ") == "97 %"
-    until(page, "[...document.querySelectorAll('.card img')].slice(0, 4).every(one => one.naturalWidth > 0)")
+    until(
+        page, "[...document.querySelectorAll('.card img')].slice(0, 4).every(node => node.naturalWidth > 0)"
+    )
     names = [name.rsplit("/", 1)[-1].rsplit(".", 1)[0] for name in (hit["path"] for hit in hits)]
     assert page.locator(".card[data-segment] .title").all_inner_texts() == names
     assert (
@@ -84,11 +86,11 @@ def test_by_video_and_filters_are_in_the_address_and_in_what_is_asked(page: Page
     page.select_option("[aria-label=Date]", label="Past week")
     page.select_option("[aria-label=Folder]", label="club")
     until(page, "document.querySelectorAll('.card[data-segment]').length === 4")
-    asked = library.asked[-1]
-    assert (asked["group_by"], asked["query"]) == ("video", "a dog")
-    kept = asked["filter"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", kept.pop("modified_after"))
-    assert kept == {"under": "/home/me/Videos/club", "min_duration": 60, "max_duration": 600}
+    request = library.requests[-1]
+    assert (request["group_by"], request["query"]) == ("video", "a dog")
+    filters = request["filter"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", filters.pop("modified_after"))
+    assert filters == {"under": "/home/me/Videos/club", "min_duration": 60, "max_duration": 600}
     assert address(page)["by"] == ["video"]
     assert address(page)["longer"] == ["60"]
     assert "of 4 of 9 segments" in page.inner_text(".summary")
@@ -108,7 +110,7 @@ def test_several_tags_have_to_be_there_all(page: Page, library: Library) -> None
     assert page.locator("[aria-label=Tag] option").all_inner_texts() == ["Also with tag", "<b>", "dog"]
     page.select_option("[aria-label=Tag]", "dog")
     until(page, f"document.querySelectorAll('{HIT}').length === 1")
-    assert library.asked[-1]["filter"] == {"tags": ["beach", "dog"]}
+    assert library.requests[-1]["filter"] == {"tags": ["beach", "dog"]}
     assert address(page)["tag"] == ["beach", "dog"]
     assert page.locator(".picked").all_inner_texts() == ["beach", "dog"]
     page.go_back()
@@ -128,11 +130,11 @@ def test_only_matches_that_are_sure_enough(page: Page, library: Library) -> None
     hits = hits_of(page, "a dog")
     assert page.locator("[aria-label='Score at least']").count() == 0
     page.select_option("[aria-label='How sure']", label="At least 75 % sure")
-    kept = [hit["segment_id"] for hit in hits if hit["confidence"] >= 0.75]
-    until(page, f"document.querySelectorAll('{HIT}').length === {len(kept)}")
-    assert 0 < len(kept) < len(hits)
-    assert page.locator(HIT).evaluate_all("all => all.map(one => one.dataset.segment)") == kept
-    assert library.asked[-1]["min_confidence"] == 0.75
+    sure_ids = [hit["segment_id"] for hit in hits if hit["confidence"] >= 0.75]
+    until(page, f"document.querySelectorAll('{HIT}').length === {len(sure_ids)}")
+    assert 0 < len(sure_ids) < len(hits)
+    assert page.locator(HIT).evaluate_all("all => all.map(node => node.dataset.segment)") == sure_ids
+    assert library.requests[-1]["min_confidence"] == 0.75
     assert address(page)["sure"] == ["0.75"]
     page.go_back()
     until(page, f"document.querySelectorAll('{HIT}').length === {len(hits)}")
@@ -166,7 +168,7 @@ def test_a_score_is_limited_where_cards_show_scores(page: Page, library: Library
     library.calibrated = True
     visit(page, "/?q=a+dog&least=0.1&sure=many")
     assert page.input_value("[aria-label='Score at least']") == "0.1"
-    assert "min_confidence" not in library.asked[-1]
+    assert "min_confidence" not in library.requests[-1]
 
 
 def test_no_video_passes_the_filters(page: Page) -> None:
@@ -182,7 +184,7 @@ def test_sentences_in_order(page: Page, library: Library) -> None:
     page.keyboard.type("the dog runs")
     page.keyboard.press("Enter")
     page.wait_for_selector(HIT)
-    assert library.asked[-1]["query"] == ["a dog waits", "the dog runs"]
+    assert library.requests[-1]["query"] == ["a dog waits", "the dog runs"]
     assert address(page)["q"] == ["a dog waits", "the dog runs"]
     page.reload(wait_until="domcontentloaded")
     page.wait_for_selector(HIT)
@@ -204,7 +206,7 @@ def test_more_like_this_is_labelled_and_can_be_left(page: Page, library: Library
     segment = page.locator(".card[data-segment]").first.get_attribute("data-segment")
     page.locator(".card .more").first.click()
     page.wait_for_selector("text=Similar footage: the best 9 moments")
-    assert library.asked[-1]["video"] == segment
+    assert library.requests[-1]["video"] == segment
     assert address(page) == {"like": [segment]}
     assert page.inner_text(".pill-words") == "Footage like this"
     assert page.locator(".words .chip").count() == 0
@@ -224,7 +226,7 @@ def test_a_picture_or_a_video_is_a_question(page: Page, library: Library, name: 
     mime = "image/png" if kind == "image" else "video/mp4"
     page.set_input_files("input[type=file]", {"name": name, "mimeType": mime, "buffer": held.getvalue()})
     page.wait_for_selector(HIT)
-    assert library.asked[-1][kind] == "u1"
+    assert library.requests[-1][kind] == "u1"
     assert page.inner_text(".pill-words") == name
     assert page.locator(".pill canvas").count() == (kind == "image")
 
@@ -286,7 +288,7 @@ def test_the_last_question_wins(page: Page, library: Library) -> None:
 
 
 def test_more_results_go_on_where_the_first_ended(page: Page, library: Library) -> None:
-    library.videos = [one for one in library.videos for _ in range(4)]
+    library.videos = [video for video in library.videos for _ in range(4)]
     visit(page, "/?q=a+dog")
     assert page.locator(".card[data-segment]").count() == 24
     page.click("text=More results")

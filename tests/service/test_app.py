@@ -49,12 +49,12 @@ def test_health_counts_segments(client: TestClient) -> None:
 def test_hits_are_those_of_the_index(client: TestClient, index: Index) -> None:
     hits = ask(client, query="a red circle moves left", k=4)
     expected = index.search("a red circle moves left", k=4)
-    assert [(one["rank"], one["path"], one["score"]) for one in hits] == [
-        (one.rank, one.path, one.score) for one in expected
+    assert [(hit["rank"], hit["path"], hit["score"]) for hit in hits] == [
+        (hit.rank, hit.path, hit.score) for hit in expected
     ]
-    assert [(one["start"], one["end"]) for one in hits] == [tuple(one.moment) for one in expected]
-    assert [(one["segment_start"], one["segment_end"]) for one in hits] == [
-        tuple(one.segment) for one in expected
+    assert [(hit["start"], hit["end"]) for hit in hits] == [tuple(hit.moment) for hit in expected]
+    assert [(hit["segment_start"], hit["segment_end"]) for hit in hits] == [
+        tuple(hit.segment) for hit in expected
     ]
 
 
@@ -63,7 +63,7 @@ def test_k_limits_and_grouping(client: TestClient) -> None:
     assert len(ask(client, query="circle")) == VIDEOS  # ten are asked for by default
     assert len(ask(client, query="circle", k=100)) == VIDEOS
     by_video = ask(client, query="circle", k=100, group_by="video")
-    assert len(by_video) == len({one["video_id"] for one in by_video}) == 6
+    assert len(by_video) == len({hit["video_id"] for hit in by_video}) == 6
 
 
 def test_many_questions_at_once_get_their_own_hits(client: TestClient) -> None:
@@ -76,7 +76,7 @@ def test_many_questions_at_once_get_their_own_hits(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "words"),
+    ("question", "message"),
     [
         ({"query": "  "}, "the query is empty"),
         ({"query": "\x00"}, "there is nothing in it to look for"),
@@ -98,12 +98,12 @@ def test_many_questions_at_once_get_their_own_hits(client: TestClient) -> None:
         (None, "the body: "),
     ],
 )
-def test_a_bad_question_is_a_problem_of_its_sender(client: TestClient, question: Any, words: str) -> None:
-    assert words in problem(client.post("/v1/search", json=question), 422)
+def test_a_bad_question_is_a_problem_of_its_sender(client: TestClient, question: Any, message: str) -> None:
+    assert message in problem(client.post("/v1/search", json=question), 422)
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", "the body"),
         (b"{", "the body is not JSON"),
@@ -114,9 +114,11 @@ def test_a_bad_question_is_a_problem_of_its_sender(client: TestClient, question:
         (b"[" * 100_000, "the body"),
     ],
 )
-def test_a_body_that_is_no_question_is_a_problem_too(client: TestClient, content: bytes, words: str) -> None:
+def test_a_body_that_is_no_question_is_a_problem_too(
+    client: TestClient, content: bytes, message: str
+) -> None:
     answer = client.post("/v1/search", content=content, headers={"content-type": "application/json"})
-    assert words in problem(answer, 422)
+    assert message in problem(answer, 422)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_a_model_that_is_gone_is_a_problem_of_the_service(index: Index, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "words"),
+    ("error", "status", "message"),
     [
         (IndexFolderError("the index is damaged; index again"), 503, "the index is damaged; index again"),
         (OSError("disk gone"), 503, "disk gone; look at the disk"),
@@ -153,7 +155,7 @@ def test_a_model_that_is_gone_is_a_problem_of_the_service(index: Index, tmp_path
     ],
 )
 def test_trouble_inside_is_a_problem_without_its_insides(
-    index: Index, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, words: str
+    index: Index, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, message: str
 ) -> None:
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise error
@@ -163,6 +165,6 @@ def test_trouble_inside_is_a_problem_without_its_insides(
         monkeypatch.setattr(Library, "owners", property(fail))
         for answer in (client.post("/v1/search", json={"query": "circle"}), client.get("/healthz")):
             detail = problem(answer, status)
-            assert words in detail
+            assert message in detail
             assert "secret" not in answer.text
             assert answer.headers["content-security-policy"].startswith("default-src 'self'")

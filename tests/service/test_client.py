@@ -16,7 +16,7 @@ from tests.index.library import clip
 from tests.service.serving import index_of, video_id
 from tests.service.test_jobs import Worked
 from tests.service.test_live_index import until
-from tests.service.test_search import png
+from tests.service.test_search_routes import png
 
 from vidsift.errors import ServiceError
 from vidsift.search.searcher import Index
@@ -94,7 +94,7 @@ def test_it_asks_everything_that_the_service_answers(
     assert account["score"] == best["score"]
     assert client.strip("a red circle", best["video_id"])["segments"][0]["score"] == best["score"]
     name = video_id(files[0])
-    assert [one["path"] for one in client.videos(limit=2)] == sorted(map(str, files))
+    assert [video["path"] for video in client.videos(limit=2)] == sorted(map(str, files))
     assert client.set_tags(name, ["b", "a"])["tags"] == ["a", "b"]
     assert client.video(name)["tags"] == ["a", "b"]
     assert client.captions(name) == []
@@ -117,7 +117,7 @@ def test_it_follows_a_job(client: Client, work: Worked) -> None:
     assert client.steer(job["job_id"], "pause")["state"] == "paused"
     assert client.steer(job["job_id"], "resume")["state"] == "running"
     threading.Timer(0.3, work.go.set).start()
-    assert [one["state"] for one in client.follow(job["job_id"])][-1] == "done"
+    assert [job_now["state"] for job_now in client.follow(job["job_id"])][-1] == "done"
     assert client.jobs()[0]["job_id"] == job["job_id"]
 
 
@@ -146,8 +146,8 @@ def test_who_follows_a_job_does_not_hold_up_the_end(index: Index) -> None:
 
         def follow() -> None:
             with contextlib.suppress(ServiceError):  # it broke off
-                for one in client.follow(job["job_id"]):
-                    states.append(one["state"])
+                for job_now in client.follow(job["job_id"]):
+                    states.append(job_now["state"])
 
         following = threading.Thread(target=follow)
         following.start()
@@ -168,7 +168,7 @@ def test_slow_clients_hold_nobody_up(tmp_path: Path, work: Worked) -> None:
     os.truncate(large, 64 << 20)
     head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
     with running(index_of(tmp_path / "index", [large]), work) as (address, _), Client(address) as client:
-        (name,) = [one["video_id"] for one in client.videos()]
+        (name,) = [video["video_id"] for video in client.videos()]
         slow = []
         for number in range(60):
             sock = socket.create_connection(("127.0.0.1", port_of(address)))
@@ -222,22 +222,22 @@ def test_questions_of_who_has_gone_are_not_answered(index: Index, work: Worked, 
         engine._answer = lambda settings, queries: answered.extend(queries) or answer(settings, queries)  # type: ignore[func-returns-value]
         running_now = engine.run(lambda: go.wait(60))
         until(lambda: not engine._queue)
-        asked = [
+        requests = [
             _request("/v1/search", {"query": "gone"}),
             _request("/v1/search", {"query": ["circle", "star"]}),
             _request("/v1/strip", {"query": "gone", "video_id": hit["video_id"]}),
             _request(f"/v1/videos/{hit['video_id']}/captions"),
         ]
         socks = []
-        for number, text in enumerate(asked):
+        for number, text in enumerate(requests):
             sock = socket.create_connection(("127.0.0.1", port_of(address)))
             sock.sendall(text)
             socks.append(sock)
             until(lambda many=number + 1: len(engine._queue) == many)  # type: ignore[misc]
-        waiting = list(engine._queue)
+        questions = list(engine._queue)
         for sock in socks:
             sock.close()
-        until(lambda: all(one.future.cancelled() for one in waiting))
+        until(lambda: all(question.future.cancelled() for question in questions))
         go.set()
         assert running_now.result(60)
         assert len(client.search("stays")["data"]) == 5

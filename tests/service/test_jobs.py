@@ -5,19 +5,17 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.index.library import clip, library
-from tests.methods import tiny
+from tests.index.library import clip
 from tests.service.serving import index_of, problem, served
-from tests.service.test_live_index import QUICK, until
+from tests.service.test_live_index import until
 
 from vidsift.index.build import Report
 from vidsift.search.searcher import Index
-from vidsift.service.job_process import JobControls, JobSpec, run_job
+from vidsift.service.job_process import JobControls, JobSpec
 from vidsift.service.jobs import _report
 from vidsift.service.limits import ServiceLimits
 
@@ -83,8 +81,8 @@ def state(client: TestClient, job: dict[str, Any]) -> str:
     return str(client.get(f"/v1/index/jobs/{job['job_id']}").json()["state"])
 
 
-def steer(client: TestClient, job: dict[str, Any], wish: str) -> Any:
-    return client.post(f"/v1/index/jobs/{job['job_id']}/{wish}")
+def steer(client: TestClient, job: dict[str, Any], action: str) -> Any:
+    return client.post(f"/v1/index/jobs/{job['job_id']}/{action}")
 
 
 def test_a_job_runs_and_reports(client: TestClient, work: Worked) -> None:
@@ -116,12 +114,12 @@ def test_jobs_run_one_after_the_other(client: TestClient, work: Worked) -> None:
     assert "2 jobs wait already" in problem(
         client.post("/v1/index/jobs", json={"action": "remove", "folders": ["/d"]}), 429
     )
-    listed = [one["folders"] for one in client.get("/v1/index/jobs").json()["data"]]
+    listed = [job["folders"] for job in client.get("/v1/index/jobs").json()["data"]]
     assert listed == [["/c"], ["/b"], ["/a"]]
     assert steer(client, second, "cancel").json()["state"] == "cancelled"
     work.go.set()
     until(lambda: state(client, third) == "done")
-    assert [one.folders for one in work.tasks] == [("/a",), ("/c",)]
+    assert [task.folders for task in work.tasks] == [("/a",), ("/c",)]
 
 
 def test_a_job_waits_goes_on_and_is_cancelled(client: TestClient, work: Worked) -> None:
@@ -144,8 +142,8 @@ def test_what_goes_wrong_is_told_without_insides(client: TestClient, work: Worke
     work.go.set()
     broken, fault = start(client, "remove", "/broken"), start(client, "remove", "/fault")
     until(lambda: state(client, fault) == "failed")
-    told = client.get(f"/v1/index/jobs/{broken['job_id']}").json()["error"]
-    assert told == "the folder is away; plug its drive in"
+    error = client.get(f"/v1/index/jobs/{broken['job_id']}").json()["error"]
+    assert error == "the folder is away; plug its drive in"
     answer = client.get(f"/v1/index/jobs/{fault['job_id']}")
     assert answer.json()["error"].startswith("unexpected; the log")
     assert "secret" not in answer.text
@@ -164,11 +162,11 @@ def events(client: TestClient, job: dict[str, Any]) -> list[tuple[str, dict[str,
 def test_progress_comes_as_events(client: TestClient, work: Worked) -> None:
     job = start(client)
     threading.Timer(0.5, work.go.set).start()
-    told = events(client, job)
-    assert [name for name, _ in told[:-1]] == ["progress"] * (len(told) - 1)
-    assert told[-1][0] == "done"
-    assert told[-1][1]["state"] == "done"
-    assert {one["state"] for _, one in told} == {"running", "done"}
+    followed = events(client, job)
+    assert [name for name, _ in followed[:-1]] == ["progress"] * (len(followed) - 1)
+    assert followed[-1][0] == "done"
+    assert followed[-1][1]["state"] == "done"
+    assert {job_then["state"] for _, job_then in followed} == {"running", "done"}
     assert [name for name, _ in events(client, job)] == ["progress", "done"]  # for who comes late
 
 
@@ -184,7 +182,7 @@ def test_old_jobs_are_forgotten(client: TestClient, work: Worked) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         ({"action": "add"}, "needs at least one folder"),
         ({"action": "remove", "folders": []}, "needs at least one folder"),
@@ -198,8 +196,10 @@ def test_old_jobs_are_forgotten(client: TestClient, work: Worked) -> None:
         ({}, "action: "),
     ],
 )
-def test_work_that_makes_no_sense_is_refused(client: TestClient, body: dict[str, object], words: str) -> None:
-    assert words in problem(client.post("/v1/index/jobs", json=body), 422)
+def test_work_that_makes_no_sense_is_refused(
+    client: TestClient, body: dict[str, object], message: str
+) -> None:
+    assert message in problem(client.post("/v1/index/jobs", json=body), 422)
 
 
 def test_known_folders_stand_in_where_none_is_named(client: TestClient, index: Index) -> None:
@@ -283,47 +283,7 @@ def test_streams_are_limited(client: TestClient) -> None:
         assert answer.headers["retry-after"] == "5"
 
 
-def test_a_job_makes_an_index_that_is_searched_at_once(tmp_path: Path) -> None:
-    """The first run: no index yet, a folder is added on the page."""
-    model = tiny.model()
-    videos = library(tmp_path / "videos", 2)
-    (videos / "broken.mp4").write_bytes(b"no video")
-    model.save(tmp_path / "model")
-    with served(tmp_path / "index", run_job=run_job, model=str(tmp_path / "model"), limits=QUICK) as client:
-        assert client.get("/v1/index").json()["model"] is None
-        assert client.post("/v1/search", json={"query": "circle"}).json()["data"] == []
-        assert client.get("/v1/videos").json() == {"data": [], "total": 0, "next_page": None}
-        job = start(client, "add", str(videos))
-        until(lambda: state(client, job) in ("done", "failed"), 60)
-        done = client.get(f"/v1/index/jobs/{job['job_id']}").json()
-        assert (done["state"], done["error"]) == ("done", None)
-        assert (done["report"]["added"], len(done["report"]["failed"])) == (2, 1)
-        until(lambda: client.get("/v1/videos").json()["total"] == 2)
-        assert len(client.post("/v1/search", json={"query": "circle"}).json()["data"]) == 2
-        facts = client.get("/v1/index").json()
-        assert (facts["videos"], facts["segments"], facts["files"], facts["failed"]) == (2, 2, 2, 1)
-        assert facts["folders"] == [{"path": str(videos), "videos": 2, "failed": 1}]
-        assert facts["failures"][0]["path"] == str(videos / "broken.mp4")
-        gone = start(client, "remove", str(videos))
-        until(lambda: state(client, gone) in ("done", "failed"), 60)
-        until(lambda: client.get("/v1/videos").json()["total"] == 0)
-        assert (videos / "clip0.mp4").exists()
-
-
-def test_a_job_in_a_process_of_its_own(tmp_path: Path) -> None:
-    model = tiny.model()
-    model.save(tmp_path / "model")
-    videos = library(tmp_path / "videos", 2)
-    with served(tmp_path / "index", model=str(tmp_path / "model"), limits=QUICK) as client:
-        job = start(client, "add", str(videos))
-        until(lambda: state(client, job) in ("done", "failed"), 300)
-        done = client.get(f"/v1/index/jobs/{job['job_id']}").json()
-        assert (done["state"], done["error"]) == ("done", None)
-        assert done["report"]["added"] == 2
-        until(lambda: client.get("/healthz").json()["segments"] == 2)
-
-
 def test_a_report_counts_what_was_passed_over() -> None:
-    told = _report(asdict(Report(passed_over={"single picture": 3})))
-    assert told.passed_over == {"single picture": 3}
-    assert told.failed_count == 0
+    report = _report(asdict(Report(passed_over={"single picture": 3})))
+    assert report.passed_over == {"single picture": 3}
+    assert report.failed_count == 0

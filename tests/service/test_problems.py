@@ -31,13 +31,13 @@ def test_a_full_disk_is_the_service_s_own() -> None:
 
 
 def test_what_another_library_says_stays_in_the_log() -> None:
-    own = IndexFolderError("the index /i is damaged: what; delete it")
-    assert error_message(own) == str(own)
-    own.__cause__ = RuntimeError("/secret/file.rs:25")
-    assert error_message(own) == (
+    error = IndexFolderError("the index /i is damaged: what; delete it")
+    assert error_message(error) == str(error)
+    error.__cause__ = RuntimeError("/secret/file.rs:25")
+    assert error_message(error) == (
         "the index /i is damaged; the log of the service says how: run vidsift index check --repair"
     )
-    missing = OSError(errno.EIO, os.strerror(errno.EIO), "/secret")
-    assert error_message(missing).endswith("look at the disk and the folder of the index, then ask again")
-    assert "secret" not in error_message(missing)
-    assert service_problem(missing) is None
+    io_error = OSError(errno.EIO, os.strerror(errno.EIO), "/secret")
+    assert error_message(io_error).endswith("look at the disk and the folder of the index, then ask again")
+    assert "secret" not in error_message(io_error)
+    assert service_problem(io_error) is None

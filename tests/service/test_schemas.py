@@ -45,7 +45,7 @@ def test_a_question_needs_only_its_words() -> None:
 def test_a_bad_question_is_refused_by_the_name_of_its_part(body: dict[str, object], place: str) -> None:
     with pytest.raises(ValidationError) as caught:
         SearchRequest.model_validate(body)
-    assert {one["loc"][0] for one in caught.value.errors()} == {place}
+    assert {error["loc"][0] for error in caught.value.errors()} == {place}
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,8 @@ def test_pages_of_other_sites_may_not_ask(client: TestClient, headers: dict[str,
 
 
 def test_its_own_page_may_ask_and_links_lead_to_it(client: TestClient) -> None:
-    own = {"origin": HERE, "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}
-    assert client.post("/v1/search", json={"query": "circle"}, headers=own).status_code == 200
+    headers = {"origin": HERE, "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}
+    assert client.post("/v1/search", json={"query": "circle"}, headers=headers).status_code == 200
     link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
     assert client.get("/docs", headers=link).status_code == 200
     problem(client.get("/docs", headers={"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}), 403)
@@ -181,18 +181,18 @@ def test_the_printed_address_lets_a_browser_in(guarded: TestClient) -> None:
 
 
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[Any, Any]] = []
+    compared: list[tuple[Any, Any]] = []
 
-    def compare(one: Any, other: Any) -> bool:
-        asked.append((one, other))
-        return bool(one == other)
+    def compare(first: Any, second: Any) -> bool:
+        compared.append((first, second))
+        return bool(first == second)
 
     monkeypatch.setattr("vidsift.service.security.secrets.compare_digest", compare)
     access = Access(token=TOKEN)
     assert access.admits(TOKEN)
     assert not access.admits("x")
     assert not access.admits(None)
-    assert asked == [(TOKEN.encode(), TOKEN.encode()), (b"x", TOKEN.encode())]
+    assert compared == [(TOKEN.encode(), TOKEN.encode()), (b"x", TOKEN.encode())]
 
 
 def test_who_listens_where_needs_what() -> None:

@@ -67,14 +67,14 @@ class Settings:
     Attributes:
         k: hits on a page.
         filter: which hits are given; it leaves out those on the pages before.
-        first_page_found: what the first page said of whether something fits; None on the first page.
+        first_page_fits: whether something fits by the first page's answer; None on that page itself.
         explain: account for every hit.
         min_confidence: hits that are less sure are left out.
     """
 
     k: int
     filter: Filter
-    first_page_found: bool | None
+    first_page_fits: bool | None
     explain: bool
     min_confidence: float | None
 
@@ -85,7 +85,7 @@ def settings_of(request: SearchRequest) -> Settings:
     Raises:
         ProblemError: 422, the token is of another question, or a folder's name is none.
     """
-    skip, found = (0, None) if request.page is None else _read_page(request.page, _digest(request))
+    skip, fits = (0, None) if request.page is None else _read_page(request.page, _digest(request))
     chosen = request.filter
     return Settings(
         k=request.k,
@@ -101,7 +101,7 @@ def settings_of(request: SearchRequest) -> Settings:
             candidates=request.candidates,
             skip=skip,
         ),
-        first_page_found=found,
+        first_page_fits=fits,
         explain=request.explain,
         min_confidence=request.min_confidence,
     )
@@ -147,7 +147,7 @@ def is_calibrated(snapshot: Snapshot, sentences: Sequence[str]) -> bool:
     index, count = snapshot.index, len(sentences)
     if index is None or count < 2 or count in index.measured_in_order:
         return True
-    # Of sums no confidence is told, so nothing has to be measured.
+    # Sums have no confidence, so nothing has to be measured.
     return not all(len(parse(sentence)) == 1 for sentence in sentences)
 
 
@@ -275,6 +275,7 @@ def next_page(
     skip = settings.filter.skip + settings.k
     if not more or skip >= _DEEPEST:
         return None
+    # The answer to whether something fits goes along: a later page has not the hits to tell it by.
     values = {"s": skip, "q": _digest(request), "f": answer.found}
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
@@ -286,18 +287,18 @@ def _read_page(token: str, digest: str) -> tuple[int, bool | None]:
     )
     try:
         values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        skip, question, found = values["s"], values["q"], values["f"]
+        skip, question, fits = values["s"], values["q"], values["f"]
     except (binascii.Error, ValueError, TypeError, KeyError, RecursionError) as error:
         raise problem from error
     if question != digest or type(skip) is not int or not 0 < skip < _DEEPEST:
         raise problem
-    if found not in (True, False, None):
+    if fits not in (True, False, None):
         raise problem
-    return skip, found
+    return skip, fits
 
 
 def _digest(request: SearchRequest) -> str:
-    """What tells questions apart; a page may have another length, and its hits an account."""
+    """What tells questions apart. The next page may have another length, or explain its hits."""
     question = request.model_dump_json(exclude={"page", "explain", "k"})
     return hashlib.sha256(question.encode()).hexdigest()[:16]
 
@@ -320,12 +321,12 @@ def _response(
     label: Literal["text", "similar footage"] = "text",
 ) -> SearchResponse:
     index = snapshot.opened()
-    found = settings.first_page_found
+    fits = settings.first_page_fits
     if query is not None and not settings.filter.skip:
-        found = index.found(query, hits, filter=settings.filter)
+        fits = index.found(query, hits, filter=settings.filter)
     elif anything_fits(hit.confidence for hit in hits):
         # The library may have grown since the first page.
-        found = True
+        fits = True
     more = len(hits) > settings.k
     shown = [hit for hit in hits[: settings.k] if _is_sure(hit, settings)]
     if more and not _is_sure(hits[settings.k], settings):
@@ -338,7 +339,7 @@ def _response(
                 body.explanation = schemas.Explanation.model_validate(index.explain(query, hit).to_dict())
     return SearchResponse(
         data=data,
-        found=found,
+        found=fits,
         label=label,
         pool=_pool(snapshot, settings.filter),
         # The token names the question, which the engine does not know: next_page() writes it.

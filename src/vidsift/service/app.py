@@ -127,7 +127,7 @@ def _make_service(
 
 
 def _sizes(live_index: LiveIndex) -> dict[str, float]:
-    """How much is in the index; nothing while it cannot be told, since other metrics still can."""
+    """How much is in the index; nothing while it cannot be read: the other metrics have to be answered."""
     try:
         library = live_index.current.library
     except (HTTPException, IndexFolderError):

@@ -135,15 +135,15 @@ def _full_path(folder: str, action: str) -> str:
 
 
 async def _events(service: Service, job_id: str) -> AsyncIterator[bytes]:
-    seen, sent = -1, time.monotonic()
+    last_changes, sent = -1, time.monotonic()
     while not service.stopping.is_set():
         try:
             job, changes, final = service.jobs.look(job_id, brief=True)
         except ProblemError:
             return  # ended so long ago that it is not remembered
         # Without changes an event now and then: a proxy closes what is silent.
-        if changes != seen or time.monotonic() - sent > _KEEP_ALIVE_SECONDS:
-            seen, sent = changes, time.monotonic()
+        if changes != last_changes or time.monotonic() - sent > _KEEP_ALIVE_SECONDS:
+            last_changes, sent = changes, time.monotonic()
             yield _event("progress", job)
         if final:
             yield _event("done", job)

@@ -77,14 +77,14 @@ def video(service: CurrentService, video_id: VideoId) -> VideoDetails:
 
 
 @router.put("/v1/videos/{video_id}/tags", summary="Tag a video", responses=problem_responses(404, 409, 413))
-def tag(service: CurrentService, video_id: VideoId, wanted: TagsRequest) -> VideoDetails:
+def tag(service: CurrentService, video_id: VideoId, body: TagsRequest) -> VideoDetails:
     """Give a video these tags in the place of those that it had; they follow its file."""
     if service.read_only:
         raise ProblemError(403, "this service was started with --read-only; tags cannot be changed")
     before = service.snapshot()
     before.video(video_id)
     try:
-        Store.open(service.live_index.folder).set_tags(video_id, wanted.tags)
+        Store.open(service.live_index.folder).set_tags(video_id, body.tags)
     except IndexFolderError as error:
         raise ProblemError(409, error_message(error)) from error
     except ValueError as error:

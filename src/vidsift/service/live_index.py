@@ -103,7 +103,7 @@ class LiveIndex:
     ) -> None:
         """See the class; nothing is read yet."""
         self.folder = folder
-        self._given = index
+        self._opened = index
         self._device = device
         self._poll_seconds = poll_seconds
         self._snapshot: Snapshot | None = None
@@ -194,9 +194,9 @@ class LiveIndex:
             self._snapshot = self._read(before, versions)
 
     def _read(self, before: Snapshot | None, versions: tuple[object, ...]) -> Snapshot:
-        if before is None and self._given is not None:
+        if before is None and self._opened is not None:
             # It may have been opened a while ago.
-            index = self._given.reopened()
+            index = self._opened.reopened()
         elif before is not None and before.index is not None and before.versions[0] == versions[0]:
             index = before.index.reopened()
         else:

@@ -146,7 +146,7 @@ def _distance(at: float, start: float, end: float) -> float:
 
 
 async def clock_start_seconds(service: Service, video: Video) -> float | None:
-    """Return where the file's own clock stands when the video begins; None where that cannot be told now."""
+    """Return where the file's own clock stands when the video begins; None where it cannot be read now."""
     try:
         with service.thumbnail_slots.hold(), _file_problems():
             source, _ = await _source_of(service, video)

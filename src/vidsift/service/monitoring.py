@@ -138,13 +138,13 @@ class RequestMetrics:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.monotonic()
+        start = time.monotonic()
 
         async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 # Unknown paths are one route: each value of a label takes memory for good.
                 route = getattr(scope.get("route"), "path", "other")
-                self._metrics.request(scope["method"], route, message["status"], time.monotonic() - began)
+                self._metrics.request(scope["method"], route, message["status"], time.monotonic() - start)
             await send(message)
 
         with self._metrics.in_flight.track_inprogress():

@@ -65,11 +65,11 @@ async def search(service: CurrentService, request: Request, question: SearchRequ
 
     Nothing found is no problem: the list is empty, or ``found`` is false.
     """
-    began = time.monotonic()
+    start = time.monotonic()
     settings = settings_of(question)
     answer = await _answer(service, request, question, settings)
     answer.next_page = next_page(question, answer, settings, more=answer.next_page is not None)
-    answer.took_ms = (time.monotonic() - began) * 1000
+    answer.took_ms = (time.monotonic() - start) * 1000
     return await _json_response(answer)
 
 
@@ -79,16 +79,16 @@ async def search(service: CurrentService, request: Request, question: SearchRequ
     response_model=schemas.Explanation,
     responses=problem_responses(404, 409, 413),
 )
-async def explain(service: CurrentService, request: Request, asked: ExplainRequest) -> Response:
+async def explain(service: CurrentService, request: Request, body: ExplainRequest) -> Response:
     """Account for the score of a sentence with a segment: which word met which frame, with what."""
-    sentence, segment_id, live_index = asked.query, asked.segment_id, service.live_index
+    sentence, segment_id, live_index = body.query, body.segment_id, service.live_index
     if not isinstance(sentence, str):
         raise ProblemError(
             422,
             "sentences in order are explained one by one, since the order takes something off their "
             "mean: ask for each with the segment_id of its part",
         )
-    frames = await patch_map_frames(service, segment_id) if asked.maps else None
+    frames = await patch_map_frames(service, segment_id) if body.maps else None
     waiting = service.engine.run(lambda: explain_segment(live_index, sentence, segment_id, frames))
     try:
         account = await wait_for(waiting, request)
@@ -103,9 +103,9 @@ async def explain(service: CurrentService, request: Request, asked: ExplainReque
     response_model=StripResponse,
     responses=problem_responses(404, 409, 413),
 )
-async def strip(service: CurrentService, request: Request, asked: StripRequest) -> Response:
+async def strip(service: CurrentService, request: Request, body: StripRequest) -> Response:
     """Lay a sentence along a whole video: what each second gave, and the score of each segment."""
-    waiting = service.engine.run(lambda: strip_of_video(service.live_index, asked))
+    waiting = service.engine.run(lambda: strip_of_video(service.live_index, body))
     answer = await wait_for(waiting, request)
     return await _json_response(answer)
 

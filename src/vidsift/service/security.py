@@ -141,12 +141,12 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
 
-        begun = False
+        started = False
 
         async def send_guarded(message: Message) -> None:
-            nonlocal begun
+            nonlocal started
             if message["type"] == "http.response.start":
-                begun = True
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -155,7 +155,7 @@ class Guard:
         try:
             await self._answer(scope)(scope, receive, send_guarded)
         except Exception as error:
-            if begun:  # the status has been sent: all that is left is to break the connection off
+            if started:  # the status has been sent: all that is left is to break the connection off
                 raise
             await fault_response(error)(scope, receive, send_guarded)
 
@@ -191,8 +191,8 @@ class Guard:
                     self._access.cookie, tokens[-1], max_age=_COOKIE_SECONDS, httponly=True, samesite="lax"
                 )
                 return redirect
-        scheme, _, given = (_single_header(scope, b"authorization") or "").partition(" ")
-        if scheme.lower() == "bearer" and self._access.admits(given.strip()):
+        scheme, _, credentials = (_single_header(scope, b"authorization") or "").partition(" ")
+        if scheme.lower() == "bearer" and self._access.admits(credentials.strip()):
             return None
         if self._access.admits(_cookie(scope, self._access.cookie)):
             return None

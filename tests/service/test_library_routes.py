@@ -45,7 +45,7 @@ def client(folder: Path, files: list[Path]) -> Iterator[TestClient]:
 def test_videos_are_told_with_their_facts(client: TestClient, files: list[Path]) -> None:
     listed = client.get("/v1/videos").json()
     assert (listed["total"], listed["next_page"]) == (7, None)
-    assert [one["path"] for one in listed["data"]] == list(map(str, files))
+    assert [video["path"] for video in listed["data"]] == list(map(str, files))
     first, name = listed["data"][0], video_id(files[0])
     assert first == {
         "video_id": name,
@@ -79,7 +79,7 @@ def test_pages_follow_one_another(client: TestClient, files: list[Path]) -> None
             "/v1/videos", params={"limit": 3} | ({} if page is None else {"page": page})
         ).json()
         assert (len(answer["data"]), answer["total"]) == (count, 7)
-        seen += [one["path"] for one in answer["data"]]
+        seen += [video["path"] for video in answer["data"]]
         page = answer["next_page"]
     assert page is None
     assert seen == list(map(str, files))
@@ -143,18 +143,18 @@ def test_tags_that_cannot_be_set_now_are_told_with_a_remedy(
     remedy = "; wait until it has finished, or stop it"
     with served(index) as client:
         with locked(tmp_path / "index", "notes.lock"):  # as another who sets tags
-            said = problem(client.put(path, json={"tags": ["a"]}), 409)
-            assert said.startswith(busy)
-            assert said.endswith(remedy)
+            detail = problem(client.put(path, json={"tags": ["a"]}), 409)
+            assert detail.startswith(busy)
+            assert detail.endswith(remedy)
         assert client.put(path, json={"tags": ["a"]}).json()["tags"] == ["a"]
         # An index of the first format has no place for tags yet, and an indexer has to make it one.
         manifest = tmp_path / "index" / "index.json"
         values = json.loads(manifest.read_text("utf-8"))
         manifest.write_text(json.dumps(values | {"format": 1}), "utf-8")
         with locked(tmp_path / "index", "writing.lock"):
-            said = problem(client.put(path, json={"tags": ["b"]}), 409)
-            assert said.startswith(busy)
-            assert said.endswith(remedy)
+            detail = problem(client.put(path, json={"tags": ["b"]}), 409)
+            assert detail.startswith(busy)
+            assert detail.endswith(remedy)
 
 
 def test_the_index_tells_what_is_in_it(client: TestClient, files: list[Path], folder: Path) -> None:

@@ -15,9 +15,9 @@ from vidsift.service.monitoring import Metrics
 def values(text: str) -> dict[tuple[str, ...], float]:
     """Every sample by its name and the values of its labels, in the order of their names."""
     return {
-        (one.name, *(one.labels[name] for name in sorted(one.labels))): one.value
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(text)
-        for one in family.samples
+        for sample in family.samples
     }
 
 
@@ -33,8 +33,8 @@ def test_what_is_answered_is_counted_by_route(tmp_path: Path) -> None:
         client.post("/v1/search", json={"query": "circle"})
         answer = client.get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    found = values(answer.text)
-    by_route = {key[1:]: value for key, value in found.items() if key[0] == "vidsift_requests_total"}
+    samples = values(answer.text)
+    by_route = {key[1:]: value for key, value in samples.items() if key[0] == "vidsift_requests_total"}
     assert by_route == {
         ("GET", "/v1/videos/{video_id}", "200"): 2.0,  # the third segment is of the second video
         ("GET", "/v1/videos/{video_id}", "404"): 2.0,
@@ -43,19 +43,19 @@ def test_what_is_answered_is_counted_by_route(tmp_path: Path) -> None:
         ("GET", "other", "421"): 1.0,
         ("POST", "/v1/search", "200"): 1.0,
     }
-    assert found["vidsift_request_seconds_count", "/v1/search"] == 1.0
-    assert found["vidsift_search_batch_size_sum",] == 1.0
-    assert found["vidsift_index", "segments"] == 3.0
-    assert found["vidsift_index", "videos"] == 2.0
-    assert found["vidsift_jobs", "running"] == 0.0
-    assert found["vidsift_requests_in_flight",] == 1.0  # the one that asks
+    assert samples["vidsift_request_seconds_count", "/v1/search"] == 1.0
+    assert samples["vidsift_search_batch_size_sum",] == 1.0
+    assert samples["vidsift_index", "segments"] == 3.0
+    assert samples["vidsift_index", "videos"] == 2.0
+    assert samples["vidsift_jobs", "running"] == 0.0
+    assert samples["vidsift_requests_in_flight",] == 1.0  # the one that asks
 
 
 def test_each_service_counts_for_itself(tmp_path: Path) -> None:
-    one, other = Metrics(), Metrics()
-    one.job("done")
-    assert values(one.text().decode())["vidsift_jobs_ended_total", "done"] == 1.0
-    assert ("vidsift_jobs_ended_total", "done") not in values(other.text().decode())
+    first, second = Metrics(), Metrics()
+    first.job("done")
+    assert values(first.text().decode())["vidsift_jobs_ended_total", "done"] == 1.0
+    assert ("vidsift_jobs_ended_total", "done") not in values(second.text().decode())
 
 
 @pytest.mark.parametrize("method", ["GET", "BREW"])

@@ -1,0 +1,161 @@
+"""Pages, filters and how sure hits have to be, as a search over HTTP shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from tests.index.library import clip
+from tests.methods import tiny
+from tests.service.serving import index_of, problem, served, video_id
+
+from vidsift.search.confidence import Fits
+from vidsift.search.searcher import Index
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Eight clips, the last one of two segments."""
+    folder = tmp_path_factory.mktemp("videos")
+    short = [clip(folder, f"clip{number}", frames=8 + number) for number in range(7)]
+    return [*short, clip(folder, "long", frames=64, fps=2)]
+
+
+@pytest.fixture(scope="module")
+def index(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Index:
+    return index_of(tmp_path_factory.mktemp("search") / "index", files)
+
+
+@pytest.fixture(scope="module")
+def client(index: Index) -> Iterator[TestClient]:
+    with served(index) as opened:
+        yield opened
+
+
+def ask(client: TestClient, query: Any = "a red circle", **question: Any) -> dict[str, Any]:
+    answer = client.post("/v1/search", json={"query": query, **question})
+    assert answer.status_code == 200, answer.text
+    answer_body: dict[str, Any] = answer.json()
+    return answer_body
+
+
+def test_pages_follow_one_another(client: TestClient) -> None:
+    whole = ask(client, k=100)
+    assert whole["next_page"] is None
+    seen, page = [], None
+    for count in (4, 4, 1):
+        answer = ask(client, k=4, **({} if page is None else {"page": page}))
+        assert len(answer["data"]) == count
+        assert answer["found"] == whole["found"]
+        seen += answer["data"]
+        page = answer["next_page"]
+    assert page is None
+    assert seen == whole["data"]
+
+
+def test_a_page_belongs_to_its_question(client: TestClient) -> None:
+    page = ask(client, k=4)["next_page"]
+    other: list[dict[str, Any]] = [
+        {"query": "a blue square", "page": page},
+        {"query": "a red circle", "page": page, "group_by": "video"},
+        {"query": "a red circle", "page": page[:-4]},
+        {"query": "a red circle", "page": "bm9wZQ"},
+        {"query": "a red circle", "page": "é"},
+        {"query": "a red circle", "page": "W1tbW1tbW1tb"},
+    ]
+    for question in other:
+        assert "page is not of this question" in problem(client.post("/v1/search", json=question), 422)
+
+
+def test_filters_reach_the_index(client: TestClient, files: list[Path]) -> None:
+    assert len(ask(client, filter={"min_duration": 10})["data"]) == 2
+    assert len(ask(client, filter={"max_duration": 10})["data"]) == 7
+    assert len(ask(client, group_by="video", k=100)["data"]) == 8
+    assert len(ask(client, filter={"under": str(files[0])})["data"]) == 1
+    old = ask(client, filter={"modified_before": "2001-01-01T00:00:00Z"})
+    assert (old["data"], old["pool"]["allowed_segments"]) == ([], 0)
+    assert len(ask(client, filter={"modified_after": "2001-01-01"}, k=100)["data"]) == 9
+    scores = [hit["score"] for hit in ask(client, k=100)["data"]]
+    assert len(ask(client, k=100, min_score=scores[3])["data"]) == 4
+
+
+def test_hits_that_are_not_sure_enough_are_left_out(client: TestClient) -> None:
+    hits = ask(client, k=9)["data"]
+    sure = [hit["confidence"] for hit in hits]
+    assert sure == sorted(sure, reverse=True)
+    limit = (sure[3] + sure[4]) / 2
+    assert sure[3] > limit > sure[4]
+    body = {"query": "a red circle", "min_confidence": limit}
+    limited = ask(client, k=9, min_confidence=limit)
+    assert [hit["segment_id"] for hit in limited["data"]] == [hit["segment_id"] for hit in hits[:4]]
+    assert limited["found"] == ask(client, k=9)["found"]
+    # Pages end where sureness does.
+    ids: list[str] = []
+    page: str | None = None
+    for expected in (2, 2):
+        body = body | {"k": 2} | ({} if page is None else {"page": page})
+        answer = client.post("/v1/search", json=body).json()
+        assert len(answer["data"]) == expected
+        ids += [hit["segment_id"] for hit in answer["data"]]
+        page = answer["next_page"]
+    assert page is None
+    assert ids == [hit["segment_id"] for hit in hits[:4]]
+    summed = ask(client, "a red circle + circle", k=9, min_confidence=1)["data"]
+    assert [hit["confidence"] for hit in summed] == [None] * 9
+    assert "min_confidence" in problem(
+        client.post("/v1/search", json={"query": "a", "min_confidence": 1.5}), 422
+    )
+
+
+def test_nothing_fits_is_not_said_of_a_later_page_with_a_sure_hit(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fits, "confidence", lambda *_: 0.5)
+    first = ask(client, k=4)
+    assert first["found"] is False
+    assert ask(client, k=4, page=first["next_page"])["found"] is False
+    # As where the library grew meanwhile.
+    monkeypatch.setattr(Fits, "confidence", lambda *_: 0.96)
+    assert ask(client, k=4, page=first["next_page"])["found"] is True
+
+
+def test_limits_of_sureness_hold_for_sentences_in_order(client: TestClient) -> None:
+    sentences = ["a red circle", "a ring"]
+    hits = ask(client, sentences, k=9)["data"]
+    sure = [hit["confidence"] for hit in hits]
+    assert sure == sorted(sure, reverse=True)
+    place = max(range(1, len(sure)), key=lambda at: sure[at - 1] - sure[at])
+    assert sure[place - 1] > sure[place]
+    sure_hits = ask(client, sentences, k=9, min_confidence=(sure[place - 1] + sure[place]) / 2)["data"]
+    assert [hit["video_id"] for hit in sure_hits] == [hit["video_id"] for hit in hits[:place]]
+
+
+def test_a_black_box_has_pages_below_hits_that_are_not_sure_enough(files: list[Path], tmp_path: Path) -> None:
+    model = tiny.model("clip4clip", {"head": "tightTransf", "cross_layers": 1})
+    with served(index_of(tmp_path / "index", files, model)) as client:
+        sure = [hit["confidence"] for hit in ask(client, k=9)["data"]]
+        assert sure != sorted(sure, reverse=True)
+        limit, seen, page = sorted(sure)[4], [], None
+        while True:
+            answer = ask(client, k=1, min_confidence=limit, **({} if page is None else {"page": page}))
+            seen += [hit["confidence"] for hit in answer["data"]]
+            page = answer["next_page"]
+            if page is None:
+                break
+        assert seen == [value for value in sure if value >= limit]
+
+
+def test_a_video_has_to_carry_all_tags_that_are_asked_for(client: TestClient, files: list[Path]) -> None:
+    first, second = video_id(files[0]), video_id(files[1])
+    client.put(f"/v1/videos/{first}/tags", json={"tags": ["beach", "dog"]})
+    client.put(f"/v1/videos/{second}/tags", json={"tags": ["beach"]})
+    try:
+        for tags, expected in ((["beach"], {first, second}), (["beach", "dog"], {first}), (["cat"], set())):
+            found = ask(client, k=9, filter={"tags": tags})["data"]
+            assert {hit["video_id"] for hit in found} == expected
+    finally:
+        for video in (first, second):
+            client.put(f"/v1/videos/{video}/tags", json={"tags": []})
