@@ -94,7 +94,7 @@ def test_where_integer_products_saturate_the_sums_are_still_exact(monkeypatch: p
     fake = type("Ops", (), {"qlinear_prepack": prepack, "qlinear_pointwise": pointwise})
     monkeypatch.setattr(torch.ops, "onednn", fake)
     monkeypatch.setattr(torch, "_int_mm", lambda text, video: saturating(text, video.t()))
-    monkeypatch.setattr(quantised, "_TOGETHER", 5)
+    monkeypatch.setattr(quantised, "_TOKENS_AT_ONCE", 5)
     assert gallery_module.best_scan_format("cpu") == "fp32"
     generator = torch.Generator().manual_seed(0)
     text = torch.randint(-128, 128, (4, 96), generator=generator, dtype=torch.int8)

@@ -172,7 +172,7 @@ def test_blocks_of_videos_score_what_all_at_once_do(name: str, monkeypatch: pyte
     interaction = GRAINS[name][0]
     text, video = sets(name, [3, 5], [1, 4, 2, 5, 3])
     whole = score(interaction, text, video)
-    monkeypatch.setattr(similarity_attention, "_MEETINGS_AT_ONCE", 60)
+    monkeypatch.setattr(similarity_attention, "_VALUES_AT_ONCE", 60)
     torch.testing.assert_close(score(interaction, text, video), whole, atol=2e-6, rtol=1e-5)
 
 

@@ -17,7 +17,7 @@ from vidsift.errors import NoAlignmentError
 from vidsift.interactions.masked import unit_tokens
 from vidsift.types import Alignment, TokenSet
 
-__all__ = ["Interaction", "UnitTokens", "pooled"]
+__all__ = ["Interaction", "UnitTokens", "pooled", "weights_of"]
 
 
 class Interaction(nn.Module, ABC):
@@ -121,6 +121,17 @@ class UnitTokens(Interaction):
 
     def _prepare_video(self, video: TokenSet) -> TokenSet:
         return video.replace(tokens=unit_tokens(video))
+
+
+def weights_of(tokens: TokenSet) -> Tensor:
+    """Return the weights of a prepared set, ``(B, N)``.
+
+    Raises:
+        ValueError: if it has none, so that it was not prepared.
+    """
+    if tokens.weights is None:
+        raise ValueError("got a token set without weights; pass it through prepare_text or prepare_video")
+    return tokens.weights
 
 
 def pooled(tokens: TokenSet) -> Tensor:

@@ -21,9 +21,12 @@ _TOKENS_AT_ONCE = 16384
 class CrossTransformer(Interaction):
     """Similarity read off the end-of-text token of a small transformer over [text tokens; video tokens].
 
-    The text is its end-of-text token alone (released code) or all its words (the paper). Every pair is a run
-    of its own, so this is thousands of times dearer than a product of tokens: for training, for evaluation,
-    and for re-ranking a few candidates, not for scanning.
+    The text is its end-of-text token alone (released code) or all its words (the paper).
+
+    Use it to train and evaluate, and to re-rank the few candidates of a cheap first stage: every pair is a
+    run of its own, thousands of times dearer than a product of tokens. It needs more data than simpler ones,
+    as CLIP4Clip found. It gives up scanning and explanations: a score cannot be split into meetings of words
+    and frames.
 
     Source: CLIP4Clip modules/modeling.py (tightTransf) and modules/module_cross.py; DRL Eq. 4, released as
         ``--interaction xti`` in tvr/models/modeling.py.
@@ -38,6 +41,12 @@ class CrossTransformer(Interaction):
         heads: attention heads (the released code has 8, whatever the width).
         max_positions: most tokens that a pair may have together.
         dropout: of the embedded tokens in training.
+
+    Example:
+        >>> text = TokenSet(torch.randn(2, 1, 8), torch.ones(2, 1).bool())
+        >>> video = TokenSet(torch.randn(3, 4, 8), torch.ones(3, 4).bool())
+        >>> CrossTransformer(dim=8, layers=1, heads=2).score(text, video).shape
+        torch.Size([2, 3])
     """
 
     explains = False
@@ -99,18 +108,19 @@ class CrossTransformer(Interaction):
     def _score_pairs(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Score text i with video i, ``(B,)``."""
         words, frames = text.tokens.shape[1], video.tokens.shape[1]
-        places = torch.arange(max(words, frames), device=text.mask.device)
-        video_places_BN = text.mask.sum(dim=1, keepdim=True) + places[:frames]
-        text_BTD = text.tokens + self.positions[places[:words].clamp_max(len(self.positions) - 1)]
-        video_BND = video.tokens + self.positions[video_places_BN]
+        index = torch.arange(max(words, frames), device=text.mask.device)
+        # Frames count on from the last real word, not from the padded width: padding must not move them.
+        video_index_BN = text.mask.sum(dim=1, keepdim=True) + index[:frames]
+        text_BTD = text.tokens + self.positions[index[:words].clamp_max(len(self.positions) - 1)]
+        video_BND = video.tokens + self.positions[video_index_BN]
         state_BLD = self.dropout(torch.cat([text_BTD, video_BND], dim=1))
         padding_B11L = ~torch.cat([text.mask, video.mask], dim=1)[:, None, None, :]
         for block in self.blocks:
             state_BLD = block(state_BLD, padding_B11L)
         end_B = text.mask.sum(dim=1) - 1
-        read_BD = state_BLD[torch.arange(len(end_B), device=end_B.device), end_B]
-        raised_BD = self.pool(self.pool_norm(read_BD))
-        score_B1: Tensor = self.out(raised_BD * torch.sigmoid(1.702 * raised_BD))
+        end_BD = state_BLD[torch.arange(len(end_B), device=end_B.device), end_B]
+        pooled_BD = self.pool(self.pool_norm(end_BD))
+        score_B1: Tensor = self.out(pooled_BD * torch.sigmoid(1.702 * pooled_BD))  # QuickGELU
         return score_B1.squeeze(1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vidsift.interactions.base import Interaction
+from vidsift.interactions.base import Interaction, weights_of
 from vidsift.interactions.masked import masked_mean, uniform_weights, unit_tokens
 from vidsift.interactions.quantised import product, quantise
 from vidsift.types import Alignment, TokenSet
@@ -19,8 +19,22 @@ class MeanDot(Interaction):
     The prepared set keeps the tokens and gives each the weight ``1 / (n |mean|)``, so that the score is
     the sum over frames of weight times cosine: the moment and the explanation come from the score itself.
 
+    Use it as the baseline, and where an index has to be small and fast: a video is one vector. It needs
+    nothing learned beyond the encoders. It gives up which frame a sentence is about: a moment of one second
+    in a minute is a sixtieth of the mean.
+
     Source: CLIP4Clip modules/modeling.py (meanP, loose similarity); DRL tvr/models/modeling.py (dp).
     Differs: DRL's Eq. 1 averages frames as they are; its code, like ours, normalises each frame first.
+
+    Example:
+        One of two frames is what the sentence says.
+
+        >>> import torch
+        >>> text = TokenSet(torch.tensor([[[0.0, 2.0]]]), torch.ones(1, 1).bool())
+        >>> video = TokenSet(torch.tensor([[[3.0, 0.0], [0.0, 1.0]]]), torch.ones(1, 2).bool())
+        >>> dot = MeanDot()
+        >>> dot.score(dot.prepare_text(text), dot.prepare_video(video))
+        tensor([[0.7071]])
     """
 
     text_preparation = video_preparation = "unit mean"
@@ -42,7 +56,7 @@ class MeanDot(Interaction):
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
         """Give each frame its weighted cosine; every frame contributes."""
         values_BTN = text.tokens @ video.tokens.transpose(1, 2)
-        text_weights, video_weights = _weights(text), _weights(video)
+        text_weights, video_weights = weights_of(text), weights_of(video)
         both = text.mask[:, :, None] & video.mask[:, None, :]
         ranked = values_BTN.masked_fill(~both, float("-inf"))
         return Alignment(
@@ -66,14 +80,9 @@ class MeanDot(Interaction):
 
 def _unit_mean(tokens: TokenSet) -> TokenSet:
     unit_BND = unit_tokens(tokens)
+    # Tokens that cancel out exactly have a mean without a direction: clamped, they score 0.
     length_B1 = masked_mean(unit_BND, tokens.mask).norm(dim=-1, keepdim=True).clamp_min(1e-12)
     return tokens.replace(tokens=unit_BND, weights=uniform_weights(tokens.mask, unit_BND.dtype) / length_B1)
-
-
-def _weights(tokens: TokenSet) -> Tensor:
-    if tokens.weights is None:
-        raise ValueError("MeanDot got a set without weights; pass it through prepare_text or prepare_video")
-    return tokens.weights
 
 
 def _score_int8(text: TokenSet, video: TokenSet) -> Tensor:
@@ -81,9 +90,9 @@ def _score_int8(text: TokenSet, video: TokenSet) -> Tensor:
     assert text.scale is not None
     assert video.scale is not None
     products_QV = product(text.tokens[:, 0], video.tokens[:, 0], video.packed)
-    return products_QV * (text.scale[:, None] * (video.scale * _weights(video)[:, 0]))
+    return products_QV * (text.scale[:, None] * (video.scale * weights_of(video)[:, 0]))
 
 
 def _weighted_sum(tokens: TokenSet) -> Tensor:
-    sum_BD = (tokens.tokens * _weights(tokens).unsqueeze(-1)).sum(dim=1)
+    sum_BD = (tokens.tokens * weights_of(tokens).unsqueeze(-1)).sum(dim=1)
     return sum_BD if tokens.scale is None else sum_BD * tokens.scale[:, None]

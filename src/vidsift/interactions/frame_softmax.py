@@ -34,7 +34,12 @@ def frame_weights(cosines_XF: Tensor, mask_XF: Tensor, sharpness: float = 4.0) -
 class FrameSoftmax(UnitTokens):
     """Weighted mean of the sentence's cosines with the frames, weights by :func:`frame_weights`.
 
-    The weights belong to the pair: they follow from its cosines. The account of :meth:`align` is complete.
+    The weights belong to the pair: they follow from its cosines, so :meth:`align` is exact and an index
+    stores frames alone.
+
+    Use it where a sentence speaks of a part of the video and there is one vector for a sentence. It needs
+    nothing learned. It gives up words, and a fixed sharpness decides how many frames count, however many
+    there are.
 
     Source: TS2-Net (arXiv 2207.07852); LiuRicky/ts2_net modules/modeling.py, get_frame_similarity and
         get_frame_selectedcls_similarity (the same for one text token).
@@ -42,6 +47,16 @@ class FrameSoftmax(UnitTokens):
 
     Args:
         sharpness: see :func:`frame_weights`.
+
+    Example:
+        The frame that fits gets nearly all of the weight; in the mean of both it would have half.
+
+        >>> import torch
+        >>> text = TokenSet(torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1).bool())
+        >>> video = TokenSet(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.ones(1, 2).bool())
+        >>> meet = FrameSoftmax()
+        >>> meet.score(meet.prepare_text(text), meet.prepare_video(video))
+        tensor([[0.9820]])
     """
 
     scans_int8 = True

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
 from vidsift.encoders.init import init_linears
-from vidsift.interactions.base import Interaction
+from vidsift.interactions.base import Interaction, weights_of
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.masked import unit_tokens
 from vidsift.types import Alignment, TokenSet
@@ -24,6 +24,10 @@ class Hierarchical(Interaction):
     cosines. A frame keeps the weight ``1 / (n |mean|)`` of its level, so that the score is a sum over the
     frames of all levels.
 
+    Use it to let each sentence choose among depths of the towers, since early blocks see other things than
+    late ones. It needs towers that give their states at each level, projected. It gives up words, like the
+    mean dot product, and its vectors are S times as wide.
+
     Source: DRL (arXiv 2203.07111) Eq. 2, Table 1 (S = 3 levels, light parameters).
     Differs: not in the released code. Eq. 2 leaves open what a level is and how the gate is computed; here
         the gate is one linear layer over the deepest sentence token, as encoded.
@@ -31,6 +35,13 @@ class Hierarchical(Interaction):
     Args:
         dim: channels of the tokens.
         levels: S, how many depths are compared.
+
+    Example:
+        >>> text = TokenSet(torch.ones(1, 2, 4), torch.ones(1, 2).bool(), group=torch.tensor([[0, 1]]))
+        >>> video = TokenSet(torch.ones(1, 4, 4), torch.ones(1, 4).bool(), group=torch.tensor([[0, 1, 0, 1]]))
+        >>> meet = Hierarchical(dim=4, levels=2)
+        >>> f"{meet.score(meet.prepare_text(text), meet.prepare_video(video)).item():.3f}"
+        '1.000'
     """
 
     text_preparation = video_preparation = None
@@ -61,12 +72,13 @@ class Hierarchical(Interaction):
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return the gated mean of the levels' cosines, ``sim_QV``: one product of S x D channels."""
-        gated_Q1E = (text.tokens * _weights(text)[..., None]).flatten(1).unsqueeze(1)
+        # A gated sum of cosines is one dot product of the levels laid end to end.
+        gated_Q1E = (text.tokens * weights_of(text)[..., None]).flatten(1).unsqueeze(1)
         return MeanDot().score(_one_token(gated_Q1E), self.compact_video(video))
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
         """Give each frame, at each level, its gated and weighted cosine; other levels do not meet."""
-        text_weights, video_weights = _weights(text), _weights(video)
+        text_weights, video_weights = weights_of(text), weights_of(video)
         meets_BSN = _members(video, self.levels)
         values_BSN = (text.tokens @ video.tokens.transpose(1, 2)).masked_fill(~meets_BSN, 0)
         ranked_BSN = values_BSN.masked_fill(~meets_BSN, float("-inf"))
@@ -83,7 +95,7 @@ class Hierarchical(Interaction):
         """Put the unit means of a video's levels end to end: one token of S x D channels."""
         if video.group is None:
             return video
-        members_VSN = _members(video, self.levels).to(_weights(video).dtype) * _weights(video)[:, None]
+        members_VSN = _members(video, self.levels).to(weights_of(video).dtype) * weights_of(video)[:, None]
         means_VSD = members_VSN @ video.tokens.to(members_VSN.dtype)
         if video.scale is not None:
             means_VSD = means_VSD * video.scale[:, None, None]
@@ -112,11 +124,3 @@ def _members(tokens: TokenSet, levels: int) -> Tensor:
 def _one_token(tokens_B1E: Tensor) -> TokenSet:
     ones_B1 = tokens_B1E.new_ones(len(tokens_B1E), 1)
     return TokenSet(tokens=tokens_B1E, mask=ones_B1.bool(), weights=ones_B1)
-
-
-def _weights(tokens: TokenSet) -> Tensor:
-    if tokens.weights is None:
-        raise ValueError(
-            "Hierarchical got a set without weights; pass it through prepare_text or prepare_video"
-        )
-    return tokens.weights

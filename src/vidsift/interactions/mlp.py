@@ -22,6 +22,10 @@ class PairPerceptron(Interaction):
     The first layer is linear in each side, so its two halves are computed once for each text and video; what
     follows is a run of its own for every pair.
 
+    Use it as DRL's table does, to see what a learned similarity without structure is worth, or to re-rank
+    candidates. It needs training from the first layer on: fresh, it tells no pairs apart. It gives up
+    scanning, explanations, and any bound of the score.
+
     Source: DRL (arXiv 2203.07111) Eq. 3 and section 7.3: L layers, the first of 2D channels to D, the last of
         D to one number, ReLU between them.
     Differs: the released code builds L = 2 (``similarity_dense`` in tvr/models/modeling.py) and never runs
@@ -34,6 +38,12 @@ class PairPerceptron(Interaction):
 
     Raises:
         ValueError: if there are fewer than two layers.
+
+    Example:
+        >>> text = TokenSet(torch.randn(2, 1, 8), torch.ones(2, 1).bool())
+        >>> video = TokenSet(torch.randn(3, 4, 8), torch.ones(3, 4).bool())
+        >>> PairPerceptron(dim=8).score(text, video).shape
+        torch.Size([2, 3])
     """
 
     explains = False

@@ -92,11 +92,11 @@ def rounds_within_bound(dtype: torch.dtype, device_type: str = "cpu") -> bool:
 
 def _near(text_PD: Tensor, video_ND: Tensor) -> bool:
     bound = error_bound(text_PD.dtype)
-    found_PN = (text_PD @ video_ND.t()).cpu().double()
+    product_PN = (text_PD @ video_ND.t()).cpu().double()
     text_PD, video_ND = text_PD.cpu().double(), video_ND.cpu().double()
     allowed_PN = bound * text_PD.norm(dim=1)[:, None] * video_ND.norm(dim=1)
-    # NaN and infinity are not near.
-    return bool(((found_PN - text_PD @ video_ND.t()).abs() <= allowed_PN).all())
+    # Comparisons with NaN are False, so NaN and infinity are not near.
+    return bool(((product_PN - text_PD @ video_ND.t()).abs() <= allowed_PN).all())
 
 
 def _unit(tokens: Tensor) -> Tensor:
@@ -105,12 +105,12 @@ def _unit(tokens: Tensor) -> Tensor:
 
 def _bytes(rows: int, channels: int, seed: int) -> Tensor:
     """Tokens whose products are as large as they get, then random ones: ``(rows, channels)`` int8."""
-    made = []
+    tokens = []
     for even in _EXTREMES:
         for odd in _EXTREMES:
             token_D = torch.full((channels,), even, dtype=torch.int8)
             token_D[1::2] = odd
-            made.append(token_D)
+            tokens.append(token_D)
     generator = torch.Generator().manual_seed(seed)
-    random = torch.randint(-128, 128, (rows - len(made), channels), generator=generator, dtype=torch.int8)
-    return torch.cat([torch.stack(made), random])
+    random = torch.randint(-128, 128, (rows - len(tokens), channels), generator=generator, dtype=torch.int8)
+    return torch.cat([torch.stack(tokens), random])

@@ -25,6 +25,10 @@ class PrototypeMatching(UnitTokens):
     Video tokens stand frame by frame, the objects of a frame in the same order everywhere: token n belongs to
     group ``n % groups``. A group without a real token is left out of the mean.
 
+    Use it where video tokens have roles (objects of a frame, learned events) that may each find a part of the
+    sentence. It needs tokens in that order; it learns nothing by itself. It gives up the other direction: a
+    phrase that no object shows costs nothing.
+
     Source: ProST supplement, Algorithm 1; IMCCretrieval/ProST modules/modeling.py, get_max_similarity_logits.
     Differs: padded tokens are left out of the maxima (there they can win).
 
@@ -33,6 +37,15 @@ class PrototypeMatching(UnitTokens):
 
     Raises:
         ValueError: if there is no group.
+
+    Example:
+        Two frames of two objects. The first object is what the phrase says, in the first frame; the second
+        object never is.
+
+        >>> text = TokenSet(torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1).bool())
+        >>> video = TokenSet(torch.tensor([[[1.0, 0], [0, 1], [0, 1], [0, 1]]]), torch.ones(1, 4).bool())
+        >>> PrototypeMatching(groups=2).score(text, video)
+        tensor([[0.5000]])
     """
 
     scans_int8 = True
@@ -75,6 +88,7 @@ class PrototypeMatching(UnitTokens):
         present_BG = real_BFG.any(dim=1)
         share_B1 = 1 / present_BG.sum(dim=1, keepdim=True)
         group_G = torch.arange(self.groups, device=best_BG.device)
+        # A group that is in no frame may name a token that does not exist; its share is 0.
         token_BG = (frame_BG * self.groups + group_G).clamp_max(values_BTN.shape[2] - 1)
         won_BN = torch.zeros_like(best_BN)
         won_BN.scatter_add_(1, token_BG, best_BG.masked_fill(~present_BG, 0) * share_B1)

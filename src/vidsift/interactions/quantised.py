@@ -18,7 +18,7 @@ __all__ = ["pack", "packs", "product", "quantise"]
 
 _INT8_MAX = 127
 _OFFSET = 128
-_TOGETHER = 4096
+_TOKENS_AT_ONCE = 4096
 """Tokens that are turned into fp32 at once: 8 MB at 512 channels."""
 
 
@@ -35,9 +35,9 @@ def quantise(tokens: TokenSet) -> TokenSet:
     """
     largest = tokens.tokens.abs().amax(dim=(1, 2)).float().clamp_min(torch.finfo(torch.float32).tiny)
     scale = largest / _INT8_MAX
-    whole = (tokens.tokens.float() / scale[:, None, None]).round().to(torch.int8)
+    integers = (tokens.tokens.float() / scale[:, None, None]).round().to(torch.int8)
     weights = None if tokens.weights is None else tokens.weights.float()
-    return tokens.replace(tokens=whole, scale=scale, weights=weights)
+    return tokens.replace(tokens=integers, scale=scale, weights=weights)
 
 
 def product(text_PD: Tensor, video_ND: Tensor, packed: Tensor | None = None) -> Tensor:
@@ -110,17 +110,18 @@ def _packed_product(text_PD: Tensor, packed: Tensor, rows: int) -> Tensor:
 
 def _whole_product(text_PD: Tensor, video_ND: Tensor) -> Tensor:
     """Exact sums of int8 tokens of at most :data:`CHECKED_CHANNELS` channels."""
+    # On a GPU _int_mm takes only sizes in multiples of 8.
     if text_PD.device.type != "cpu":
         return text_PD.float() @ video_ND.t().float()
     # Of one channel it takes the transposed side for one that is laid out by rows, on every processor.
     if text_PD.shape[1] > 1 and _int_mm_is_right():
         return torch._int_mm(text_PD, video_ND.t())
-    # All sums on the way are whole and at most 2^24.
+    # Exact all the same: all sums on the way are whole and at most 2^24, which fp32 holds.
     words_PD = text_PD.float()
     product_PN = words_PD.new_empty(len(text_PD), len(video_ND))
-    for at in range(0, len(video_ND), _TOGETHER):
-        some_MD = video_ND[at : at + _TOGETHER].float()
-        product_PN[:, at : at + _TOGETHER] = words_PD @ some_MD.t()
+    for start in range(0, len(video_ND), _TOKENS_AT_ONCE):
+        block = slice(start, start + _TOKENS_AT_ONCE)
+        product_PN[:, block] = words_PD @ video_ND[block].float().t()
     return product_PN
 
 

@@ -45,8 +45,12 @@ class SharpenedTokenWise(UnitTokens):
 
         score = (sum_i softmax_i(eta a)_i a_i  +  sum_j softmax_j(eta b)_j b_j) / 2
 
-    Nothing is learned here. A weight depends on the pair, so it is computed with the score and not kept with
-    the prepared tokens; gradients flow through it.
+    Nothing is learned here. A weight depends on the pair, so it is computed with the score and not stored
+    with the prepared tokens; gradients flow through it.
+
+    Use it where a strong match should decide and weak ones should not count, as between words and patches, of
+    which most have nothing to do with each other. It needs every token in the index. It gives up coverage: at
+    eta = 100 one word that fits perfectly hides all the words that do not.
 
     Source: PIDRo, Eq. 4.
     Differs: the paper does not say whether its tokens have unit length; ours have, as eta = tau = 100, the
@@ -57,6 +61,14 @@ class SharpenedTokenWise(UnitTokens):
 
     Raises:
         ValueError: if ``eta`` is negative or not finite.
+
+    Example:
+        One of two words is in the video: without sharpening it is half of the words' part, with it all.
+
+        >>> text = TokenSet(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.ones(1, 2).bool())
+        >>> video = TokenSet(torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1).bool())
+        >>> SharpenedTokenWise(eta=0).score(text, video), SharpenedTokenWise(eta=100).score(text, video)
+        (tensor([[0.7500]]), tensor([[1.]]))
     """
 
     scans_int8 = True
@@ -73,7 +85,7 @@ class SharpenedTokenWise(UnitTokens):
         return pooled_matches(text, video, self._pool)
 
     def _pool(self, text: TokenSet, video: TokenSet, text_best_PV: Tensor, video_best_QVN: Tensor) -> Tensor:
-        text_best_PV, video_best_QVN = _exact(text_best_PV), _exact(video_best_QVN)
+        text_best_PV, video_best_QVN = _at_least_fp32(text_best_PV), _at_least_fp32(video_best_QVN)
         text_best_QTV = text_best_PV.new_zeros(*text.mask.shape, len(video))
         text_best_QTV[text.mask] = text_best_PV
         # Videos innermost: so lie the blocks that a scan reads.
@@ -83,13 +95,13 @@ class SharpenedTokenWise(UnitTokens):
         return (text_to_video_QV + video_to_text_QV) / 2
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
-        """Give half of ``alpha_i a_i`` to word i's best video token, half of ``beta_j b_j`` to its."""
+        """Give half of ``alpha_i a_i`` to word i's best frame, half of ``beta_j b_j`` to its best word."""
         matches = pair_matches(text, video)
         alpha_BT = sharpened_weights(matches.text_best, text.mask, self.eta)
         beta_BN = sharpened_weights(matches.video_best, video.mask, self.eta)
         return align_matches(text, video, matches, text_weights=alpha_BT, video_weights=beta_BN)
 
 
-def _exact(best: Tensor) -> Tensor:
-    """At least fp32: eta times a rounded similarity would be another one."""
+def _at_least_fp32(best: Tensor) -> Tensor:
+    """Widen half precision: its rounding, times eta, would change the weights."""
     return best.float() if best.dtype in (torch.bfloat16, torch.float16) else best

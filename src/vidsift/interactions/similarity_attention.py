@@ -11,7 +11,7 @@ from vidsift.types import Alignment, TokenSet
 
 __all__ = ["SimilarityAttention", "attend"]
 
-_MEETINGS_AT_ONCE = 2**20
+_VALUES_AT_ONCE = 2**20
 
 
 def attend(values_XN: Tensor, mask_XN: Tensor, mixing_NN: Tensor | None, temperature: float = 0.01) -> Tensor:
@@ -53,9 +53,13 @@ class SimilarityAttention(UnitTokens):
     side that is one token (a sentence, a whole video) has nothing to pool. So four of these are X-CLIP's four
     granularities: 1 x 1 (sentence and video), words x 1, 1 x frames, words x frames.
 
-    The account of :meth:`align` is complete: the score is a weighted sum of similarities. But the weights are
-    the pair's own, made from its similarities, so unlike WTI's they say nothing about a sentence or a video
-    alone; and once the learned matrices have left the identity, they need not sum to 1.
+    :meth:`align` is exact: the score is a weighted sum of similarities. But the weights are made from the
+    similarities of the pair, so unlike WTI's they say nothing about a sentence or a video alone; and once the
+    learned matrices have left the identity, they need not sum to 1.
+
+    Use it where both single words and whole sentences should count, as X-CLIP does with four of these. It
+    needs the most tokens of either side to be known when it is built, and all products of a pair at once. It
+    gives up scanning in int8 and sets longer than it was built for.
 
     Source: X-CLIP (arXiv 2207.07285), AOSM (attention over similarity matrix); xuguohai/X-CLIP
         modules/modeling_xclip.py, 310-348.
@@ -69,6 +73,15 @@ class SimilarityAttention(UnitTokens):
         max_text: most text tokens; 1 where the text is one token.
         max_video: most video tokens; 1 where the video is one token.
         temperature: of the attention.
+
+    Example:
+        The best meeting, of the first word with the first frame, gets the attention.
+
+        >>> text = TokenSet(torch.eye(2)[None], torch.ones(1, 2).bool())
+        >>> video = TokenSet(torch.tensor([[[1.0, 0.0], [0.6, 0.8]]]), torch.ones(1, 2).bool())
+        >>> meet = SimilarityAttention(max_text=2, max_video=2)
+        >>> f"{meet.score(text, video).item():.3f}"
+        '1.000'
     """
 
     def __init__(
@@ -92,7 +105,8 @@ class SimilarityAttention(UnitTokens):
         Raises:
             ValueError: if a set has more tokens than the attention knows.
         """
-        at_once = max(1, _MEETINGS_AT_ONCE // (text.mask.numel() * video.mask.shape[1]))
+        # With gradients all products are kept anyway.
+        at_once = max(1, _VALUES_AT_ONCE // (text.mask.numel() * video.mask.shape[1]))
         if torch.is_grad_enabled() or len(video) <= at_once:
             return self._score(text, video)
         starts = range(0, len(video), at_once)
@@ -100,23 +114,23 @@ class SimilarityAttention(UnitTokens):
 
     def _score(self, text: TokenSet, video: TokenSet) -> Tensor:
         words_TD = self._through(text.tokens).flatten(0, 1)
-        met_TN = words_TD.to(video.tokens.dtype) @ video.tokens.flatten(0, 1).t()
-        met_QVTN = met_TN.float().view(*text.mask.shape, *video.mask.shape).transpose(1, 2)
-        return (self._weights(met_QVTN, text.mask[:, None], video.mask) * met_QVTN).sum(dim=(2, 3))
+        values_TN = words_TD.to(video.tokens.dtype) @ video.tokens.flatten(0, 1).t()
+        values_QVTN = values_TN.float().view(*text.mask.shape, *video.mask.shape).transpose(1, 2)
+        return (self._weights(values_QVTN, text.mask[:, None], video.mask) * values_QVTN).sum(dim=(2, 3))
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
         """Give each meeting its similarity times the weight that the pair's attention pays to it.
 
         A token's weight is the sum over its meetings.
         """
-        met_BTN = self._through(text.tokens) @ video.tokens.transpose(1, 2)
-        weights_BTN = self._weights(met_BTN, text.mask, video.mask)
+        values_BTN = self._through(text.tokens) @ video.tokens.transpose(1, 2)
+        weights_BTN = self._weights(values_BTN, text.mask, video.mask)
         both = text.mask[:, :, None] & video.mask[:, None, :]
         return Alignment(
-            values=met_BTN.masked_fill(~both, 0),
-            contributions=weights_BTN * met_BTN,
-            best_video_token=masked_max(met_BTN, video.mask[:, None, :], dim=2)[1],
-            best_text_token=masked_max(met_BTN, text.mask[:, :, None], dim=1)[1],
+            values=values_BTN.masked_fill(~both, 0),
+            contributions=weights_BTN * values_BTN,
+            best_video_token=masked_max(values_BTN, video.mask[:, None, :], dim=2)[1],
+            best_text_token=masked_max(values_BTN, text.mask[:, :, None], dim=1)[1],
             text_weights=weights_BTN.sum(dim=2),
             video_weights=weights_BTN.sum(dim=1),
         )
@@ -124,15 +138,15 @@ class SimilarityAttention(UnitTokens):
     def _through(self, tokens_BTD: Tensor) -> Tensor:
         return tokens_BTD if self.channels is None else tokens_BTD @ self.channels
 
-    def _weights(self, met_XTN: Tensor, text_XT: Tensor, video_XN: Tensor) -> Tensor:
+    def _weights(self, values_XTN: Tensor, text_XT: Tensor, video_XN: Tensor) -> Tensor:
         """What each meeting counts, ``(X, T, N)``: the score is the sum of weight times similarity."""
-        met_XNT, heat = met_XTN.transpose(-1, -2), self.temperature
-        words_XTN = attend(met_XNT, text_XT[..., None, :], self.words_first, heat).transpose(-1, -2)
-        frames_XTN = attend(met_XTN, video_XN[..., None, :], self.frames_first, heat)
+        values_XNT, temperature = values_XTN.transpose(-1, -2), self.temperature
+        words_XTN = attend(values_XNT, text_XT[..., None, :], self.words_first, temperature).transpose(-1, -2)
+        frames_XTN = attend(values_XTN, video_XN[..., None, :], self.frames_first, temperature)
         if self.words_last is None or self.frames_last is None:
             return words_XTN * frames_XTN
-        frames_XN = attend((words_XTN * met_XTN).sum(dim=-2), video_XN, self.frames_last, heat)
-        words_XT = attend((frames_XTN * met_XTN).sum(dim=-1), text_XT, self.words_last, heat)
+        frames_XN = attend((words_XTN * values_XTN).sum(dim=-2), video_XN, self.frames_last, temperature)
+        words_XT = attend((frames_XTN * values_XTN).sum(dim=-1), text_XT, self.words_last, temperature)
         return (words_XTN * frames_XN[..., None, :] + frames_XTN * words_XT[..., :, None]) / 2
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidsift.encoders.init import init_linears
-from vidsift.interactions.base import Interaction
+from vidsift.interactions.base import Interaction, weights_of
 from vidsift.interactions.masked import masked_softmax, uniform_weights, unit_tokens
 from vidsift.interactions.matches import Padding, align_matches, pair_matches
 from vidsift.interactions.pooled_match import pooled_matches
@@ -53,12 +53,13 @@ def _weighted_sums(
     *,
     shares: tuple[float, float],
 ) -> Tensor:
-    text_weights, video_weights = _weights(text), _weights(video)
-    owner_P = text.mask.nonzero()[:, 0]
-    word_weights_QP = text_weights.new_zeros(len(text), len(owner_P))
-    word_weights_QP = word_weights_QP.index_put(
-        (owner_P, torch.arange(len(owner_P), device=owner_P.device)), text_weights[text.mask]
-    )
+    text_weights, video_weights = weights_of(text), weights_of(video)
+    # The words of all texts stand one after the other: one product with a matrix of weights, which is zero
+    # where a word is another text's, sums them by text.
+    text_P = text.mask.nonzero()[:, 0]
+    word_P = torch.arange(len(text_P), device=text_P.device)
+    word_weights_QP = text_weights.new_zeros(len(text), len(text_P))
+    word_weights_QP = word_weights_QP.index_put((text_P, word_P), text_weights[text.mask])
     text_to_video = word_weights_QP @ text_best_PV.to(word_weights_QP.dtype)
     video_to_text = (video_best_QVF * video_weights).sum(dim=2)
     return shares[0] * text_to_video + shares[1] * video_to_text
@@ -66,6 +67,10 @@ def _weighted_sums(
 
 class TokenWise(Interaction):
     """Token-wise interaction (TI): all real tokens weigh the same.
+
+    Use it where words and frames should find each other and there is little to train with, or for footage
+    against footage: it learns nothing of its own. It needs every token in the index, so an index of frames is
+    as many times larger than one of their means. It gives up importance: "the" counts as much as "dog".
 
     Source: DRL Eq. 5; released as ``--interaction ti``.
     Differs: the paper sums, the code and we average over the real tokens.
@@ -76,6 +81,18 @@ class TokenWise(Interaction):
 
     Raises:
         ValueError: if ``paths`` is not one of its choices.
+
+    Example:
+        Both frames show the first word; the second is nowhere. Words get 1/2, frames 1.
+
+        >>> text = TokenSet(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.ones(1, 2).bool())
+        >>> video = TokenSet(torch.tensor([[[1.0, 0.0], [2.0, 0.0]]]), torch.ones(1, 2).bool())
+        >>> meet = TokenWise()
+        >>> text, video = meet.prepare_text(text), meet.prepare_video(video)
+        >>> meet.score(text, video)
+        tensor([[0.7500]])
+        >>> meet.align(text, video).contributions.sum()
+        tensor(0.7500)
     """
 
     text_preparation: str | None = "unit, uniform"
@@ -98,7 +115,7 @@ class TokenWise(Interaction):
         return self._prepare_text(video)
 
     def _unit(self, tokens: TokenSet) -> Tensor:
-        """Unit tokens; under the released rule padding keeps its own, since it can be a best match."""
+        """Unit tokens; under the released rule padding keeps its values, since it can be a best match."""
         return unit_tokens(tokens) if self.padding == "excluded" else normalize(tokens.tokens, dim=-1)
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
@@ -117,8 +134,8 @@ class TokenWise(Interaction):
             text,
             video,
             matches,
-            text_weights=_weights(text),
-            video_weights=_weights(video),
+            text_weights=weights_of(text),
+            video_weights=weights_of(video),
             shares=_SHARES[self.paths],
         )
 
@@ -128,6 +145,10 @@ class WeightedTokenWise(TokenWise):
 
     The heads read the tokens as encoded, before they are made unit length.
 
+    Use it as the first choice where there are captions to train on: it is DRL's best, and its weights say
+    which word and which frame a score came from. It needs training, as fresh heads weigh all tokens nearly
+    alike. It gives up weights that know the other side: a frame weighs the same for every sentence.
+
     Source: DRL Eq. 6 and Fig. 9; foolwood/DRL tvr/models/modeling.py (``text_weight_fc``).
     Differs: Eq. 6 writes the frames of its first sum as encoded; Algorithms 1 and 2, the code and we make
         them unit length in both.
@@ -136,8 +157,13 @@ class WeightedTokenWise(TokenWise):
         dim: channels of the tokens.
         layers: fully connected layers of each head: 1, 2 (default) or 3.
         padding: see :class:`TokenWise`.
-        paths: see :class:`TokenWise`; the side whose matches are not asked for has no head, and weighs its
-            tokens alike.
+        paths: see :class:`TokenWise`; the side whose matches do not count has no head, and weighs its tokens
+            alike.
+
+    Example:
+        >>> words = TokenSet(torch.randn(2, 3, 8), torch.tensor([[True, True, True], [True, False, False]]))
+        >>> WeightedTokenWise(dim=8).prepare_text(words)
+        TokenSet(tokens 2x3x8 float32, 4 of 6 real, weights)
     """
 
     text_preparation = video_preparation = None
@@ -177,11 +203,3 @@ def weight_head(dim: int, layers: int) -> nn.Sequential:
     head = nn.Sequential(*parts, nn.Linear(dim, 1))
     init_linears(head)
     return head
-
-
-def _weights(tokens: TokenSet) -> Tensor:
-    if tokens.weights is None:
-        raise ValueError(
-            "token_wise got a set without weights; pass it through prepare_text or prepare_video"
-        )
-    return tokens.weights
