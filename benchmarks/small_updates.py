@@ -27,8 +27,8 @@ from measuring import ROOT, command_line, machine, rows_of, take_turns, where, w
 
 from search import build, centres_of, model, texts, videos
 from vidsift.index.encode import segment_table
+from vidsift.index.library import describe
 from vidsift.index.schema import FileRecord
-from vidsift.index.stats import describe
 from vidsift.index.storage import Store
 from vidsift.search.searcher import Index
 

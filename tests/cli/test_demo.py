@@ -12,7 +12,7 @@ from tests.methods import tiny
 
 from vidsift.cli.demo import _spread
 from vidsift.cli.main import main
-from vidsift.index.stats import describe
+from vidsift.index.library import describe
 from vidsift.index.storage import Store
 from vidsift.methods import model as models
 

@@ -17,8 +17,8 @@ from tests.methods import tiny
 from vidsift.cli import main as program
 from vidsift.errors import IndexWriteError, NotSavedError, VideoReadError
 from vidsift.files.disk_errors import disk_errno, is_disk_full, plain_words, saving
-from vidsift.index.disk import telling
 from vidsift.index.tables import value_or_reason
+from vidsift.index.writing import explained_writing
 
 CARGO = (
     "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/lance-file-13.0.0/src/writer/structural.rs"
@@ -51,7 +51,7 @@ def fail(error: BaseException) -> None:
 def test_a_full_disk_is_known_whoever_meets_it(error: BaseException) -> None:
     assert is_disk_full(error)
     assert plain_words(error) == FULL
-    with pytest.raises(IndexWriteError) as told, telling(Path("/videos/index")):
+    with pytest.raises(IndexWriteError) as told, explained_writing(Path("/videos/index")):
         fail(error)
     assert is_disk_full(told.value)  # through what it was raised from
     assert FULL in str(told.value)

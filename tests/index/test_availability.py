@@ -13,7 +13,7 @@ import pytest
 from tests.index.library import clip, library, rows
 from tests.methods import tiny
 
-from vidsift.index.availability import Absence, mounts_of, read_mounts
+from vidsift.index.availability import Availability, drive_mounts, read_mounts
 from vidsift.index.build import Report, build_index, update_index
 from vidsift.index.storage import Store
 
@@ -127,24 +127,24 @@ def test_a_folder_that_was_deleted_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_place_that_vanishes_during_the_walk_takes_nothing_with_it(tmp_path: Path) -> None:
-    absence = Absence({str(tmp_path / "place")})
-    assert absence.state(str(tmp_path / "place" / "deep" / "a.mp4")) == "away"
+    absence = Availability({str(tmp_path / "place")})
+    assert absence.state(str(tmp_path / "place" / "deep" / "a.mp4")) == "out of reach"
     assert absence.missing == {str(tmp_path / "place")}
     (tmp_path / "place").write_text("a file now")
-    assert Absence({str(tmp_path)}).state(str(tmp_path / "place" / "a.mp4")) == "gone"
+    assert Availability({str(tmp_path)}).state(str(tmp_path / "place" / "a.mp4")) == "gone"
 
 
 def test_mounts_are_recorded_followed_and_forgotten(tmp_path: Path, mounts: _Mounts) -> None:
     drive = tmp_path / "drive"
     (drive / "deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to(drive)
-    real = mounts_of([str(drive / "a.mp4")], {}, [], [])
+    real = drive_mounts([str(drive / "a.mp4")], {}, [], [])
     mounts.there.add(str(drive))
     met = [str(tmp_path / "link" / "deep" / "a.mp4")]
-    assert mounts_of(met, {}, [], ["/gone"]) == {str(drive), "/gone"}
+    assert drive_mounts(met, {}, [], ["/gone"]) == {str(drive), "/gone"}
     # Copied into the folder itself: no longer a drive.
     mounts.there.clear()
-    assert mounts_of(met, {}, [], [str(drive)]) == real
+    assert drive_mounts(met, {}, [], [str(drive)]) == real
 
 
 def test_an_index_that_never_recorded_mounts_takes_an_empty_place_for_one(tmp_path: Path) -> None:
@@ -162,10 +162,10 @@ def test_a_folder_in_another_spelling_is_the_same_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the system takes small and large letters for the same, as on Windows."""
-    absence = Absence([str(tmp_path / "Drive")])
+    absence = Availability([str(tmp_path / "Drive")])
     path = str(tmp_path / "drive" / "deep" / "a.mp4")
     assert absence.state(path) == "gone"
     monkeypatch.setattr(os.path, "normcase", str.lower)
-    absence = Absence([str(tmp_path / "Drive")])
-    assert absence.state(path) == "away"
+    absence = Availability([str(tmp_path / "Drive")])
+    assert absence.state(path) == "out of reach"
     assert absence.missing == {str(tmp_path / "drive")}

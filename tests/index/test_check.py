@@ -16,7 +16,7 @@ from tests.index.library import lance_table, library, rows
 from tests.methods import tiny
 
 from vidsift.index.build import build_index, update_index
-from vidsift.index.check import CheckReport, Problem, check_index
+from vidsift.index.check import CheckReport, IndexProblem, check_index
 from vidsift.index.schema import FileRecord, TableName, files_schema
 from vidsift.index.storage import Store
 from vidsift.index.tables import Table
@@ -204,7 +204,7 @@ def test_what_the_next_run_will_see_to_is_no_problem(made: Path, tmp_path: Path)
     report = check_index(tmp_path / "index")
     assert report.whole
     assert report.files == CLIPS + 1
-    assert [note.rpartition("/")[2] for note in report.notes] == [
+    assert [note.rpartition("/")[2] for note in report.remarks] == [
         "clip0.mp4 is gone; the next run over its folder removes it",
         "clip1.mp4 has changed since; the next run reads it again",
     ]
@@ -280,7 +280,7 @@ def test_segments_of_lost_paths_are_kept_until_every_folder_was_seen(made: Path,
     # What can be read is kept; and nothing is dropped by another repair, nor by a run over one folder.
     assert set(Store.open(index).read_files()) == {str(tmp_path / "videos0" / "clip0.mp4")}
     again = check_index(index, repair=True)
-    assert (again.problems, again.notes) == (
+    assert (again.problems, again.remarks) == (
         [],
         ["2 segments wait until their files are met again; run: vidsift index update"],
     )
@@ -335,8 +335,8 @@ def test_progress_reaches_the_end(made: Path) -> None:
 
 
 def test_the_report_counts_what_is_left() -> None:
-    broken = Problem("segment", "a", "its thumbnail cannot be read")
-    report = CheckReport(segments=5, videos=4, files=6, problems=[broken, broken], notes=["b is gone"])
+    broken = IndexProblem("segment", "a", "its thumbnail cannot be read")
+    report = CheckReport(segments=5, videos=4, files=6, problems=[broken, broken], remarks=["b is gone"])
     assert not report.whole
     counted = "5 segments of 4 videos at 6 paths were checked: 2 problems, "
     assert report.sentences()[-1] == counted + "0 mended, 2 left."

@@ -11,7 +11,7 @@ from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError
 from vidsift.index.build import Report, build_index, update_index
-from vidsift.index.folders import Folder, remembered
+from vidsift.index.folders import IndexedFolder, merge_folders
 from vidsift.index.maintenance import optimize_index, remove_paths
 from vidsift.index.storage import Store
 
@@ -26,20 +26,22 @@ def run(tmp_path: Path) -> Callable[..., Report]:
 
 
 def test_what_covers_another_is_remembered_alone() -> None:
-    plain = [Folder("/a/b"), Folder("/c")]
-    assert remembered(plain, [Folder("/a")]) == [Folder("/a"), Folder("/c")]
-    assert remembered([Folder("/a")], [Folder("/a/b")]) == [Folder("/a")]
-    some = Folder("/a", exclude=("x",))
-    assert remembered(plain, [some]) == [some, *plain]
-    assert remembered([some], [Folder("/a")]) == [Folder("/a")]
-    assert remembered([Folder("/a"), Folder("/b")], [Folder("/")]) == [Folder("/")]
-    out = Folder("/a", removed=("/a/b",))
-    assert remembered([out], [Folder("/a")]) == [out]
-    assert remembered([out], [Folder("/a/b/c")]) == [out, Folder("/a/b/c")]
-    assert remembered([out, Folder("/a/b/c")], [Folder("/a/b")]) == [Folder("/a")]
-    assert remembered([out], [Folder("/")]) == [Folder("/", removed=("/a/b",))]
-    many = [Folder(f"/many/{number}.mp4") for number in range(20_000)]
-    assert len(remembered(many, many)) == 20_000
+    plain = [IndexedFolder("/a/b"), IndexedFolder("/c")]
+    assert merge_folders(plain, [IndexedFolder("/a")]) == [IndexedFolder("/a"), IndexedFolder("/c")]
+    assert merge_folders([IndexedFolder("/a")], [IndexedFolder("/a/b")]) == [IndexedFolder("/a")]
+    some = IndexedFolder("/a", exclude=("x",))
+    assert merge_folders(plain, [some]) == [some, *plain]
+    assert merge_folders([some], [IndexedFolder("/a")]) == [IndexedFolder("/a")]
+    assert merge_folders([IndexedFolder("/a"), IndexedFolder("/b")], [IndexedFolder("/")]) == [
+        IndexedFolder("/")
+    ]
+    out = IndexedFolder("/a", removed=("/a/b",))
+    assert merge_folders([out], [IndexedFolder("/a")]) == [out]
+    assert merge_folders([out], [IndexedFolder("/a/b/c")]) == [out, IndexedFolder("/a/b/c")]
+    assert merge_folders([out, IndexedFolder("/a/b/c")], [IndexedFolder("/a/b")]) == [IndexedFolder("/a")]
+    assert merge_folders([out], [IndexedFolder("/")]) == [IndexedFolder("/", removed=("/a/b",))]
+    many = [IndexedFolder(f"/many/{number}.mp4") for number in range(20_000)]
+    assert len(merge_folders(many, many)) == 20_000
 
 
 def test_an_update_reads_what_was_asked_for_and_no_more(tmp_path: Path, run: Callable[..., Report]) -> None:
@@ -76,7 +78,7 @@ def test_an_index_without_folders_goes_by_its_files(tmp_path: Path, run: Callabl
     clip(tmp_path / "one", "top", frames=20)
     run("one")
     (tmp_path / "index" / "folders.json").unlink()
-    assert Store.open(tmp_path / "index").indexed_folders() == [Folder(str(tmp_path / "one"))]
+    assert Store.open(tmp_path / "index").indexed_folders() == [IndexedFolder(str(tmp_path / "one"))]
     assert update_index(tmp_path / "index", tiny.model()).unchanged == 2
 
 
@@ -93,7 +95,7 @@ def test_a_file_that_was_named_by_itself_and_is_gone_is_removed(
     assert report.missing == []
     store = Store.open(tmp_path / "index")
     assert {Path(path).name for path in store.read_files()} == {"other.mp4", "moved.mp4"}
-    assert store.read_folders() == [Folder(str(tmp_path / "two"))]
+    assert store.read_folders() == [IndexedFolder(str(tmp_path / "two"))]
     assert len(rows(tmp_path / "index")) == 2
 
 
@@ -109,7 +111,7 @@ def test_removing_takes_rows_captions_and_folders_out(tmp_path: Path, run: Calla
     assert remove_paths(tmp_path / "index", [tmp_path / "one"]) == 2
     assert (tmp_path / "one" / "clip0.mp4").exists()
     store = Store.open(tmp_path / "index")
-    assert store.read_folders() == [Folder(str(tmp_path / "two"))]
+    assert store.read_folders() == [IndexedFolder(str(tmp_path / "two"))]
     assert {Path(path).name for path in store.read_files()} == {"other.mp4", "copy.mp4"}
     assert len(rows(tmp_path / "index")) == 2
     assert store.read_captions() == {}
@@ -141,7 +143,7 @@ def test_what_was_removed_stays_out_until_it_is_asked_for(tmp_path: Path, run: C
     assert _update(tmp_path).added == 0
     assert _names(tmp_path) == kept
     (folder,) = Store.open(tmp_path / "index").read_folders()
-    assert folder == Folder(str(tmp_path / "videos"), (), ("drafts",), tuple(sorted(map(str, out))))
+    assert folder == IndexedFolder(str(tmp_path / "videos"), (), ("drafts",), tuple(sorted(map(str, out))))
 
     # Within what was removed, what is named is taken, and the rest stays out.
     assert run("videos/old/deep").added == 1
@@ -151,7 +153,7 @@ def test_what_was_removed_stays_out_until_it_is_asked_for(tmp_path: Path, run: C
     assert _names(tmp_path) == [*sorted(["videos/old/deep/clip0.mp4", "videos/old/new.mp4"]), *kept]
     assert run("videos/clip0.mp4").added == 1
     assert run("videos").unchanged == 4
-    assert Store.open(tmp_path / "index").read_folders() == [Folder(str(tmp_path / "videos"))]
+    assert Store.open(tmp_path / "index").read_folders() == [IndexedFolder(str(tmp_path / "videos"))]
 
 
 def test_a_removed_file_that_was_gone_already_may_come_back(

@@ -12,8 +12,8 @@ from tests.index.library import lance_table, library
 from vidsift.errors import IndexFolderError
 from vidsift.index.build import build_index
 from vidsift.index.check import check_index
+from vidsift.index.library import describe
 from vidsift.index.schema import FORMAT, FileRecord
-from vidsift.index.stats import describe
 from vidsift.index.storage import Store
 from vidsift.search.searcher import Index
 
@@ -77,7 +77,7 @@ def test_raising_that_was_cut_off_begins_anew(old: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vidsift.index.manifest.write_whole", fail)
+        patch.setattr("vidsift.index.manifest.write_json", fail)
         with pytest.raises(OSError, match="No space left"), store.writing():
             pass
     Store.open(old).read_files()

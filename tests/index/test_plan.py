@@ -12,8 +12,8 @@ from tests.index.strange import crash
 from vidsift.files import paths
 from vidsift.files.paths import absolute, inside, path_keys, under
 from vidsift.index import plan as plans
-from vidsift.index.folders import Folder
-from vidsift.index.plan import make_plan
+from vidsift.index.folders import IndexedFolder
+from vidsift.index.plan import KnownState, make_plan
 from vidsift.index.schema import FileRecord
 
 
@@ -28,7 +28,9 @@ def test_only_what_is_new_or_changed_is_read(tmp_path: Path) -> None:
     same, changed = _file(tmp_path / "same.mp4"), _file(tmp_path / "changed.mp4")
     _file(tmp_path / "new.mp4")
     (tmp_path / "changed.mp4").write_text("longer")
-    plan = make_plan([Folder(str(tmp_path))], {one.path: one for one in (same, changed)}, retry=False)
+    plan = make_plan(
+        [IndexedFolder(str(tmp_path))], KnownState({one.path: one for one in (same, changed)}), retry=False
+    )
     assert plan.to_read == [str(tmp_path / "changed.mp4"), str(tmp_path / "new.mp4")]
     assert plan.unchanged == [same.path]
     assert plan.gone == []
@@ -37,15 +39,19 @@ def test_only_what_is_new_or_changed_is_read(tmp_path: Path) -> None:
 def test_a_touched_file_is_looked_at_again(tmp_path: Path) -> None:
     known = _file(tmp_path / "a.mp4")
     os.utime(known.path, ns=(1, known.modified_ns + 1))
-    assert make_plan([Folder(str(tmp_path))], {known.path: known}, retry=False).to_read == [known.path]
+    assert make_plan(
+        [IndexedFolder(str(tmp_path))], KnownState({known.path: known}), retry=False
+    ).to_read == [known.path]
 
 
 def test_a_failed_file_waits_for_a_change_or_for_retry(tmp_path: Path) -> None:
     seen = _file(tmp_path / "bad.mp4")
     bad = FileRecord(seen.path, seen.size_bytes, seen.modified_ns, reason="is damaged")
-    plan = make_plan([Folder(str(tmp_path))], {bad.path: bad}, retry=False)
+    plan = make_plan([IndexedFolder(str(tmp_path))], KnownState({bad.path: bad}), retry=False)
     assert (plan.to_read, plan.failed_before) == ([], [bad])
-    assert make_plan([Folder(str(tmp_path))], {bad.path: bad}, retry=True).to_read == [bad.path]
+    assert make_plan([IndexedFolder(str(tmp_path))], KnownState({bad.path: bad}), retry=True).to_read == [
+        bad.path
+    ]
 
 
 def test_only_what_lies_under_the_given_places_can_be_gone(tmp_path: Path) -> None:
@@ -54,7 +60,9 @@ def test_only_what_lies_under_the_given_places_can_be_gone(tmp_path: Path) -> No
     records = [
         FileRecord(str(tmp_path / place / "a.mp4"), 1, 1, video_id=place) for place in ("here", "here2")
     ]
-    plan = make_plan([Folder(str(tmp_path / "here"))], {one.path: one for one in records}, retry=False)
+    plan = make_plan(
+        [IndexedFolder(str(tmp_path / "here"))], KnownState({one.path: one for one in records}), retry=False
+    )
     assert plan.gone == [str(tmp_path / "here" / "a.mp4")]
     assert plan.gone_videos == ["here"]
 
@@ -65,7 +73,7 @@ def test_a_name_that_is_not_text_is_told_and_left_out(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     except (OSError, UnicodeEncodeError):
         pytest.skip("this file system takes no such names")
-    plan = make_plan([Folder(str(tmp_path))], {}, retry=False)
+    plan = make_plan([IndexedFolder(str(tmp_path))], KnownState(), retry=False)
     assert plan.to_read == []
     assert plan.rejected[0][1] == "its name is not valid text; rename it"
     plan.rejected[0][0].encode("utf-8")
@@ -103,17 +111,17 @@ def test_a_file_that_kills_who_looks_into_it_is_written_down_and_left_alone(
     (tmp_path / "odd").write_bytes(b"\x1aE\xdf\xa3" + bytes(500))
     path = str(tmp_path / "odd")
     monkeypatch.setattr(plans, "holds_video", crash)
-    places = [Folder(str(tmp_path))]
-    first = make_plan(places, {}, retry=False)
+    places = [IndexedFolder(str(tmp_path))]
+    first = make_plan(places, KnownState(), retry=False)
     (record,) = first.harmful
     assert (record.path, record.size_bytes, record.video_id) == (path, 504, None)
     assert record.reason == "looking into it, the decoder crashed (signal 11)"
     assert (first.rejected, first.to_read) == ([], [])
 
     monkeypatch.setattr(plans, "holds_video", lambda _: pytest.fail("looked into again"))
-    again = make_plan(places, {path: record}, retry=False)
+    again = make_plan(places, KnownState({path: record}), retry=False)
     assert (again.failed_before, again.harmful) == ([record], [])
-    assert make_plan(places, {path: record}, retry=True).to_read == [path]
+    assert make_plan(places, KnownState({path: record}), retry=True).to_read == [path]
 
 
 def test_a_harmful_file_whose_name_is_not_text_is_told_and_written_down_nowhere(
@@ -124,7 +132,7 @@ def test_a_harmful_file_whose_name_is_not_text_is_told_and_written_down_nowhere(
     except (OSError, UnicodeEncodeError):
         pytest.skip("this file system takes no such names")
     monkeypatch.setattr(plans, "holds_video", crash)
-    plan = make_plan([Folder(str(tmp_path))], {}, retry=False)
+    plan = make_plan([IndexedFolder(str(tmp_path))], KnownState(), retry=False)
     ((shown, reason),) = plan.rejected
     assert shown.encode("utf-8").endswith("caf\ufffd".encode())
     assert reason == "its name is not valid text; rename it"
@@ -135,12 +143,12 @@ def test_places_that_overlap_hide_nothing_from_each_other(tmp_path: Path) -> Non
     """Each is walked by its own patterns, whichever comes first; no file is read twice."""
     film, take = _file(tmp_path / "a" / "b" / "film.mp4"), _file(tmp_path / "a" / "b" / "take.mov")
     draft = _file(tmp_path / "a" / "b" / "drafts" / "draft.mov")
-    outer = Folder(str(tmp_path / "a"), include=("*.mp4",))
-    inner = Folder(str(tmp_path / "a" / "b"), exclude=("drafts",))
+    outer = IndexedFolder(str(tmp_path / "a"), include=("*.mp4",))
+    inner = IndexedFolder(str(tmp_path / "a" / "b"), exclude=("drafts",))
     for places in ([outer, inner], [inner, outer]):
-        assert sorted(make_plan(places, {}, retry=False).to_read) == [film.path, take.path]
-    everything = Folder(str(tmp_path / "a"))
-    assert sorted(make_plan([inner, everything], {}, retry=False).to_read) == sorted(
+        assert sorted(make_plan(places, KnownState(), retry=False).to_read) == [film.path, take.path]
+    everything = IndexedFolder(str(tmp_path / "a"))
+    assert sorted(make_plan([inner, everything], KnownState(), retry=False).to_read) == sorted(
         [film.path, take.path, draft.path]
     )
 
@@ -149,9 +157,9 @@ def test_what_was_removed_is_passed_over_with_all_that_is_in_it(tmp_path: Path) 
     kept, same_name = _file(tmp_path / "old.mp4"), _file(tmp_path / "deep" / "old.mp4")
     _file(tmp_path / "out" / "deep" / "a.mp4"), _file(tmp_path / "deep" / "b[1].mp4")
     removed = tuple(str(tmp_path / one) for one in ("out", "deep/b[1].mp4"))
-    plan = make_plan([Folder(str(tmp_path), removed=removed)], {}, retry=False)
+    plan = make_plan([IndexedFolder(str(tmp_path), removed=removed)], KnownState(), retry=False)
     assert plan.to_read == [kept.path, same_name.path]
-    named = make_plan([Folder(str(tmp_path / "out"))], {}, retry=False)
+    named = make_plan([IndexedFolder(str(tmp_path / "out"))], KnownState(), retry=False)
     assert named.to_read == [str(tmp_path / "out" / "deep" / "a.mp4")]
 
 
@@ -164,18 +172,18 @@ def test_a_path_in_another_spelling_is_the_same_file_where_the_system_says_so(
     known = replace(found, path=str(tmp_path / "Videos" / "clip.mp4"))
     gone = replace(found, path=str(tmp_path / "Videos" / "gone.mp4"), video_id="gone")
     before = {one.path: one for one in (known, gone)}
-    places = [Folder(str(tmp_path / "videos"))]
-    apart = make_plan(places, before, retry=False)
+    places = [IndexedFolder(str(tmp_path / "videos"))]
+    apart = make_plan(places, KnownState(before), retry=False)
     assert (apart.to_read, apart.unchanged, apart.gone) == ([found.path], [], [])
     monkeypatch.setattr(os.path, "normcase", ntpath.normcase)
-    plan = make_plan(places, before, retry=False)
+    plan = make_plan(places, KnownState(before), retry=False)
     assert (plan.to_read, plan.unchanged, plan.gone) == ([], [known.path], [gone.path])
 
 
 def test_patterns_belong_to_their_place_and_what_they_leave_out_is_not_gone(tmp_path: Path) -> None:
     kept, left = _file(tmp_path / "a" / "kept.mp4"), _file(tmp_path / "a" / "drafts" / "left.mp4")
     other = _file(tmp_path / "b" / "drafts" / "other.mp4")
-    places = [Folder(str(tmp_path / "a"), exclude=("drafts",)), Folder(str(tmp_path / "b"))]
-    assert make_plan(places, {}, retry=False).to_read == [kept.path, other.path]
-    plan = make_plan(places, {left.path: left}, retry=False)
+    places = [IndexedFolder(str(tmp_path / "a"), exclude=("drafts",)), IndexedFolder(str(tmp_path / "b"))]
+    assert make_plan(places, KnownState(), retry=False).to_read == [kept.path, other.path]
+    plan = make_plan(places, KnownState({left.path: left}), retry=False)
     assert plan.gone == []

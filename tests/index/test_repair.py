@@ -13,10 +13,9 @@ from tests.methods import tiny
 from vidsift.errors import IndexFolderError, QueryError
 from vidsift.index.build import build_index
 from vidsift.index.check import check_index
-from vidsift.index.library import Library
+from vidsift.index.library import Library, describe
 from vidsift.index.maintenance import remove_paths
 from vidsift.index.schema import TableName
-from vidsift.index.stats import describe
 from vidsift.index.storage import Store
 from vidsift.search.searcher import Index
 
@@ -107,7 +106,7 @@ def test_damaged_notes_block_nothing_and_are_mended(
     store = Store.open(index)
     assert store.video_ids() == Store.open(made / "index").video_ids()
     if name == "tags":
-        assert mended.notes == [f"the tags of {saved} videos could be saved"]
+        assert mended.remarks == [f"the tags of {saved} videos could be saved"]
         kept = store.read_tags()
         assert len(kept) == saved
         assert kept.items() <= tags.items()

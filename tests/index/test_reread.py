@@ -18,7 +18,7 @@ from vidsift.index.build import Report, build_index
 from vidsift.index.decode_worker import Done, Facts, ReadSettings, Segment, read_video
 from vidsift.index.encode import Encoder
 from vidsift.index.manifest import READER
-from vidsift.index.reread import to_look_at, write_looked_at
+from vidsift.index.plan import files_to_reread, mark_reread
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.video import probe
@@ -100,12 +100,12 @@ def test_only_files_of_the_kinds_concerned_are_looked_at(tmp_path: Path) -> None
     known = {one.path: one for one in records}
     expected = {"/away/film.mts", "/away/late.mkv", str(program_stream), str(transport_stream)}
     expected.add(str(tmp_path / "two.mkv"))
-    waiting = to_look_at(store, known)
+    waiting = files_to_reread(store, known)
     assert waiting == expected
-    write_looked_at(store, waiting, ["/away/late.mkv", "/away/film.mp4"])
+    mark_reread(store, waiting, ["/away/late.mkv", "/away/film.mp4"])
     # Later ones are read by this version, and need not be looked at.
     known |= {"/new.ts": FileRecord("/new.ts", 1, 1, "g")}
-    assert waiting == to_look_at(store, known) == expected - {"/away/late.mkv"}
+    assert waiting == files_to_reread(store, known) == expected - {"/away/late.mkv"}
 
 
 def test_a_joined_file_is_cut_into_segments_to_its_end(tmp_path: Path) -> None:

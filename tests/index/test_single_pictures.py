@@ -12,11 +12,10 @@ from tests.video.photographing import heif, jpeg, still
 
 from vidsift.index.build import Report, build_index, update_index
 from vidsift.index.check import check_index
-from vidsift.index.folders import Folder
-from vidsift.index.plan import make_plan
+from vidsift.index.folders import IndexedFolder
+from vidsift.index.library import describe
+from vidsift.index.plan import KnownState, files_named_alone, make_plan, named_beside_folders
 from vidsift.index.schema import SINGLE_PICTURE, FileRecord
-from vidsift.index.single_pictures import kept_places, named_files
-from vidsift.index.stats import describe
 from vidsift.index.storage import Store
 
 OVER = {"single picture": 4, "animated WebP file": 1}
@@ -55,10 +54,10 @@ def test_single_pictures_are_passed_over_and_counted(tmp_path: Path) -> None:
     assert (facts["files"], facts["failed"], facts["videos"]) == (1, 0, 1)
     assert check_index(index).problems == []
     # None is opened again: all is known from its size and time.
-    plan = make_plan([Folder(str(folder))], records, retry=True)
+    plan = make_plan([IndexedFolder(str(folder))], KnownState(records), retry=True)
     assert (plan.to_read, dict(plan.passed_over)) == ([], OVER)
     still_file = str(folder / "still1.gif")
-    assert make_plan([Folder(still_file)], records, retry=False).to_read == [still_file]
+    assert make_plan([IndexedFolder(still_file)], KnownState(records), retry=False).to_read == [still_file]
 
 
 def test_named_by_itself_a_picture_is_read_and_stays(tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_pictures_that_an_earlier_version_took_in_are_dropped(tmp_path: Path) ->
     build_index([folder / "clip.mp4", folder / "still1.gif"], index, model, workers=1)
     store = Store.open(index)
     with store.writing():
-        store.write_folders([Folder(str(folder))])
+        store.write_folders([IndexedFolder(str(folder))])
         status = photo.stat()
         identity = rows(index)[0]["video_id"]
         store.commit(None, [FileRecord(str(photo), status.st_size, status.st_mtime_ns, identity)])
@@ -98,7 +97,7 @@ def test_what_was_named_by_itself_is_known_also_while_it_is_away(tmp_path: Path)
     (tmp_path / "folder").mkdir()
     paths = [str(tmp_path / name) for name in ("there.gif", "folder", "away", "away.gif", "away.mp4")]
     known = {paths[3]: FileRecord(paths[3], 1, 1, "a"), paths[4]: FileRecord(paths[4], 1, 1, "b")}
-    places = [Folder(path) for path in paths]
-    assert named_files(places, known) == {paths[0], paths[3], paths[4]}
-    assert kept_places(places, known, ()) == {paths[0], paths[3]}
-    assert kept_places(places, known, ("b",)) == {paths[0], paths[3], paths[4]}
+    places = [IndexedFolder(path) for path in paths]
+    assert files_named_alone(places, known) == {paths[0], paths[3], paths[4]}
+    assert named_beside_folders(places, known, ()) == {paths[0], paths[3]}
+    assert named_beside_folders(places, known, ("b",)) == {paths[0], paths[3], paths[4]}

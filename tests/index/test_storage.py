@@ -14,10 +14,10 @@ from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError, IndexWriteError
 from vidsift.index import tables
-from vidsift.index.folders import Folder
+from vidsift.index.folders import IndexedFolder
+from vidsift.index.library import describe
 from vidsift.index.manifest import default_folder
 from vidsift.index.schema import FileRecord
-from vidsift.index.stats import describe
 from vidsift.index.storage import Store
 from vidsift.index.tables import Table
 
@@ -121,8 +121,8 @@ def test_forgetting_the_only_path_of_a_video_drops_its_segments(store: Store) ->
 
 def test_a_second_writer_is_refused_until_the_first_is_gone(store: Store) -> None:
     hold = (
-        "import sys\nfrom pathlib import Path\nfrom vidsift.index.disk import locked\n"
-        "with locked(Path(sys.argv[1]), 'writing.lock'):\n    print('held', flush=True)\n"
+        "import sys\nfrom pathlib import Path\nfrom vidsift.index.writing import write_lock\n"
+        "with write_lock(Path(sys.argv[1]), 'writing.lock'):\n    print('held', flush=True)\n"
         "    sys.stdin.read()\n"
     )
     holder = subprocess.Popen(
@@ -225,7 +225,7 @@ def test_a_version_is_kept_for_an_hour_after_it_was_replaced(store: Store) -> No
 
 def test_folders_are_remembered(store: Store) -> None:
     assert store.read_folders() == []
-    folders = [Folder("/b", exclude=("drafts",)), Folder("/a", include=("*.mov", "x/*"))]
+    folders = [IndexedFolder("/b", exclude=("drafts",)), IndexedFolder("/a", include=("*.mov", "x/*"))]
     store.write_folders(folders)
     assert Store.open(store.folder).read_folders() == folders[::-1]
     (store.folder / "folders.json").write_text('[{"path": "/a"}]')

@@ -10,11 +10,11 @@ from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError
 from vidsift.index import storage, tables
-from vidsift.index.disk import locked
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.index.tables import Table
 from vidsift.index.tags_and_captions import clean_tags
+from vidsift.index.writing import write_lock
 
 ONE, TWO = f"{0:032x}", f"{1:032x}"
 
@@ -103,7 +103,7 @@ def test_tags_wait_while_their_pieces_are_merged(
 
     def look(table: Table, _keep: timedelta) -> None:
         try:
-            with locked(store.folder, storage.TAGS_LOCK):
+            with write_lock(store.folder, storage.TAGS_LOCK):
                 free[table.name] = True
         except IndexFolderError:
             free[table.name] = False
@@ -120,7 +120,7 @@ def test_a_run_ends_though_somebody_is_giving_tags(store: Store, monkeypatch: py
     store.set_tags(ONE, ["holiday"])
     monkeypatch.setattr(storage, "TAGS_PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(tables, "_MANY_SMALL_PIECES", 1)
-    with store.writing(), locked(store.folder, storage.TAGS_LOCK):
+    with store.writing(), write_lock(store.folder, storage.TAGS_LOCK):
         store.tidy()
         with pytest.raises(IndexFolderError, match="another process is writing"):
             store.optimize()

@@ -12,10 +12,10 @@ from tests.index.library import clip
 from tests.service.serving import index_of, problem, served, video_id
 
 from vidsift.index import storage
-from vidsift.index.disk import locked
 from vidsift.index.library import outermost
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
+from vidsift.index.writing import write_lock
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_tags_that_cannot_be_set_now_are_told_with_a_remedy(
     busy = "another process is writing the index"
     remedy = "; wait until it has finished, or stop it"
     with served(index) as client:
-        with locked(tmp_path / "index", "notes.lock"):  # as another who sets tags
+        with write_lock(tmp_path / "index", "notes.lock"):  # as another who sets tags
             detail = problem(client.put(path, json={"tags": ["a"]}), 409)
             assert detail.startswith(busy)
             assert detail.endswith(remedy)
@@ -151,7 +151,7 @@ def test_tags_that_cannot_be_set_now_are_told_with_a_remedy(
         manifest = tmp_path / "index" / "index.json"
         values = json.loads(manifest.read_text("utf-8"))
         manifest.write_text(json.dumps(values | {"format": 1}), "utf-8")
-        with locked(tmp_path / "index", "writing.lock"):
+        with write_lock(tmp_path / "index", "writing.lock"):
             detail = problem(client.put(path, json={"tags": ["b"]}), 409)
             assert detail.startswith(busy)
             assert detail.endswith(remedy)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vidsift.errors import IndexFolderError, IndexWriteError
-from vidsift.index.disk import telling
+from vidsift.index.writing import explained_writing
 from vidsift.service.problems import error_message, service_problem
 
 FULL_DISK = RuntimeError(
@@ -19,7 +19,7 @@ FULL_DISK = RuntimeError(
 
 def test_a_full_disk_is_the_service_s_own() -> None:
     """Tags, jobs and answers say it in a message; uploads and clips by a problem."""
-    with pytest.raises(IndexWriteError) as raised, telling(Path("/index")):
+    with pytest.raises(IndexWriteError) as raised, explained_writing(Path("/index")):
         raise FULL_DISK
     message = error_message(raised.value)
     assert message == (

@@ -94,7 +94,7 @@ def _verified(model: Any) -> str:
 
 def _index_facts(folder: Path) -> dict[str, Any] | None:
     """Facts of an index; None where the folder is none."""
+    from vidsift.index.library import describe
     from vidsift.index.manifest import MANIFEST
-    from vidsift.index.stats import describe
 
     return describe(folder) if (folder / MANIFEST).is_file() else None

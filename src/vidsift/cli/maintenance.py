@@ -88,8 +88,8 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what is in the index and how much room it takes, per hour of video too."""
+    from vidsift.index.library import describe
     from vidsift.index.manifest import default_folder
-    from vidsift.index.stats import describe
 
     facts = describe(default_folder() if folder is None else folder.expanduser())
     typer.echo(json.dumps(facts)) if as_json else show_facts(facts)

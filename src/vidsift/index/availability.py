@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Literal
 
 from vidsift.files.paths import path_key, path_keys, under
-from vidsift.index.disk import telling, write_whole
 from vidsift.index.manifest import MOUNTS
 from vidsift.index.storage import Store
+from vidsift.index.writing import explained_writing, write_json
 
-__all__ = ["Absence", "exists", "mounts_of", "read_mounts", "write_mounts"]
+__all__ = ["Availability", "drive_mounts", "reachable", "read_mounts", "write_mounts"]
 
-State = Literal["there", "gone", "away"]
+State = Literal["there", "gone", "out of reach"]
 
 
-class Absence:
+class Availability:
     """Judges paths after a walk.
 
     Args:
@@ -31,7 +31,7 @@ class Absence:
         mounts: where drives were mounted when their videos were last met.
 
     Attributes:
-        missing: folders of what was found to be out of reach, as people name them.
+        missing: folders that turned out to be out of reach, as people name them.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class Absence:
     ) -> None:
         """See the class."""
         # A drive that was pulled out during the walk takes its place with it.
-        self._missing_roots = path_keys(one for one in roots if not exists(one))
+        self._missing_roots = path_keys(root for root in roots if not reachable(root))
         self._unopened = path_keys(unopened)
-        self._unmounted = {one for one in mounts if not os.path.ismount(one)}
-        self._known: dict[str, str | None] = {}
+        self._unmounted = {mount for mount in mounts if not os.path.ismount(mount)}
+        self._folders: dict[str, str | None] = {}
         self.missing: set[str] = set()
 
     def state(self, path: str) -> State:
@@ -51,35 +51,35 @@ class Absence:
             os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             folder = os.path.dirname(path)  # noqa: PTH120 - text like the paths
-            if folder not in self._known:
-                self._known[folder] = self._out_of_reach(folder)
-            away = self._known[folder]
+            if folder not in self._folders:
+                self._folders[folder] = self._out_of_reach(folder)
+            missing = self._folders[folder]
         except (OSError, ValueError):
-            away = os.path.dirname(path)  # noqa: PTH120
+            missing = os.path.dirname(path)  # noqa: PTH120
         else:
             return "there"
-        if away is None:
+        if missing is None:
             return "gone"
-        self.missing.add(away)
-        return "away"
+        self.missing.add(missing)
+        return "out of reach"
 
     def _out_of_reach(self, folder: str) -> str | None:
         """The topmost folder on the way that cannot be looked into, None where all can."""
-        for blind in (self._missing_roots, self._unopened):
+        for closed in (self._missing_roots, self._unopened):
             for above in _upwards(folder):
-                if path_key(above) in blind:
+                if path_key(above) in closed:
                     return above
-        there = next((one for one in _upwards(folder) if os.path.lexists(one)), folder)
-        if not exists(there):  # a link to what is not there
-            return there
+        nearest = next((above for above in _upwards(folder) if os.path.lexists(above)), folder)
+        if not reachable(nearest):  # a link to what is not there
+            return nearest
         for mount in self._unmounted:
-            lost = [one for one in _upwards(folder) if under(os.path.realpath(one), mount)]
-            if lost:
-                return lost[-1]
+            on_mount = [above for above in _upwards(folder) if under(os.path.realpath(above), mount)]
+            if on_mount:
+                return on_mount[-1]
         return None
 
 
-def mounts_of(
+def drive_mounts(
     met: Iterable[str], before: Mapping[str, object], roots: Iterable[str], recorded: Collection[str] | None
 ) -> set[str]:
     """Where drives are mounted on which videos lie, and where they were that are not there now.
@@ -91,28 +91,28 @@ def mounts_of(
         recorded: what the index wrote down; None where it never did, and then an empty folder all of whose
             files are gone counts as one where a drive was mounted.
     """
-    folders = {os.path.realpath(os.path.dirname(one)) for one in met}  # noqa: PTH120
-    found: set[str] = set()
+    folders = {os.path.realpath(os.path.dirname(path)) for path in met}  # noqa: PTH120
+    mounts: set[str] = set()
     mounted: dict[str, bool] = {}
     for folder in folders:
         for above in _upwards(folder):
             if above not in mounted:
                 mounted[above] = os.path.dirname(above) != above and os.path.ismount(above)  # noqa: PTH120
             if mounted[above]:
-                found.add(above)
+                mounts.add(above)
                 break
     # Where files lie though nothing is mounted, the drive has become a folder.
-    plain = path_keys(above for folder in folders for above in _upwards(folder)) - path_keys(found)
-    kept = {one for one in recorded or () if path_key(one) not in plain}
+    plain = path_keys(above for folder in folders for above in _upwards(folder)) - path_keys(mounts)
+    away = {mount for mount in recorded or () if path_key(mount) not in plain}
     if recorded is None:
-        kept |= {os.path.realpath(one) for one in roots if _emptied(one, before)}
-    return found | kept
+        away |= {os.path.realpath(root) for root in roots if _emptied(root, before)}
+    return mounts | away
 
 
 def read_mounts(store: Store) -> list[str] | None:
     """Return what :func:`write_mounts` wrote; None where it never did, or it cannot be read."""
     try:
-        return [str(one) for one in json.loads((store.folder / MOUNTS).read_text(encoding="utf-8"))]
+        return [str(mount) for mount in json.loads((store.folder / MOUNTS).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return None
 
@@ -121,8 +121,8 @@ def write_mounts(store: Store, mounts: Iterable[str]) -> None:
     """Remember where drives are mounted; while writing."""
     wanted = sorted(mounts)
     if wanted != read_mounts(store):
-        with telling(store.folder):
-            write_whole(store.folder / MOUNTS, wanted)
+        with explained_writing(store.folder):
+            write_json(store.folder / MOUNTS, wanted)
 
 
 def _emptied(place: str, before: Mapping[str, object]) -> bool:
@@ -134,8 +134,8 @@ def _emptied(place: str, before: Mapping[str, object]) -> bool:
     return empty and any(under(path, place) for path in before)
 
 
-def exists(path: str) -> bool:
-    """Whether something can be reached at a path; one that nobody can look at counts as absent."""
+def reachable(path: str) -> bool:
+    """Whether something lies at a path and can be looked at; never raises."""
     try:
         return Path(path).exists()
     except OSError:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from vidsift.errors import IndexFolderError
 from vidsift.files.paths import absolute, inside, path_key, path_keys
-from vidsift.index.availability import Absence, exists, read_mounts, write_mounts
+from vidsift.index.availability import Availability, reachable, read_mounts, write_mounts
+from vidsift.index.compatibility import check_made_with, open_with_model
 from vidsift.index.decode_worker import (
     Done,
     Facts,
@@ -26,14 +27,11 @@ from vidsift.index.decode_worker import (
     SinglePicture,
     decode_pool,
 )
-from vidsift.index.folders import Folder, remembered, with_removed
-from vidsift.index.maintenance import forget
+from vidsift.index.folders import IndexedFolder
+from vidsift.index.maintenance import drop_places
 from vidsift.index.manifest import default_folder
-from vidsift.index.opening import check_made_with, open_index
-from vidsift.index.plan import Plan, make_plan
-from vidsift.index.reread import stored_seconds, to_look_at, write_looked_at
+from vidsift.index.plan import Plan, make_plan, mark_reread, take_in_folders
 from vidsift.index.schema import SINGLE_PICTURE, FileRecord
-from vidsift.index.single_pictures import kept_places, stored_pictures
 from vidsift.index.storage import Store
 from vidsift.index.tags_and_captions import captions_in
 from vidsift.video.find import Patterns
@@ -43,16 +41,10 @@ if TYPE_CHECKING:
     from vidsift.index.encode import Encoder
     from vidsift.methods.model import Model
 
-__all__ = [
-    "Failure",
-    "Progress",
-    "Report",
-    "build_index",
-    "update_index",
-]
+__all__ = ["Failure", "IndexingOptions", "Progress", "Report", "build_index", "update_index"]
 
 _COMMIT_VIDEOS, _COMMIT_SEGMENTS, _COMMIT_SECONDS = 64, 1024, 10.0
-_LOOK_SECONDS = 0.2
+_PAUSE_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -106,23 +98,41 @@ class Report:
     seconds: float = 0.0
 
 
+class IndexingOptions(TypedDict, total=False):
+    """How a run works; for :func:`build_index`, :func:`update_index` and ``watch_index`` alike.
+
+    Attributes:
+        workers: processes that decode; half of the processors when left out.
+        retry: read files again that failed before and have not changed.
+        device: where to encode; "auto", which is the default, takes a GPU where there is one.
+        time_limit_seconds: how long a file may make no progress before it counts as one that cannot be read.
+        memory_limit_bytes: how much memory reading one file may take.
+        on_model: called with the model once it is loaded, for who has more to do with it.
+        on_progress: called often with how far the run is.
+        should_stop: asked often; once true, the run commits what is finished and returns.
+        should_pause: asked often; while true, the run has committed what is finished, and waits.
+    """
+
+    workers: int | None
+    retry: bool
+    device: str
+    time_limit_seconds: float
+    memory_limit_bytes: int
+    on_model: Callable[[Model], object]
+    on_progress: Callable[[Progress], None] | None
+    should_stop: Callable[[], bool]
+    should_pause: Callable[[], bool]
+
+
 def build_index(
-    folders: Iterable[str | Path | Folder],
+    folders: Iterable[str | Path | IndexedFolder],
     index: str | Path | None = None,
     model: str | Path | Model | None = None,
     *,
     segment: SegmentLength = "auto",
-    workers: int | None = None,
-    retry: bool = False,
-    device: str = "auto",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
-    time_limit_seconds: float = ProcessLimits.time_limit_seconds,
-    memory_limit_bytes: int = ProcessLimits.memory_limit_bytes,
-    on_model: Callable[[Model], object] = lambda _: None,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
-    should_pause: Callable[[], bool] = lambda: False,
+    **options: Unpack[IndexingOptions],
 ) -> Report:
     """Index the videos in folders; only what changed since the last run is read.
 
@@ -131,19 +141,11 @@ def build_index(
             those on what is not mounted or cannot be opened. It remembers them for :func:`update_index`.
         index: folder of the index; :func:`~vidsift.index.manifest.default_folder` when None.
         model: name or folder, or a loaded model; when None the index's own, else
-            :data:`~vidsift.index.opening.DEFAULT_MODEL`.
+            :data:`~vidsift.index.compatibility.DEFAULT_MODEL`.
         segment: the most seconds of a segment, "auto" for 30, None for whole videos; fixed for an index.
-        workers: processes that decode; half of the processors when None.
-        retry: read files again that failed before and have not changed.
-        device: where to encode; "auto" takes a GPU where there is one.
         include: patterns of the files to take, see :class:`~vidsift.video.find.Patterns`; none takes all.
         exclude: patterns of files and folders to leave out; what the index has of them stays in it.
-        time_limit_seconds: how long a file may make no progress before it counts as one that cannot be read.
-        memory_limit_bytes: how much memory reading one file may take.
-        on_model: called with the model once it is loaded, for who has more to do with it.
-        on_progress: called often with how far the run is.
-        should_stop: asked often; once true, the run commits what is finished and returns.
-        should_pause: asked often; while true, the run has committed what is finished, and waits.
+        options: how the run works, see :class:`IndexingOptions`.
 
     Returns:
         What was done.
@@ -151,44 +153,26 @@ def build_index(
     Raises:
         IndexFolderError: the index is of another model, segment length or format, damaged, or being written.
         IndexWriteError: the disk is full or fails; what was committed before is whole.
-        NotSearchableError: the model is too dear to scan, and nothing finds its candidates.
+        NotSearchableError: nothing finds candidates for the model's method.
         ValueError: a folder does not exist, or the model cannot be loaded.
     """
     began = time.monotonic()
-    places = _places(folders, include, exclude)
-    limits = ProcessLimits(time_limit_seconds, memory_limit_bytes)
-    folder = default_folder() if index is None else Path(index).expanduser()
-    store, loaded = open_index(folder, model, segment, device)
-    on_model(loaded)
+    places = _existing_places(folders, include, exclude)
+    store, loaded = open_with_model(_folder(index), model, segment, options.get("device", "auto"))
+    if "on_model" in options:
+        options["on_model"](loaded)
     with store.writing():
         # Another run may have made the index, or made it anew, since it was looked at.
         check_made_with(store, loaded, segment)
-        before, pictures = store.read_files(), stored_pictures(store)
-        asked = store.read_folders()
-        folders = remembered(asked, places, kept_places([*asked, *places], before, pictures))
-        store.write_folders(folders)
-        places = with_removed(places, {path for one in folders for path in one.removed})
-        waiting = to_look_at(store, before)
-        plan = make_plan(
-            places,
-            before,
-            retry=retry,
-            limits=limits,
-            mounts=read_mounts(store),
-            again=waiting,
-            pictures=pictures,
-            remembered=folders,
-        )
-        write_mounts(store, plan.mounts)
-        run = _Run(store, loaded, plan, on_progress, should_stop, should_pause, waiting)
-        run.work(segment, workers or max(1, (os.cpu_count() or 2) // 2), limits)
-        report = run.finish(places)
+        report = _run(store, loaded, places, options)
     report.seconds = time.monotonic() - began
     return report
 
 
 def update_index(
-    index: str | Path | None = None, model: str | Path | Model | None = None, **options: Any
+    index: str | Path | None = None,
+    model: str | Path | Model | None = None,
+    **options: Unpack[IndexingOptions],
 ) -> Report:
     """Look again at every folder that was ever asked to be indexed, with the patterns it was asked with.
 
@@ -197,51 +181,57 @@ def update_index(
     Args:
         index: see :func:`build_index`.
         model: likewise.
-        options: likewise, without the patterns.
+        options: see :class:`IndexingOptions`.
 
     Raises:
         IndexFolderError: there is no index, nobody asked for a folder, or as :func:`build_index`.
         ValueError, OSError: as :func:`build_index`.
     """
-    folder = default_folder() if index is None else Path(index).expanduser()
+    folder = _folder(index)
     store = Store.open(folder)
     known = store.indexed_folders()
     if not known:
         raise IndexFolderError(f"the index {folder} holds no folder yet; name one: vidsift index FOLDER")
-    there = [one for one in known if exists(one.path)]
-    absent = [one.path for one in known if one not in there]
+    there = [place for place in known if reachable(place.path)]
+    missing = [place.path for place in known if place not in there]
     # A file that was named by itself is gone when its folder is there and it is not.
     records = store.read_files()
-    absence = Absence({str(Path(path).parent) for path in absent}, mounts=read_mounts(store) or ())
+    availability = Availability({str(Path(path).parent) for path in missing}, mounts=read_mounts(store) or ())
     recorded = path_keys(records)
-    gone = [path for path in absent if path_key(path) in recorded and absence.state(path) == "gone"]
+    gone = [path for path in missing if path_key(path) in recorded and availability.state(path) == "gone"]
     report = Report()
     if there:
-        report = build_index(there, folder, model, **{"segment": store.manifest.segment} | options)
+        report = build_index(there, folder, model, segment=store.manifest.segment, **options)
     if gone and not report.stopped:
-        report.removed += _forget_named(folder, gone)
-    report.missing += [path for path in absent if path not in gone]
+        report.removed += _drop_named(folder, gone)
+    report.missing += [path for path in missing if path not in gone]
     return report
 
 
-def _forget_named(folder: Path, gone: Sequence[str]) -> int:
+def _folder(index: str | Path | None) -> Path:
+    return default_folder() if index is None else Path(index).expanduser()
+
+
+def _drop_named(index: Path, gone: Sequence[str]) -> int:
     """Drop files that were named by themselves and are gone, and no longer look for them."""
-    store, roots = Store.open(folder), path_keys(gone)
+    store, roots = Store.open(index), path_keys(gone)
     with store.writing():
-        store.write_folders([one for one in store.read_folders() if not inside(one.path, roots)])
-        return forget(store, store.read_files(), gone)
+        store.write_folders([folder for folder in store.read_folders() if not inside(folder.path, roots)])
+        return drop_places(store, store.read_files(), gone)
 
 
-def _places(
-    folders: Iterable[str | Path | Folder], include: Sequence[str], exclude: Sequence[str]
-) -> list[Folder]:
+def _existing_places(
+    folders: Iterable[str | Path | IndexedFolder], include: Sequence[str], exclude: Sequence[str]
+) -> list[IndexedFolder]:
     given = [folders] if isinstance(folders, str | Path) else list(folders)
     if not given:
         raise ValueError("no folder given; name at least one folder or video file")
     Patterns(include), Patterns(exclude)  # refuses what is none
     places = [
-        one if isinstance(one, Folder) else Folder(absolute(one), tuple(include), tuple(exclude))
-        for one in given
+        place
+        if isinstance(place, IndexedFolder)
+        else IndexedFolder(absolute(place), tuple(include), tuple(exclude))
+        for place in given
     ]
     for place in places:
         if not Path(place.path).exists():
@@ -249,57 +239,58 @@ def _places(
     return places
 
 
+def _run(store: Store, model: Model, places: Sequence[IndexedFolder], options: IndexingOptions) -> Report:
+    """Plan a run and carry it out; while writing."""
+    limits = ProcessLimits(
+        options.get("time_limit_seconds", ProcessLimits.time_limit_seconds),
+        options.get("memory_limit_bytes", ProcessLimits.memory_limit_bytes),
+    )
+    folders, known = take_in_folders(store, places)
+    plan = make_plan(folders, known, retry=options.get("retry", False), limits=limits)
+    write_mounts(store, plan.mounts)
+    run = _Run(store, model, plan, options)
+    run.work(options.get("workers") or max(1, (os.cpu_count() or 2) // 2), limits)
+    return run.finish()
+
+
 class _Run:
     """One run: takes messages from the workers, encodes, commits, counts."""
 
-    def __init__(  # noqa: PLR0917 - what a run is made of
-        self,
-        store: Store,
-        model: Model,
-        plan: Plan,
-        on_progress: Callable[[Progress], None] | None,
-        should_stop: Callable[[], bool],
-        should_pause: Callable[[], bool] = lambda: False,
-        waiting: set[str] | None = None,
-    ) -> None:
+    def __init__(self, store: Store, model: Model, plan: Plan, options: IndexingOptions) -> None:
         from vidsift.index.encode import Encoder
 
         self._store = store
         self._encoder: Encoder = Encoder(model, store.manifest.sets)
         self._plan = plan
-        self._on_progress = on_progress
-        self._should_stop = should_stop
-        self._should_pause = should_pause
+        self._on_progress = options.get("on_progress")
+        self._should_stop = options.get("should_stop", _never)
+        self._should_pause = options.get("should_pause", _never)
         self._stored = store.video_ids()
-        self._waiting = set() if waiting is None else waiting
-        self._renewed: set[str] = set()
+        self._to_reread = set(plan.known.reread)
+        self._reread: set[str] = set()
+        """Videos that are read anew though they are stored; their old segments go as the new ones come."""
         self._records: list[FileRecord] = []
         self._committed = time.monotonic()
-        self.report = Report(unchanged=len(plan.unchanged), missing=sorted(plan.absence.missing))
+        records = plan.known.records
+        self.report = Report(unchanged=len(plan.unchanged), missing=sorted(plan.availability.missing))
         self.report.failed += [Failure(path, reason) for path, reason in plan.rejected]
-        self.report.failed += [Failure(one.path, one.reason or "") for one in plan.failed_before]
-        known = [plan.before[path] for path in plan.unchanged]
-        self.report.partial += [Failure(one.path, one.damage) for one in known if one.damage is not None]
+        self.report.failed += [Failure(record.path, record.reason or "") for record in plan.failed_before]
+        self.report.partial += [
+            Failure(path, damage) for path in plan.unchanged if (damage := records[path].damage) is not None
+        ]
         self.report.passed_over = dict(plan.passed_over)
-        self._damage = {one.video_id: one.damage for one in plan.before.values() if one.damage is not None}
+        self._damage = {
+            record.video_id: record.damage for record in records.values() if record.damage is not None
+        }
         total = len(plan.to_read) + len(plan.harmful)
         self._progress = Progress(videos_total=total, failed=len(self.report.failed))
 
-    def work(self, segment: SegmentLength, workers: int, limits: ProcessLimits | None = None) -> None:
+    def work(self, workers: int, limits: ProcessLimits) -> None:
         """Read, encode and commit what the plan asks for."""
-        self._tell()
+        self._show_progress()
         for record in self._plan.harmful:
             self._settle(record.path, record)
-        waiting = {one.video_id for one in map(self._plan.before.get, self._waiting) if one and one.video_id}
-        settings = ReadSettings(
-            self._encoder.preprocessing,
-            segment,
-            frozenset(self._stored),
-            stored_seconds(self._store, waiting),
-            frozenset(self._plan.named),
-            frozenset(self._plan.pictures),
-        )
-        with decode_pool(settings, workers, limits) as pool:
+        with decode_pool(self._settings(), workers, limits) as pool:
             for item in pool.run(self._plan.to_read):
                 self._pause()
                 if self._should_stop():
@@ -313,6 +304,21 @@ class _Run:
         self._encoder.flush()
         self._commit()
 
+    def _settings(self) -> ReadSettings:
+        records = self._plan.known.records
+        suspect = {records[path].video_id for path in self._to_reread if path in records}
+        lengths = self._store.facts(
+            ["video_id", "duration_seconds"], [video_id for video_id in suspect if video_id]
+        )
+        return ReadSettings(
+            self._encoder.preprocessing,
+            self._store.manifest.segment,
+            known=frozenset(self._stored),
+            lengths=dict(zip(*(column.to_pylist() for column in lengths.itercolumns()), strict=True)),
+            named=frozenset(self._plan.named),
+            pictures=frozenset(self._plan.known.pictures),
+        )
+
     def _pause(self) -> None:
         """Wait as long as asked, with everything that is finished written down."""
         if not self._should_pause():
@@ -320,81 +326,73 @@ class _Run:
         self._encoder.flush()
         self._commit()
         while self._should_pause() and not self._should_stop():
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_PAUSE_LOOK_SECONDS)
 
-    def finish(self, places: Sequence[Folder] = ()) -> Report:
+    def finish(self) -> Report:
         """Remove what is gone, read the captions anew, and leave the tables tidy."""
         gone = self._plan.gone
         if gone or self._plan.dropped:
             self._store.forget([*gone, *self._plan.dropped])
         self.report.removed = len(gone) - self.report.moved
         if not self.report.stopped:
-            self._drop_lost(places)
-            self._keep_captions(places)
+            self._drop_lost()
+            self._read_captions()
             self._store.tidy()
         return self.report
 
-    def _keep_captions(self, places: Sequence[Folder]) -> None:
-        sources, problems = captions_in(places, self._store.read_files())
+    def _read_captions(self) -> None:
+        sources, problems = captions_in(self._plan.folders, self._store.read_files())
         self.report.partial += [Failure(path, problem) for path, problem in problems]
-        roots = path_keys(place.path for place in places)
+        roots = path_keys(folder.path for folder in self._plan.folders)
         try:
-            known = self._store.caption_sources()
-            lost = [one for one in known - set(sources) if inside(one, roots) and self._seen(one)]
+            before = self._store.caption_sources() - set(sources)
+            lost = [source for source in before if inside(source, roots) and self._in_reach(source)]
             self._store.write_captions(sources, lost)
         except IndexFolderError as damage:  # of the table of captions, which costs nothing else
             self.report.partial.append(Failure(str(self._store.folder), str(damage)))
 
-    def _drop_lost(self, places: Sequence[Folder]) -> None:
+    def _in_reach(self, path: str) -> bool:
+        return self._plan.availability.state(path) != "out of reach"
+
+    def _drop_lost(self) -> None:
         """Remove segments that no path holds; where paths were lost, only once all folders were seen."""
         whole = not (self.report.missing or self._plan.rejected)
-        asked = path_keys(one.path for one in self._store.read_folders())
-        if whole and asked <= path_keys(one.path for one in places):
+        remembered = path_keys(folder.path for folder in self._store.read_folders())
+        if whole and remembered <= path_keys(folder.path for folder in self._plan.folders):
             self._store.seeking.unlink(missing_ok=True)
-        self._store.drop_orphans(self._plan.before.values())
-
-    def _seen(self, path: str) -> bool:
-        return self._plan.absence.state(path) != "away"
+        self._store.drop_orphans(self._plan.known.records.values())
 
     def _take(self, path: str, message: Message) -> None:
         """Do what one message of a worker asks for."""
         if isinstance(message, Facts):
             self._encoder.begin(path, message)
             if message.video_id in self._stored:
-                self._renewed.add(message.video_id)
-        elif isinstance(message, Segment):
+                self._reread.add(message.video_id)
+            return
+        if isinstance(message, Segment):
             self._encoder.add(path, message)
             self.report.frames += len(message.times_seconds)
             self._progress.frames = self.report.frames
-            self._tell()
-        elif isinstance(message, Known):
-            self._settle(
-                path,
-                FileRecord(
-                    path,
-                    message.size_bytes,
-                    message.modified_ns,
-                    message.video_id,
-                    damage=self._damage.get(message.video_id),
-                ),
-            )
+            self._show_progress()
+            return
+        record = FileRecord(path, message.size_bytes, message.modified_ns)
+        if isinstance(message, Known):
+            damage = self._damage.get(message.video_id)
+            record = replace(record, video_id=message.video_id, damage=damage)
         elif isinstance(message, Done):
-            video_id = self._encoder.end(path, keep=True)
-            self._settle(
-                path,
-                FileRecord(path, message.size_bytes, message.modified_ns, video_id, damage=message.damage),
-            )
+            record = replace(record, video_id=self._encoder.end(path, keep=True), damage=message.damage)
         else:
             self._encoder.end(path, keep=False)
             reason = SINGLE_PICTURE if isinstance(message, SinglePicture) else message.reason
-            self._settle(path, FileRecord(path, message.size_bytes, message.modified_ns, reason=reason))
+            record = replace(record, reason=reason)
+        self._settle(path, record)
 
     def _settle(self, path: str, record: FileRecord) -> None:
         """Count what became of a file, and remember to write it down.
 
         A failure that may pass, of a disk or of rights, takes nothing away from what could be read before.
         """
-        before = self._plan.before.get(path)
+        before = self._plan.known.records.get(path)
         if record.single_picture:
             over = self.report.passed_over
             over["single picture"] = over.get("single picture", 0) + 1
@@ -413,11 +411,12 @@ class _Run:
             self.report.updated += 1
         if record.damage is not None:
             self.report.partial.append(Failure(path, record.damage))
+        # Workers give no size and time where the failure is not the file's.
         passing = record.reason is not None and (record.size_bytes, record.modified_ns) == (0, 0)
         if not (passing and before is not None and before.video_id is not None):
             self._records.append(record)
         self._progress.videos_done += 1
-        self._tell()
+        self._show_progress()
 
     def _commit_if_due(self) -> None:
         late = time.monotonic() - self._committed > _COMMIT_SECONDS
@@ -428,16 +427,20 @@ class _Run:
 
     def _commit(self) -> None:
         """Write finished videos down: rows first, then the paths that point at them."""
-        table, video_ids = self._encoder.take_finished(self._stored - self._renewed)
+        table, video_ids = self._encoder.take_finished(self._stored - self._reread)
         # If the run ends between the two, these files still wait to be looked at, and are read as new ones.
-        self._store.drop_videos(sorted(self._renewed & video_ids))
+        self._store.drop_videos(sorted(self._reread & video_ids))
         self._store.commit(table, self._records)
-        write_looked_at(self._store, self._waiting, [one.path for one in self._records])
+        mark_reread(self._store, self._to_reread, [record.path for record in self._records])
         self._stored |= video_ids
-        self._renewed -= video_ids
+        self._reread -= video_ids
         self._records = []
         self._committed = time.monotonic()
 
-    def _tell(self) -> None:
+    def _show_progress(self) -> None:
         if self._on_progress is not None:
             self._on_progress(self._progress)
+
+
+def _never() -> bool:
+    return False

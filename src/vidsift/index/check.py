@@ -30,7 +30,7 @@ from vidsift.video.encrypted import ENCRYPTED
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CheckReport", "Problem", "check_index"]
+__all__ = ["CheckReport", "IndexProblem", "check_index"]
 
 _SLACK_SECONDS = 1e-3
 
@@ -38,7 +38,7 @@ Kind = Literal["table", "segment", "file", "model"]
 
 
 @dataclass(frozen=True)
-class Problem:
+class IndexProblem:
     """One thing that is wrong.
 
     Attributes:
@@ -71,7 +71,7 @@ class CheckReport:
             runs that met them found.
         repaired: what is wrong was dropped, and what is loose with it.
         problems: what is wrong.
-        notes: what is as it may be, and the next run will see to: files that changed or are gone.
+        remarks: what is as it may be, and the next run will see to: files that changed or are gone.
     """
 
     segments: int = 0
@@ -82,8 +82,8 @@ class CheckReport:
     unreadable: int = 0
     encrypted: int = 0
     repaired: bool = False
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    problems: list[IndexProblem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def whole(self) -> bool:
@@ -92,7 +92,7 @@ class CheckReport:
 
     def sentences(self) -> list[str]:
         """The report in plain words, a line each."""
-        lines = [str(one) for one in self.problems] + self.notes
+        lines = [str(one) for one in self.problems] + self.remarks
         if self.loose:
             then = "they were dropped" if self.repaired else "the next run drops them"
             lines.append(
@@ -191,10 +191,10 @@ class _Check:
         A table with other columns says nothing of what is wrong in it, so nothing is touched then.
         """
         if "tags" in self._bad_tables:
-            self.report.notes.append(f"the tags of {self._store.repair_tags()} videos could be saved")
+            self.report.remarks.append(f"the tags of {self._store.repair_tags()} videos could be saved")
         if "captions" in self._bad_tables:
             self._store.empty_captions()
-            self.report.notes.append("captions are read anew from their files by: vidsift index update")
+            self.report.remarks.append("captions are read anew from their files by: vidsift index update")
         if self._unjudged:
             return
         if "segments" in self._unreadable:
@@ -214,7 +214,7 @@ class _Check:
         self._on_progress(self._done, self._total)
 
     def _wrong(self, kind: Kind, what: str, wrong: str) -> None:
-        self.report.problems.append(Problem(kind, what, wrong))
+        self.report.problems.append(IndexProblem(kind, what, wrong))
 
     def _wrong_segment(self, video_id: str, segment_id: str, wrong: str) -> None:
         self._bad_videos.add(video_id)
@@ -275,7 +275,7 @@ class _Check:
         try:
             if stamp(path) != (record.size_bytes, record.modified_ns):
                 if record.reason is None:
-                    self.report.notes.append(f"{path} has changed since; the next run reads it again")
+                    self.report.remarks.append(f"{path} has changed since; the next run reads it again")
                 return
             if record.video_id is None or not self._contents:
                 return
@@ -285,11 +285,11 @@ class _Check:
                 self._wrong("file", path, "holds other content than was indexed, though it looks unchanged")
         except FileNotFoundError:
             if os.path.lexists(path) or not Path(path).parent.exists():
-                self.report.notes.append(f"{path} cannot be reached now")
+                self.report.remarks.append(f"{path} cannot be reached now")
             else:
-                self.report.notes.append(f"{path} is gone; the next run over its folder removes it")
+                self.report.remarks.append(f"{path} is gone; the next run over its folder removes it")
         except OSError as error:
-            self.report.notes.append(f"{path} cannot be read now: {error.strerror or error}")
+            self.report.remarks.append(f"{path} cannot be read now: {error.strerror or error}")
 
     def _check_segments(self, held: set[str] | None) -> None:
         """Check all segments; ``held`` are the videos that lie somewhere, None where nobody knows."""
@@ -316,7 +316,7 @@ class _Check:
             if more:
                 self._wrong_segment(places[segment][0], segment, f"is stored {more + 1} times")
         if orphans and self._store.seeking.exists():
-            self.report.notes.append(
+            self.report.remarks.append(
                 f"{orphans} segments wait until their files are met again; run: vidsift index update"
             )
         else:

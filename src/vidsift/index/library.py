@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 from vidsift.errors import IndexFolderError
@@ -15,13 +16,12 @@ from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.types import Span
 
-__all__ = ["Library", "Video"]
+__all__ = ["Library", "Video", "describe", "outermost", "records_by_video"]
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
-_FACTS = ["segment_id", "video_id", "start_seconds", "end_seconds", "duration_seconds"]
-_MORE_FACTS = ["width_px", "height_px", "codec", "fps"]
+_FACTS = ("width_px", "height_px", "codec", "fps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,11 @@ class Video:
     @property
     def damage(self) -> str | None:
         """Why it gave less than it should have; None for a whole file."""
-        return next((one.damage for one in self.files if one.damage is not None), None)
+        return next((file.damage for file in self.files if file.damage is not None), None)
+
+    def lies_under(self, folder: str) -> bool:
+        """Whether it lies at a path or in a folder, given as a full path."""
+        return any(under(file.path, folder) for file in self.files)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,33 +79,32 @@ class Library:
 
     @classmethod
     def read(cls, store: Store) -> Library:
-        """Read everything but the tokens."""
+        """Read everything but the tokens; where tags or captions are damaged, videos stand without."""
         files = store.read_files()
-        places: dict[str, list[FileRecord]] = {}
-        for path in sorted(files):
-            video_id = files[path].video_id
-            if video_id is not None:
-                places.setdefault(video_id, []).append(files[path])
-        table = store.facts(_FACTS + _MORE_FACTS)
-        rows = table.sort_by([("video_id", "ascending"), ("start_seconds", "ascending")]).to_pylist()
+        names = ["segment_id", "video_id", "start_seconds", "end_seconds", "duration_seconds", *_FACTS]
+        rows = store.facts(names).sort_by([("video_id", "ascending"), ("start_seconds", "ascending")])
         segments: dict[str, dict[str, Span]] = {}
         facts: dict[str, dict[str, Any]] = {}
-        for row in rows:
+        for row in rows.to_pylist():
             span = Span(row["start_seconds"], row["end_seconds"])
             segments.setdefault(row["video_id"], {})[row["segment_id"]] = span
             facts[row["video_id"]] = row
-        tags, captions = _notes(store.read_tags), _notes(store.read_captions)
+        tags = _readable(store.read_tags)
         videos = {
-            video_id: _video(video_id, records, facts[video_id], segments[video_id], tags)
-            for video_id, records in places.items()
+            video_id: Video(
+                video_id=video_id,
+                files=tuple(records),
+                duration_seconds=facts[video_id]["duration_seconds"],
+                **{name: facts[video_id][name] for name in _FACTS},
+                segments=segments[video_id],
+                tags=frozenset(tags.get(video_id, ())),
+            )
+            for video_id, records in records_by_video(files).items()
             if video_id in facts
         }
-        return cls(
-            videos,
-            files,
-            tuple(one.path for one in store.indexed_folders()),
-            captions,
-        )
+        roots = tuple(folder.path for folder in store.indexed_folders())
+        captions = _readable(store.read_captions)
+        return cls(videos, files, roots, captions)
 
     @cached_property
     def owners(self) -> Mapping[str, Video]:
@@ -122,14 +125,59 @@ class Library:
     def folders(self) -> Mapping[str, tuple[int, int]]:
         """Folders that were indexed, outermost -> how many files can be read there, and how many cannot."""
         places = outermost(self.roots)
-        loose = (path for path in self.files if not any(under(path, one) for one in places))
+        loose = (path for path in self.files if not any(under(path, place) for place in places))
         places = outermost([*places, *(os.path.dirname(path) for path in loose)])  # noqa: PTH120
         counts = {place: [0, 0] for place in places}
         for path, record in self.files.items():
-            place = next(one for one in counts if under(path, one))
+            place = next(place for place in counts if under(path, place))
             if not record.single_picture:
                 counts[place][record.failed] += 1
         return {place: (read, failed) for place, (read, failed) in counts.items()}
+
+
+def describe(folder: str | Path) -> dict[str, Any]:
+    """Facts of an index for people: model, sets, how much is in it, and its size.
+
+    Raises:
+        IndexFolderError: see :meth:`~vidsift.index.storage.Store.open`.
+    """
+    store = Store.open(folder)
+    folders = store.read_folders()
+    manifest, files = store.manifest, store.read_files().values()
+    columns = store.facts(["video_id", "duration_seconds"])
+    lengths = dict(zip(columns["video_id"].to_pylist(), columns["duration_seconds"].to_pylist(), strict=True))
+    hours = sum(lengths.values()) / 3600
+    size = store.bytes_on_disk()
+    return {
+        "index": str(store.folder),
+        "format": manifest.format,
+        "model": manifest.model or manifest.model_name,
+        "method": manifest.method,
+        "fingerprint": manifest.fingerprint,
+        "segment": manifest.segment,
+        "token sets": {name: f"{layout.slots} x {layout.dim}" for name, layout in manifest.sets.items()},
+        "folders": [folder.path for folder in folders],
+        "removed from them": sorted({path for folder in folders for path in folder.removed}),
+        "videos": len({file.video_id for file in files if file.video_id}),
+        "segments": store.count(),
+        "files": sum(file.reason is None for file in files),
+        "failed": sum(file.failed for file in files),
+        "tagged": _count(store.read_tags),
+        "captioned": _count(store.read_captions),
+        "hours of video": round(hours, 3),
+        "bytes on disk": size,
+        "bytes per hour of video": round(size / hours) if hours else None,
+    }
+
+
+def records_by_video(files: Mapping[str, FileRecord]) -> dict[str, list[FileRecord]]:
+    """Where each video lies, ascending by path; videos in the order of their first paths."""
+    videos: dict[str, list[FileRecord]] = {}
+    for path in sorted(files):
+        video_id = files[path].video_id
+        if video_id is not None:
+            videos.setdefault(video_id, []).append(files[path])
+    return videos
 
 
 def outermost(folders: Iterable[str]) -> list[str]:
@@ -139,15 +187,15 @@ def outermost(folders: Iterable[str]) -> list[str]:
         >>> outermost(["/v/a", "/v/a/b", "/w", "/v/ab"])
         ['/v/a', '/v/ab', '/w']
     """
-    found: list[str] = []
-    for folder in sorted(set(folders), key=lambda one: (len(one), one)):
-        if not any(under(folder, one) for one in found):
-            found.append(folder)
-    return sorted(found)
+    outer: list[str] = []
+    for folder in sorted(set(folders), key=lambda path: (len(path), path)):
+        if not any(under(folder, place) for place in outer):
+            outer.append(folder)
+    return sorted(outer)
 
 
-def _notes(read: Callable[[], dict[str, T]]) -> dict[str, T]:
-    """Read tags or captions; where they are damaged, the videos are shown without them."""
+def _readable(read: Callable[[], dict[str, T]]) -> dict[str, T]:
+    """Read tags or captions; nothing where they are damaged, which the log says."""
     try:
         return read()
     except IndexFolderError as damage:
@@ -155,18 +203,9 @@ def _notes(read: Callable[[], dict[str, T]]) -> dict[str, T]:
         return {}
 
 
-def _video(
-    video_id: str,
-    records: list[FileRecord],
-    facts: Mapping[str, Any],
-    segments: Mapping[str, Span],
-    tags: Mapping[str, set[str]],
-) -> Video:
-    return Video(
-        video_id=video_id,
-        files=tuple(records),
-        duration_seconds=facts["duration_seconds"],
-        **{name: facts[name] for name in _MORE_FACTS},
-        segments=segments,
-        tags=frozenset(tags.get(video_id, ())),
-    )
+def _count(read: Callable[[], Sized]) -> int | str:
+    """How many there are, or that the table of them is damaged."""
+    try:
+        return len(read())
+    except IndexFolderError:
+        return "damaged; see vidsift index check"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from vidsift.errors import IndexFolderError
 from vidsift.files.paths import absolute, inside, path_keys, under
-from vidsift.index.availability import Absence, read_mounts
-from vidsift.index.folders import with_removed
+from vidsift.index.availability import Availability, read_mounts
+from vidsift.index.folders import with_removed_paths
 from vidsift.index.manifest import default_folder
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 
-__all__ = ["forget", "optimize_index", "remove_paths"]
+__all__ = ["drop_places", "optimize_index", "remove_paths"]
 
 
 def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
@@ -35,22 +35,23 @@ def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
         IndexFolderError: there is no index, it may not be written, or nothing of it lies there.
     """
     store = Store.open(default_folder() if index is None else Path(index).expanduser())
-    places = [absolute(one) for one in paths]
+    places = [absolute(path) for path in paths]
     with store.writing():
         known, folders = store.read_files(), store.indexed_folders()
+        indexed = [*known, *(folder.path for folder in folders)]
         for place in places:
-            if not any(under(path, place) for path in (*known, *(one.path for one in folders))):
+            if not any(under(path, place) for path in indexed):
                 raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")
-        absence = Absence([one.path for one in folders], mounts=read_mounts(store) or ())
-        lasting = [place for place in places if absence.state(place) != "gone"]
+        availability = Availability([folder.path for folder in folders], mounts=read_mounts(store) or ())
+        lasting = [place for place in places if availability.state(place) != "gone"]
         roots = path_keys(places)
-        out = {path for one in folders for path in one.removed if not inside(path, roots)} | set(lasting)
-        kept = [one for one in folders if not inside(one.path, roots)]
-        store.write_folders(with_removed(kept, out))
-        return forget(store, known, places)
+        earlier = {path for folder in folders for path in folder.removed if not inside(path, roots)}
+        staying = [folder for folder in folders if not inside(folder.path, roots)]
+        store.write_folders(with_removed_paths(staying, earlier | set(lasting)))
+        return drop_places(store, known, places)
 
 
-def forget(store: Store, known: Mapping[str, FileRecord], places: Iterable[str]) -> int:
+def drop_places(store: Store, known: Mapping[str, FileRecord], places: Iterable[str]) -> int:
     """Drop what an index has of some places; while writing.
 
     Args:
@@ -65,8 +66,8 @@ def forget(store: Store, known: Mapping[str, FileRecord], places: Iterable[str])
     gone = [path for path in known if inside(path, roots)]
     store.forget(gone)
     store.drop_orphans(known.values())
-    with suppress(IndexFolderError):  # damaged captions, of which a check tells
-        store.write_captions({}, [one for one in store.caption_sources() if inside(one, roots)])
+    with suppress(IndexFolderError):  # damaged captions, which a check reports
+        store.write_captions({}, [source for source in store.caption_sources() if inside(source, roots)])
     store.tidy()
     return len(gone)
 

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidsift.errors import IndexFolderError
 from vidsift.files.disk_errors import plain_words
-from vidsift.index.disk import write_whole
 from vidsift.index.schema import FORMAT, READABLE_FORMATS, SetLayout
+from vidsift.index.writing import write_json
+
+if TYPE_CHECKING:
+    from vidsift.index.decode_worker import SegmentLength
 
 __all__ = [
     "FOLDERS",
@@ -50,7 +53,7 @@ class Manifest:
     model_name: str
     method: str
     fingerprint: str
-    segment: str | float | None
+    segment: SegmentLength
     reading: Mapping[str, Any]
     sets: Mapping[str, SetLayout]
     format: int = FORMAT
@@ -104,4 +107,4 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write it so that a reader meets the old one or the new one."""
-    write_whole(folder / MANIFEST, {"format": manifest.format} | asdict(manifest))
+    write_json(folder / MANIFEST, {"format": manifest.format} | asdict(manifest))

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 from vidsift.errors import IndexFolderError
 from vidsift.files.disk_errors import plain_words
 from vidsift.index import tags_and_captions
-from vidsift.index.disk import locked, telling, unwritable
-from vidsift.index.folders import Folder, outermost_folders, read_folders, write_folders
+from vidsift.index.folders import IndexedFolder, outermost_folders, read_folders, write_folders
 from vidsift.index.manifest import FOLDERS, MANIFEST, MOUNTS, READER, Manifest, read_manifest, write_manifest
 from vidsift.index.schema import (
     FORMAT,
@@ -43,6 +42,7 @@ from vidsift.index.tables import (
     value_or_reason,
     was_written,
 )
+from vidsift.index.writing import explained_writing, not_writable, write_lock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,8 +129,8 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / _LOCK).touch()
         except PermissionError as error:
-            raise unwritable(folder) from error
-        with locked(folder, _LOCK), telling(folder):
+            raise not_writable(folder) from error
+        with write_lock(folder, _LOCK), explained_writing(folder):
             # Another process may have made it in the meantime.
             if not (folder / MANIFEST).exists():
                 schemas = _schemas(manifest)
@@ -152,7 +152,7 @@ class Store:
         Raises:
             IndexFolderError: another process holds it, or it may not be written.
         """
-        with locked(self.folder, _LOCK):
+        with write_lock(self.folder, _LOCK):
             # What another process wrote between opening and holding counts.
             self.manifest = read_manifest(self.folder)
             if self.manifest.format < FORMAT:
@@ -163,7 +163,7 @@ class Store:
 
     def _raise_format(self) -> None:
         """Make an index of an older format one of this; if that ends half-way, it begins anew."""
-        with telling(self.folder):
+        with explained_writing(self.folder):
             for name in _TAGS_AND_CAPTIONS:
                 Table.create(self.folder, name, _schemas(self.manifest)[name])
             self.manifest = replace(self.manifest, format=FORMAT)
@@ -233,7 +233,7 @@ class Store:
         """
         import pyarrow as pa
 
-        with telling(self.folder):
+        with explained_writing(self.folder):
             if segments is not None and segments.num_rows:
                 self._tables["segments"].add(segments)
             if files:
@@ -242,7 +242,7 @@ class Store:
 
     def forget(self, paths: Sequence[str]) -> None:
         """Remove paths; segments that no path holds any more go with :meth:`drop_orphans`."""
-        with telling(self.folder):
+        with explained_writing(self.folder):
             self._tables["files"].delete("path", paths)
 
     def drop_orphans(self, before: Iterable[FileRecord] = ()) -> int:
@@ -260,7 +260,7 @@ class Store:
 
     def drop_videos(self, video_ids: Sequence[str]) -> None:
         """Remove the segments of videos; their tags stay, for the day on which a video comes back."""
-        with telling(self.folder):
+        with explained_writing(self.folder):
             self._tables["segments"].delete("video_id", video_ids)
 
     @property
@@ -319,7 +319,7 @@ class Store:
                 pass
         if "tags" in self.damaged:
             self.read_tags()
-        with locked(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), telling(self.folder):
+        with write_lock(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), explained_writing(self.folder):
             self._tables["tags"].upsert(["video_id"], pa.Table.from_pylist([row], schema=tags_schema()))
 
     def write_captions(
@@ -347,7 +347,7 @@ class Store:
         }
         changed = {source: captions for source, captions in now.items() if captions != before.get(source, {})}
         lost = [source for source in gone if source in before]
-        with telling(self.folder):
+        with explained_writing(self.folder):
             for source, captions in changed.items():
                 rows = [
                     {"source": source, "video_id": video, "captions": some}
@@ -367,17 +367,17 @@ class Store:
 
     # Folders
 
-    def read_folders(self) -> list[Folder]:
+    def read_folders(self) -> list[IndexedFolder]:
         """Return what was asked to be indexed, in the order of paths; empty where nobody wrote it down."""
         return read_folders(self.folder)
 
-    def indexed_folders(self) -> list[Folder]:
+    def indexed_folders(self) -> list[IndexedFolder]:
         """Return what was asked to be indexed; where nobody wrote it down, the folders of its files."""
         return self.read_folders() or outermost_folders(self.read_files())
 
-    def write_folders(self, folders: Iterable[Folder]) -> None:
+    def write_folders(self, folders: Iterable[IndexedFolder]) -> None:
         """Remember what was asked to be indexed; while writing."""
-        with telling(self.folder):
+        with explained_writing(self.folder):
             write_folders(self.folder, folders)
 
     # Looking after: room on disk
@@ -387,7 +387,7 @@ class Store:
 
         Rows of segments are large: few are written anew at a time, and all of them once in many versions.
         """
-        with telling(self.folder):
+        with explained_writing(self.folder):
             segments = self._tables["segments"]
             if segments.version // _MANY_VERSIONS > self._version_before // _MANY_VERSIONS:
                 segments.merge_everything(_KEEP_OLD_VERSIONS)
@@ -408,7 +408,7 @@ class Store:
         Args:
             keep: how long a version is kept after a newer one has taken its place.
         """
-        with telling(self.folder):
+        with explained_writing(self.folder):
             for name, table in self._tables.items():
                 if name in _TAGS_AND_CAPTIONS:
                     self._merge_tags_or_captions(name, keep)
@@ -417,7 +417,7 @@ class Store:
 
     def _merge_tags_or_captions(self, name: TableName, keep: timedelta) -> None:
         """Merge the pieces of a table; tags may be given meanwhile, and wait for it."""
-        with locked(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS):
+        with write_lock(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS):
             # What was given since the table was opened counts.
             self._tables[name].see_newest()
             self._tables[name].merge_everything(keep)
@@ -456,7 +456,7 @@ class Store:
     def keep_salvaged(self, name: TableName) -> None:
         """Leave of a damaged table, in one commit, what can be read of it; while writing."""
         rows = (batch for batch in self.salvage(name) if batch is not None)
-        with telling(self.folder):
+        with explained_writing(self.folder):
             self._tables[name].replace_all(_schemas(self.manifest)[name], rows)
 
     def repair_tags(self) -> int:
@@ -465,14 +465,14 @@ class Store:
         Returns:
             Of how many videos tags could be saved.
         """
-        with locked(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), telling(self.folder):
+        with write_lock(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), explained_writing(self.folder):
             saved = make_whole(self.folder, "tags", tags_schema())
         self.refresh()
         return saved
 
     def empty_captions(self) -> None:
         """Make a damaged table of captions an empty one, which the next run fills; while writing."""
-        with locked(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), telling(self.folder):
+        with write_lock(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), explained_writing(self.folder):
             Table.create(self.folder, "captions", captions_schema())
         self.refresh()
 

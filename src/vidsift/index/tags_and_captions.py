@@ -12,7 +12,7 @@ from typing import Any
 from vidsift.data.folder import CAPTIONS_FILE, read_folder
 from vidsift.errors import CaptionsError
 from vidsift.files.paths import inside, path_key, path_keys
-from vidsift.index.folders import Folder
+from vidsift.index.folders import IndexedFolder
 from vidsift.index.schema import FileRecord
 
 __all__ = ["captions_by_source", "captions_by_video", "captions_in", "clean_tags", "tags_by_video"]
@@ -60,12 +60,12 @@ def captions_by_source(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str,
 
 
 def captions_in(
-    places: Sequence[Folder], records: Mapping[str, FileRecord]
+    folders: Sequence[IndexedFolder], records: Mapping[str, FileRecord]
 ) -> tuple[dict[str, dict[str, list[str]]], list[tuple[str, str]]]:
     """Read the files of captions that lie in indexed folders.
 
     Args:
-        places: folders that were walked.
+        folders: that were walked.
         records: what the index holds.
 
     Returns:
@@ -73,34 +73,34 @@ def captions_in(
     """
     sources: dict[str, dict[str, list[str]]] = {}
     problems: list[tuple[str, str]] = []
-    known = {path_key(path): record for path, record in records.items()}
-    for folder in sorted(_folders_with_videos(places, records)):
+    by_key = {path_key(path): record for path, record in records.items()}
+    for folder in sorted(_folders_with_videos(folders, records)):
         file = os.path.join(folder, CAPTIONS_FILE)  # noqa: PTH118 - text like the paths
         if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises where rights are missing
             continue
         wrong: list[str] = []
-        said: dict[str, list[str]] = {}
+        captions: dict[str, list[str]] = {}
         try:
             for entry in read_folder(folder, wrong.append):
-                record = known.get(path_key(str(entry.path)))
+                record = by_key.get(path_key(str(entry.path)))
                 if record is not None and record.video_id is not None:
-                    said.setdefault(record.video_id, []).extend(entry.captions)
+                    captions.setdefault(record.video_id, []).extend(entry.captions)
         except CaptionsError as error:
             wrong.append(str(error))
-        sources[file] = said
+        sources[file] = captions
         if wrong:
             more = f" (and {len(wrong) - 1} more lines)" if len(wrong) > 1 else ""
             problems.append((file, wrong[0].removeprefix(f"{file}, ") + more))
     return sources, problems
 
 
-def _folders_with_videos(places: Sequence[Folder], records: Mapping[str, FileRecord]) -> set[str]:
-    """Folders at or below the places that hold a video, directly or further down."""
-    found: set[str] = set()
-    roots = path_keys(place.path for place in places)
+def _folders_with_videos(folders: Sequence[IndexedFolder], records: Mapping[str, FileRecord]) -> set[str]:
+    """Folders at or below the indexed ones that hold a video, directly or further down."""
+    holding: set[str] = set()
+    roots = path_keys(folder.path for folder in folders)
     for path in records:
-        folder = os.path.dirname(path)  # noqa: PTH120
-        while folder not in found and inside(folder, roots):
-            found.add(folder)
-            folder = os.path.dirname(folder)  # noqa: PTH120
-    return found
+        parent = os.path.dirname(path)  # noqa: PTH120
+        while parent not in holding and inside(parent, roots):
+            holding.add(parent)
+            parent = os.path.dirname(parent)  # noqa: PTH120
+    return holding

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from vidsift.encoders.device import choose_device
 from vidsift.errors import IndexFolderError, IndexVersionGoneError, QueryError
 from vidsift.files.paths import absolute, path_key
+from vidsift.index.compatibility import check_searchable
+from vidsift.index.library import describe
 from vidsift.index.manifest import default_folder
 from vidsift.index.schema import FileRecord
-from vidsift.index.searchable import check_searchable
-from vidsift.index.stats import describe
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model, load
 from vidsift.search.candidates import Preselection, all_segments

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.index.searchable import first_stage_of
+from vidsift.index.compatibility import first_stage_of
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.base import Method, TermSum
 from vidsift.search.candidates import Preselection, all_segments

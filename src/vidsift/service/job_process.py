@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vidsift.service.problems import error_message
 
 if TYPE_CHECKING:
     from vidsift.index.build import Progress
-    from vidsift.index.decode_worker import SegmentLength
     from vidsift.methods.model import Model
 
 __all__ = ["Action", "JobControls", "JobRunner", "JobSpec", "run_in_process", "run_job"]
@@ -107,11 +106,10 @@ def run_job(spec: JobSpec, controls: JobControls, model: Model | None = None) ->
         return asdict(update_index(spec.index, model, **options))
     if store is None:
         return asdict(build_index(spec.folders, spec.index, model or spec.model, **options))
-    length = cast("SegmentLength", store.manifest.segment)
     # A folder that is known is looked at with the patterns that it was indexed with.
     known = {path_key(folder.path): folder for folder in store.indexed_folders()}
     folders = [known.get(path_key(path), path) for path in spec.folders]
-    return asdict(build_index(folders, spec.index, model, segment=length, **options))
+    return asdict(build_index(folders, spec.index, model, segment=store.manifest.segment, **options))
 
 
 def _throttled(on_progress: Callable[[Mapping[str, int]], None]) -> Callable[[Progress], None]:

@@ -1,44 +1,57 @@
-"""Opening or beginning an index for writing, with the model that it belongs to."""
+"""Which models an index takes: the one that it was made with, and only one that can be searched with."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidsift.errors import IndexFolderError
+from vidsift.errors import IndexFolderError, NotSearchableError
 from vidsift.files.paths import absolute
 from vidsift.index.decode_worker import SegmentLength
-from vidsift.index.manifest import Manifest
+from vidsift.index.manifest import MANIFEST, Manifest
+from vidsift.index.schema import SetLayout
 from vidsift.index.storage import Store
 
 if TYPE_CHECKING:
+    from vidsift.methods.base import FirstStage, Method
     from vidsift.methods.model import Model
 
-__all__ = ["DEFAULT_MODEL", "check_made_with", "open_index"]
+__all__ = ["DEFAULT_MODEL", "check_made_with", "check_searchable", "first_stage_of", "open_with_model"]
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 """Model of a new index when nobody names one: it knows the world, and most people's machines run it."""
 
 
-def open_index(
+def open_with_model(
     folder: Path, model: str | Path | Model | None, segment: SegmentLength, device: str
 ) -> tuple[Store, Model]:
-    """Open or create the index, and load the model that it belongs to; see :func:`build_index`."""
+    """Open or create an index, and load the model that it belongs to.
+
+    Args:
+        folder: of the index.
+        model: name or folder, or a loaded model; when None the index's own, else :data:`DEFAULT_MODEL`.
+        segment: how videos are to be cut.
+        device: where to load the model.
+
+    Raises:
+        IndexFolderError: the index is of another model or segment length, or damaged.
+        NotSearchableError: nothing finds candidates for the model's method.
+        ValueError: the model cannot be loaded.
+    """
     from vidsift.index.encode import sets_of
-    from vidsift.index.searchable import check_searchable
     from vidsift.methods.model import Model, load
 
-    exists = (folder / "index.json").exists()
-    store = Store.open(folder) if exists else None
+    store = Store.open(folder) if (folder / MANIFEST).exists() else None
     source = model
     if source is None:
         source = DEFAULT_MODEL if store is None else store.manifest.model
         if not source:
             raise IndexFolderError(f"the index {folder} was made with a model from memory; pass that model")
     loaded = source if isinstance(source, Model) else load(source, device)
-    name = "" if isinstance(source, Model) else _lasting(source)
+    name = "" if isinstance(source, Model) else _lasting_name(source)
     sets = sets_of(loaded) if store is None else store.manifest.sets
-    # Told now, and not after hours of reading videos.
+    # Checked now, and not after hours of reading videos.
     check_searchable(loaded, sets)
     if store is None:
         manifest = Manifest(
@@ -80,7 +93,44 @@ def check_made_with(store: Store, model: Model, segment: SegmentLength, name: st
         )
 
 
-def _lasting(source: str | Path) -> str:
+def first_stage_of(method: Method) -> FirstStage:
+    """What finds candidates for a method that is too dear to scan.
+
+    Raises:
+        NotSearchableError: if the method declares nothing.
+    """
+    if method.first_stage is not None:
+        return method.first_stage
+    name, dear = type(method).__name__, next(term for term in method.terms if not term.interaction.scans)
+    raise NotSearchableError(
+        f"{name} cannot be searched with: its term {dear.name} ({type(dear.interaction).__name__}) is "
+        "too dear to score every segment, and it declares no first stage; give Method.__init__ "
+        'one, for example first_stage=[Term("sentence", "frame", MeanDot())], or use the method for '
+        "evaluation alone"
+    )
+
+
+def check_searchable(model: Model, sets: Mapping[str, SetLayout]) -> None:
+    """Refuse a model that no index of such sets could be searched with.
+
+    Raises:
+        NotSearchableError: the method cannot scan and declares no first stage, or one whose sets cannot meet.
+    """
+    if model.method.scans:
+        return
+    stage = first_stage_of(model.method)
+    text = stage.adapt_text(model.encode_text(["video"]))
+    for term in stage.terms:
+        words, frames = text[term.text].tokens.shape[2], sets[term.video].dim
+        if words != frames:
+            raise NotSearchableError(
+                f"{model.name} cannot be searched with: its first stage {term.name} compares texts of "
+                f"{words} channels with videos of {frames}; project both to one width, or declare a first "
+                "stage over other sets"
+            )
+
+
+def _lasting_name(source: str | Path) -> str:
     """The name under which the model is found from any working folder."""
     from vidsift.methods.model import BUNDLED
 

@@ -1,4 +1,4 @@
-"""Writing to a folder that others read: whole files, one writer, and plain words for a failing disk."""
+"""Writing to an index that others read: one writer at a time, whole files, a failing disk in words."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from vidsift.files.disk_errors import plain_words
 from vidsift.files.locks import try_lock
 from vidsift.files.whole import write_json_whole
 
-__all__ = [
-    "locked",
-    "telling",
-    "unwritable",
-    "write_whole",
-]
+__all__ = ["explained_writing", "not_writable", "write_json", "write_lock"]
 
 
-def write_whole(path: Path, values: Any) -> None:
+def write_json(path: Path, values: Any) -> None:
     """Write JSON so that a reader meets the old file or the new one, and a loss of power neither half."""
     # One name, whoever writes: what a killed process left is written over by the next.
     write_json_whole(path, values, temporary=path.with_name(path.name + ".new"))
 
 
 @contextmanager
-def telling(folder: Path) -> Iterator[None]:
-    """Say in plain words what a failing disk means for the index."""
+def explained_writing(folder: Path) -> Iterator[None]:
+    """Say in plain words what a failing disk means for an index.
+
+    Raises:
+        IndexWriteError: something could not be written.
+    """
     try:
         yield
     except IndexFolderError:
@@ -43,19 +42,24 @@ def telling(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(folder: Path, name: str, patience_seconds: float = 0.0) -> Iterator[None]:
-    """Hold a lock that ends with the process; wait for it as long as asked.
+def write_lock(folder: Path, name: str, patience_seconds: float = 0.0) -> Iterator[None]:
+    """Hold a lock of an index; it ends with the process, however that ends.
+
+    Args:
+        folder: of the index.
+        name: of the lock's file.
+        patience_seconds: how long to wait for another process that holds it.
 
     Raises:
         IndexFolderError: another process holds it for longer, or the folder may not be written.
     """
     until = time.monotonic() + patience_seconds
     if not os.access(folder, os.W_OK):
-        raise unwritable(folder)
+        raise not_writable(folder)
     try:
         file = (folder / name).open("a+b")
     except PermissionError as error:
-        raise unwritable(folder) from error
+        raise not_writable(folder) from error
     with file:
         while not try_lock(file):
             if time.monotonic() >= until:
@@ -66,7 +70,7 @@ def locked(folder: Path, name: str, patience_seconds: float = 0.0) -> Iterator[N
         yield
 
 
-def unwritable(folder: Path) -> IndexFolderError:
+def not_writable(folder: Path) -> IndexFolderError:
     """The error for an index that may not be written."""
     return IndexFolderError(
         f"the index {folder} may not be written by this user; give the folder write permission, or name "
