@@ -14,7 +14,9 @@ from vidsift import __version__
 from vidsift.cli import main as program
 from vidsift.cli.main import main
 
-VERBS = {"index", "search", "explain", "demo", "serve", "train", "ablate", "evaluate", "convert", "info"}
+VERBS = {
+    "index", "search", "explain", "demo", "serve", "train", "ablate", "data", "evaluate", "convert", "info"
+}  # fmt: skip
 
 # No colours and no narrow lines, wherever the tests run.
 PLAIN = {"COLUMNS": "120", "_TYPER_FORCE_DISABLE_TERMINAL": "1", "NO_COLOR": "1"}

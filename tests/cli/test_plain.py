@@ -45,7 +45,7 @@ def squeezed(text: str) -> str:
 
 def test_all_verbs_are_walked() -> None:
     assert {("search",), ("index", "watch"), ("index", "add"), ()} <= set(COMMANDS)
-    assert len(COMMANDS) == 18
+    assert len(COMMANDS) == 20
 
 
 @pytest.mark.parametrize("verbs", COMMANDS, ids=lambda verbs: " ".join(verbs) or "vidsift")

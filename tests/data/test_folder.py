@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from vidsift.data.catalog import open_source
-from vidsift.data.entries import Entry, absent_videos, captions_of, of_split
+from vidsift.data.entries import Entry, absent_videos, captions_of
 from vidsift.data.folder import read_folder, read_test_splits
-from vidsift.errors import CaptionsError
+from vidsift.errors import CaptionsError, SelectionOnTestError
+from vidsift.evaluation.evaluate import refuse_test
 
 
 def folder(tmp_path: Path, *lines: Any) -> Path:
@@ -71,22 +72,23 @@ def test_missing_folders_and_files(tmp_path: Path) -> None:
         read_folder(folder(tmp_path))
 
 
-def test_a_library_of_version_0_1_says_its_split_once(tmp_path: Path) -> None:
-    root = folder(
-        tmp_path,
-        {"video": "a.mp4", "captions": ["x"]},
-        {"video": "clips/b.mp4", "captions": ["x"], "split": "val"},
-    )
+def test_a_library_that_version_0_1_rendered_stays_a_test_split(tmp_path: Path) -> None:
+    """Its lines name no split; ``shapes.json`` beside them does, for all of them."""
+    stored = Path(__file__).parent / "library_v0.1"
+    source = open_source("folder", str(stored))
+    assert {entry.split for entry in source.entries(None)} == {"test"}
+    assert source.test_splits() == ("test",)
+    with pytest.raises(CaptionsError, match="no video of the split 'train'; splits named there: 'test'"):
+        source.training_files()
+    with pytest.raises(SelectionOnTestError, match=r"validation in .* on the split 'test', a test split"):
+        refuse_test("test", source.test_splits(), f"validation in {source.where}")
+    # A line that names its split keeps it.
+    root = folder(tmp_path, {"video": "a.mp4", "captions": ["x"], "split": "val"})
     (root / "shapes.json").write_text('{"split": "test"}', encoding="utf-8")
-    entries = read_folder(root)
-    assert [entry.split for entry in entries] == ["test", "val"]
-    assert of_split(entries, "val", root) == entries[1:]
-    with pytest.raises(CaptionsError, match=r"several splits \('test', 'val'\); name one"):
-        of_split(entries, None, root)
-    with pytest.raises(
-        CaptionsError, match="no video of the split 'train'; splits named there: 'test', 'val'"
-    ):
-        of_split(entries, "train", root)
+    assert [entry.split for entry in read_folder(root)] == ["val"]
+    (root / "shapes.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(CaptionsError, match=r"shapes\.json: no JSON object"):
+        read_folder(root)
 
 
 def test_videos_that_are_not_there_are_entries_and_named(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def ablate(  # noqa: PLR0917 - the options of the verb
     ] = None,
     note: Annotated[str, typer.Option(help="A sentence for the page: where it was run.")] = "",
 ) -> None:
-    """Train every row of a grid with every seed, judge them on the Shapes test split, and weigh the claims.
+    """Train every row of a grid with every seed, judge them on the test split, and weigh the claims.
 
     Run the same command again to go on after an interruption: finished runs stay. The page is written to
     the folder of the runs as report.md, after an interruption too.

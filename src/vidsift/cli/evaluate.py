@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vidsift.cli.text import one_line
+
+if TYPE_CHECKING:
+    from vidsift.data.entries import Entry
+    from vidsift.errors import MissingVideosError
 
 __all__ = ["evaluate"]
 
@@ -66,39 +71,15 @@ def evaluate(  # noqa: PLR0917 - the verb's options
 ) -> None:
     """Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives."""
     from vidsift.data.catalog import DEFAULT, open_source
-    from vidsift.data.entries import absent_videos
     from vidsift.errors import MissingVideosError
-    from vidsift.evaluation.evaluate import evaluate_entries
-    from vidsift.evaluation.missing import LISTED, refuse_missing
-    from vidsift.methods.model import load
 
     source = open_source(data or DEFAULT, str(videos), None if annotations is None else str(annotations))
     entries = source.entries(split)
+    options = {"missing": missing.value, "video_to_text": video_to_text.value, "workers": workers}
     try:
-        if missing is MissingVideos.refuse:
-            refuse_missing(absent_videos(entries), len(entries), "")  # before the model is loaded
-        loaded = load(model, device)
-        with typer.progressbar(length=len(entries), label="videos", file=_stderr()) as bar:
-            report = evaluate_entries(
-                loaded,
-                entries,
-                split=entries[0].split or "not named",
-                missing=missing.value,
-                video_to_text=video_to_text.value,
-                workers=workers,
-                progress=bar.update,
-            )
+        report = _measured(model, entries, device, options)
     except MissingVideosError as problem:
-        _list("missing", problem.missing[:LISTED])
-        more = len(problem.missing) - LISTED
-        if more > 0:
-            typer.echo(f"missing: and {more} more (--missing skip --json FILE lists all of them)", err=True)
-        typer.echo(
-            f"vidsift: {len(problem.missing)} of {problem.total} videos missing, nothing was evaluated; "
-            f"replace them or take them out of {source.listing}, or say what they count: --missing miss "
-            "(their captions are not found) or --missing skip (left out, and the result says so)",
-            err=True,
-        )
+        _refuse(problem, source.listing)
         raise typer.Exit(2) from None
     report["protocol"]["data"] = str(videos)
     if data is not None:
@@ -108,7 +89,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     for line in table(report):
         typer.echo(line)
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
-        _list(what, [(one["video"], one["reason"]) for one in report[kind]])
+        _list(what, [(video["video"], video["reason"]) for video in report[kind]])
     if json_file is not None:
         from vidsift.files.disk_errors import saving
         from vidsift.files.whole import write_json_whole
@@ -117,6 +98,37 @@ def evaluate(  # noqa: PLR0917 - the verb's options
             json_file.parent.mkdir(parents=True, exist_ok=True)
             write_json_whole(json_file, report)
         typer.echo(f"written to {json_file}", err=True)
+
+
+def _measured(model: str, entries: list[Entry], device: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Load the model and evaluate it, with a bar; what is missing is refused before the model is loaded."""
+    from vidsift.data.entries import absent_videos
+    from vidsift.evaluation.evaluate import evaluate_entries
+    from vidsift.evaluation.missing import refuse_missing
+    from vidsift.methods.model import load
+
+    if options["missing"] == MissingVideos.refuse.value:
+        refuse_missing(absent_videos(entries), len(entries), "")
+    loaded = load(model, device)
+    with typer.progressbar(length=len(entries), label="videos", file=sys.stderr) as bar:
+        name = entries[0].split or "not named"
+        return evaluate_entries(loaded, entries, split=name, progress=bar.update, **options)
+
+
+def _refuse(problem: MissingVideosError, listing: str) -> None:
+    """Say which videos are missing, and what can be done."""
+    from vidsift.evaluation.missing import LISTED
+
+    _list("missing", problem.missing[:LISTED])
+    more = len(problem.missing) - LISTED
+    if more > 0:
+        typer.echo(f"missing: and {more} more (--missing skip --json FILE lists all of them)", err=True)
+    typer.echo(
+        f"vidsift: {len(problem.missing)} of {problem.total} videos missing, nothing was evaluated; "
+        f"replace them or take them out of {listing}, or say what they count: --missing miss "
+        "(their captions are not found) or --missing skip (left out, and the result says so)",
+        err=True,
+    )
 
 
 def table(report: Mapping[str, Any]) -> list[str]:
@@ -157,9 +169,3 @@ def _row(name: str, values: Mapping[str, float]) -> str:
         f"{name:24}{values['R@1']:7.1f}{values['R@5']:7.1f}{values['R@10']:7.1f}"
         f"{values['MdR']:7.1f}{values['MnR']:8.1f}{values['questions']:11.0f}"
     )
-
-
-def _stderr() -> Any:
-    import sys
-
-    return sys.stderr

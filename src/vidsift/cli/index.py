@@ -20,6 +20,7 @@ from vidsift.cli.plain import Group, program
 from vidsift.cli.text import IndexFolder, one_line
 
 if TYPE_CHECKING:
+    from vidsift.data.entries import Entry
     from vidsift.index.build import Progress, Report
     from vidsift.index.decode_worker import SegmentLength
     from vidsift.methods.model import Model
@@ -114,12 +115,19 @@ def add(  # noqa: PLR0917 - the options of the verb
     time_limit: TimeLimit = _TIME_LIMIT,
     memory_limit: MemoryLimit = _MEMORY_LIMIT,
     verbose: Verbose = False,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Keep the captions of this data set too; FOLDER holds its videos."),
+    ] = None,
+    annotations: Annotated[Path | None, typer.Option(help="Where the annotations of --data lie.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which split of --data.")] = None,
 ) -> None:
     """Make the videos in FOLDER searchable; again later, only what changed is read.
 
     Ctrl-C finishes what is in hand and keeps it; the next run goes on from there.
     """
     length = _segment_length(segment)
+    entries = _entries_of(data, folders, annotations, split)
 
     from vidsift.index.build import build_index
 
@@ -143,6 +151,11 @@ def add(  # noqa: PLR0917 - the options of the verb
     found = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
     if not (found or report.stopped):
         typer.echo(f"No video was found in {', '.join(one_line(str(one)) for one in folders)}.")
+    if entries and not report.stopped:
+        from vidsift.index.data_captions import keep_captions
+
+        count = keep_captions(where, f"{data} {split or ''}".strip(), entries)
+        typer.echo(f"Captions of {count} videos of {data} kept.")
     calibrate_after(report, where, loaded)
     _leave(report, strict=strict)
 
@@ -218,6 +231,24 @@ def watch(  # noqa: PLR0917 - the options of the verb
             segment=length,
             **options,
         )
+
+
+def _entries_of(
+    data: str | None, folders: list[Path], annotations: Path | None, split: str | None
+) -> list[Entry]:
+    """What a data set says of its videos; nothing where none is named."""
+    if data is None:
+        if annotations is not None or split is not None:
+            raise ValueError("--annotations and --split belong to a data set; name it with --data")
+        return []
+    if len(folders) != 1:
+        raise ValueError(f"--data {data} goes with one FOLDER, that of its videos; {len(folders)} were given")
+
+    from vidsift.data.catalog import open_source
+
+    return open_source(data, str(folders[0]), None if annotations is None else str(annotations)).entries(
+        split
+    )
 
 
 def _place_of(folder: Path | None) -> Path:

@@ -24,15 +24,16 @@ _VERBS = {
     "demo": "Render a small library of videos, index it with the bundled model, and search it.",
     "serve": "Search on a page, see the moment, and why it was found; Ctrl-C stops.",
     "train": "Train a model by a recipe; run the same command again to go on after an interruption.",
-    "ablate": "Train every row of a grid with every seed, judge them on the Shapes test split, "
+    "ablate": "Train every row of a grid with every seed, judge them on the test split, "
     "and weigh the claims.",
+    "data": "Look after data sets for training and evaluation.",
     "evaluate": "Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives.",
     "convert": "Turn a released checkpoint into a vidsift folder.",
     "info": "Say what a model or an index is: method, token sets, terms, size, fingerprint.",
 }
 
 # Verbs with verbs of their own: their function builds the group.
-_GROUPS = frozenset({"index"})
+_GROUPS = frozenset({"data", "index"})
 
 _DEBUG = "VIDSIFT_DEBUG"
 _VERSION = "--version"

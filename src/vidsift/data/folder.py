@@ -89,6 +89,10 @@ class CaptionedFolder(VideoFiles):
         """See :class:`~vidsift.data.source.DataSource`."""
         return of_split(self._read(), split, self.where)
 
+    def split_names(self) -> list[str]:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        return list(dict.fromkeys(entry.split for entry in self._read()))
+
     def training_files(self) -> list[Entry]:
         """Return the videos of the training split; all of them where the captions name no splits."""
         entries = self._read()

@@ -193,6 +193,10 @@ class DataSource(RecipeSection, ABC):
             CaptionsError: the annotations cannot be read, or there is no such split.
         """
 
+    def split_names(self) -> list[str]:
+        """Return the names of all splits; "" for videos that are of none."""
+        return list(self.splits)
+
     def training_files(self) -> list[Entry]:
         """Return what is trained on, as far as it lies in files: those have to be there."""
         return self.entries(self.training_split)

@@ -18,6 +18,7 @@ from vidsift.data.loading import BatchMaker, BatchStage
 from vidsift.data.source import DataSource, GridTestSet, PlannedStage, ValidationSet
 from vidsift.data.video_batches import ShuffledVideos
 from vidsift.errors import CaptionsError
+from vidsift.video.find import VIDEO_EXTENSIONS
 from vidsift.video.preprocessing import Preprocessing
 
 __all__ = ["AnnotatedVideos", "VideoFiles"]
@@ -141,7 +142,15 @@ class AnnotatedVideos(VideoFiles):
             raise CaptionsError(f"{self.where} holds several splits ({known}); name one with --split")
         if split not in self.splits:
             raise CaptionsError(f"{self.where} has no split {split!r}; its splits: {known}")
-        entries = list(self.read(split))
+        try:
+            entries = list(self.read(split))
+        except CaptionsError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:  # a key that is not there, a number that is none
+            raise CaptionsError(
+                f"{self.where}: the annotations of {split!r} are not in the format that they are expected in "
+                f"({type(error).__name__}: {error})"
+            ) from error
         if not entries:
             raise CaptionsError(f"{self.where}: nothing is listed for the split {split!r}")
         return entries
@@ -166,11 +175,12 @@ class AnnotatedVideos(VideoFiles):
 
     @cached_property
     def files_by_id(self) -> dict[str, str]:
-        """The name of each file in the folder of videos by its stem; MP4 where there are several."""
+        """The name of each video file in the folder by its stem; MP4 where there are several."""
         folder = Path(self.videos).expanduser()
         if not folder.is_dir():
             raise CaptionsError(f"{folder} is not a folder; expected the videos of {self.title}")
-        names = sorted((path.name for path in folder.iterdir()), key=lambda name: name.endswith(".mp4"))
+        names = [path.name for path in folder.iterdir() if path.suffix.lower() in VIDEO_EXTENSIONS]
+        names.sort(key=lambda name: name.endswith(".mp4"))  # the last one of a stem stays
         return {Path(name).stem: name for name in names}
 
     def csv_rows(self, name: str, *columns: str) -> Iterator[dict[str, str]]:
