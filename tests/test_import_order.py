@@ -47,9 +47,6 @@ SPOKEN_IN = {
 }
 """Libraries that one room alone imports, so that it alone changes when they do."""
 
-NOT_YET_IN_ITS_ROOM: set[tuple[str, str]] = set()
-"""Files that import such a library elsewhere, until that moves."""
-
 LONG_FILES: dict[str, str] = {}
 """Files of more than 500 lines, and why one job takes so many."""
 
@@ -137,11 +134,11 @@ def test_every_folder_is_a_known_room() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=short)
 def test_rooms_import_only_from_rooms_above(path: Path) -> None:
-    here = room(path)
-    if here not in ROOMS:
-        pytest.skip(f"{here} is the front door, not a room")
-    below = {other for other in imported_rooms(path) if ROOMS.index(other) > ROOMS.index(here)}
-    assert not below, f"{path.name} in {here}/ imports from {sorted(below)}, which stand below it"
+    own_room = room(path)
+    if own_room not in ROOMS:
+        pytest.skip(f"{own_room} is the front door, not a room")
+    below = {other for other in imported_rooms(path) if ROOMS.index(other) > ROOMS.index(own_room)}
+    assert not below, f"{path.name} in {own_room}/ imports from {sorted(below)}, which stand below it"
 
 
 def test_no_circle_of_imports() -> None:
@@ -158,11 +155,9 @@ def test_libraries_are_spoken_in_one_room() -> None:
         for library in {name.partition(".")[0] for name in imported_names(path)} & set(SPOKEN_IN)
         if room(path) != SPOKEN_IN[library]
     }
-    strangers = sorted(spoken - NOT_YET_IN_ITS_ROOM)
-    assert not strangers, (
-        f"{strangers}: import these libraries in their rooms alone ({SPOKEN_IN}), and ask that room"
+    assert not spoken, (
+        f"{sorted(spoken)}: import these libraries in their rooms alone ({SPOKEN_IN}), and ask that room"
     )
-    assert not (moved := sorted(NOT_YET_IN_ITS_ROOM - spoken)), f"{moved}: take off the list of exceptions"
 
 
 def test_files_have_one_job() -> None:

@@ -153,8 +153,8 @@ def test_to_changes_the_type_of_tokens_and_weights_alone() -> None:
 
 
 def test_to_leaves_tokens_in_int8_as_they_are() -> None:
-    kept = tokens().replace(tokens=torch.ones(3, 4, 2, dtype=torch.int8))
-    assert kept.to(dtype=torch.float32).tokens.dtype == torch.int8
+    int8_tokens = tokens().replace(tokens=torch.ones(3, 4, 2, dtype=torch.int8))
+    assert int8_tokens.to(dtype=torch.float32).tokens.dtype == torch.int8
 
 
 def test_to_moves_every_part() -> None:

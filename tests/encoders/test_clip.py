@@ -89,8 +89,8 @@ def test_sentence_is_the_last_real_token_as_clip_pools_it(towers: ClipTowers) ->
     tokens = towers.encode_text(IDS, MASK)
     sentence = end_of_text(tokens, MASK)
     assert sentence.shape == (2, 1, 24)
-    theirs = towers.clip.get_text_features(input_ids=IDS).pooler_output
-    torch.testing.assert_close(sentence[:, 0], theirs, rtol=0, atol=1e-6)
+    reference = towers.clip.get_text_features(input_ids=IDS).pooler_output
+    torch.testing.assert_close(sentence[:, 0], reference, rtol=0, atol=1e-6)
     # With the wrong eos_token_id of old configs transformers takes the largest id; here the mask decides.
     towers.clip.text_model.eos_token_id = 2
     torch.testing.assert_close(towers.encode_text(IDS, MASK), tokens, rtol=0, atol=0)
@@ -118,9 +118,9 @@ def test_images_give_class_and_patch_tokens(towers: ClipTowers) -> None:
     tokens, states = towers.encode_images(pictures, hidden=True)
     assert tokens.shape == (2, 17, 24)
     assert [state.shape for state in states] == [(2, 17, 40)] * 4
-    theirs = towers.clip.vision_model(pixel_values=pictures)
-    torch.testing.assert_close(states[-1], theirs.last_hidden_state, rtol=0, atol=1e-6)
-    normed = towers.clip.vision_model.post_layernorm(theirs.last_hidden_state)
+    reference = towers.clip.vision_model(pixel_values=pictures)
+    torch.testing.assert_close(states[-1], reference.last_hidden_state, rtol=0, atol=1e-6)
+    normed = towers.clip.vision_model.post_layernorm(reference.last_hidden_state)
     projected = towers.clip.visual_projection(normed)
     torch.testing.assert_close(tokens, projected, rtol=0, atol=1e-6)
 
@@ -134,8 +134,8 @@ def test_padded_frames_change_nothing(towers: ClipTowers, shift_blocks: tuple[in
     assert not tokens[~FRAMES].any()
     noisy = torch.where(FRAMES[:, :, None, None, None], frames, 1e3)
     torch.testing.assert_close(towers.encode_frames(noisy, FRAMES, shift_blocks), tokens, rtol=0, atol=0)
-    kept = towers.encode_frames(noisy, FRAMES, shift_blocks, skip_padded=False)
-    torch.testing.assert_close(kept, tokens, rtol=0, atol=1e-6)
+    constant_shape = towers.encode_frames(noisy, FRAMES, shift_blocks, skip_padded=False)
+    torch.testing.assert_close(constant_shape, tokens, rtol=0, atol=1e-6)
     alone = towers.encode_frames(frames[1:2, :2], FRAMES[1:2, :2], shift_blocks)
     torch.testing.assert_close(alone[0], tokens[1, :2], rtol=0, atol=1e-6)
 
@@ -198,10 +198,10 @@ def test_gradients_reach_every_weight(towers: ClipTowers) -> None:
 @torch.no_grad()
 def test_saves_as_a_clip_that_transformers_loads(towers: ClipTowers, tmp_path: Path) -> None:
     towers.clip.save_pretrained(tmp_path)
-    theirs = CLIPModel.from_pretrained(tmp_path)
-    assert sorted(theirs.state_dict()) == sorted(towers.clip.state_dict())
+    reference = CLIPModel.from_pretrained(tmp_path)
+    assert sorted(reference.state_dict()) == sorted(towers.clip.state_dict())
     pictures = pixels(2)
-    features = theirs.get_image_features(pictures).pooler_output
+    features = reference.get_image_features(pictures).pooler_output
     torch.testing.assert_close(towers.encode_images(pictures)[:, 0], features, rtol=0, atol=1e-6)
 
 

@@ -87,10 +87,10 @@ def test_other_devices_stay_in_fp32() -> None:
 
 
 def test_an_imitation_is_no_more_than_it_was_told() -> None:
-    told = os.environ.get("ATEN_CPU_CAPABILITY")
-    if told:
+    capability = os.environ.get("ATEN_CPU_CAPABILITY")
+    if capability:
         # PyTorch before 2.8 says "no AVX".
-        assert torch.backends.cpu.get_cpu_capability().lower().replace("no avx", "default") == told
+        assert torch.backends.cpu.get_cpu_capability().lower().replace("no avx", "default") == capability
     if os.environ.get("ONEDNN_MAX_CPU_ISA") in ("AVX2", "SSE41"):
         assert not device._onednn_computes_bf16()
         assert best_inference_dtype("cpu") == torch.float32

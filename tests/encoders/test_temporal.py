@@ -87,9 +87,9 @@ def test_an_lstm_learns_under_autocast_on_every_processor(
     (expected,) = torch.autograd.grad(lstm(given, MASK).square().sum(), given)
     with torch.autocast("cpu", torch.bfloat16):
         out = lstm(given.bfloat16(), MASK)
-    (found,) = torch.autograd.grad(out.float().square().sum(), given)
+    (actual,) = torch.autograd.grad(out.float().square().sum(), given)
     torch.testing.assert_close(out.float(), lstm(frames(), MASK), rtol=0, atol=0.02)
-    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.1)
+    torch.testing.assert_close(actual, expected, rtol=0.02, atol=0.1)
 
 
 @torch.no_grad()
@@ -116,9 +116,9 @@ def test_starts_as_the_text_tower(tiny_config: MakeConfig) -> None:
     assert torch.equal(head.positions[12:], fresh.positions[12:])
     # The text tower's block without its causal mask is the head's block, but for the epsilon of the norms.
     state = frames()
-    theirs = towers.clip.text_model.encoder.layers[1](state, None)
+    reference = towers.clip.text_model.encoder.layers[1](state, None)
     ours = head.blocks[1](state, torch.zeros(3, 1, 1, 4).bool())
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    torch.testing.assert_close(ours, reference, rtol=0, atol=1e-4)
     for name, weight in head.blocks[2].named_parameters():
         assert torch.equal(weight, dict(fresh.blocks[2].named_parameters())[name])
 

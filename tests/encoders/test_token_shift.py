@@ -10,18 +10,18 @@ from vidsift.encoders.token_shift import frame_neighbours, shift_tokens
 
 def test_neighbours_skip_padding() -> None:
     mask = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0]]).bool()
-    found = frame_neighbours(mask)
-    assert found.previous.tolist() == [0, 0, 1, 3, 3, 5]
-    assert found.next.tolist() == [1, 2, 2, 4, 4, 5]
+    neighbours = frame_neighbours(mask)
+    assert neighbours.previous.tolist() == [0, 0, 1, 3, 3, 5]
+    assert neighbours.next.tolist() == [1, 2, 2, 4, 4, 5]
     everything = frame_neighbours(mask, skip_padded=False)
     assert everything.previous[mask.flatten()].tolist() == [0, 0, 1, 3, 3, 6]
     assert everything.next[mask.flatten()].tolist() == [1, 2, 2, 4, 4, 6]
 
 
 def test_a_gap_in_time_is_not_jumped() -> None:
-    found = frame_neighbours(torch.tensor([[1, 0, 1]]).bool())
-    assert found.previous.tolist() == [0, 1]
-    assert found.next.tolist() == [0, 1]
+    neighbours = frame_neighbours(torch.tensor([[1, 0, 1]]).bool())
+    assert neighbours.previous.tolist() == [0, 1]
+    assert neighbours.next.tolist() == [0, 1]
 
 
 def test_tokens_move_by_their_number() -> None:

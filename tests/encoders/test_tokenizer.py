@@ -37,7 +37,7 @@ def test_learning_again_gives_the_same_vocabulary() -> None:
     # Hundreds of pairs are equally frequent here; what comes first among them must not be left to chance.
     words = [f"{first}{second}{third}" for first in "abcdefg" for second in "hijkl" for third in "mnopqr"]
     learned = [train_tokenizer(words, 640).ids(" ".join(words)) for _ in range(8)]
-    assert all(one == learned[0] for one in learned)
+    assert all(vocabulary == learned[0] for vocabulary in learned)
 
 
 def test_learning_does_not_depend_on_order() -> None:

@@ -91,10 +91,10 @@ def test_folder_round_trip(towers: ClipTowers, tokenizer: Tokenizer, folder: Pat
 
 @torch.no_grad()
 def test_transformers_loads_what_is_saved(towers: ClipTowers, tokenizer: Tokenizer, folder: Path) -> None:
-    theirs = CLIPModel.from_pretrained(folder)
-    assert theirs.state_dict().keys() == load_file(folder / "model.safetensors").keys()
-    assert theirs.config.architectures == ["CLIPModel"]
-    features = theirs.get_image_features(PICTURES).pooler_output
+    reference = CLIPModel.from_pretrained(folder)
+    assert reference.state_dict().keys() == load_file(folder / "model.safetensors").keys()
+    assert reference.config.architectures == ["CLIPModel"]
+    features = reference.get_image_features(PICTURES).pooler_output
     torch.testing.assert_close(features, towers.encode_images(PICTURES)[:, 0], rtol=0, atol=1e-6)
     assert CLIPTokenizer.from_pretrained(folder)("the red disc")["input_ids"][0] == tokenizer.start_id
     settings = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
@@ -286,17 +286,17 @@ def test_openai_file_without_vocabulary(tmp_path: Path) -> None:
 
 
 def test_hub_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, list[str]]] = []
+    requests: list[tuple[str, list[str]]] = []
 
     def download(name: str, *, allow_patterns: list[str]) -> str:
-        asked.append((name, allow_patterns))
+        requests.append((name, allow_patterns))
         if name == "some/clip":
             return str(folder)
         raise ConnectionError("no route to host\nlong trace")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert load_clip("some/clip").towers.dim == 24
-    assert asked == [("some/clip", ["*.json", "merges.txt", "model*.safetensors"])]
+    assert requests == [("some/clip", ["*.json", "merges.txt", "model*.safetensors"])]
     with pytest.raises(WeightsError) as caught:
         load_clip("other/clip")
     assert "other/clip is not a folder here and could not be fetched from the hub" in str(caught.value)

@@ -47,7 +47,9 @@ def run(folder: Path, weights: Mapping[str, Any] | Path, *options: object) -> st
     tiny.tokenizer().save(folder)
     program = typer.Typer()
     program.command()(convert)
-    result = CliRunner().invoke(program, [str(one) for one in (checkpoint, "-o", folder / "model", *options)])
+    result = CliRunner().invoke(
+        program, [str(argument) for argument in (checkpoint, "-o", folder / "model", *options)]
+    )
     if result.exception is not None:
         raise result.exception
     return result.output
@@ -222,7 +224,9 @@ def test_drl(golden: Any, tmp_path: Path) -> None:
     assert (model.arguments["weight_layers"], model.arguments["temporal_layers"]) == (2, 4)
     assert "taken from the released code (change with --set): padding=zero" in report
     pixels = [np.zeros((count, 32, 32, 3), dtype=np.uint8) for count in (1, 3)]
-    videos = model.encode_frames(pixels, [np.arange(len(one), dtype=np.float64) for one in pixels])
+    videos = model.encode_frames(
+        pixels, [np.arange(len(frames_of_video), dtype=np.float64) for frames_of_video in pixels]
+    )
     assert videos["frame"].mask.shape == (2, 3)
     assert model.encode_text(["a red circle"])["word"].mask.shape == (1, 10)
     run_again = tmp_path / "again"

@@ -39,16 +39,16 @@ def array(golden: Golden, key: str) -> np.ndarray[Any, np.dtype[Any]]:
     return values
 
 
-def agrees(ours: dict[str, float], theirs: dict[str, Any], *, median: bool = True) -> None:
+def agrees(ours: dict[str, float], recorded: dict[str, Any], *, median: bool = True) -> None:
     """Compare all recalls, the mean and the median rank."""
-    tolerance = 0.051 if "MedR" in theirs else 1e-4  # QB-Norm's numbers are rounded to one digit
+    tolerance = 0.051 if "MedR" in recorded else 1e-4  # QB-Norm's numbers are rounded to one digit
     for k in (1, 5, 10):
-        assert ours[f"R@{k}"] == pytest.approx(theirs[f"R{k}"], abs=tolerance)
-    assert ours["MnR"] == pytest.approx(theirs["MeanR"], abs=tolerance)
+        assert ours[f"R@{k}"] == pytest.approx(recorded[f"R{k}"], abs=tolerance)
+    assert ours["MnR"] == pytest.approx(recorded["MeanR"], abs=tolerance)
     if median:
-        assert ours["MdR"] == pytest.approx(theirs.get("MedianR", theirs.get("MedR")), abs=tolerance)
+        assert ours["MdR"] == pytest.approx(recorded.get("MedianR", recorded.get("MedR")), abs=tolerance)
     for key in ("MR", "MedianR"):
-        assert theirs.get(key, theirs.get("MedianR")) == theirs.get("MedianR"), "two names of one value"
+        assert recorded.get(key, recorded.get("MedianR")) == recorded.get("MedianR"), "two names of one value"
 
 
 def both_ways(sim: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Ranks]:
@@ -66,7 +66,7 @@ def test_the_cases_are_all_of_them(released: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", SQUARE)
 def test_one_caption_each(golden: Golden, released: dict[str, Any], case: str) -> None:
-    sim, theirs = array(golden, f"square.{case}"), released["square"][case]
+    sim, recorded = array(golden, f"square.{case}"), released["square"][case]
     if not np.isfinite(sim).all():
         row = int(np.argwhere(~np.isfinite(sim))[0][0])
         with pytest.raises(NonFiniteScoresError, match=f"text {row} with video"):
@@ -75,7 +75,7 @@ def test_one_caption_each(golden: Golden, released: dict[str, Any], case: str) -
     for way, ranks in both_ways(sim).items():
         ours, tied = summary(ranks), bool((ranks.tied > 1).any())
         for release in RELEASES:
-            row = theirs[f"{release}.compute_metrics.{way}"]
+            row = recorded[f"{release}.compute_metrics.{way}"]
             if not tied:
                 agrees(ours, row)
                 places = np.asarray(row["cols"])
@@ -84,9 +84,9 @@ def test_one_caption_each(golden: Golden, released: dict[str, Any], case: str) -
                 # Every tied place is counted there: more ranks than questions.
                 assert len(row["cols"]) == ranks.tied.sum() > len(sim)
         if not tied:
-            agrees(ours, theirs[f"qbnorm.{way}_metrics"])
+            agrees(ours, recorded[f"qbnorm.{way}_metrics"])
         # QB-Norm's mean rank averages the tied places, as ours does; its recalls then compare the averages.
-        assert ours["MnR"] == pytest.approx(theirs[f"qbnorm.{way}_metrics"]["MeanR"], abs=0.051)
+        assert ours["MnR"] == pytest.approx(recorded[f"qbnorm.{way}_metrics"]["MeanR"], abs=0.051)
 
 
 def test_ties_give_the_expected_recall(golden: Golden, released: dict[str, Any]) -> None:
@@ -107,20 +107,20 @@ def owners(caps: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any
 @pytest.mark.parametrize("case", MULTI)
 def test_several_captions_each(golden: Golden, released: dict[str, Any], case: str) -> None:
     sim, caps = array(golden, f"multi.{case}.sim"), array(golden, f"multi.{case}.caps")
-    padded, owner, theirs = array(golden, f"multi.{case}.padded"), owners(caps), released["multi"][case]
+    padded, owner, recorded = array(golden, f"multi.{case}.padded"), owners(caps), released["multi"][case]
     assert np.array_equal(sim, np.concatenate([padded[v, :n] for v, n in enumerate(caps)]))
     there = text_to_video_ranks(sim, owner)
     if case == "v1":
         # With one video the released code fails; the answer is the only one.
-        assert all(theirs[release] == "AxisError(1, 0, None)" for release in RELEASES)
+        assert all(recorded[release] == "AxisError(1, 0, None)" for release in RELEASES)
         assert summary(there)["R@1"] == summary(video_to_text_ranks(sim, owner))["R@1"] == 100.0
-        assert summary(there)["MdR"] == theirs["numpy_median_of_t2v_ranks_plus_1"]
+        assert summary(there)["MdR"] == recorded["numpy_median_of_t2v_ranks_plus_1"]
         return
     back = video_to_text_ranks(sim, owner, "caption_groups")
     groups = array(golden, f"multi.{case}.v2t_sim")
     assert np.array_equal(groups.T, np.stack([sim[owner == v].max(axis=0) for v in range(len(caps))]))
     for release in RELEASES:
-        row = theirs[release]
+        row = recorded[release]
         if case == "ties":
             # Ties go by index there (texts) or are counted several times (videos).
             assert len(row["v2t"]["cols"]) == back.tied.sum() > len(caps)
@@ -132,9 +132,9 @@ def test_several_captions_each(golden: Golden, released: dict[str, Any], case: s
         agrees(summary(back), row["v2t"])
         assert back.better.tolist() == row["v2t"]["cols"]
     if case != "ties":
-        assert summary(there)["MdR"] == theirs["numpy_median_of_t2v_ranks_plus_1"]
+        assert summary(there)["MdR"] == recorded["numpy_median_of_t2v_ranks_plus_1"]
     else:
-        _is_between(there, theirs["numpy_median_of_t2v_ranks_plus_1"], theirs["clip4clip"]["t2v"])
+        _is_between(there, recorded["numpy_median_of_t2v_ranks_plus_1"], recorded["clip4clip"]["t2v"])
 
 
 def _is_between(ranks: Ranks, median: float, released: dict[str, float]) -> None:
@@ -142,11 +142,11 @@ def _is_between(ranks: Ranks, median: float, released: dict[str, float]) -> None
     first, last = ranks.better + 1, ranks.better + ranks.tied
     ours = summary(ranks)
     assert np.median(first) <= median <= np.median(last)
-    for one in (ours["MnR"], released["MeanR"]):
-        assert first.mean() < one < last.mean()
+    for mean_rank in (ours["MnR"], released["MeanR"]):
+        assert first.mean() < mean_rank < last.mean()
     for k in (1, 5):
-        for one in (ours[f"R@{k}"], released[f"R{k}"]):
-            assert 100 * (last <= k).mean() <= one <= 100 * (first <= k).mean()
+        for recall in (ours[f"R@{k}"], released[f"R{k}"]):
+            assert 100 * (last <= k).mean() <= recall <= 100 * (first <= k).mean()
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def _is_between(ranks: Ranks, median: float, released: dict[str, float]) -> None
 def test_the_two_protocols_of_video_to_text(
     golden: Golden, released: dict[str, Any], protocol: VideoToText, name: str
 ) -> None:
-    theirs, sim = released["multi"]["uniform_3_caps"], array(golden, "uniform.sim")
+    recorded, sim = released["multi"]["uniform_3_caps"], array(golden, "uniform.sim")
     owner = np.repeat(np.arange(6), 3)
-    agrees(summary(video_to_text_ranks(sim, owner, protocol)), theirs[name])
+    agrees(summary(video_to_text_ranks(sim, owner, protocol)), recorded[name])
     there = summary(text_to_video_ranks(sim, owner))
-    agrees(there, theirs["qbnorm.t2v_metrics"])
-    agrees(there, theirs["clip4clip.t2v"], median=False)
-    assert set(theirs) == {
+    agrees(there, recorded["qbnorm.t2v_metrics"])
+    agrees(there, recorded["clip4clip.t2v"], median=False)
+    assert set(recorded) == {
         "clip4clip.v2t(max over own captions, ranks V groups)",
         "qbnorm.v2t_metrics(closest GT among all captions)",
         "clip4clip.t2v",
@@ -175,46 +175,49 @@ def test_the_two_protocols_of_video_to_text(
 
 @pytest.mark.parametrize("case", ["scale1", "scale100"])
 def test_dual_softmax(golden: Golden, released: dict[str, Any], case: str) -> None:
-    sim, theirs = golden("metrics_postproc")[f"dsl.{case}.sim"], released["dsl"][case]
+    sim, recorded = golden("metrics_postproc")[f"dsl.{case}.sim"], released["dsl"][case]
     # As released: similarities come scaled, or not.
     ours = dual_softmax(sim, 1.0)
     assert torch.allclose(ours, golden("metrics_postproc")[f"dsl.{case}.out"], rtol=1e-9, atol=1e-12)
     pairs = np.arange(len(sim))
-    agrees(summary(text_to_video_ranks(ours.numpy(), pairs)), theirs["t2v"])
-    agrees(summary(text_to_video_ranks(ours.numpy(), pairs)), theirs["compute_dsl_metrics"])
-    agrees(summary(video_to_text_ranks(ours.numpy(), pairs)), theirs["v2t_as_coded"])
+    agrees(summary(text_to_video_ranks(ours.numpy(), pairs)), recorded["t2v"])
+    agrees(summary(text_to_video_ranks(ours.numpy(), pairs)), recorded["compute_dsl_metrics"])
+    agrees(summary(video_to_text_ranks(ours.numpy(), pairs)), recorded["v2t_as_coded"])
     back = dual_softmax(sim, 1.0, direction="video_to_text")
-    agrees(summary(video_to_text_ranks(back.numpy(), pairs)), theirs["v2t_if_softmax_over_videos"])
-    agrees(summary(text_to_video_ranks(sim.numpy(), pairs)), theirs["raw_t2v"])
-    agrees(summary(video_to_text_ranks(sim.numpy(), pairs)), theirs["raw_v2t"])
+    agrees(summary(video_to_text_ranks(back.numpy(), pairs)), recorded["v2t_if_softmax_over_videos"])
+    agrees(summary(text_to_video_ranks(sim.numpy(), pairs)), recorded["raw_t2v"])
+    agrees(summary(video_to_text_ranks(sim.numpy(), pairs)), recorded["raw_v2t"])
 
 
 def test_the_released_dual_softmax_cannot_change_video_to_text(
     golden: Golden, released: dict[str, Any]
 ) -> None:
-    sim, theirs = golden("metrics_postproc")["dsl.positive.sim"], released["dsl"]["positive_sims"]
-    ranks = [video_to_text_ranks(one.numpy(), np.arange(len(sim))) for one in (sim, dual_softmax(sim, 1.0))]
-    for one, name in zip(ranks, ("raw_v2t", "v2t_as_coded"), strict=True):
-        agrees(summary(one), theirs[name])
-    assert ranks[0].better.tolist() == ranks[1].better.tolist() == theirs["raw_v2t"]["cols"]
+    sim, recorded = golden("metrics_postproc")["dsl.positive.sim"], released["dsl"]["positive_sims"]
+    ranks = [
+        video_to_text_ranks(similarities.numpy(), np.arange(len(sim)))
+        for similarities in (sim, dual_softmax(sim, 1.0))
+    ]
+    for found_ranks, name in zip(ranks, ("raw_v2t", "v2t_as_coded"), strict=True):
+        agrees(summary(found_ranks), recorded[name])
+    assert ranks[0].better.tolist() == ranks[1].better.tolist() == recorded["raw_v2t"]["cols"]
 
 
 @pytest.mark.parametrize("case", BANKS)
 def test_query_bank(golden: Golden, released: dict[str, Any], case: str) -> None:
-    file, theirs = golden("metrics_postproc"), released["qbnorm"][case]
+    file, recorded = golden("metrics_postproc"), released["qbnorm"][case]
     k, beta = int(case[1]), {"20.000": 20.0, "0.503": 1 / 1.99}[case.partition("_b")[2]]
     sim, before = file["qb.test"], file["qb.test"].clone()
-    found = query_bank_norm(sim, file["qb.bank"], beta=beta, k=k)
-    assert torch.equal(found.hubs, file[f"qb.{case}.activation_videos"])
-    assert torch.equal(found.normalised, file[f"qb.{case}.normalised_rows"])
-    assert len(found.normalised) == theirs["rows_normalised"]
-    assert torch.allclose(found.similarities, file[f"qb.{case}.out"], rtol=1e-6)
-    assert theirs["input_mutated"]
-    assert theirs["output_is_input"]
+    result = query_bank_norm(sim, file["qb.bank"], beta=beta, k=k)
+    assert torch.equal(result.hubs, file[f"qb.{case}.activation_videos"])
+    assert torch.equal(result.normalised, file[f"qb.{case}.normalised_rows"])
+    assert len(result.normalised) == recorded["rows_normalised"]
+    assert torch.allclose(result.similarities, file[f"qb.{case}.out"], rtol=1e-6)
+    assert recorded["input_mutated"]
+    assert recorded["output_is_input"]
     assert torch.equal(sim, before), "ours leaves its input alone"
     pairs = np.arange(len(sim))
-    agrees(summary(text_to_video_ranks(sim.numpy(), pairs)), theirs["t2v_before"])
-    agrees(summary(text_to_video_ranks(found.similarities.numpy(), pairs)), theirs["t2v_after"])
+    agrees(summary(text_to_video_ranks(sim.numpy(), pairs)), recorded["t2v_before"])
+    agrees(summary(text_to_video_ranks(result.similarities.numpy(), pairs)), recorded["t2v_after"])
 
 
 @pytest.mark.parametrize("case", OVERFLOWING)

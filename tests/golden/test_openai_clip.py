@@ -83,12 +83,12 @@ def test_the_same_as_clip_model(golden: Golden) -> None:
     file = golden(FILE)
     model = towers(file)
     ids_QT, mask_QT = texts(file)
-    theirs = model.clip(input_ids=ids_QT, pixel_values=file["in.image"])
+    reference = model.clip(input_ids=ids_QT, pixel_values=file["in.image"])
     text_QD = end_of_text(model.encode_text(ids_QT, mask_QT), mask_QT)[:, 0]
     unit_QD = torch.nn.functional.normalize(text_QD, dim=-1)
-    close(unit_QD, theirs.text_embeds)
+    close(unit_QD, reference.text_embeds)
     image_ND = model.encode_images(file["in.image"])[:, 0]
-    close(torch.nn.functional.normalize(image_ND, dim=-1), theirs.image_embeds)
+    close(torch.nn.functional.normalize(image_ND, dim=-1), reference.image_embeds)
 
 
 def test_every_key_was_used(golden: Golden, request: pytest.FixtureRequest) -> None:

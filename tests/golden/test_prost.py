@@ -52,10 +52,10 @@ def videos(file: Any) -> tuple[torch.Tensor, torch.Tensor, VideoMaps]:
 def phrases(file: Any) -> torch.Tensor:
     """Phrases of the full-length texts, padding included as it was there."""
     words = file["in.word_tokens"]
-    made: torch.Tensor = released(file)[0].phrase_head(words, torch.ones(words.shape[:2], dtype=torch.bool))[
-        0
-    ]
-    return made
+    phrases: torch.Tensor = released(file)[0].phrase_head(
+        words, torch.ones(words.shape[:2], dtype=torch.bool)
+    )[0]
+    return phrases
 
 
 def whole(tokens: torch.Tensor) -> TokenSet:

@@ -55,8 +55,8 @@ def test_literal_special_tokens_are_ordinary_text(golden: Golden, tokenizer: Tok
         assert not {tokenizer.start_id, tokenizer.end_id} & set(ids)
         special = {tokenizer.start_id, tokenizer.end_id}
         rest = [number for number in item["encode"] if number not in special]
-        kept = iter(ids)
-        assert all(number in kept for number in rest), "the words around them keep their ids and order"
+        remaining = iter(ids)
+        assert all(number in remaining for number in rest), "the words around them keep their ids and order"
 
 
 def test_special_ids(golden: Golden, tokenizer: Tokenizer) -> None:

@@ -13,8 +13,10 @@ from vidsift.interactions.quantised import quantise
 def test_rows_stand_in_order_and_shorter_ones_are_padded() -> None:
     first, second = tiny.token_set([2, 1], 2), tiny.token_set([4], 4, seed=1)
     first, second = (
-        one.replace(times_seconds=torch.full(one.mask.shape, float(len(one)), dtype=torch.float64))
-        for one in (first, second)
+        token_set.replace(
+            times_seconds=torch.full(token_set.mask.shape, float(len(token_set)), dtype=torch.float64)
+        )
+        for token_set in (first, second)
     )
     both = concatenate([first, second])
     assert both.mask.sum(dim=1).tolist() == [2, 1, 4]

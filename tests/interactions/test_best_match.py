@@ -34,14 +34,14 @@ def test_values_and_gradients_are_those_of_the_plain_formula(texts: list[int], v
     text, video = _sides(texts, videos)
     real = video.mask.expand(len(texts), -1, -1)
     generator = torch.Generator().manual_seed(1)
-    found, expected = best_matches(text, video), _plain(text, video)
-    pulls = [torch.randn(one.shape, generator=generator, dtype=torch.float64) for one in expected]
+    actual, expected = best_matches(text, video), _plain(text, video)
+    pulls = [torch.randn(best.shape, generator=generator, dtype=torch.float64) for best in expected]
     pulls[1] = pulls[1] * real  # what padded frames match means nothing and weighs nothing
-    torch.testing.assert_close(found[0], expected[0])
-    torch.testing.assert_close(found[1][real], expected[1][real])
-    gradients = [torch.autograd.grad(both, (text.tokens, video.tokens), pulls) for both in (found, expected)]
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(actual[0], expected[0])
+    torch.testing.assert_close(actual[1][real], expected[1][real])
+    gradients = [torch.autograd.grad(both, (text.tokens, video.tokens), pulls) for both in (actual, expected)]
+    for left, right in zip(*gradients, strict=True):
+        torch.testing.assert_close(left, right)
 
 
 def test_gradients_agree_with_finite_differences() -> None:
@@ -57,13 +57,13 @@ def test_gradients_agree_with_finite_differences() -> None:
 @pytest.mark.parametrize("learns", ["text", "video"])
 def test_one_side_may_stay_as_it_is(learns: str) -> None:
     text, video = _sides([2, 3], [3, 1])
-    still = text if learns == "video" else video
-    still.tokens.requires_grad_(False)
+    frozen = text if learns == "video" else video
+    frozen.tokens.requires_grad_(False)
     words, frames = best_matches(text, video)
     (words.sum() + (frames * video.mask).sum()).backward()  # type: ignore[no-untyped-call]
     moved = text if learns == "text" else video
     assert moved.tokens.grad is not None
-    assert still.tokens.grad is None
+    assert frozen.tokens.grad is None
     assert bool(moved.tokens.grad[moved.mask].any())
     assert not moved.tokens.grad[~moved.mask].any()
 

@@ -50,8 +50,8 @@ def test_padding_and_company_never_change_a_score(frames: list[int], more: int, 
     padded = meet.score(meet.prepare_text(text), meet.prepare_video(wider))
     torch.testing.assert_close(padded, together, atol=2e-6, rtol=1e-5)
     for column in range(len(frames)):
-        own = video[column : column + 1]
-        alone = meet.score(meet.prepare_text(text[1:]), meet.prepare_video(own))
+        single = video[column : column + 1]
+        alone = meet.score(meet.prepare_text(text[1:]), meet.prepare_video(single))
         torch.testing.assert_close(alone[0, 0], together[1, column], atol=2e-6, rtol=1e-5)
 
 

@@ -81,8 +81,8 @@ def test_values_and_gradients_are_those_of_double_precision(
     exact = _step(RULES[rule], SHAPES[shape], torch.float64, False, monkeypatch)
     kernels = _step(RULES[rule], SHAPES[shape], torch.float32, True, monkeypatch)
     assert len(kernels) == len(exact) >= 3
-    for one, other in zip(kernels, exact, strict=True):
-        assert (one - other).norm() <= 5e-6 * other.norm() + 1e-9
+    for left, right in zip(kernels, exact, strict=True):
+        assert (left - right).norm() <= 5e-6 * right.norm() + 1e-9
 
 
 def test_16_bits_round_no_more_than_in_plain_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,15 +92,15 @@ def test_16_bits_round_no_more_than_in_plain_pytorch(monkeypatch: pytest.MonkeyP
     exact = _step(token_wise, shape, torch.float64, False, monkeypatch)
     plain = _step(token_wise, shape, kind, False, monkeypatch)
     kernels = _step(token_wise, shape, kind, True, monkeypatch)
-    for one, other, right in zip(kernels, plain, exact, strict=True):
-        assert (one - right).norm() <= 1.5 * (other - right).norm() + 1e-6
+    for fused_part, plain_part, reference in zip(kernels, plain, exact, strict=True):
+        assert (fused_part - reference).norm() <= 1.5 * (plain_part - reference).norm() + 1e-6
 
 
 def test_a_step_repeats_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (
         _step(token_wise, SHAPES["videos in two tiles"], torch.float32, True, monkeypatch) for _ in range(2)
     )
-    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    assert all(torch.equal(left, right) for left, right in zip(first, second, strict=True))
 
 
 def test_of_equals_the_first_wins() -> None:

@@ -103,8 +103,8 @@ def test_a_scan_reads_one_token_of_all_levels(meet: Hierarchical) -> None:
     exact, compact = meet.score(text, video), meet.compact_video(video)
     assert compact.tokens.shape == (3, 1, LEVELS * DIM)
     torch.testing.assert_close(meet.score(text, compact), exact)
-    for kept in (compact, video):
-        scanned = meet.score(text, quantise(kept))
+    for gallery in (compact, video):
+        scanned = meet.score(text, quantise(gallery))
         assert not torch.equal(scanned, exact)
         torch.testing.assert_close(scanned, exact, atol=0.02, rtol=0.0)
     halved = [side.to(dtype=torch.bfloat16) for side in (text, compact)]

@@ -45,7 +45,7 @@ INTERACTIONS: dict[str, Interaction] = {
     "sharpened": SharpenedTokenWise(20.0),
     "cross": seeded(lambda: CrossTransformer(DIM, layers=1, heads=2, max_positions=24)),
 }
-OPEN = [name for name, one in INTERACTIONS.items() if one.explains]
+OPEN = [name for name, interaction in INTERACTIONS.items() if interaction.explains]
 every = pytest.mark.parametrize("name", INTERACTIONS)
 every_open = pytest.mark.parametrize("name", OPEN)
 counts = st.lists(st.integers(1, 5), min_size=1, max_size=4)
@@ -99,7 +99,7 @@ def test_an_entry_depends_on_its_own_text_and_video_only(
 @given(pairs=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=4), seed=seeds)
 def test_contributions_sum_to_the_score(name: str, pairs: list[tuple[int, int]], seed: int) -> None:
     interaction = INTERACTIONS[name]
-    words, frames = [one for one, _ in pairs], [one for _, one in pairs]
+    words, frames = [count for count, _ in pairs], [count for _, count in pairs]
     text = interaction.prepare_text(tiny.token_set(words, 5, DIM, seed))
     video = interaction.prepare_video(tiny.token_set(frames, 5, DIM, seed + 1))
     account = interaction.align(text, video)
@@ -206,7 +206,7 @@ def test_bf16_sets_score_nearly_the_same(name: str) -> None:
 
 @pytest.mark.processor
 @pytest.mark.parametrize(
-    ("kept_in", "tolerance"),
+    ("dtype", "tolerance"),
     [
         # Unit tokens rounded on both sides move a product by less than twice the rounding, 2**-9 and 2**-12
         # of it, and rounding the product adds as much; sharpened weights follow the products' errors.
@@ -216,7 +216,7 @@ def test_bf16_sets_score_nearly_the_same(name: str) -> None:
 )
 @pytest.mark.parametrize("name", [*OPEN, "prototype", "frame softmax", "attention"])
 def test_texts_in_fp32_meet_a_gallery_kept_in_half_of_it(
-    name: str, kept_in: torch.dtype, tolerance: float
+    name: str, dtype: torch.dtype, tolerance: float
 ) -> None:
     """A search asks so: the question is encoded in fp32, the index may be kept smaller."""
     others = {
@@ -228,8 +228,8 @@ def test_texts_in_fp32_meet_a_gallery_kept_in_half_of_it(
     words = [1, 1] if name in ("frame softmax", "attention") else [3, 1]
     text = interaction.prepare_text(tiny.token_set(words, max(words), DIM))
     video = interaction.prepare_video(tiny.token_set([4, 1, 2], 4, DIM, seed=1))
-    kept = video.to(dtype=kept_in)
-    for gallery in (kept, interaction.compact_video(kept)):
+    stored = video.to(dtype=dtype)
+    for gallery in (stored, interaction.compact_video(stored)):
         near = interaction.score(text, gallery).float()
         torch.testing.assert_close(near, interaction.score(text, video), atol=tolerance, rtol=0)
 
@@ -239,8 +239,8 @@ def test_frames_outermost_in_memory_give_the_same_matches() -> None:
     text = TokenWise().prepare_text(tiny.token_set([3, 1, 2], 3, DIM))
     video = TokenWise().prepare_video(tiny.token_set([4, 1, 2, 3], 4, DIM, seed=1))
     turned = video.replace(tokens=video.tokens.transpose(0, 1).contiguous().transpose(0, 1))
-    for one, other in zip(best_matches(text, video), best_matches(text, turned), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+    for left, right in zip(best_matches(text, video), best_matches(text, turned), strict=True):
+        torch.testing.assert_close(left, right, atol=1e-6, rtol=1e-6)
 
 
 def test_a_black_box_says_what_to_use_instead() -> None:

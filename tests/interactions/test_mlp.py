@@ -69,10 +69,10 @@ def test_padding_and_company_never_change_a_score(meet: PairPerceptron) -> None:
 
 def test_a_video_is_kept_as_its_mean_frame(meet: PairPerceptron) -> None:
     video = tiny.token_set([4, 1], 4, DIM)
-    kept = meet.compact_video(meet.prepare_video(video))
-    assert kept.tokens.shape == (2, 1, DIM)
-    torch.testing.assert_close(kept.tokens[0, 0], video.tokens[0].mean(dim=0))
-    torch.testing.assert_close(kept.tokens[1, 0], video.tokens[1, 0])
+    compact = meet.compact_video(meet.prepare_video(video))
+    assert compact.tokens.shape == (2, 1, DIM)
+    torch.testing.assert_close(compact.tokens[0, 0], video.tokens[0].mean(dim=0))
+    torch.testing.assert_close(compact.tokens[1, 0], video.tokens[1, 0])
 
 
 def test_gradients_reach_both_sides_and_every_layer(meet: PairPerceptron) -> None:

@@ -35,7 +35,7 @@ def _pool(text: TokenSet, video: TokenSet, text_best_PV: Tensor, video_best_QVF:
     assert text.weights is not None
     assert video.weights is not None
     words = torch.split(text_best_PV.square() * text.weights[text.mask][:, None], text.mask.sum(1).tolist())
-    by_words = torch.stack([one.sum(dim=0) for one in words])
+    by_words = torch.stack([word_values.sum(dim=0) for word_values in words])
     return by_words + (video_best_QVF.exp() * video.weights).sum(dim=2) / 3
 
 
@@ -59,12 +59,12 @@ def test_blocks_give_values_and_gradients_of_the_plain_formula(
 ) -> None:
     monkeypatch.setattr(pooled_match, "_BLOCK_NUMBERS", numbers)
     text, video = _sides(texts, videos)
-    found, expected = pooled_matches(text, video, _pool, padding), _plain(text, video, padding)
-    torch.testing.assert_close(found, expected)
-    pull = torch.randn(found.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    gradients = [torch.autograd.grad(one, _learned(text, video), pull) for one in (found, expected)]
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    actual, expected = pooled_matches(text, video, _pool, padding), _plain(text, video, padding)
+    torch.testing.assert_close(actual, expected)
+    pull = torch.randn(actual.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    gradients = [torch.autograd.grad(scores, _learned(text, video), pull) for scores in (actual, expected)]
+    for left, right in zip(*gradients, strict=True):
+        torch.testing.assert_close(left, right)
 
 
 @pytest.mark.parametrize("padding", ["excluded", "zero"])
@@ -72,8 +72,8 @@ def test_gradients_agree_with_finite_differences(padding: Padding) -> None:
     text, video = _sides([2, 3], [3, 1])
 
     def score(*learned: Tensor) -> Tensor:
-        one = text.replace(tokens=learned[0], weights=learned[1])
-        return pooled_matches(one, video.replace(tokens=learned[2], weights=learned[3]), _pool, padding)
+        changed = text.replace(tokens=learned[0], weights=learned[1])
+        return pooled_matches(changed, video.replace(tokens=learned[2], weights=learned[3]), _pool, padding)
 
     assert torch.autograd.gradcheck(score, _learned(text, video))
 
@@ -90,29 +90,31 @@ def test_weights_of_one_side_alone_learn() -> None:
                 assert video.weights is not None
                 return (video_best_QVF * video.weights).sum(dim=2)
             words = torch.split(text_best_PV * text.weights[text.mask][:, None], text.mask.sum(1).tolist())
-            return torch.stack([one.sum(dim=0) for one in words])
+            return torch.stack([word_values.sum(dim=0) for word_values in words])
 
-        found = pooled_matches(alone["text"], alone["video"], pool)
+        actual = pooled_matches(alone["text"], alone["video"], pool)
         expected = pool(alone["text"], alone["video"], *best_matches(alone["text"], alone["video"]))
         assert first.weights is not None
         for part in (first.weights, first.tokens):
-            one, same = (torch.autograd.grad(s.sum(), part, retain_graph=True) for s in (found, expected))
-            torch.testing.assert_close(one, same)
+            gradient, reference = (
+                torch.autograd.grad(scores.sum(), part, retain_graph=True) for scores in (actual, expected)
+            )
+            torch.testing.assert_close(gradient, reference)
 
 
-@pytest.mark.parametrize("still", [[0], [1], [2], [3], [0, 2], [1, 3], [0, 1, 2]])
-def test_what_does_not_learn_stays_as_it_is(still: list[int]) -> None:
+@pytest.mark.parametrize("frozen", [[0], [1], [2], [3], [0, 2], [1, 3], [0, 1, 2]])
+def test_what_does_not_learn_stays_as_it_is(frozen: list[int]) -> None:
     text, video = _sides([2, 3], [3, 1])
     learned = _learned(text, video)
     expected = torch.autograd.grad(_plain(text, video).sum(), learned)
-    for place in still:
-        learned[place].requires_grad_(False)
+    for index in frozen:
+        learned[index].requires_grad_(False)
     pooled_matches(text, video, _pool).sum().backward()  # type: ignore[no-untyped-call]
-    for place, part in enumerate(learned):
-        if place in still:
+    for index, part in enumerate(learned):
+        if index in frozen:
             assert part.grad is None
         else:
-            torch.testing.assert_close(part.grad, expected[place])
+            torch.testing.assert_close(part.grad, expected[index])
 
 
 def test_sets_without_weights_are_pooled_too() -> None:
@@ -121,9 +123,9 @@ def test_sets_without_weights_are_pooled_too() -> None:
     def pool(_: TokenSet, video: TokenSet, _best: Tensor, video_best_QVF: Tensor) -> Tensor:
         return (video_best_QVF * video.mask).sum(dim=2)
 
-    (found,) = torch.autograd.grad(pooled_matches(text, video, pool).sum(), video.tokens)
+    (actual,) = torch.autograd.grad(pooled_matches(text, video, pool).sum(), video.tokens)
     (expected,) = torch.autograd.grad((best_matches(text, video)[1] * video.mask).sum(), video.tokens)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(actual, expected)
 
 
 def test_training_and_evaluation_give_the_same_scores() -> None:
@@ -143,25 +145,27 @@ def test_texts_follow_the_number_format_of_videos() -> None:
 @pytest.mark.parametrize("tokens", [256, 257, 300])
 def test_places_are_right_for_any_number_of_tokens(tokens: int) -> None:
     text, video = _sides([2, tokens], [tokens, 3], dim=2)
-    found, expected = pooled_matches(text, video, _pool).sum(), _plain(text, video).sum()
-    gradients = [torch.autograd.grad(one, _learned(text, video)) for one in (found, expected)]
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    actual, expected = pooled_matches(text, video, _pool).sum(), _plain(text, video).sum()
+    gradients = [torch.autograd.grad(total, _learned(text, video)) for total in (actual, expected)]
+    for left, right in zip(*gradients, strict=True):
+        torch.testing.assert_close(left, right)
 
 
 def test_what_is_kept_for_the_gradient_is_a_fraction_of_the_products() -> None:
     text, video = _sides([8] * 6, [7] * 9, dim=1)
-    kept: list[Tensor] = []
+    saved: list[Tensor] = []
 
-    def keep(tensor: Tensor) -> Tensor:
-        kept.append(tensor)
+    def save(tensor: Tensor) -> Tensor:
+        saved.append(tensor)
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         pooled_matches(text, video, _pool)
     products = 6 * 8 * 9 * 7
-    assert max(one.numel() for one in kept) < products / 4
-    taken = sum(one.numel() * one.element_size() for one in kept)
-    sides = sum(one.numel() * one.element_size() for one in (*_learned(text, video), text.mask, video.mask))
+    assert max(tensor.numel() for tensor in saved) < products / 4
+    saved_bytes = sum(tensor.numel() * tensor.element_size() for tensor in saved)
+    input_bytes = sum(
+        tensor.numel() * tensor.element_size() for tensor in (*_learned(text, video), text.mask, video.mask)
+    )
     # Maxima of 8 bytes and places of one byte, of each word in each video and of each frame in each text.
-    assert taken - sides <= (6 * 8 * 9 + 6 * 9 * 7) * 9
+    assert saved_bytes - input_bytes <= (6 * 8 * 9 + 6 * 9 * 7) * 9

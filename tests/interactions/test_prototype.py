@@ -67,9 +67,9 @@ def test_padding_that_ends_within_a_frame_changes_nothing() -> None:
         wider.tokens[~wider.mask] = 100.0
     torch.testing.assert_close(meet.score(wider_text, wider_video), meet.score(text, video))
     account, same = meet.align(wider_text, wider_video), meet.align(text, video)
-    kept = account.contributions[:, :4, : 3 * OBJECTS]
-    torch.testing.assert_close(kept, same.contributions)
-    assert account.contributions.count_nonzero() == kept.count_nonzero()
+    unpadded = account.contributions[:, :4, : 3 * OBJECTS]
+    torch.testing.assert_close(unpadded, same.contributions)
+    assert account.contributions.count_nonzero() == unpadded.count_nonzero()
 
 
 def test_contributions_sum_to_the_score_and_stand_at_the_best_pairs() -> None:
@@ -113,13 +113,15 @@ def test_a_group_without_a_real_token_is_left_out() -> None:
 
 def test_gradients_are_those_of_the_restated_formula() -> None:
     meet = PrototypeMatching(OBJECTS)
-    sides = [one.replace(tokens=one.tokens.requires_grad_()) for one in sets(OBJECTS)]
-    found = torch.autograd.grad(meet.score(sides[0], sides[1]).square().sum(), [one.tokens for one in sides])
-    expected = torch.autograd.grad(
-        restated(sides[0], sides[1], OBJECTS).square().sum(), [one.tokens for one in sides]
+    sides = [side.replace(tokens=side.tokens.requires_grad_()) for side in sets(OBJECTS)]
+    actual = torch.autograd.grad(
+        meet.score(sides[0], sides[1]).square().sum(), [side.tokens for side in sides]
     )
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+    expected = torch.autograd.grad(
+        restated(sides[0], sides[1], OBJECTS).square().sum(), [side.tokens for side in sides]
+    )
+    for left, right in zip(actual, expected, strict=True):
+        torch.testing.assert_close(left, right, atol=1e-6, rtol=1e-5)
 
 
 def test_no_groups_are_refused() -> None:

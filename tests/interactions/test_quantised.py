@@ -48,8 +48,8 @@ def test_packed_products_are_the_same_sums(rows: int, columns: int, channels: in
     packed = pack(video)
     if packed is None:
         pytest.skip("packed products are missing or wrong here")
-    found = product(text, video.to("meta"), packed)
-    assert torch.equal(found.long(), text.long() @ video.long().t())
+    sums = product(text, video.to("meta"), packed)
+    assert torch.equal(sums.long(), text.long() @ video.long().t())
 
 
 @pytest.mark.parametrize("channels", [8, 512, 1024, 1025, 2500])
@@ -124,18 +124,18 @@ def test_floats_keep_their_type() -> None:
 
 def test_quantised_tokens_are_half_a_step_from_the_real_ones() -> None:
     tokens = tiny.token_set([3, 1], 3)
-    kept = quantise(tokens)
-    assert kept.tokens.dtype == torch.int8
-    assert kept.scale is not None
-    restored = kept.tokens * kept.scale[:, None, None]
+    stored = quantise(tokens)
+    assert stored.tokens.dtype == torch.int8
+    assert stored.scale is not None
+    restored = stored.tokens * stored.scale[:, None, None]
     largest = tokens.tokens.abs().amax(dim=(1, 2))
-    torch.testing.assert_close(kept.scale, largest / 127)
-    assert bool(((restored - tokens.tokens).abs() <= kept.scale[:, None, None] / 2 + 1e-7).all())
+    torch.testing.assert_close(stored.scale, largest / 127)
+    assert bool(((restored - tokens.tokens).abs() <= stored.scale[:, None, None] / 2 + 1e-7).all())
 
 
 def test_a_row_of_zeros_stays_zero() -> None:
     tokens = tiny.token_set([1], 1)
-    kept = quantise(tokens.replace(tokens=torch.zeros_like(tokens.tokens)))
-    assert kept.scale is not None
-    assert bool(kept.scale.isfinite().all())
-    assert not kept.tokens.any()
+    stored = quantise(tokens.replace(tokens=torch.zeros_like(tokens.tokens)))
+    assert stored.scale is not None
+    assert bool(stored.scale.isfinite().all())
+    assert not stored.tokens.any()

@@ -44,8 +44,8 @@ few = settings(max_examples=20, deadline=None)
 def sets(name: str, words: list[int], frames: list[int], seed: int = 0) -> tuple[TokenSet, TokenSet]:
     """Random sets as wide as the granularity takes."""
     _, most_words, most_frames = GRAINS[name]
-    text = tiny.token_set([min(one, most_words) for one in words], most_words, DIM, seed)
-    return text, tiny.token_set([min(one, most_frames) for one in frames], most_frames, DIM, seed + 1)
+    text = tiny.token_set([min(count, most_words) for count in words], most_words, DIM, seed)
+    return text, tiny.token_set([min(count, most_frames) for count in frames], most_frames, DIM, seed + 1)
 
 
 @torch.inference_mode()
@@ -60,16 +60,16 @@ def by_hand(interaction: SimilarityAttention, text_TD: Tensor, video_ND: Tensor)
         if matrix is None:
             return values[0]
         heated = [math.exp(value / 0.01 - max(values) / 0.01) for value in values]
-        attention = [one / sum(heated) for one in heated]
+        attention = [value / sum(heated) for value in heated]
         count = len(values)
         mixed = [sum(attention[i] * float(matrix[i, j]) for i in range(count)) for j in range(count)]
         return sum(weight * value for weight, value in zip(mixed, values, strict=True))
 
     first = text_TD if interaction.channels is None else text_TD @ interaction.channels
-    met = (first @ video_ND.t()).tolist()
-    columns = list(zip(*met, strict=True))
+    values = (first @ video_ND.t()).tolist()
+    columns = list(zip(*values, strict=True))
     by_frame = [pool(list(column), interaction.words_first) for column in columns]
-    by_word = [pool(list(row), interaction.frames_first) for row in met]
+    by_word = [pool(list(row), interaction.frames_first) for row in values]
     frames_last = interaction.frames_first if interaction.frames_last is None else interaction.frames_last
     words_last = interaction.words_first if interaction.words_last is None else interaction.words_last
     return (pool(by_frame, frames_last) + pool(by_word, words_last)) / 2
@@ -128,7 +128,7 @@ def test_an_entry_depends_on_its_own_text_and_video_only(
 @given(pairs=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=4), seed=seeds)
 def test_contributions_sum_to_the_score(name: str, pairs: list[tuple[int, int]], seed: int) -> None:
     interaction = GRAINS[name][0]
-    text, video = sets(name, [one for one, _ in pairs], [one for _, one in pairs], seed)
+    text, video = sets(name, [count for count, _ in pairs], [count for _, count in pairs], seed)
     text, video = interaction.prepare_text(text), interaction.prepare_video(video)
     account = interaction.align(text, video)
     diagonal = interaction.score(text, video).diagonal()
@@ -164,7 +164,7 @@ def test_gradients_reach_both_sides_and_every_matrix(name: str) -> None:
     )
     for side, gradient in zip(sides, gradients, strict=False):
         assert bool((gradient[~side.mask] == 0).all())
-    assert all(bool(one.isfinite().all()) and bool((one != 0).any()) for one in gradients)
+    assert all(bool(gradient.isfinite().all()) and bool((gradient != 0).any()) for gradient in gradients)
 
 
 @every

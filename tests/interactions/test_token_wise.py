@@ -50,7 +50,7 @@ def test_both_paths_are_the_mean_of_the_two(sides: tuple[TokenSet, TokenSet]) ->
         (TokenWise(), [TokenWise(paths=paths) for paths in SIDES]),
         (weighted(), [weighted(paths) for paths in SIDES]),
     ):
-        to_video, to_text = (scored(one, sides) for one in parts)
+        to_video, to_text = (scored(interaction, sides) for interaction in parts)
         assert not torch.allclose(to_video, to_text, atol=1e-3)
         torch.testing.assert_close(scored(dual, sides), (to_video + to_text) / 2)
 

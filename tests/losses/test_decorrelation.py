@@ -26,9 +26,9 @@ FORMS_OF_4: tuple[MatchForm, MatchForm] = ("best_match", "best_match_summed")
 
 def channel_correlation(left: Tensor, right: Tensor, shares: Tensor | None = None, **how: Any) -> Tensor:
     """The values of channels that all vary."""
-    found = losses.channel_correlation(left, right, shares, **how)
-    assert bool(found.counted.all())
-    return found.values
+    correlation = losses.channel_correlation(left, right, shares, **how)
+    assert bool(correlation.counted.all())
+    return correlation.values
 
 
 @pytest.fixture
@@ -107,8 +107,8 @@ def algorithm_4(text: TokenSet, video: TokenSet, *, counted: bool) -> Tensor:
     ``counted`` divides by the matches that it counts (X), otherwise by B, as printed.
     """
     covariances = []
-    for own, met in (matched(text, video), matched(video, text)):
-        left, right = torch.stack(own), torch.stack(met)
+    for tokens, partners in (matched(text, video), matched(video, text)):
+        left, right = torch.stack(tokens), torch.stack(partners)
         left, right = ((side - side.mean(0)) / side.std(0) for side in (left, right))
         covariances.append(left.t() @ right / (len(left) if counted else len(text)))
     # Text channel i with video channel j, also where the frames are on the left.
@@ -188,7 +188,9 @@ def test_levels_are_decorrelated_each_by_itself(levels: tuple[TokenSet, TokenSet
     each = []
     for level in range(2):
         frames = [tokens[mask][level::2] for tokens, mask in zip(video.tokens, video.mask, strict=True)]
-        means = torch.stack([torch.nn.functional.normalize(one.mean(dim=0), dim=0) for one in frames])
+        means = torch.stack(
+            [torch.nn.functional.normalize(frame_tokens.mean(dim=0), dim=0) for frame_tokens in frames]
+        )
         correlation = channel_correlation(text.tokens[:, level], means)
         each.append((correlation.diagonal() - 1).square().sum())
     parts = decorrelation(text, video, "single", levels=2)
@@ -202,11 +204,11 @@ def test_best_matches_of_levels_stay_within_their_level(
     words, frames, back_frames, back_words = [], [], [], []
     for row in range(4):
         for level in range(2):
-            own = video.tokens[row][video.mask[row]][level::2]
+            level_frames = video.tokens[row][video.mask[row]][level::2]
             words.append(text.tokens[row, level])
-            frames.append(own[(own @ words[-1]).argmax()])
-            back_frames += list(own)
-            back_words += [words[-1]] * len(own)
+            frames.append(level_frames[(level_frames @ words[-1]).argmax()])
+            back_frames += list(level_frames)
+            back_words += [words[-1]] * len(level_frames)
     correlation = (
         channel_correlation(torch.stack(words), torch.stack(frames))
         + channel_correlation(torch.stack(back_frames), torch.stack(back_words))
@@ -282,9 +284,11 @@ def test_redundancy_of_opposite_signs_costs_nothing_as_released() -> None:
     text = meet.prepare_text(TokenSet(halves[:, None], mask))
     video = meet.prepare_video(TokenSet((halves @ ROTATION)[:, None], mask))
     account = meet.align(text, video)
-    one = decorrelation(text, video, "single").off_diagonal
-    assert one.item() == pytest.approx(2 * (3 / 4) ** 2)
-    assert decorrelation(text, video, "best_match", account).off_diagonal.item() == pytest.approx(one.item())
+    single = decorrelation(text, video, "single").off_diagonal
+    assert single.item() == pytest.approx(2 * (3 / 4) ** 2)
+    assert decorrelation(text, video, "best_match", account).off_diagonal.item() == pytest.approx(
+        single.item()
+    )
     released = decorrelation(text, video, "best_match", account, orientation="released")
     assert released.off_diagonal.item() == pytest.approx(0, abs=1e-6)
 
@@ -306,7 +310,7 @@ def channels(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """Matches of both sides, how much they count, and which channels of both are constant."""
     matches = draw(st.integers(2, 40))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**20)))
-    sides, still = [], []
+    sides, constant = [], []
     for _ in range(2):
         columns = []
         for _ in range(3):
@@ -319,12 +323,12 @@ def channels(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
             elif kind == "two values":
                 values = offset + (torch.arange(matches) == 0).float()
             columns.append(values * draw(SIZES))
-            still.append(kind in ("constant", "zero"))
+            constant.append(kind in ("constant", "zero"))
         sides.append(torch.stack(columns, dim=1))
     shares = None
     if draw(st.booleans()):
         shares = (torch.randn(matches, generator=generator) * draw(st.sampled_from([1.0, 20.0]))).softmax(0)
-    return sides[0], sides[1], shares, torch.tensor(still).view(2, 3)
+    return sides[0], sides[1], shares, torch.tensor(constant).view(2, 3)
 
 
 @settings(max_examples=60, deadline=None)
@@ -336,16 +340,16 @@ def channels(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
 def test_correlations_never_leave_their_bounds_by_more_than_rounding(
     drawn: tuple[Tensor, Tensor, Tensor | None, Tensor], centred: bool, kind: torch.dtype
 ) -> None:
-    left, right, shares, still = drawn
+    left, right, shares, constant = drawn
     sides = [side.to(kind).nan_to_num(posinf=6e4, neginf=-6e4).requires_grad_() for side in (left, right)]
-    found = losses.channel_correlation(sides[0], sides[1], shares, centred=centred)
-    assert bool((found.values.abs() <= 1 + 1e-5).all())
+    correlation = losses.channel_correlation(sides[0], sides[1], shares, centred=centred)
+    assert bool((correlation.values.abs() <= 1 + 1e-5).all())
     if centred:
-        assert not bool(found.counted[still[0]].any())
-        assert not bool(found.counted[:, still[1]].any())
-    assert bool((found.values[~found.counted] == 0).all())
-    torch.autograd.backward(found.values.square().sum())
-    for side, apart in zip(sides, still, strict=True):
+        assert not bool(correlation.counted[constant[0]].any())
+        assert not bool(correlation.counted[:, constant[1]].any())
+    assert bool((correlation.values[~correlation.counted] == 0).all())
+    torch.autograd.backward(correlation.values.square().sum())
+    for side, apart in zip(sides, constant, strict=True):
         assert side.grad is not None
         assert bool(side.grad[:, apart].isfinite().all())
         if centred:
@@ -356,9 +360,9 @@ def test_rounding_is_no_variance() -> None:
     """Equal pictures come out of a tower within rounding of each other, not equal."""
     generator = torch.Generator().manual_seed(0)
     same = torch.randn(1, DIM, generator=generator) * (1 + 1e-6 * torch.randn(64, DIM, generator=generator))
-    found = losses.channel_correlation(torch.randn(64, DIM, generator=generator), same)
-    assert not bool(found.counted.any())
-    assert bool((found.values == 0).all())
+    correlation = losses.channel_correlation(torch.randn(64, DIM, generator=generator), same)
+    assert not bool(correlation.counted.any())
+    assert bool((correlation.values == 0).all())
 
 
 @pytest.mark.parametrize("form", get_args(MatchForm))

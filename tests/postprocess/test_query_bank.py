@@ -13,13 +13,13 @@ from vidsift.postprocess.query_bank import query_bank_norm
 def test_only_queries_that_land_on_a_hub_are_normalised() -> None:
     bank = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.5, 0.0]])
     sim = torch.tensor([[0.9, 0.8, 0.0], [0.0, 0.8, 0.1]])
-    found = query_bank_norm(sim, bank, beta=2.0)
-    assert found.hubs.tolist() == [0]
-    assert found.normalised.tolist() == [0]
-    assert torch.equal(found.similarities[1], sim[1])
-    assert found.similarities[0, 0].item() == pytest.approx(math.exp(1.8) / (2 * math.exp(2.0)))
-    assert found.similarities[0, 1].item() == pytest.approx(math.exp(1.6) / (1 + math.e))
-    assert found.similarities[0].argmax() == 1, "the hub lost its place"
+    result = query_bank_norm(sim, bank, beta=2.0)
+    assert result.hubs.tolist() == [0]
+    assert result.normalised.tolist() == [0]
+    assert torch.equal(result.similarities[1], sim[1])
+    assert result.similarities[0, 0].item() == pytest.approx(math.exp(1.8) / (2 * math.exp(2.0)))
+    assert result.similarities[0, 1].item() == pytest.approx(math.exp(1.6) / (1 + math.e))
+    assert result.similarities[0].argmax() == 1, "the hub lost its place"
 
 
 def test_what_does_not_fit_is_refused() -> None:
