@@ -18,16 +18,16 @@ from vidsift.search.explain_maps import shaped
 from vidsift.types import Frames
 from vidsift.video import probe, read_frames
 from vidsift.video.clips import cut_clip
-from vidsift.video.thumbnails import Source, thumbnail_at
+from vidsift.video.indexed_file import IndexedFile, thumbnail_at
 from vidsift.video.transforms import shown_size, thumbnail
 
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 SQUARE = Recipe(frames=12, fps=12, gop=4, width_px=64, height_px=64)
 
 
-def source(path: Path) -> Source:
+def source(path: Path) -> IndexedFile:
     status = path.stat()
-    return Source(str(path), status.st_size, status.st_mtime_ns)
+    return IndexedFile(str(path), status.st_size, status.st_mtime_ns)
 
 
 def size_of(jpeg: bytes) -> tuple[int, int]:

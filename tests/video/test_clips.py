@@ -12,14 +12,14 @@ from tests.video.making import Recipe, make, moved, number_in
 from vidsift.errors import VideoChangedError, VideoReadError
 from vidsift.video import clips, probe, read_frames
 from vidsift.video.clips import cut_clip
-from vidsift.video.thumbnails import Source
+from vidsift.video.indexed_file import IndexedFile
 
 QUARTER_TURN = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
 
 
 def cut(source: Path, start: float, end: float, target: Path) -> bool:
     status = source.stat()
-    known = Source(str(source), status.st_size, status.st_mtime_ns)
+    known = IndexedFile(str(source), status.st_size, status.st_mtime_ns)
     return cut_clip(known, start, end, str(target), 1 << 30).copied
 
 
@@ -160,7 +160,7 @@ def test_a_stretch_without_pictures_is_told(tmp_path: Path) -> None:
 def test_another_file_is_not_cut(tmp_path: Path) -> None:
     film = make(tmp_path, Recipe(), "film")
     with pytest.raises(VideoChangedError, match="is not the file that was indexed"):
-        cut_clip(Source(str(film), 1, 1), 0.0, 1.0, str(tmp_path / "clip.mp4"), 1 << 30)
+        cut_clip(IndexedFile(str(film), 1, 1), 0.0, 1.0, str(tmp_path / "clip.mp4"), 1 << 30)
 
 
 def shows_what_the_index_saw(film: Path, start: float, clip: Path) -> bool:

@@ -17,8 +17,8 @@ from tests.video.making import Recipe, all_numbers, copy_packets, make, number_i
 from vidsift.video import FrameStream, decode, iter_frames, packets, read_frames
 from vidsift.video.container import open_video
 from vidsift.video.decode import cheaper_way
+from vidsift.video.decoder_loops import Shown, decode_through
 from vidsift.video.picture import to_rgb
-from vidsift.video.through import Shown, decode_through
 from vidsift.video.transforms import centre_crop, clip_pixels, resize_short_side, to_image
 
 OPEN_GOP = {"x264-params": "open-gop=1:scenecut=0:b-pyramid=2"}

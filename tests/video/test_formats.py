@@ -14,7 +14,7 @@ from tests.video.making import Recipe, all_numbers, make, picture
 
 from vidsift.video import find_videos, probe, read_frames
 from vidsift.video.find import VIDEO_EXTENSIONS
-from vidsift.video.heads import at_a_glance, container_head
+from vidsift.video.signatures import at_a_glance, container_head
 
 RAW = Recipe(frames=30, gop=10)
 PICTURES = replace(RAW, codec="apng", pix_fmt="rgb24", b_frames=0, format="apng", frames=10)

@@ -12,9 +12,9 @@ from tests.video.photographing import write_gif
 
 from vidsift.video import probe, read_frames
 from vidsift.video.clips import cut_clip
-from vidsift.video.joined import starts_of_parts
-from vidsift.video.thumbnails import Source
-from vidsift.video.unread import unread_end
+from vidsift.video.completeness import unread_end
+from vidsift.video.file_parts import starts_of_parts
+from vidsift.video.indexed_file import IndexedFile
 
 KINDS = {
     ".mp4": Recipe(),
@@ -69,7 +69,7 @@ def test_a_clip_of_a_later_part_shows_what_the_index_saw(tmp_path: Path) -> None
     path = joined(tmp_path, ".nut", 2, width_px=320, height_px=240)
     assert probe(path).duration_seconds == pytest.approx(8.0, abs=0.25)
     status = path.stat()
-    source = Source(str(path), status.st_size, status.st_mtime_ns)
+    source = IndexedFile(str(path), status.st_size, status.st_mtime_ns)
     target = tmp_path / "clip.mp4"
     cut_clip(source, 5.0, 5.5, str(target), 1 << 24)
     seen = read_frames(path, [5.25]).pixels[0]

@@ -12,7 +12,7 @@ from tests.video.photographing import box, heif, jpeg, motion_photos
 
 from vidsift.errors import PictureError
 from vidsift.video import find, find_videos, probe, read_frames
-from vidsift.video.photos import video_in_photo
+from vidsift.video.signatures import video_in_photo
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from vidsift.errors import PictureError, VideoReadError
 from vidsift.types import Span
 from vidsift.video import FrameStream, cut, iter_frames, probe
+from vidsift.video.completeness import unread_end
 from vidsift.video.preprocessing import Preprocessing
 from vidsift.video.transforms import clip_pixels, thumbnail
-from vidsift.video.unread import unread_end
 from vidsift.workers.pool import Pool
 from vidsift.workers.process import ProcessLimits
 

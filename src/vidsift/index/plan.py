@@ -27,8 +27,8 @@ from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.index.writing import explained_writing, write_json
 from vidsift.video import find_videos
+from vidsift.video.file_parts import starts_of_parts
 from vidsift.video.find import VIDEO_EXTENSIONS, holds_video
-from vidsift.video.joined import starts_of_parts
 from vidsift.video.timed import may_start_again
 from vidsift.workers.process import ProcessLimits
 from vidsift.workers.sandbox import Sandbox

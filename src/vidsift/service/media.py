@@ -20,7 +20,7 @@ import anyio.to_thread
 from vidsift.errors import ClipTooLargeError, SandboxError, VideoChangedError, VideoReadError
 from vidsift.service.problems import ProblemError, service_problem
 from vidsift.video.clips import cut_clip
-from vidsift.video.thumbnails import Source, segment_frames, start_seconds, thumbnail_at
+from vidsift.video.indexed_file import IndexedFile, clock_origin_seconds, segment_frames, thumbnail_at
 
 if TYPE_CHECKING:
     from vidsift.index.library import Video
@@ -150,7 +150,7 @@ async def clock_start_seconds(service: Service, video: Video) -> float | None:
     try:
         with service.thumbnail_slots.hold(), _file_problems():
             source, _ = await _source_of(service, video)
-            return await service.thumbnail_decoders.run(start_seconds, source)
+            return await service.thumbnail_decoders.run(clock_origin_seconds, source)
     except ProblemError:
         return None
 
@@ -203,11 +203,11 @@ async def make_clip(service: Service, video: Video, start_seconds: float, end_se
     return ClipFile(target, clip.size_bytes, name, clip.copied)
 
 
-async def _source_of(service: Service, video: Video) -> tuple[Source, FileRecord]:
+async def _source_of(service: Service, video: Video) -> tuple[IndexedFile, FileRecord]:
     """The place where a video still lies as it was indexed, to which no link leads any more."""
     file, record = await anyio.to_thread.run_sync(open_indexed, video, service.content_ids)
     file.close()
-    return Source(os.path.realpath(record.path), record.size_bytes, record.modified_ns), record
+    return IndexedFile(os.path.realpath(record.path), record.size_bytes, record.modified_ns), record
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from vidsift.service.transfer import (
     media_type,
     read_chunks,
 )
-from vidsift.video.photos import video_within
+from vidsift.video.signatures import video_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable

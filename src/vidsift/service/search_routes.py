@@ -37,7 +37,7 @@ from vidsift.service.schemas import (
 )
 from vidsift.service.service import CurrentService, Service, Upload
 from vidsift.service.transfer import receive_body, too_large
-from vidsift.video.thumbnails import frames_of
+from vidsift.video.preprocessing import frames_of_file
 
 __all__ = ["UPLOADS", "router"]
 
@@ -129,7 +129,7 @@ async def upload(service: CurrentService, request: Request) -> UploadResponse:
         path = service.temporary_file(f".{kind}")
         try:
             await receive_body(request, path, limit_bytes)
-            frames = await service.upload_decoder.run(frames_of, str(path), kind, preprocessing)
+            frames = await service.upload_decoder.run(frames_of_file, str(path), kind, preprocessing)
         except SandboxError as error:
             raise ProblemError(422, f"the {kind} cannot be read here: the work on it {error}") from error
         except (OSError, ValueError) as error:

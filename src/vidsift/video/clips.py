@@ -26,8 +26,8 @@ from vidsift.errors import ClipTooLargeError, VideoReadError
 from vidsift.files.disk_errors import is_disk_full
 from vidsift.video import probe
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
+from vidsift.video.indexed_file import IndexedFile, check_unchanged
 from vidsift.video.picture import to_rgb, upright_aspect
-from vidsift.video.thumbnails import Source, check_unchanged
 from vidsift.video.timed import in_first_part, open_timed, seek_before, table_of
 from vidsift.video.transforms import shown_size
 
@@ -58,7 +58,9 @@ class _CannotCopyError(Exception):
     """The stretch cannot be copied; it can still be encoded anew."""
 
 
-def cut_clip(source: Source, start_seconds: float, end_seconds: float, target: str, most_bytes: int) -> Clip:
+def cut_clip(
+    source: IndexedFile, start_seconds: float, end_seconds: float, target: str, most_bytes: int
+) -> Clip:
     """Write a stretch of a video to an MP4 file.
 
     Args:

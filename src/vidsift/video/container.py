@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from vidsift.errors import PictureError, VideoReadError
 from vidsift.video.clock import JUMP_SECONDS, Clock, on_clock
 from vidsift.video.encrypted import encrypted_reason, encrypted_tracks, first_bytes, scrambling_of
-from vidsift.video.photos import video_in_photo
+from vidsift.video.signatures import video_in_photo
 
 __all__ = ["DECODE_ERRORS", "MOST_PIXELS", "OpenVideo", "demuxed", "message_of", "open_video"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from vidsift.video.boxes import Box, boxes
+from vidsift.video.file_parts import Box, boxes
 
 __all__ = ["ENCRYPTED", "encrypted_reason", "encrypted_tracks", "first_bytes", "scrambling_of"]
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from vidsift.errors import VideoReadError
 from vidsift.video.container import open_video
-from vidsift.video.heads import at_a_glance
+from vidsift.video.signatures import at_a_glance
 
 __all__ = ["VIDEO_EXTENSIONS", "Found", "Patterns", "find_videos", "holds_video", "is_video"]
 
@@ -182,7 +182,7 @@ def find_videos(
         seen: what earlier calls yielded and this one need not yield again; grows. Folders are entered anew
             for every place: another place may have other patterns.
         on_passed_over: told of files that could be taken for videos and are left out, and what they are, as
-            in :data:`~vidsift.video.heads.Glance`.
+            in :data:`~vidsift.video.signatures.Glance`.
 
     Yields:
         Videos, and what could not be looked into with the reason.

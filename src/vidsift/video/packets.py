@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from av.packet import Packet
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from vidsift.errors import SeekError
 from vidsift.video.clock import Clock, Timestamps, find_clock
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
-from vidsift.video.hevc import NalReader
 
-__all__ = ["PacketTable", "Run", "index_packets", "packets_from", "plan_runs"]
+__all__ = ["NalReader", "PacketTable", "Run", "index_packets", "packets_from", "plan_runs"]
 
 _HELD_BYTES = 32 * 2**20
 _STRIDE_BYTES = 2 * 2**20
@@ -24,6 +23,9 @@ _SEEK_FIRST_SECONDS = 60.0
 _SEEKS_WELL = frozenset({"mov", "matroska"})
 _GAP_SECONDS, _GAP_STEPS = 2.0, 10
 _MARKED_AT_EDGE = 3
+_FIRST_NON_VIDEO = 32
+_LAST_SUBLAYER = 15
+_UNITS_READ = 16
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 
@@ -351,3 +353,43 @@ class _Reader:
             if start == stop:
                 return
         raise SeekError(f"the file ended before packet {start}")
+
+
+class NalReader:
+    """Reads the header of the first coded slice of each packet of a stream.
+
+    A picture marked as not referred to within its temporal layer may still serve a higher layer, so it can
+    be left out only in the stream's highest layer, which is known when all packets were seen.
+
+    Source: ITU-T H.265, 7.4.2.2 (unit types, TemporalId) and 7.3.1.2 (header).
+    """
+
+    def __init__(self, extradata: bytes | None) -> None:
+        """Learn from the decoder's configuration how units are marked off."""
+        in_container = extradata is not None and len(extradata) > 21 and extradata[0] == 1
+        self._length_bytes = (extradata[21] & 3) + 1 if in_container and extradata is not None else 0
+
+    def layer(self, packet: Packet[Any]) -> tuple[int, bool]:
+        """Return the packet's temporal layer, and whether its picture serves none within that layer.
+
+        A packet that cannot be read counts as serving others, in layer 0.
+        """
+        data = memoryview(packet)
+        at = 0
+        for _ in range(_UNITS_READ):
+            start, following = self._unit(data, at)
+            if start + 2 > len(data):
+                break
+            kind = (data[start] >> 1) & 0x3F
+            if kind < _FIRST_NON_VIDEO:
+                return (data[start + 1] & 7) - 1, kind < _LAST_SUBLAYER and kind % 2 == 0
+            at = following
+        return 0, False
+
+    def _unit(self, data: memoryview, at: int) -> tuple[int, int]:
+        """Return where the unit at or after ``at`` starts, and where to look for the next."""
+        if self._length_bytes:
+            start = at + self._length_bytes
+            return start, start + int.from_bytes(data[at:start], "big")
+        found = bytes(data[at : at + 4096]).find(b"\x00\x00\x01")
+        return (len(data), len(data)) if found < 0 else (at + found + 3, at + found + 3)

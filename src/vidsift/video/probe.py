@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidsift.errors import VideoReadError
+from vidsift.video.completeness import is_single_picture
 from vidsift.video.container import DECODE_ERRORS, OpenVideo
-from vidsift.video.joined import starts_of_parts
+from vidsift.video.decoder_loops import Shown, decode_through
+from vidsift.video.file_parts import starts_of_parts
 from vidsift.video.picture import rotation_of, upright_aspect
-from vidsift.video.stills import is_single_picture
-from vidsift.video.through import Shown, decode_through
 from vidsift.video.timed import open_timed, seek_before, table_of
 from vidsift.video.unreadable import why_no_picture
 

@@ -15,8 +15,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from vidsift.errors import VideoReadError
-from vidsift.video.boxes import Box, boxes
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
+from vidsift.video.file_parts import Box, boxes
 
 __all__ = ["is_tiled", "put_together"]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from vidsift.video.container import OpenVideo, open_video
-from vidsift.video.heads import transport_stream_head
-from vidsift.video.joined import starts_of_parts
+from vidsift.video.file_parts import starts_of_parts
 from vidsift.video.packets import PacketTable, index_packets
+from vidsift.video.signatures import transport_stream_head
 
 __all__ = ["in_first_part", "may_start_again", "open_timed", "seek_before", "table_of"]
 

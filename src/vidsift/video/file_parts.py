@@ -1,17 +1,46 @@
-"""Where files begin in one that several were joined to, by the lengths that each states at its start.
+"""Where the parts of a file begin, by the lengths that it states: boxes in a file, files joined to one.
 
-Only heads are read. FFmpeg reads the first of such files, of Matroska the first two, and stops in silence.
+Only heads are read. Of joined files FFmpeg reads the first, of Matroska the first two, and stops in silence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from vidsift.video.boxes import boxes
+__all__ = ["Box", "boxes", "starts_of_parts"]
 
-__all__ = ["starts_of_parts"]
+_MOST_BOXES = 4096
+
+
+class Box(NamedTuple):
+    """A box: its kind, and where its content begins and ends."""
+
+    kind: bytes
+    start: int
+    stop: int
+
+
+def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[Box]:
+    """Boxes that follow one another, until one makes no sense; only their heads are read.
+
+    Source: ISO/IEC 14496-12, 4.2.
+    """
+    for _ in range(_MOST_BOXES):
+        file.seek(start)
+        head = file.read(16)
+        if start >= stop or len(head) < 8:
+            return
+        size, content = int.from_bytes(head[:4], "big"), start + 8
+        if size == 1 and len(head) == 16:
+            size, content = int.from_bytes(head[8:], "big"), start + 16
+        end = stop if size == 0 else min(stop, start + size)
+        if end < content:
+            return
+        yield Box(head[4:8], content, end)
+        start = end
+
 
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")

@@ -11,8 +11,7 @@ from tests.video.making import Recipe, make
 
 from vidsift.video import FrameStream, read_frames
 from vidsift.video.container import open_video
-from vidsift.video.hevc import NalReader
-from vidsift.video.packets import index_packets
+from vidsift.video.packets import NalReader, index_packets
 
 X265 = "log-level=none:keyint=30:min-keyint=30:scenecut=0"
 
