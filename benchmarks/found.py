@@ -33,8 +33,8 @@ from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import BUNDLED, Model, load
-from vidsift.search import confidence
-from vidsift.search.calibration_sentences import UNRELATED
+from vidsift.search import calibration
+from vidsift.search.calibration_sentences import CALIBRATION_SENTENCES
 from vidsift.search.confidence import FOUND
 from vidsift.search.searcher import Index
 from vidsift.shapes.library import DrawnVideo, draw_split
@@ -342,14 +342,16 @@ def main() -> None:
             for number in range(given.libraries):
                 rng = np.random.default_rng([groups, number])
                 # Half of the bank measures, the other half asks.
-                order = rng.permutation(len(UNRELATED))
+                order = rng.permutation(len(CALIBRATION_SENTENCES))
                 half = len(order) // 2
-                confidence.UNRELATED = tuple(UNRELATED[place] for place in order[:half])
-                bench.foreign = [UNRELATED[place] for place in order[half:]]
+                calibration.CALIBRATION_SENTENCES = tuple(
+                    CALIBRATION_SENTENCES[place] for place in order[:half]
+                )
+                bench.foreign = [CALIBRATION_SENTENCES[place] for place in order[half:]]
                 runs.append(bench.library(Path(folder) / f"{groups}-{number}", groups, rng))
             sizes.append(rates(runs))
             print(sizes[-1]["videos"], sizes[-1]["kept"], sizes[-1]["false"], flush=True)
-        confidence.UNRELATED = UNRELATED
+        calibration.CALIBRATION_SENTENCES = CALIBRATION_SENTENCES
         settings = bench.settings(Path(folder))
     found = {"command": COMMAND, **machine(), "limit": FOUND, "sizes": sizes, "settings": settings}
     write_results(given.out, "found", found, page(found))

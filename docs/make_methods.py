@@ -30,7 +30,7 @@ from vidsift.index.schema import SetLayout, segments_schema, token_columns
 from vidsift.methods.base import Method
 from vidsift.methods.catalog import METHODS, build_method, resolve_arguments
 from vidsift.methods.model import Model
-from vidsift.search.searcher import CANDIDATES
+from vidsift.search.candidates import CANDIDATES
 
 PAGE = Path(__file__).parent / "methods.md"
 FRAMES, WORDS, DIM = 12, 32, 512

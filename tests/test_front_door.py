@@ -14,6 +14,7 @@ PUBLIC = {
     "Alignment",
     "Explanation",
     "Features",
+    "Filter",
     "Frames",
     "Hit",
     "Index",

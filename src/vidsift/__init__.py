@@ -40,12 +40,13 @@ if TYPE_CHECKING:
     from vidsift.methods.model import Model, load
     from vidsift.search.explain import Explanation
     from vidsift.search.searcher import Index
-    from vidsift.types import Alignment, Features, Frames, Hit, Span, TokenSet
+    from vidsift.types import Alignment, Features, Filter, Frames, Hit, Span, TokenSet
 
 __all__ = [
     "Alignment",
     "Explanation",
     "Features",
+    "Filter",
     "Frames",
     "Hit",
     "Index",
@@ -68,6 +69,7 @@ _HOMES = {
     "Alignment": "vidsift.types",
     "Explanation": "vidsift.search.explain",
     "Features": "vidsift.types",
+    "Filter": "vidsift.types",
     "Frames": "vidsift.types",
     "Hit": "vidsift.types",
     "Index": "vidsift.search.searcher",

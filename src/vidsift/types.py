@@ -300,8 +300,8 @@ class Filter:
         min_score: only hits that score at least this.
         group_by: "video" keeps only the best segment of each video.
         candidates: how many segments a method that cannot scan scores, ``skip`` and the number of hits at
-            least; :data:`~vidsift.search.searcher.CANDIDATES` when None. As many as there are makes its hits
-            exact. Other methods score every segment, and refuse it.
+            least; :data:`~vidsift.search.candidates.CANDIDATES` when None. As many as there are make its
+            hits exact. Other methods score every segment, and refuse it.
         skip: leave out so many of the best: the page that follows them. Pages of candidates fit each other
             where ``candidates`` is the same for all and reaches to the end of the last.
 

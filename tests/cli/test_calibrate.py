@@ -11,8 +11,8 @@ from tests.methods import tiny
 from vidsift.cli import calibrate
 from vidsift.cli.main import main
 from vidsift.index.build import Report
-from vidsift.search import confidence
-from vidsift.search.confidence import FEWEST, FILE
+from vidsift.search import calibration
+from vidsift.search.calibration import FILE, MIN_SEGMENTS
 from vidsift.search.searcher import Index
 
 
@@ -21,7 +21,7 @@ def _refuse(*_: object) -> None:
 
 
 def test_a_run_measures_what_the_first_search_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library(tmp_path / "videos", FEWEST)
+    library(tmp_path / "videos", MIN_SEGMENTS)
     tiny.model().save(tmp_path / "model")
     index = tmp_path / "index"
     arguments = ["index", str(tmp_path / "videos"), "--index", str(index), "--workers", "1"]
@@ -31,7 +31,7 @@ def test_a_run_measures_what_the_first_search_would(tmp_path: Path, monkeypatch:
     assert (index / FILE).exists()
 
     with monkeypatch.context() as patch:
-        patch.setattr(confidence, "calibrate", _refuse)
+        patch.setattr(calibration, "calibrate", _refuse)
         assert Index.open(index).calibration is not None
     # Nothing has changed: nothing is read, let alone measured.
     monkeypatch.setattr(calibrate, "_calibrate", _refuse)

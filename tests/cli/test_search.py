@@ -9,6 +9,7 @@ from tests.methods import tiny
 
 from vidsift.cli.main import main
 from vidsift.search import sequence
+from vidsift.search.calibration import Calibrator
 from vidsift.search.confidence import Calibration, Fits, Gumbel
 from vidsift.search.searcher import Index
 
@@ -143,7 +144,7 @@ def test_nothing_fits_is_said_and_the_nearest_are_marked(
     index: str, limit: float, weak: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fits = Gumbel(limit, 0.1)
-    monkeypatch.setattr(Index, "calibration", Calibration(fits, fits, Gumbel(0.0, 1.0), 40))
+    monkeypatch.setattr(Calibrator, "calibration", Calibration(fits, fits, Gumbel(0.0, 1.0), 40))
     assert _run("a red circle", "--index", index, "-t", "3") == 0
     told = capsys.readouterr()
     assert ("nothing in the library fits; what comes nearest is marked with ?" in told.err) is weak

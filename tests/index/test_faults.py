@@ -26,7 +26,7 @@ from vidsift.index.build import Report, build_index
 from vidsift.index.check import check_index
 from vidsift.index.storage import Store
 from vidsift.index.tables import Table
-from vidsift.search.rescore import one_thread
+from vidsift.search.questions import one_thread
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from tests.methods import tiny
 
 from vidsift.index.build import build_index
 from vidsift.index.storage import Store
-from vidsift.search.rescore import one_thread
+from vidsift.search.questions import one_thread
 
 # Dies, or asks itself to stop, at the moment that is named.
 MEDDLE = """

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from vidsift.search import calibration_sentences, confidence
+from vidsift.search import calibration, calibration_sentences
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _few_unrelated_questions() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(confidence, "UNRELATED", calibration_sentences.UNRELATED[:12])
+        patch.setattr(calibration, "CALIBRATION_SENTENCES", calibration_sentences.CALIBRATION_SENTENCES[:12])
         yield

@@ -12,7 +12,7 @@ from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.search.explain import Explanation, account_for
-from vidsift.search.questions import Part
+from vidsift.search.questions import QueryPart
 from vidsift.search.searcher import Index
 
 
@@ -28,7 +28,7 @@ def _explained(method: str, query: str, frames: int) -> tuple[Explanation, float
         score = float(model.method.similarity(text, video))
     pieces = model.tokenize([query]).pieces[0]
     terms = account_for(
-        Part(query, 1.0), pieces=pieces, method=model.method, text=text, video=video, account=account
+        QueryPart(query, 1.0), pieces=pieces, method=model.method, text=text, video=video, account=account
     )
     return Explanation(query, score, terms), score
 

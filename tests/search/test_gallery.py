@@ -11,8 +11,8 @@ from tests.methods import tiny
 from vidsift.errors import IndexFolderError
 from vidsift.interactions.quantised import product
 from vidsift.search import gallery as gallery_module
-from vidsift.search.candidates import all_segments
 from vidsift.search.gallery import Gallery, ScanFormat, best_scan_format, right_scan_format
+from vidsift.search.ranking import all_segments
 from vidsift.types import TokenSet
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5]

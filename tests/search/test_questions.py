@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vidsift.search.questions import Part, Question, mixing_of, parse
+from vidsift.search.questions import QueryPart, Question, mixing_of, parse
 from vidsift.types import Features
 
 
@@ -22,7 +22,7 @@ from vidsift.types import Features
     ],
 )
 def test_operators_have_spaces_around(query: str, expected: list[tuple[str, float]]) -> None:
-    assert parse(query) == [Part(*one) for one in expected]
+    assert parse(query) == [QueryPart(*part) for part in expected]
 
 
 @pytest.mark.parametrize("query", ["a dog + ", "a + - b", "a dog -", " - ", "+ +"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidsift.search.ranking import _Leaders
+from vidsift.search.ranking import Leaders
 
 
-def leaders(groups: list[int]) -> _Leaders:
+def leaders(groups: list[int]) -> Leaders:
     count = len(groups)
-    return _Leaders(np.arange(count)[::-1].copy(), np.linspace(1, 0, count), np.asarray(groups))
+    return Leaders(np.arange(count)[::-1].copy(), np.linspace(1, 0, count), np.asarray(groups))
 
 
 def test_each_groups_best_is_scored_first() -> None:

@@ -20,7 +20,7 @@ from vidsift.search import gallery as gallery_module
 from vidsift.search import ranking, rescore
 from vidsift.search import scan as scan_module
 from vidsift.search.questions import Question
-from vidsift.search.rescore import Candidates
+from vidsift.search.rescore import PrefetchedTokens
 from vidsift.search.searcher import Index
 from vidsift.types import Hit, Span, TokenSet
 
@@ -50,9 +50,9 @@ def index(store: Store, model: Model) -> Index:
 
 
 @pytest.fixture
-def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few are scored exactly that the scan has to choose."""
-    for name, value in (("_CANDIDATES", 3), ("_CANDIDATES_A_HIT", 1), ("_KEPT", 8), ("_KEPT_A_HIT", 4)):
+    for name, value in (("_SCORED", 3), ("_SCORED_A_HIT", 1), ("_HELD", 8), ("_HELD_A_HIT", 4)):
         monkeypatch.setattr(ranking, name, value)
 
 
@@ -70,7 +70,7 @@ def _id(hit: Hit) -> str:
     return segment_id(hit.video_id, hit.segment)
 
 
-@pytest.mark.usefixtures("few_candidates")
+@pytest.mark.usefixtures("few_scored")
 @pytest.mark.parametrize("query", QUERIES)
 def test_hits_are_the_best_by_the_models_own_similarity(
     index: Index, store: Store, model: Model, query: str
@@ -99,8 +99,8 @@ def test_hits_are_the_same_bits_whatever_scans_and_whoever_asks(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gallery_module, "BLOCK", block)
         patch.setattr(scan_module, "_MERGE_ROWS", 2 * block)
-        patch.setattr(ranking, "_CANDIDATES", candidates)
-        patch.setattr(ranking, "_CANDIDATES_A_HIT", 1)
+        patch.setattr(ranking, "_SCORED", candidates)
+        patch.setattr(ranking, "_SCORED_A_HIT", 1)
         try:
             torch.set_num_threads(threads)
             found = Index.open(store.folder, model, scan_format=scan_format)
@@ -135,7 +135,7 @@ def _black(counts: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     )
 
 
-@pytest.mark.usefixtures("few_candidates")
+@pytest.mark.usefixtures("few_scored")
 def test_grouped_by_video_only_its_best_segment_stays(index: Index, store: Store, model: Model) -> None:
     expected: dict[str, str] = {}
     for name, _ in _expected(store, model, QUERIES[1]):
@@ -251,7 +251,7 @@ def test_a_score_is_the_same_bits_in_any_company(store: Store, model: Model) -> 
     question = Question((model.encode_text([QUERIES[1]]),))
 
     def scores(rows: list[int], ahead: list[int]) -> torch.Tensor:
-        return rescore.score_exactly(model.method, Candidates(gallery, ahead), question, rows)
+        return rescore.score_exactly(model.method, PrefetchedTokens(gallery, ahead), question, rows)
 
     every = scores(list(range(len(COUNTS))), [])
     order = np.random.default_rng(0).permutation(len(COUNTS)).tolist()
@@ -272,15 +272,15 @@ def test_candidates_are_read_once_for_all_questions(
         return exact(rows, score_only=score_only)
 
     monkeypatch.setattr(gallery, "exact", counted)
-    candidates = Candidates(gallery, [3, 1, 3, 0])
-    tokens = candidates([1, 3])["frame"]
-    assert candidates([0])["frame"].times_seconds is None  # no score reads them
+    prefetched = PrefetchedTokens(gallery, [3, 1, 3, 0])
+    tokens = prefetched([1, 3])["frame"]
+    assert prefetched([0])["frame"].times_seconds is None  # no score reads them
     assert read == [[0, 1, 3]]
     assert torch.equal(tokens.tokens, exact([1, 3])["frame"].tokens)
-    candidates([2, 1])
+    prefetched([2, 1])
     assert read == [[0, 1, 3], [2, 1]]
     monkeypatch.setattr(rescore, "_FETCHED", 2)
-    Candidates(gallery, [0, 1, 2])
+    PrefetchedTokens(gallery, [0, 1, 2])
     assert len(read) == 2
 
 
@@ -317,7 +317,7 @@ def test_a_segment_is_explained_by_its_id(index: Index) -> None:
         index.explain("circle", "nothing")
 
 
-@pytest.mark.usefixtures("few_candidates")
+@pytest.mark.usefixtures("few_scored")
 def test_a_sum_of_sentences_is_scored_by_the_sum_of_their_scores(
     index: Index, store: Store, model: Model
 ) -> None:

@@ -136,7 +136,7 @@ def test_other_paths_are_problems(client: TestClient, method: str, path: str, st
 
 
 def test_a_model_that_is_gone_is_a_problem_of_the_service(index: Index, tmp_path: Path) -> None:
-    gone = replace(index._store.manifest, model=str(tmp_path / "gone"))
+    gone = replace(index.store.manifest, model=str(tmp_path / "gone"))
     store = Store.create(tmp_path / "index", gone)
     with served(Index(store)) as client:
         detail = problem(client.post("/v1/search", json={"query": "circle"}), 503)

@@ -17,7 +17,7 @@ from tests.index.library import clip
 from tests.methods import tiny
 from tests.service.serving import index_of, problem, served, video_id
 
-from vidsift.search import confidence, searcher
+from vidsift.search import calibration
 from vidsift.search.confidence import Fits
 from vidsift.search.searcher import Index
 from vidsift.service.limits import ServiceLimits
@@ -298,7 +298,7 @@ def test_questions_are_answered_while_sentences_in_order_are_measured(
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
     measured: list[int] = []
-    whole = confidence.calibrated_in_order
+    whole = calibration._calibrated_in_order
 
     def slow(*given: Any) -> Fits | None:
         measured.append(given[-1])
@@ -306,7 +306,7 @@ def test_questions_are_answered_while_sentences_in_order_are_measured(
         assert go_on.wait(60)
         return whole(*given)
 
-    monkeypatch.setattr(searcher, "calibrated_in_order", slow)
+    monkeypatch.setattr(calibration, "_calibrated_in_order", slow)
     with served(index.reopened()) as client, ThreadPoolExecutor(2) as pool:
         sentences = ["a red circle", "a ring", "a star"]
         both = [pool.submit(ask, client, sentences) for _ in range(2)]

@@ -150,6 +150,7 @@ def _question_of(query: str | None, then: list[str] | None, like: str | None) ->
         raise ValueError("--like asks for similar footage; leave TEXT and --then out, or leave --like out")
     if like is None and not sentences:
         raise ValueError('say what the video shows: vidsift search "a dog catches a frisbee", or name --like')
+    # Also said by the index, but only after seconds of importing torch.
     if any(not sentence.strip() for sentence in sentences):
         raise ValueError(
             'the query is empty; say what the video shows, for example: "a dog catches a frisbee"'
@@ -232,6 +233,7 @@ def _why_none(index: Index, question: _Question, filter: Filter) -> str:
 
 
 def _print_hits(index: Index, hits: list[Hit], *, paths_only: bool, as_json: bool, weak: bool) -> None:
+    # A video with several hits is one file to whatever reads the pipe.
     if paths_only:
         for path in dict.fromkeys(hit.path for hit in hits):
             typer.echo(path)

@@ -1,1 +1,24 @@
-"""Question -> hits, moments and explanations."""
+"""Question -> hits.
+
+In the order in which a question goes through:
+
+    searcher        Index, the front: opens, answers, refreshes; one method a kind of question
+    reader          one version of an index, each part read when first needed; retries where it was cleaned up
+    answers         each kind of question, from its filter to the page of hits
+    questions       a sentence, or a sum of sentences, encoded
+    filters         which segments may be found, and which page of the ranked is given
+    gallery         every segment in memory in the form that scans fastest, exact rows from disk
+    scan            all segments in the scan's number format -> those that lead
+    rescore         exact scores in one fixed shape, and the account of each
+    ranking         scan and exact scores together: the best segments, exactly
+    candidates      for methods too dear to scan: what their first stage leaves
+    sequence        sentences in order within one video
+    similar         footage as the question
+    captions        a video as the question, captions as the answer
+    moments         what each second gave to a score, and the stretch around the best
+    hits            ranked rows -> hits
+    confidence      what a score is worth beside those of chance
+    calibration     measuring chance by calibration_sentences, and keeping that beside the index
+    explain         which word met which frame, and where in the picture
+    explain_picture the same as a picture, with explain_maps, on a canvas
+"""

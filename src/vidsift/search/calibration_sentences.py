@@ -7,9 +7,9 @@ Some will fit some: what is made of their scores leaves the best of them out of 
 
 from __future__ import annotations
 
-__all__ = ["UNRELATED"]
+__all__ = ["CALIBRATION_SENTENCES"]
 
-UNRELATED = (
+CALIBRATION_SENTENCES = (
     "an astronaut plants a flag on the moon",
     "a surgeon ties a suture under bright lamps",
     "a beekeeper lifts a frame full of honey",

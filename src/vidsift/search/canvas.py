@@ -193,7 +193,7 @@ def wrapped(text: str, points: float, width: float, bold: bool = False) -> list[
 
 
 def _pixels(box: Box) -> tuple[int, int, int, int]:
-    left, top, right, bottom = (round(one * _DOTS_PER_INCH) for one in box)
+    left, top, right, bottom = (round(edge * _DOTS_PER_INCH) for edge in box)
     return left, top, right, bottom
 
 
@@ -221,7 +221,7 @@ def _size_px(points: float) -> float:
 
 def _printable(text: str) -> str:
     """The text without what is no character: controls, halves of surrogate pairs from file names."""
-    return "".join("\ufffd" if unicodedata.category(one) in {"Cc", "Cs"} else one for one in text)
+    return "".join("\ufffd" if unicodedata.category(char) in {"Cc", "Cs"} else char for char in text)
 
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -247,7 +247,7 @@ def _family_for(characters: frozenset[str]) -> str:
         except OSError:
             continue
         empty = bytes(font.getmask(_IN_NO_FONT))
-        known = sum(one.isspace() or bytes(font.getmask(one)) != empty for one in characters)
+        known = sum(char.isspace() or bytes(font.getmask(char)) != empty for char in characters)
         if known > most:
             best, most = family, known
         if most == len(characters):

@@ -12,8 +12,8 @@ from torch import Tensor
 from vidsift.methods.base import TermSum
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
-from vidsift.search.questions import Question
-from vidsift.search.rescore import Candidates, one_thread, score_exactly
+from vidsift.search.questions import Question, one_thread
+from vidsift.search.rescore import PrefetchedTokens, score_exactly
 from vidsift.types import TokenSet
 
 __all__ = ["Captions", "rank_captions"]
@@ -35,7 +35,7 @@ class Captions:
         """See the class."""
         self.model = model
         # Of like length together: hardly anything is padded.
-        self.sentences = sorted(dict.fromkeys(sentences), key=lambda one: (len(one), one))
+        self.sentences = sorted(dict.fromkeys(sentences), key=lambda sentence: (len(sentence), sentence))
         self._encoded = [
             {
                 name: tokens.to(device="cpu", dtype=torch.float16)
@@ -84,23 +84,25 @@ def rank_captions(
         Sentences with their exact scores, best first; equals in the order of the alphabet.
     """
     method = captions.model.method
-    read = Candidates(gallery, rows)
-    first = captions.scores(method.scanned, read(rows))
+    tokens = PrefetchedTokens(gallery, rows)
+    first = captions.scores(method.scanned, tokens(rows))
     order = np.argsort(-first, kind="stable").tolist()
 
+    # Encoded anew and alone, in fp32: what is held in fp16 finds the leaders and scores none.
     def exact(place: int) -> float:
         with one_thread():
             question = Question((captions.model.encode_text([captions.sentences[place]]),))
-        return float(score_exactly(method, read, question, rows).max())
+        return float(score_exactly(method, tokens, question, rows).max())
 
     count = k + _SPARE if method.scans else max(k, candidates)
-    found = {place: exact(place) for place in order[:count]}
+    scores = {place: exact(place) for place in order[:count]}
     if method.scans:
-        off = max((abs(score - first[place]) for place, score in found.items()), default=0.0)
+        # First scores are off by rounding alone: whatever lies further below the worst hit is none.
+        off = max((abs(score - first[place]) for place, score in scores.items()), default=0.0)
         for place in order[count:]:
-            worst = sorted(found.values(), reverse=True)[:k][-1]
+            worst = sorted(scores.values(), reverse=True)[:k][-1]
             if first[place] < worst - 2 * off - 1e-6:
                 break
-            found[place] = exact(place)
-    ranked = [(captions.sentences[place], score) for place, score in found.items()]
+            scores[place] = exact(place)
+    ranked = [(captions.sentences[place], score) for place, score in scores.items()]
     return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))[:k]

@@ -5,18 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidsift.errors import QueryError
+from vidsift.index.schema import FileRecord
 from vidsift.methods.base import Method, Term
-from vidsift.search.questions import Part
-from vidsift.types import Alignment, Features, PatchShares, Span
+from vidsift.methods.model import Model
+from vidsift.search.gallery import Gallery
+from vidsift.search.questions import QueryPart, encode_question, parse
+from vidsift.search.rescore import PrefetchedTokens, align_exactly, score_exactly
+from vidsift.types import Alignment, Features, Frames, PatchShares, Span
+from vidsift.video import read_frames
+from vidsift.video.preprocessing import Preprocessing
 
-__all__ = ["Explanation", "TermAccount", "account_for"]
+__all__ = [
+    "Explanation",
+    "LocatedSegment",
+    "TermAccount",
+    "account_for",
+    "explain_segment",
+    "read_as_indexed",
+    "traced_patches",
+]
 
+_SAME_SECONDS = 1e-3
 _PLACES_ARE = (
     "Each square is one place of the picture, in all frames of the segment together. Its token has seen the "
     "other places and frames too; a place without a square was not kept by the model. What the places gave "
@@ -129,7 +146,7 @@ class Explanation:
             "moment_from": self.moment_from,
             "maps_on_request": self.maps_on_request,
             "maps_missing": self.maps_missing,
-            "terms": [_as_object(one) for one in self.terms],
+            "terms": [_as_object(term) for term in self.terms],
         }
 
 
@@ -140,8 +157,63 @@ def _as_object(term: TermAccount) -> dict[str, Any]:
     return plain | {"total": term.total, "note": term.note}
 
 
+class LocatedSegment(NamedTuple):
+    """Which segment is explained, and where it lies.
+
+    Attributes:
+        row: of the gallery.
+        segment_id, video_id: identities of the segment and of its video.
+        path: to show.
+        span: the stretch of the video.
+    """
+
+    row: int
+    segment_id: str
+    video_id: str
+    path: str
+    span: Span
+
+
+def explain_segment(
+    model: Model, gallery: Gallery, query: str, segment: LocatedSegment, frames: Frames | None = None
+) -> Explanation:
+    """Account for the score of a query with a segment.
+
+    Args:
+        model: of the index.
+        gallery: holds the segment.
+        query: what was asked.
+        segment: what is explained.
+        frames: its pictures; with them the account also says which patches tokens come from.
+
+    Raises:
+        NoAlignmentError: the method has no account.
+        QueryError: the query cannot be answered.
+    """
+    question, method, terms = encode_question(model, query), model.method, []
+    # Scored as hits are, and not summed from the account: they agree, or a test fails.
+    score = float(score_exactly(method, PrefetchedTokens(gallery), question, [segment.row])[0])
+    for part, text in zip(parse(query), question.texts, strict=True):
+        account, video = next(align_exactly(method, gallery, text, [segment.row]))
+        pieces = model.tokenize([part.sentence]).pieces[0]
+        traced = None if frames is None else traced_patches(model, frames, video)
+        terms += account_for(
+            part, pieces=pieces, method=method, text=text, video=video, account=account, traced=traced
+        )
+    return Explanation(
+        query,
+        score,
+        terms,
+        segment.segment_id,
+        segment.video_id,
+        segment.path,
+        segment.span,
+        maps_on_request=bool(method.traced_sets),
+    )
+
+
 def account_for(
-    part: Part,
+    part: QueryPart,
     *,
     pieces: Sequence[str],
     method: Method,
@@ -161,17 +233,17 @@ def account_for(
         account: alignment of every term, one row each.
         traced: which patches the tokens of video sets come from, one row each, where that is known.
     """
-    found = []
+    accounts = []
     for term in method.terms:
         seen = video[term.video]
         # Grouped tokens (levels of the whole sentence) are no words, though there may be as many.
-        own_pieces = pieces if text[term.text].group is None else ()
+        words = pieces if text[term.text].group is None else ()
         in_picture = seen.group is not None and seen.frame is None and seen.times_seconds is None
-        found.append(
-            _one(
+        accounts.append(
+            _account_of_term(
                 term,
                 part,
-                own_pieces,
+                words,
                 text=text,
                 video=video,
                 account=account[term.name],
@@ -179,12 +251,12 @@ def account_for(
                 traced=(traced or {}).get(term.video),
             )
         )
-    return found
+    return accounts
 
 
-def _one(
+def _account_of_term(
     term: Term,
-    part: Part,
+    part: QueryPart,
     pieces: Sequence[str],
     *,
     text: Features,
@@ -245,3 +317,61 @@ def _words(name: str, count: int, query: str, pieces: Sequence[str]) -> list[str
     if count == len(pieces):
         return list(pieces)
     return [query] if count == 1 else [f"{name} {number + 1}" for number in range(count)]
+
+
+def read_as_indexed(records: Sequence[FileRecord], span: Span, preprocessing: Preprocessing) -> Frames:
+    """Read what a model looked at in a stretch of a video, from the first of its files that is unchanged.
+
+    Raises:
+        QueryError: every file of the video has changed since it was indexed.
+        VideoReadError: the file cannot be read.
+        OSError: none of the files is there.
+    """
+    away: OSError | None = None
+    for record in records:
+        try:
+            status = Path(record.path).stat()
+        except OSError as error:
+            away = error
+            continue
+        # A file that was written since would explain the hit by other pictures than it came from.
+        if (status.st_size, status.st_mtime_ns) == (record.size_bytes, record.modified_ns):
+            return read_frames(record.path, preprocessing.wanted_times(span), size_px=preprocessing.size_px)
+    if away is not None:
+        raise away
+    named = records[0].path if records else "the file"
+    raise QueryError(f"{named} is not the file that was indexed; index it again: vidsift index update")
+
+
+def traced_patches(model: Model, frames: Frames, video: Features) -> dict[str, PatchShares]:
+    """Trace a segment's tokens back to patches.
+
+    Args:
+        model: whose tokens they are.
+        frames: what it looked at in the segment.
+        video: the segment's sets, one row each.
+
+    Returns:
+        For every set that the method can trace which patches its tokens come from, one row; empty where it
+        can trace none.
+
+    Raises:
+        QueryError: the frames are not those that the tokens come from.
+    """
+    if not model.method.traced_sets:
+        return {}
+    traced = model.patch_shares(frames)
+    for name, of_set in traced.items():
+        times_N, mask_N = video[name].times_seconds, video[name].mask[0]
+        alike = of_set.shares.shape[1] == len(mask_N)
+        if alike and times_N is not None:
+            seen = np.unique(times_N[0][mask_N].cpu().numpy())
+            alike = len(seen) == len(frames) and bool(
+                np.allclose(seen, frames.times_seconds, rtol=0, atol=_SAME_SECONDS)
+            )
+        if not alike:
+            raise QueryError(
+                f"the {len(frames)} frames given are not those that the segment's tokens come from; read "
+                "them with Index.frames_of(segment)"
+            )
+    return traced

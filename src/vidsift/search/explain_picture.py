@@ -155,11 +155,11 @@ def _draw_head(canvas: Canvas, explanation: Explanation) -> float:
 
 
 def _draw_title(canvas: Canvas, y: float, term: TermAccount, explanation: Explanation) -> float:
-    told = f"{term.name}" + (f", counts {term.weight:.3g} times" if term.weight != 1 else "")
+    title = f"{term.name}" + (f", counts {term.weight:.3g} times" if term.weight != 1 else "")
     if len(explanation.terms) > 1 and term.sentence != explanation.query:
-        told = f"“{term.sentence}”: {told}"
+        title = f"“{term.sentence}”: {title}"
     y += 0.5 * LINE
-    for line in [told, term.note] if term.note else [told]:
+    for line in [title, term.note] if term.note else [title]:
         for text in wrapped(line, _TITLE, canvas.width - 2 * _EDGE):
             canvas.draw(Written(_EDGE, y, text, _TITLE))
             y += 1.2 * LINE
@@ -194,8 +194,8 @@ def _draw_frames(
     assert term.times_seconds is not None
     cell, bottom = columns.cell(term), y + LINE
     for time in np.unique(term.times_seconds):
-        own = np.flatnonzero(term.times_seconds == time)
-        left, right = (columns.middle(term, one) for one in (float(own.min()), float(own.max())))
+        tokens = np.flatnonzero(term.times_seconds == time)
+        left, right = (columns.middle(term, float(token)) for token in (tokens.min(), tokens.max()))
         middle, side = (left + right) / 2, min(right - left + 0.94 * cell, _LARGEST_FRAME)
         canvas.draw(Written(middle, y + 0.4 * LINE, f"{time:.2f} s", _NOTE, "middle"))
         if frames is not None:
@@ -222,6 +222,7 @@ def _draw_matrix(canvas: Canvas, columns: _Columns, y: float, term: TermAccount)
     for column, best in enumerate(term.best_text_token):
         if best >= 0:
             canvas.draw(_down(columns.middle(term, column), y + (best + 0.14) * _ROW, _BEST_WORD))
+    # In narrower cells numbers would run into each other.
     if count > _MOST_NUMBERS:
         return
     for row, column in zip(*np.nonzero(term.contributions), strict=True):
@@ -253,12 +254,12 @@ def _draw_word_sums(canvas: Canvas, columns: _Columns, y: float, term: TermAccou
     low, high = min(0.0, float(sums.min())), max(0.0, float(sums.max()))
     scale = _SUMS / max(high - low, 1e-6)
     zero = columns.sums - low * scale
-    for row, one in enumerate(sums):
+    for row, given in enumerate(sums):
         middle = y + (row + 0.5) * _ROW
-        ends = sorted((zero, zero + float(one) * scale))
+        ends = sorted((zero, zero + float(given) * scale))
         canvas.draw(
-            Rectangle((ends[0], middle - 0.36 * _ROW, ends[1], middle + 0.36 * _ROW), fill=_side(one)),
-            Written(ends[1] + 0.05, middle, _number(float(one), 4), _NOTE),
+            Rectangle((ends[0], middle - 0.36 * _ROW, ends[1], middle + 0.36 * _ROW), fill=_side(given)),
+            Written(ends[1] + 0.05, middle, _number(float(given), 4), _NOTE),
         )
     canvas.draw(Rectangle((zero, y, zero + 0.01, y + len(sums) * _ROW), fill=_BLACK))
 
@@ -271,12 +272,12 @@ def _draw_token_sums(canvas: Canvas, columns: _Columns, y: float, term: TermAcco
     scale = (_BARS - (LINE if numbered else 0)) / max(high - low, 1e-6)
     zero = top + high * scale
     wide = 0.4 * columns.cell(term)
-    for column, (one, weight) in enumerate(zip(sums, term.video_weights, strict=True)):
+    for column, (given, weight) in enumerate(zip(sums, term.video_weights, strict=True)):
         middle = columns.middle(term, column)
-        ends = sorted((zero, zero - float(one) * scale))
-        canvas.draw(Rectangle((middle - wide, ends[0], middle + wide, ends[1]), fill=_side(one)))
+        ends = sorted((zero, zero - float(given) * scale))
+        canvas.draw(Rectangle((middle - wide, ends[0], middle + wide, ends[1]), fill=_side(given)))
         if numbered:
-            number = _number(float(one), 3)
+            number = _number(float(given), 3)
             below = y + _BARS + 0.6 * LINE
             canvas.draw(
                 Written(middle, ends[0] - 0.45 * LINE, number, _SMALL, "middle"),
@@ -317,7 +318,7 @@ def _blues(values: NDArray[np.float32]) -> list[list[Colour]]:
     low, high = min(0.0, float(values.min())), 1.6 * max(float(values.max()), 1e-6)
     place = np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * (len(_BLUES) - 1)
     steps = np.arange(len(_BLUES))
-    mixed = np.stack([np.interp(place, steps, _BLUES[:, one]) for one in range(3)], axis=-1).round()
+    mixed = np.stack([np.interp(place, steps, _BLUES[:, channel]) for channel in range(3)], axis=-1).round()
     return [[(int(r), int(g), int(b)) for r, g, b in row] for row in mixed]
 
 
@@ -326,5 +327,6 @@ def _shown(word: str) -> str:
 
 
 def _times(explanation: Explanation) -> NDArray[np.float64]:
-    timed: Sequence[Any] = [one.times_seconds for one in explanation.terms if one.times_seconds is not None]
+    times = (term.times_seconds for term in explanation.terms)
+    timed: Sequence[Any] = [times_N for times_N in times if times_N is not None]
     return np.unique(np.concatenate(timed)) if timed else np.zeros(0)

@@ -59,6 +59,7 @@ def shown_paths(
         return {video: paths_of_video[0] for video, paths_of_video in paths.items()}
     place = None if filter.under is None else absolute(filter.under)
     earliest, latest = _nanoseconds(filter.modified_after), _nanoseconds(filter.modified_before)
+    # A video is its content: it may lie at several paths, and what is shown is one that was asked for.
     shown: dict[str, str] = {}
     for video, paths_of_video in paths.items():
         if not set(filter.tags) <= set(tags.get(video, ())):
@@ -103,12 +104,14 @@ def page_of(ranked: Sequence[T], k: int, filter: Filter, score: Callable[[T], fl
         filter: how many are left out before, and the least score.
         score: of one of them.
     """
+    # The page is cut first: a least score shortens pages, and moves no hit to another.
     page = ranked[filter.skip : filter.skip + k]
     least = filter.min_score
     return [item for item in page if least is None or score(item) >= least]
 
 
 def _nanoseconds(when: datetime | None) -> int | None:
+    # A time without a zone is taken as local, as people write them.
     return None if when is None else round(when.timestamp() * 1e9)
 
 

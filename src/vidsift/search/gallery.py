@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.encoders.device import multiplies_bytes
-from vidsift.index.schema import FileRecord, SetLayout, parts_from_table, sets_from_table, token_columns
+from vidsift.index.schema import SetLayout, parts_from_table, sets_from_table, token_columns
 from vidsift.index.storage import Store
 from vidsift.index.tables import ROW_ID, TableReader
 from vidsift.interactions.product_checks import rounds_within_bound
@@ -28,7 +28,6 @@ from vidsift.types import Features, TokenSet
 __all__ = [
     "BLOCK",
     "Gallery",
-    "Places",
     "ScanFormat",
     "ScanSet",
     "best_scan_format",
@@ -91,7 +90,7 @@ class ScanSet:
     Args:
         rows: segments.
         first: compact prepared set of some of them; gives shape and parts.
-        scan_format: how tokens are kept.
+        scan_format: how tokens are stored.
         device: where.
         block_size: segments in a block.
     """
@@ -107,6 +106,7 @@ class ScanSet:
         self._quantised = scan_format == "int8"
         self._tokens = [torch.zeros(slots, n, dim, dtype=kinds[scan_format], device=device) for n in blocks]
         self._small: dict[str, list[Tensor]] = {}
+        # Frame and group of a token are read by no term that scans int8.
         names = ("mask", "weights", "frame", "group") if not self._quantised else ("mask", "weights")
         for name in names:
             part = getattr(first, name)
@@ -117,16 +117,16 @@ class ScanSet:
 
     def put(self, places: Tensor, compact: TokenSet) -> None:
         """Write rows at their places (ascending or not), ``compact`` row i at ``places[i]``."""
-        kept = quantise(compact) if self._quantised else compact
+        stored = quantise(compact) if self._quantised else compact
         numbers = places // self._block_size
         for block in np.unique(numbers.cpu().numpy()).tolist():
             chosen = numbers == block
             at = places[chosen] - block * self._block_size
-            self._tokens[block][:, at] = kept.tokens[chosen].transpose(0, 1).to(self._tokens[block])
+            self._tokens[block][:, at] = stored.tokens[chosen].transpose(0, 1).to(self._tokens[block])
             for name, parts in self._small.items():
-                parts[block][:, at] = getattr(kept, name)[chosen].t().to(parts[block])
-            if kept.scale is not None:
-                self._scale[block][at] = kept.scale[chosen].to(self._scale[block])
+                parts[block][:, at] = getattr(stored, name)[chosen].t().to(parts[block])
+            if stored.scale is not None:
+                self._scale[block][at] = stored.scale[chosen].to(self._scale[block])
 
     def finish(self) -> None:
         """Lay the tokens out for scanning, once all rows are there."""
@@ -135,12 +135,14 @@ class ScanSet:
         for number, tokens_NVD in enumerate(self._tokens):
             packed = pack(tokens_NVD.flatten(0, 1))
             if packed is not None:
+                # The packed form holds the values; of the plain one only the shape is still asked for.
                 self._packed.append(packed)
                 self._tokens[number] = tokens_NVD.to("meta")
 
     def block(self, number: int) -> TokenSet:
         """Return a block as views; only bf16 is copied, which a CPU scores in fp32."""
         tokens_NVD = self._tokens[number]
+        # On a CPU bf16 saves memory and no time: it is multiplied as fp32.
         if tokens_NVD.dtype == torch.bfloat16 and tokens_NVD.device.type == "cpu":
             tokens_NVD = tokens_NVD.float()
         return TokenSet(
@@ -154,19 +156,7 @@ class ScanSet:
     def size_bytes(self) -> int:
         """Memory that it takes."""
         parts = [self._tokens, self._scale, *self._small.values()]
-        return sum(one.numel() * one.element_size() for part in parts for one in part)
-
-
-class Places:
-    """At which paths a video lies."""
-
-    def __init__(self, records: Mapping[str, FileRecord]) -> None:
-        """Sort the readable paths by their video."""
-        self.paths: dict[str, list[str]] = {}
-        for path in sorted(records):
-            video_id = records[path].video_id
-            if video_id is not None:
-                self.paths.setdefault(video_id, []).append(path)
+        return sum(block.numel() * block.element_size() for part in parts for block in part)
 
 
 @dataclass(eq=False)
@@ -216,6 +206,7 @@ class Gallery:
         gallery = cls(
             segment_ids=rows["segment_id"].to_pylist(),
             video_ids=videos,
+            # Numbers group segments by video within arrays, where comparing ids would be slow.
             video_numbers=np.unique(np.asarray(videos, object), return_inverse=True)[1].astype(np.int64)
             if videos
             else np.zeros(0, np.int64),
@@ -233,6 +224,7 @@ class Gallery:
         return gallery
 
     def _fill(self, terms: TermSum, scan_format: ScanFormat) -> None:
+        # Rows come in the order in which they were added; each goes where its id stands.
         order = np.argsort(self._row_ids)
         ascending = self._row_ids[order]
         for batch in self._segments.batches(token_columns(self._score_sets), _READ_ROWS):
@@ -243,8 +235,8 @@ class Gallery:
             parts = parts_from_table(batch, self._score_sets)
             self._remember(rows, parts)
             self._put(rows, sets_from_table(batch, self._score_sets, parts), terms, scan_format)
-        for one in self.scan.values():
-            one.finish()
+        for scan_set in self.scan.values():
+            scan_set.finish()
 
     def _put(
         self, rows: NDArray[np.int64], features: Features, terms: TermSum, scan_format: ScanFormat
@@ -254,6 +246,7 @@ class Gallery:
         with torch.inference_mode():
             compact = terms.compact_video(terms.adapt_video(_on(features, self.device)))
         if not self.scan:
+            # Known only now: of some terms a segment keeps a mean frame, of others hundreds of patches.
             most = max(tokens.tokens.shape[1] for tokens in compact.values())
             longest = block_of(self.device)
             self.block_size = min(longest, max(1, _BLOCK_TOKENS * longest // BLOCK // most))
@@ -294,22 +287,22 @@ class Gallery:
         Raises:
             IndexVersionGoneError, IndexFolderError: as for :meth:`read`.
         """
-        own = list(rows)
-        some = replace(
+        chosen = list(rows)
+        part = replace(
             self,
-            segment_ids=[self.segment_ids[row] for row in own],
-            video_ids=[self.video_ids[row] for row in own],
-            video_numbers=self.video_numbers[own],
-            spans=self.spans[own],
-            durations=self.durations[own],
+            segment_ids=[self.segment_ids[row] for row in chosen],
+            video_ids=[self.video_ids[row] for row in chosen],
+            video_numbers=self.video_numbers[chosen],
+            spans=self.spans[chosen],
+            durations=self.durations[chosen],
             scan={},
-            _row_ids=self._row_ids[own],
-            _known={name: values[own] for name, values in self._known.items()},
+            _row_ids=self._row_ids[chosen],
+            _known={name: values[chosen] for name, values in self._known.items()},
         )
-        for at in range(0, len(own), _READ_ROWS):
-            places = np.arange(at, min(at + _READ_ROWS, len(own)))
-            some._put(places, some.exact(places.tolist(), score_only=True), terms, "fp32")
-        return some
+        for at in range(0, len(chosen), _READ_ROWS):
+            places = np.arange(at, min(at + _READ_ROWS, len(chosen)))
+            part._put(places, part.exact(places.tolist(), score_only=True), terms, "fp32")
+        return part
 
     def __len__(self) -> int:
         """Return the number of segments."""
@@ -327,7 +320,7 @@ class Gallery:
 
     def block(self, number: int) -> dict[str, TokenSet]:
         """Return the scan sets of segments ``number * block_size`` onwards."""
-        return {name: one.block(number) for name, one in self.scan.items()}
+        return {name: scan_set.block(number) for name, scan_set in self.scan.items()}
 
     def exact(self, rows: Sequence[int], *, score_only: bool = False) -> dict[str, TokenSet]:
         """Read prepared sets as stored.

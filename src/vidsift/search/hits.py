@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from vidsift.methods.base import TermSum
 from vidsift.search.filters import page_of
 from vidsift.search.gallery import Gallery
-from vidsift.search.moments import NO_ACCOUNT, Looked, looks, moment_around
+from vidsift.search.moments import NO_SHARES, FrameShares, moment_around, shares_by_frame
 from vidsift.search.questions import Question
 from vidsift.search.ranking import Ranked
 from vidsift.types import Filter, Hit, Span
@@ -24,42 +24,40 @@ def hits_of(
     gallery: Gallery,
     terms: TermSum | None,
     question: Question,
-    ranked: Ranked,
+    page: Sequence[tuple[int, float]],
     *,
-    k: int,
-    filter: Filter,
+    first_rank: int,
     paths: Mapping[str, str],
     with_shares: bool = True,
+    candidates: int | None = None,
     confidences: Sequence[float | None] = (),
 ) -> list[Hit]:
-    """Turn the page of a question that was asked for into hits.
+    """Turn a page of the best segments for a question into hits.
 
     Args:
         gallery: holds the segments.
         terms: whose account gives the moments: a method, or a first stage that stands in for it; None for
             none, and the moment is the whole segment.
         question: what was asked.
-        ranked: rows with their scores, best first.
-        k: how many hits at most.
-        filter: says which page of them.
+        page: rows with their scores, best first.
+        first_rank: of the first of them, 1 for the best of all.
         paths: the path to show for each video.
         with_shares: whether hits say what each second gave; not where the scores are not these terms'.
+        candidates: see :class:`~vidsift.types.Hit`.
         confidences: of each row of the page.
     """
-    page = page_of_rows(ranked, k, filter)
-    looked = looks(terms, gallery, question, [row for row, _ in page])
-    sure: Sequence[float | None] = confidences or [None] * len(page)
+    by_frame = shares_by_frame(terms, gallery, question, [row for row, _ in page])
     return [
         hit_at(
             gallery,
             row,
             score,
-            looked[place],
-            rank=filter.skip + place + 1,
+            by_frame[place],
+            rank=first_rank + place,
             path=paths[gallery.video_ids[row]],
-            told=with_shares,
-            candidates=ranked.candidates,
-            confidence=sure[place],
+            with_shares=with_shares,
+            candidates=candidates,
+            confidence=confidences[place] if confidences else None,
         )
         for place, (row, score) in enumerate(page)
     ]
@@ -69,11 +67,11 @@ def hit_at(
     gallery: Gallery,
     row: int,
     score: float,
-    looked: Looked,
+    by_frame: FrameShares,
     *,
     rank: int,
     path: str,
-    told: bool,
+    with_shares: bool,
     candidates: int | None = None,
     confidence: float | None = None,
     frame: int | None = None,
@@ -84,26 +82,27 @@ def hit_at(
         gallery: holds the segment.
         row: of the gallery.
         score: of the segment.
-        looked: what each second gave, for the moment.
+        by_frame: what each second gave, for the moment.
         rank: 1 for the best.
         path: to show.
-        told: whether the hit tells what each second gave.
+        with_shares: whether the hit tells what each second gave.
         candidates: see :class:`~vidsift.types.Hit`.
         confidence: likewise.
-        frame: place in ``looked`` that the moment lies around; the best one when None.
+        frame: place in ``by_frame`` that the moment lies around; the best one when None.
     """
     segment = Span(*map(float, gallery.spans[row]))
-    said = looked if told else NO_ACCOUNT
+    # A first stage may find the moment, but what it gave is no part of the score that is shown.
+    shown = by_frame if with_shares else NO_SHARES
     return Hit(
         rank=rank,
         score=score,
         path=path,
         video_id=gallery.video_ids[row],
         segment=segment,
-        moment=moment_around(looked.times_seconds, looked.shares, segment, frame, looked.matches),
+        moment=moment_around(by_frame.times_seconds, by_frame.shares, segment, frame, by_frame.matches),
         candidates=candidates,
         segment_id=gallery.segment_ids[row],
         confidence=confidence,
-        times_seconds=tuple(said.times_seconds.tolist()),
-        shares=tuple(said.shares.tolist()),
+        times_seconds=tuple(shown.times_seconds.tolist()),
+        shares=tuple(shown.shares.tolist()),
     )

@@ -15,11 +15,11 @@ from vidsift.search.questions import Question
 from vidsift.search.rescore import align_exactly
 from vidsift.types import Alignment, Features, Span
 
-__all__ = ["NO_ACCOUNT", "Looked", "frame_matches", "frame_shares", "looks", "moment_around"]
+__all__ = ["NO_SHARES", "FrameShares", "frame_matches", "frame_shares", "moment_around", "shares_by_frame"]
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class FrameShares:
     """What each second that was looked at gave to a score.
 
     Attributes:
@@ -33,33 +33,36 @@ class Looked:
     matches: NDArray[np.float64]
 
 
-NO_ACCOUNT = Looked(np.zeros(0), np.zeros(0), np.zeros(0))
+NO_SHARES = FrameShares(np.zeros(0), np.zeros(0), np.zeros(0))
 """Of a score that nothing accounts for."""
 
 
-def looks(terms: TermSum | None, gallery: Gallery, question: Question, rows: Sequence[int]) -> list[Looked]:
+def shares_by_frame(
+    terms: TermSum | None, gallery: Gallery, question: Question, rows: Sequence[int]
+) -> list[FrameShares]:
     """Find out what each second gave to the scores of a question with some segments.
 
     Args:
-        terms: a method, or the first stage of one; None, or without an account, gives :data:`NO_ACCOUNT`.
+        terms: a method, or the first stage of one; None, or without an account, gives :data:`NO_SHARES`.
         gallery: holds the segments.
         question: of texts that the method prepared.
         rows: of the gallery.
     """
     if terms is None or not terms.explains:
-        return [NO_ACCOUNT] * len(rows)
-    asked = question.adapted(terms)
-    found: list[Looked] = []
-    for number, (text, weight) in enumerate(zip(asked.texts, asked.weights, strict=True)):
+        return [NO_SHARES] * len(rows)
+    adapted = question.adapted(terms)
+    by_frame: list[FrameShares] = []
+    for number, (text, weight) in enumerate(zip(adapted.texts, adapted.weights, strict=True)):
         for place, (account, video) in enumerate(align_exactly(terms, gallery, text, rows)):
             times, shares = frame_shares(terms.terms, account, video)
             given, matched = weight * shares, weight * frame_matches(terms.terms, account, video)
             if number:
-                given, matched = found[place].shares + given, found[place].matches + matched
-                found[place] = Looked(times, given, matched)
+                # The texts of a sum meet the same frames, so that their shares add up second by second.
+                given, matched = by_frame[place].shares + given, by_frame[place].matches + matched
+                by_frame[place] = FrameShares(times, given, matched)
             else:
-                found.append(Looked(times, given, matched))
-    return found
+                by_frame.append(FrameShares(times, given, matched))
+    return by_frame
 
 
 def frame_shares(
@@ -116,12 +119,12 @@ def frame_matches(
         tokens = video[term.video]
         if tokens.times_seconds is None:
             continue
-        own, real_N = account[term.name], tokens.mask[0]
+        alignment, real_N = account[term.name], tokens.mask[0]
         distinct, place = np.unique(tokens.times_seconds[0][real_N].cpu().numpy(), return_inverse=True)
-        best_FT = np.full((len(distinct), own.values.shape[1]), -np.inf)
-        np.maximum.at(best_FT, place, own.values[0][:, real_N].T.double().cpu().numpy())
+        best_FT = np.full((len(distinct), alignment.values.shape[1]), -np.inf)
+        np.maximum.at(best_FT, place, alignment.values[0][:, real_N].T.double().cpu().numpy())
         times.append(distinct)
-        matches.append(best_FT @ own.text_weights[0].double().cpu().numpy() * term.weight)
+        matches.append(best_FT @ alignment.text_weights[0].double().cpu().numpy() * term.weight)
     if not times:
         return np.zeros(0)
     distinct, place = np.unique(np.concatenate(times), return_inverse=True)
@@ -161,6 +164,7 @@ def moment_around(
     matched = shares if matches is None else matches
     mean = float(matched.mean())
     above = float(matched[best]) - mean
+    # A hair less, so that frames that match equally well stay together whatever rounding does.
     enough = mean + above / 2 - 1e-12
     if above < -1e-12 or (frame is not None and above <= 0):
         enough = np.inf

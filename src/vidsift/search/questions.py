@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from vidsift.errors import QueryError
 from vidsift.methods.base import TermSum
+from vidsift.methods.model import Model
 from vidsift.types import Features
 
-__all__ = ["Part", "Question", "mixing_of", "parse"]
+__all__ = ["QueryPart", "Question", "can_read", "encode_question", "mixing_of", "one_thread", "parse"]
 
 _OPERATOR = re.compile(r"(?:^|(?<=\s))[+\-\u2212](?=\s|$)")
 
@@ -23,14 +25,14 @@ MOST_PARTS = 8
 
 
 @dataclass(frozen=True)
-class Part:
+class QueryPart:
     """One sentence of a sum, and what its score counts for."""
 
     sentence: str
     weight: float
 
 
-def parse(query: str) -> list[Part]:
+def parse(query: str) -> list[QueryPart]:
     """Read text arithmetic: ``a dog + snow - person``; operators have spaces around.
 
     The score of a sum is the mean of the scores of its parts, those after a minus taken with the other sign:
@@ -52,18 +54,19 @@ def parse(query: str) -> list[Part]:
     signs = [1.0]
     sentences: list[str] = []
     start = 0
-    for found in _OPERATOR.finditer(query):
-        before = query[start : found.start()].strip()
+    for operator in _OPERATOR.finditer(query):
+        before = query[start : operator.start()].strip()
         # An operator in front of everything is the sign of the first part.
         if before or start:
             sentences.append(before)
         else:
             signs.pop()
-        signs.append(1.0 if found[0] == "+" else -1.0)
-        start = found.end()
+        signs.append(1.0 if operator[0] == "+" else -1.0)
+        start = operator.end()
     sentences.append(query[start:].strip())
+    # One sentence is itself, whatever it begins with; a lone minus falls through to be refused.
     if len(sentences) == 1 and signs == [1.0]:
-        return [Part(sentences[0], 1.0)]
+        return [QueryPart(sentences[0], 1.0)]
     if not all(sentences):
         raise QueryError(
             f"{query!r}: a + or - with spaces around adds or takes off what stands beside it, and there one "
@@ -78,7 +81,7 @@ def parse(query: str) -> list[Part]:
             f"{query!r}: everything is to be taken off; say what the video shows too, for example: "
             '"a dog - person"'
         )
-    return [Part(one, sign / len(signs)) for one, sign in zip(sentences, signs, strict=True)]
+    return [QueryPart(sentence, sign / len(signs)) for sentence, sign in zip(sentences, signs, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,16 +110,74 @@ class Question:
         """Return the question as these terms compare it."""
         return Question(tuple(terms.adapt_text(text) for text in self.texts), self.weights)
 
-    def score(self, one: Callable[[Features], Tensor]) -> Tensor:
+    def score(self, score_text: Callable[[Features], Tensor]) -> Tensor:
         """Add the scores of the texts up.
 
         Args:
-            one: gives those of a text, fp32 ``(rows,)``.
+            score_text: gives those of one text, fp32 ``(rows,)``.
         """
         if self.is_plain:
-            return one(self.texts[0])
-        parts = [weight * one(text).double() for text, weight in zip(self.texts, self.weights, strict=True)]
+            return score_text(self.texts[0])
+        parts = [
+            weight * score_text(text).double() for text, weight in zip(self.texts, self.weights, strict=True)
+        ]
+        # In fp64: scores that nearly cancel keep their digits.
         return torch.stack(parts).sum(dim=0).float()
+
+
+def encode_question(model: Model, query: str) -> Question:
+    """Read and encode a query.
+
+    Raises:
+        QueryError: it is empty, longer than the model takes, or a sum that makes no sense.
+    """
+    parts = parse(query)
+    for part in parts:
+        _check_sentence(model, part.sentence)
+    # Each text by itself and on one thread: how a batch is padded and how sums are split among threads shows
+    # in the last bits, and a question must be the same bits whoever asks beside it.
+    with one_thread():
+        texts = tuple(model.encode_text([part.sentence]) for part in parts)
+    return Question(texts, tuple(part.weight for part in parts))
+
+
+def can_read(model: Model, sentence: str) -> bool:
+    """Whether a model can read a whole sentence."""
+    try:
+        _check_sentence(model, sentence)
+    except QueryError:
+        return False
+    return True
+
+
+def _check_sentence(model: Model, sentence: str) -> None:
+    if not sentence.strip():
+        raise QueryError(
+            'the query is empty; say what the video shows, for example: "a dog catches a frisbee"'
+        )
+    try:
+        tokens = model.tokenize([sentence])
+    except ValueError as no_words:
+        raise QueryError(str(no_words)) from no_words
+    if tokens.cut[0]:
+        raise QueryError(
+            f"the query is too long: the model takes {model.max_words} tokens (about "
+            f"{model.max_words * 3 // 4} words); shorten it"
+        )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: how a sum is split among threads would show in its last bits."""
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def mixing_of(questions: Sequence[Question]) -> Tensor | None:

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.index.compatibility import first_stage_of
 from vidsift.interactions.batches import concatenate_features
-from vidsift.methods.base import Method, TermSum
-from vidsift.search.candidates import Preselection, all_segments
+from vidsift.methods.base import TermSum
 from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question, mixing_of
-from vidsift.search.rescore import Candidates, score_exactly
+from vidsift.search.rescore import PrefetchedTokens, score_exactly
 from vidsift.search.scan import scan, scanned_together
-from vidsift.types import GroupBy
+from vidsift.types import Features, GroupBy
 
-__all__ = ["Ranked", "Wanted", "rank", "rerank"]
+__all__ = ["Preselection", "Ranked", "Wanted", "all_segments", "best_first", "leaders_of", "rank"]
 
-_CANDIDATES, _CANDIDATES_A_HIT, _MOST_CANDIDATES = 32, 2, 4096
-_KEPT, _KEPT_A_HIT = 512, 16
+_SCORED, _SCORED_A_HIT, _MOST_SCORED = 32, 2, 4096
+"""Leaders of a scan that are scored exactly: at first for any question, for each hit, and at most."""
+
+_HELD, _HELD_A_HIT = 512, 16
+"""Leaders that a scan holds: for any question, and for each hit."""
+
+Preselection: TypeAlias = Callable[[Gallery, Features], NDArray[np.bool_]]
+"""Prepared texts to the segments that are scanned for any of them: bool ``(V,)``.
+
+Nearest pooled vectors or an approximate index would be another function of this form; what follows it (scan,
+exact scores, filters) does not change.
+"""
+
+
+def all_segments(gallery: Gallery, _texts: Features) -> NDArray[np.bool_]:
+    """Every segment: the scan is complete."""
+    return np.ones(len(gallery), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -40,8 +53,14 @@ class Ranked:
 
 
 @dataclass(frozen=True, eq=False)
-class _Leaders:
-    """The segments that lead a scan, descending, and what is known of them."""
+class Leaders:
+    """The segments that lead a scan, descending, and what is known of them.
+
+    Attributes:
+        rows: of the gallery.
+        scanned: the scan's scores.
+        groups: what each belongs to: its video where each gives one hit, else itself.
+    """
 
     rows: NDArray[np.int64]
     scanned: NDArray[np.floating[Any]]
@@ -56,8 +75,8 @@ class _Leaders:
         """Places of the segments that are scored exactly first, in the order in which they are read."""
         # The first of all too, whoever they belong to: with few videos the best of each are too few to tell
         # how far the scan is off.
-        firsts = np.arange(min(_CANDIDATES, len(self.rows)))
-        leading = np.union1d(self.best[: max(_CANDIDATES, _CANDIDATES_A_HIT * k)], firsts)
+        firsts = np.arange(min(_SCORED, len(self.rows)))
+        leading = np.union1d(self.best[: max(_SCORED, _SCORED_A_HIT * k)], firsts)
         return leading[np.argsort(self.rows[leading])]
 
 
@@ -89,80 +108,36 @@ def rank(gallery: Gallery, terms: TermSum, questions: Sequence[Question], wanted
     """
     ranked: list[Ranked] = []
     k, group_by = wanted.k, wanted.group_by
-    for some in scanned_together([question.adapted(terms) for question in questions]):
-        together = concatenate_features([text for question in some for text in question.texts])
+    for batch in scanned_together([question.adapted(terms) for question in questions]):
+        together = concatenate_features([text for question in batch for text in question.texts])
         allowed = wanted.allowed & wanted.preselect(gallery, together)
         # The best segment of each video may stand anywhere: then the whole order is kept.
-        keep = len(gallery) if group_by == "video" else max(_KEPT, _KEPT_A_HIT * k)
-        scores, rows = scan(gallery, terms, together, allowed, keep, mixing=mixing_of(some))
+        keep = len(gallery) if group_by == "video" else max(_HELD, _HELD_A_HIT * k)
+        scores, rows = scan(gallery, terms, together, allowed, keep, mixing=mixing_of(batch))
         scanned = [
-            _leaders(gallery, rows[place].cpu().numpy(), scores[place].cpu().numpy(), group_by)
-            for place in range(len(some))
+            leaders_of(gallery, rows[place].cpu().numpy(), scores[place].cpu().numpy(), group_by)
+            for place in range(len(batch))
         ]
-        candidates = Candidates(gallery, (row for one in scanned for row in one.rows[one.first(k)].tolist()))
-        for question, leaders in zip(some, scanned, strict=True):
-            best, bar = _exact(terms, question, leaders, k, candidates)
-            most = min(int(allowed.sum()), _MOST_CANDIDATES)
+        firsts = (row for leaders in scanned for row in leaders.rows[leaders.first(k)].tolist())
+        tokens = PrefetchedTokens(gallery, firsts)
+        for question, leaders in zip(batch, scanned, strict=True):
+            best, bar = _exact(terms, question, leaders, k, tokens)
+            most = min(int(allowed.sum()), _MOST_SCORED)
+            # Others that the scan did not hold may score as much as the last of the best.
             if len(leaders.rows) < most and bar <= leaders.scanned[-1]:
                 best = _with_more(gallery, terms, question, allowed, k)
             ranked.append(Ranked(best))
     return ranked
 
 
-def rerank(
-    gallery: Gallery, method: Method, questions: Sequence[Question], wanted: Wanted, candidates: int
-) -> list[Ranked]:
-    """Score the segments that lead by a method's first stage.
-
-    Args:
-        gallery: what is searched.
-        method: too dear to scan.
-        questions: of texts that the method prepared.
-        wanted: what is to be found for each question.
-        candidates: how many segments are scored for each question: as many as there are, at least k, and
-            where these are of fewer than k videos to group by, twice as many until they are not.
-
-    Raises:
-        NotSearchableError: the method declares no first stage.
-    """
-    stage = first_stage_of(method)
-    possible = int(wanted.allowed.sum())
-
-    def leading(some: Sequence[Question], count: int) -> list[list[int]]:
-        if count >= possible:
-            return [
-                np.flatnonzero(wanted.allowed & _preselected(gallery, one, wanted)).tolist() for one in some
-            ]
-        ranked = rank(gallery, stage, some, replace(wanted, k=count, group_by="segment"))
-        return [[row for row, _ in one.best] for one in ranked]
-
-    answers: list[Ranked] = []
-    least = max(wanted.k, candidates)
-    by_video = wanted.group_by == "video"
-    enough = min(wanted.k, len(set(gallery.video_numbers[wanted.allowed])))
-    for question, first in zip(questions, leading(questions, least), strict=True):
-        rows, count = first, least
-        while by_video and len(set(gallery.video_numbers[rows])) < enough and count < possible:
-            count *= 2
-            rows = leading([question], count)[0]
-        scores = score_exactly(method, Candidates(gallery), question, rows).numpy().astype(np.float64)
-        leaders = _leaders(gallery, np.asarray(rows, np.int64), scores, wanted.group_by)
-        best = [(int(leaders.rows[place]), float(scores[place])) for place in _best_first(leaders, scores)]
-        answers.append(Ranked(best[: wanted.k], len(rows) if count < possible else None))
-    return answers
-
-
-def _preselected(gallery: Gallery, question: Question, wanted: Wanted) -> NDArray[np.bool_]:
-    return wanted.preselect(gallery, concatenate_features(question.texts))
-
-
-def _leaders(
+def leaders_of(
     gallery: Gallery,
     rows: NDArray[np.int64],
     scanned: NDArray[np.floating[Any]],
     group_by: GroupBy = "segment",
-) -> _Leaders:
-    return _Leaders(rows, scanned, gallery.video_numbers[rows] if group_by == "video" else rows)
+) -> Leaders:
+    """Name what each leader belongs to, by what hits are grouped by."""
+    return Leaders(rows, scanned, gallery.video_numbers[rows] if group_by == "video" else rows)
 
 
 def _with_more(
@@ -170,43 +145,46 @@ def _with_more(
 ) -> list[tuple[int, float]]:
     """Answer again from more leaders: many segments score nearly alike."""
     texts = concatenate_features(question.texts)
-    scores, rows = scan(gallery, terms, texts, allowed, _MOST_CANDIDATES, mixing=mixing_of([question]))
-    leaders = _leaders(gallery, rows[0].cpu().numpy(), scores[0].cpu().numpy())
-    return _exact(terms, question, leaders, k, Candidates(gallery))[0]
+    scores, rows = scan(gallery, terms, texts, allowed, _MOST_SCORED, mixing=mixing_of([question]))
+    leaders = leaders_of(gallery, rows[0].cpu().numpy(), scores[0].cpu().numpy())
+    return _exact(terms, question, leaders, k, PrefetchedTokens(gallery))[0]
 
 
 def _exact(
-    terms: TermSum, question: Question, leaders: _Leaders, k: int, candidates: Candidates
+    terms: TermSum, question: Question, leaders: Leaders, k: int, tokens: PrefetchedTokens
 ) -> tuple[list[tuple[int, float]], float]:
     """Score the leaders exactly until no other of them can be among the best.
 
-    How far a scan may be off is taken from the candidates themselves: twice the largest difference seen.
+    How far a scan may be off is taken from the exact scores themselves: twice the largest difference seen.
 
     Returns:
         Rows and scores, best first, and the scan's score below which nothing can be among them.
     """
     scanned, groups = leaders.scanned.astype(np.float64), leaders.groups
     exact = np.full(len(scanned), np.nan)
-    found = min(k, len(leaders.best))
-    wanted = leaders.first(k)
-    most = len(wanted) + _MOST_CANDIDATES
+    wanted_groups = min(k, len(leaders.best))
+    unscored = leaders.first(k)
+    most = len(unscored) + _MOST_SCORED
     best: list[int] = []
     bar = -np.inf
-    while len(wanted):
-        rows = leaders.rows[wanted].tolist()
-        exact[wanted] = score_exactly(terms, candidates, question, rows).numpy()
-        best = _best_first(leaders, exact)
+    # Most questions need one round; more only where the scan puts many close to the last hit.
+    while len(unscored):
+        rows = leaders.rows[unscored].tolist()
+        exact[unscored] = score_exactly(terms, tokens, question, rows).numpy()
+        best = best_first(leaders, exact)
         scored = ~np.isnan(exact)
+        # What is scored already tells how far the scan is off; twice that is safe for the others too.
         margin = 2 * float(np.abs(exact - scanned)[scored].max()) + 1e-6
-        bar = exact[best[found - 1]] - margin if len(best) >= found else -np.inf
-        own_best = np.full(int(groups.max()) + 1, -np.inf)
-        own_best[groups[best]] = exact[best]
-        wanted = np.flatnonzero(~scored & (scanned >= bar) & (scanned >= own_best[groups] - margin))
-        wanted = wanted[: most - int(scored.sum())]
+        bar = exact[best[wanted_groups - 1]] - margin if len(best) >= wanted_groups else -np.inf
+        # A segment matters only if it may beat the worst hit, and the best of its own video too.
+        best_of_group = np.full(int(groups.max()) + 1, -np.inf)
+        best_of_group[groups[best]] = exact[best]
+        unscored = np.flatnonzero(~scored & (scanned >= bar) & (scanned >= best_of_group[groups] - margin))
+        unscored = unscored[: most - int(scored.sum())]
     return [(int(leaders.rows[place]), float(exact[place])) for place in best[:k]], bar
 
 
-def _best_first(leaders: _Leaders, exact: NDArray[np.float64]) -> list[int]:
+def best_first(leaders: Leaders, exact: NDArray[np.float64]) -> list[int]:
     """Places of the best scored segment of each group, best first."""
     scored = np.flatnonzero(~np.isnan(exact))
     # Rows ascend with segment ids, which settle equal scores.

@@ -1,9 +1,9 @@
-"""Exact scores of candidates: fp32, in one fixed shape, so that a score depends on its own pair alone."""
+"""Exact scores of the leaders: fp32, in one fixed shape, so that a score depends on its own pair alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 
 import torch
@@ -11,32 +11,18 @@ from torch import Tensor
 
 from vidsift.methods.base import TermSum
 from vidsift.search.gallery import Gallery
-from vidsift.search.questions import Question
+from vidsift.search.questions import Question, one_thread
 from vidsift.types import Alignment, Features, TokenSet
 
-__all__ = ["SHAPE", "Candidates", "align_exactly", "one_thread", "score_exactly"]
+__all__ = ["SHAPE", "PrefetchedTokens", "align_exactly", "score_exactly"]
 
 SHAPE = 32
-"""Candidates that are scored together with one text; fewer are filled up."""
+"""Segments that are scored together with one text; fewer are filled up."""
 
 _FETCHED = 512
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: how a sum is split among threads would show in its last bits."""
-    before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class Candidates:
+class PrefetchedTokens:
     """Tokens of the segments that several questions will score, read from disk in one go.
 
     Args:
@@ -49,6 +35,7 @@ class Candidates:
         self._gallery = gallery
         self.device = gallery.device
         ahead = sorted(set(rows))
+        # Each question then reads its own: many questions would hold half of the library here.
         if len(ahead) > _FETCHED:
             ahead = []
         self._ahead = ahead
@@ -57,6 +44,7 @@ class Candidates:
 
     def __call__(self, rows: Sequence[int]) -> dict[str, TokenSet]:
         """Return the prepared sets of some segments, without what a score does not read."""
+        # A question that comes alone asks for exactly these: nothing is copied.
         if list(rows) == self._ahead:
             return self._read
         if not all(row in self._places for row in rows):
@@ -68,12 +56,14 @@ class Candidates:
         return self._gallery.exact(rows, score_only=True)
 
 
-def score_exactly(terms: TermSum, candidates: Candidates, question: Question, rows: Sequence[int]) -> Tensor:
+def score_exactly(
+    terms: TermSum, tokens: PrefetchedTokens, question: Question, rows: Sequence[int]
+) -> Tensor:
     """Score one question with some segments.
 
     Args:
         terms: a method, or the first stage of one.
-        candidates: give the tokens of the segments.
+        tokens: those of the segments.
         question: of texts prepared for the terms, not padded.
         rows: of the gallery.
 
@@ -81,7 +71,7 @@ def score_exactly(terms: TermSum, candidates: Candidates, question: Question, ro
         fp32 ``(rows,)`` on the CPU, the same bits whatever else is among the rows.
     """
     parts = []
-    for block, real in _fixed_shape(candidates, rows, candidates.device):
+    for block, real in _fixed_shape(tokens, rows, tokens.device):
         with torch.inference_mode(), one_thread():
             seen = terms.adapt_video(block)
             parts.append(question.score(partial(_scores, terms, seen))[:real])
@@ -111,13 +101,14 @@ def align_exactly(
         NoAlignmentError: if a term has no account.
     """
     for block, real in _fixed_shape(gallery.exact, rows, gallery.device):
+        # Alignment is of pairs: the text stands beside every segment of the block.
         texts = {name: _repeat(tokens, SHAPE) for name, tokens in text.items()}
         with torch.inference_mode(), one_thread():
             compared = terms.adapt_video(block)
             account = terms.align(texts, compared)
         for row in range(real):
             yield (
-                {name: _row(one, row) for name, one in account.items()},
+                {name: _row(alignment, row) for name, alignment in account.items()},
                 {name: tokens[row : row + 1] for name, tokens in compared.items()},
             )
 
@@ -125,13 +116,15 @@ def align_exactly(
 def _fixed_shape(
     read: Callable[[Sequence[int]], dict[str, TokenSet]], rows: Sequence[int], device: torch.device
 ) -> Iterator[tuple[dict[str, TokenSet], int]]:
+    # Read by the hundred, which costs little more than one by one; scored in blocks of the one shape.
     for first in range(0, len(rows), _FETCHED):
-        some = list(rows[first : first + _FETCHED])
-        fetched = read(some)
-        for start in range(0, len(some), SHAPE):
-            real = min(SHAPE, len(some) - start)
-            own = slice(start, start + SHAPE)
-            filled = own if real == SHAPE else start + torch.arange(SHAPE).clamp_max(real - 1)
+        batch = list(rows[first : first + _FETCHED])
+        fetched = read(batch)
+        for start in range(0, len(batch), SHAPE):
+            real = min(SHAPE, len(batch) - start)
+            block = slice(start, start + SHAPE)
+            # The last segment again and again: a product of fewer rows may be summed in another order.
+            filled = block if real == SHAPE else start + torch.arange(SHAPE).clamp_max(real - 1)
             yield {name: tokens[filled].to(device=device) for name, tokens in fetched.items()}, real
 
 
@@ -140,12 +133,5 @@ def _repeat(tokens: TokenSet, times: int) -> TokenSet:
 
 
 def _row(account: Alignment, row: int) -> Alignment:
-    own = slice(row, row + 1)
-    return Alignment(
-        values=account.values[own],
-        contributions=account.contributions[own],
-        best_video_token=account.best_video_token[own],
-        best_text_token=account.best_text_token[own],
-        text_weights=account.text_weights[own],
-        video_weights=account.video_weights[own],
-    )
+    only = slice(row, row + 1)
+    return Alignment(**{part.name: getattr(account, part.name)[only] for part in fields(Alignment)})

@@ -53,7 +53,7 @@ def scan(
         texts: prepared for the terms, see :func:`scanned_together`.
         allowed: bool ``(V,)``; others are passed over.
         keep: how many to keep of each question.
-        mixing: what each text counts for in each question, ``(Q, texts)``; None where each text is one.
+        mixing: what each text counts for in each question, ``(Q, texts)``; None where each is one text.
 
     Returns:
         Scores ``(Q, K)`` descending, and rows of the gallery as int64 ``(Q, K)``; K is ``keep``, or the
@@ -65,24 +65,28 @@ def scan(
     mixing = None if mixing is None else mixing.to(device)
     best, best_rows = torch.empty(queries, 0, device=device), torch.empty(queries, 0, dtype=torch.int64)
     best_rows = best_rows.to(device)
+    # Fewer may be allowed than are wanted, and none at all costs nothing.
     keep = min(keep, int(allowed.sum()))
     waiting: list[Tensor] = []
     waiting_rows: list[Tensor] = []
     for number in range(gallery.blocks if keep else 0):
         first = number * gallery.block_size
         inside = allowed[first : first + gallery.block_size]
-        found = int(inside.sum())
-        if found:
+        count = int(inside.sum())
+        if count:
             with torch.inference_mode():
                 block = gallery.block(number)
+                # The first block says in which number format texts are met; later calls change nothing.
                 texts = terms.scan_text(texts, block)
                 scores_QV = terms.similarity(texts, block).float()
                 scores_QV = scores_QV if mixing is None else mixing @ scores_QV
-            if found == len(inside):
-                rows = torch.arange(first, first + found, device=device)
+            # Without a filter no scores have to be picked out.
+            if count == len(inside):
+                rows = torch.arange(first, first + count, device=device)
             else:
                 chosen = torch.from_numpy(np.flatnonzero(inside)).to(device)
                 scores_QV, rows = scores_QV[:, chosen], first + chosen
+            # Sorting costs more than scoring a small block: several are merged at once.
             waiting.append(scores_QV)
             waiting_rows.append(rows)
         if waiting and (number + 1 == gallery.blocks or sum(map(len, waiting_rows)) >= _MERGE_ROWS):
@@ -94,7 +98,7 @@ def scan(
 def _merge(
     best: Tensor, best_rows: Tensor, waiting: list[Tensor], waiting_rows: list[Tensor], keep: int
 ) -> tuple[Tensor, Tensor]:
-    """Keep the best of what was kept and what is new; both stand in ascending rows where scores are equal."""
+    """Keep the best of the leaders so far and what is new; rows ascend in both where scores are equal."""
     scores = torch.cat([best, *waiting], dim=1)
     new_rows = torch.cat(waiting_rows).expand(len(scores), -1)
     rows = torch.cat([best_rows, new_rows], dim=1)
@@ -104,6 +108,7 @@ def _merge(
 
 def _leaders(scores_QN: Tensor, keep: int) -> Tensor:
     """Positions of the largest, descending; of equal ones the first come first."""
+    # Sorting few is quicker than selecting, and stable by itself.
     if scores_QN.shape[1] <= 2 * keep:
         return scores_QN.argsort(dim=1, descending=True, stable=True)[:, :keep]
     # Whatever topk does with equals, all that exceed its last value are in; equals fill up from the front.

@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
-from functools import cached_property
+from functools import partial, wraps
 from pathlib import Path
-from statistics import fmean
-from typing import NamedTuple, Unpack
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsift.encoders.device import choose_device
 from vidsift.errors import QueryError
-from vidsift.search.captions import Captions, rank_captions
-from vidsift.search.confidence import (
-    FEWEST,
-    Background,
-    Calibration,
-    Fits,
-    anything_fits,
-    calibrated,
-    calibrated_in_order,
+from vidsift.index.library import describe
+from vidsift.index.manifest import default_folder
+from vidsift.index.storage import Store
+from vidsift.methods.model import Model, load
+from vidsift.search.answers import (
+    check_k,
+    hits_for_sentences,
+    hits_in_order,
+    hits_in_video,
+    hits_like,
+    surest_candidates,
 )
-from vidsift.search.explain import Explanation, account_for
-from vidsift.search.gallery import Gallery, best_scan_format
-from vidsift.search.hits import hits_of, page_of_rows
-from vidsift.search.opened import OpenIndex, renewing
-from vidsift.search.patches import read_as_indexed, traced_patches
+from vidsift.search.candidates import CANDIDATES, rank_by_method
+from vidsift.search.captions import rank_captions
+from vidsift.search.confidence import Calibration, Fits, anything_fits
+from vidsift.search.explain import Explanation, explain_segment, read_as_indexed
+from vidsift.search.gallery import Gallery, ScanFormat, right_scan_format
 from vidsift.search.questions import Question, parse
-from vidsift.search.ranking import Ranked, Wanted, rank, rerank
-from vidsift.search.rescore import Candidates, align_exactly, score_exactly
-from vidsift.search.sequence import Story, best_stories, in_order, page_of_stories, story_hits
-from vidsift.search.similar import KIND, SimilarFootage, encode_footage, footage_set, holds_frames
-from vidsift.types import Features, Filter, FilterFields, Frames, GroupBy, Hit, Span
+from vidsift.search.ranking import Preselection, Wanted, all_segments
+from vidsift.search.reader import IndexReader, ask_again
+from vidsift.types import Features, Filter, FilterFields, Frames, GroupBy, Hit
 
-__all__ = ["CANDIDATES", "Index", "Strip"]
+__all__ = ["Index", "VideoStrip"]
 
-CANDIDATES = 100
-"""Segments that a method that cannot scan scores for a question when nobody says."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class Strip(NamedTuple):
+class VideoStrip(NamedTuple):
     """What each second of a video that was looked at gave to the score of its segment.
 
     Attributes:
@@ -53,7 +54,18 @@ class Strip(NamedTuple):
     shares: tuple[float, ...]
 
 
-class Index(OpenIndex):
+def _retried(method: Callable[Concatenate[Index, P], T]) -> Callable[Concatenate[Index, P], T]:
+    """Let a method of an index read the newest version where the one that is open was cleaned up."""
+
+    @wraps(method)
+    def retried(self: Index, /, *arguments: P.args, **named: P.kwargs) -> T:
+        question = partial(method, self, *arguments, **named)
+        return ask_again(question, self.refresh) if self.auto_refresh else question()
+
+    return retried
+
+
+class Index:
     """An index, open for questions.
 
     Hits are exact: every segment is scanned with the method's own similarity, and whatever may be among the
@@ -71,10 +83,124 @@ class Index(OpenIndex):
 
     Example:
         ``vidsift.Index.open("my-index").search("a dog catches a frisbee", k=5)``
+
+    Attributes:
+        auto_refresh: whether a question refreshes the index by itself where its version was cleaned up since
+            it was read; else that is an error, and the index stays as it is.
     """
 
-    _OF_THE_GALLERY = ("calibration", "_background", "measured_in_order", "_footage")
+    def __init__(
+        self,
+        store: Store,
+        model: Model | None = None,
+        *,
+        device: str = "auto",
+        scan_format: ScanFormat | None = None,
+        preselect: Preselection = all_segments,
+    ) -> None:
+        """Use :meth:`open`."""
+        self._reader = IndexReader(store, model, device=device, scan_format=scan_format, preselect=preselect)
+        self.auto_refresh = True
 
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path | None = None,
+        model: str | Path | Model | None = None,
+        *,
+        device: str = "auto",
+        scan_format: ScanFormat | None = None,
+    ) -> Self:
+        """Open an index; the model and the tokens are read when first needed.
+
+        Args:
+            folder: of the index; the default one when None.
+            model: the model that the index was made with, if it cannot be found under its recorded name.
+            device: where to encode and score; "auto" takes a GPU where there is one.
+            scan_format: number format of the scan; the fastest of the machine when None
+                (:func:`~vidsift.search.gallery.best_scan_format`). They differ in memory and speed; hits are
+                the same, since the leaders of the scan are scored again in fp32 (``results/search.md``).
+
+        Raises:
+            IndexFolderError: there is no index, it is damaged, of another format, or of another model.
+            NotSearchableError: the model is a black box without a first stage.
+            ValueError: there is no such device or number format.
+        """
+        choose_device(device)
+        if scan_format is not None:
+            right_scan_format(scan_format, "cpu")
+        store = Store.open(default_folder() if folder is None else Path(folder).expanduser())
+        loaded = model if isinstance(model, Model) or model is None else load(model, device)
+        return cls(store, loaded, device=device, scan_format=scan_format)
+
+    # The index
+
+    @property
+    def model(self) -> Model:
+        """The model that the index was made with.
+
+        Raises:
+            IndexFolderError: it cannot be found, or is another one by now.
+        """
+        return self._reader.model
+
+    @property
+    def gallery(self) -> Gallery:
+        """All segments, in memory."""
+        return self._reader.gallery
+
+    @property
+    def store(self) -> Store:
+        """The tables that it reads."""
+        return self._reader.store
+
+    def __len__(self) -> int:
+        """Return the number of segments."""
+        return self.store.count()
+
+    def stats(self) -> dict[str, Any]:
+        """Facts of the index: model, token sets, how much is in it, its size; see ``vidsift info``."""
+        return describe(self.store.folder)
+
+    def refresh(self) -> None:
+        """Read the index again: what was added or removed since it was opened counts from now on."""
+        self._reader = self._reader.newest(share_segments=False)
+
+    def reopened(self) -> Self:
+        """Open the index as it is on disk now, beside this one, which stays as it is.
+
+        The model is not loaded again, and segments are read again only if there are others. Its
+        :attr:`auto_refresh` is that of this one.
+
+        Raises:
+            IndexFolderError: it cannot be read, or is of another model by now.
+        """
+        opened = copy(self)
+        opened._reader = self._reader.newest(share_segments=True)
+        return opened
+
+    @_retried
+    def holds(self, segment_id: str) -> bool:
+        """Whether the index holds a segment of this id."""
+        return self._reader.find(segment_id) is not None
+
+    @_retried
+    def video_at(self, path: str | Path) -> str:
+        """Return the identity of the video at a path.
+
+        Raises:
+            QueryError: the index holds no video there.
+        """
+        return self._reader.video_at(path)
+
+    @_retried
+    def thumbnail(self, hit: Hit | str) -> bytes:
+        """Return the JPEG kept for a hit's segment, or for the segment of an id."""
+        return self._reader.thumbnail(hit)
+
+    # Questions
+
+    @_retried
     def search(
         self,
         query: str | Sequence[str],
@@ -113,10 +239,10 @@ class Index(OpenIndex):
             raise QueryError("there is no sentence; give at least one")
         chosen = replace(filter or Filter(), **conditions)
         if len(sentences) > 1:
-            return self._search_in_order(sentences, k, chosen)
-        return self.search_many(sentences, k, filter=chosen)[0]
+            return hits_in_order(self._reader, sentences, k, chosen)
+        return hits_for_sentences(self._reader, sentences, k, chosen)[0]
 
-    @renewing
+    @_retried
     def search_many(
         self,
         queries: Sequence[str],
@@ -127,33 +253,9 @@ class Index(OpenIndex):
     ) -> list[list[Hit]]:
         """Answer several questions in one scan; each gets the hits that :meth:`search` would give it."""
         chosen = replace(filter or Filter(), **conditions)
-        self._check_page(k, chosen)
-        questions = [self._question(query) for query in queries]
-        paths, allowed = self._allowed(chosen)
-        ranked = self._rank(questions, k, chosen, allowed)
-        return [
-            self._hits(question, best, k, chosen, paths)
-            for question, best in zip(questions, ranked, strict=True)
-        ]
+        return hits_for_sentences(self._reader, queries, k, chosen)
 
-    @renewing
-    def _search_in_order(self, sentences: Sequence[str], k: int, filter: Filter) -> list[Hit]:
-        self._check_page(k, filter)
-        questions = [self._question(sentence) for sentence in sentences]
-        paths, allowed = self._allowed(filter)
-        method, gallery = self.model.method, self.gallery
-        told = method.scans and method.explains  # else the shares would be the first stage's
-        stories = in_order(
-            gallery,
-            method,
-            questions,
-            Wanted(filter.skip + k, allowed, "video", self._preselect),
-            CANDIDATES if filter.candidates is None else filter.candidates,
-        )
-        sure = self._confidences_in_order(questions, page_of_stories(stories, k, filter))
-        return story_hits(gallery, stories, k, filter, paths=paths, told=told, confidences=sure)
-
-    @renewing
+    @_retried
     def similar(
         self,
         segment_id: str | None = None,
@@ -180,39 +282,9 @@ class Index(OpenIndex):
             QueryError: not one of the two was given, or an argument makes no sense.
             IndexFolderError: the index or its model cannot be read.
         """
-        chosen = replace(filter or Filter(), **conditions)
-        _check_k(k)
-        if (segment_id is None) == (frames is None):
-            raise QueryError("similar footage is asked for by segment_id or by frames; give one of them")
-        if chosen.candidates is not None:
-            raise QueryError("similar footage scores every segment; leave candidates out")
-        paths, allowed = self._allowed(chosen)
-        terms, gallery = self._footage
-        if frames is not None:
-            seen: Features = encode_footage(self.model, frames)
-        else:
-            assert segment_id is not None
-            row = self._row_of(segment_id)
-            seen = gallery.exact([row])
-            seen = {name: tokens.to(device=gallery.device) for name, tokens in seen.items()}
-            allowed = allowed.copy()
-            allowed[row] = False
-        question = Question(({terms.name: seen[terms.name]},))
-        asked = Wanted(chosen.skip + k, allowed, chosen.group_by)
-        (ranked,) = rank(gallery, terms, [question], asked)
-        hits = hits_of(gallery, terms, question, ranked, k=k, filter=chosen, paths=paths)
-        return [replace(hit, kind=KIND) for hit in hits]
+        return hits_like(self._reader, segment_id, frames, k, replace(filter or Filter(), **conditions))
 
-    @cached_property
-    def _footage(self) -> tuple[SimilarFootage, Gallery]:
-        """How footage is compared, and the segments as it scans them."""
-        sets, gallery = self._store.manifest.sets, self.gallery
-        terms = SimilarFootage(footage_set(sets))
-        if holds_frames(gallery, self.model.method, sets, terms.name):
-            return terms, gallery
-        return terms, gallery.held_for(terms, self._scan_format or best_scan_format(self.model.device))
-
-    @renewing
+    @_retried
     def in_video(self, query: str, video_id: str) -> list[Hit]:
         """Score every segment of a video, exactly.
 
@@ -222,13 +294,7 @@ class Index(OpenIndex):
         Raises:
             QueryError: the query cannot be answered, or the index holds no such video.
         """
-        rows = self._rows_of_video(video_id)
-        question = self._question(query)
-        scores = score_exactly(self.model.method, Candidates(self.gallery), question, rows).tolist()
-        best_first = sorted(zip(rows, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
-        paths = {video_id: self._places.paths[video_id][0]}
-        hits = self._hits(question, Ranked(best_first), len(rows), Filter(), paths)
-        return sorted(hits, key=lambda hit: hit.segment)
+        return hits_in_video(self._reader, query, video_id)
 
     def segment_of(self, query: str, video: str | Path) -> Hit | str:
         """Name what is to be explained: the segment of an id, or of a file the one that fits best.
@@ -244,7 +310,7 @@ class Index(OpenIndex):
             return video
         return min(self.in_video(query, self.video_at(video)), key=lambda hit: hit.rank)
 
-    def strip(self, query: str, video_id: str) -> Strip:
+    def strip(self, query: str, video_id: str) -> VideoStrip:
         """Tell where in a video a sentence matches: what each second that was looked at gave.
 
         Empty where the method has no account.
@@ -253,16 +319,17 @@ class Index(OpenIndex):
             QueryError: the query cannot be answered, or the index holds no such video.
         """
         hits = self.in_video(query, video_id)
-        return Strip(
+        return VideoStrip(
             tuple(time for hit in hits for time in hit.times_seconds),
             tuple(share for hit in hits for share in hit.shares),
         )
 
-    @renewing
+    @_retried
     def captions_for(self, video_id: str, k: int = 10) -> list[tuple[str, float]]:
         """Rank the captions that the index holds for a video, each by its best segment of it.
 
-        A method that cannot scan ranks the :data:`CANDIDATES` captions that lead by its first stage.
+        A method that cannot scan ranks the :data:`~vidsift.search.candidates.CANDIDATES` captions that lead
+        by its first stage.
 
         Returns:
             Captions with their scores, best first; none where the index holds no captions.
@@ -270,15 +337,9 @@ class Index(OpenIndex):
         Raises:
             QueryError: ``k`` makes no sense, or the index holds no such video.
         """
-        _check_k(k)
-        rows = self._rows_of_video(video_id)
-        return rank_captions(self.gallery, self._captions, rows, k, CANDIDATES)
-
-    @cached_property
-    def _captions(self) -> Captions:
-        held = self._read(self._store.read_captions).values()
-        readable = (one for own in held for one in own if self._reads(one))
-        return Captions(self.model, list(readable))
+        check_k(k)
+        rows = self._reader.rows_of_video(video_id)
+        return rank_captions(self.gallery, self._reader.captions, rows, k, CANDIDATES)
 
     def rank(
         self, texts: Sequence[Features], k: int, allowed: NDArray[np.bool_], group_by: GroupBy = "segment"
@@ -294,20 +355,13 @@ class Index(OpenIndex):
         Returns:
             For each text rows of the gallery with their exact scores, best first.
         """
+        check_k(k)
         questions = [Question((text,)) for text in texts]
-        return [one.best for one in self._rank(questions, k, Filter(group_by=group_by), allowed)]
+        wanted = Wanted(k, allowed, group_by, self._reader.preselect)
+        ranked = rank_by_method(self.gallery, self.model.method, questions, wanted, None)
+        return [answer.best for answer in ranked]
 
-    def _rank(
-        self, questions: Sequence[Question], k: int, filter: Filter, allowed: NDArray[np.bool_]
-    ) -> list[Ranked]:
-        method, gallery = self.model.method, self.gallery
-        wanted = Wanted(filter.skip + k, allowed, filter.group_by, self._preselect)
-        if method.scans:
-            return rank(gallery, method, questions, wanted)
-        candidates = CANDIDATES if filter.candidates is None else filter.candidates
-        return rerank(gallery, method, questions, wanted, candidates)
-
-    @renewing
+    @_retried
     def explain(self, query: str, hit: Hit | str, *, frames: Frames | None = None) -> Explanation:
         """Account for a hit's score: which word met which frame, and what that gave.
 
@@ -321,21 +375,10 @@ class Index(OpenIndex):
             NoAlignmentError: if the method has no account.
             QueryError: if the query cannot be answered, or the segment is not of this index.
         """
-        question, row = self._question(query), self._row_of(hit)
-        score = float(score_exactly(self.model.method, Candidates(self.gallery), question, [row])[0])
-        method, terms = self.model.method, []
-        for part, text in zip(parse(query), question.texts, strict=True):
-            account, video = next(align_exactly(method, self.gallery, text, [row]))
-            pieces = self.model.tokenize([part.sentence]).pieces[0]
-            traced = None if frames is None else traced_patches(self.model, frames, video)
-            terms += account_for(
-                part, pieces=pieces, method=method, text=text, video=video, account=account, traced=traced
-            )
-        segment_id, video_id, span, path = self._segment(hit)
-        return Explanation(
-            query, score, terms, segment_id, video_id, path, span, maps_on_request=bool(method.traced_sets)
-        )
+        segment = self._reader.segment(hit)
+        return explain_segment(self.model, self.gallery, query, segment, frames)
 
+    @_retried
     def frames_of(self, hit: Hit | str) -> Frames:
         """Read the pictures that the model looked at in a segment, as it cropped them.
 
@@ -347,84 +390,34 @@ class Index(OpenIndex):
             VideoReadError: the file cannot be read.
             OSError: it is not there.
         """
-        _, video_id, span, _ = self._segment(hit)
-        records = [self._records[path] for path in self._places.paths.get(video_id, [])]
-        return read_as_indexed(records, span, self.model.preprocessing)
+        segment = self._reader.segment(hit)
+        paths = self._reader.paths.get(segment.video_id, [])
+        records = [self._reader.records[path] for path in paths]
+        return read_as_indexed(records, segment.span, self.model.preprocessing)
 
-    def _segment(self, hit: Hit | str) -> tuple[str, str, Span, str]:
-        """Identities of a segment and its video, its stretch, and the path to show."""
-        row = self._row_of(hit)
-        video_id, span = self.gallery.video_ids[row], Span(*map(float, self.gallery.spans[row]))
-        path = self._places.paths.get(video_id, [""])[0] if isinstance(hit, str) else hit.path
-        return self.gallery.segment_ids[row], video_id, span, path
+    # How sure hits are
 
-    def _check_page(self, k: int, filter: Filter) -> None:
-        _check_k(k)
-        if filter.candidates is not None and self.model.method.scans:
-            raise QueryError(
-                f"candidates is {filter.candidates}, but {self.model.name} scores every segment; leave "
-                "candidates out"
-            )
-
-    @cached_property
+    @property
     def calibration(self) -> Calibration | None:
         """What unrelated questions score, by which hits tell their confidence; None for very small indexes.
 
         Read from beside the index, or measured: seconds, which the first search otherwise takes.
         """
-        background = self._background
-        return None if background is None else calibrated(self._store.folder, self.model, background)
+        return self._reader.segments.calibrator.calibration
 
-    @cached_property
-    def _background(self) -> Background | None:
-        return Background(self.gallery, self.model.method.scanned) if len(self.gallery) >= FEWEST else None
-
-    def _confidences(
-        self, question: Question, rows: Sequence[int], scores: Sequence[float]
-    ) -> list[float | None]:
-        """How sure it is that each row fits; by what was scanned: of some methods the first stage.
-
-        Sums of sentences have a scale of their own, of which single sentences about other things say nothing.
-        """
-        background, calibration = self._background, self.calibration
-        if background is None or calibration is None or not rows or not question.is_plain:
-            return [None] * len(rows)
-        method = self.model.method
-        if not method.scans:
-            asked = question.adapted(method.scanned)
-            scores = score_exactly(method.scanned, Candidates(self.gallery), asked, rows).tolist()
-        mean = background.mean(question)
-        return [calibration.confidence(score, mean) for score in scores]
-
-    def _confidences_in_order(
-        self, questions: Sequence[Question], stories: Sequence[Story]
-    ) -> list[float | None]:
-        """How sure it is that each video tells the sentences in order; by its whole score, as their ranks."""
-        plain = all(question.is_plain for question in questions)
-        measured = self.calibration_in_order(len(questions)) if stories and plain else None
-        if measured is None or self._background is None:
-            return [None] * len(stories)
-        mean = fmean(self._background.mean(question) for question in questions)
-        return [measured.confidence(story.stage_score, mean) for story in stories]
-
+    @_retried
     def calibration_in_order(self, count: int) -> Fits | None:
         """What so many unrelated sentences in order score; None for very small indexes and short videos.
 
         Kept, or measured as :attr:`calibration`: seconds, which the first such question otherwise takes.
         """
-        background, calibration = self._background, self.calibration
-        if background is None or calibration is None:
-            return None
-        if count not in self.measured_in_order:
-            fits = calibrated_in_order(self._store.folder, self.model, background, calibration, count)
-            self.measured_in_order[count] = fits
-        return self.measured_in_order[count]
+        return self._reader.segments.calibrator.in_order(count)
 
-    @cached_property
-    def measured_in_order(self) -> dict[int, Fits | None]:
-        """What sentences in order are calibrated by, for each number of them that was asked."""
-        return {}
+    def is_calibrated_in_order(self, count: int) -> bool:
+        """Whether so many sentences in order are answered without measuring first how sure such hits are."""
+        return self._reader.segments.calibrator.is_measured_in_order(count)
 
+    @_retried
     def found(
         self,
         query: str | Sequence[str],
@@ -450,47 +443,14 @@ class Index(OpenIndex):
         """
         sentences = [query] if isinstance(query, str) else list(query)
         chosen = replace(filter or Filter(), **conditions | {"skip": 0, "min_score": None})
-        if self.calibration is None or any(len(parse(one)) > 1 for one in sentences):
+        if self.calibration is None or any(len(parse(sentence)) > 1 for sentence in sentences):
             return None
         shown = anything_fits(hit.confidence for hit in hits)
         if shown:
             return True
         if not self.model.method.scans:
-            return anything_fits(self._surest(sentences, chosen)) or False
+            return anything_fits(surest_candidates(self._reader, sentences, chosen)) or False
         if not (hits and hits[0].rank == 1):
             hits = self.search(query, 1, filter=chosen)
             shown = anything_fits(hit.confidence for hit in hits)
         return shown if hits else False
-
-    @renewing
-    def _surest(self, sentences: Sequence[str], filter: Filter) -> list[float | None]:
-        """The best confidence of all candidates: of what the first stage finds first, wherever it ranks."""
-        questions = [self._question(sentence) for sentence in sentences]
-        _, allowed = self._allowed(filter)
-        stage, asked = self.model.method.scanned, Wanted(1, allowed, "video", self._preselect)
-        if len(questions) > 1:
-            return self._confidences_in_order(questions, best_stories(self.gallery, stage, questions, asked))
-        ((best,),) = (one.best for one in rank(self.gallery, stage, questions, asked))
-        return self._confidences(questions[0], [best[0]], [best[1]])
-
-    def _hits(
-        self, question: Question, ranked: Ranked, k: int, filter: Filter, paths: dict[str, str]
-    ) -> list[Hit]:
-        method, page = self.model.method, page_of_rows(ranked, k, filter)
-        sure = self._confidences(question, [row for row, _ in page], [score for _, score in page])
-        return hits_of(
-            self.gallery,
-            method.moments_from,
-            question,
-            ranked,
-            k=k,
-            filter=filter,
-            paths=paths,
-            with_shares=method.explains,
-            confidences=sure,
-        )
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise QueryError(f"k is {k}, expected at least 1")

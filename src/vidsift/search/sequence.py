@@ -35,14 +35,22 @@ from vidsift.methods.base import Method, TermSum
 from vidsift.search.filters import page_of
 from vidsift.search.gallery import Gallery
 from vidsift.search.hits import hit_at
-from vidsift.search.moments import Looked, looks
+from vidsift.search.moments import FrameShares, shares_by_frame
 from vidsift.search.questions import Question, mixing_of
 from vidsift.search.ranking import Wanted
-from vidsift.search.rescore import Candidates, score_exactly
+from vidsift.search.rescore import PrefetchedTokens, score_exactly
 from vidsift.search.scan import scan
 from vidsift.types import Filter, Hit, Span
 
-__all__ = ["Placed", "Story", "best_order", "best_stories", "in_order", "page_of_stories", "story_hits"]
+__all__ = [
+    "SentenceMatch",
+    "VideoMatch",
+    "best_order",
+    "best_videos",
+    "hits_of_videos",
+    "page_of_videos",
+    "videos_in_order",
+]
 
 _ROWS_AT_ONCE = 64
 _MOST_ROWS = 4096
@@ -50,17 +58,17 @@ _MOST_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class SentenceMatch:
     """Where a sentence lies: a row of the gallery, its exact score, and which of its frames."""
 
     row: int
     score: float
-    looked: Looked
+    by_frame: FrameShares
     frame: int | None
 
 
 @dataclass(frozen=True, eq=False)
-class Story:
+class VideoMatch:
     """A video that tells the sentences in order.
 
     Attributes:
@@ -72,7 +80,7 @@ class Story:
     """
 
     score: float
-    places: list[Placed]
+    places: list[SentenceMatch]
     stage_score: float
     candidates: int | None = None
 
@@ -96,15 +104,16 @@ def best_order(values: Sequence[NDArray[np.float64]]) -> tuple[float, list[int]]
         return None
     best = values[0]
     came_from: list[NDArray[np.int64]] = []
-    for own in values[1:]:
+    for value in values[1:]:
         # The best of the sentences before, at any earlier position.
         leader = np.zeros(positions, np.int64)
         for place in range(1, positions):
             before = leader[place - 1]
+            # Strictly better: of equals the earliest stays, so that the answer is one.
             leader[place] = place if best[place] > best[before] else before
         earlier = np.concatenate([[-np.inf], best[leader[:-1]]])
         came_from.append(np.concatenate([[0], leader[:-1]]))
-        best = own + earlier
+        best = value + earlier
     last = int(best.argmax())
     chosen = [last]
     for back in reversed(came_from):
@@ -112,9 +121,9 @@ def best_order(values: Sequence[NDArray[np.float64]]) -> tuple[float, list[int]]
     return float(best[last] / count), chosen[::-1]
 
 
-def in_order(
+def videos_in_order(
     gallery: Gallery, method: Method, questions: Sequence[Question], wanted: Wanted, candidates: int
-) -> list[Story]:
+) -> list[VideoMatch]:
     """Find the videos in which the questions come in order, best first.
 
     Args:
@@ -125,70 +134,69 @@ def in_order(
         candidates: how many videos a method that cannot scan scores, ``wanted.k`` at least.
     """
     if method.scans:
-        return best_stories(gallery, method, questions, wanted)
+        return best_videos(gallery, method, questions, wanted)
     count = max(wanted.k, candidates)
-    stories = best_stories(gallery, method.scanned, questions, replace(wanted, k=count))
-    rows = [[story.places[place].row for story in stories] for place in range(len(questions))]
+    matches = best_videos(gallery, method.scanned, questions, replace(wanted, k=count))
+    rows = [[match.places[place].row for match in matches] for place in range(len(questions))]
     scores = [
-        score_exactly(method, Candidates(gallery), question, own).tolist()
-        for question, own in zip(questions, rows, strict=True)
+        score_exactly(method, PrefetchedTokens(gallery), question, rows_of_one).tolist()
+        for question, rows_of_one in zip(questions, rows, strict=True)
     ]
-    left_out = len(stories) < len(set(gallery.video_numbers[wanted.allowed]))
+    # Only where videos were left out can one that was not looked at be better.
+    left_out = len(matches) < len(set(gallery.video_numbers[wanted.allowed]))
     scored = []
-    for number, story in enumerate(stories):
-        places = [replace(place, score=scores[i][number]) for i, place in enumerate(story.places)]
+    for number, match in enumerate(matches):
+        places = [replace(place, score=scores[i][number]) for i, place in enumerate(match.places)]
         mean = float(np.mean([place.score for place in places]))
-        scored.append(Story(mean, places, story.score, len(stories) if left_out else None))
+        scored.append(VideoMatch(mean, places, match.score, len(matches) if left_out else None))
     # Sorting is stable: equal scores stay in the order of the first stage.
-    return sorted(scored, key=lambda story: -story.score)[: wanted.k]
+    return sorted(scored, key=lambda match: -match.score)[: wanted.k]
 
 
-def story_hits(
+def hits_of_videos(
     gallery: Gallery,
-    stories: Sequence[Story],
-    k: int,
-    filter: Filter,
+    page: Sequence[VideoMatch],
     *,
+    first_rank: int,
     paths: Mapping[str, str],
-    told: bool,
+    with_shares: bool,
     confidences: Sequence[float | None],
 ) -> list[Hit]:
-    """Turn the page that was asked for into hits, one a video, with the hit of each sentence.
+    """Turn a page of videos into hits, one a video, with the hit of each sentence.
 
     Args:
         gallery: holds the segments.
-        stories: best first.
-        k: how many hits at most.
-        filter: says which page of them.
+        page: best first.
+        first_rank: of the first of them, 1 for the best of all.
         paths: the path to show for each video.
-        told: whether hits tell what each second gave.
-        confidences: of each story on the page; nothing is said of its sentences by themselves.
+        with_shares: whether hits tell what each second gave.
+        confidences: of each video of the page; nothing is said of its sentences by themselves.
     """
     hits = []
-    page = page_of_stories(stories, k, filter)
-    for number, (story, sure) in enumerate(zip(page, confidences, strict=True)):
-        path = paths[gallery.video_ids[story.places[0].row]]
+    for rank, (match, confidence) in enumerate(zip(page, confidences, strict=True), first_rank):
+        path = paths[gallery.video_ids[match.places[0].row]]
         parts = tuple(
             hit_at(
                 gallery,
                 place.row,
                 place.score,
-                place.looked,
-                rank=filter.skip + number + 1,
+                place.by_frame,
+                rank=rank,
                 path=path,
-                told=told,
-                candidates=story.candidates,
+                with_shares=with_shares,
+                candidates=match.candidates,
                 frame=place.frame,
             )
-            for place in story.places
+            for place in match.places
         )
+        # The first sentence lends its identities; times and shares are those of the parts alone.
         hits.append(
             replace(
                 parts[0],
-                score=story.score,
+                score=match.score,
                 segment=Span(parts[0].segment.start_seconds, parts[-1].segment.end_seconds),
                 moment=Span(parts[0].moment.start_seconds, max(part.moment.end_seconds for part in parts)),
-                confidence=sure,
+                confidence=confidence,
                 times_seconds=(),
                 shares=(),
                 parts=parts,
@@ -197,14 +205,14 @@ def story_hits(
     return hits
 
 
-def page_of_stories(stories: Sequence[Story], k: int, filter: Filter) -> list[Story]:
+def page_of_videos(matches: Sequence[VideoMatch], k: int, filter: Filter) -> list[VideoMatch]:
     """The page that was asked for."""
-    return page_of(stories, k, filter, lambda story: story.score)
+    return page_of(matches, k, filter, lambda match: match.score)
 
 
-def best_stories(
+def best_videos(
     gallery: Gallery, terms: TermSum, questions: Sequence[Question], wanted: Wanted
-) -> list[Story]:
+) -> list[VideoMatch]:
     """Score videos exactly in the order of their bound, until no other can be among the best.
 
     Args:
@@ -213,54 +221,88 @@ def best_stories(
         questions: of texts that the method prepared, in their order.
         wanted: what is to be found; hits are videos, whatever it groups by.
     """
-    asked = [question.adapted(terms) for question in questions]
-    texts = concatenate_features([text for question in asked for text in question.texts])
+    adapted = [question.adapted(terms) for question in questions]
+    texts = concatenate_features([text for question in adapted for text in question.texts])
     allowed = wanted.allowed & wanted.preselect(gallery, texts)
     if not allowed.any():
         return []
-    scanned = np.stack([_scan_all(gallery, terms, question, allowed) for question in asked])
-    videos = int(gallery.video_numbers.max()) + 1
-    best = np.full((len(asked), videos), -np.inf)
-    for own, found in zip(scanned, best, strict=True):
-        np.maximum.at(found, gallery.video_numbers, own)
-    bounds = best.mean(axis=0)
+    scanned_QV = np.stack([_scan_all(gallery, terms, question, allowed) for question in adapted])
+    bounds = _bounds(gallery, scanned_QV)
     rows_of = _rows_by_video(gallery, allowed)
     order = sorted(rows_of, key=lambda video: (-bounds[video], rows_of[video][0]))
-    stories: list[tuple[int, Story]] = []
-    off, scored, start = np.zeros(len(asked)), 0, 0
+    matches: list[tuple[int, VideoMatch]] = []
+    off_Q, scored, start = np.zeros(len(adapted)), 0, 0
     left_out = False
     while start < len(order):
-        full = len(stories) == wanted.k
-        margin = 2 * float(off.mean()) + 1e-6
-        if full and bounds[order[start]] < stories[-1][1].score - margin:
+        full = len(matches) == wanted.k
+        # Bounds come from the scan, which may be off by twice what it was off so far.
+        margin = 2 * float(off_Q.mean()) + 1e-6
+        if full and bounds[order[start]] < matches[-1][1].score - margin:
             break
+        # Where the order takes much off every video, no bound ever falls below the hits.
         if full and scored >= _MOST_ROWS:
             left_out = True
             break
-        some = [order[start]]
-        while sum(len(rows_of[video]) for video in some) < _ROWS_AT_ONCE and start + len(some) < len(order):
-            some.append(order[start + len(some)])
-        start += len(some)
-        rows = [row for video in some for row in rows_of[video]]
+        batch = _next_videos(order, start, rows_of)
+        start += len(batch)
+        rows = [row for video in batch for row in rows_of[video]]
         scored += len(rows)
-        read = Candidates(gallery, rows)
-        exact = np.stack([score_exactly(terms, read, one, rows).numpy() for one in asked]).astype(np.float64)
-        off = np.maximum(off, np.abs(exact - scanned[:, rows]).max(axis=1))
-        looked = [looks(terms, gallery, question, rows) for question in questions]
-        at = 0
-        for video in some:
-            own = range(at, at + len(rows_of[video]))
-            at += len(own)
-            story = _story([rows[place] for place in own], exact[:, own], _part(looked, own))
-            if story is not None:
-                stories.append((rows_of[video][0], story))
-        # What cannot be among the best is not kept: a story holds what each second gave.
-        stories = sorted(stories, key=lambda pair: (-pair[1].score, pair[0]))[: wanted.k]
-    return [replace(story, candidates=start if left_out else None) for _, story in stories]
+        exact_QV, matched = _score_videos(gallery, terms, questions, [rows_of[video] for video in batch])
+        off_Q = np.maximum(off_Q, np.abs(exact_QV - scanned_QV[:, rows]).max(axis=1))
+        matches += matched
+        # What cannot be among the best is let go: a match holds what each second gave.
+        matches = sorted(matches, key=lambda pair: (-pair[1].score, pair[0]))[: wanted.k]
+    return [replace(match, candidates=start if left_out else None) for _, match in matches]
 
 
-def _part(looked: Sequence[Sequence[Looked]], places: range) -> list[list[Looked]]:
-    return [[one[place] for place in places] for one in looked]
+def _bounds(gallery: Gallery, scanned_QV: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What no order of the sentences in a video can exceed: the mean of their best segments there."""
+    videos = int(gallery.video_numbers.max()) + 1
+    best = np.full((len(scanned_QV), videos), -np.inf)
+    for scores, best_of_video in zip(scanned_QV, best, strict=True):
+        np.maximum.at(best_of_video, gallery.video_numbers, scores)
+    bounds: NDArray[np.float64] = best.mean(axis=0)
+    return bounds
+
+
+def _next_videos(order: Sequence[int], start: int, rows_of: Mapping[int, Sequence[int]]) -> list[int]:
+    """Videos from a place of the order on that have enough segments together to be read in one go."""
+    batch = [order[start]]
+    while sum(len(rows_of[video]) for video in batch) < _ROWS_AT_ONCE and start + len(batch) < len(order):
+        batch.append(order[start + len(batch)])
+    return batch
+
+
+def _score_videos(
+    gallery: Gallery, terms: TermSum, questions: Sequence[Question], rows_of_videos: Sequence[Sequence[int]]
+) -> tuple[NDArray[np.float64], list[tuple[int, VideoMatch]]]:
+    """Score some videos exactly, their segments read from disk in one go.
+
+    Args:
+        gallery: holds the segments.
+        terms: whose similarity decides.
+        questions: of texts that the method prepared, in their order.
+        rows_of_videos: the segments of each video, in the order of time.
+
+    Returns:
+        The exact score of each sentence with each segment, ``(Q, segments)``; and of every video with enough
+        frames its first row and how the sentences match.
+    """
+    rows = [row for rows_of_video in rows_of_videos for row in rows_of_video]
+    tokens = PrefetchedTokens(gallery, rows)
+    adapted = [question.adapted(terms) for question in questions]
+    exact = [score_exactly(terms, tokens, question, rows).numpy() for question in adapted]
+    exact_QV = np.stack(exact).astype(np.float64)
+    by_frame = [shares_by_frame(terms, gallery, question, rows) for question in questions]
+    matches: list[tuple[int, VideoMatch]] = []
+    start = 0
+    for rows_of_video in rows_of_videos:
+        part = slice(start, start + len(rows_of_video))
+        start = part.stop
+        match = _match_in_video(rows_of_video, exact_QV[:, part], [shares[part] for shares in by_frame])
+        if match is not None:
+            matches.append((rows_of_video[0], match))
+    return exact_QV, matches
 
 
 def _scan_all(
@@ -276,40 +318,46 @@ def _scan_all(
 
 def _rows_by_video(gallery: Gallery, allowed: NDArray[np.bool_]) -> dict[int, list[int]]:
     """Rows that may be found of each video, in the order of time."""
-    found: dict[int, list[int]] = {}
+    rows_of: dict[int, list[int]] = {}
     for row in np.flatnonzero(allowed).tolist():
-        found.setdefault(int(gallery.video_numbers[row]), []).append(row)
-    for rows in found.values():
+        rows_of.setdefault(int(gallery.video_numbers[row]), []).append(row)
+    for rows in rows_of.values():
         rows.sort(key=lambda row: tuple(gallery.spans[row]))
-    return found
+    return rows_of
 
 
-def _story(
-    rows: Sequence[int], exact_QG: NDArray[np.float64], looked: Sequence[Sequence[Looked]]
-) -> Story | None:
+def _match_in_video(
+    rows: Sequence[int], exact_QG: NDArray[np.float64], by_frame: Sequence[Sequence[FrameShares]]
+) -> VideoMatch | None:
     """The best order of the sentences in one video, None if it has too few frames.
 
     Args:
         rows: of the gallery, the video's segments, in the order of time.
         exact_QG: score of each sentence with each of them.
-        looked: what each second of each of them gave to each sentence.
+        by_frame: what each second of each of them gave to each sentence.
     """
     # Every frame with a time is a position; a segment without any is one position by itself.
     positions = [
-        (place, frame if len(one.times_seconds) else None)
-        for place, one in enumerate(looked[0])
-        for frame in range(max(1, len(one.times_seconds)))
+        (place, frame if len(segment.times_seconds) else None)
+        for place, segment in enumerate(by_frame[0])
+        for frame in range(max(1, len(segment.times_seconds)))
     ]
     values = []
-    for number, own in enumerate(looked):
-        lost = [one.shares.max() - one.shares if len(one.shares) else np.zeros(1) for one in own]
+    for number, segments in enumerate(by_frame):
+        # At its best frame a sentence loses nothing: it counts as in a search for it alone.
+        lost = [
+            segment.shares.max() - segment.shares if len(segment.shares) else np.zeros(1)
+            for segment in segments
+        ]
         values.append(np.concatenate([exact_QG[number, place] - less for place, less in enumerate(lost)]))
-    found = best_order(values)
-    if found is None:
+    ordered = best_order(values)
+    if ordered is None:
         return None
-    score, chosen = found
+    score, chosen = ordered
     places = []
     for number, position in enumerate(chosen):
         place, frame = positions[position]
-        places.append(Placed(rows[place], float(exact_QG[number, place]), looked[number][place], frame))
-    return Story(score, places, score)
+        places.append(
+            SentenceMatch(rows[place], float(exact_QG[number, place]), by_frame[number][place], frame)
+        )
+    return VideoMatch(score, places, score)

@@ -75,6 +75,7 @@ def footage_set(sets: Mapping[str, SetLayout]) -> str:
 
 def holds_frames(gallery: Gallery, method: Method, sets: Mapping[str, SetLayout], name: str) -> bool:
     """Whether a gallery that was read for a method holds every token of a set, unit length, to be scanned."""
+    # Unit tokens are what token-wise interaction prepares: one scan then serves text and footage.
     preparer = method.video_preparers[name]
     unit = isinstance(preparer, UnitTokens | TokenWise)
     return (
@@ -102,6 +103,7 @@ def encode_footage(model: Model, frames: Frames) -> dict[str, TokenSet]:
             f"at least one of {side} x {side}, which the model takes; read them with "
             f"vidsift.video.read_frames(path, times, size_px={side})"
         )
+    # The model looks at so many frames of a segment, and at no more.
     most = model.preprocessing.frames
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))
     return model.encode_frames([frames.pixels[chosen]], [frames.times_seconds[chosen]])
@@ -143,6 +145,7 @@ def _read_image(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] |
 
     try:
         with Image.open(file) as image:
+            # An animation is a video, and read as one.
             if getattr(image, "n_frames", 1) > 1:
                 return None
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)

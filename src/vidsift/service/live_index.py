@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from vidsift.errors import IndexFolderError, IndexVersionGoneError
+from vidsift.errors import IndexFolderError
 from vidsift.index.library import Library, Video
 from vidsift.index.tables import VersionWatcher
+from vidsift.search.reader import ask_again
 from vidsift.search.searcher import Index
 from vidsift.service.problems import ProblemError
 
@@ -142,11 +143,14 @@ class LiveIndex:
         Raises:
             ProblemError, IndexFolderError: as :attr:`current`, or as the function raises them.
         """
-        try:
-            return function(first or self.current)
-        except IndexVersionGoneError:
+        version = first or self.current
+
+        def refresh() -> None:
+            nonlocal version
             self.catch_up()
-        return function(self.current)
+            version = self.current
+
+        return ask_again(lambda: function(version), refresh)
 
     def start(self, patience_seconds: float = 0.0) -> None:
         """Begin to read and to watch.
@@ -202,7 +206,7 @@ class LiveIndex:
         else:
             index = Index.open(self.folder, device=self._device)
         # Who holds a version sees no later change: see run() for what becomes of one that is cleaned up.
-        index.renews = False
+        index.auto_refresh = False
         # Read and measured now, and not when somebody asks.
         len(index.gallery)
         _ = index.calibration

@@ -105,11 +105,11 @@ def test_hits_are_the_same_bits_whatever_scans_and_whoever_asks(
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gallery_module, "BLOCK", block)
-        patch.setattr(ranking, "_CANDIDATES", 2)
-        patch.setattr(ranking, "_CANDIDATES_A_HIT", 1)
+        patch.setattr(ranking, "_SCORED", 2)
+        patch.setattr(ranking, "_SCORED_A_HIT", 1)
         try:
             torch.set_num_threads(threads)
-            other = Index.open(filled_index._store.folder, filled_index.model, scan_format=scan_format)
+            other = Index.open(filled_index.store.folder, filled_index.model, scan_format=scan_format)
             found = other.search_many(["circle", QUERY, "two triangles"], k=4, candidates=7)
         finally:
             torch.set_num_threads(before)

@@ -21,9 +21,11 @@ from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import BUNDLED, Model, load
-from vidsift.search import confidence as module
-from vidsift.search.calibration_sentences import UNRELATED
-from vidsift.search.confidence import FILE, FOUND, Background, calibrate_in_order
+from vidsift.search import calibration as module
+from vidsift.search.calibration import FILE, Background, calibrate_in_order
+from vidsift.search.calibration_sentences import CALIBRATION_SENTENCES
+from vidsift.search.confidence import FOUND
+from vidsift.search.questions import encode_question
 from vidsift.search.searcher import Index
 from vidsift.shapes.library import DrawnVideo, draw_split
 from vidsift.shapes.render import render
@@ -44,7 +46,7 @@ def model() -> Model:
 
 @pytest.fixture(autouse=True)
 def _short_bank(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "UNRELATED", FEW)
+    monkeypatch.setattr(module, "CALIBRATION_SENTENCES", FEW)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def _shapes(folder: Path, model: Model, clips: Sequence[DrawnVideo]) -> Index:
 def test_captions_of_two_events_are_as_sure_as_they_rank(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "UNRELATED", UNRELATED[::10])
+    monkeypatch.setattr(module, "CALIBRATION_SENTENCES", CALIBRATION_SENTENCES[::10])
     clips = draw_split("test", 28)
     index = _shapes(tmp_path / "shapes", load(BUNDLED, "cpu"), clips)
     right = 0
@@ -114,7 +116,7 @@ def test_best_answers_to_sentences_in_order_are_as_sure_as_their_rank_among_each
     sure = []
     for n, sentence in enumerate(BANK):
         asked = [sentence, BANK[(n + len(BANK) // 2) % len(BANK)]]
-        mean = sum(background.mean(index._question(one)) for one in asked) / 2
+        mean = sum(background.mean(encode_question(index.model, one)) for one in asked) / 2
         sure.append(fits.confidence(index.search(asked, k=1)[0].score, mean))
     sure.sort()
     assert np.mean([one >= FOUND for one in sure]) <= 0.15
@@ -126,7 +128,7 @@ def test_a_hit_is_as_sure_as_its_whole_score_and_nothing_is_said_of_its_sentence
     assert index.calibration is not None
     fits = calibrate_in_order(index.model, _background(index), FEW, 2)
     assert fits is not None
-    means = [_background(index).mean(index._question(one)) for one in (FIRST, THEN)]
+    means = [_background(index).mean(encode_question(index.model, one)) for one in (FIRST, THEN)]
     assert [hit.confidence for hit in hits] == pytest.approx(
         [fits.confidence(hit.score, sum(means) / 2) for hit in hits]
     )
@@ -139,7 +141,7 @@ def test_a_hit_is_as_sure_as_its_whole_score_and_nothing_is_said_of_its_sentence
 
 
 def _background(index: Index) -> Background:
-    background = index._background
+    background = index._reader.segments.calibrator.background
     assert background is not None
     return background
 
@@ -154,7 +156,7 @@ def test_sums_in_order_have_no_confidence(index: Index) -> None:
 def test_what_was_measured_is_kept_beside_the_rest_and_only_when_it_was_asked(
     tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "UNRELATED", BANK[::10])
+    monkeypatch.setattr(module, "CALIBRATION_SENTENCES", BANK[::10])
     index = Index.open(filled(tmp_path / "index", model, COUNTS[:8]).folder, model)
     measured: list[int] = []
 

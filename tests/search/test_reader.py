@@ -1,4 +1,4 @@
-"""An index that was opened long ago, and tidied since: questions are answered all the same."""
+"""One version of an index: what newer ones share with it, and what becomes of questions once it is gone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from vidsift.index.encode import segment_id
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
+from vidsift.search.reader import IndexReader, ask_again
 from vidsift.search.searcher import Index
-from vidsift.types import Span
+from vidsift.types import Filter, Span
 
 COUNTS = [5, 1, 3, 5, 4, 2]
 QUERY = "a red circle moves left"
@@ -81,9 +82,9 @@ def test_questions_are_answered_by_the_index_as_it_is_now(
 
 def test_who_wants_one_version_is_told(store: Store, model: Model) -> None:
     index = Index.open(store.folder, model)
-    index.renews = False
+    index.auto_refresh = False
     assert len(index.search(QUERY, k=3)) == 3
-    assert index.reopened().renews is False
+    assert index.reopened().auto_refresh is False
     tidied(store)
     with pytest.raises(IndexVersionGoneError, match=REMEDY):
         index.search(QUERY, k=3)
@@ -111,3 +112,45 @@ def test_a_gallery_says_which_of_its_troubles_it_is(store: Store, model: Model) 
     with pytest.raises(IndexFolderError, match="is damaged") as damaged:
         newest.exact([0])
     assert not isinstance(damaged.value, IndexVersionGoneError)
+
+
+def test_a_question_is_asked_again_once_where_its_version_is_gone() -> None:
+    calls: list[str] = []
+
+    def gone_at_first() -> int:
+        calls.append("ask")
+        if len(calls) == 1:
+            raise IndexVersionGoneError("cleaned up")
+        return len(calls)
+
+    assert ask_again(gone_at_first, lambda: calls.append("refresh")) == 3
+    assert calls == ["ask", "refresh", "ask"]
+
+    def always_gone() -> int:
+        raise IndexVersionGoneError("cleaned up again")
+
+    with pytest.raises(IndexVersionGoneError, match="again"):
+        ask_again(always_gone, lambda: None)
+
+
+def test_versions_of_the_same_segments_share_what_was_read_of_them(store: Store, model: Model) -> None:
+    reader = IndexReader(store, model)
+    unread = reader.newest(share_segments=True)
+    assert unread.segments is not reader.segments  # nothing was read that could be shared
+    assert len(reader.gallery) == len(COUNTS)
+    assert reader.paths[FIRST_VIDEO] == ["/videos/a/0.mp4"]
+    Store.open(store.folder).set_tags(FIRST_VIDEO, ["sea"])
+    retagged = reader.newest(share_segments=True)
+    assert retagged.segments is reader.segments
+    sea = Filter(tags=["sea"])
+    assert list(retagged.allowed(sea)[0]) == [FIRST_VIDEO]
+    assert list(reader.allowed(sea)[0]) == []  # its tags are those of its own version
+    assert reader.newest(share_segments=False).segments is not reader.segments
+    with store.writing():
+        store.drop_videos([FIRST_VIDEO])
+    assert reader.newest(share_segments=True).segments is not reader.segments
+
+
+def test_a_reader_refuses_the_model_of_another_index(store: Store) -> None:
+    with pytest.raises(IndexFolderError, match="was made with another model"):
+        IndexReader(store, tiny.model(seed=1))
