@@ -35,9 +35,9 @@ LINES = (
 
 def section() -> str:
     text = CONTRIBUTING.read_text("utf-8")
-    found = re.search(r"## Adding a dataset\n(.*?)\n## ", text, re.DOTALL)
-    assert found is not None
-    return found[1]
+    section = re.search(r"## Adding a dataset\n(.*?)\n## ", text, re.DOTALL)
+    assert section is not None
+    return section[1]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from vidsift.data.catalog import open_source
 from vidsift.data.entries import Entry, absent_videos, captions_of
 from vidsift.data.folder import read_folder, read_test_splits
 from vidsift.errors import CaptionsError, SelectionOnTestError
-from vidsift.evaluation.evaluate import refuse_test
+from vidsift.evaluation.evaluate import refuse_test_split
 
 
 def folder(tmp_path: Path, *lines: Any) -> Path:
@@ -81,7 +81,7 @@ def test_a_library_that_version_0_1_rendered_stays_a_test_split(tmp_path: Path) 
     with pytest.raises(CaptionsError, match="no video of the split 'train'; splits named there: 'test'"):
         source.training_files()
     with pytest.raises(SelectionOnTestError, match=r"validation in .* on the split 'test', a test split"):
-        refuse_test("test", source.test_splits(), f"validation in {source.where}")
+        refuse_test_split("test", source.test_splits(), f"validation in {source.where}")
     # A line that names its split keeps it.
     root = folder(tmp_path, {"video": "a.mp4", "captions": ["x"], "split": "val"})
     (root / "shapes.json").write_text('{"split": "test"}', encoding="utf-8")

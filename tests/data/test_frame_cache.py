@@ -77,10 +77,10 @@ def test_the_cache_decodes_each_video_once(
         for row, pixels, times in zip(
             first[step].rows, first[step].pixels, first[step].times_seconds, strict=True
         ):
-            kept = again.read(int(row), entries[int(row)])
-            assert isinstance(kept, Frames)
-            assert np.array_equal(kept.pixels, pixels)
-            assert np.array_equal(kept.times_seconds, times)
+            frames = again.read(int(row), entries[int(row)])
+            assert isinstance(frames, Frames)
+            assert np.array_equal(frames.pixels, pixels)
+            assert np.array_equal(frames.times_seconds, times)
 
 
 def test_a_cache_on_a_full_disk_is_one_line(entries: list[Entry], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.video.making import Recipe, make
 from vidsift.data.entries import Entry
 from vidsift.data.folder import read_folder
 from vidsift.errors import MissingVideosError, NonFiniteScoresError
-from vidsift.evaluation.evaluate import evaluate_entries, headline, judge, owners
+from vidsift.evaluation.evaluate import evaluate_entries, headline, retrieval_metrics, video_of_caption
 from vidsift.evaluation.missing import LISTED, MissingPolicy, refuse_missing
 from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.methods.model import Model
@@ -32,7 +32,7 @@ WITHOUT_B = [True, False, True]
 
 
 def test_a_missing_video_is_found_by_no_caption_and_finds_none() -> None:
-    report = judge(SIM, ENTRIES, present=WITHOUT_B)
+    report = retrieval_metrics(SIM, ENTRIES, present=WITHOUT_B)
     # a1 and a2 find a (b, which a2 likes better, stands behind), c1 finds c, and b1 takes the fourth place of
     # three: in no R@10 either.
     there = report["text_to_video"]
@@ -55,7 +55,7 @@ def test_a_missing_video_is_found_by_no_caption_and_finds_none() -> None:
 
 
 def test_groups_of_captions_of_a_missing_video_stay_too() -> None:
-    back = judge(SIM, ENTRIES, present=WITHOUT_B, video_to_text="caption_groups")["video_to_text"]
+    back = retrieval_metrics(SIM, ENTRIES, present=WITHOUT_B, video_to_text="caption_groups")["video_to_text"]
     # a finds its own group, c finds b's first, b takes the fourth place of three groups.
     assert (back["R@1"], back["MnR"]) == (pytest.approx(100 / 3), pytest.approx((1 + 2 + 4) / 3))
 
@@ -63,12 +63,14 @@ def test_groups_of_captions_of_a_missing_video_stay_too() -> None:
 def test_what_stands_in_the_column_of_a_missing_video_is_not_looked_at() -> None:
     holes = SIM.copy()
     holes[:, 1] = np.nan
-    assert judge(holes, ENTRIES, present=WITHOUT_B) == judge(SIM, ENTRIES, present=WITHOUT_B)
+    assert retrieval_metrics(holes, ENTRIES, present=WITHOUT_B) == retrieval_metrics(
+        SIM, ENTRIES, present=WITHOUT_B
+    )
     holes[2, 0] = np.inf
     with pytest.raises(NonFiniteScoresError, match="text 2 with video 0 is inf"):
-        judge(holes, ENTRIES, present=WITHOUT_B)
+        retrieval_metrics(holes, ENTRIES, present=WITHOUT_B)
     with pytest.raises(ValueError, match="neither empty"):
-        judge(SIM, ENTRIES, present=[False] * 3)
+        retrieval_metrics(SIM, ENTRIES, present=[False] * 3)
 
 
 @st.composite
@@ -91,11 +93,11 @@ def test_no_number_is_better_than_with_missing_videos_left_out(
     gallery: tuple[np.ndarray[Any, Any], list[Entry], np.ndarray[Any, Any]],
 ) -> None:
     sim_QV, entries, present = gallery
-    asked_Q = present[owners(entries)]
+    asked_Q = present[video_of_caption(entries)]
     kept = [entry for entry, there in zip(entries, present, strict=True) if there]
-    miss = judge(sim_QV, entries, present=present)
-    skip = judge(sim_QV[asked_Q][:, present], kept)
-    full = judge(sim_QV, entries)
+    miss = retrieval_metrics(sim_QV, entries, present=present)
+    skip = retrieval_metrics(sim_QV[asked_Q][:, present], kept)
+    full = retrieval_metrics(sim_QV, entries)
     for name in ("R@1", "R@5", "R@10"):
         # The same captions are found, of more that are asked.
         assert miss["text_to_video"][name] == pytest.approx(skip["text_to_video"][name] * asked_Q.mean())
@@ -108,7 +110,7 @@ def test_no_number_is_better_than_with_missing_videos_left_out(
     for name in ("MdR", "MnR"):
         assert miss["video_to_text"][name] >= full["video_to_text"][name] - 1e-9
     # A caption gains the places of rivals that are missing, and no more.
-    ranks = text_to_video_ranks(sim_QV, owners(entries))
+    ranks = text_to_video_ranks(sim_QV, video_of_caption(entries))
     within = 100 * float(ranks.within(1 + int((~present).sum())).mean())
     assert miss["text_to_video"]["R@1"] <= within + 1e-9
 
@@ -120,7 +122,7 @@ def test_a_missing_video_costs_its_captions_and_moves_others_up_by_one(orders: l
     entries = [Entry(Path(str(number)), ("x",)) for number in range(6)]
     sim_QV = np.array(orders, float)
     rank_Q = text_to_video_ranks(sim_QV, np.arange(6)).expected()
-    of_each = [judge(sim_QV, entries, present=np.arange(6) != lost) for lost in range(6)]
+    of_each = [retrieval_metrics(sim_QV, entries, present=np.arange(6) != lost) for lost in range(6)]
     for k in (1, 5):
         mean = np.mean([one["text_to_video"][f"R@{k}"] for one in of_each])
         assert mean == pytest.approx(100 * (5 * (rank_Q <= k).mean() + k * (rank_Q == k + 1).mean()) / 6)
@@ -133,10 +135,10 @@ def test_a_guess_scores_what_it_would_with_all_videos_there(
 ) -> None:
     sim_QV, entries, present = gallery
     one_each = [Entry(entry.path, ("x",), group=entry.group) for entry in entries]
-    report = judge(np.zeros((len(entries), len(entries))), one_each, present=present)
+    report = retrieval_metrics(np.zeros((len(entries), len(entries))), one_each, present=present)
     assert report["text_to_video"]["R@1"] == pytest.approx(100 / len(entries))
     assert report["choice"]["all"]["right"] == pytest.approx(report["choice"]["all"]["chance"])
-    constant = judge(np.zeros_like(sim_QV), entries, present=present)["choice"]["all"]
+    constant = retrieval_metrics(np.zeros_like(sim_QV), entries, present=present)["choice"]["all"]
     assert constant["right"] == pytest.approx(constant["chance"])
 
 

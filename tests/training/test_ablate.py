@@ -19,9 +19,10 @@ from vidsift.data.folder import read_folder
 from vidsift.data.source import GridTestSet
 from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.methods.model import load
+from vidsift.shapes.library import write_library
 from vidsift.training import ablate as module
 from vidsift.training import trainer
-from vidsift.training.ablate import ablate, digest_of, finished, found_per_video, write_report
+from vidsift.training.ablate import ablate, digest_of, finished, recall_at_1_per_video, write_report
 from vidsift.training.grid import Grid, jobs_of
 from vidsift.training.recipe import read_recipe
 from vidsift.training.trainer import StoppedEarly, Trainer, train
@@ -125,7 +126,7 @@ def test_a_stopped_grid_goes_on_inside_the_run(tmp_path: Path, monkeypatch: pyte
 
     def step(self: Trainer, batch: Any) -> None:
         steps.append(self.step)
-        self._asked.number = signal.SIGINT if len(steps) == 2 else None
+        self._stop_requests.number = signal.SIGINT if len(steps) == 2 else None
         whole(self, batch)
 
     monkeypatch.setattr(trainer.Trainer, "_train_step", step)
@@ -145,7 +146,7 @@ def test_a_run_whose_checkpoints_are_no_good_is_begun_anew(
     whole = Trainer._train_step
 
     def step(self: Trainer, batch: Any) -> None:
-        self._asked.number = signal.SIGINT
+        self._stop_requests.number = signal.SIGINT
         whole(self, batch)
 
     with monkeypatch.context() as patch:
@@ -179,7 +180,7 @@ def test_two_processes_give_the_same_records(done: tuple[Path, list[dict[str, An
 
 def test_found_per_video_shares_ties() -> None:
     entries = [Entry(Path("a"), ("one", "two")), Entry(Path("b"), ("three",))]
-    assert found_per_video(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]]), entries) == [50.0, 50.0]
+    assert recall_at_1_per_video(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]]), entries) == [50.0, 50.0]
 
 
 def test_runs_are_told_what_their_start_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +204,34 @@ def test_runs_are_told_what_their_start_scores(tmp_path: Path, monkeypatch: pyte
     # It is judged once, and known after an interruption too.
     monkeypatch.setattr(module, "load", lambda *_args, **_options: pytest.fail("judged again"))
     assert ablate(asked, tmp_path / "grid", say=silent) == finished(asked, tmp_path / "grid") == records
+
+
+def test_a_grid_on_a_folder_is_judged_on_its_test_split(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    write_library(videos, "val", 8, size_px=32, frames_per_second=4, workers=1)
+    file = videos / "captions.jsonl"
+    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    for number, line in enumerate(lines):
+        line["split"] = "train" if number < 5 else "test"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    data = {"source": "folder", "path": str(videos), "batch_size": 4, "workers": 0}
+    asked = grid(
+        base=GRID["base"] | {"data": data},
+        settings={"short": {"steps": 1}},
+        seeds=[0],
+        claims=[{"say": "x", "order": "dp >= mean", "tag": "any kind of question"}],
+        test_videos=None,
+    )
+    records = ablate(asked, tmp_path / "grid", say=silent)
+    assert [len(record["found"]) for record in records] == [3, 3]
+    write_report(asked, records, tmp_path / "page.md", command="ablate")
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert "a folder of videos test split: 3 videos decoded from their files, chance 33.33 % R@1" in page
+    (videos / lines[6]["video"]).unlink()
+    fewer = {"settings": {"short": {"steps": 2}}, "rows": GRID["rows"][:1], "claims": []}
+    changed = grid(**asked.model_dump() | fewer)
+    (record,) = ablate(changed, tmp_path / "grid", say=silent)
+    assert record["failed"].startswith(f"1 of 3 videos missing: {videos / lines[6]['video']}: there is no")
 
 
 def asked_test_set(asked: Grid, folder: Path) -> GridTestSet:
@@ -247,7 +276,7 @@ def test_frozen_towers_stay_and_all_else_learns(tmp_path: Path) -> None:
 def test_remembered_towers_train_as_towers_that_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = frozen(tmp_path)
     train(recipe, output=tmp_path / "one", device="cpu", say=silent)
-    monkeypatch.setattr(trainer, "remember", lambda _recipe, _model: None)
+    monkeypatch.setattr(trainer, "cache_towers", lambda _recipe, _model: None)
     train(recipe, output=tmp_path / "two", device="cpu", say=silent)
     one, two = (load(tmp_path / name, device="cpu").method.state_dict() for name in ("one", "two"))
     for name, value in one.items():

@@ -87,6 +87,19 @@ def test_how_training_jitters_is_a_key_of_its_own(tmp_path: Path) -> None:
         read_recipe(write(tmp_path, data=folder | {"jitter": 2.0}))
 
 
+def test_a_stage_has_the_options_of_its_source(tmp_path: Path) -> None:
+    stages = [{"name": "one", "grouped": False, "tags": ["motion"]}]
+    (drawn,) = read_recipe(write(tmp_path, stages=stages)).stages
+    assert drawn.model_dump()["tags"] == ("motion",)
+    folder = {"source": "folder", "path": "videos"}
+    # Version 0.1 wrote them for every source, and used them for Shapes alone.
+    (stage,) = read_recipe(write(tmp_path, stages=stages, data=folder)).stages
+    assert "grouped" not in stage.model_dump()
+    data_set = {"source": "msrvtt", "videos": "videos", "annotations": "annotations"}
+    with pytest.raises(RecipeError, match=r"unknown key stages.0.grouped; known here: name, share"):
+        read_recipe(write(tmp_path, stages=stages, data=data_set, validation=None))
+
+
 def test_several_faults_are_named_together(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"steps is -1.*unknown key sed"):
         read_recipe(write(tmp_path), ["steps=-1", "sed=1"])

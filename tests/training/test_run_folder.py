@@ -23,9 +23,9 @@ from vidsift.errors import (
 )
 from vidsift.files.locks import hold_lock
 from vidsift.training.ablate import ablate
-from vidsift.training.alone import LOCK, alone, refuse_several_processes
 from vidsift.training.grid import Grid
 from vidsift.training.recipe import read_recipe
+from vidsift.training.run_lock import LOCK, locked_folder, refuse_several_processes
 from vidsift.training.trainer import Trainer, train
 
 
@@ -74,7 +74,7 @@ def test_a_disk_without_locks_trains_with_a_warning(
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr("vidsift.files.locks.try_lock", no_locks)
-    with alone(tmp_path / "run"):
+    with locked_folder(tmp_path / "run"):
         assert (tmp_path / "run").is_dir()
     assert f"the disk of {tmp_path / 'run'} knows no locks" in caplog.text
 

@@ -89,7 +89,7 @@ def test_a_second_request_ends_a_step_at_once(tmp_path: Path, monkeypatch: pytes
     def step(batch: Batch) -> None:
         if run.step == 3:
             ask(signal.SIGTERM)
-            assert run._asked.number == signal.SIGTERM  # noted: the step is not broken off
+            assert run._stop_requests.number == signal.SIGTERM  # noted: the step is not broken off
             ask(signal.SIGINT)
             pytest.fail("it went on")
         whole(batch)

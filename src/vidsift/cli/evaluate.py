@@ -79,7 +79,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     try:
         report = _measured(model, entries, device, options)
     except MissingVideosError as problem:
-        _refuse(problem, source.listing)
+        _refuse(problem, source.listed_in)
         raise typer.Exit(2) from None
     report["protocol"]["data"] = str(videos)
     if data is not None:
@@ -115,7 +115,7 @@ def _measured(model: str, entries: list[Entry], device: str, options: dict[str, 
         return evaluate_entries(loaded, entries, split=name, progress=bar.update, **options)
 
 
-def _refuse(problem: MissingVideosError, listing: str) -> None:
+def _refuse(problem: MissingVideosError, listed_in: str) -> None:
     """Say which videos are missing, and what can be done."""
     from vidsift.evaluation.missing import LISTED
 
@@ -125,7 +125,7 @@ def _refuse(problem: MissingVideosError, listing: str) -> None:
         typer.echo(f"missing: and {more} more (--missing skip --json FILE lists all of them)", err=True)
     typer.echo(
         f"vidsift: {len(problem.missing)} of {problem.total} videos missing, nothing was evaluated; "
-        f"replace them or take them out of {listing}, or say what they count: --missing miss "
+        f"replace them or take them out of {listed_in}, or say what they count: --missing miss "
         "(their captions are not found) or --missing skip (left out, and the result says so)",
         err=True,
     )

@@ -35,7 +35,7 @@ def train(
     The folder receives the model (config.json, model.safetensors, tokenizer, README.md), the whole recipe
     (recipe.yaml), the log (metrics.jsonl) and the last two checkpoints.
     """
-    from vidsift.training.alone import refuse_several_processes
+    from vidsift.training.run_lock import refuse_several_processes
     from vidsift.training.stopping import StoppedEarly, starting_up
 
     refuse_several_processes()

@@ -59,8 +59,8 @@ class CaptionedFolder(VideoFiles):
 
     title: ClassVar = "a folder of videos"
     stage: ClassVar = _FolderStage
-    listing: ClassVar = CAPTIONS_FILE
-    says_test_splits: ClassVar = (
+    listed_in: ClassVar = CAPTIONS_FILE
+    test_split_remedy: ClassVar = (
         f"If it is no test split, say which are, in {DATASET_FILE} beside the captions: "
         '{"test_splits": ["name of a split"]}'
     )

@@ -116,7 +116,7 @@ class Feed:
         self._maker, self._next, self._stop = maker, start, stop
         self._workers: list[tuple[BaseProcess, Connection]] = []
         self._slots: NDArray[np.uint8] | None = None
-        self._asked = start
+        self._requested = start
         if workers == 0:
             return
         # Fresh processes: forking one in which torch runs threads can hang.
@@ -130,15 +130,15 @@ class Feed:
             process.start()
             there.close()
             self._workers.append((process, here))
-        while self._asked < start + slots:
-            self._ask()
+        while self._requested < start + slots:
+            self._request()
 
-    def _ask(self) -> None:
-        if self._stop is None or self._asked < self._stop:
-            _, connection = self._workers[self._asked % len(self._workers)]
+    def _request(self) -> None:
+        if self._stop is None or self._requested < self._stop:
+            _, connection = self._workers[self._requested % len(self._workers)]
             with contextlib.suppress(BrokenPipeError):
-                connection.send(self._asked)
-        self._asked += 1
+                connection.send(self._requested)
+        self._requested += 1
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the batches."""
@@ -153,8 +153,8 @@ class Feed:
         if self._slots is None:
             return self._maker(step)
         # The slot of the batch before this one is free now.
-        while self._asked < step + len(self._slots):
-            self._ask()
+        while self._requested < step + len(self._slots):
+            self._request()
         process, connection = self._workers[step % len(self._workers)]
         try:
             answer = connection.recv()

@@ -59,7 +59,7 @@ class Shapes(DataSource):
     title: ClassVar = "Shapes"
     splits: ClassVar = ("val", "train", "test")
     all_tags: ClassVar = TAGS
-    multiple: ClassVar = GROUP_SIZE
+    group_size: ClassVar = GROUP_SIZE
     stage: ClassVar = ShapesStage
     test_videos: ClassVar = 640
 

@@ -133,11 +133,11 @@ class DataSource(RecipeSection, ABC):
         title: its name for people.
         splits: those that it has for everybody; empty where they are read from files.
         all_tags: the kinds of questions that it has for everybody; empty where they are read from files.
-        multiple: what the number of videos of a batch, or of a test set, is a multiple of.
+        group_size: videos come in groups of so many: a batch, or a test set, takes whole groups.
         stage: the stages of a recipe that trains on it.
         test_videos: how many videos judge a grid that does not say; None for the whole test split.
-        listing: where a person takes a video out that is not there.
-        says_test_splits: how a person says which splits are test splits, where it is up to them.
+        listed_in: where a person takes a video out that is not there.
+        test_split_remedy: how a person says which splits are test splits, where that is up to them.
         source: its name in recipes and on the command line.
         batch_size: videos a step.
         workers: processes that make batches ahead; 0 makes them in the training process.
@@ -146,11 +146,11 @@ class DataSource(RecipeSection, ABC):
     title: ClassVar[str]
     splits: ClassVar[tuple[str, ...]] = ()
     all_tags: ClassVar[tuple[str, ...]] = ()
-    multiple: ClassVar[int] = 1
+    group_size: ClassVar[int] = 1
     stage: ClassVar[type[StageSection]] = StageSection
     test_videos: ClassVar[int | None] = None
-    listing: ClassVar[str] = "the annotations"
-    says_test_splits: ClassVar[str] = ""
+    listed_in: ClassVar[str] = "the annotations"
+    test_split_remedy: ClassVar[str] = ""
 
     source: str
     batch_size: Annotated[int, Field(ge=2)] = 64
@@ -248,5 +248,6 @@ class DataSource(RecipeSection, ABC):
         """Return what of the section the result of a run depends on, as JSON has it."""
         values = self.model_dump(mode="json")
         del values["workers"]
-        values["cache"] = values["cache"] is not None  # where pictures are kept changes none
+        if "cache" in values:
+            values["cache"] = values["cache"] is not None  # where pictures are kept changes none
         return values

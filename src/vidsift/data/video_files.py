@@ -79,9 +79,11 @@ class VideoFiles(DataSource):
         """
         del folder
         if not self.test_splits():
-            raise CaptionsError(f"{self.where} has no test split to judge a grid on. {self.says_test_splits}")
+            raise CaptionsError(
+                f"{self.where} has no test split to judge a grid on. {self.test_split_remedy}"
+            )
         split = self.test_splits()[0]
-        remedy = f"Put them back, or take them out of {self.listing} in {self.where}"
+        remedy = f"Put them back, or take them out of {self.listed_in} in {self.where}"
         return GridTestSet(f"{self.source}-{split}", self.entries(split)[:videos], remedy)
 
     def identity(self) -> dict[str, Any]:

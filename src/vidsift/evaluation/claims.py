@@ -99,7 +99,7 @@ def parse_order(text: str) -> list[Comparison]:
         ValueError: if it is no such order.
 
     Example:
-        >>> [one.text for one in parse_order("wti >= ti > dp")]
+        >>> [comparison.text for comparison in parse_order("wti >= ti > dp")]
         ['wti >= ti', 'ti > dp']
         >>> parse_order("wti - wti-2 > dp - dp-2")[0].weights
         {'wti': 1.0, 'wti-2': -1.0, 'dp': -1.0, 'dp-2': 1.0}
@@ -114,31 +114,31 @@ def parse_order(text: str) -> list[Comparison]:
             sides[-1].append(word)
     if not signs or not all(sides):
         raise ValueError(f"{text!r} is no order; expected rows between > or >=, such as 'wti > ti >= dp'")
-    found = []
+    comparisons = []
     for left, sign, right in zip(sides, signs, sides[1:], strict=False):
         weights: dict[str, float] = {}
         for name, weight in (*_sum(left, text), *((name, -weight) for name, weight in _sum(right, text))):
             weights[name] = weights.get(name, 0.0) + weight
-        found.append(Comparison(f"{' '.join(left)} {sign} {' '.join(right)}", weights, sign == ">"))
-    return found
+        comparisons.append(Comparison(f"{' '.join(left)} {sign} {' '.join(right)}", weights, sign == ">"))
+    return comparisons
 
 
 def _sum(words: Sequence[str], text: str) -> list[tuple[str, float]]:
-    names, between = words[::2], words[1::2]
-    if len(names) != len(between) + 1 or any(one not in "+-" for one in between):
+    names, signs = words[::2], words[1::2]
+    if len(names) != len(signs) + 1 or any(sign not in "+-" for sign in signs):
         raise ValueError(f"{text!r}: {' '.join(words)!r} is no sum of rows, such as 'wti - dp'")
-    return list(zip(names, [1.0, *(1.0 if one == "+" else -1.0 for one in between)], strict=True))
+    return list(zip(names, [1.0, *(1.0 if sign == "+" else -1.0 for sign in signs)], strict=True))
 
 
 def measure(
-    comparison: Comparison, found: Mapping[str, NDArray[np.float64]], *, below_start: bool = False
+    comparison: Comparison, recalls: Mapping[str, NDArray[np.float64]], *, below_start: bool = False
 ) -> Measured:
     """Measure a comparison.
 
     Args:
         comparison: which rows.
-        found: for each row the recall of each test video in percent (the mean over its captions), a line for
-            each seed: ``(seeds, videos)``. All rows were asked the same videos.
+        recalls: for each row the recall of each test video in percent (the mean over its captions), a line
+            for each seed: ``(seeds, videos)``. All rows were asked the same videos.
         below_start: whether no row scores above the weights that it started from.
 
     Raises:
@@ -149,7 +149,7 @@ def measure(
     over its seeds. The second holds a little of the first, so the error is rather too large than too small.
     The p-value takes the difference for normal.
     """
-    rows = {name: np.asarray(found[name], np.float64) for name in comparison.weights}
+    rows = {name: np.asarray(recalls[name], np.float64) for name in comparison.weights}
     for name, row in rows.items():
         if len(row) < 2:
             raise ValueError(f"row {name!r} has {len(row)} seed, an error needs at least 2")
@@ -183,12 +183,12 @@ def verdict(measured: Sequence[Measured]) -> Verdict:
     Raises:
         ValueError: if there is none.
     """
-    each = {one.verdict for one in measured}
-    if not each:
+    verdicts = {comparison.verdict for comparison in measured}
+    if not verdicts:
         raise ValueError("a claim without comparisons has no verdict")
-    if "disagrees" in each:
+    if "disagrees" in verdicts:
         return "disagrees"
-    if each == {"below the start"}:
+    if verdicts == {"below the start"}:
         return "below the start"
-    shown = any(one.significant and one.difference > 0 for one in measured)
-    return "agrees" if each == {"agrees"} and shown else "cannot tell"
+    shown = any(comparison.significant and comparison.difference > 0 for comparison in measured)
+    return "agrees" if verdicts == {"agrees"} and shown else "cannot tell"

@@ -32,15 +32,15 @@ from vidsift.types import Features
 from vidsift.video.preprocessing import Preprocessing
 
 __all__ = [
-    "Gallery",
+    "EncodedGallery",
+    "encode_gallery",
     "evaluate_entries",
+    "evaluate_gallery",
     "headline",
-    "judge",
-    "judge_gallery",
-    "owners",
-    "read_gallery",
-    "refuse_test",
+    "refuse_test_split",
     "require_readable",
+    "retrieval_metrics",
+    "video_of_caption",
 ]
 
 Progress = Callable[[int], None]
@@ -51,7 +51,7 @@ _REMEDY = (
 )
 
 
-def refuse_test(split: str, test_splits: Collection[str], purpose: str, remedy: str = "") -> None:
+def refuse_test_split(split: str, test_splits: Collection[str], purpose: str, remedy: str = "") -> None:
     """Refuse a test split where a model learns or is chosen.
 
     Args:
@@ -70,12 +70,12 @@ def refuse_test(split: str, test_splits: Collection[str], purpose: str, remedy: 
         )
 
 
-def owners(entries: Sequence[Entry]) -> NDArray[np.int64]:
+def video_of_caption(entries: Sequence[Entry]) -> NDArray[np.int64]:
     """Return for each caption, video by video, the number of its video, ``(Q,)``."""
     return np.repeat(np.arange(len(entries)), [len(entry.captions) for entry in entries])
 
 
-def judge(
+def retrieval_metrics(
     sim_QV: ArrayLike,
     entries: Sequence[Entry],
     *,
@@ -108,22 +108,22 @@ def judge(
         NonFiniteScoresError: if a similarity is NaN or infinite.
         ValueError: if every video is missing, or shapes do not fit.
     """
-    owner_Q = owners(entries)
+    owner_Q = video_of_caption(entries)
     present_V = np.ones(len(entries), bool) if present is None else np.asarray(present, bool)
     # Zeros where nothing was measured: no rank below reads them.
     scores_QV = np.asarray(sim_QV) if present_V.all() else np.where(present_V, sim_QV, 0.0)
     require_finite(scores_QV)
-    found = _text_to_video(scores_QV, owner_Q, present_V)
-    back = _video_to_text(scores_QV, owner_Q, present_V, video_to_text)
-    result: dict[str, Any] = {"text_to_video": summary(found), "video_to_text": summary(back)}
+    ranks_Q = _text_to_video(scores_QV, owner_Q, present_V)
+    ranks_V = _video_to_text(scores_QV, owner_Q, present_V, video_to_text)
+    result: dict[str, Any] = {"text_to_video": summary(ranks_Q), "video_to_text": summary(ranks_V)}
     result["rsum"] = rsum(result["text_to_video"], result["video_to_text"])
     tag_Q = np.asarray([entry.tag for entry in entries])[owner_Q]
     if any(tag_Q):
-        result["by_tag"] = {str(tag): summary(found[tag_Q == tag]) for tag in dict.fromkeys(tag_Q) if tag}
+        result["by_tag"] = {str(tag): summary(ranks_Q[tag_Q == tag]) for tag in dict.fromkeys(tag_Q) if tag}
     novelty_Q = np.asarray([_novelty(entry) for entry in entries])[owner_Q]
     if any(novelty_Q):
         kinds = sorted({str(kind) for kind in novelty_Q if kind})
-        result["by_novelty"] = {kind: summary(found[novelty_Q == kind]) for kind in kinds}
+        result["by_novelty"] = {kind: summary(ranks_Q[novelty_Q == kind]) for kind in kinds}
     choice = _choice(scores_QV, owner_Q, present_V, entries, tag_Q)
     return result | ({"choice": choice} if choice else {})
 
@@ -138,8 +138,8 @@ def _among_present(
     """Return the captions of the videos that are there with those videos, and the owners counted anew."""
     if present_V.all():
         return sim_QV, owner_Q
-    asked_Q = present_V[owner_Q]
-    return sim_QV[asked_Q][:, present_V], (np.cumsum(present_V) - 1)[owner_Q[asked_Q]]
+    present_Q = present_V[owner_Q]
+    return sim_QV[present_Q][:, present_V], (np.cumsum(present_V) - 1)[owner_Q[present_Q]]
 
 
 def _text_to_video(sim_QV: NDArray[Any], owner_Q: NDArray[np.int64], present_V: NDArray[np.bool_]) -> Ranks:
@@ -176,8 +176,8 @@ def _choice(
     chance_Q = np.zeros(len(owner_Q))
     chance_Q[answered_Q] = 1 / present_size
     named_Q = np.asarray([bool(entry.group) for entry in entries])[owner_Q]
-    asked_Q = named_Q & (np.bincount(group_V)[group_V[owner_Q]] > 1)
-    if not asked_Q.any():
+    in_group_Q = named_Q & (np.bincount(group_V)[group_V[owner_Q]] > 1)
+    if not in_group_Q.any():
         return {}
 
     def row(chosen: NDArray[np.bool_]) -> dict[str, float]:
@@ -187,12 +187,12 @@ def _choice(
             "questions": int(chosen.sum()),
         }
 
-    tags = {str(tag): row(asked_Q & (tag_Q == tag)) for tag in dict.fromkeys(tag_Q[asked_Q]) if tag}
-    return {"all": row(asked_Q)} | ({"by_tag": tags} if tags else {})
+    tags = {str(tag): row(in_group_Q & (tag_Q == tag)) for tag in dict.fromkeys(tag_Q[in_group_Q]) if tag}
+    return {"all": row(in_group_Q)} | ({"by_tag": tags} if tags else {})
 
 
 @dataclass(frozen=True, eq=False)
-class Gallery:
+class EncodedGallery:
     """The videos that captions are looked for in, those that are missing included where they count.
 
     Attributes:
@@ -215,7 +215,7 @@ class Gallery:
     partial: list[tuple[str, str]]
 
 
-def read_gallery(
+def encode_gallery(
     model: Model,
     entries: Sequence[Entry],
     *,
@@ -223,7 +223,7 @@ def read_gallery(
     workers: int = 1,
     batch_size: int = 8,
     progress: Progress | None = None,
-) -> Gallery:
+) -> EncodedGallery:
     """Decode and encode the videos, worker processes decoding ahead.
 
     Args:
@@ -254,8 +254,8 @@ def read_gallery(
             present_V[batch.rows] = True
             # What is refused at the end is only looked for further, not encoded.
             if len(batch.rows) and not (failed and missing == "refuse"):
-                pixels = [one[real] for one, real in zip(batch.pixels, batch.mask, strict=True)]
-                times = [one[real] for one, real in zip(batch.times_seconds, batch.mask, strict=True)]
+                pixels = [values[real] for values, real in zip(batch.pixels, batch.mask, strict=True)]
+                times = [values[real] for values, real in zip(batch.times_seconds, batch.mask, strict=True)]
                 parts.append(model.encode_frames(pixels, times, batch_size=batch_size))
             if progress is not None:
                 progress(len(batch.rows) + len(batch.failed))
@@ -264,9 +264,9 @@ def read_gallery(
     if not parts:
         first = f"; the first: {failed[0][0]}: {failed[0][1]}" if failed else ""
         raise ValueError(f"not one of {len(entries)} videos can be read{first}")
-    kept = [entry for entry, there in zip(entries, present_V, strict=True) if there or missing == "miss"]
-    there = present_V if missing == "miss" else np.ones(len(kept), bool)
-    return Gallery(kept, there, concatenate_features(parts), missing, len(entries), failed, partial)
+    counted = [entry for entry, there in zip(entries, present_V, strict=True) if there or missing == "miss"]
+    there = present_V if missing == "miss" else np.ones(len(counted), bool)
+    return EncodedGallery(counted, there, concatenate_features(parts), missing, len(entries), failed, partial)
 
 
 def require_readable(
@@ -292,18 +292,19 @@ def require_readable(
     refuse_missing(absent_videos(entries), len(entries), remedy)
     maker = OrderedVideos(tuple(entries), preprocessing, batch_size)
     with Feed(maker, stop=maker.batches, workers=workers) as feed:
-        failed = [one for batch in feed for one in batch.failed]
+        failed = [video for batch in feed for video in batch.failed]
     refuse_missing(failed, len(entries), remedy)
 
 
-def judge_gallery(
-    model: Model, gallery: Gallery, *, video_to_text: VideoToText = "closest_caption"
+def evaluate_gallery(
+    model: Model, gallery: EncodedGallery, *, video_to_text: VideoToText = "closest_caption"
 ) -> dict[str, Any]:
     """Look for the captions of a gallery in its videos.
 
     Returns:
-        What :func:`judge` gives; ``protocol`` with the numbers of videos and captions, and the policy for
-        missing videos, its rule, how many they are and which; ``failed`` (the missing ones) and ``partial``.
+        What :func:`retrieval_metrics` gives; ``protocol`` with the numbers of videos and captions, and the
+        policy for missing videos, its rule, how many they are and which; ``failed`` (the missing ones) and
+        ``partial``.
     """
     captions = captions_of(gallery.entries)
     sim_QV = model.similarity(model.encode_text(captions), gallery.videos).float().cpu().numpy()
@@ -319,7 +320,7 @@ def judge_gallery(
         "missing_rule": RULES[gallery.policy],
         "missing": {"count": len(failed), "of": gallery.named, "videos": failed},
     }
-    report = {"protocol": protocol} | judge(
+    report = {"protocol": protocol} | retrieval_metrics(
         sim_QV, gallery.entries, video_to_text=video_to_text, present=gallery.present
     )
     return report | {"failed": failed, "partial": _listed(gallery.partial)}
@@ -342,22 +343,22 @@ def evaluate_entries(
         entries: videos and captions, of one split.
         split: its name, for the record.
         missing: what a video counts that is not there or cannot be read: "refuse" evaluates nothing, "miss"
-            counts its captions as not found (see :func:`judge`), "skip" leaves it out with them. One that
-            gives a part only is used as far as it goes, and listed.
-        video_to_text: see :func:`judge`.
+            counts its captions as not found (see :func:`retrieval_metrics`), "skip" leaves it out with them.
+            One that gives a part only is used as far as it goes, and listed.
+        video_to_text: see :func:`retrieval_metrics`.
         workers: processes that decode.
         progress: called with the number of videos after each batch.
 
     Returns:
-        What :func:`judge` gives, with ``protocol`` (all that the numbers depend on), ``failed`` (the missing
-        videos) and ``partial``.
+        What :func:`retrieval_metrics` gives, with ``protocol`` (all that the numbers depend on), ``failed``
+        (the missing videos) and ``partial``.
 
     Raises:
-        MissingVideosError: with "refuse", if a video is missing; see :func:`read_gallery`.
+        MissingVideosError: with "refuse", if a video is missing; see :func:`encode_gallery`.
         ValueError: if no video can be read.
     """
-    gallery = read_gallery(model, entries, missing=missing, workers=workers, progress=progress)
-    report = judge_gallery(model, gallery, video_to_text=video_to_text)
+    gallery = encode_gallery(model, entries, missing=missing, workers=workers, progress=progress)
+    report = evaluate_gallery(model, gallery, video_to_text=video_to_text)
     report["protocol"] = {
         "split": split,
         **report["protocol"],
@@ -376,8 +377,8 @@ def evaluate_entries(
     return report
 
 
-def _listed(found: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"video": str(Path(path)), "reason": reason} for path, reason in found]
+def _listed(videos: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"video": str(Path(path)), "reason": reason} for path, reason in videos]
 
 
 def headline(report: Mapping[str, Any]) -> str:

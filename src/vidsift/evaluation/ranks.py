@@ -70,8 +70,8 @@ class Ranks:
         missed = np.ones(len(self))
         for i in range(int(self.right.max(initial=0))):
             counts = i < self.right
-            left = np.maximum(self.tied - places - i, 0)
-            missed[counts] *= (left / np.maximum(self.tied - i, 1))[counts]
+            remaining = np.maximum(self.tied - places - i, 0)
+            missed[counts] *= (remaining / np.maximum(self.tied - i, 1))[counts]
         return 1.0 - missed
 
 
@@ -125,9 +125,9 @@ def text_to_video_ranks(sim_QV: ArrayLike, video_of_text: ArrayLike) -> Ranks:
         video_of_text: the video that each text describes, int ``(Q,)``.
     """
     scores, owner_Q = _checked(sim_QV, video_of_text)
-    own_Q1 = scores[np.arange(len(scores)), owner_Q][:, None]
-    ties = (scores == own_Q1).sum(axis=1)
-    return Ranks((scores > own_Q1).sum(axis=1), ties, np.ones(len(scores), np.int64))
+    right_Q1 = scores[np.arange(len(scores)), owner_Q][:, None]
+    ties = (scores == right_Q1).sum(axis=1)
+    return Ranks((scores > right_Q1).sum(axis=1), ties, np.ones(len(scores), np.int64))
 
 
 def video_to_text_ranks(
@@ -146,14 +146,14 @@ def video_to_text_ranks(
     Source: ArrowLuo/CLIP4Clip metrics.py:63-70 (groups); ioanacroi/qb-norm metric.py (closest).
     """
     scores, owner_Q = _checked(sim_QV, video_of_text)
-    asked = np.unique(owner_Q)
+    videos = np.unique(owner_Q)
     if protocol == "closest_caption":
-        return ranks_of(scores.T[asked], owner_Q[None, :] == asked[:, None])
+        return ranks_of(scores.T[videos], owner_Q[None, :] == videos[:, None])
     if protocol != "caption_groups":
         known = ", ".join(get_args(VideoToText))
         raise ValueError(f"video-to-text protocol {protocol!r}: expected one of {known}")
-    groups_GV = np.stack([scores[owner_Q == video].max(axis=0) for video in asked])
-    return ranks_of(groups_GV.T[asked], np.eye(len(asked), dtype=bool))
+    groups_GV = np.stack([scores[owner_Q == video].max(axis=0) for video in videos])
+    return ranks_of(groups_GV.T[videos], np.eye(len(videos), dtype=bool))
 
 
 def ranks_with_unanswered(ranks: Ranks, answered: ArrayLike, items: int) -> Ranks:
@@ -167,9 +167,9 @@ def ranks_with_unanswered(ranks: Ranks, answered: ArrayLike, items: int) -> Rank
     Returns:
         The ranks of all N.
     """
-    asked_N = np.asarray(answered, bool)
-    better, tied, right = np.full(len(asked_N), items), *np.zeros((2, len(asked_N)), np.int64)
-    better[asked_N], tied[asked_N], right[asked_N] = ranks.better, ranks.tied, ranks.right
+    answered_N = np.asarray(answered, bool)
+    better, tied, right = np.full(len(answered_N), items), *np.zeros((2, len(answered_N)), np.int64)
+    better[answered_N], tied[answered_N], right[answered_N] = ranks.better, ranks.tied, ranks.right
     return Ranks(better, tied, right)
 
 
@@ -188,10 +188,10 @@ def choice_ranks(
     """
     scores, owner_Q = _checked(sim_QV, video_of_text)
     group_V = np.asarray(group_of_video)
-    own_Q1 = scores[np.arange(len(scores)), owner_Q][:, None]
+    right_Q1 = scores[np.arange(len(scores)), owner_Q][:, None]
     among_QV = group_V[None, :] == group_V[owner_Q][:, None]
-    better = ((scores > own_Q1) & among_QV).sum(axis=1)
-    ties = ((scores == own_Q1) & among_QV).sum(axis=1)
+    better = ((scores > right_Q1) & among_QV).sum(axis=1)
+    ties = ((scores == right_Q1) & among_QV).sum(axis=1)
     return Ranks(better, ties, np.ones(len(scores), np.int64)), among_QV.sum(axis=1)
 
 

@@ -156,11 +156,11 @@ class _Speech:
 
     def caption(self, text: str, events: tuple[Event, ...] = ()) -> Caption:
         """Close the sentence."""
-        told = tuple(
+        stated = tuple(
             (e.motion, self.said[e.subject], -1 if e.partner is None else self.said[e.partner])
             for e in events
         )
-        return Caption(" ".join(text.split()), Statement(tuple(self.mentions), told, self.background))
+        return Caption(" ".join(text.split()), Statement(tuple(self.mentions), stated, self.background))
 
 
 def _still(speech: _Speech) -> Caption:
@@ -185,13 +185,13 @@ def _single(speech: _Speech) -> Caption:
 
 
 def _double(speech: _Speech) -> Caption:
-    one, two = speech.scene.events
-    first = speech.clause(one, True)
-    if one.subject == two.subject:
-        then = speech.clause(two, True, "" if speech.rng.random() < 0.6 else "it")
+    earlier, later = speech.scene.events
+    first = speech.clause(earlier, True)
+    if earlier.subject == later.subject:
+        then = speech.clause(later, True, "" if speech.rng.random() < 0.6 else "it")
         text = pick(speech.rng, ("{}, then {}", "{} and then {}", "first {}, then {}")).format(first, then)
     else:
-        second = speech.clause(two, True)
+        second = speech.clause(later, True)
         frames = (
             "{}, then {}",
             "{}, then {}",
@@ -204,7 +204,7 @@ def _double(speech: _Speech) -> Caption:
         if speech.rng.random() < 0.08:
             text = f"{second} after {first}"
     rest = speech.bystanders()
-    return speech.caption(text + rest + speech.setting(), (one, two))
+    return speech.caption(text + rest + speech.setting(), (earlier, later))
 
 
 def describe(scene: Scene, rng: np.random.Generator, fullness: float = 0.5) -> Caption:
@@ -233,9 +233,9 @@ def describe(scene: Scene, rng: np.random.Generator, fullness: float = 0.5) -> C
 
 def captions(scene: Scene, rng: np.random.Generator, count: int = 3) -> list[str]:
     """Return different sentences about a scene, e.g. ``"a red square moves left on grass"``."""
-    found: list[str] = []
-    while len(found) < count:
+    sentences: list[str] = []
+    while len(sentences) < count:
         text = describe(scene, rng).text
-        if text not in found:
-            found.append(text)
-    return found
+        if text not in sentences:
+            sentences.append(text)
+    return sentences

@@ -221,19 +221,29 @@ def _pair_group(rng: np.random.Generator) -> list[Scene]:
 
 def _order_group(rng: np.random.Generator) -> list[Scene]:
     """Return four scenes told with the same words: who does which of two things, and which is first."""
-    alone = rng.random() < 0.3
+    same_actor = rng.random() < 0.3
     things = _things(rng, 2, ("small", "medium"))
     allowed = [m for m in MOTIONS if m != "spin" or all(_spinnable(t) for t in things)]
-    one, two = _some(rng, allowed, 2)
-    while alone and any({one, two} <= axis for axis in _SAME_AXIS):
-        one, two = _some(rng, allowed, 2)
+    first, second = _some(rng, allowed, 2)
+    while same_actor and any({first, second} <= axis for axis in _SAME_AXIS):
+        first, second = _some(rng, allowed, 2)
     cast: tuple[tuple[tuple[str, int], tuple[str, int]], ...]
-    if alone:
-        cast = (((one, 0), (two, 0)), ((two, 0), (one, 0)), ((one, 1), (two, 1)), ((two, 1), (one, 1)))
+    if same_actor:
+        cast = (
+            ((first, 0), (second, 0)),
+            ((second, 0), (first, 0)),
+            ((first, 1), (second, 1)),
+            ((second, 1), (first, 1)),
+        )
     else:
-        cast = (((one, 0), (two, 1)), ((two, 1), (one, 0)), ((two, 0), (one, 1)), ((one, 1), (two, 0)))
+        cast = (
+            ((first, 0), (second, 1)),
+            ((second, 1), (first, 0)),
+            ((second, 0), (first, 1)),
+            ((first, 1), (second, 0)),
+        )
     reach = _reach(rng, 2)
-    placed = tuple(_place(rng, things, [{one, two}, {one, two}], reach))
+    placed = tuple(_place(rng, things, [{first, second}, {first, second}], reach))
     start, middle = 0.1 + 0.1 * float(rng.random()), 1.9 + 0.2 * float(rng.random())
     background, look, turn = pick(rng, BACKGROUNDS), _look(rng), 1 if rng.random() < 0.5 else -1
     return [
@@ -316,11 +326,11 @@ def hard_negative_group(
         raise ValueError(f"tag {tag!r}: expected one of {', '.join(TAGS)}")
     if unseen and split != "test":
         raise ValueError(f"split {split!r} holds no unseen combinations; only test does")
-    wanted = bool(rng.random() < 0.5) if unseen is None and split == "test" else bool(unseen)
+    is_unseen = bool(rng.random() < 0.5) if unseen is None and split == "test" else bool(unseen)
     while True:
         group = _DRAW[tag](rng)
         count = sum(bool(unseen_combinations(scene)) for scene in group)
-        if count >= 2 if wanted else count == 0:
+        if count >= 2 if is_unseen else count == 0:
             return group
 
 

@@ -129,15 +129,15 @@ def draw_split(
         rng = np.random.default_rng([seed, SPLITS.index(split), number])
         tag = tags[number % len(tags)]
         unseen = split == "test" and (number // len(tags)) % 2 == 1
-        told: list[list[Caption]] = []
+        accepted: list[list[Caption]] = []
         group: list[Scene] = []
-        while not told:
+        while not accepted:
             group = hard_negative_group(rng, split, tag, unseen=unseen)
             if any(register.already_described(scene) for scene in group):
                 continue
-            found = [_tell_apart(scene, group, register, rng, captions_per_video) for scene in group]
-            told = [said for said in found if said is not None] if all(found) else []
-        for scene, said in zip(group, told, strict=True):
+            attempts = [_tell_apart(scene, group, register, rng, captions_per_video) for scene in group]
+            accepted = [said for said in attempts if said is not None] if all(attempts) else []
+        for scene, said in zip(group, accepted, strict=True):
             register.add(scene, said)
             name = f"{split}-{len(drawn):05d}.mp4"
             texts = tuple(caption.text for caption in said)

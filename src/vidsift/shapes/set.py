@@ -107,19 +107,19 @@ class ShapesSet:
         if "captions" not in self._open:
             text = (self.folder / "captions.json").read_text(encoding="utf-8")
             self._open["captions"] = json.loads(text)
-        found: list[list[str]] = self._open["captions"]
-        return found
+        captions: list[list[str]] = self._open["captions"]
+        return captions
 
 
 def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...], times: NDArray[np.float64]) -> None:
     clips, side = about["clips"], about["size_px"]
-    said: list[list[str]] = []
+    captions: list[list[str]] = []
     with saving("the set of clips", root.parent), whole_folder(root) as temporary:
         with array_file(temporary / "pixels.npy", np.uint8, (clips, len(times), side, side, 3)) as add:
             for group in range(clips // GROUP_SIZE):
                 rng = np.random.default_rng([_SET_KEY, group])
                 for scene in hard_negative_group(rng, "train", tags[group % len(tags)]):
                     add(render(scene, times, side))
-                    said.append([describe(scene, rng).text for _ in range(CAPTIONS_EACH)])
-        (temporary / "captions.json").write_text(json.dumps(said), encoding="utf-8")
+                    captions.append([describe(scene, rng).text for _ in range(CAPTIONS_EACH)])
+        (temporary / "captions.json").write_text(json.dumps(captions), encoding="utf-8")
         (temporary / "about.json").write_text(json.dumps(about), encoding="utf-8")

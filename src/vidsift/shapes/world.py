@@ -198,13 +198,13 @@ def held_out(shape: str, colour: str, motion: str | None = None) -> bool:
 
 def unseen_combinations(scene: Scene) -> tuple[str, ...]:
     """Name the combinations in a scene that training never shows, e.g. ``("red star", "blue disc spin")``."""
-    found = [f"{thing.colour} {thing.shape}" for thing in scene.things if held_out(thing.shape, thing.colour)]
+    names = [f"{thing.colour} {thing.shape}" for thing in scene.things if held_out(thing.shape, thing.colour)]
     for event in scene.events:
         thing = scene.things[event.subject]
         name = f"{thing.colour} {thing.shape}"
-        if name not in found and held_out(thing.shape, thing.colour, event.motion):
-            found.append(f"{name} {event.motion}")
-    return tuple(found)
+        if name not in names and held_out(thing.shape, thing.colour, event.motion):
+            names.append(f"{name} {event.motion}")
+    return tuple(names)
 
 
 def _fits(mention: Mention, thing: Thing, resizes: bool) -> bool:
@@ -221,9 +221,9 @@ def _same_event(stated: tuple[str, int, int], event: Event, chosen: Sequence[int
     motion, subject, partner = stated
     if motion != event.motion:
         return False
-    said = (chosen[subject], chosen[partner] if partner >= 0 else None)
+    actors = (chosen[subject], chosen[partner] if partner >= 0 else None)
     real = (event.subject, event.partner)
-    return said == real or (motion == "collide" and said == real[::-1])
+    return actors == real or (motion == "collide" and actors == real[::-1])
 
 
 def holds(statement: Statement, scene: Scene) -> bool:

@@ -31,21 +31,21 @@ from vidsift.data.entries import Entry, absent_videos, captions_of
 from vidsift.data.frame_cache import FrameCache
 from vidsift.data.source import GridTestSet
 from vidsift.errors import CheckpointError, GridBusyError, RecipeError, VideoReadError
-from vidsift.evaluation.evaluate import judge, owners
+from vidsift.evaluation.evaluate import retrieval_metrics, video_of_caption
 from vidsift.evaluation.missing import refuse_missing
 from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import remove_leftovers, write_json_whole, write_text_whole
 from vidsift.methods.model import Model, load
-from vidsift.training.alone import alone, refuse_several_processes
 from vidsift.training.arguments import changed_defaults, with_all_arguments
 from vidsift.training.grid import Grid, Job, jobs_of
 from vidsift.training.grid_report import page
+from vidsift.training.run_lock import locked_folder, refuse_several_processes
 from vidsift.training.stopping import StoppedEarly
 from vidsift.training.trainer import Trainer
 from vidsift.types import Frames
 
-__all__ = ["ablate", "digest_of", "finished", "found_per_video", "run_job", "write_report"]
+__all__ = ["ablate", "digest_of", "finished", "recall_at_1_per_video", "run_job", "write_report"]
 
 Say = Callable[[str], None]
 Record = dict[str, Any]
@@ -66,10 +66,11 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
 
     Returns:
         A record for each run, in the order of the grid: ``setting``, ``row``, ``seed``, ``report`` (as
-        :func:`~vidsift.evaluation.evaluate.judge` gives it), ``found`` (percentage of each video's captions
-        that find it first), ``tags`` (of the videos), ``steps``, ``parameters``, ``train_seconds``,
-        ``test_seconds``, and ``start`` (``model``, ``frames`` and ``report`` of the weights that it started
-        from, as they were, where they were no fresh ones); or ``failed`` with the reason.
+        :func:`~vidsift.evaluation.evaluate.retrieval_metrics` gives it), ``found`` (percentage of each
+        video's captions that find it first), ``tags`` (of the videos), ``steps``, ``parameters``,
+        ``train_seconds``, ``test_seconds``, and ``start`` (``model``, ``frames`` and ``report`` of the
+        weights that it started from, as they were, where they were no fresh ones); or ``failed`` with the
+        reason.
 
     Raises:
         GridBusyError: another process runs a grid in this folder, or trains there.
@@ -79,70 +80,70 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
     """
     refuse_several_processes()
     folder = Path(output)
-    with alone(folder, GridBusyError), _polite() as asked:
+    with locked_folder(folder, GridBusyError), _sigterm_as_ctrl_c() as terminated:
         remove_leftovers(folder, ["report.md", "report.json"])
         remove_leftovers(folder / _STARTS, ["*.json"])
         for place in {(folder / job.place) for job in jobs_of(grid)}:
             remove_leftovers(place, [_RESULT])
         try:
-            return _run_left(grid, folder, processes, say)
+            return _run_remaining(grid, folder, processes, say)
         except StoppedEarly:
             raise
         except (KeyboardInterrupt, BrokenProcessPool) as problem:
             # Who asks a whole group of processes to end may reach those of the pool first.
-            if isinstance(problem, BrokenProcessPool) and not asked.is_set():
+            if isinstance(problem, BrokenProcessPool) and not terminated.is_set():
                 raise
             raise StoppedEarly(
                 "stopped; finished runs are kept, the same command goes on",
-                signal.SIGTERM if asked.is_set() else signal.SIGINT,
+                signal.SIGTERM if terminated.is_set() else signal.SIGINT,
             ) from None
 
 
-def _run_left(grid: Grid, folder: Path, processes: int, say: Say) -> list[Record]:
+def _run_remaining(grid: Grid, folder: Path, processes: int, say: Say) -> list[Record]:
     jobs = list(jobs_of(grid))
     for job in {job.recipe.data.model_dump_json(): job for job in jobs}.values():
         _test_set(job, folder)  # made before runs go side by side
     _judge_starts(jobs, folder, say)
-    records = {job.place: known for job in jobs if (known := _known(folder, job)) is not None}
-    left = [job for job in jobs if job.place not in records]
+    records = {job.place: record for job in jobs if (record := _finished_record(folder, job)) is not None}
+    remaining = [job for job in jobs if job.place not in records]
     say(f"{grid.name}: {len(jobs)} runs, {len(records)} done before, {processes} at a time, output {folder}")
     begin = time.perf_counter()
 
-    def took(job: Job, record: Record) -> None:
+    def note_finished(job: Job, record: Record) -> None:
         records[job.place] = record
-        done = len(left) - (len(jobs) - len(records))
-        rest = (time.perf_counter() - begin) / done * (len(left) - done) / 60
+        done = len(remaining) - (len(jobs) - len(records))
+        rest = (time.perf_counter() - begin) / done * (len(remaining) - done) / 60
         say(f"[{len(records)}/{len(jobs)}] {_line(job, record)}, about {rest:.0f} min left")
 
     if processes == 1:
-        for job in left:
-            took(job, run_job(job, folder))
-    elif left:
-        _side_by_side(left, folder, processes, took)
+        for job in remaining:
+            note_finished(job, run_job(job, folder))
+    elif remaining:
+        _side_by_side(remaining, folder, processes, note_finished)
     return [records[job.place] | _start(folder, job) for job in jobs]
 
 
 def finished(grid: Grid, output: str | Path) -> list[Record]:
     """Return the records of the runs that are done, in the order of the grid; see :func:`ablate`."""
     folder = Path(output)
-    known = ((job, _known(folder, job)) for job in jobs_of(grid))
-    return [record | _start(folder, job) for job, record in known if record is not None]
+    records = ((job, _finished_record(folder, job)) for job in jobs_of(grid))
+    return [record | _start(folder, job) for job, record in records if record is not None]
 
 
 def _side_by_side(
-    jobs: Sequence[Job], folder: Path, processes: int, took: Callable[[Job, Record], None]
+    jobs: Sequence[Job], folder: Path, processes: int, note_finished: Callable[[Job, Record], None]
 ) -> None:
     # Fresh processes: forking one in which torch runs threads can hang.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    with ProcessPoolExecutor(processes, context, _join, (stop,)) as pool:
+    with ProcessPoolExecutor(processes, context, _begin_process, (stop,)) as pool:
         try:
-            with _deaf():
+            with _ignoring_ctrl_c():
                 waiting = {pool.submit(run_job, job, folder): job for job in jobs}
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
-                    took(waiting.pop(future), future.result())
+                    note_finished(waiting.pop(future), future.result())
         except BaseException as problem:
             # The runs save after the step that they are in, whether Ctrl-C reached them too or not.
             stop.set()
@@ -153,17 +154,17 @@ def _side_by_side(
 
 
 @contextmanager
-def _polite() -> Iterator[threading.Event]:
+def _sigterm_as_ctrl_c() -> Iterator[threading.Event]:
     """Let a polite kill (SIGTERM) end the grid as Ctrl-C does; what is yielded tells that there was one."""
-    asked = threading.Event()
+    terminated = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield terminated
         return
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         # A second one does not break off the saving of the runs.
-        if not asked.is_set():
-            asked.set()
+        if not terminated.is_set():
+            terminated.set()
             raise KeyboardInterrupt
 
     before = {
@@ -171,14 +172,14 @@ def _polite() -> Iterator[threading.Event]:
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
     }
     try:
-        yield asked
+        yield terminated
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
+def _ignoring_ctrl_c() -> Iterator[None]:
     """Let processes that are started inside hear no Ctrl-C but while they train: a run listens itself."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -195,7 +196,7 @@ def _stopped() -> bool:
     return _orphaned.is_set() or (_stop is not None and _stop.is_set())
 
 
-def _go_on() -> None:
+def _raise_if_stopped() -> None:
     """Stop here if the grid has said so."""
     if _stopped():
         raise StoppedEarly("the grid was stopped")
@@ -207,10 +208,10 @@ class _Stop(Protocol):
 
 _stop: _Stop | None = None
 _orphaned = threading.Event()
-_at_work = threading.Lock()
+_busy = threading.Lock()
 
 
-def _join(stop: _Stop) -> None:
+def _begin_process(stop: _Stop) -> None:
     """Know, in a process of the pool, how the grid says that nothing new shall begin, and end with it."""
     global _stop  # noqa: PLW0603 - a process of the pool belongs to one grid
     _stop = stop
@@ -225,7 +226,7 @@ def _end_with_the_grid() -> None:
     with suppress(OSError):
         grid.join()
     _orphaned.set()
-    with _at_work:  # the run is saved after the step that it is in
+    with _busy:  # the run is saved after the step that it is in
         os._exit(1)
 
 
@@ -236,7 +237,7 @@ def run_job(job: Job, folder: Path) -> Record:
         job: which run.
         folder: of the grid.
     """
-    with _at_work:
+    with _busy:
         return _run(job, folder)
 
 
@@ -250,23 +251,23 @@ def _run(job: Job, folder: Path) -> Record:
     }
     run = place / _RUN
     try:
-        _go_on()
+        _raise_if_stopped()
         # All of them said: a run that an earlier version began with other defaults is not gone on with.
         recipe = with_all_arguments(job.recipe)
         try:
-            trainer = Trainer(recipe, run, say=_to_the_log, should_stop=_stopped)
+            trainer = Trainer(recipe, run, say=_say_nothing, should_stop=_stopped)
         except (RecipeError, CheckpointError):
             # Another recipe was begun here, or no checkpoint is good: whatever it is, it is begun anew.
             shutil.rmtree(run, ignore_errors=True)
-            trainer = Trainer(recipe, run, say=_to_the_log, should_stop=_stopped)
-        _go_on()
+            trainer = Trainer(recipe, run, say=_say_nothing, should_stop=_stopped)
+        _raise_if_stopped()
         trained = trainer.run()
         model = load(run, device="cpu")
         begin = time.perf_counter()
         record |= _judged(model, _test_set(job, folder), folder)
         record |= {
             "steps": job.recipe.steps,
-            "parameters": sum(one.numel() for one in model.method.parameters()),
+            "parameters": sum(weights.numel() for weights in model.method.parameters()),
             "train_seconds": round(trained["seconds"], 1),
             "test_seconds": round(time.perf_counter() - begin, 1),
         }
@@ -287,15 +288,17 @@ def _run(job: Job, folder: Path) -> Record:
 
 def write_report(grid: Grid, records: Sequence[Record], path: Path, *, command: str, note: str = "") -> None:
     """Write the page of a grid, and beside it the numbers as JSON, without those of single videos."""
-    kept = [{key: value for key, value in one.items() if key not in ("found", "tags")} for one in records]
+    numbers = [
+        {key: value for key, value in record.items() if key not in ("found", "tags")} for record in records
+    ]
     text = page(grid, records, command, note)
     with saving("the page", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_whole(path, text)
-        write_json_whole(path.with_suffix(".json"), kept, indent=1)
+        write_json_whole(path.with_suffix(".json"), numbers, indent=1)
 
 
-def _to_the_log(_line: str) -> None:
+def _say_nothing(_line: str) -> None:
     """Take a run's lines: its log holds the same, and the console is the grid's."""
 
 
@@ -330,7 +333,7 @@ def _hash_of(file: Path, _size: int, _changed_ns: int) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _known(folder: Path, job: Job) -> Record | None:
+def _finished_record(folder: Path, job: Job) -> Record | None:
     try:
         record: Record = json.loads((folder / job.place / _RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -346,22 +349,22 @@ def _test_set(job: Job, folder: Path) -> GridTestSet:
 def _judge_starts(jobs: Sequence[Job], folder: Path, say: Say) -> None:
     """Judge the weights that runs start from, as they are: what a run has to beat before it says anything."""
     for job in {_start_file(folder, job): job for job in jobs if job.recipe.model.start}.values():
-        file, part = _start_file(folder, job), job.recipe.model
+        file, section = _start_file(folder, job), job.recipe.model
         if file.is_file():
             continue
         try:
-            model = load(str(part.start), device="cpu")
-            frames = part.frames or model.preprocessing.frames
-            model.preprocessing = replace(model.preprocessing, frames=frames, sampling=part.sampling)
-            model.max_words = part.max_words or model.max_words
+            model = load(str(section.start), device="cpu")
+            frames = section.frames or model.preprocessing.frames
+            model.preprocessing = replace(model.preprocessing, frames=frames, sampling=section.sampling)
+            model.max_words = section.max_words or model.max_words
             judged = {
-                "model": part.start,
+                "model": section.start,
                 "frames": frames,
                 "report": _judged(model, _test_set(job, folder), folder)["report"],
             }
         except Exception as problem:
             # The runs that start from it fail by themselves, each with the reason in its record.
-            say(f"{part.start}, from which runs start, is not judged: {' '.join(str(problem).split())}")
+            say(f"{section.start}, from which runs start, is not judged: {' '.join(str(problem).split())}")
             continue
         with saving("what runs start from", file):
             file.parent.mkdir(exist_ok=True)
@@ -369,9 +372,9 @@ def _judge_starts(jobs: Sequence[Job], folder: Path, say: Say) -> None:
 
 
 def _start_file(folder: Path, job: Job) -> Path:
-    part = job.recipe.model
-    looked = [part.start, part.frames, part.sampling, part.max_words]
-    return folder / _STARTS / f"{_digest([*looked, _weights_of_start(job), job.test_videos])}.json"
+    section = job.recipe.model
+    settings = [section.start, section.frames, section.sampling, section.max_words]
+    return folder / _STARTS / f"{_digest([*settings, _weights_of_start(job), job.test_videos])}.json"
 
 
 def _start(folder: Path, job: Job) -> Record:
@@ -389,32 +392,32 @@ def _judged(model: Model, test: GridTestSet, folder: Path) -> Record:
     refuse_missing(absent_videos(test.entries), len(test.entries), test.remedy)
     seconds = f"{model.preprocessing.frames}-{model.preprocessing.sampling}-{model.preprocessing.size_px}px"
     pictures = FrameCache.open(folder / f"{test.name}x{seconds}", test.entries, model.preprocessing)
-    read = [pictures.read(row, entry) for row, entry in enumerate(test.entries)]
+    read_V = [pictures.read(row, entry) for row, entry in enumerate(test.entries)]
     failed = [
         (entry.name, frames.reason)
-        for entry, frames in zip(test.entries, read, strict=True)
+        for entry, frames in zip(test.entries, read_V, strict=True)
         if isinstance(frames, VideoReadError)
     ]
-    refuse_missing(failed, len(read), test.remedy)
-    frames_V = [frames for frames in read if isinstance(frames, Frames)]
+    refuse_missing(failed, len(read_V), test.remedy)
+    frames_V = [frames for frames in read_V if isinstance(frames, Frames)]
     videos = model.encode_frames(
         [frames.pixels for frames in frames_V], [frames.times_seconds for frames in frames_V], batch_size=32
     )
     texts = model.encode_text(captions_of(test.entries))
     sim_QV = model.similarity(texts, videos).float().cpu().numpy()
     return {
-        "report": judge(sim_QV, test.entries),
-        "found": found_per_video(sim_QV, test.entries),
+        "report": retrieval_metrics(sim_QV, test.entries),
+        "found": recall_at_1_per_video(sim_QV, test.entries),
         "tags": [entry.tag for entry in test.entries],
     }
 
 
-def found_per_video(sim_QV: np.ndarray[Any, Any], entries: Sequence[Entry]) -> list[float]:
+def recall_at_1_per_video(sim_QV: np.ndarray[Any, Any], entries: Sequence[Entry]) -> list[float]:
     """Return for each video the percentage of its captions that find it first (expected under ties)."""
-    owner_Q = owners(entries)
+    owner_Q = video_of_caption(entries)
     first_Q = text_to_video_ranks(sim_QV, owner_Q).within(1)
     sums = np.bincount(owner_Q, weights=first_Q, minlength=len(entries))
-    return [round(float(one), 3) for one in 100 * sums / np.bincount(owner_Q, minlength=len(entries))]
+    return [round(float(percent), 3) for percent in 100 * sums / np.bincount(owner_Q, minlength=len(entries))]
 
 
 def _line(job: Job, record: Record) -> str:

@@ -17,16 +17,18 @@ def with_all_arguments(recipe: Recipe) -> Recipe:
     Raises:
         ValueError: if the method or an argument is unknown.
     """
-    part = recipe.model
-    return recipe if part.method is None else _with(recipe, resolve_arguments(part.method, part.arguments))
+    section = recipe.model
+    if section.method is None:
+        return recipe
+    return _with(recipe, resolve_arguments(section.method, section.arguments))
 
 
 def as_saved(recipe: Recipe) -> Recipe:
     """Read the recipe of a run as the version meant it that wrote it, with all arguments of this version."""
-    part = recipe.model
-    if part.method is None:
+    section = recipe.model
+    if section.method is None:
         return recipe
-    return with_all_arguments(_with(recipe, saved_arguments(part.method, part.arguments)))
+    return with_all_arguments(_with(recipe, saved_arguments(section.method, section.arguments)))
 
 
 def as_it_ran(recipe: Recipe, saved: Recipe) -> Recipe:
@@ -39,21 +41,21 @@ def as_it_ran(recipe: Recipe, saved: Recipe) -> Recipe:
     Returns:
         The recipe with all arguments, to be compared with :func:`as_saved` of the run's.
     """
-    part = recipe.model
-    if part.method is None or part.method != saved.model.method:
+    section = recipe.model
+    if section.method is None or section.method != saved.model.method:
         return with_all_arguments(recipe)
-    later = SAVED_WITHOUT.get(part.method, {})
-    did = {name: value for name, value in later.items() if name not in saved.model.arguments}
-    return with_all_arguments(_with(recipe, {**did, **part.arguments}))
+    later = SAVED_WITHOUT.get(section.method, {})
+    defaults_then = {name: value for name, value in later.items() if name not in saved.model.arguments}
+    return with_all_arguments(_with(recipe, {**defaults_then, **section.arguments}))
 
 
 def changed_defaults(recipe: Recipe) -> dict[str, Any]:
     """Tell which arguments a recipe leaves to defaults that were others once, and what they are now."""
-    part = recipe.model
-    if part.method not in SAVED_WITHOUT:
+    section = recipe.model
+    if section.method not in SAVED_WITHOUT:
         return {}
-    defaults = resolve_arguments(part.method)
-    return {name: defaults[name] for name in SAVED_WITHOUT[part.method] if name not in part.arguments}
+    defaults = resolve_arguments(section.method)
+    return {name: defaults[name] for name in SAVED_WITHOUT[section.method] if name not in section.arguments}
 
 
 def _with(recipe: Recipe, arguments: Mapping[str, Any]) -> Recipe:

@@ -61,31 +61,31 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != _FORMAT:
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != _FORMAT:
         raise CheckpointError(
-            f"{path} has format {found!r}, this version reads {_FORMAT}; start the run anew"
+            f"{path} has format {version!r}, this version reads {_FORMAT}; start the run anew"
         )
-    missing = [one.name for one in fields(Checkpoint) if one.name not in content]
+    missing = [field.name for field in fields(Checkpoint) if field.name not in content]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}; start the run anew")
-    held = Checkpoint(**{name: value for name, value in content.items() if name != "format"})
-    if bad := non_finite(_numbers(held.weights, held.optimiser)):
+    checkpoint = Checkpoint(**{name: value for name, value in content.items() if name != "format"})
+    if bad := non_finite(_numbers(checkpoint.weights, checkpoint.optimiser)):
         raise CheckpointError(
             f"{path} holds NaN or infinite values ({len(bad)} tensors, the first is {bad[0]}), expected "
             "finite numbers; its training had diverged"
         )
-    return held
+    return checkpoint
 
 
 def _numbers(weights: dict[str, Any], optimiser: dict[str, Any]) -> dict[str, Tensor]:
     """All tensors of a checkpoint that have to be finite."""
-    found = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
     for number, state in optimiser["state"].items():
         for name, value in state.items():
             if isinstance(value, Tensor):
-                found[f"{name} of parameter {number}"] = value
-    return found
+                tensors[f"{name} of parameter {number}"] = value
+    return tensors
 
 
 class Checkpoints:
@@ -171,21 +171,21 @@ class Checkpoints:
         Raises:
             CheckpointError: none is good; it says what is wrong with each.
         """
-        wrong: list[str] = []
+        faults: list[str] = []
         for path in (self.last, self.before):
             if not path.is_file():
                 continue
             try:
-                found = load_checkpoint(path)
+                checkpoint = load_checkpoint(path)
             except CheckpointError as error:
-                wrong.append(str(error))
+                faults.append(str(error))
                 continue
-            if wrong:
-                say(f"{wrong[0]}; going on from the one before, {path}")
-            self.step, self._last_is_good = found.step, path == self.last
-            return found
+            if faults:
+                say(f"{faults[0]}; going on from the one before, {path}")
+            self.step, self._last_is_good = checkpoint.step, path == self.last
+            return checkpoint
         raise CheckpointError(
-            f"{'; '.join(wrong) or f'there is no checkpoint {self.last}'}. Start the run anew with "
+            f"{'; '.join(faults) or f'there is no checkpoint {self.last}'}. Start the run anew with "
             "--no-resume, or name another --output; where training diverged, with a lower "
             "optimiser.learning_rate"
         )

@@ -49,7 +49,7 @@ class StepNumbers:
             # Without a limit this computes the norm alone.
             norm = nn.utils.clip_grad_norm_(weights, most or math.inf, error_if_nonfinite=advice is not None)
         except RuntimeError:  # before any gradient was scaled, so that the bad ones can be named
-            parts = [one.grad.norm() for one in weights if one.grad is not None]
+            parts = [weight.grad.norm() for weight in weights if weight.grad is not None]
             self.norm = torch.stack(parts).norm()
             self.check(advice or "", method.named_parameters())
             raise
@@ -83,7 +83,7 @@ class StepNumbers:
 
 def _which(parameters: Iterable[tuple[str, nn.Parameter]]) -> str:
     """Which gradients are no numbers; all may be, and only their squares too large."""
-    gradients = {name: one.grad for name, one in parameters if one.grad is not None}
+    gradients = {name: weight.grad for name, weight in parameters if weight.grad is not None}
     if not gradients:
         return ""
     bad = non_finite(gradients)

@@ -141,9 +141,9 @@ class Grid(RecipeSection):
     def _source_has_what_is_asked(self) -> Grid:
         data = self.base.get("data")
         source = source_of(data.get("source") if isinstance(data, dict) else None)
-        if self.test_videos is not None and self.test_videos % source.multiple:
+        if self.test_videos is not None and self.test_videos % source.group_size:
             raise ValueError(
-                f"test_videos is {self.test_videos}: expected a multiple of {source.multiple} for "
+                f"test_videos is {self.test_videos}: expected a multiple of {source.group_size} for "
                 f"{source.title}"
             )
         tags = (ALL, *source.all_tags)

@@ -31,19 +31,20 @@ def page(grid: Grid, records: Sequence[Record], command: str, about: str = "") -
         command: what made them.
         about: a paragraph about where they were made.
     """
-    good = [one for one in records if "failed" not in one]
+    good = [record for record in records if "failed" not in record]
     lines = [f"# {grid.name}", "", f"`{command}`", "", _how(grid, good)]
     lines += ["", about] if about else []
     for setting in grid.settings:
-        own = [one for one in good if one["setting"] == setting]
-        lines += ["", f"## {setting}", "", *(_table(grid, own) if own else ["Not run yet."])]
+        of_setting = [record for record in good if record["setting"] == setting]
+        lines += ["", f"## {setting}", "", *(_table(grid, of_setting) if of_setting else ["Not run yet."])]
     if grid.claims:
         lines += ["", "## Claims", "", *_claims(grid, good)]
-    failed = [one for one in records if "failed" in one]
+    failed = [record for record in records if "failed" in record]
     if failed:
         lines += ["", "## Failed", ""]
         lines += [
-            f"- {one['setting']} / {one['row']} / seed {one['seed']}: {one['failed']}" for one in failed
+            f"- {record['setting']} / {record['row']} / seed {record['seed']}: {record['failed']}"
+            for record in failed
         ]
     return "\n".join(lines) + "\n"
 
@@ -55,35 +56,36 @@ def weigh(claim: Claim, setting: str, records: Sequence[Record]) -> tuple[list[M
         What was measured, not yet corrected for how many comparisons the grid makes, and the rows that are
         missing or have one seed only, in which case nothing was.
     """
-    found: dict[str, NDArray[np.float64]] = {}
+    recalls: dict[str, NDArray[np.float64]] = {}
     below: dict[str, bool] = {}
     missing: list[str] = []
     for row in sorted(claim.rows):
-        runs = [one for one in records if one["row"] == row and one["setting"] == setting]
+        runs = [record for record in records if (record["row"], record["setting"]) == (row, setting)]
         if len(runs) < 2:
             missing.append(row)
             continue
-        asked = np.asarray([claim.tag in (ALL, tag) for tag in runs[0]["tags"]])
-        found[row] = np.asarray([one["found"] for one in runs], np.float64)[:, asked]
+        of_tag = np.asarray([claim.tag in (ALL, tag) for tag in runs[0]["tags"]])
+        recalls[row] = np.asarray([record["found"] for record in runs], np.float64)[:, of_tag]
         below[row] = _below_start(runs, claim.tag)
     if missing:
         return [], missing
     return [
-        measure(one, found, below_start=all(below[row] for row in one.weights)) for one in claim.comparisons
+        measure(comparison, recalls, below_start=all(below[row] for row in comparison.weights))
+        for comparison in claim.comparisons
     ], []
 
 
 def _below_start(runs: Sequence[Record], tag: str) -> bool:
     """Whether runs of one row score no better, on average, than the weights that they started from."""
-    if not all("start" in one for one in runs):
+    if not all("start" in record for record in runs):
         return False
-    gains = [_recall(one["report"], tag) - _recall(one["start"]["report"], tag) for one in runs]
+    gains = [_recall(record["report"], tag) - _recall(record["start"]["report"], tag) for record in runs]
     return statistics.mean(gains) <= _ROUNDING
 
 
 def _recall(report: Mapping[str, Any], tag: str) -> float:
-    part = report["text_to_video"] if tag == ALL else report["by_tag"][tag]
-    return float(part["R@1"])
+    metrics = report["text_to_video"] if tag == ALL else report["by_tag"][tag]
+    return float(metrics["R@1"])
 
 
 def spread(values: Sequence[float]) -> str:
@@ -98,7 +100,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def _how(grid: Grid, records: Sequence[Record]) -> str:
-    minutes = sum(one["train_seconds"] + one["test_seconds"] for one in records) / 60
+    minutes = sum(record["train_seconds"] + record["test_seconds"] for record in records) / 60
     jobs = list(jobs_of(grid))
     videos = len(records[0]["found"]) if records else jobs[0].test_videos
     where = f"{jobs[0].recipe.data.title} test split"
@@ -120,23 +122,27 @@ def _how(grid: Grid, records: Sequence[Record]) -> str:
 
 
 def _table(grid: Grid, records: Sequence[Record]) -> list[str]:
-    tags = list(dict.fromkeys(tag for one in records for tag in one["report"].get("by_tag", {})))
+    tags = list(dict.fromkeys(tag for record in records for tag in record["report"].get("by_tag", {})))
     choice = [_AMONG] if any("choice" in record["report"] for record in records) else []
     head = ["row", "method", "R@1", *tags, *choice, "seeds", "M parameters", "minutes a run"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    starts = {json.dumps(one["start"], sort_keys=True): one["start"] for one in records if "start" in one}
+    starts = {
+        json.dumps(record["start"], sort_keys=True): record["start"]
+        for record in records
+        if "start" in record
+    }
     for start in starts.values():
         about = f"{start['model']} as it is, {start['frames']} frames"
         cells = ["(start)", about, *_recalls([start["report"]], tags), "", "", ""]
         lines.append(f"| {' | '.join(cells)} |")
     for row in grid.rows:
-        runs = [one for one in records if one["row"] == row.name]
+        runs = [record for record in records if record["row"] == row.name]
         if not runs:
             continue
         cells = [row.name, row.about or _described(row.method, row.arguments)]
-        cells += _recalls([one["report"] for one in runs], tags)
+        cells += _recalls([record["report"] for record in runs], tags)
         cells += [str(len(runs)), f"{runs[0]['parameters'] / 1e6:.2f}"]
-        cells.append(f"{statistics.mean(one['train_seconds'] for one in runs) / 60:.1f}")
+        cells.append(f"{statistics.mean(record['train_seconds'] for record in runs) / 60:.1f}")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -149,20 +155,20 @@ def _recalls(reports: Sequence[Mapping[str, Any]], tags: Sequence[str]) -> list[
 
 
 def _described(method: str, arguments: Mapping[str, Any]) -> str:
-    said = ", ".join(f"{name} {value}" for name, value in arguments.items())
-    return f"{method}: {said}" if said else method
+    values = ", ".join(f"{name} {value}" for name, value in arguments.items())
+    return f"{method}: {values}" if values else method
 
 
 def _claims(grid: Grid, records: Sequence[Record]) -> list[str]:
-    begun = {one["setting"] for one in records}
-    asked = [
+    begun = {record["setting"] for record in records}
+    weighed = [
         (claim, setting, *weigh(claim, setting, records))
         for claim in grid.claims
         for setting in grid.settings
         if setting in begun and claim.rows <= grid.rows_of(setting)
     ]
     title = next(iter(jobs_of(grid))).recipe.data.title
-    corrected = holm([one for _, _, measured, _ in asked for one in measured])
+    corrected = holm([comparison for _, _, measured, _ in weighed for comparison in measured])
     lines = [
         (
             f"{len(corrected)} comparisons were made. In bold are the differences that are more than chance, "
@@ -178,16 +184,16 @@ def _claims(grid: Grid, records: Sequence[Record]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     place = 0
-    for claim, setting, measured, missing in asked:
-        own, place = corrected[place : place + len(measured)], place + len(measured)
-        cell = f"not run: {', '.join(missing)}" if missing else "; ".join(map(_measured, own))
-        said = "not tested" if missing else f"**{verdict(own)}**"
+    for claim, setting, measured, missing in weighed:
+        of_claim, place = corrected[place : place + len(measured)], place + len(measured)
+        cell = f"not run: {', '.join(missing)}" if missing else "; ".join(map(_measured, of_claim))
+        result = "not tested" if missing else f"**{verdict(of_claim)}**"
         words = claim.say if claim.tag == ALL else f"{claim.say} (on {claim.tag})"
-        lines.append(f"| {words} | {claim.source} | {setting} | {cell} | {said} |".replace(" > ", " &gt; "))
+        lines.append(f"| {words} | {claim.source} | {setting} | {cell} | {result} |".replace(" > ", " &gt; "))
     return lines
 
 
-def _measured(one: Measured) -> str:
-    figures = f"{one.difference:+.1f} ± {one.error:.1f}"
-    figures = f"**{figures}**" if one.significant else figures
-    return f"{one.comparison.text}: {figures}{f' {_BELOW}' if one.below_start else ''}"
+def _measured(measured: Measured) -> str:
+    figures = f"{measured.difference:+.1f} ± {measured.error:.1f}"
+    figures = f"**{figures}**" if measured.significant else figures
+    return f"{measured.comparison.text}: {figures}{f' {_BELOW}' if measured.below_start else ''}"

@@ -56,14 +56,14 @@ def parameter_groups(
         sorted_into.setdefault(key, []).append(parameter)
     return [
         {
-            "name": f"{part}, {kind}",
+            "name": f"{side}, {kind}",
             "params": parameters,
-            "peak_rate": backbone_learning_rate if part == "backbone" else learning_rate,
+            "peak_rate": backbone_learning_rate if side == "backbone" else learning_rate,
             "lr": 0.0,
             "weight_decay": 0.0 if kind == "plain" else weight_decay,
             "orthogonal": kind == "blocks",
         }
-        for (part, kind), parameters in sorted(sorted_into.items())
+        for (side, kind), parameters in sorted(sorted_into.items())
     ]
 
 

@@ -14,10 +14,10 @@ from vidsift.errors import CheckpointError, RecipeError
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import remove_leftovers, write_text_whole
 from vidsift.methods.folder import SAVING
-from vidsift.training.alone import alone
 from vidsift.training.arguments import as_it_ran, as_saved, with_all_arguments
 from vidsift.training.checkpoint import Checkpoint, Checkpoints
 from vidsift.training.recipe import Recipe, read_recipe, write_recipe
+from vidsift.training.run_lock import locked_folder
 
 __all__ = ["RunFolder"]
 
@@ -81,7 +81,7 @@ class RunFolder:
             RecipeError: it holds another run.
         """
         with saving("the run", self.path):
-            self._hold.enter_context(alone(self.path))
+            self._hold.enter_context(locked_folder(self.path))
         try:
             remove_leftovers(self.path, [self._recipe.name, self.log.name, SAVING], *_PARTIAL)
             remove_leftovers(self.checkpoints.last.parent, [self.checkpoints.last.name])
@@ -118,22 +118,22 @@ class RunFolder:
             CheckpointError: none is good.
             RecipeError: values were changed that no step is left for.
         """
-        found = self.checkpoints.load(say)
-        if self._changed and found.step >= recipe.steps:
+        checkpoint = self.checkpoints.load(say)
+        if self._changed and checkpoint.step >= recipe.steps:
             raise RecipeError(
                 f"all {recipe.steps} steps of the run in {self.path} are done, so that new values "
                 f"({', '.join(self._changed)}) change nothing; leave them out, or name another --output"
             )
         if self.log.is_file():
             lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = "".join(line for line in lines if _step_of(line) <= found.step)
+            lines_before = "".join(line for line in lines if _step_of(line) <= checkpoint.step)
             if self._changed:
-                kept += json.dumps({"step": found.step, "changed": self._changed}) + "\n"
+                lines_before += json.dumps({"step": checkpoint.step, "changed": self._changed}) + "\n"
             with saving("the log", self.log):
-                write_text_whole(self.log, kept)
+                write_text_whole(self.log, lines_before)
         if self._changed:
             self._write_recipe(recipe)
-        return found
+        return checkpoint
 
     def _may_resume(self, resume: bool | None) -> bool:
         if resume is False or (resume is None and not self.checkpoints.there):
@@ -166,17 +166,17 @@ class RunFolder:
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Keys, with dots, that differ and may not: with the values now."""
-    found: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
     for key in sorted({*before, *now}):
         name = f"{prefix}{key}"
-        one, two = before.get(key), now.get(key)
-        if name in _FREE or one == two:
+        old, new = before.get(key), now.get(key)
+        if name in _FREE or old == new:
             continue
-        if isinstance(one, dict) and isinstance(two, dict):
-            found |= _differences(one, two, f"{name}.")
+        if isinstance(old, dict) and isinstance(new, dict):
+            changed |= _differences(old, new, f"{name}.")
         else:
-            found[name] = two
-    return found
+            changed[name] = new
+    return changed
 
 
 def _step_of(line: str) -> float:

@@ -20,18 +20,18 @@ from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
 from vidsift.errors import RecipeError
 from vidsift.evaluation.evaluate import (
-    judge,
-    judge_gallery,
-    read_gallery,
-    refuse_test,
+    encode_gallery,
+    evaluate_gallery,
+    refuse_test_split,
     require_readable,
+    retrieval_metrics,
 )
 from vidsift.evaluation.missing import MissingPolicy, refuse_missing
 from vidsift.methods.base import Method
 from vidsift.methods.model import Model, load
 from vidsift.training.recipe import NewClip, Recipe
 
-__all__ = ["Validation", "batch_maker", "build_model", "plan_stages", "remember", "set_trained"]
+__all__ = ["Validation", "batch_maker", "build_model", "cache_towers", "plan_stages", "set_trained"]
 
 _STEPS_TRIED = 20_000
 _REMEDY = (
@@ -51,31 +51,31 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
         ValueError: if the start cannot be loaded, or the method refuses its arguments.
     """
     torch.manual_seed(recipe.seed)
-    part = recipe.model
-    if part.new is not None:
-        words = tokenizer or _learn_vocabulary(recipe, part.new)
-        towers = ClipTowers(clip_config(part.new, words), attention=part.attention)
-        _spread_embeddings(towers, part.new.embedding_std)
-        norm, frames = PixelNorm(part.new.image_px), part.frames or 8
+    section = recipe.model
+    if section.new is not None:
+        words = tokenizer or _learn_vocabulary(recipe, section.new)
+        towers = ClipTowers(clip_config(section.new, words), attention=section.attention)
+        _spread_embeddings(towers, section.new.embedding_std)
+        norm, frames = PixelNorm(section.new.image_px), section.frames or 8
     else:
-        started = load(str(part.start), device="cpu")
+        started = load(str(section.start), device="cpu")
         towers, words, norm = started.method.towers, started.tokenizer, started.norm
-        towers.clip.set_attn_implementation(part.attention)
-        towers.attention = part.attention
-        frames = part.frames or started.preprocessing.frames
-        if part.method is None:
-            started.preprocessing = replace(started.preprocessing, frames=frames, sampling=part.sampling)
-            started.name, started.max_words = recipe.name, part.max_words or started.max_words
+        towers.clip.set_attn_implementation(section.attention)
+        towers.attention = section.attention
+        frames = section.frames or started.preprocessing.frames
+        if section.method is None:
+            started.preprocessing = replace(started.preprocessing, frames=frames, sampling=section.sampling)
+            started.name, started.max_words = recipe.name, section.max_words or started.max_words
             return started
     return Model.create(
-        str(part.method),
+        str(section.method),
         towers,
         words,
         norm,
-        arguments=part.arguments,
+        arguments=section.arguments,
         frames=frames,
-        sampling=part.sampling,
-        max_words=part.max_words,
+        sampling=section.sampling,
+        max_words=section.max_words,
         name=recipe.name,
     )
 
@@ -145,9 +145,9 @@ def plan_stages(recipe: Recipe, model: Model) -> list[PlannedStage]:
             )
         if clips < 2:
             raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected at least 2 videos to compare")
-        if clips % data.multiple:
+        if clips % data.group_size:
             raise RecipeError(
-                f"stage {name!r}: batch_size is {clips}, expected a multiple of {data.multiple} for "
+                f"stage {name!r}: batch_size is {clips}, expected a multiple of {data.group_size} for "
                 f"{data.title}"
             )
     return planned
@@ -212,13 +212,13 @@ def batch_maker(recipe: Recipe, model: Model, stages: Sequence[PlannedStage]) ->
 def _refuse_unfit(data: DataSource) -> None:
     """Refuse to train on a test split, or on files that are not there."""
     purpose = f"training in {data.where}"
-    refuse_test(data.training_split, data.test_splits(), purpose, data.says_test_splits)
+    refuse_test_split(data.training_split, data.test_splits(), purpose, data.test_split_remedy)
     files = data.training_files()
-    remedy = f"Put them back, or take them out of {data.listing} in {data.where}"
+    remedy = f"Put them back, or take them out of {data.listed_in} in {data.where}"
     refuse_missing(absent_videos(files), len(files), remedy)
 
 
-def remember(recipe: Recipe, model: Model) -> None:
+def cache_towers(recipe: Recipe, model: Model) -> None:
     """Let frozen towers look only once at clips whose pictures are stored; not where towers learn."""
     clips = recipe.data.stored_clips(model.preprocessing) if recipe.model.frozen_towers else None
     if clips is None or (model.method.full_width and clips.pictures < model.preprocessing.frames):
@@ -253,31 +253,31 @@ class Validation:
         self, recipe: Recipe, model: Model, *, say: Callable[[str], None] = lambda _line: None
     ) -> None:
         """See the class."""
-        part = recipe.validation
-        if part is None:
+        section = recipe.validation
+        if section is None:
             raise ValueError("the recipe asks for no validation")
         self._workers = min(1, recipe.data.workers)
-        data = recipe.data if part.path is None else open_source(DEFAULT, part.path)
+        data = recipe.data if section.path is None else open_source(DEFAULT, section.path)
         purpose = f"validation in {data.where}"
-        refuse_test(part.split, data.test_splits(), purpose, data.says_test_splits)
-        self.entries, self._frames = data.validation_set(part.split, part.videos, model.preprocessing)
-        if self._frames is None and part.missing == "refuse":
+        refuse_test_split(section.split, data.test_splits(), purpose, data.test_split_remedy)
+        self.entries, self._frames = data.validation_set(section.split, section.videos, model.preprocessing)
+        if self._frames is None and section.missing == "refuse":
             say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
             require_readable(self.entries, model.preprocessing, remedy=_REMEDY, workers=self._workers)
         # What breaks later costs its captions, not the run.
-        self._missing: MissingPolicy = "skip" if part.missing == "skip" else "miss"
+        self._missing: MissingPolicy = "skip" if section.missing == "skip" else "miss"
 
     def __call__(self, model: Model) -> dict[str, Any]:
         """Judge the model.
 
         Returns:
-            What :func:`~vidsift.evaluation.evaluate.judge_gallery` gives of files, and
-            :func:`~vidsift.evaluation.evaluate.judge` of pictures in memory.
+            What :func:`~vidsift.evaluation.evaluate.evaluate_gallery` gives of files, and
+            :func:`~vidsift.evaluation.evaluate.retrieval_metrics` of pictures in memory.
         """
         if self._frames is None:
-            gallery = read_gallery(model, self.entries, missing=self._missing, workers=self._workers)
-            return judge_gallery(model, gallery)
+            gallery = encode_gallery(model, self.entries, missing=self._missing, workers=self._workers)
+            return evaluate_gallery(model, gallery)
         pixels, times = zip(*((frames.pixels, frames.times_seconds) for frames in self._frames), strict=True)
         videos = model.encode_frames(pixels, times, batch_size=32)
         texts = model.encode_text(captions_of(self.entries))
-        return judge(model.similarity(texts, videos).float().cpu().numpy(), self.entries)
+        return retrieval_metrics(model.similarity(texts, videos).float().cpu().numpy(), self.entries)

@@ -30,7 +30,7 @@ class StoppedEarly(KeyboardInterrupt):
         self.status = 128 + number
 
 
-class _AskedWhileIdle(KeyboardInterrupt):
+class _StopWhileIdle(KeyboardInterrupt):
     """Breaks off waiting, where there is nothing that has to be finished first."""
 
 
@@ -56,7 +56,7 @@ class StopRequests:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._asked) for number in _SIGNALS}
+        before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         try:
             yield
         finally:
@@ -69,15 +69,15 @@ class StopRequests:
             self.idle = True
             if self.number is not None:
                 return None
-            found = get()
+            result = get()
             self.idle = False
-            return found
-        except _AskedWhileIdle:
+            return result
+        except _StopWhileIdle:
             return None
         finally:
             self.idle = False
 
-    def _asked(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.number is not None:
             raise StoppedEarly(
                 "stopped at once: what was done since the last checkpoint is lost. The same command goes on "
@@ -86,7 +86,7 @@ class StopRequests:
             )
         self.number = number
         if self.idle:
-            raise _AskedWhileIdle
+            raise _StopWhileIdle
 
 
 @contextmanager

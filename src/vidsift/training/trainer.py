@@ -21,19 +21,19 @@ from vidsift.errors import CheckpointError, NonFiniteStateError, WorkerEndedErro
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
 from vidsift.files.disk_errors import saving
-from vidsift.training.alone import refuse_several_processes
 from vidsift.training.checkpoint import set_random_states
 from vidsift.training.features import batch_features
 from vidsift.training.finite import StepNumbers, remedies
 from vidsift.training.optim import build_optimiser, parameter_groups, rate_factor, set_rates
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
+from vidsift.training.run_lock import refuse_several_processes
 from vidsift.training.setup import (
     Validation,
     batch_maker,
     build_model,
+    cache_towers,
     plan_stages,
-    remember,
     set_trained,
 )
 from vidsift.training.stopping import StoppedEarly, StopRequests
@@ -99,7 +99,7 @@ class Trainer:
         self.dtype = chosen_dtype(recipe.precision, self.device)
         known = Tokenizer.from_folder(folder.vocabulary) if folder.resuming else None
         self.model = build_model(recipe, known).to(self.device)
-        remember(recipe, self.model)
+        cache_towers(recipe, self.model)
         self.method = self.model.method
         self.stages = plan_stages(recipe, self.model)
         rates = recipe.optimiser
@@ -117,7 +117,7 @@ class Trainer:
         self.best: dict[str, float] = {}
         self._pending: list[StepNumbers] = []
         self._unreadable: set[str] = set()
-        self._asked = StopRequests()
+        self._stop_requests = StopRequests()
         torch.manual_seed(recipe.seed)
         if folder.resuming:
             self._restore()
@@ -150,7 +150,7 @@ class Trainer:
         validate: Validation | None = None
         maker: BatchMaker | None = None
         last_loss = math.nan
-        with self._asked.listening():
+        with self._stop_requests.listening():
             if self.recipe.validation is not None:
                 validate = self._wait_for(lambda: Validation(self.recipe, self.model, say=self.say))
             if self.step < self.recipe.steps:
@@ -197,11 +197,13 @@ class Trainer:
                 if self.step % recipe.log_every_steps == 0 or self.step == steps:
                     values = self._settle()
                     now_seconds = time.perf_counter()
-                    took, self.seconds = now_seconds - mark, self.seconds + now_seconds - mark
+                    interval_seconds, self.seconds = now_seconds - mark, self.seconds + now_seconds - mark
                     loss = values["loss"]
-                    self._log_line(log, values, clips / took, took / (self.step - marked_step))
+                    self._log_line(
+                        log, values, clips / interval_seconds, interval_seconds / (self.step - marked_step)
+                    )
                     clips, mark, marked_step = 0, now_seconds, self.step
-                if self._asked.number is not None or self._should_stop():
+                if self._stop_requests.number is not None or self._should_stop():
                     self.seconds += time.perf_counter() - mark
                     self._stop_early()
                 # The check at the very end is made by the caller, after the loop.
@@ -218,10 +220,10 @@ class Trainer:
 
     def _wait_for(self, get: Callable[[], T]) -> T:
         """Return what takes long before a step; Ctrl-C and SIGTERM end the run there and then."""
-        found = self._asked.wait_for(get)
-        if found is None:
+        result = self._stop_requests.wait_for(get)
+        if result is None:
             self._stop_early()
-        return found
+        return result
 
     def _batches(self, feed: Feed) -> Iterator[Batch]:
         def following() -> Batch | None:
@@ -233,7 +235,7 @@ class Trainer:
                 raise
 
         while self.step < self.recipe.steps:
-            batch = self._asked.wait_for(following)
+            batch = self._stop_requests.wait_for(following)
             if batch is None:
                 self._stop_early()
             yield batch
@@ -276,11 +278,11 @@ class Trainer:
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         text, video = batch_features(self.model, batch, self.dtype)
         rows = len(batch.pixels)
-        each = [
-            self.method.loss({name: part[first : first + rows] for name, part in text.items()}, video)
+        losses = [
+            self.method.loss({name: tokens[first : first + rows] for name, tokens in text.items()}, video)
             for first in range(0, len(batch.captions), rows)
         ]
-        return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}
+        return {name: torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
 
     def _advice(self) -> str:
         checkpoints = self._folder.checkpoints
@@ -295,7 +297,9 @@ class Trainer:
         self._check_pending()
         count = len(self._pending)
         names = self._pending[0].losses if count else ()
-        means = {n: sum(float(one.losses[n].detach()) for one in self._pending) / count for n in names}
+        means = {
+            n: sum(float(numbers.losses[n].detach()) for numbers in self._pending) / count for n in names
+        }
         self._pending.clear()
         return means
 
@@ -303,10 +307,10 @@ class Trainer:
         self, log: TextIO, values: dict[str, float], clips_per_second: float, step_seconds: float
     ) -> None:
         rate = max(group["lr"] for group in self.optimiser.param_groups)
-        left = step_seconds * (self.recipe.steps - self.step)
+        seconds_left = step_seconds * (self.recipe.steps - self.step)
         self.say(
             f"step {self.step}/{self.recipe.steps}  loss {values['loss']:.4f}  "
-            f"{clips_per_second:.0f} clips/s  rate {rate:.1e}  {_minutes(left)} left"
+            f"{clips_per_second:.0f} clips/s  rate {rate:.1e}  {_minutes(seconds_left)} left"
         )
         _write(
             log,
@@ -344,8 +348,8 @@ class Trainer:
         if value > self.best.get("value", -1.0):
             self.best = {"step": self.step, "value": value}
         self.say(f"validation at step {self.step}: {headline(report)}")
-        took = round(time.perf_counter() - begin, 2)
-        _write(log, {"step": self.step, "validation": report, "validation_seconds": took})
+        seconds = round(time.perf_counter() - begin, 2)
+        _write(log, {"step": self.step, "validation": report, "validation_seconds": seconds})
         return report
 
     def _save_checkpoint(self) -> None:
@@ -368,7 +372,7 @@ class Trainer:
             raise NonFiniteStateError(f"after step {self.step} {error}; {self._advice()}") from error
 
     def _stop_early(self) -> NoReturn:
-        number = self._asked.number or signal.SIGINT
+        number = self._stop_requests.number or signal.SIGINT
         if self.step in (0, self._folder.checkpoints.step):
             after = f"after step {self.step} of {self.recipe.steps}" if self.step else "before the first step"
             raise StoppedEarly(f"stopped {after}; nothing is lost, the same command goes on", number)
@@ -380,23 +384,23 @@ class Trainer:
         )
 
     def _restore(self) -> None:
-        found = self._folder.restore(self.recipe, self.say)
+        checkpoint = self._folder.restore(self.recipe, self.say)
         peaks = [group["peak_rate"] for group in self.optimiser.param_groups]
         try:
-            self.method.load_state_dict(found.weights)
-            self.optimiser.load_state_dict(found.optimiser)
+            self.method.load_state_dict(checkpoint.weights)
+            self.optimiser.load_state_dict(checkpoint.optimiser)
         except (RuntimeError, ValueError) as error:
             # The first line of a module's message says only that something is wrong.
             reason = (str(error).splitlines() or [type(error).__name__])[:2][-1].strip().rstrip(".")
             raise CheckpointError(
-                f"the checkpoint of step {found.step} in {self.output} does not fit the model of the recipe "
-                f"({reason}); put back what model.start names as it was, or start anew with "
+                f"the checkpoint of step {checkpoint.step} in {self.output} does not fit the model of the "
+                f"recipe ({reason}); put back what model.start names as it was, or start anew with "
                 "--no-resume"
             ) from error
         for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
             group["peak_rate"] = peak  # which the recipe may have changed
-        set_random_states(found.random)
-        self.step, self.seconds, self.best = found.step, found.seconds, found.best
+        set_random_states(checkpoint.random)
+        self.step, self.seconds, self.best = checkpoint.step, checkpoint.seconds, checkpoint.best
         self.say(f"going on after step {self.step}")
 
     def _card(self, report: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from vidsift.errors import FolderBusyError, LockHeldError, SeveralProcessesError
 from vidsift.files.locks import hold_lock
 
-__all__ = ["LOCK", "alone", "refuse_several_processes"]
+__all__ = ["LOCK", "locked_folder", "refuse_several_processes"]
 
 LOCK = "running.lock"
 
@@ -25,7 +25,7 @@ _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 @contextmanager
-def alone(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -> Iterator[None]:
+def locked_folder(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -> Iterator[None]:
     """Hold the folder of a run or of a grid: two that write there would write over each other.
 
     The hold ends with the process, however it ends; the lock's file stays. Where the file system knows no
