@@ -53,7 +53,7 @@ def ask_again(question: Callable[[], T], refresh: Callable[[], object]) -> T:
 class SegmentCache:
     """What follows from the segments of one version alone, each made when first needed.
 
-    Versions that differ in tags or paths only, share it: reading a large library takes a minute.
+    Versions that differ only in tags or paths share it: reading a large library takes a minute.
 
     Args:
         store: open at the version.
