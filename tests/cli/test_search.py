@@ -198,6 +198,8 @@ def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.
         (("circle", "--then", " "), "the query is empty"),
         (("--like", "/none.mp4"), "/none.mp4: there is no such file"),
         (("a + ",), "adds or takes off what stands beside it"),
+        (("circle", "--by", "folder"), "--by is 'folder', expected 'segment' or 'video'"),
+        (("circle", "--min-score", "nan"), "--min-score is nan, expected a number"),
     ],
 )
 def test_what_is_no_question_is_refused(

@@ -8,20 +8,24 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Unpack, cast
 
 import typer
 
 from vidsift.cli.opening import DeviceOption, ModelOption, open_for_search
 from vidsift.cli.text import IndexFolder, clock, one_line
+from vidsift.errors import QueryError
 from vidsift.types import Filter
 
 if TYPE_CHECKING:
     from vidsift.methods.base import Method
     from vidsift.search.searcher import Index
-    from vidsift.types import Hit
+    from vidsift.types import FilterFields, GroupBy, Hit
 
 __all__ = ["search"]
+
+_OPTION_OF = {"min_score": "--min-score", "group_by": "--by"}
+"""What typer cannot check by itself."""
 
 _AT_SECOND = re.compile(r"^(?P<file>.+)@(?P<seconds>\d+(\.\d+)?)$")
 
@@ -111,9 +115,7 @@ def search(  # noqa: PLR0917 - the options of the verb
     Hits marked with ? are no surer than chance: nothing in the library fits.
     """
     question = _question_of(query, then, like)
-    if by not in ("segment", "video"):
-        raise ValueError(f"--by is {by!r}; expected segment or video")
-    filter = Filter(
+    filter = _filter_of(
         under=under,
         min_duration_seconds=min_duration,
         max_duration_seconds=max_duration,
@@ -121,7 +123,7 @@ def search(  # noqa: PLR0917 - the options of the verb
         modified_before=before,
         tags=tags or (),
         min_score=min_score,
-        group_by="video" if by == "video" else "segment",
+        group_by=cast("GroupBy", by),
         candidates=candidates,
         skip=skip,
     )
@@ -133,6 +135,16 @@ def search(  # noqa: PLR0917 - the options of the verb
     weak = _nothing_fits(index, question, hits, filter)
     _say_how_to_read(index, question, hits, filter, weak=weak)
     _print_hits(index, hits, paths_only=paths_only, as_json=as_json, weak=weak)
+
+
+def _filter_of(**fields: Unpack[FilterFields]) -> Filter:
+    """Build the filter; what it refuses is told by the name of the option."""
+    try:
+        return Filter(**fields)
+    except QueryError as error:
+        name, problem = str(error).split(" is ", 1)
+        problem = problem.removesuffix(", or None for no limit")
+        raise QueryError(f"{_OPTION_OF.get(name, name)} is {problem}") from error
 
 
 @dataclass(frozen=True)
