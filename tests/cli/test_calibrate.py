@@ -57,12 +57,12 @@ def test_failing_to_measure_fails_nothing(
 ) -> None:
     monkeypatch.setattr(calibrate, "_NOTICED_SECONDS", 600.0)
     calibrate.calibrate_after(Report(added=1), tmp_path / "nowhere", [tiny.model()])
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith(
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(
         "vidsift: how sure hits are is left to the first search to measure: there is no "
     )
-    assert told.err.count("\n") == 1
+    assert captured.err.count("\n") == 1
 
 
 def test_ctrl_c_leaves_it_to_the_first_search(
@@ -79,25 +79,25 @@ def test_ctrl_c_leaves_it_to_the_first_search(
 
 
 def test_it_is_told_when_it_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    said = threading.Event()
+    messages: list[str] = []
+    spoken = threading.Event()
 
     def hear(text: str, *, err: bool) -> None:
         assert err
-        told.append(text)
-        said.set()
+        messages.append(text)
+        spoken.set()
 
     def wait(*_: object) -> None:
-        assert said.wait(60)
+        assert spoken.wait(60)
 
     monkeypatch.setattr(typer, "echo", hear)
     monkeypatch.setattr(calibrate, "_NOTICED_SECONDS", 0.0)
     monkeypatch.setattr(calibrate, "_calibrate", wait)
     calibrate.calibrate_after(Report(added=1), Path("index"), [tiny.model()])
-    assert told == ["Measuring how sure hits are (Ctrl-C leaves it to the first search) ..."]
+    assert messages == ["Measuring how sure hits are (Ctrl-C leaves it to the first search) ..."]
 
-    told.clear()
+    messages.clear()
     monkeypatch.setattr(calibrate, "_NOTICED_SECONDS", 600.0)
     monkeypatch.setattr(calibrate, "_calibrate", lambda *_: None)
     calibrate.calibrate_after(Report(added=1), Path("index"), [tiny.model()])
-    assert told == []
+    assert messages == []

@@ -59,11 +59,11 @@ def _id(folder: Path, video: str) -> str:
 def test_json_is_the_whole_account_of_a_segment(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     segment = Index.open(folder / "index").gallery.segment_ids[1]
     assert _run(QUERY, segment, "--index", str(folder / "index"), "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["segment_id"] == segment
-    assert told["moment_from"] == ["word-frame"]
-    (term,) = told["terms"]
-    assert sum(map(sum, term["contributions"])) == pytest.approx(told["score"], abs=1e-6)
+    account = json.loads(capsys.readouterr().out)
+    assert account["segment_id"] == segment
+    assert account["moment_from"] == ["word-frame"]
+    (term,) = account["terms"]
+    assert sum(map(sum, term["contributions"])) == pytest.approx(account["score"], abs=1e-6)
     assert len(term["words"]) == len(term["values"]) == len(term["text_weights"]) == 7
     assert len(term["times_seconds"]) == len(term["values"][0]) == len(term["video_weights"])
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_explained_says_why(
 ) -> None:
     black = findable(tmp_path, tiny.model("drl", {"interaction": "mlp", "temporal": "none"}), [5] * 3)
     segment = Index.open(black).gallery.segment_ids[0]
-    for arguments, said in (
+    for arguments, message in (
         ((QUERY, segment, "--index", str(black)),
          "drl: there is no account to show. PairPerceptron is a black box"),
         ((QUERY, "/none.mp4", "--index", str(folder / "index")), "the index holds no video at /none.mp4"),
@@ -92,7 +92,7 @@ def test_what_cannot_be_explained_says_why(
         (("a + ", segment, "--index", str(black)), "adds or takes off what stands beside it"),
     ):  # fmt: skip
         assert _run(*arguments) == 2
-        assert said in " ".join(capsys.readouterr().err.split())
+        assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_maps_of_the_picture_are_printed_and_the_file_may_be_away(
@@ -101,18 +101,18 @@ def test_maps_of_the_picture_are_printed_and_the_file_may_be_away(
     file = clip(tmp_path / "videos", "own", frames=20)
     tiny.model("ts2net", {"selected": 2, "temporal_layers": 1}).save(tmp_path / "model")
     build_index([file], tmp_path / "index", tmp_path / "model", workers=1)
-    asked = (QUERY, str(file), "--index", str(tmp_path / "index"))
-    assert _run(*asked, "--json", "-o", str(tmp_path / "why.png")) == 0
+    arguments = (QUERY, str(file), "--index", str(tmp_path / "index"))
+    assert _run(*arguments, "--json", "-o", str(tmp_path / "why.png")) == 0
     (term,) = json.loads(capsys.readouterr().out)["terms"]
     assert [sum(row) for row in term["patches"]] == [2] * tiny.FRAMES
     with Image.open(tmp_path / "why.png") as picture:
         with_maps = picture.height
     file.unlink()
-    assert _run(*asked, "--json", "-o", str(tmp_path / "why.png")) == 0
-    said = capsys.readouterr()
-    told = json.loads(said.out)
-    assert told["terms"][0]["patches"] is None
-    assert "own" in told["maps_missing"]
-    assert "no map of the picture" in said.err
+    assert _run(*arguments, "--json", "-o", str(tmp_path / "why.png")) == 0
+    captured = capsys.readouterr()
+    account = json.loads(captured.out)
+    assert account["terms"][0]["patches"] is None
+    assert "own" in account["maps_missing"]
+    assert "no map of the picture" in captured.err
     with Image.open(tmp_path / "why.png") as picture:
         assert picture.height < with_maps

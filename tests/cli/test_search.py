@@ -42,9 +42,9 @@ def test_lines_have_score_moment_and_path(index: str, capsys: pytest.CaptureFixt
 
 def test_json_is_one_object_a_line(index: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("a red circle", "--index", index, "--json", "-t", "2") == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["rank"] for one in found] == [1, 2]
-    assert set(found[0]) == {
+    hits = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [hit["rank"] for hit in hits] == [1, 2]
+    assert set(hits[0]) == {
         "rank",
         "score",
         "confidence",
@@ -57,7 +57,7 @@ def test_json_is_one_object_a_line(index: str, capsys: pytest.CaptureFixture[str
         "segment_id",
         "video_id",
     }
-    assert found[0]["segment_start"] <= found[0]["start"] < found[0]["end"] <= found[0]["segment_end"]
+    assert hits[0]["segment_start"] <= hits[0]["start"] < hits[0]["end"] <= hits[0]["segment_end"]
 
 
 def test_paths_alone_are_for_pipes_each_once(index: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,13 +68,13 @@ def test_paths_alone_are_for_pipes_each_once(index: str, capsys: pytest.CaptureF
 
 def test_filters_and_grouping(index: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("circle", "--index", index, "--by", "video", "--under", "/videos/a", "-t", "9", "-v") == 0
-    told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 3
-    assert "9 segments searched with drl for: <|startoftext|> circle" in told.err
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 3
+    assert "9 segments searched with drl for: <|startoftext|> circle" in captured.err
     assert _run("circle", "--index", index, "--min-duration", "100") == 0
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "no video fits the conditions" in told.err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no video fits the conditions" in captured.err
 
 
 def test_what_the_person_can_mend_is_one_line_and_status_2(
@@ -95,21 +95,21 @@ def test_what_the_person_can_mend_is_one_line_and_status_2(
         (["circle", "--index", index, "--under", "/else"], "no video of the index lies under /else"),
     ):
         assert _run(*arguments) == 2
-        told = capsys.readouterr()
-        assert told.out == ""
-        (line,) = told.err.strip().splitlines()
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        (line,) = captured.err.strip().splitlines()
         assert line.startswith("vidsift: ")
         assert text in line
 
 
 def test_sentences_in_order_are_one_hit_a_video(index: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("a red circle", "--then", "two triangles", "--index", index, "--json", "-t", "3") == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert len({one["video_id"] for one in found}) == 3
-    for one in found:
-        first, then = one["parts"]
+    hits = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len({hit["video_id"] for hit in hits}) == 3
+    for hit in hits:
+        first, then = hit["parts"]
         assert first["start"] <= then["start"] + 6
-        assert (one["start"], one["segment_end"]) == (first["start"], then["segment_end"])
+        assert (hit["start"], hit["segment_end"]) == (first["start"], then["segment_end"])
 
 
 def test_more_sentences_in_order_than_pictures_are_told(
@@ -117,9 +117,9 @@ def test_more_sentences_in_order_than_pictures_are_told(
 ) -> None:
     many = [word for _ in range(11) for word in ("--then", "circle")]
     assert _run("circle", *many, "--index", index) == 0
-    told = capsys.readouterr()
-    assert not told.out
-    assert "no video has as many as 12 pictures" in told.err
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert "no video has as many as 12 pictures" in captured.err
     assert _run("circle", *many, "--index", index, "--max-duration", "3") == 0
     assert "no video fits the conditions" in capsys.readouterr().err
 
@@ -131,12 +131,12 @@ def test_similar_footage_is_asked_for_by_segment_file_or_second(
     video = str(clip(tmp_path, "clip@2"))
     for like in (segment, video, f"{video}@0.5"):
         assert _run("--like", like, "--index", index, "--json", "-t", "4") == 0
-        told = capsys.readouterr()
-        assert "similar footage: these scores are not comparable with those of texts" in told.err
-        found = [json.loads(line) for line in told.out.splitlines()]
-        assert [one["kind"] for one in found] == ["similar footage"] * 4
-        assert all(one["segment_id"] != segment or like != segment for one in found)
-        assert all(one["confidence"] is None for one in found)
+        captured = capsys.readouterr()
+        assert "similar footage: these scores are not comparable with those of texts" in captured.err
+        hits = [json.loads(line) for line in captured.out.splitlines()]
+        assert [hit["kind"] for hit in hits] == ["similar footage"] * 4
+        assert all(hit["segment_id"] != segment or like != segment for hit in hits)
+        assert all(hit["confidence"] is None for hit in hits)
 
 
 @pytest.mark.parametrize(("limit", "weak"), [(-9.0, False), (9.0, True)])
@@ -146,17 +146,17 @@ def test_nothing_fits_is_said_and_the_nearest_are_marked(
     fits = Gumbel(limit, 0.1)
     monkeypatch.setattr(Calibrator, "calibration", Calibration(fits, fits, Gumbel(0.0, 1.0), 40))
     assert _run("a red circle", "--index", index, "-t", "3") == 0
-    told = capsys.readouterr()
-    assert ("nothing in the library fits; what comes nearest is marked with ?" in told.err) is weak
-    marks = [line.split()[1] for line in told.out.splitlines()]
+    captured = capsys.readouterr()
+    assert ("nothing in the library fits; what comes nearest is marked with ?" in captured.err) is weak
+    marks = [line.split()[1] for line in captured.out.splitlines()]
     assert marks == (["0%?"] * 3 if weak else ["100%"] * 3)
     assert _run("a red circle", "--index", index, "--under", "/videos/a") == 0
     assert ("nothing among these videos fits" in capsys.readouterr().err) is weak
     # Who names a limit wants what lies above it, and no opinion.
     assert _run("a red circle", "--index", index, "--min-score", "-1") == 0
-    told = capsys.readouterr()
-    assert "fits" not in told.err
-    assert "?" not in told.out
+    captured = capsys.readouterr()
+    assert "fits" not in captured.err
+    assert "?" not in captured.out
 
 
 @pytest.mark.parametrize("then", [[], ["--then", "two triangles"]])
@@ -172,9 +172,9 @@ def test_what_is_just_not_found_is_not_shown_as_95_percent(
     ):
         monkeypatch.setattr(Fits, "confidence", lambda *_, sure=confidence: sure)
         assert _run("a red circle", *then, "--index", index, "-t", "1") == 0
-        told = capsys.readouterr()
-        assert told.out.split()[1] == shown
-        assert ("nothing in the library fits" in told.err) is shown.endswith("?")
+        captured = capsys.readouterr()
+        assert captured.out.split()[1] == shown
+        assert ("nothing in the library fits" in captured.err) is shown.endswith("?")
 
 
 def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,7 +191,7 @@ def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), 'say what the video shows: vidsift search "a dog catches a frisbee", or name --like'),
         (("circle", "--like", "x.mp4"), "leave TEXT and --then out, or leave --like out"),
@@ -203,23 +203,23 @@ def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.
     ],
 )
 def test_what_is_no_question_is_refused(
-    index: str, arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+    index: str, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _run(*arguments, "--index", index) == 2
-    assert said in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_videos_that_were_not_looked_at_are_told(
     index: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ["a red circle", "--then", "a star", "--index", index, "-t", "1"]
-    assert _run(*asked) == 0
+    arguments = ["a red circle", "--then", "a star", "--index", index, "-t", "1"]
+    assert _run(*arguments) == 0
     assert "looked at" not in capsys.readouterr().err
     monkeypatch.setattr(sequence, "_MOST_ROWS", 1)
     monkeypatch.setattr(sequence, "_ROWS_AT_ONCE", 1)
     scan_all = sequence._scan_all
     monkeypatch.setattr(sequence, "_scan_all", lambda *given: scan_all(*given) + 100.0)
-    assert _run(*asked, "--json") == 0
+    assert _run(*arguments, "--json") == 0
     out, err = capsys.readouterr()
     looked_at = json.loads(out)["candidates"]
     assert 1 <= looked_at < 6
@@ -229,7 +229,7 @@ def test_videos_that_were_not_looked_at_are_told(
 
 def test_the_help_says_when_to_change_the_candidates(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--help") == 0
-    said = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
-    assert "too slow to score the whole library" in said
-    assert "Leave it out unless a video that you know to be there is not found" in said
-    assert "[default: (100)" in said  # some releases of typer tell the range behind it
+    text = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+    assert "too slow to score the whole library" in text
+    assert "Leave it out unless a video that you know to be there is not found" in text
+    assert "[default: (100)" in text  # some releases of typer tell the range behind it

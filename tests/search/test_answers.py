@@ -67,14 +67,14 @@ def test_nothing_fits_is_never_said_of_a_hit_that_is_sure(index: Index, data: st
     if data.draw(st.booleans()):
         page["min_score"] = data.draw(st.sampled_from(scores))
     hits = index.search(query, data.draw(st.integers(1, 10)), **page)
-    found = index.found(query, hits, **page)
+    answer = index.found(query, hits, **page)
     sure = any(hit.confidence is not None and hit.confidence >= FOUND for hit in hits)
-    assert not (sure and found is not True)
+    assert not (sure and answer is not True)
     # It is said of the question, whatever page of the answer it is asked with.
-    if any(one is not None and one >= FOUND for one in every):
-        assert found is True
+    if any(confidence is not None and confidence >= FOUND for confidence in every):
+        assert answer is True
     elif index.model.method.scans:
-        assert found is (False if None not in every else None)
+        assert answer is (False if None not in every else None)
     if index.model.method.scans and None not in every:
         assert all(first >= then for first, then in pairwise(every))  # type: ignore[operator]
 

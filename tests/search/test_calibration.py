@@ -23,7 +23,7 @@ from vidsift.types import Filter
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
 QUERY = "a red circle moves left"
-BANK = [f"{one} {what} {does}" for one in ("a", "two") for what in ("circle", "star", "ring", "square")
+BANK = [f"{count} {what} {does}" for count in ("a", "two") for what in ("circle", "star", "ring", "square")
         for does in ("moves left", "grows", "blinks", "spins", "in the middle")]  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_best_answers_to_the_bank_are_as_sure_as_their_rank_among_each_other(
 ) -> None:
     index = Index.open(store.folder, model)
     sure = sorted(hits[0].confidence or 0 for hits in index.search_many(BANK, k=1))
-    assert np.mean([one >= FOUND for one in sure]) <= 0.15
+    assert np.mean([confidence >= FOUND for confidence in sure]) <= 0.15
     assert 0.3 < sure[len(sure) // 2] < 0.7
 
 
@@ -56,9 +56,9 @@ def test_confidence_falls_with_the_score_and_asks_nobody_else(store: Store, mode
     index = Index.open(store.folder, model)
     hits = index.search(QUERY, k=99)
     sure = [hit.confidence for hit in hits]
-    assert all(one is not None and 0 <= one <= 1 for one in sure)
-    assert sure == sorted(sure, key=lambda one: -(one or 0))
-    own = {hit.segment_id: hit.confidence for hit in hits}
+    assert all(confidence is not None and 0 <= confidence <= 1 for confidence in sure)
+    assert sure == sorted(sure, key=lambda confidence: -(confidence or 0))
+    by_segment = {hit.segment_id: hit.confidence for hit in hits}
     for other in (
         index.search(QUERY, k=3, skip=4),
         index.search(QUERY, k=99, under="/videos/a"),
@@ -67,7 +67,7 @@ def test_confidence_falls_with_the_score_and_asks_nobody_else(store: Store, mode
         Index.open(store.folder, model, scan_format="int8").search(QUERY, k=4),
     ):
         assert other
-        assert all(hit.confidence == own[hit.segment_id] for hit in other)
+        assert all(hit.confidence == by_segment[hit.segment_id] for hit in other)
 
 
 def test_what_was_measured_is_kept_until_the_segments_change(
@@ -161,8 +161,8 @@ def test_sums_of_sentences_are_not_measured_by_single_ones(store: Store, model: 
 def test_a_black_box_is_as_sure_as_its_first_stage(tmp_path: Path) -> None:
     box = tiny.model("clip4clip", {"head": "tightTransf", "cross_layers": 1})
     plain = tiny.model("clip4clip")
-    indexes = [Index.open(filled(tmp_path / str(n), one, COUNTS).folder, one)
-               for n, one in enumerate((box, plain))]  # fmt: skip
+    indexes = [Index.open(filled(tmp_path / str(n), model, COUNTS).folder, model)
+               for n, model in enumerate((box, plain))]  # fmt: skip
     sure = [{hit.segment_id: hit.confidence for hit in index.search(QUERY, k=99)} for index in indexes]
     assert sure[0] == pytest.approx(sure[1], abs=5e-3)  # the box keeps its frames as encoded, in fp16
     assert indexes[0].found(QUERY, indexes[0].search(QUERY)) == indexes[1].found(
@@ -202,14 +202,14 @@ def test_more_segments_than_are_asked_are_extrapolated(monkeypatch: pytest.Monke
     for scanned in (8192, 512):
         monkeypatch.setattr(module, "_SCANNED", scanned)
         calibrations.append(module.calibrate(None, made, ["a question"] * 400))  # type: ignore[arg-type]
-    everything, some = calibrations
+    everything, part = calibrations
     # The best of 8,192 normal scores lies 0.83 above that of 512; what questions differ by (3.0, a scale of
     # 2.3) has no part in it. A bell is thinner than the tail that is assumed: a little too high is right.
-    for fit, whole in ((some.plain, everything.plain), (some.centred, everything.centred)):
+    for fit, whole in ((part.plain, everything.plain), (part.centred, everything.centred)):
         assert 0.0 < fit.location - whole.location < 0.25
     # A hit is as sure by either, to a few percent.
     for score in (4.0, 6.0, 8.0):
-        sure = [one.confidence(score, 1.0) for one in calibrations]
+        sure = [calibration.confidence(score, 1.0) for calibration in calibrations]
         assert sure[1] == pytest.approx(sure[0], abs=0.1)
 
 
@@ -219,7 +219,7 @@ def test_segments_beyond_those_asked_change_little_in_a_real_index(
     everything = Index.open(store.folder, model).calibration
     (store.folder / FILE).unlink()
     monkeypatch.setattr(module, "_SCANNED", 10)
-    some = Index.open(store.folder, model).calibration
+    part = Index.open(store.folder, model).calibration
     assert everything is not None
-    assert some is not None
-    assert some.plain.location == pytest.approx(everything.plain.location, abs=0.4 * everything.plain.scale)
+    assert part is not None
+    assert part.plain.location == pytest.approx(everything.plain.location, abs=0.4 * everything.plain.scale)

@@ -32,7 +32,7 @@ from vidsift.shapes.render import render
 from vidsift.types import Span
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
-BANK = [f"{one} {what} {does}" for one in ("a", "two") for what in ("circle", "star", "ring", "square")
+BANK = [f"{count} {what} {does}" for count in ("a", "two") for what in ("circle", "star", "ring", "square")
         for does in ("moves left", "grows", "blinks", "spins", "in the middle")]  # fmt: skip
 FEW = BANK[::4]
 FIRST, THEN = "a red circle moves left", "two triangles"
@@ -105,7 +105,11 @@ def test_captions_of_two_events_are_as_sure_as_they_rank(
             assert index.found(sentences, hits) is (sure[0] >= FOUND)
             if hits[0].video_id == _video(clip):
                 right += 1
-                others = [one for one, hit in zip(sure, hits, strict=True) if hit.video_id != _video(clip)]
+                others = [
+                    confidence
+                    for confidence, hit in zip(sure, hits, strict=True)
+                    if hit.video_id != _video(clip)
+                ]
                 assert sure[0] > max(others)
     assert right >= 3
 
@@ -115,11 +119,11 @@ def test_best_answers_to_sentences_in_order_are_as_sure_as_their_rank_among_each
     assert fits is not None
     sure = []
     for n, sentence in enumerate(BANK):
-        asked = [sentence, BANK[(n + len(BANK) // 2) % len(BANK)]]
-        mean = sum(background.mean(encode_question(index.model, one)) for one in asked) / 2
-        sure.append(fits.confidence(index.search(asked, k=1)[0].score, mean))
+        sentences = [sentence, BANK[(n + len(BANK) // 2) % len(BANK)]]
+        mean = sum(background.mean(encode_question(index.model, sentence)) for sentence in sentences) / 2
+        sure.append(fits.confidence(index.search(sentences, k=1)[0].score, mean))
     sure.sort()
-    assert np.mean([one >= FOUND for one in sure]) <= 0.15
+    assert np.mean([confidence >= FOUND for confidence in sure]) <= 0.15
     assert 0.3 < sure[len(sure) // 2] < 0.7
 
 
@@ -128,15 +132,15 @@ def test_a_hit_is_as_sure_as_its_whole_score_and_nothing_is_said_of_its_sentence
     assert index.calibration is not None
     fits = calibrate_in_order(index.model, _background(index), FEW, 2)
     assert fits is not None
-    means = [_background(index).mean(encode_question(index.model, one)) for one in (FIRST, THEN)]
+    means = [_background(index).mean(encode_question(index.model, sentence)) for sentence in (FIRST, THEN)]
     assert [hit.confidence for hit in hits] == pytest.approx(
         [fits.confidence(hit.score, sum(means) / 2) for hit in hits]
     )
     assert {part.confidence for hit in hits for part in hit.parts} == {None}
     # Filters and pages change nothing.
     assert index.search([FIRST, THEN], k=2, skip=3) == hits[3:5]
-    own = {hit.segment_id: hit.confidence for hit in hits}
-    assert all(hit.confidence == own[hit.segment_id]
+    by_segment = {hit.segment_id: hit.confidence for hit in hits}
+    assert all(hit.confidence == by_segment[hit.segment_id]
                for hit in index.search([FIRST, THEN], k=3, under="/videos/a"))  # fmt: skip
 
 
@@ -147,10 +151,10 @@ def _background(index: Index) -> Background:
 
 
 def test_sums_in_order_have_no_confidence(index: Index) -> None:
-    asked = ["a circle + a star", THEN]
-    hits = index.search(asked, k=3)
+    sentences = ["a circle + a star", THEN]
+    hits = index.search(sentences, k=3)
     assert [hit.confidence for hit in hits] == [None] * 3
-    assert index.found(asked, hits) is None
+    assert index.found(sentences, hits) is None
 
 
 def test_what_was_measured_is_kept_beside_the_rest_and_only_when_it_was_asked(
@@ -183,8 +187,8 @@ def test_what_was_measured_is_kept_beside_the_rest_and_only_when_it_was_asked(
     monkeypatch.setattr(module, "calibrate", None)
     of_two = whole["in_order"]["2"]
     others: list[Any] = [{}, [], {"version": 0}, {"plain": [0, 0]}, {"better": [math.nan, 1]}]
-    broken: list[Any] = [of_two | one if isinstance(one, dict) and one else one for one in others]
-    files: list[Any] = [{}, [], *({"2": one} for one in broken)]
+    broken: list[Any] = [of_two | fits if isinstance(fits, dict) and fits else fits for fits in others]
+    files: list[Any] = [{}, [], *({"2": fits} for fits in broken)]
     for in_order in files:
         (folder / FILE).write_text(json.dumps(whole | {"in_order": in_order}))
         assert Index.open(folder, model).search([FIRST, THEN], k=3) == hits
@@ -221,11 +225,11 @@ def test_segments_beyond_those_asked_change_little(
 ) -> None:
     everything = calibrate_in_order(index.model, _background(index), BANK[::2], 2)
     monkeypatch.setattr(module, name, value)
-    some = calibrate_in_order(index.model, _background(index), BANK[::2], 2)
+    part = calibrate_in_order(index.model, _background(index), BANK[::2], 2)
     assert everything is not None
-    assert some is not None
-    assert some != everything
-    assert some.plain.location == pytest.approx(everything.plain.location, abs=0.6 * everything.plain.scale)
+    assert part is not None
+    assert part != everything
+    assert part.plain.location == pytest.approx(everything.plain.location, abs=0.6 * everything.plain.scale)
 
 
 def test_chance_is_measured_without_reading_all_of_a_large_index(
@@ -254,4 +258,4 @@ def test_what_others_measured_meanwhile_is_kept_too(index: Index, monkeypatch: p
     monkeypatch.setattr(module, "calibrate_in_order", slow)
     assert Index.open(folder, index.model).calibration_in_order(2) is not None
     assert set(json.loads((folder / FILE).read_text())["in_order"]) == {"2", "3"}
-    assert [one.name for one in folder.glob(FILE + "*")] == [FILE]
+    assert [path.name for path in folder.glob(FILE + "*")] == [FILE]

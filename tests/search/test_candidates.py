@@ -110,10 +110,10 @@ def test_hits_are_the_same_bits_whatever_scans_and_whoever_asks(
         try:
             torch.set_num_threads(threads)
             other = Index.open(filled_index.store.folder, filled_index.model, scan_format=scan_format)
-            found = other.search_many(["circle", QUERY, "two triangles"], k=4, candidates=7)
+            answers = other.search_many(["circle", QUERY, "two triangles"], k=4, candidates=7)
         finally:
             torch.set_num_threads(before)
-    assert found[1] == reference
+    assert answers[1] == reference
 
 
 def test_hits_do_not_depend_on_the_order_of_adding(filled_index: Index, tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_hits_do_not_depend_on_the_order_of_adding(filled_index: Index, tmp_path
     other = filled(tmp_path / "other", filled_index.model, COUNTS, order=order, commits=5)
     again = Index.open(other.folder, filled_index.model)
     for grouped in ("segment", "video"):
-        asked: dict[str, Any] = {"k": 5, "candidates": 6, "group_by": grouped}
-        assert again.search(QUERY, **asked) == filled_index.search(QUERY, **asked)
+        arguments: dict[str, Any] = {"k": 5, "candidates": 6, "group_by": grouped}
+        assert again.search(QUERY, **arguments) == filled_index.search(QUERY, **arguments)
 
 
 def test_as_many_videos_are_found_as_were_asked_for(filled_index: Index) -> None:
@@ -132,7 +132,7 @@ def test_as_many_videos_are_found_as_were_asked_for(filled_index: Index) -> None
     assert len({hit.video_id for hit in hits}) == 3
     scores = _every_score(filled_index, QUERY)
     best: dict[str, str] = {}
-    for name in sorted(_led_by_the_dot_product(filled_index, QUERY, 8), key=lambda one: -scores[one]):
+    for name in sorted(_led_by_the_dot_product(filled_index, QUERY, 8), key=lambda name: -scores[name]):
         best.setdefault(name.split("-")[0], name)
     assert [_id(hit) for hit in hits] == list(best.values())[:3]
 
@@ -149,14 +149,14 @@ def test_filters_come_before_candidates(filled_index: Index) -> None:
 def test_there_is_no_account_and_the_moment_is_the_first_stage_s(tmp_path: Path) -> None:
     box, plain = tiny.model(*BOXES["tightTransf"]), tiny.model("clip4clip")
     assert torch.equal(box.method.towers.logit_scale, plain.method.towers.logit_scale)
-    indexes = [Index.open(filled(tmp_path / one.method_name / str(n), one, COUNTS).folder, one)
-               for n, one in enumerate((box, plain))]  # fmt: skip
-    found = [{_id(hit): hit for hit in index.search(QUERY, k=99)} for index in indexes]
-    assert found[0].keys() == found[1].keys()
-    assert all(found[0][name].moment == found[1][name].moment for name in found[0])
-    assert any(hit.moment != hit.segment for hit in found[0].values())
+    indexes = [Index.open(filled(tmp_path / model.method_name / str(n), model, COUNTS).folder, model)
+               for n, model in enumerate((box, plain))]  # fmt: skip
+    hits_of = [{_id(hit): hit for hit in index.search(QUERY, k=99)} for index in indexes]
+    assert hits_of[0].keys() == hits_of[1].keys()
+    assert all(hits_of[0][name].moment == hits_of[1][name].moment for name in hits_of[0])
+    assert any(hit.moment != hit.segment for hit in hits_of[0].values())
     with pytest.raises(NoAlignmentError, match="CrossTransformer is a black box"):
-        indexes[0].explain(QUERY, next(iter(found[0].values())))
+        indexes[0].explain(QUERY, next(iter(hits_of[0].values())))
 
 
 def test_the_scan_holds_one_small_token_a_segment_and_the_index_the_frames(filled_index: Index) -> None:
@@ -204,7 +204,7 @@ class Narrow(Method):
 
 
 @pytest.mark.parametrize(
-    ("toy", "said"),
+    ("toy", "message"),
     [
         (
             WithBlackBox,
@@ -214,20 +214,20 @@ class Narrow(Method):
     ],
 )
 def test_a_black_box_without_a_usable_first_stage_is_refused_before_any_work(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy: type[Method], said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy: type[Method], message: str
 ) -> None:
     monkeypatch.setitem(catalog.METHODS, "toy", toy)
     model = tiny.model("toy")
     library(tmp_path / "videos", clips=1)
-    with pytest.raises(NotSearchableError, match=said):
+    with pytest.raises(NotSearchableError, match=message):
         build_index([tmp_path / "videos"], tmp_path / "index", model, workers=1)
     assert not (tmp_path / "index").exists()
-    with pytest.raises(NotSearchableError, match=said):
+    with pytest.raises(NotSearchableError, match=message):
         Index.open(filled(tmp_path / "made", model, [5]).folder, model)
 
 
 @pytest.mark.parametrize(
-    ("meet", "keeper", "said"),
+    ("meet", "keeper", "message"),
     [
         (PairMlp(16), PairMlp(16), "PairMlp is too dear to scan itself, so it cannot find candidates"),
         (WeightedTokenWise(16), PairMlp(16), "WeightedTokenWise has learned weights"),
@@ -239,14 +239,14 @@ def test_a_black_box_without_a_usable_first_stage_is_refused_before_any_work(
     ],
 )
 def test_a_first_stage_that_cannot_be_one_is_refused(
-    meet: Interaction, keeper: Interaction, said: str
+    meet: Interaction, keeper: Interaction, message: str
 ) -> None:
     class Toy(Narrow):
         def __init__(self, towers: ClipTowers) -> None:
             terms = [Term("sentence", "frame", keeper)]
             Method.__init__(self, towers, terms, [Term("sentence", "frame", meet)])
 
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         Toy(tiny.towers())
 
 
@@ -276,17 +276,17 @@ def test_the_command_line_says_what_the_hits_are_the_best_of(
     def run(*arguments: str) -> tuple[list[str], str]:
         with pytest.raises(SystemExit):
             main([*arguments])
-        told = capsys.readouterr()
-        return told.out.splitlines(), told.err
+        captured = capsys.readouterr()
+        return captured.out.splitlines(), captured.err
 
-    asked = ("search", QUERY, "--index", str(folder), "-t", "2")
-    lines, said = run(*asked, "--candidates", "4", "--json")
-    assert "the best of 4 candidates found by MeanDot(sentence, frame); --candidates N takes more" in said
-    found = [json.loads(line) for line in lines]
-    assert [one["candidates"] for one in found] == [4, 4]
-    assert found[0]["account"] == "black box: no account; the moment is that of the first stage"
-    lines, said = run(*asked, "--json")
-    assert "candidates" not in said
+    arguments = ("search", QUERY, "--index", str(folder), "-t", "2")
+    lines, errors = run(*arguments, "--candidates", "4", "--json")
+    assert "the best of 4 candidates found by MeanDot(sentence, frame); --candidates N takes more" in errors
+    hits = [json.loads(line) for line in lines]
+    assert [hit["candidates"] for hit in hits] == [4, 4]
+    assert hits[0]["account"] == "black box: no account; the moment is that of the first stage"
+    lines, errors = run(*arguments, "--json")
+    assert "candidates" not in errors
     assert json.loads(lines[0])["candidates"] is None
     lines, _ = run("info", str(tmp_path / "model"))
     assert any("candidates found by MeanDot(sentence, frame), which also gives the moments" in line

@@ -28,9 +28,9 @@ def drawn() -> Canvas:
 
 
 def at(page: Image.Image, x: float, y: float) -> tuple[int, ...]:
-    found = page.getpixel((int(x * page.width / 2), int(y * page.height)))
-    assert isinstance(found, tuple)
-    return found
+    pixel = page.getpixel((int(x * page.width / 2), int(y * page.height)))
+    assert isinstance(pixel, tuple)
+    return pixel
 
 
 def test_marks_stand_where_they_are_put_and_lie_above_earlier_ones() -> None:
@@ -100,14 +100,14 @@ def test_letters_that_a_font_lacks_are_taken_from_the_next_that_has_them(
         def getmask(self, text: str) -> bytes:
             return b"" if text == canvas._IN_NO_FONT else text.encode()
 
-    own = ImageFont.load_default(24)
+    default = ImageFont.load_default(24)
 
     def font_of(family: str, size_px: float) -> object:
         if family == "other.ttf":
             return Other()
         if family:
             raise OSError("cannot open resource")
-        return own
+        return default
 
     monkeypatch.setattr(canvas, "_font_of", font_of)
     monkeypatch.setattr(canvas, "_SYSTEM_FONTS", ("none.ttf", "other.ttf"))

@@ -35,15 +35,26 @@ def test_captions_are_ranked_by_their_best_segment(
         store.write_captions({"/videos/captions.jsonl": HELD})
     index.refresh()
     video = f"{1:032x}"
-    found = index.captions_for(video, k=4)
-    rows = [row for row, one in enumerate(index.gallery.video_ids) if one == video]
+    ranked = index.captions_for(video, k=4)
+    rows = [row for row, owner in enumerate(index.gallery.video_ids) if owner == video]
     assert len(rows) == 2
     # What cannot be read (empty, too long) is passed over; what is said twice stands once.
-    readable = sorted({one for own in HELD.values() for one in own if one.strip() and len(one) < 99})
-    scores = {one: float(model.similarity([one], index.gallery.exact(rows)).max()) for one in readable}
-    assert [caption for caption, _ in found] == sorted(scores, key=lambda one: -scores[one])[:4]
-    assert [score for _, score in found] == pytest.approx([scores[one] for one, _ in found], abs=1e-5)
-    assert index.captions_for(video, k=2) == found[:2]
+    readable = sorted(
+        {
+            caption
+            for captions in HELD.values()
+            for caption in captions
+            if caption.strip() and len(caption) < 99
+        }
+    )
+    scores = {
+        caption: float(model.similarity([caption], index.gallery.exact(rows)).max()) for caption in readable
+    }
+    assert [caption for caption, _ in ranked] == sorted(scores, key=lambda caption: -scores[caption])[:4]
+    assert [score for _, score in ranked] == pytest.approx(
+        [scores[caption] for caption, _ in ranked], abs=1e-5
+    )
+    assert index.captions_for(video, k=2) == ranked[:2]
     with pytest.raises(QueryError, match="the index holds no video"):
         index.captions_for("nothing")
     with pytest.raises(QueryError, match="k is 0"):

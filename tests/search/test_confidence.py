@@ -43,13 +43,13 @@ def test_growth_is_that_of_one_question_over_different_segments() -> None:
 def test_fits_lie_higher_where_more_segments_were_to_be_asked() -> None:
     random = np.random.default_rng(1)
     best, means = random.gumbel(2.0, 0.5, 400), random.normal(0.0, 0.1, 400)
-    asked, extrapolated = fits_of(best, means, 0.0), fits_of(best, means, 0.25)
-    assert extrapolated.plain.location - asked.plain.location == pytest.approx(0.25)
-    assert extrapolated.centred.location - asked.centred.location == pytest.approx(0.25)
-    assert (extrapolated.plain.scale, extrapolated.better) == (asked.plain.scale, asked.better)
-    assert asked.questions == 400
+    measured, extrapolated = fits_of(best, means, 0.0), fits_of(best, means, 0.25)
+    assert extrapolated.plain.location - measured.plain.location == pytest.approx(0.25)
+    assert extrapolated.centred.location - measured.centred.location == pytest.approx(0.25)
+    assert (extrapolated.plain.scale, extrapolated.better) == (measured.plain.scale, measured.better)
+    assert measured.questions == 400
     # By the same score a hit among more segments is less sure.
-    assert extrapolated.confidence(4.0, 0.0) < asked.confidence(4.0, 0.0)
+    assert extrapolated.confidence(4.0, 0.0) < measured.confidence(4.0, 0.0)
 
 
 def test_something_fits_from_the_limit_on() -> None:

@@ -21,7 +21,7 @@ def _explained(method: str, query: str, frames: int) -> tuple[Explanation, float
     text = model.encode_text([query])
     pixels, times = tiny.videos([frames, tiny.FRAMES])
     video = {
-        name: one[:1] for name, one in model.encode_frames(pixels, times).items()
+        name: tokens[:1] for name, tokens in model.encode_frames(pixels, times).items()
     }  # padded by its company
     with torch.inference_mode():
         account = model.method.align(text, video)
@@ -87,25 +87,25 @@ def test_every_method_accounts_for_the_score_of_its_hits(tmp_path: Path, name: s
     model = tiny.model(method, arguments)
     index = Index.open(filled(tmp_path / "index", model, [5, 3, 5, 2]).folder, model)
     query = "a large blue square + circle - two triangles"
-    for asked in ("a large blue square", query):
-        for hit in index.search(asked, k=4):
-            told = index.explain(asked, hit)
-            assert told.score == hit.score
-            assert told.total == pytest.approx(hit.score, abs=1e-6)
-            assert sum(term.total for term in told.terms) == pytest.approx(hit.score, abs=1e-6)
-            parts = 3 if asked == query else 1
-            timed = {one.name: one.times_seconds is not None for one in told.terms}
-            assert (timed, len(told.terms)) == (terms, parts * len(terms))
+    for sentence in ("a large blue square", query):
+        for hit in index.search(sentence, k=4):
+            explanation = index.explain(sentence, hit)
+            assert explanation.score == hit.score
+            assert explanation.total == pytest.approx(hit.score, abs=1e-6)
+            assert sum(term.total for term in explanation.terms) == pytest.approx(hit.score, abs=1e-6)
+            parts = 3 if sentence == query else 1
+            timed = {term.name: term.times_seconds is not None for term in explanation.terms}
+            assert (timed, len(explanation.terms)) == (terms, parts * len(terms))
             # The moment comes from the terms whose tokens have a time.
-            assert told.moment_from == [one for one, has_time in terms.items() if has_time]
-            from_timed = sum(term.total for term in told.terms if term.times_seconds is not None)
+            assert explanation.moment_from == [name for name, has_time in terms.items() if has_time]
+            from_timed = sum(term.total for term in explanation.terms if term.times_seconds is not None)
             assert sum(hit.shares) == pytest.approx(from_timed, abs=1e-6)
-            for term in told.terms:
+            for term in explanation.terms:
                 assert (term.note == "") == terms[term.name]
                 assert term.values.shape == (len(term.words), len(term.video_weights))
                 inside = term.values[np.arange(len(term.words)), term.best_video_token]
                 assert inside == pytest.approx(term.values.max(axis=1), abs=1e-6)
-            json.dumps(told.to_dict())
+            json.dumps(explanation.to_dict())
 
 
 def test_patches_have_a_place_in_the_picture_and_no_time(tmp_path: Path) -> None:

@@ -51,17 +51,17 @@ def explained(index: Index, query: str = QUERY) -> Explanation:
 def test_maps_change_nothing_of_the_account(index: Index) -> None:
     query = f"{QUERY} + two triangles - circle"
     (hit,) = index.search(query, k=1)
-    plain, told = index.explain(query, hit), explained(index, query)
+    plain, explanation = index.explain(query, hit), explained(index, query)
     assert plain.maps_on_request
-    assert told.maps_on_request
-    assert told.total == pytest.approx(hit.score, abs=1e-6)
-    assert told.score == plain.score == hit.score
-    for one, same in zip(told.terms, plain.terms, strict=True):
+    assert explanation.maps_on_request
+    assert explanation.total == pytest.approx(hit.score, abs=1e-6)
+    assert explanation.score == plain.score == hit.score
+    for term, same in zip(explanation.terms, plain.terms, strict=True):
         assert same.patches is None
         assert same.grid is None
         assert same.map_note == ""
-        assert np.array_equal(one.contributions, same.contributions)
-    mapped = [term for term in told.terms if term.grid is not None]
+        assert np.array_equal(term.contributions, same.contributions)
+    mapped = [term for term in explanation.terms if term.grid is not None]
     assert len(mapped) == 3
     for term in mapped:
         assert term.grid == (4, 4)  # 16 px in patches of 4
@@ -97,11 +97,11 @@ def test_shares_of_prost_rebuild_the_direction_of_its_objects(tmp_path: Path, fi
         raw_FLO = method.video_maps(pixels, mask).objects[0]
         made = method.video_features(pixels, mask, torch.zeros(mask.shape))["object"].tokens[0]
     mixed = 0
-    for token, (frame, own) in enumerate(zip(term.frame, term.group, strict=True)):
-        if own == 0:
+    for token, (frame, place) in enumerate(zip(term.frame, term.group, strict=True)):
+        if place == 0:
             assert not term.patches[token].any()
             continue
-        raw_L = raw_FLO[frame, :, own - 1]
+        raw_L = raw_FLO[frame, :, place - 1]
         if not raw_L.any():
             assert not term.patches[token].any()
             continue
@@ -127,11 +127,11 @@ def test_squares_of_ts2net_are_the_patches_that_it_selected(tmp_path: Path, file
     with torch.inference_mode():
         tokens_FLD = method.towers.encode_frames(pixels, mask, method.shift_blocks).float()[0]
         best = method.selector.scores(tokens_FLD)[:, 1:].topk(SELECTED).indices
-        kept = method.selector(tokens_FLD)[:, 1:]
+        selected = method.selector(tokens_FLD)[:, 1:]
     for frame, row in enumerate(term.patches):
         assert set(np.flatnonzero(row)) == set(best[frame].tolist())
         assert row.sum() == SELECTED
-        assert torch.equal(tokens_FLD[frame, 1:][torch.from_numpy(row == 1)], kept[frame])
+        assert torch.equal(tokens_FLD[frame, 1:][torch.from_numpy(row == 1)], selected[frame])
     assert len({tuple(row) for row in term.patches}) > 1
 
 
@@ -161,39 +161,39 @@ def test_other_frames_are_refused(index: Index) -> None:
 
 def test_methods_without_patches_take_frames_and_say_nothing(tmp_path: Path, file: Path) -> None:
     index = index_of(tmp_path / "index", [file], tiny.model("drl"))
-    told = explained(index)
-    assert not told.maps_on_request
-    assert [(term.grid, term.patches, term.map_note) for term in told.terms] == [(None, None, "")]
+    explanation = explained(index)
+    assert not explanation.maps_on_request
+    assert [(term.grid, term.patches, term.map_note) for term in explanation.terms] == [(None, None, "")]
 
 
 def test_a_file_that_changed_or_went_gives_no_frames(tmp_path: Path) -> None:
-    own = clip(tmp_path / "videos", "own", frames=20)
-    index = index_of(tmp_path / "index", [own], tiny.model("ts2net", METHODS["ts2net"]))
+    video = clip(tmp_path / "videos", "own", frames=20)
+    index = index_of(tmp_path / "index", [video], tiny.model("ts2net", METHODS["ts2net"]))
     (hit,) = index.search(QUERY, k=1)
-    os.utime(own, (1, 1))
+    os.utime(video, (1, 1))
     with pytest.raises(QueryError, match="not the file that was indexed; index it again"):
         index.frames_of(hit)
-    own.unlink()
+    video.unlink()
     with pytest.raises(FileNotFoundError):
         index.frames_of(hit)
 
 
 def test_json_holds_the_maps(index: Index) -> None:
-    told = explained(index)
-    back = json.loads(json.dumps(told.to_dict()))
+    explanation = explained(index)
+    back = json.loads(json.dumps(explanation.to_dict()))
     assert back["maps_on_request"] is True
     assert back["maps_missing"] == ""
     term = back["terms"][0]
     assert term["grid"] == [4, 4]
-    assert np.array_equal(term["patches"], np.asarray(told.terms[0].patches))
+    assert np.array_equal(term["patches"], np.asarray(explanation.terms[0].patches))
 
 
 def test_the_picture_draws_each_square_where_it_is(index: Index) -> None:
-    told = explained(index)
-    term = told.terms[0]
+    explanation = explained(index)
+    term = explanation.terms[0]
     assert term.patches is not None
     canvas = Canvas(8.0)
-    draw_patches(canvas, (0.0, 0.0, 8.0, 0.0), term, frames_of(told))
+    draw_patches(canvas, (0.0, 0.0, 8.0, 0.0), term, frames_of(explanation))
     maps = [mark.box for mark in canvas.marks if isinstance(mark, Pasted)]
     squares = [mark.box for mark in canvas.marks if isinstance(mark, Rectangle) and mark.fill is not None]
     written = [mark.text for mark in canvas.marks if isinstance(mark, Written)]
@@ -204,9 +204,9 @@ def test_the_picture_draws_each_square_where_it_is(index: Index) -> None:
         assert f"gave {gave:.4f}" in written
         side = (right - left) / 4
         drawn = {
-            (int(((one[1] + one[3]) / 2 - top) / side), int(((one[0] + one[2]) / 2 - left) / side))
-            for one in squares
-            if left < (one[0] + one[2]) / 2 < right and top < (one[1] + one[3]) / 2 < bottom
+            (int(((box[1] + box[3]) / 2 - top) / side), int(((box[0] + box[2]) / 2 - left) / side))
+            for box in squares
+            if left < (box[0] + box[2]) / 2 < right and top < (box[1] + box[3]) / 2 < bottom
         }
         assert drawn == {tuple(map(int, divmod(place, 4))) for place in np.flatnonzero(term.patches[token])}
     whole = sum(not term.patches[token].any() for token in tokens)

@@ -31,8 +31,8 @@ def store(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Store:
     second = round(NOON.timestamp() * 1e9)
     # Video n was written n hours after noon; video 4 has a copy that was written later, elsewhere.
     records = [
-        FileRecord(path, 1, second + int(one.video_id or "0", 16) * 3600 * 10**9, one.video_id)
-        for path, one in store.read_files().items()
+        FileRecord(path, 1, second + int(record.video_id or "0", 16) * 3600 * 10**9, record.video_id)
+        for path, record in store.read_files().items()
     ]
     store.commit(None, [*records, FileRecord("/else/copy.mp4", 1, second + 10**15, f"{4:032x}")])
     return store

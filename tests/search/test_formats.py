@@ -112,9 +112,9 @@ def build(folder: Path, model: Model, dim: int) -> None:
 
 def truth(dim: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The best rows of each question with their scores by the plain formula, in fp32."""
-    asked = [one["word"] for one in questions(dim)]
-    words_PD = torch.cat([one.tokens[0] for one in asked])
-    word_weights_QT = torch.cat([one.weights for one in asked if one.weights is not None])
+    words = [question["word"] for question in questions(dim)]
+    words_PD = torch.cat([tokens.tokens[0] for tokens in words])
+    word_weights_QT = torch.cat([tokens.weights for tokens in words if tokens.weights is not None])
     scores = []
     for rows in parts():
         video = videos(rows, dim)

@@ -35,19 +35,19 @@ def test_blocks_hold_the_stored_tokens_in_the_scan_format(
     assert gallery.blocks == 3
     exact = gallery.exact(range(len(COUNTS)))
     compact = model.method.compact_video(exact)
-    found = [gallery.block(number)["frame"] for number in range(3)]
-    assert [len(one) for one in found] == [3, 3, 2]
+    blocks = [gallery.block(number)["frame"] for number in range(3)]
+    assert [len(block) for block in blocks] == [3, 3, 2]
     tolerance = {"int8": 0.01, "bf16": 0.01, "fp32": 0.0}[scan_format]
-    for number, one in enumerate(found):
+    for number, block in enumerate(blocks):
         expected = compact["frame"][number * 3 : number * 3 + 3]
-        tokens = _tokens(one) * (1 if one.scale is None else one.scale[:, None, None])
+        tokens = _tokens(block) * (1 if block.scale is None else block.scale[:, None, None])
         assert (tokens - expected.tokens).abs().max() <= tolerance
-        assert torch.equal(one.mask, expected.mask)
-        assert one.weights is not None
+        assert torch.equal(block.mask, expected.mask)
+        assert block.weights is not None
         assert expected.weights is not None
-        assert torch.equal(one.weights, expected.weights)
+        assert torch.equal(block.weights, expected.weights)
     if method == "drl":
-        assert found[0].tokens.dtype == (torch.int8 if scan_format == "int8" else torch.float32)
+        assert blocks[0].tokens.dtype == (torch.int8 if scan_format == "int8" else torch.float32)
 
 
 def test_a_format_that_is_wrong_on_a_device_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,12 +69,14 @@ def test_int8_scans_by_default_where_it_is_right_and_fast(
     assert best_scan_format("cpu") == ("int8" if vnni and exact else "fp32")
 
 
-def _tokens(one: TokenSet) -> torch.Tensor:
+def _tokens(tokens: TokenSet) -> torch.Tensor:
     """The tokens of a block; packed ones have no values to read, but their products with unit vectors."""
-    if one.packed is None:
-        return one.tokens.float()
-    videos, slots, dim = one.tokens.shape
-    columns = product(torch.eye(dim, dtype=torch.int8), one.tokens.transpose(0, 1).flatten(0, 1), one.packed)
+    if tokens.packed is None:
+        return tokens.tokens.float()
+    videos, slots, dim = tokens.tokens.shape
+    columns = product(
+        torch.eye(dim, dtype=torch.int8), tokens.tokens.transpose(0, 1).flatten(0, 1), tokens.packed
+    )
     return columns.t().reshape(slots, videos, dim).transpose(0, 1)
 
 

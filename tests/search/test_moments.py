@@ -88,9 +88,9 @@ def test_matches_are_the_best_of_each_time_weighed_by_the_words() -> None:
     terms = [Term("word", "patch", meeting, weight=2.0)]
     account = {terms[0].name: terms[0].interaction.align(text["word"], video["patch"])}
     weights = account[terms[0].name].text_weights[0].double().numpy()
-    found = frame_matches(terms, account, video)
+    matches = frame_matches(terms, account, video)
     expected = 2 * np.array([[1, 1], [0.6, 0.8], [1, 0.6]]) @ weights
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(matches, expected, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,8 @@ def test_tokens_without_times_have_no_shares() -> None:
     model = tiny.model()
     text = model.encode_text(["circle"])
     video = {
-        name: one.replace(times_seconds=None) for name, one in model.encode_frames(*tiny.videos([4])).items()
+        name: tokens.replace(times_seconds=None)
+        for name, tokens in model.encode_frames(*tiny.videos([4])).items()
     }
     with torch.inference_mode():
         account = model.method.align(text, video)

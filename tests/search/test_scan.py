@@ -28,8 +28,8 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(1, 12))
 @settings(max_examples=200, deadline=None)
 def test_leaders_are_the_largest_and_the_first_of_equals(values: list[int], keep: int) -> None:
-    found = _leaders(torch.tensor([values], dtype=torch.float32), keep)[0].tolist()
-    assert found == sorted(range(len(values)), key=lambda place: (-values[place], place))[:keep]
+    places = _leaders(torch.tensor([values], dtype=torch.float32), keep)[0].tolist()
+    assert places == sorted(range(len(values)), key=lambda place: (-values[place], place))[:keep]
 
 
 @pytest.mark.processor
@@ -53,13 +53,13 @@ def test_int8_scores_are_near(tmp_path: Path) -> None:
     model = tiny.model()
     store = filled(tmp_path / "a", model, COUNTS)
     texts = model.encode_text(list(tiny.CAPTIONS))
-    found = {}
+    scores_by_format = {}
     for scan_format in ("int8", "fp32"):
         gallery = Gallery.read(store, model.method, scan_format)
         scores, rows = scan(gallery, model.method, texts, np.ones(len(COUNTS), bool), 100)
-        found[scan_format] = torch.zeros_like(scores).scatter(1, rows, scores)
-    assert (found["int8"] - found["fp32"]).abs().max() < 0.01
-    assert not torch.equal(found["int8"], found["fp32"])
+        scores_by_format[scan_format] = torch.zeros_like(scores).scatter(1, rows, scores)
+    assert (scores_by_format["int8"] - scores_by_format["fp32"]).abs().max() < 0.01
+    assert not torch.equal(scores_by_format["int8"], scores_by_format["fp32"])
 
 
 def test_nothing_allowed_is_nothing_found(tmp_path: Path) -> None:

@@ -103,8 +103,8 @@ def test_hits_are_the_same_bits_whatever_scans_and_whoever_asks(
         patch.setattr(ranking, "_SCORED_A_HIT", 1)
         try:
             torch.set_num_threads(threads)
-            found = Index.open(store.folder, model, scan_format=scan_format)
-            hits = found.search_many([*company, QUERIES[0]], k=7)[-1]
+            index = Index.open(store.folder, model, scan_format=scan_format)
+            hits = index.search_many([*company, QUERIES[0]], k=7)[-1]
             assert torch.get_num_threads() == threads
         finally:
             torch.set_num_threads(before)
@@ -310,9 +310,9 @@ def test_a_strip_runs_over_all_segments_of_a_video(index: Index) -> None:
 
 def test_a_segment_is_explained_by_its_id(index: Index) -> None:
     hit = index.search("circle", k=1)[0]
-    told = index.explain("circle", hit.segment_id).to_dict()
-    assert told == index.explain("circle", hit).to_dict()
-    assert (told["path"], told["start"], told["end"]) == (hit.path, *hit.segment)
+    account = index.explain("circle", hit.segment_id).to_dict()
+    assert account == index.explain("circle", hit).to_dict()
+    assert (account["path"], account["start"], account["end"]) == (hit.path, *hit.segment)
     with pytest.raises(QueryError, match="the segment 'nothing' is not in this index"):
         index.explain("circle", "nothing")
 
@@ -322,7 +322,7 @@ def test_a_sum_of_sentences_is_scored_by_the_sum_of_their_scores(
     index: Index, store: Store, model: Model
 ) -> None:
     query = f"{QUERIES[0]} + {QUERIES[1]} - {QUERIES[2]}"
-    single = [dict(_expected(store, model, one)) for one in QUERIES[:3]]
+    single = [dict(_expected(store, model, query)) for query in QUERIES[:3]]
     expected = {name: (single[0][name] + single[1][name] - single[2][name]) / 3 for name in single[0]}
     hits = index.search(query, k=8)
     assert [_id(hit) for hit in hits] == sorted(expected, key=lambda name: -expected[name])[:8]

@@ -51,16 +51,16 @@ def index(store: Store, model: Model) -> Index:
 )
 @settings(max_examples=200, deadline=None)
 def test_the_best_order_is_the_best_of_all(values: list[list[int]]) -> None:
-    arrays = [np.asarray(one, np.float64) for one in values]
+    arrays = [np.asarray(row, np.float64) for row in values]
     every = list(combinations(range(len(values[0])), len(values)))
-    found = best_order(arrays)
+    order = best_order(arrays)
     if not every:
-        assert found is None
+        assert order is None
         return
-    assert found is not None
-    score, chosen = found
+    assert order is not None
+    score, chosen = order
     assert chosen == sorted(set(chosen))
-    reached = [sum(values[i][place] for i, place in enumerate(one)) / len(values) for one in every]
+    reached = [sum(values[i][place] for i, place in enumerate(places)) / len(values) for places in every]
     assert score == pytest.approx(max(reached))
     assert score == pytest.approx(sum(values[i][place] for i, place in enumerate(chosen)) / len(values))
 
@@ -68,7 +68,7 @@ def test_the_best_order_is_the_best_of_all(values: list[list[int]]) -> None:
 def _by_hand(index: Index, sentences: list[str]) -> dict[str, float]:
     """The formula written out: every choice of frames of every video."""
     scores: dict[str, float] = {}
-    hits = [{hit.segment_id: hit for hit in index.search(one, k=99)} for one in sentences]
+    hits = [{hit.segment_id: hit for hit in index.search(sentence, k=99)} for sentence in sentences]
     videos: dict[str, list[str]] = {}
     for name in sorted(hits[0]):
         videos.setdefault(hits[0][name].video_id, []).append(name)
@@ -77,8 +77,8 @@ def _by_hand(index: Index, sentences: list[str]) -> dict[str, float]:
         best = -np.inf
         for chosen in combinations(frames, len(sentences)):
             got = 0.0
-            for own, (name, place) in zip(hits, chosen, strict=True):
-                hit = own[name]
+            for by_segment, (name, place) in zip(hits, chosen, strict=True):
+                hit = by_segment[name]
                 got += hit.score - (max(hit.shares) - hit.shares[place])
             best = max(best, got / len(sentences))
         if np.isfinite(best):
@@ -94,13 +94,15 @@ def test_videos_are_ranked_by_the_formula(
     expected = _by_hand(index, sentences)
     monkeypatch.setattr(sequence, "_ROWS_AT_ONCE", rows)
     hits = index.search(sentences, k=6)
-    assert [hit.video_id for hit in hits] == sorted(expected, key=lambda one: -expected[one])[:6]
+    assert [hit.video_id for hit in hits] == sorted(expected, key=lambda video: -expected[video])[:6]
     assert [hit.score for hit in hits] == pytest.approx([expected[hit.video_id] for hit in hits], abs=1e-6)
     assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5, 6]
 
 
 def test_each_sentence_has_its_own_hit_and_they_come_in_order(index: Index) -> None:
-    alone = {one: {hit.segment_id: hit for hit in index.search(one, k=99)} for one in (FIRST, THEN)}
+    alone = {
+        sentence: {hit.segment_id: hit for hit in index.search(sentence, k=99)} for sentence in (FIRST, THEN)
+    }
     for hit in index.search([FIRST, THEN], k=9):
         first, then = hit.parts
         assert first.segment <= then.segment
@@ -112,7 +114,7 @@ def test_each_sentence_has_its_own_hit_and_they_come_in_order(index: Index) -> N
             assert hit.moment.start_seconds <= part.moment.start_seconds
             assert part.moment.end_seconds <= hit.moment.end_seconds
         # No better than each sentence's best segment of the video.
-        bound = [max(one.score for one in every.values() if one.video_id == hit.video_id)
+        bound = [max(hit_alone.score for hit_alone in every.values() if hit_alone.video_id == hit.video_id)
                  for every in alone.values()]  # fmt: skip
         assert hit.score <= np.mean(bound) + 1e-6
 
@@ -127,9 +129,9 @@ def test_the_answer_is_the_same_whatever_scans(index: Index, store: Store, model
 
 
 def test_a_video_with_fewer_frames_than_sentences_is_none(index: Index) -> None:
-    found = {int(hit.video_id, 16) for hit in index.search([FIRST, THEN], k=99)}
+    videos = {int(hit.video_id, 16) for hit in index.search([FIRST, THEN], k=99)}
     # Number 21 is the one video of a single picture that has no second segment.
-    assert found == {number for number in range(len(COUNTS)) if number % 3 != 2} - {21}
+    assert videos == {number for number in range(len(COUNTS)) if number % 3 != 2} - {21}
 
 
 def test_conditions_hold_for_the_whole_video(index: Index) -> None:
@@ -156,8 +158,8 @@ def test_a_black_box_scores_what_its_first_stage_found(tmp_path_factory: pytest.
         assert hit.parts[0].shares == ()
         for part, sentence in zip(hit.parts, (FIRST, THEN), strict=True):
             row = index.gallery.segment_ids.index(part.segment_id)
-            own = float(index.model.similarity([sentence], index.gallery.exact([row])))
-            assert part.score == pytest.approx(own, abs=1e-5)
+            score = float(index.model.similarity([sentence], index.gallery.exact([row])))
+            assert part.score == pytest.approx(score, abs=1e-5)
         assert hit.score == pytest.approx(np.mean([part.score for part in hit.parts]))
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     every: list[Hit] = index.search([FIRST, THEN], k=99)

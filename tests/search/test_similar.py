@@ -44,11 +44,11 @@ def _expected(index: Index, tokens: torch.Tensor) -> dict[str, float]:
     """The formula written out, segment by segment."""
     name = "object" if "object" in index.gallery.exact([0]) else "frame"
     scores = {}
-    asked = torch.nn.functional.normalize(tokens, dim=-1)
+    query = torch.nn.functional.normalize(tokens, dim=-1)
     for row, segment in enumerate(index.gallery.segment_ids):
-        own = index.gallery.exact([row])[name]
-        seen = torch.nn.functional.normalize(own.tokens[0][own.mask[0]], dim=-1)
-        met = asked @ seen.t()
+        stored = index.gallery.exact([row])[name]
+        seen = torch.nn.functional.normalize(stored.tokens[0][stored.mask[0]], dim=-1)
+        met = query @ seen.t()
         scores[segment] = float(met.amax(dim=1).mean() + met.amax(dim=0).mean()) / 2
     return scores
 
@@ -57,11 +57,11 @@ def test_more_like_a_segment_is_token_wise_over_frames_without_itself(index: Ind
     row = 3
     segment = index.gallery.segment_ids[row]
     name = "object" if "object" in index.gallery.exact([0]) else "frame"
-    own = index.gallery.exact([row])[name]
-    expected = _expected(index, own.tokens[0][own.mask[0]])
+    stored = index.gallery.exact([row])[name]
+    expected = _expected(index, stored.tokens[0][stored.mask[0]])
     assert expected.pop(segment) == pytest.approx(1, abs=1e-6)
     hits = index.similar(segment, k=6)
-    assert [hit.segment_id for hit in hits] == sorted(expected, key=lambda one: -expected[one])[:6]
+    assert [hit.segment_id for hit in hits] == sorted(expected, key=lambda name: -expected[name])[:6]
     for hit in hits:
         assert hit.score == pytest.approx(expected[hit.segment_id], abs=1e-6)
         assert sum(hit.shares) == pytest.approx(hit.score, abs=1e-5)
