@@ -160,3 +160,15 @@ def _patiently(question: urllib.request.Request) -> dict[str, list[dict[str, obj
                 raise
             time.sleep(0.1)
     raise AssertionError
+
+
+def test_what_is_wrong_with_the_arguments_is_said_before_the_index_is_read(
+    index: Path, tmp_path: Path, port: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert serve("--index", str(index), "--token", "short", "--port", port) == 2
+    printed = capsys.readouterr().err
+    assert "the token has 5 characters" in printed
+    assert "Reading" not in printed
+    (tmp_path / "file").touch()
+    assert serve("--index", str(tmp_path / "file"), "--port", port) == 2
+    assert "which is a file; give the folder of an index" in capsys.readouterr().err

@@ -47,31 +47,35 @@ def serve(  # noqa: PLR0917 - the options of the verb
     """
     from vidsift.index.manifest import default_folder
     from vidsift.service.app import create_app
-
-    folder = (default_folder() if index is None else index).expanduser()
-    opened = _open(folder, device)
     from vidsift.service.security import Access
     from vidsift.service.server import listen
     from vidsift.service.server import serve as run
 
+    # What can be wrong with the arguments is found before the seconds in which the index is read.
     access = Access.listening_on(host, token=token, names=allow_host or ())
-    app = create_app(
-        folder if opened is None else opened,
-        access=access,
-        model=model,
-        device=device,
-        read_only=read_only,
-    )
-    sock = listen(host, port)
-    typer.echo(f"Listening on {_address(host, port, access)} (try /docs); Ctrl-C stops.")
-    run(app, sock)
+    folder = (default_folder() if index is None else index).expanduser()
+    with listen(host, port) as sock:
+        opened = _open(folder, device)
+        app = create_app(
+            folder if opened is None else opened,
+            access=access,
+            model=model,
+            device=device,
+            read_only=read_only,
+        )
+        typer.echo(f"Listening on {_address(host, port, access)} (try /docs); Ctrl-C stops.")
+        run(app, sock)
 
 
 def _open(folder: Path, device: str) -> Index | None:
-    """Open the index: a model or tokens that cannot be read are told here and not to who asks first."""
+    """Open the index: what is wrong with it is one line now, and not the answer to the first question."""
     from vidsift.index.manifest import MANIFEST
     from vidsift.search.searcher import Index
 
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(
+            f"--index is {folder}, which is a file; give the folder of an index, or one that is not there yet"
+        )
     if not (folder / MANIFEST).exists():
         typer.echo(
             f"There is no index at {folder} yet: open the page and add a folder of videos, or run "
@@ -81,7 +85,7 @@ def _open(folder: Path, device: str) -> Index | None:
         return None
     opened = Index.open(folder, device=device)
     typer.echo(f"Reading {len(opened.gallery)} segments with {opened.model.name} ...", err=True)
-    _ = opened.calibration  # measured where it was not yet: seconds that nobody who asks should wait
+    _ = opened.calibration  # takes seconds where it is not measured yet; no question waits for it now
     return opened
 
 

@@ -57,6 +57,7 @@ _TITLES = {
     500: "A fault of the service",
     503: "The service cannot answer now",
 }
+_LONGEST_VALUE = 100
 _EVERYWHERE = frozenset({401, 403, 421, 422, 500, 503})
 
 # An error of the index quotes another library after one of these.
@@ -183,9 +184,14 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _field_message(error: dict[str, Any]) -> str:
-    """Name the field that is wrong, and how; never its value, which may not be text."""
+    """Name the field that is wrong, what was expected, and its value if that is short."""
     # The first is "body" or "query"; between names and numbers stand the kinds that a field may have.
     place = ".".join(str(part) for part in error["loc"][1:] if str(part).isidentifier() or type(part) is int)
     if error["type"] == "json_invalid":
         return f"the body is not JSON ({error.get('ctx', {}).get('error', 'unreadable')})"
-    return f"{place or 'the body'}: {error['msg'].removeprefix('Value error, ')}"
+    message = f"{place or 'the body'}: {error['msg'].removeprefix('Value error, ')}"
+    value = error.get("input")
+    if not isinstance(value, (str, int, float)) or len(shown := repr(value)) > _LONGEST_VALUE:
+        return message
+    # What is no text (half of a surrogate pair) is escaped by repr, and can be sent.
+    return f"{message}; it is {shown}"
