@@ -335,7 +335,7 @@ def _response(
     data = [_search_hit(snapshot, hit) for hit in shown]
     if settings.explain and isinstance(query, str):
         for body, hit in zip(data, shown, strict=True):
-            with contextlib.suppress(NoAlignmentError):
+            with contextlib.suppress(NoAlignmentError):  # a method that cannot explain leaves it out
                 body.explanation = schemas.Explanation.model_validate(index.explain(query, hit).to_dict())
     return SearchResponse(
         data=data,

@@ -88,7 +88,7 @@ class Engine:
     def close(self) -> None:
         """Answer what waits, and stop."""
         with self._changed:
-            self._closing = True
+            self._closing = True  # what waits is answered, nothing more is taken
             self._changed.notify()
         self._thread.join()
 

@@ -132,7 +132,7 @@ class Jobs:
             self._entries[entry.job_id] = entry
             self._queue.append(entry)
             self._drop_oldest()
-            if self._thread is None:
+            if self._thread is None:  # most services never run a job
                 self._thread = threading.Thread(target=self._work, name="vidsift-jobs", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
@@ -185,12 +185,12 @@ class Jobs:
             entry = self._entry(job_id)
             if entry.final:
                 raise ProblemError(409, f"the job is {entry.state} already; there is nothing to cancel")
-            if entry.controls is None:
+            if entry.controls is None:  # it waits: no thread knows of it yet
                 self._queue.remove(entry)
                 self._end(entry, "cancelled")
             else:
                 entry.controls.stop.set()
-                entry.controls.pause.clear()
+                entry.controls.pause.clear()  # a job that waits in its pause would not see the stop
             return entry.to_job()
 
     def kill(self) -> None:
@@ -274,17 +274,19 @@ class Jobs:
             state = "cancelled" if entry.report.stopped else "done"
         except (ValueError, OSError, ImportError) as error:
             entry.error = error_message(error)
+            # Work that is stopped may say so by an error.
             state = "cancelled" if controls.stop.is_set() else "failed"
         except Exception:
             _LOG.exception("a job failed")
             entry.error, state = "unexpected; the log of the service says where; please report it", "failed"
         with self._changed:
             self._end(entry, state)
+        # Outside of the lock: what is called may ask for the jobs.
         self._on_end(state)
 
     def _set_progress(self, entry: _Entry, progress: Mapping[str, int]) -> None:
         with self._changed:
-            names = JobProgress.model_fields.keys() - {"seconds"}
+            names = JobProgress.model_fields.keys() - {"seconds"}  # those are counted from the start here
             entry.progress = {name: value for name, value in progress.items() if name in names}
             entry.changes += 1
 

@@ -187,6 +187,7 @@ class LiveIndex:
         Raises:
             IndexFolderError: it cannot be read; the current one stays.
         """
+        # A second caller waits here, and then finds the version read.
         with self._reading:
             before = self._snapshot
             versions = self._watcher.versions()
@@ -202,12 +203,13 @@ class LiveIndex:
             # It may have been opened a while ago.
             index = self._opened.reopened()
         elif before is not None and before.index is not None and before.versions[0] == versions[0]:
+            # Of the same making, so of the same model, which stays loaded.
             index = before.index.reopened()
         else:
             index = Index.open(self.folder, device=self._device)
         # Who holds a version sees no later change: see run() for what becomes of one that is cleaned up.
         index.auto_refresh = False
-        # Read and measured now, and not when somebody asks.
+        # Both are read when they are first used: that is to be here, and not in somebody's search.
         len(index.gallery)
         _ = index.calibration
         return Snapshot(index, Library.read(index.store), versions)
@@ -223,8 +225,8 @@ class LiveIndex:
                 self._error = error
                 if str(error) != self._logged:  # not once a second
                     self._logged = str(error)
-                    _LOG.warning("the index cannot be read; what was read before serves", exc_info=error)
-            with self._looked:
+                    _LOG.warning("the index %s cannot be read now", self.folder, exc_info=error)
+            with self._looked:  # also after an error: start() waits for either
                 self._looked.notify_all()
             self._wake.wait(max(self._poll_seconds, _REST * (time.monotonic() - began)))
             self._wake.clear()

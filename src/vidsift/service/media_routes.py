@@ -163,13 +163,14 @@ async def _media_response(service: Service, request: Request, video: Video) -> R
             part = byte_range(request.headers.get("range"), end - begin)
         else:
             part = None
-    except BaseException:
+    except BaseException:  # from here on the response closes it
         file.close()
         raise
     first, stop = part or (0, end - begin)
     headers["content-length"] = str(stop - first)
     if part is not None:
         headers["content-range"] = f"bytes {first}-{stop - 1}/{end - begin}"
+    # HEAD has the headers of GET, its content-length too, and no body.
     length = 0 if request.method == "HEAD" else stop - first
     chunks = read_chunks(file, begin + first, length)
     return ClosingStream(chunks, file.close, status=200 if part is None else 206, headers=headers)

@@ -80,6 +80,7 @@ def page_routes(folder: Path = _FOLDER) -> APIRouter:
 def _read_files(folder: Path) -> dict[str, _PageFile]:
     files = {}
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        # Only kinds that are listed: what else lies there by accident is not sent.
         content_type = _TYPES.get(path.suffix)
         if content_type is not None and path.is_file():
             content = path.read_bytes()

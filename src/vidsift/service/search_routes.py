@@ -129,6 +129,7 @@ async def upload(service: CurrentService, request: Request) -> UploadResponse:
         path = service.temporary_file(f".{kind}")
         try:
             await receive_body(request, path, limit_bytes)
+            # The frames are all that stays; the model looks at them when it is asked about them.
             frames = await service.upload_decoder.run(frames_of_file, str(path), kind, preprocessing)
         except SandboxError as error:
             raise ProblemError(422, f"the {kind} cannot be read here: the work on it {error}") from error

@@ -16,13 +16,13 @@ function wordOf(text, place) {
 /** The frames that a term's tokens belong to, in order of time: [{time, tokens: [n]}]. */
 function framesOf(term) {
   if (!term.times_seconds) return [];
-  const found = new Map();
+  const byTime = new Map();
   term.times_seconds.forEach((time, token) => {
     const key = time.toFixed(3);
-    if (!found.has(key)) found.set(key, { time, tokens: [] });
-    found.get(key).tokens.push(token);
+    if (!byTime.has(key)) byTime.set(key, { time, tokens: [] });
+    byTime.get(key).tokens.push(token);
   });
-  return [...found.values()].sort((a, b) => a.time - b.time);
+  return [...byTime.values()].sort((a, b) => a.time - b.time);
 }
 
 function readTerm(term) {

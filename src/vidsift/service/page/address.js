@@ -9,28 +9,28 @@ function limit(text, lowest = -1e6, highest = 1e6) {
 /** The state that an address holds; absent parts are empty. */
 export function read(search = location.search) {
   const params = new URLSearchParams(search);
-  const one = (name) => params.get(name) ?? "";
+  const text = (name) => params.get(name) ?? "";
   return {
-    view: one("view") === "library" ? "library" : "search",
+    view: text("view") === "library" ? "library" : "search",
     queries: params
       .getAll("q")
       .map((query) => query.trim())
       .filter(Boolean),
-    like: one("like"),
-    upload: one("upload"),
-    kind: one("kind") === "image" ? "image" : "video",
-    name: one("name"),
-    by: one("by") === "video" ? "video" : "segment",
-    under: one("under"),
-    longer: one("longer"),
-    shorter: one("shorter"),
-    since: one("since"),
+    like: text("like"),
+    upload: text("upload"),
+    kind: text("kind") === "image" ? "image" : "video",
+    name: text("name"),
+    by: text("by") === "video" ? "video" : "segment",
+    under: text("under"),
+    longer: text("longer"),
+    shorter: text("shorter"),
+    since: text("since"),
     tags: params.getAll("tag"),
-    sure: limit(one("sure"), 0, 1),
-    least: limit(one("least")),
-    video: one("video"),
-    segment: one("segment"),
-    at: one("t"),
+    sure: limit(text("sure"), 0, 1),
+    least: limit(text("least")),
+    video: text("video"),
+    segment: text("segment"),
+    at: text("t"),
   };
 }
 
@@ -43,7 +43,7 @@ export function href(state) {
   for (const [key, value] of Object.entries(state)) {
     if (key === "kind" && !state.upload) continue;
     const name = NAMES[key] ?? key;
-    if (Array.isArray(value)) value.forEach((one) => params.append(name, one));
+    if (Array.isArray(value)) value.forEach((each) => params.append(name, each));
     else if (value && value !== DEFAULTS[key]) params.set(name, value);
   }
   const text = params.toString();

@@ -121,9 +121,9 @@ export async function clip(videoId, start, end, signal) {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ video_id: videoId, start, end }),
   });
-  const told = answer.headers.get("content-disposition") ?? "";
-  const encoded = /filename\*=UTF-8''([^;]+)/i.exec(told)?.[1];
-  const plain = /filename="([^"]*)"/i.exec(told)?.[1];
+  const disposition = answer.headers.get("content-disposition") ?? "";
+  const encoded = /filename\*=UTF-8''([^;]+)/i.exec(disposition)?.[1];
+  const plain = /filename="([^"]*)"/i.exec(disposition)?.[1];
   let name = plain;
   try {
     if (encoded) name = decodeURIComponent(encoded);

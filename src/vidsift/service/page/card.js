@@ -144,8 +144,8 @@ export function makeCard(hit, state, context) {
       return account;
     },
     /** Show where a word matched; null shows the score again. */
-    ask(asked) {
-      word = asked;
+    ask(pointedWord) {
+      word = pointedWord;
       draw();
     },
   };
@@ -155,12 +155,12 @@ export function makeCard(hit, state, context) {
 export function wordsAt(account, seconds) {
   const time = nearest(account.times, seconds);
   if (time === null) return null;
-  const found = new Map();
+  const byPlace = new Map();
   account.groups.forEach((group, place) => {
     const seen = frameOverWords(group, time);
-    if (seen) found.set(place, seen);
+    if (seen) byPlace.set(place, seen);
   });
-  return found;
+  return byPlace;
 }
 
 function isPart(hit) {

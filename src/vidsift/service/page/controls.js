@@ -33,7 +33,7 @@ export function makeControls({ stage, timeline, moved }) {
         },
       },
     },
-    ...SPEEDS.map((one) => el("option", { value: one, selected: one === 1 }, `${one}\u00d7`)),
+    ...SPEEDS.map((speed) => el("option", { value: speed, selected: speed === 1 }, `${speed}\u00d7`)),
   );
   const time = el("span", { class: "time" });
   const node = el(
@@ -158,9 +158,9 @@ export function makeControls({ stage, timeline, moved }) {
     seek,
     time: now,
     /** Show a video from a second on. */
-    load({ media, poster, start, duration, strip: own }) {
+    load({ media, poster, start, duration, strip: newStrip }) {
       length = duration;
-      strip = own;
+      strip = newStrip;
       stage.classList.remove("failed");
       cannot.textContent = "";
       timeline.setAttribute("aria-valuemax", duration.toFixed(1));

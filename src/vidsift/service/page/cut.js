@@ -14,14 +14,14 @@ export function makeCut({ time, marked }) {
   );
   const start = field("From");
   const end = field("To");
-  const told = el("p", { class: "note", role: "status" });
+  const message = el("p", { class: "note", role: "status" });
   const send = el("button", { type: "submit", class: "primary wide" }, "Download");
   const node = el(
     "form",
     { class: "cut", hidden: true, novalidate: true, on: { submit: cutOut } },
     line("From", start, "start"),
     line("To", end, "end"),
-    el("div", { class: "cut-send" }, send, told),
+    el("div", { class: "cut-send" }, send, message),
   );
   let videoId = "";
   let length = 0;
@@ -80,7 +80,7 @@ export function makeCut({ time, marked }) {
     start.setAttribute("aria-invalid", String(from === null || Boolean(wrong)));
     end.setAttribute("aria-invalid", String(to === null || Boolean(wrong)));
     send.disabled = Boolean(wrong);
-    told.textContent = wrong || `${Math.round((Math.min(to, length) - from) * 10) / 10} seconds`;
+    message.textContent = wrong || `${Math.round((Math.min(to, length) - from) * 10) / 10} seconds`;
     marked(wrong ? null : [from, Math.min(to, length)]);
     return wrong ? null : [from, Math.min(to, length)];
   }
@@ -100,13 +100,13 @@ export function makeCut({ time, marked }) {
     if (!stretch || running) return;
     running = new AbortController();
     send.disabled = true;
-    told.textContent = "Cutting \u2026";
+    message.textContent = "Cutting \u2026";
     try {
       const { file, name } = await api.clip(videoId, ...stretch, running.signal);
       save(file, name ?? "clip.mp4");
-      told.textContent = `Saved, ${bytes(file.size)}`;
+      message.textContent = `Saved, ${bytes(file.size)}`;
     } catch (error) {
-      if (!api.isAbort(error)) told.textContent = error.detail || error.title;
+      if (!api.isAbort(error)) message.textContent = error.detail || error.title;
     } finally {
       running = null;
       send.disabled = false;
@@ -124,7 +124,7 @@ export function makeCut({ time, marked }) {
       length = duration;
       start.value = fineClock(from);
       end.value = fineClock(to);
-      told.textContent = "";
+      message.textContent = "";
     },
   };
 }

@@ -61,8 +61,8 @@ function captionsOf(video) {
       try {
         const { data } = await api.captions(video.video_id, MOST_CAPTIONS);
         list.replaceChildren(
-          ...data.map((one) =>
-            el("li", {}, bdi(visible(one.caption)), el("span", { class: "score" }, part(one.score, 3))),
+          ...data.map((row) =>
+            el("li", {}, bdi(visible(row.caption)), el("span", { class: "score" }, part(row.score, 3))),
           ),
         );
         if (!data.length) list.replaceChildren(el("li", {}, "The library has no captions."));
@@ -85,17 +85,17 @@ function tagsOf(video) {
     maxlength: 100,
     autocomplete: "off",
   });
-  const told = el("p", { class: "note", role: "status" });
+  const message = el("p", { class: "note", role: "status" });
 
   async function store(next, words) {
     try {
       await api.setTags(video.video_id, next);
       tags = next;
-      told.textContent = "";
+      message.textContent = "";
       draw();
       say(words);
     } catch (error) {
-      told.textContent = error.detail || error.title;
+      message.textContent = error.detail || error.title;
     }
   }
 
@@ -108,7 +108,7 @@ function tagsOf(video) {
           bdi(visible(tag)),
           iconButton("close", `Remove the tag ${visible(tag)}`, () =>
             store(
-              tags.filter((one) => one !== tag),
+              tags.filter((other) => other !== tag),
               "Tag removed",
             ),
           ),
@@ -124,5 +124,5 @@ function tagsOf(video) {
     input.value = "";
     if (tag && !tags.includes(tag)) store([...tags, tag].sort(), `Tag ${tag} added`);
   });
-  return el("div", { class: "tag-place" }, el("h3", {}, "Tags"), list, form, told);
+  return el("div", { class: "tag-place" }, el("h3", {}, "Tags"), list, form, message);
 }

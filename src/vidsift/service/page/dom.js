@@ -8,7 +8,7 @@ function fill(node, props, children) {
     if (name === "on") {
       for (const [type, handler] of Object.entries(value)) node.addEventListener(type, handler);
     } else if (name === "data") {
-      for (const [key, one] of Object.entries(value)) node.dataset[key] = String(one);
+      for (const [key, data] of Object.entries(value)) node.dataset[key] = String(data);
     } else if (name === "style" || name.startsWith("on")) {
       throw new TypeError(`${name}: styles are classes or CSSOM properties, handlers go below 'on'`);
     } else {
@@ -88,10 +88,10 @@ let pending = 0;
 
 /** Tell a screen reader what just happened; the last word of quick successions counts. */
 export function say(words) {
-  const said = document.getElementById("said");
+  const liveRegion = document.getElementById("said");
   window.clearTimeout(pending);
   pending = window.setTimeout(() => {
-    said.textContent = words;
+    liveRegion.textContent = words;
   }, 60);
 }
 

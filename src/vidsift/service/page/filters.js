@@ -52,8 +52,8 @@ export function filterCount(state) {
 
 function choice(label, options, value, change) {
   const select = el("select", { "aria-label": label, on: { change: () => change(select.value) } });
-  const known = options.some(([, one]) => one === value) ? options : [...options, [value, value]];
-  select.append(...known.map(([words, one]) => el("option", { value: one, dir: "auto" }, visible(words))));
+  const known = options.some(([, choice]) => choice === value) ? options : [...options, [value, value]];
+  select.append(...known.map(([words, choice]) => el("option", { value: choice, dir: "auto" }, visible(words))));
   select.value = value;
   return el("span", { class: value ? "choice set" : "choice" }, select, icon("next"));
 }
@@ -61,10 +61,10 @@ function choice(label, options, value, change) {
 /** Folder names as short as they stay different from each other. */
 function shortNames(paths) {
   const parts = paths.map((path) => path.split(/[\\/]/).filter(Boolean));
-  return parts.map((own, place) => {
-    for (let kept = 1; kept < own.length; kept += 1) {
-      const name = own.slice(-kept).join("/");
-      if (!parts.some((other, at) => at !== place && other.slice(-kept).join("/") === name)) return name;
+  return parts.map((folders, place) => {
+    for (let depth = 1; depth < folders.length; depth += 1) {
+      const name = folders.slice(-depth).join("/");
+      if (!parts.some((other, at) => at !== place && other.slice(-depth).join("/") === name)) return name;
     }
     return paths[place];
   });
@@ -87,7 +87,7 @@ export function makeFilters() {
   }
 
   function grouping(state) {
-    const one = (value, words, title) => {
+    const radio = (value, words, title) => {
       const input = el("input", { type: "radio", name: "by", value, on: { change: () => set({ by: value }) } });
       input.checked = state.by === value;
       return el("label", { title }, input, el("span", {}, words));
@@ -96,8 +96,8 @@ export function makeFilters() {
       "fieldset",
       { class: "switch" },
       el("legend", { class: "hidden" }, "Answer with"),
-      one("segment", "Moments", "Every moment that fits, also several of one video"),
-      one("video", "Videos", "Each video once, with its best moment"),
+      radio("segment", "Moments", "Every moment that fits, also several of one video"),
+      radio("video", "Videos", "Each video once, with its best moment"),
     );
   }
 
@@ -112,7 +112,7 @@ export function makeFilters() {
           class: "picked",
           "aria-label": `Tag ${visible(tag)}: leave it out`,
           title: "Leave this tag out",
-          on: { click: () => set({ tags: address.now().tags.filter((one) => one !== tag) }) },
+          on: { click: () => set({ tags: address.now().tags.filter((other) => other !== tag) }) },
         },
         bdi(visible(tag)),
         icon("close"),

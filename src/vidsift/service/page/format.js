@@ -87,8 +87,8 @@ export function apportion(values, digits = DIGITS) {
   const scale = 10 ** digits;
   const exact = values.map((value) => value * scale);
   const floors = exact.map((value) => Math.floor(value + 1e-9));
-  const wanted = Math.round(exact.reduce((sum, value) => sum + value, 0));
-  let missing = wanted - floors.reduce((sum, value) => sum + value, 0);
+  const total = Math.round(exact.reduce((sum, value) => sum + value, 0));
+  let missing = total - floors.reduce((sum, value) => sum + value, 0);
   const order = exact.map((value, place) => [value - floors[place], place]).sort((a, b) => b[0] - a[0]);
   for (const [, place] of order) {
     if (missing <= 0) break;

@@ -105,10 +105,10 @@ function makeRow(job, steered) {
   const title = el("h2", {}, `${VERBS[job.action] ?? visible(job.action)} `);
   job.folders.forEach((path, place) => title.append(place ? ", " : "", bdi(fullPath(path))));
   const bar = el("progress", { max: 1, "aria-label": `Progress of ${title.textContent}` });
-  const told = el("p", { class: "note" });
+  const summary = el("p", { class: "note" });
   const reason = el("p", { class: "detail" });
   const ways = el("div", { class: "job-ways" });
-  const node = el("article", { class: "job" }, title, bar, told, reason, ways);
+  const node = el("article", { class: "job" }, title, bar, summary, reason, ways);
   let tenth = -1;
   let state = "new";
 
@@ -122,23 +122,23 @@ function makeRow(job, steered) {
     }
   }
 
-  function show(one) {
-    const { videos_done: done, videos_total: total } = one.progress;
-    node.dataset.state = one.state;
-    if (one.state === "done") bar.value = 1;
+  function show(latest) {
+    const { videos_done: done, videos_total: total } = latest.progress;
+    node.dataset.state = latest.state;
+    if (latest.state === "done") bar.value = 1;
     else if (total) bar.value = done / total;
-    else if (ENDED[one.state]) bar.value = 0;
+    else if (ENDED[latest.state]) bar.value = 0;
     else bar.removeAttribute("value");
-    told.textContent = words(one);
-    reason.textContent = one.error ? visible(one.error) : "";
-    if (one.state !== state) {
-      state = one.state;
+    summary.textContent = words(latest);
+    reason.textContent = latest.error ? visible(latest.error) : "";
+    if (latest.state !== state) {
+      state = latest.state;
       drawWays();
     }
     const now = total ? Math.floor((10 * done) / total) : -1;
     if (now !== tenth || ENDED[state]) {
       tenth = now;
-      say(told.textContent);
+      say(summary.textContent);
     }
   }
 
@@ -162,9 +162,9 @@ function makeRow(job, steered) {
       state = "lost";
       node.dataset.state = state;
       bar.value = 0;
-      told.textContent = "The service knows this work no more. Update the folder to go on where it stopped.";
+      summary.textContent = "The service knows this work no more. Update the folder to go on where it stopped.";
       ways.replaceChildren();
-      say(told.textContent);
+      say(summary.textContent);
     },
   };
 }

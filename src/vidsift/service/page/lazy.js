@@ -11,7 +11,7 @@ export class Lazy {
   /** @param query the sentence, or the sentences in order. */
   constructor(query) {
     this.query = query;
-    this.kept = new Map();
+    this.cache = new Map();
     this.waiting = [];
     this.running = 0;
     this.none = null;
@@ -51,7 +51,7 @@ export class Lazy {
   }
 
   #once(key, urgent, ask) {
-    const known = this.kept.get(key);
+    const known = this.cache.get(key);
     if (known) {
       if (urgent) this.#hurry(key);
       return known;
@@ -62,8 +62,8 @@ export class Lazy {
       else this.waiting.push(job);
     });
     // What failed is asked anew the next time; whoever waits is told.
-    promise.catch(() => this.kept.delete(key));
-    this.kept.set(key, promise);
+    promise.catch(() => this.cache.delete(key));
+    this.cache.set(key, promise);
     this.#next();
     return promise;
   }

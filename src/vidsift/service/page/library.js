@@ -167,12 +167,12 @@ export function makeLibrary({ changed }) {
         el(
           "ul",
           { class: "failure-list" },
-          ...shown.map((one) =>
+          ...shown.map((file) =>
             el(
               "li",
               {},
-              el("span", { class: "failure-name", title: fullPath(one.path) }, bdi(fullPath(one.path))),
-              el("span", { class: "failure-reason" }, visible(one.reason)),
+              el("span", { class: "failure-name", title: fullPath(file.path) }, bdi(fullPath(file.path))),
+              el("span", { class: "failure-reason" }, visible(file.reason)),
             ),
           ),
         ),
@@ -190,15 +190,15 @@ export function makeLibrary({ changed }) {
           { class: "failure-list" },
           ...overview.partial
             .slice(0, FAILURES_SHOWN)
-            .map((one) =>
+            .map((file) =>
               el(
                 "li",
                 {},
                 el(
                   "span",
                   { class: "failure-name" },
-                  bdi(fullPath(one.path)),
-                  el("span", { class: "failure-reason" }, visible(one.reason)),
+                  bdi(fullPath(file.path)),
+                  el("span", { class: "failure-reason" }, visible(file.reason)),
                 ),
               ),
             ),

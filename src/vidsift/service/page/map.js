@@ -89,7 +89,7 @@ export function makeOverlay(image, stored = () => 0) {
 export function makeMap(stored = () => 0) {
   const picture = el("img", { class: "map-picture", alt: "", width: 320, height: 320, decoding: "async" });
   const over = svg("svg", { class: "map-over", role: "img", preserveAspectRatio: "none" });
-  const said = el("p", { class: "map-said", id: "map-said" });
+  const caption = el("p", { class: "map-said", id: "map-said" });
   const strongest = el("p", { class: "map-strongest" });
   const note = el("p", { class: "note map-note" });
   const table = el("div", { class: "map-table" });
@@ -106,7 +106,7 @@ export function makeMap(stored = () => 0) {
         "div",
         { class: "map-place" },
         el("div", { class: "map-room" }, stage),
-        el("div", { class: "map-words" }, said, strongest),
+        el("div", { class: "map-words" }, caption, strongest),
       ),
     ),
     el("div", { class: "map-below" }, note, details),
@@ -130,7 +130,7 @@ export function makeMap(stored = () => 0) {
     map = null;
     over.replaceChildren();
     over.setAttribute("aria-label", words);
-    said.replaceChildren(words);
+    caption.replaceChildren(words);
     strongest.textContent = "";
     picture.classList.add("missing");
     picture.removeAttribute("src");
@@ -156,9 +156,9 @@ export function makeMap(stored = () => 0) {
     picture.classList.toggle("missing", time === null);
     const source = time === null ? "" : thumbnail(video, time, 320);
     if (source && picture.getAttribute("src") !== source) picture.setAttribute("src", source);
-    said.replaceChildren(...wordsOf(group, place, time));
+    caption.replaceChildren(...wordsOf(group, place, time));
     strongest.textContent = strongestOf();
-    over.setAttribute("aria-label", `${said.textContent} ${strongest.textContent}`);
+    over.setAttribute("aria-label", `${caption.textContent} ${strongest.textContent}`);
     details.classList.toggle("idle", !map.cells.length);
     fillTable();
   }
@@ -206,7 +206,7 @@ export function makeMap(stored = () => 0) {
         el(
           "table",
           {},
-          el("caption", {}, said.textContent),
+          el("caption", {}, caption.textContent),
           el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Row"), ...heads)),
           el("tbody", {}, ...Array.from({ length: rows }, (_, at) => row(at))),
         ),
@@ -232,16 +232,16 @@ export function makeMap(stored = () => 0) {
     /** There will be none after all. */
     miss: (reason) => clear(`There is no map: ${reason}`),
     /** Show where a word matched, in a frame; null is any of them. */
-    show(own, time) {
+    show(target, time) {
       const first = account?.groups.findIndex(mapTerm) ?? -1;
       if (first < 0) return;
-      const asked = own ? account.groups[own.group] : null;
-      if (asked && !mapTerm(asked)) {
+      const pointedGroup = target ? account.groups[target.group] : null;
+      if (pointedGroup && !mapTerm(pointedGroup)) {
         clear("This was compared with parts that have no place in the picture.");
         return;
       }
-      const group = asked ?? account.groups[first];
-      const place = own ? own.place : null;
+      const group = pointedGroup ?? account.groups[first];
+      const place = target ? target.place : null;
       draw(group, place, time ?? usualTime(group, place));
     },
   };

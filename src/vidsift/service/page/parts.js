@@ -7,7 +7,7 @@ import { span, visible } from "./format.js";
 export function makeParts({ choose }) {
   const node = el("fieldset", { class: "parts", hidden: true });
 
-  function one(sentence, part, place) {
+  function sentenceNode(sentence, part, place) {
     const input = el("input", {
       type: "radio",
       name: "part",
@@ -24,7 +24,7 @@ export function makeParts({ choose }) {
     show(sentences, parts) {
       const legend = el("legend", {}, "The sentences, in order");
       node.hidden = !parts.length;
-      node.replaceChildren(legend, ...parts.map((part, place) => one(sentences[place], part, place)));
+      node.replaceChildren(legend, ...parts.map((part, place) => sentenceNode(sentences[place], part, place)));
     },
     clear() {
       node.hidden = true;

@@ -8,14 +8,14 @@ const starts = new Map();
 /** Where a file's own clock stands when the video begins; 0 where nobody knows. */
 function startOf(media) {
   if (!starts.has(media)) {
-    const asked = fetch(media, { method: "HEAD", credentials: "same-origin" })
+    const request = fetch(media, { method: "HEAD", credentials: "same-origin" })
       .then((answer) => Number(answer.headers.get("x-start-seconds") ?? Number.NaN))
       .catch(() => Number.NaN)
       .then((seconds) => {
         if (Number.isNaN(seconds)) starts.delete(media); // it may be known the next time
         return seconds || 0;
       });
-    starts.set(media, asked);
+    starts.set(media, request);
   }
   return starts.get(media);
 }
@@ -38,10 +38,10 @@ function firstPicture(video, late) {
  * @param lost `lost()` is called where the player cannot go there, as Chromium in an MP4 that starts late.
  */
 export async function playFrom(video, media, start, { shifted, lost }) {
-  const own = `${media}#t=${start.toFixed(3)}`;
-  video.src = own;
+  const source = `${media}#t=${start.toFixed(3)}`;
+  video.src = source;
   const late = await startOf(media);
-  if (Math.abs(late) < SLACK || video.getAttribute("src") !== own) return;
+  if (Math.abs(late) < SLACK || video.getAttribute("src") !== source) return;
   const plays = !video.paused;
   video.src = media;
   if (plays) video.play().catch(() => {});

@@ -100,16 +100,16 @@ export function makePlayer(results) {
     stopped.abort();
     stopped = new AbortController();
     const mine = stopped.signal;
-    const found = state.segment ? results.find(state.segment) : null;
-    before.disabled = !found?.before;
-    after.disabled = !found?.after;
+    const entry = state.segment ? results.find(state.segment) : null;
+    before.disabled = !entry?.before;
+    after.disabled = !entry?.after;
     reset();
     if (!node.open) node.showModal();
     try {
-      if (found) begin(state, known(found.hit), found.hit);
+      if (entry) begin(state, known(entry.hit), entry.hit);
       const full = await api.video(state.video, mine);
       why.storedRatio(full.width / full.height);
-      if (!found) {
+      if (!entry) {
         begin(state, full, null);
         meet();
       }
@@ -118,7 +118,7 @@ export function makePlayer(results) {
       if (!mine.aborted) details.show(full);
     } catch (error) {
       if (api.isAbort(error)) return;
-      if (found) details.fail(error);
+      if (entry) details.fail(error);
       else fail(error);
     }
   }
@@ -188,12 +188,12 @@ export function makePlayer(results) {
 
   /** Results came in below an open video: it may be one of them. */
   function meet() {
-    const found = now && node.open ? results.find(now.segment) : null;
-    if (!found) return;
-    now.hit = found.hit;
-    before.disabled = !found.before;
-    after.disabled = !found.after;
-    verdict.replaceChildren(...verdictOf(found.hit));
+    const entry = now && node.open ? results.find(now.segment) : null;
+    if (!entry) return;
+    now.hit = entry.hit;
+    before.disabled = !entry.before;
+    after.disabled = !entry.after;
+    verdict.replaceChildren(...verdictOf(entry.hit));
     outline();
     drawStrip(null);
   }
@@ -333,9 +333,9 @@ function known(hit) {
 
 /** What a link without results still knows of its segment. */
 function hitFrom(answer, segmentId, duration) {
-  const own = answer.segments?.find((segment) => segment.segment_id === segmentId);
-  if (!own) return null;
-  return { segment_start: own.start, segment_end: own.end, duration };
+  const match = answer.segments?.find((segment) => segment.segment_id === segmentId);
+  if (!match) return null;
+  return { segment_start: match.start, segment_end: match.end, duration };
 }
 
 function verdictOf(hit) {

@@ -3,7 +3,7 @@
 import { el, icon } from "./dom.js";
 
 const SIDE = 64;
-const kept = new Map();
+const pictures = new Map();
 
 /** Keep a small copy of an uploaded picture while the page is open; a video gets a symbol. */
 export async function keepPicture(uploadId, file) {
@@ -15,7 +15,7 @@ export async function keepPicture(uploadId, file) {
     const [width, height] = [bitmap.width * scale, bitmap.height * scale];
     canvas.getContext("2d").drawImage(bitmap, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
     bitmap.close();
-    kept.set(uploadId, canvas);
+    pictures.set(uploadId, canvas);
   } catch {
     // A picture that this browser cannot draw may still be one that the service can read.
   }
@@ -23,10 +23,10 @@ export async function keepPicture(uploadId, file) {
 
 /** Remember what the segment looked like that "more like this" was asked for. */
 export function keepThumbnail(segmentId, url) {
-  kept.set(segmentId, el("img", { class: "pill-picture", src: url, alt: "" }));
+  pictures.set(segmentId, el("img", { class: "pill-picture", src: url, alt: "" }));
 }
 
 /** The picture of a state's question, or a symbol. */
 export function drawPicture(state) {
-  return kept.get(state.like || state.upload) ?? icon(state.like ? "similar" : "picture");
+  return pictures.get(state.like || state.upload) ?? icon(state.like ? "similar" : "picture");
 }

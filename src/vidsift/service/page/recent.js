@@ -6,9 +6,9 @@ const KEPT = 8;
 /** The latest questions, each a list of sentences; the newest first. */
 export function recent() {
   try {
-    const kept = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    return Array.isArray(kept)
-      ? kept.filter((one) => Array.isArray(one) && one.every((text) => typeof text === "string"))
+    const stored = JSON.parse(localStorage.getItem(KEY) ?? "[]");
+    return Array.isArray(stored)
+      ? stored.filter((entry) => Array.isArray(entry) && entry.every((text) => typeof text === "string"))
       : [];
   } catch {
     return [];
@@ -17,8 +17,8 @@ export function recent() {
 
 /** Keep a question. */
 export function remember(queries) {
-  const same = (one) => one.join("\n") === queries.join("\n");
-  store([queries, ...recent().filter((one) => !same(one))].slice(0, KEPT));
+  const same = (other) => other.join("\n") === queries.join("\n");
+  store([queries, ...recent().filter((other) => !same(other))].slice(0, KEPT));
 }
 
 /** Forget them all. */

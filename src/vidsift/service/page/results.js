@@ -155,13 +155,13 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
   }
 
   function seen(entries) {
-    const own = lazy;
-    for (const entry of entries.filter((one) => one.isIntersecting)) {
+    const current = lazy;
+    for (const entry of entries.filter((change) => change.isIntersecting)) {
       visible.unobserve(entry.target);
-      const card = cards.find((one) => one.node === entry.target);
+      const card = cards.find((shown) => shown.node === entry.target);
       card?.learn().then((account) => {
         // The first account brings the words; those of the others are the same.
-        if (account && own === lazy && !words.ready()) words.show(account);
+        if (account && current === lazy && !words.ready()) words.show(account);
       });
     }
   }

@@ -75,13 +75,13 @@ export function noneSure(clear) {
 
 /** The start page of a library that holds something. */
 export function home(videos) {
-  const asked = recent();
-  const lately = asked.length
+  const questions = recent();
+  const lately = questions.length
     ? el(
         "section",
         { class: "lately" },
         el("h2", {}, "Lately asked"),
-        el("ul", { class: "questions" }, ...asked.map((queries) => el("li", {}, question(queries)))),
+        el("ul", { class: "questions" }, ...questions.map((queries) => el("li", {}, question(queries)))),
         action(
           "Forget these",
           (event) => {
@@ -102,7 +102,7 @@ function question(queries) {
 }
 
 function tips() {
-  const one = (example, words) => el("li", {}, el("code", {}, example), el("span", {}, words));
+  const hint = (example, words) => el("li", {}, el("code", {}, example), el("span", {}, words));
   return el(
     "section",
     { class: "tips" },
@@ -110,10 +110,10 @@ function tips() {
     el(
       "ul",
       {},
-      one("a dog catches a frisbee", "a plain sentence works best"),
-      one("a dog + snow - person", "adds and takes away; spaces around the signs"),
-      one("+ then", "sentences that must come one after the other"),
-      one("drop a picture here", "finds footage that looks like it"),
+      hint("a dog catches a frisbee", "a plain sentence works best"),
+      hint("a dog + snow - person", "adds and takes away; spaces around the signs"),
+      hint("+ then", "sentences that must come one after the other"),
+      hint("drop a picture here", "finds footage that looks like it"),
     ),
   );
 }

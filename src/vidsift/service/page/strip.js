@@ -33,14 +33,14 @@ export function stretches(times, start, end) {
 /** At most `bins` cells; where several samples fall into one, the warmest is kept. */
 function binned(cells, duration, bins) {
   if (cells.length <= bins) return cells;
-  const found = new Map();
+  const byBin = new Map();
   for (const cell of cells) {
     const bin = Math.min(bins - 1, Math.floor((((cell.from + cell.to) / 2) * bins) / duration));
     const width = duration / bins;
-    const kept = found.get(bin);
-    if (!kept || kept.warm < cell.warm) found.set(bin, { ...cell, from: bin * width, to: (bin + 1) * width });
+    const warmest = byBin.get(bin);
+    if (!warmest || warmest.warm < cell.warm) byBin.set(bin, { ...cell, from: bin * width, to: (bin + 1) * width });
   }
-  return [...found.values()];
+  return [...byBin.values()];
 }
 
 /**

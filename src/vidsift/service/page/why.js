@@ -127,11 +127,11 @@ export function makeWhy({ show, seek }) {
   }
 
   /** In a sum of sentences, what each part is, above its words. */
-  function partHead({ own }) {
-    const group = account.groups[own.group];
-    const before = account.groups[own.group - 1];
+  function partHead({ target }) {
+    const group = account.groups[target.group];
+    const before = account.groups[target.group - 1];
     const same = before && before.sentence === group.sentence && before.taken === group.taken;
-    if (account.parts < 2 || own.place > 0 || same) return "";
+    if (account.parts < 2 || target.place > 0 || same) return "";
     const sign = group.taken ? "\u2212 " : "+ ";
     return el(
       "tr",
@@ -150,7 +150,7 @@ export function makeWhy({ show, seek }) {
     const bar = el("span", { class: "gave-bar", "aria-hidden": "true" });
     bar.style.setProperty("width", `${(share * 100).toFixed(1)}%`);
     const here = el("td", { class: "in-frame" });
-    const own = { group: at, place: word.place };
+    const target = { group: at, place: word.place };
     const chip = el(
       "button",
       {
@@ -161,12 +161,12 @@ export function makeWhy({ show, seek }) {
       },
       bdi(visible(word.text)),
     );
-    chip.addEventListener("pointerenter", () => point(own));
+    chip.addEventListener("pointerenter", () => point(target));
     chip.addEventListener("pointerleave", () => point(held));
-    chip.addEventListener("focus", () => point(own));
+    chip.addEventListener("focus", () => point(target));
     chip.addEventListener("blur", () => point(held));
     chip.addEventListener("click", () => {
-      hold(held && held.group === at && held.place === word.place ? null : own);
+      hold(held && held.group === at && held.place === word.place ? null : target);
       const best = held ? bestTime(group, word.place) : null;
       if (best !== null) seek(best);
     });
@@ -177,12 +177,12 @@ export function makeWhy({ show, seek }) {
       here,
       el("td", { class: "gave", data: { value: word.contribution } }, bar, el("span", {}, part(gave))),
     );
-    return { node, chip, here, own };
+    return { node, chip, here, target };
   }
 
-  function hold(own) {
-    held = own;
-    for (const row of rows) row.chip.setAttribute("aria-pressed", String(same(row.own, held)));
+  function hold(target) {
+    held = target;
+    for (const row of rows) row.chip.setAttribute("aria-pressed", String(same(row.target, held)));
     point(held);
   }
 
@@ -229,13 +229,13 @@ export function makeWhy({ show, seek }) {
   }
 
   /** Show where a word matched; null shows what each frame gave. */
-  function point(own) {
+  function point(target) {
     if (!account) return;
-    over = own;
-    const group = own ? account.groups[own.group] : null;
+    over = target;
+    const group = target ? account.groups[target.group] : null;
     const placed = mapTerm(group) !== null;
     const timed = Boolean(group?.timed);
-    const seen = timed ? wordOverTime(account, group, own.place) : framesOverTime(account);
+    const seen = timed ? wordOverTime(account, group, target.place) : framesOverTime(account);
     const shown = timed ? seen.values : apportion([...seen.values, account.untimed]);
     const warm = warmth(seen.values);
     frames.forEach((frame, place) => {
@@ -244,17 +244,17 @@ export function makeWhy({ show, seek }) {
       frame.button.style.setProperty("--warm", warm[place].toFixed(3));
       frame.button.setAttribute("aria-label", `${fineClock(frame.time)}: ${text}. Play from here`);
       frame.node.dataset.value = seen.values[place] ?? "";
-      frame.overlay.show(placed ? onPicture(group, own.place, frame.time) : null);
+      frame.overlay.show(placed ? onPicture(group, target.place, frame.time) : null);
     });
-    map.show(own, pointed);
-    if (film.heading) film.heading.replaceChildren(...heading(group, own, timed));
-    rows.forEach((row) => row.node.classList.toggle("pointed", same(row.own, own)));
+    map.show(target, pointed);
+    if (film.heading) film.heading.replaceChildren(...heading(group, target, timed));
+    rows.forEach((row) => row.node.classList.toggle("pointed", same(row.target, target)));
     show(timed ? { ...seen, start: account.start, end: account.end, kind: "word" } : null);
   }
 
-  function heading(group, own, timed) {
-    if (!own) return ["What each frame gave"];
-    const word = bdi(visible(group.words[own.place].text));
+  function heading(group, target, timed) {
+    if (!target) return ["What each frame gave"];
+    const word = bdi(visible(group.words[target.place].text));
     return timed
       ? ["How much each frame looks like \u201c", word, "\u201d"]
       : ["\u201c", word, "\u201d was compared with parts that have no time"];
@@ -270,11 +270,11 @@ export function makeWhy({ show, seek }) {
     frames.forEach((frame) => frame.node.classList.toggle("pointed", frame.time === time));
     const seen = account.groups.map((group) => (time === null ? null : frameOverWords(group, time)));
     for (const row of rows) {
-      const frame = seen[row.own.group];
-      const value = frame ? frame.values[row.own.place] : null;
+      const frame = seen[row.target.group];
+      const value = frame ? frame.values[row.target.place] : null;
       row.here.textContent = value === null ? "" : part(value, 2);
-      row.node.classList.toggle("best", Boolean(frame) && frame.best === row.own.place);
-      row.chip.style.setProperty("--warm", frame ? warmth(frame.values)[row.own.place].toFixed(3) : "0");
+      row.node.classList.toggle("best", Boolean(frame) && frame.best === row.target.place);
+      row.chip.style.setProperty("--warm", frame ? warmth(frame.values)[row.target.place].toFixed(3) : "0");
     }
   }
 

@@ -29,14 +29,14 @@ export function makeWords({ point }) {
       },
       bdi(visible(word.text)),
     );
-    const own = { group, place: word.place };
-    const enter = () => point(own);
-    const leave = () => point(held?.own ?? null);
+    const target = { group, place: word.place };
+    const enter = () => point(target);
+    const leave = () => point(held?.target ?? null);
     button.addEventListener("pointerenter", enter);
     button.addEventListener("pointerleave", leave);
     button.addEventListener("focus", enter);
     button.addEventListener("blur", leave);
-    button.addEventListener("click", () => hold(held?.button === button ? null : { button, own }));
+    button.addEventListener("click", () => hold(held?.button === button ? null : { button, target }));
     return { button, group, place: word.place };
   }
 
@@ -44,7 +44,7 @@ export function makeWords({ point }) {
     held?.button.setAttribute("aria-pressed", "false");
     held = next;
     held?.button.setAttribute("aria-pressed", "true");
-    point(held?.own ?? null);
+    point(held?.target ?? null);
   }
 
   return {
@@ -71,7 +71,7 @@ export function makeWords({ point }) {
     show(account) {
       held = null;
       chips = account.groups.flatMap((group, at) => group.words.map((word) => chip(word, at)));
-      node.replaceChildren(...chips.map((one) => one.button));
+      node.replaceChildren(...chips.map((chip) => chip.button));
     },
     /** Warm the chips by what a frame showed; null cools them. `seen` is {group: frameOverWords(...)}. */
     heat(seen) {
