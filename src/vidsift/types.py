@@ -168,6 +168,7 @@ class TokenSet:
         """Return the set on ``device``, tokens and weights in ``dtype``; the rest keeps its type."""
         moved: dict[str, Any] = {}
         for name, part in self.tensors().items():
+            # Times stay fp64: a narrower type cannot tell frames of a long video apart.
             floating = name in ("tokens", "weights") and part.is_floating_point()
             moved[name] = part.to(device=device, dtype=dtype if floating else None)
         return TokenSet(**moved)

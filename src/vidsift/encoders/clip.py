@@ -200,6 +200,7 @@ class ClipTowers(nn.Module):
             )
             rows.append(tokens[0])
         tokens_ND = torch.cat(rows)
+        # Back to one row a text: boolean indexing fills in the order in which it read.
         tokens_QTD = tokens_ND.new_zeros(*mask_QT.shape, tokens_ND.shape[-1])
         tokens_QTD[mask_QT] = tokens_ND
         return tokens_QTD
@@ -432,9 +433,11 @@ class ClipTowers(nn.Module):
                 f"this model takes (pictures, 3, {side}, {side})"
             )
         tower = self.clip.vision_model
+        # The name is misspelt in transformers.
         state_NLW = tower.pre_layrnorm(tower.embeddings(pixels_N3SS))
         states = [state_NLW] if hidden else []
         for number, block in enumerate(tower.encoder.layers):
+            # A block by hand, since a shift moves what attention reads and not what it is added to.
             normed_NLW = block.layer_norm1(state_NLW)
             if neighbours is not None and number in shift_blocks:
                 normed_NLW = shift_tokens(normed_NLW, neighbours, shift_n_div)
@@ -473,25 +476,19 @@ def _attention_of_class(attention: CLIPAttention, normed_NLW: Tensor) -> Tensor:
     """What the first token takes from all tokens: ``(N, 1, W)``."""
 
     def heads(projected_NLW: Tensor) -> Tensor:
-        pictures, _, width = projected_NLW.shape
-        return projected_NLW.view(pictures, -1, attention.num_heads, width // attention.num_heads).transpose(
-            1, 2
-        )
+        return projected_NLW.view(*projected_NLW.shape[:2], attention.num_heads, -1).transpose(1, 2)
 
-    query, key, value = (
-        attention.q_proj(normed_NLW[:, :1]),
-        attention.k_proj(normed_NLW),
-        attention.v_proj(normed_NLW),
-    )
-    attended_NH1E = F.scaled_dot_product_attention(
-        heads(query), heads(key), heads(value), scale=attention.scale
-    )
+    # One query, so attention costs L and not L x L products.
+    query_NH1E = heads(attention.q_proj(normed_NLW[:, :1]))
+    key_NHLE, value_NHLE = heads(attention.k_proj(normed_NLW)), heads(attention.v_proj(normed_NLW))
+    attended_NH1E = F.scaled_dot_product_attention(query_NH1E, key_NHLE, value_NHLE, scale=attention.scale)
     out_N1W: Tensor = attention.out_proj(attended_NH1E.transpose(1, 2).flatten(2))
     return out_N1W
 
 
 def _to_videos(tokens_NLD: Tensor, mask_BF: Tensor, with_padded: bool) -> Tensor:
     """Put frames back in their places, ``(B, F, L, D)``, zero where masked."""
+    # Indexing by a mask gives another number of frames each time, so compiled steps encode all.
     if not with_padded:
         result = tokens_NLD.new_zeros(*mask_BF.shape, *tokens_NLD.shape[1:])
         result[mask_BF] = tokens_NLD

@@ -176,7 +176,7 @@ def _features() -> Mapping[str, object]:
 
 
 _WIDTH = 64
-Part = Callable[[Sequence[Tensor], torch.dtype], Tensor]
+_TowerPart = Callable[[Sequence[Tensor], torch.dtype], Tensor]
 
 
 def _sample(*shape: int) -> Tensor:
@@ -184,7 +184,7 @@ def _sample(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-def _is_right(part: Part, inputs: Sequence[Tensor], dtype: torch.dtype, device_type: str) -> bool:
+def _is_right(part: _TowerPart, inputs: Sequence[Tensor], dtype: torch.dtype, device_type: str) -> bool:
     """Whether a part gives in ``dtype`` what it gives in fp32 on a CPU, and its first gradient too."""
     expected = _run(part, inputs, torch.float32, "cpu")
     try:
@@ -198,7 +198,9 @@ def _is_right(part: Part, inputs: Sequence[Tensor], dtype: torch.dtype, device_t
     )
 
 
-def _run(part: Part, inputs: Sequence[Tensor], dtype: torch.dtype, device_type: str) -> tuple[Tensor, Tensor]:
+def _run(
+    part: _TowerPart, inputs: Sequence[Tensor], dtype: torch.dtype, device_type: str
+) -> tuple[Tensor, Tensor]:
     """Result of a part and its gradient by the first input, in fp32 on the CPU."""
     with torch.autocast(device_type, enabled=False):
         # Rounded first: only what the part itself does wrong counts.
@@ -209,7 +211,7 @@ def _run(part: Part, inputs: Sequence[Tensor], dtype: torch.dtype, device_type: 
     return result.detach().float().cpu(), gradient.float().cpu()
 
 
-def _parts() -> dict[str, tuple[Part, tuple[Tensor, ...]]]:
+def _parts() -> dict[str, tuple[_TowerPart, tuple[Tensor, ...]]]:
     """What a tower is made of, with small inputs."""
     return {
         "matrix products": (

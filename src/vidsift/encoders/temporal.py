@@ -178,6 +178,7 @@ class TemporalBlock(nn.Module):
                 f"{dim} channels cannot be divided among {heads} heads; give heads that divide it"
             )
         self.heads = heads
+        # 1e-12 as released, also where norms of CLIP, trained with 1e-5, are copied in.
         self.attention_norm = nn.LayerNorm(dim, eps=1e-12)
         self.attention_in = nn.Linear(dim, 3 * dim)
         self.attention_out = nn.Linear(dim, dim)
@@ -197,6 +198,7 @@ class TemporalBlock(nn.Module):
     def _attend(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
         parts = self.attention_in(state_BFD).unflatten(-1, (3, self.heads, -1))
         query_BHFC, key_BHFC, value_BHFC = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        # Scaled before the product, as nn.MultiheadAttention does, which the released code uses.
         score_BHFF = (query_BHFC * query_BHFC.shape[-1] ** -0.5) @ key_BHFC.transpose(-1, -2)
         weight_BHFF = score_BHFF.masked_fill(padding_B11F, float("-inf")).softmax(-1)
         attended_BFD: Tensor = self.attention_out((weight_BHFF @ value_BHFC).transpose(1, 2).flatten(2))

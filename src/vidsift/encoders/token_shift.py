@@ -35,6 +35,7 @@ def frame_neighbours(mask_BF: Tensor, *, skip_padded: bool = True) -> FrameNeigh
         Rows into the real (or all) frames. A padded frame is nobody's neighbour.
     """
     if skip_padded:
+        # The number of a real frame among the real ones; padded ones repeat it, and nobody names them.
         row_BF = mask_BF.flatten().cumsum(0).view_as(mask_BF) - 1
     else:
         row_BF = torch.arange(mask_BF.numel(), device=mask_BF.device).view_as(mask_BF)
@@ -74,6 +75,7 @@ def shift_tokens(tokens_NLD: Tensor, neighbours: FrameNeighbours, n_div: int = 7
             "use smaller patches, a smaller n_div, or no shift"
         )
     shifted_NLD = tokens_NLD.clone()
+    # Token 0 is the class token; 1 and 4 are where the released code begins.
     shifted_NLD[:, 1::fold] = tokens_NLD[:, 1::fold].index_select(0, neighbours.previous)
     shifted_NLD[:, 4::fold] = tokens_NLD[:, 4::fold].index_select(0, neighbours.next)
     return shifted_NLD

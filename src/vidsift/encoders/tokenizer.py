@@ -21,6 +21,7 @@ __all__ = ["END", "START", "TokenizedText", "Tokenizer", "clean_text", "train_to
 
 START = "<|startoftext|>"
 END = "<|endoftext|>"
+# What OpenAI pads with; it is a token too, so a mask says which is meant.
 PAD_ID = 0
 _WORD_END = "</w>"
 _BYTE_ENTRIES = 512
@@ -66,6 +67,7 @@ class Tokenizer:
         self._start, self._end = start, end
         self.start_id: int = _id_of(backend, start)
         self.end_id: int = _id_of(backend, end)
+        # Padding and cutting are done in encode: the end-of-text, where the sentence is read, has to stay.
         backend.no_padding()
         backend.no_truncation()
         backend.encode_special_tokens = True
@@ -118,6 +120,7 @@ class Tokenizer:
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
         merges = _read_merges(content.decode("utf-8"), first_line_is_header=True)
+        # The file lists more merges than the vocabulary has entries for.
         return cls(_backend_from_merges(merges[: _OPENAI_ENTRIES - _BYTE_ENTRIES - 2]))
 
     @property
@@ -234,6 +237,7 @@ def train_tokenizer(captions: Iterable[str], vocabulary_size: int) -> Tokenizer:
             f"vocabulary_size is {vocabulary_size}, expected more than {_BYTE_ENTRIES + 2}: "
             f"{_BYTE_ENTRIES} entries for bytes and 2 for start and end of text come first"
         )
+    # Sorted, so that the order of the captions changes nothing.
     cleaned = sorted(clean_text(caption) for caption in captions)
     if not any(cleaned):
         raise ValueError("there are no captions to learn a vocabulary from")

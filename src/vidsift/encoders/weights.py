@@ -127,6 +127,7 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
     folder = Path(folder)
     weights = {key: value.detach().cpu().contiguous() for key, value in towers.clip.state_dict().items()}
     require_finite(weights, "the model", UNSAVED)
+    # save_pretrained of the model, which is not called here, would have set it.
     towers.config.architectures = [type(towers.clip).__name__]
     side = {"height": norm.size_px, "width": norm.size_px}
     settings = {
@@ -326,6 +327,7 @@ def _download(name: str) -> Path:
         raise WeightsError(f"{name} does not exist; give a checkpoint folder, a file, or a name on the hub")
     try:
         folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, _SAFE]))
+        # Repositories often hold both; the pickled file is fetched only where it is the only one.
         if not any(folder.glob(_SAFE)):
             folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, _PICKLED]))
     except Exception as error:  # network, authentication, unknown name: the remedy is one

@@ -60,6 +60,7 @@ class CrossTransformer(Interaction):
         self.positions = nn.Parameter(torch.empty(max_positions, dim))
         self.blocks = nn.ModuleList(TemporalBlock(dim, heads) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
+        # 1e-12 is BERT's, from whose code the released one grew.
         self.pool_norm = nn.LayerNorm(dim, eps=1e-12)
         self.pool = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, 1)
@@ -97,6 +98,7 @@ class CrossTransformer(Interaction):
             torch.arange(len(text), device=text.mask.device),
             torch.arange(len(video), device=text.mask.device),
         ).unbind(dim=1)
+        # Pairs are split, not texts or videos: one text with all videos may be too much already.
         scores = [
             self._score_pairs(text[text_index], video[video_index])
             for text_index, video_index in zip(
@@ -156,6 +158,7 @@ def cross_weights_from_release(weights: Mapping[str, Tensor]) -> dict[str, Tenso
         if key in _RELEASED:
             renamed[_RELEASED[key]] = value
         elif key.startswith("cross.transformer."):
+            # The same blocks as in the temporal transformer, under another name.
             blocks[key.replace("cross.transformer.", "transformerClip.", 1)] = value
         else:
             unknown.append(key)

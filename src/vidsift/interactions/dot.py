@@ -48,6 +48,7 @@ class MeanDot(Interaction):
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return the cosines of the pooled sides, ``sim_QV``."""
+        # Compact sets alone multiply in int8; the frames of a full one are weighed first, in floats.
         if video.scale is not None and video.tokens.shape[1] == 1:
             return _score_int8(quantise(self.compact_video(text)), video)
         text_QD, video_VD = _weighted_sum(text), _weighted_sum(video)
@@ -58,6 +59,7 @@ class MeanDot(Interaction):
         values_BTN = text.tokens @ video.tokens.transpose(1, 2)
         text_weights, video_weights = weights_of(text), weights_of(video)
         both = text.mask[:, :, None] & video.mask[:, None, :]
+        # Of a padded token argmax names one that means nothing; its weight is 0.
         ranked = values_BTN.masked_fill(~both, float("-inf"))
         return Alignment(
             values=values_BTN.masked_fill(~both, 0),

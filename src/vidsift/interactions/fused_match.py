@@ -158,6 +158,7 @@ def _maxima(  # noqa: PLR0917
             exists = column_exists[None, :] & (channel < dim)[:, None]
             right = tl.load(tokens[None, :] + channel[:, None], mask=exists, other=0.0)
             products = tl.dot(left, right, products, input_precision=PRECISION)
+        # Rows past the end of the text hold zeros, which could win where all its products are negative.
         of_words = tl.where((word < end)[:, None], products, float("-inf"))
         value, index = tl.max(of_words, axis=0, return_indices=True)
         # Strictly greater: of equal products the first word stays, as max in PyTorch has it.
@@ -199,6 +200,7 @@ def _product_gradients(  # noqa: PLR0917
     entry_exists = (word < end)[:, None] & (video < videos)[None, :]
     grad = tl.load(text_best_grad + entry, mask=entry_exists, other=0.0).to(tl.float32)
     index = tl.load(best_frame + entry, mask=entry_exists, other=0).to(tl.int32)
+    # A word has one best frame in each video: all its other products have no gradient from it.
     total = tl.where(index[:, :, None] == frame[None, None, :], grad[:, :, None], 0.0)
     total = tl.reshape(total, (WORDS, VIDEOS * FRAMES))
     column = tl.arange(0, VIDEOS * FRAMES)
@@ -207,6 +209,7 @@ def _product_gradients(  # noqa: PLR0917
     column_exists = (video < videos) & (frame < frame_count)
     grad = tl.load(video_best_grad + entry, mask=column_exists, other=0.0).to(tl.float32)
     index = tl.load(best_word + entry, mask=column_exists, other=0).to(tl.int32)
+    # A frame has one best word in each text; where both are each other's best, gradients add up.
     return total + tl.where(index[None, :] == (word - start)[:, None], grad[None, :], 0.0)
 
 
@@ -261,6 +264,7 @@ def _word_gradients(  # noqa: PLR0917
                 mask=column_exists[:, None] & (channel < dim)[None, :],
                 other=0.0,
             )
+            # Tensor cores multiply a type with itself, so gradients are rounded to that of the tokens.
             sums = tl.dot(grad.to(tokens.dtype), tokens, sums, input_precision=PRECISION)
         word = first_word + tl.arange(0, WORDS)
         tl.store(

@@ -93,10 +93,12 @@ class Hierarchical(Interaction):
 
     def compact_video(self, video: TokenSet) -> TokenSet:
         """Put the unit means of a video's levels end to end: one token of S x D channels."""
+        # Compact already: a set without levels is what this returned.
         if video.group is None:
             return video
         members_VSN = _members(video, self.levels).to(weights_of(video).dtype) * weights_of(video)[:, None]
         means_VSD = members_VSN @ video.tokens.to(members_VSN.dtype)
+        # After the sum: a row of an int8 set has one scale for all levels.
         if video.scale is not None:
             means_VSD = means_VSD * video.scale[:, None, None]
         return _one_token(means_VSD.flatten(1).unsqueeze(1))

@@ -53,12 +53,14 @@ def lowest(dtype: torch.dtype) -> float:
 
 def masked_softmax(logits: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
     """Softmax over the real entries along ``dim``; masked entries get exactly 0."""
+    # exp(-inf) is exactly 0: no large negative number whose weight only rounds to it.
     return torch.softmax(logits.masked_fill(~mask, -torch.inf), dim=dim)
 
 
 def masked_mean(tokens_BND: Tensor, mask_BN: Tensor) -> Tensor:
     """Mean of the real tokens: ``(B, N, D)`` -> ``(B, D)``."""
     real = mask_BN.unsqueeze(-1)
+    # Filled, not multiplied: padding may hold infinity, and zero times that is NaN.
     return tokens_BND.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1)
 
 
@@ -71,6 +73,7 @@ def uniform_weights(mask_BN: Tensor, dtype: torch.dtype) -> Tensor:
 def unit_tokens(tokens: TokenSet) -> Tensor:
     """Tokens of unit length, zeros where masked: ``(B, N, D)``."""
     unit = torch.nn.functional.normalize(tokens.tokens, dim=-1)
+    # Zeros whatever padding held, so that quantised sets take no scale from it.
     return unit.masked_fill(~tokens.mask.unsqueeze(-1), 0)
 
 
@@ -84,6 +87,7 @@ def segment_max(values_PN: Tensor, lengths: list[int]) -> Tensor:
     Returns:
         ``(groups, N)``.
     """
+    # Sentences of one token: every group is a single row.
     if len(lengths) == len(values_PN):
         return values_PN
     return torch.stack([maximum(rows, dim=0) for rows in torch.split(values_PN, lengths)])

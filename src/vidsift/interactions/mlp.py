@@ -68,6 +68,7 @@ class PairPerceptron(Interaction):
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Judge every pair, some at a time; ``sim_QV``, not bounded."""
+        # W [t; v] = Wt t + Wv v: the first layer costs Q + V products and not Q x V.
         text_weight_DD, video_weight_DD = self.join.weight.chunk(2, dim=1)
         text_QD = linear(_mean(text).to(text_weight_DD.dtype), text_weight_DD, self.join.bias)
         video_VD = linear(_mean(video).to(video_weight_DD.dtype), video_weight_DD)

@@ -20,9 +20,9 @@ from vidsift.interactions.best_match import best_matches, can_fuse, fused_matche
 from vidsift.interactions.matches import BatchMatches, Padding, let_padding_win, real_words
 from vidsift.types import TokenSet
 
-__all__ = ["Pool", "pooled_matches"]
+__all__ = ["MatchPool", "pooled_matches"]
 
-Pool = Callable[[TokenSet, TokenSet, Tensor, Tensor], Tensor]
+MatchPool = Callable[[TokenSet, TokenSet, Tensor, Tensor], Tensor]
 """Texts, videos, ``text_best_PV`` and ``video_best_QVF`` of them, to ``sim_QV``."""
 
 _BLOCK_NUMBERS = 1 << 19
@@ -32,7 +32,7 @@ _NUMBERS_PER_MATCH = 12
 """What routing the gradient of one best match takes for a moment: its place, order and weight, and copies."""
 
 
-def pooled_matches(text: TokenSet, video: TokenSet, pool: Pool, padding: Padding = "excluded") -> Tensor:
+def pooled_matches(text: TokenSet, video: TokenSet, pool: MatchPool, padding: Padding = "excluded") -> Tensor:
     """Score every text with every video by a rule over their best matches, ``sim_QV``.
 
     Where a gradient is asked for, it reaches the weights, and of the tokens those that won their maximum (of
@@ -76,7 +76,7 @@ class _BlockedScore(Function):
     """Scores of all pairs, some texts at a time; keeps maxima and where they stood, not the products."""
 
     @staticmethod
-    def forward(ctx: Any, pool: Pool, *sides: Any) -> Tensor:
+    def forward(ctx: Any, pool: MatchPool, *sides: Any) -> Tensor:
         """Score; ``sides`` are tokens, mask and weights of the texts, then of the videos."""
         text, video = TokenSet(*sides[:3]), TokenSet(*sides[3:])
         frames_ND, (videos, frames) = video.tokens.flatten(0, 1), video.mask.shape
@@ -121,6 +121,7 @@ class _BlockedScore(Function):
         video = video.replace(tokens=video.tokens.contiguous())
         videos, frames = video.mask.shape
         matches_per_word = videos + videos * frames // text.mask.shape[1]
+        # Other blocks than forwards: nothing here needs products, but each match takes more numbers.
         for texts, words, lengths in _blocks(text, _NUMBERS_PER_MATCH * matches_per_word):
             # Those of the texts are views of this block's rows; those of the videos add up over blocks.
             words_grad, _, text_weights_grad = (None if grad is None else grad[texts] for grad in grads[:3])
@@ -147,7 +148,7 @@ class _FusedScore(Function):
     """The same by kernels that write no products at all: no blocks, since only maxima are ever there."""
 
     @staticmethod
-    def forward(ctx: Any, pool: Pool, *sides: Any) -> Tensor:
+    def forward(ctx: Any, pool: MatchPool, *sides: Any) -> Tensor:
         """Score; ``sides`` are tokens, mask and weights of the texts, then of the videos."""
         text, video = TokenSet(*sides[:3]), TokenSet(*sides[3:])
         matches, starts = fused_matches(text, video)
@@ -204,7 +205,7 @@ class _MatchGradients(NamedTuple):
 
 
 def _pool_gradients(
-    pool: Pool, text: TokenSet, video: TokenSet, matches: BatchMatches, sim_grad_QV: Tensor
+    pool: MatchPool, text: TokenSet, video: TokenSet, matches: BatchMatches, sim_grad_QV: Tensor
 ) -> _MatchGradients:
     """Run the rule again with gradients on its inputs, so that a rule needs no backward pass of its own."""
     parts = (matches.text_best, matches.video_best, text.weights, video.weights)
@@ -215,6 +216,7 @@ def _pool_gradients(
     with torch.enable_grad():
         texts, videos = text.replace(weights=text_weights), video.replace(weights=video_weights)
         sim_QV = pool(texts, videos, words_PV, frames_QVF)
+    # Weights may be missing, and a rule may read one kind of matches alone (paths="t2v").
     present = [part for part in inputs if part is not None]
     grads = iter(torch.autograd.grad(sim_QV, present, sim_grad_QV, materialize_grads=True))
     return _MatchGradients(
@@ -237,6 +239,7 @@ class _MatchRows(NamedTuple):
 def _match_rows(matches: BatchMatches, lengths: list[int]) -> _MatchRows:
     videos, frames = matches.video_best.shape[1:]
     device = matches.frame.device
+    # int32 throughout: embedding_bag reads half as much as of int64.
     first_V = torch.arange(videos, dtype=torch.int32, device=device) * frames
     first_Q = torch.tensor([0, *lengths[:-1]], dtype=torch.int32, device=device).cumsum(0, dtype=torch.int32)
     return _MatchRows(matches.frame.int() + first_V, matches.word.int() + first_Q[:, None, None])

@@ -22,7 +22,9 @@ here sums of products of bytes are at most 2^24, so that fp32 holds them exactly
 
 _CHANNELS = (8, 512, CHECKED_CHANNELS)
 _ROWS = (1, 48)  # kernels for one row are others
+# One more than kernels take at once, so that their remainders are tried too.
 _COLUMNS = 65
+# -128 has no opposite in int8: kernels that flip signs fail on it alone.
 _EXTREMES = (127, -127, -128)
 
 Multiply = Callable[[Tensor, Tensor], Tensor]

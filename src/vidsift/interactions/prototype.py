@@ -73,6 +73,7 @@ class PrototypeMatching(UnitTokens):
             best_FQGV = torch.cat(rows, dim=1)
         real_FGV = self._by_frame(video.mask.t())
         best_FQGV = best_FQGV.masked_fill(~real_FGV[:, None], lowest(best_FQGV.dtype))
+        # A group counts in the mean if one of its tokens is real, whichever frame that is in.
         present_GV = real_FGV.any(dim=0)
         best_QGV = maximum(best_FQGV, dim=0).masked_fill(~present_GV, 0)
         sim_QV = best_QGV.sum(dim=1) / present_GV.sum(dim=0)

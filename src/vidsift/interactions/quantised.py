@@ -33,6 +33,7 @@ def quantise(tokens: TokenSet) -> TokenSet:
         wrong by about 0.4 % of the largest product of the row: good for finding candidates, which are
         then scored again in fp32.
     """
+    # The smallest normal number at least: a row of zeros must not divide by 0.
     largest = tokens.tokens.abs().amax(dim=(1, 2)).float().clamp_min(torch.finfo(torch.float32).tiny)
     scale = largest / _INT8_MAX
     integers = (tokens.tokens.float() / scale[:, None, None]).round().to(torch.int8)
@@ -59,6 +60,7 @@ def product(text_PD: Tensor, video_ND: Tensor, packed: Tensor | None = None) -> 
         return text_PD.to(video_ND.dtype) @ video_ND.t()
     if text_PD.shape[1] <= CHECKED_CHANNELS:
         return _whole_product(text_PD, video_ND)
+    # Wider tokens have sums beyond 2^24, which fp32 does not hold: added up in int32, part by part.
     sides = (torch.split(side, CHECKED_CHANNELS, dim=1) for side in (text_PD, video_ND))
     return sum(
         (_whole_product(text, video).int() for text, video in zip(*sides, strict=True)),
@@ -99,6 +101,7 @@ def _packed(video_ND: Tensor) -> Tensor:
 
 
 def _packed_product(text_PD: Tensor, packed: Tensor, rows: int) -> Tensor:
+    # The kernel dequantises by row. Scales of 1 leave the sums whole; the real ones follow the maxima.
     ones, zeros = _unit_scales(rows)
     # The fast kernel takes unsigned bytes on this side; it subtracts the offset again, exactly.
     shifted_PD = (text_PD.to(torch.int16) + _OFFSET).to(torch.uint8)

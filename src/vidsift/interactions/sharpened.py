@@ -87,6 +87,7 @@ class SharpenedTokenWise(UnitTokens):
     def _pool(self, text: TokenSet, video: TokenSet, text_best_PV: Tensor, video_best_QVN: Tensor) -> Tensor:
         text_best_PV, video_best_QVN = _at_least_fp32(text_best_PV), _at_least_fp32(video_best_QVN)
         text_best_QTV = text_best_PV.new_zeros(*text.mask.shape, len(video))
+        # Padding stays 0 and is masked below.
         text_best_QTV[text.mask] = text_best_PV
         # Videos innermost: so lie the blocks that a scan reads.
         video_best_QNV = video_best_QVN.transpose(1, 2)

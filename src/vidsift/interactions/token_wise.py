@@ -185,6 +185,7 @@ class WeightedTokenWise(TokenWise):
     def _weigh(self, tokens: TokenSet, head: nn.Module | None) -> TokenSet:
         if head is None:
             return super()._prepare_text(tokens)
+        # Logits of the raw token: its length says something, and is gone after normalising.
         weights = masked_softmax(head(tokens.tokens).squeeze(-1), tokens.mask)
         return tokens.replace(tokens=self._unit(tokens), weights=weights)
 

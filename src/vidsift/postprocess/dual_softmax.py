@@ -50,5 +50,6 @@ def dual_softmax(
         raise ValueError(f"direction is {direction!r}, expected one of {', '.join(get_args(Direction))}")
     if not 0 < scale < math.inf:
         raise ValueError(f"scale is {scale}, expected a positive number: 100 for cosines, 1 for scaled ones")
+    # Scaled on both sides of the product, as released; for positive scales the order is the same.
     scaled_QV = sim_QV * scale
     return scaled_QV * torch.softmax(scaled_QV, dim=0 if direction == "text_to_video" else 1)
