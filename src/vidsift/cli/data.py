@@ -44,7 +44,7 @@ def check(
 
     source = open_source(name, str(videos), None if annotations is None else str(annotations))
     tests = source.test_splits()
-    whole = [_check_split(source, one, tests) for one in ([split] if split else source.split_names())]
+    whole = [_check_split(source, name, tests) for name in ([split] if split else source.split_names())]
     if not all(whole):
         raise typer.Exit(1)
 

@@ -44,17 +44,17 @@ def demo(
         f"{report.removed} removed, {len(report.failed)} failed, in {report.seconds:.1f} s"
     )
 
-    asked = _spread(entries, questions)
-    typer.echo(f"3. Searching for {len(asked)} sentences; each fits one video of {len(entries)} ...\n")
+    chosen = _spread(entries, questions)
+    typer.echo(f"3. Searching for {len(chosen)} sentences; each fits one video of {len(entries)} ...\n")
     opened = Index.open(where)
-    answers = opened.search_many([entry["captions"][0] for entry in asked], k=_SHOWN)
-    right = sum(_show(entry, hits) for entry, hits in zip(asked, answers, strict=True))
-    typer.echo(f"The right video came first for {right} of {len(asked)} sentences.\n")
+    answers = opened.search_many([entry["captions"][0] for entry in chosen], k=_SHOWN)
+    right = sum(_show(entry, hits) for entry, hits in zip(chosen, answers, strict=True))
+    typer.echo(f"The right video came first for {right} of {len(chosen)} sentences.\n")
     option = f"--index {where}"
     typer.echo(
         "Next:\n"
-        f'  vidsift search "{asked[0]["captions"][0]}" {option}\n'
-        f'  vidsift explain "{asked[0]["captions"][0]}" {library / asked[0]["video"]} {option}\n'
+        f'  vidsift search "{chosen[0]["captions"][0]}" {option}\n'
+        f'  vidsift explain "{chosen[0]["captions"][0]}" {library / chosen[0]["video"]} {option}\n'
         f"  vidsift serve {option}\n"
         "Your own footage, with a CLIP that knows the world (from the hub, or a folder you downloaded):\n"
         "  vidsift index ~/Videos --model openai/clip-vit-base-patch32\n"
@@ -99,12 +99,12 @@ def _spread(entries: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
 
 def _show(entry: dict[str, Any], hits: Sequence[Hit]) -> bool:
     """Print a question with its answers; return whether the right video came first."""
-    found = [Path(hit.path).name == entry["video"] for hit in hits]
+    are_right = [Path(hit.path).name == entry["video"] for hit in hits]
     typer.echo(f'"{entry["captions"][0]}"')
-    for hit, right in zip(hits, found, strict=True):
+    for hit, right in zip(hits, are_right, strict=True):
         start, end = hit.moment
         mark = "  <- the right one" if right else ""
         typer.echo(f"   {hit.score:.3f}  {Path(hit.path).name}  {start:.1f}-{end:.1f} s{mark}")
-    first = bool(found) and found[0]
+    first = bool(are_right) and are_right[0]
     typer.echo(f"   right video first: {'yes' if first else 'no'}\n")
     return first

@@ -87,10 +87,12 @@ def _lines(explanation: Explanation) -> list[str]:
         if term.note:
             lines.append(f"  {term.note}")
         lines.append(f"  {'gave':>8}  {'weight':>6}  {'met best at':>11}  word")
-        given = term.contributions.sum(axis=1)
+        gave = term.contributions.sum(axis=1)
         for row, word in enumerate(term.words):
-            met = _place(term, int(term.best_video_token[row]))
-            lines.append(f"  {given[row]:8.4f}  {term.text_weights[row]:6.3f}  {met:>11}  {one_line(word)}")
+            meeting = _place(term, int(term.best_video_token[row]))
+            lines.append(
+                f"  {gave[row]:8.4f}  {term.text_weights[row]:6.3f}  {meeting:>11}  {one_line(word)}"
+            )
     if not explanation.moment_from:
         lines += ["", "no term has tokens with a time: the moment of a hit is the whole segment"]
     return lines

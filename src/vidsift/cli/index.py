@@ -148,8 +148,8 @@ def add(  # noqa: PLR0917 - the options of the verb
             **options,
         )
     _summary(report, where, verbose=verbose, default=folder is None)
-    found = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
-    if not (found or report.stopped):
+    videos = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
+    if not (videos or report.stopped):
         typer.echo(f"No video was found in {', '.join(one_line(str(one)) for one in folders)}.")
     if entries and not report.stopped:
         from vidsift.index.data_captions import keep_captions
@@ -398,8 +398,8 @@ def _summary(report: Report, where: Path, *, verbose: bool, default: bool) -> No
         if some:
             typer.echo(f"{title}:")
         shown = some if verbose else some[:_LISTED]
-        for one in shown:
-            typer.echo(f"  {one_line(one.path)}: {one_line(one.reason)}")
+        for file in shown:
+            typer.echo(f"  {one_line(file.path)}: {one_line(file.reason)}")
         if len(some) > len(shown):
             typer.echo(f"  ... and {len(some) - len(shown)} more (--verbose lists all)")
     if report.stopped:

@@ -69,15 +69,15 @@ def _searching(method: Method) -> str:
     stage = method.first_stage
     if not method.scans and stage is None:
         return "not at all: too slow to score every segment, and without a first stage"
-    found = "every segment" if method.scans or stage is None else f"candidates found by {stage.label}"
+    scored = "every segment" if method.scans or stage is None else f"candidates found by {stage.label}"
     if method.explains:
-        return found
+        return scored
     if stage is None:
-        return f"{found}; a hit's moment is the whole segment"
+        return f"{scored}; a hit's moment is the whole segment"
     moments = (
         f"; the moments are those of {stage.label}" if method.scans else ", which also gives the moments"
     )
-    return found + moments
+    return scored + moments
 
 
 def _verified(model: Any) -> str:

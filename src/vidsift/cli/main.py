@@ -70,11 +70,11 @@ def app(verb: str | None = None) -> typer.Typer:
             built.command(name, help=summary)(_not_imported)
             continue
         # Each of these modules is light to import (no torch at its top).
-        found = getattr(import_module(f"vidsift.cli.{name}"), name)
+        function = getattr(import_module(f"vidsift.cli.{name}"), name)
         if name in _GROUPS:
-            built.add_typer(found(), name=name)
+            built.add_typer(function(), name=name)
         else:
-            built.command(name)(found)
+            built.command(name)(function)
     return built
 
 

@@ -36,9 +36,9 @@ def remove(
     where = default_folder() if folder is None else folder.expanduser()
     count = remove_paths(where, paths)
     typer.echo(f"{count} files were taken out of the index; they themselves are untouched.")
-    held = Store.open(where).read_folders()
+    kept_folders = Store.open(where).read_folders()
     for path in map(absolute, paths):
-        above = next((one.path for one in held if path in one.removed), None)
+        above = next((kept.path for kept in kept_folders if path in kept.removed), None)
         if above is not None:
             typer.echo(
                 f"{one_line(path)} lies in {one_line(above)}, which the index keeps: it is left out from now "

@@ -39,9 +39,9 @@ class Group(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """List the options, then the verbs."""
-        records = (one.get_help_record(ctx) for one in self.get_params(ctx))
+        records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
         with formatter.section("Options"):
-            formatter.write_dl([*self.options, *(one for one in records if one)])
+            formatter.write_dl([*self.options, *(record for record in records if record)])
         self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -49,5 +49,5 @@ class Group(TyperGroup):
         verbs = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
         with formatter.section("Commands"):
             formatter.write_dl(
-                [(name, " ".join((one.help or "").split("\n\n")[0].split())) for name, one in verbs if one]
+                [(name, " ".join((verb.help or "").split("\n\n")[0].split())) for name, verb in verbs if verb]
             )

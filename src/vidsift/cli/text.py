@@ -26,7 +26,7 @@ def one_line(text: str) -> str:
         >>> one_line("a\nfilm.mp4")
         'a\\nfilm.mp4'
     """
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def clock(seconds: float) -> str:

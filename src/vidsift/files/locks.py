@@ -28,6 +28,7 @@ def hold_lock(path: Path) -> Iterator[None]:
         OSError: the file cannot be written.
     """
     path.touch()
+    # Without a buffer: the number has to be in the file before another process looks.
     with path.open("r+b", buffering=0) as file:
         if not try_lock(file):
             raise LockHeldError(path, _number_in(file))

@@ -25,12 +25,12 @@ The room, file by file, in the order in which a file is met:
 """
 
 from vidsift.video.decode import FrameStream, Picture, iter_frames, read_frames
-from vidsift.video.find import Found, find_videos
+from vidsift.video.find import FoundFile, find_videos
 from vidsift.video.probe import VideoInfo, probe
 from vidsift.video.sampling import cut
 
 __all__ = [
-    "Found",
+    "FoundFile",
     "FrameStream",
     "Picture",
     "VideoInfo",

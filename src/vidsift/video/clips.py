@@ -35,8 +35,10 @@ __all__ = ["Clip", "cut_clip"]
 
 _VIDEO_IN_MP4 = frozenset({"h264", "hevc", "av1", "mpeg4", "vp9", "libdav1d"})
 _AUDIO_IN_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac"})
+# A copy begins with the key frame before its start; with a longer lead it would be mostly what is not shown.
 _LONGEST_LEAD_SECONDS = 30.0
 _PATIENCE_SECONDS = 10.0
+# Some containers state the shape of pixels in ways that MP4 has not: such a copy would be distorted.
 _SAME_SHAPE = 0.02
 _MOST_PX = 1920
 
@@ -137,11 +139,11 @@ def _copy_packets(video: OpenVideo, out: av.container.OutputContainer, stretch: 
     audio = _audio_of(video)
     if audio is not None and audio.codec_context.name in _AUDIO_IN_MP4:
         sources.append(audio)
-    targets = {one.index: out.add_stream_from_template(one) for one in sources}
+    targets = {stream.index: out.add_stream_from_template(stream) for stream in sources}
     origin = Fraction(video.origin_ticks) * video.tick
     place = seek_before(video, start_seconds)
     begun, ended = False, set[int]()
-    waiting: dict[int, list[Packet[Any]]] = {one.index: [] for one in sources}
+    waiting: dict[int, list[Packet[Any]]] = {stream.index: [] for stream in sources}
     for packet, at, decoded_at in _dated(video.streams(sources, place), origin):
         # The sound may have ended long before: it is not waited for to the end of the file.
         if video.stream.index in ended and at > end_seconds + _PATIENCE_SECONDS:
@@ -154,13 +156,13 @@ def _copy_packets(video: OpenVideo, out: av.container.OutputContainer, stretch: 
                 continue
         elif at < start_seconds:
             continue
-        own = waiting[packet.stream.index]
-        own.append(packet)
+        queue = waiting[packet.stream.index]
+        queue.append(packet)
         if at < end_seconds:
             # What was shown later but came before it is needed for it; what comes after the last is not.
-            for one in own:
-                _mux_shifted(out, one, targets[one.stream.index], origin + Fraction(start_seconds))
-            own.clear()
+            for queued in queue:
+                _mux_shifted(out, queued, targets[queued.stream.index], origin + Fraction(start_seconds))
+            queue.clear()
             stretch.check_size()
         elif decoded_at >= end_seconds:
             ended.add(packet.stream.index)
@@ -183,7 +185,7 @@ def _dated(packets: Iterable[Packet[Any]], origin: Fraction) -> Iterator[tuple[P
     """Packets with the seconds when they are shown and decoded; one without cannot be put anywhere."""
     for packet in packets:
         if packet.dts is not None and packet.pts is not None and packet.time_base is not None:
-            at, decoded_at = (float(one * packet.time_base - origin) for one in (packet.pts, packet.dts))
+            at, decoded_at = (float(ticks * packet.time_base - origin) for ticks in (packet.pts, packet.dts))
             yield packet, at, decoded_at
         elif packet.size:
             raise _CannotCopyError
@@ -200,8 +202,8 @@ def _mux_shifted(out: av.container.OutputContainer, packet: Packet[Any], stream:
 
 
 def _audio_of(video: OpenVideo) -> AudioStream | None:
-    found = next(iter(video.container.streams.audio), None)
-    return found if found is not None and getattr(found, "codec_context", None) is not None else None
+    audio = next(iter(video.container.streams.audio), None)
+    return audio if audio is not None and getattr(audio, "codec_context", None) is not None else None
 
 
 def _encode(path: str, stretch: _Stretch) -> None:
@@ -281,12 +283,13 @@ class _Pictures:
         height, width = to_rgb(first).shape[:2]
         height, width = shown_size(height, width, aspect)
         shrink = min(1.0, _MOST_PX / max(height, width))
+        # Even sides: yuv420p has one colour for two by two pixels.
         self._size = tuple(max(2, round(side * shrink) // 2 * 2) for side in (width, height))
         rate = video.frames_per_second.limit_denominator(1001)
         self.stream: Any = out.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
         self.stream.width, self.stream.height = self._size
         self.stream.pix_fmt = "yuv420p"
-        self.stream.codec_context.thread_count = 1
+        self.stream.codec_context.thread_count = 1  # each thread holds pictures, and memory is limited here
         self.stream.codec_context.time_base = Fraction(1, 90_000)
         self._out = out
         self._last = -1
@@ -295,6 +298,7 @@ class _Pictures:
         """Encode one picture, upright and no larger than clips are."""
         shown = av.VideoFrame.from_ndarray(to_rgb(frame), format="rgb24")
         shown = shown.reformat(width=self._size[0], height=self._size[1], format="yuv420p")
+        # Strictly ascending: the encoder refuses two pictures at one time, which damaged files have.
         shown.pts = self._last = max(self._last + 1, round(max(0.0, at_seconds) * 90_000))
         shown.time_base = Fraction(1, 90_000)
         self._out.mux(self.stream.encode(shown))

@@ -27,8 +27,10 @@ Source: ``dts_delta_threshold`` of the ffmpeg program.
 _BACK_SECONDS = 0.1
 """Timestamps that go back by less, and by less than a picture, are rounded, and of no other clock."""
 
+# So many packets in a row may be out of line before it is another clock.
 _STRAYS = 3
 _STRAY_SECONDS = 1.0
+# A picture can be shown after at most 16 that are decoded later (H.264, H.265: the largest buffer).
 _MOST_REORDERED = 17
 
 
@@ -95,14 +97,14 @@ class Clock:
             shift = self._shift_of_others(packet, place)
             packet.pts, packet.dts = _plus(packet.pts, shift), _plus(packet.dts, shift)
 
-    def timestamps(self, own: Timestamps) -> tuple[list[int | None], list[int | None]]:
+    def timestamps(self, stamps: Timestamps) -> tuple[list[int | None], list[int | None]]:
         """When the packets of pictures are shown and decoded on this clock, in ticks."""
-        given: list[tuple[int | None, int | None]] = []
+        times: list[tuple[int | None, int | None]] = []
         place = 0
-        for pts, dts, known in zip(own.pts, own.dts, own.places, strict=True):
+        for pts, dts, known in zip(stamps.pts, stamps.dts, stamps.places, strict=True):
             place = place if known is None else known
-            given.append(self._given(place, pts, dts))
-        return [pts for pts, _ in given], [dts for _, dts in given]
+            times.append(self._given(place, pts, dts))
+        return [pts for pts, _ in times], [dts for _, dts in times]
 
     def _given(self, place: int, pts: int | None, dts: int | None) -> tuple[int | None, int | None]:
         shift = self.shifts[self.stretch_at(place)]
@@ -112,12 +114,12 @@ class Clock:
         """Shift sound as the pictures are; between two stretches it belongs to the one that it fits."""
         assert packet.time_base is not None
         stretch = self.stretch_at(place)
-        own = packet.dts if packet.dts is not None else packet.pts
+        ticks = packet.dts if packet.dts is not None else packet.pts
         best = stretch
-        if own is not None and stretch + 1 < len(self.places) and place > self.last_places[stretch]:
-            at = own * packet.time_base / self.tick
+        if ticks is not None and stretch + 1 < len(self.places) and place > self.last_places[stretch]:
+            at = ticks * packet.time_base / self.tick
             edge = self.begins[stretch + 1]
-            best = min((stretch, stretch + 1), key=lambda one: abs(at + self.shifts[one] - edge))
+            best = min((stretch, stretch + 1), key=lambda neighbour: abs(at + self.shifts[neighbour] - edge))
         return round(self.shifts[best] * self.tick / packet.time_base)
 
 
@@ -138,11 +140,11 @@ def on_clock(
         yield packet
 
 
-def find_clock(own: Timestamps, *, close_jumps: bool) -> Clock | None:
+def find_clock(stamps: Timestamps, *, close_jumps: bool) -> Clock | None:
     """Find where a file's timestamps start again.
 
     Args:
-        own: of all packets of pictures.
+        stamps: of all packets of pictures.
         close_jumps: a jump ahead by more than :data:`JUMP_SECONDS` is another clock, too.
 
     Returns:
@@ -152,30 +154,30 @@ def find_clock(own: Timestamps, *, close_jumps: bool) -> Clock | None:
     Differs: few packets that are out of line with those before and after them change nothing for others; what
         is shown after a start never overlaps what was shown before it.
     """
-    if _in_line(own):
+    if _in_line(stamps):
         return None
-    decoded = _Decoded(own, close_jumps)
-    shown, beside = _shown(own, decoded, close_jumps)
-    extra = _apart(own, shown, beside, len(decoded.shifts))
+    decoded = _Decoded(stamps, close_jumps)
+    shown, beside = _shown(stamps, decoded, close_jumps)
+    extra = _apart(stamps, shown, beside, len(decoded.shifts))
     strays: dict[tuple[int, int | None, int | None], tuple[int | None, int | None]] = {}
     place = 0
-    for at, (pts, dts, known) in enumerate(zip(own.pts, own.dts, own.places, strict=True)):
+    for at, (pts, dts, known) in enumerate(zip(stamps.pts, stamps.dts, stamps.places, strict=True)):
         place = place if known is None else known
         stretch = decoded.stretch[at]
         shift = decoded.shifts[stretch]
         plain = (_plus(pts, shift), _plus(dts, shift))
-        given = (shown[at], None if dts is None else decoded.times[at])
-        if given != plain:
-            strays[place, pts, dts] = (_plus(given[0], extra[beside[at]]), _plus(given[1], extra[stretch]))
+        times = (shown[at], None if dts is None else decoded.times[at])
+        if times != plain:
+            strays[place, pts, dts] = (_plus(times[0], extra[beside[at]]), _plus(times[1], extra[stretch]))
     if len(decoded.shifts) == 1 and not strays:
         return None
-    places, last_places = _places(own, decoded.firsts)
+    places, last_places = _places(stamps, decoded.firsts)
     return Clock(
         places=places,
         last_places=last_places,
         shifts=tuple(shift + more for shift, more in zip(decoded.shifts, extra, strict=True)),
         begins=tuple(decoded.times[first] + more for first, more in zip(decoded.firsts, extra, strict=True)),
-        tick=own.tick,
+        tick=stamps.tick,
         strays=strays,
     )
 
@@ -184,19 +186,21 @@ def _plus(ticks: int | None, shift: int) -> int | None:
     return None if ticks is None else ticks + shift
 
 
-def _in_line(own: Timestamps) -> bool:
+def _in_line(stamps: Timestamps) -> bool:
     """Whether nothing is out of the ordinary: a quick look, with which most files are done."""
     known = [
-        (pts, dts) for pts, dts in zip(own.pts, own.dts, strict=True) if pts is not None and dts is not None
+        (pts, dts)
+        for pts, dts in zip(stamps.pts, stamps.dts, strict=True)
+        if pts is not None and dts is not None
     ]
-    times = np.asarray([dts for dts in own.dts if dts is not None], np.int64)
+    times = np.asarray([dts for dts in stamps.dts if dts is not None], np.int64)
     lags = np.asarray([pts - dts for pts, dts in known], np.int64)
-    near = own.ticks(_STRAY_SECONDS)
+    near = stamps.ticks(_STRAY_SECONDS)
     ahead = np.diff(times)
     return bool(
         len(times)
         and (ahead >= 0).all()
-        and (ahead <= near + own.step).all()
+        and (ahead <= near + stamps.step).all()
         and (np.abs(lags) <= near).all()
     )
 
@@ -211,20 +215,22 @@ class _Decoded:
         shifts: of each stretch.
     """
 
-    def __init__(self, own: Timestamps, close_jumps: bool) -> None:
+    def __init__(self, stamps: Timestamps, close_jumps: bool) -> None:
         self.times: list[int] = []
         self.stretch: list[int] = []
         self.firsts, self.shifts = [0], [0]
-        self._own, self._close_jumps = own, close_jumps
-        self._known = list(own.pts if all(dts is None for dts in own.dts) else own.dts)
+        self._stamps, self._close_jumps = stamps, close_jumps
+        self._known = list(stamps.pts if all(dts is None for dts in stamps.dts) else stamps.dts)
         # Most containers keep times of showing alone, which go to and fro in the order of decoding.
         self._back = (
-            min(own.ticks(_BACK_SECONDS), own.step // 2) if close_jumps else _MOST_REORDERED * own.step
+            min(stamps.ticks(_BACK_SECONDS), stamps.step // 2)
+            if close_jumps
+            else _MOST_REORDERED * stamps.step
         )
         first = next((at for at, ticks in enumerate(self._known) if ticks is not None), 0)
-        last = (self._known[first] or 0) - (first + 1) * own.step if self._known else 0
-        if _first_is_astray(own, self._known[first:], close_jumps):
-            last = (self._known[first + 1] or 0) - (first + 2) * own.step
+        last = (self._known[first] or 0) - (first + 1) * stamps.step if self._known else 0
+        if _first_is_astray(stamps, self._known[first:], close_jumps):
+            last = (self._known[first + 1] or 0) - (first + 2) * stamps.step
         for at in range(len(self._known)):
             self.times.append(self._place(at, last))
             self.stretch.append(len(self.shifts) - 1)
@@ -236,18 +242,18 @@ class _Decoded:
 
     def _place(self, at: int, last: int) -> int:
         """When a packet is decoded, ``last`` being when the one before it is."""
-        own, ticks = self._own, self._known[at]
-        step = (own.lasts[at - 1] if at else 0) or own.step
+        stamps, ticks = self._stamps, self._known[at]
+        step = (stamps.lasts[at - 1] if at else 0) or stamps.step
         expected = last + step
         if ticks is None:
             return expected
         time = ticks + self.shifts[-1]
-        low, high = last - self._back, expected + max(own.ticks(_STRAY_SECONDS), step)
+        low, high = last - self._back, expected + max(stamps.ticks(_STRAY_SECONDS), step)
         if low <= time <= high:
             return time
-        if self._returns(at, last, high, max(step, own.step)):
+        if self._returns(at, last, high, max(step, stamps.step)):
             return expected
-        if time < low or (self._close_jumps and time - expected > own.ticks(JUMP_SECONDS)):
+        if time < low or (self._close_jumps and time - expected > stamps.ticks(JUMP_SECONDS)):
             self.shifts.append(self.shifts[-1] + expected - time)
             self.firsts.append(at)
             return expected
@@ -262,59 +268,68 @@ class _Decoded:
         return False
 
 
-def _first_is_astray(own: Timestamps, known: Sequence[int | None], close_jumps: bool) -> bool:
+def _first_is_astray(stamps: Timestamps, known: Sequence[int | None], close_jumps: bool) -> bool:
     """Whether a file's first packet is out of line with the two after it, which fit each other."""
     if len(known) < 3:
         return False
     first, second, third = known[:3]
-    if first is None or second is None or third is None or not 0 <= third - second <= 2 * own.step:
+    if first is None or second is None or third is None or not 0 <= third - second <= 2 * stamps.step:
         return False
-    ahead = second - first - own.step
-    return ahead < -_MOST_REORDERED * own.step or (close_jumps and ahead > own.ticks(_STRAY_SECONDS))
+    ahead = second - first - stamps.step
+    return ahead < -_MOST_REORDERED * stamps.step or (close_jumps and ahead > stamps.ticks(_STRAY_SECONDS))
 
 
-def _latest(own: Timestamps, times: Sequence[int], at: int, close_jumps: bool) -> float:
+def _latest(stamps: Timestamps, times: Sequence[int], at: int, close_jumps: bool) -> float:
     """When a picture has to be shown at the latest: so many others can be decoded before it, and no more.
 
     Near the end of a file nothing tells whether it is late, unless it jumps by more than any clock may.
     """
-    slack = own.ticks(_STRAY_SECONDS)
+    slack = stamps.ticks(_STRAY_SECONDS)
     if at + _MOST_REORDERED < len(times):
         return max(times[at], times[at + _MOST_REORDERED]) + slack
-    return times[-1] + own.ticks(JUMP_SECONDS) + slack if close_jumps else float("inf")
+    return times[-1] + stamps.ticks(JUMP_SECONDS) + slack if close_jumps else float("inf")
 
 
-def _shown(own: Timestamps, decoded: _Decoded, close_jumps: bool) -> tuple[list[int | None], list[int]]:
+def _shown(stamps: Timestamps, decoded: _Decoded, close_jumps: bool) -> tuple[list[int | None], list[int]]:
     """When packets are shown: by the shift of their own stretch or, near an edge, of the one beside it.
 
     Returns:
         The times, and which stretch each is of.
     """
-    slack = max(own.ticks(_STRAY_SECONDS), _MOST_REORDERED * own.step)
-    shown, stretches = [*own.pts], [*decoded.stretch]
+    slack = max(stamps.ticks(_STRAY_SECONDS), _MOST_REORDERED * stamps.step)
+    shown, stretches = [*stamps.pts], [*decoded.stretch]
     lags: list[int] = []
     lost: list[int] = []
-    for at, pts in enumerate(own.pts):
+    for at, pts in enumerate(stamps.pts):
         time, stretch = decoded.times[at], decoded.stretch[at]
         if pts is None or not decoded.is_known(at):
             shown[at] = _plus(pts, decoded.shifts[stretch])
             continue
-        latest = _latest(own, decoded.times, at, close_jumps)
-        beside = [one for one in (stretch, stretch + 1, stretch - 1) if 0 <= one < len(decoded.shifts)]
-        fits = [one for one in beside if time - slack <= pts + decoded.shifts[one] <= latest]
+        latest = _latest(stamps, decoded.times, at, close_jumps)
+        beside = [
+            neighbour
+            for neighbour in (stretch, stretch + 1, stretch - 1)
+            if 0 <= neighbour < len(decoded.shifts)
+        ]
+        fits = [
+            neighbour for neighbour in beside if time - slack <= pts + decoded.shifts[neighbour] <= latest
+        ]
         if fits:
             stretches[at] = fits[0]
             shown[at] = pts + decoded.shifts[fits[0]]
             lags.append(pts + decoded.shifts[fits[0]] - time)
         else:
             lost.append(at)
+    # Pictures with a time of no stretch at all: shown as long after decoding as the others are.
     usual = statistics.median_low(lags) if lags else 0
     for at in lost:
         shown[at] = decoded.times[at] + usual
     return shown, stretches
 
 
-def _apart(own: Timestamps, shown: Sequence[int | None], stretches: Sequence[int], number: int) -> list[int]:
+def _apart(
+    stamps: Timestamps, shown: Sequence[int | None], stretches: Sequence[int], number: int
+) -> list[int]:
     """How much further each stretch is shifted so that its pictures come after those before it."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -326,21 +341,21 @@ def _apart(own: Timestamps, shown: Sequence[int | None], stretches: Sequence[int
     for stretch in range(1, number):
         more = extra[-1]
         if stretch in first:
-            more = more if end is None else max(more, end + own.step - first[stretch])
+            more = more if end is None else max(more, end + stamps.step - first[stretch])
             end = last[stretch] + more
         extra.append(more)
     return extra
 
 
-def _places(own: Timestamps, firsts: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _places(stamps: Timestamps, firsts: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Bytes at which stretches begin, and at which the last packets of pictures before their ends do."""
     begins, lasts = [], []
     for number, first in enumerate(firsts):
-        stop = firsts[number + 1] if number + 1 < len(firsts) else len(own.places)
-        before = _last_known(own.places[:first])
-        begin = own.places[first] if first < len(own.places) else None
+        stop = firsts[number + 1] if number + 1 < len(firsts) else len(stamps.places)
+        before = _last_known(stamps.places[:first])
+        begin = stamps.places[first] if first < len(stamps.places) else None
         begins.append(begin if begin is not None else before + 1)
-        lasts.append(max(_last_known(own.places[:stop]), begins[-1]))
+        lasts.append(max(_last_known(stamps.places[:stop]), begins[-1]))
     return tuple(begins), tuple(lasts)
 
 

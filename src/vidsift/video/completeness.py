@@ -100,20 +100,20 @@ def unread_end(path: str | Path) -> str | None:
             starts = starts_of_parts(path)
             if len(starts) <= read or ("mov" in names and _goes_on(path, starts[read])):
                 return None
-            return _said(size - starts[read], size)
+            return _joined_reason(size - starts[read], size)
         if not names & _READ_TO_THE_END:
             return None
         last = int(table_of(video).places.max(initial=0))
     # The last packet of pictures may be followed by sound; one that is cut short is not what it claims to be.
     end = _last_byte(path) if _many(size - last, size) else size
-    return _said(size - end, size) if _many(size - end, size) else None
+    return _joined_reason(size - end, size) if _many(size - end, size) else None
 
 
 def _many(count: int, size: int) -> bool:
     return count > max(_SMALL_BYTES, _SMALL_SHARE * size)
 
 
-def _said(count: int, size: int) -> str:
+def _joined_reason(count: int, size: int) -> str:
     share = f"the last {max(1.0, 100 * count / size):.0f} % of the file cannot be read"
     return f"{share}; another recording seems to be joined to it: index the parts by themselves"
 

@@ -42,9 +42,12 @@ DECODE_ERRORS = (av.error.FFmpegError, EOFError, OSError, ValueError, RuntimeErr
 _BARE_STREAMS = frozenset({"h264", "hevc", "m4v", "mpegvideo", "h263", "h261", "vc1", "obu", "vvc"})
 # Broadcasts, discs, recorders: files are joined, counters wrap; each packet lies at a byte that is known.
 _CLOCK_MAY_JUMP = frozenset({"mpegts", "mpegtsraw", "mpeg"})
+# Encoders start AAC and B-frames a little before 0, which is no other clock.
 _LATE_SECONDS = 0.05
+# FFmpeg opens pictures and subtitles too, as if they were videos of one frame.
 _PICTURES = ("image2", "webp")
 _NOT_FOOTAGE = ("tty", "lrc", "srt", "webvtt", "ass", "ffmetadata")
+# Playlists: a file of theirs could have FFmpeg open any other file, or the network.
 _LEAD_ELSEWHERE = {"hls", "applehttp", "concat", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth"}
 _MICROSECOND = Fraction(1, 1_000_000)
 _NARROWEST = 8.0
@@ -187,8 +190,8 @@ class OpenVideo:
             streams: of the container.
             place: byte at which the container stands.
         """
-        found = demuxed(self.container, streams)
-        return found if self.clock is None else on_clock(found, self.clock, self.stream.index, place)
+        packets = demuxed(self.container, streams)
+        return packets if self.clock is None else on_clock(packets, self.clock, self.stream.index, place)
 
     def packets(self, place: int = 0) -> Iterator[Packet[VideoStream]]:
         """The stream's packets from where the container stands, ending with empty ones that flush.
@@ -197,6 +200,7 @@ class OpenVideo:
             place: byte at which the container stands.
         """
         for packet in self.streams(self.stream, place):
+            # Only what lies further than ever counts: a damaged file can lead its reader in circles for ever.
             if self.on_progress is not None:
                 reached = packet.pos if packet.pos is not None else packet.dts
                 if reached is not None and reached > self._furthest:
@@ -373,6 +377,7 @@ def open_video(path: str | Path, on_progress: Callable[[], None] | None = None) 
         stream = _choose_stream(path, container, encrypted_tracks(path, head))
         assert stream.time_base is not None
         stream.codec_context.thread_count = 1
+        # The container was given the same limit, but decoders read their own options.
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         tick = Fraction(stream.time_base)
         yield OpenVideo(path, container, stream, _origin_ticks(container, stream, tick), tick, on_progress)

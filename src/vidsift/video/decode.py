@@ -79,9 +79,9 @@ class _Wanted:
 
     def take_number(self, number: int) -> list[int]:
         """Answer the next ``number`` times; return which they were."""
-        taken: list[int] = self.order[self.answered : self.answered + max(0, number)].tolist()
-        self.answered += len(taken)
-        return taken
+        indices: list[int] = self.order[self.answered : self.answered + max(0, number)].tolist()
+        self.answered += len(indices)
+        return indices
 
 
 class FrameStream:
@@ -119,6 +119,7 @@ class FrameStream:
             return
         with open_timed(self._path, self._on_progress) as video:
             way = self._method if self._method != "auto" else cheaper_way(video, self._wanted.rest)
+            # Tiles are streams of their own: there is no packet that holds the picture.
             way = "through" if is_tiled(video) else way
             last = np.inf if video.without_pts else self._wanted.rest[-1]
             table = table_of(
@@ -127,6 +128,7 @@ class FrameStream:
             self._leave_gaps(video, table)
             if way == "seek":
                 yield from self._seek(video, table)
+        # What seeking could not be trusted with. The file is opened anew: its reader and decoder have moved.
         if self._wanted:
             again = table.clock is not None
             with open_timed(self._path, self._on_progress, read_through=again) as video:
@@ -135,8 +137,8 @@ class FrameStream:
     @property
     def damage(self) -> str | None:
         """See the class."""
-        met = [one for one in (self._damage, self._gaps) if one is not None]
-        return "; ".join(met) if met else None
+        reasons = [reason for reason in (self._damage, self._gaps) if reason is not None]
+        return "; ".join(reasons) if reasons else None
 
     def _leave_gaps(self, video: OpenVideo, table: PacketTable) -> None:
         """Leave times unanswered at which no picture is shown, and note where that is."""
@@ -177,8 +179,8 @@ class FrameStream:
         shown_seconds = video.seconds(shown_pts)
         end_seconds = video.seconds_of(table.end_ticks)
         cut_off = missing_end(video, end_seconds) if table.whole else None
-        asked = wanted.times if cut_off is None else wanted.times[wanted.times < end_seconds]
-        choice = np.maximum(np.searchsorted(shown_seconds, asked, side="right") - 1, 0)
+        times = wanted.times if cut_off is None else wanted.times[wanted.times < end_seconds]
+        choice = np.maximum(np.searchsorted(shown_seconds, times, side="right") - 1, 0)
         chosen, counts = np.unique(choice, return_counts=True)
         runs = plan_runs(table, shown_pts[chosen])
         expected = iter(zip(shown_pts[chosen].tolist(), counts.tolist(), strict=True))
@@ -186,12 +188,14 @@ class FrameStream:
             for run, packets in packets_from(video, table, runs):
                 for frame in decode_run(video, run, packets, table):
                     pts, count = next(expected)
+                    # A wrong picture at a right time would never be noticed later.
                     if frame.pts != pts:
                         raise SeekError(f"picture {frame.pts} came where {pts} was expected")
                     shown = Shown(frame, video.seconds_of(pts), 0.0, False)
                     yield from self._answer(video, shown, wanted.take_number(count))
         except SeekError:
             return
+        # Behind the end of a file that is cut off nothing is known: those times stay unanswered.
         if cut_off is not None:
             self._note(video, cut_off)
             wanted.take_number(len(wanted.rest))
@@ -202,6 +206,7 @@ class FrameStream:
         times = video.seconds(table.shown_pts()) if video.without_pts else None
         before: Shown | None = None
         for shown in decode_through(video, partial(self._note, video), times):
+            # A picture is given only when the next one is known: until then it may be the one shown.
             if before is not None:
                 limit = before.end_seconds if shown.after_gap else shown.time_seconds
                 yield from self._answer(video, before, wanted.take(min(limit, shown.time_seconds)))

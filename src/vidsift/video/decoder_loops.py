@@ -41,6 +41,7 @@ class Shown:
 def missing_end(video: OpenVideo, end_seconds: float) -> str | None:
     """Say how much of the announced length is missing; None when it is there, or was never announced."""
     announced = video.announced_end_seconds()
+    # Headers round, and the last pictures may be announced longer than they are.
     slack = max(0.5, 3.0 / float(video.frames_per_second))
     if announced is None or announced - end_seconds <= slack:
         return None
@@ -71,7 +72,7 @@ def decode_run(
             if frame.pts in wanted:
                 yield _sound(frame)
                 wanted.remove(frame.pts)
-        decoder.flush_buffers()
+        decoder.flush_buffers()  # after a flush it takes no packet until it is made ready anew
     except DECODE_ERRORS as error:
         raise SeekError(message_of(error)) from error
     if wanted:
@@ -105,6 +106,7 @@ class _Clock:
             if ticks is not None:
                 start = self._video.seconds_of(ticks)
         duration = float(frame.duration * self._video.tick) if frame.duration else self._step
+        # Streams with damaged timestamps go back; a player shows the picture all the same, and at once.
         start = self._begin = max(start, self._begin)
         self._count += 1
         self._end = start + duration
@@ -147,6 +149,7 @@ def decode_through(
             packet = next((packet for packet in packets if packet.size), None)
             if headless is None and packet is not None:
                 headless = not packet.is_keyframe
+            # What follows damage refers to what was lost, up to the next key frame.
             if packet is not None and waiting and not packet.is_keyframe:
                 continue
             if packet is not None and waiting:

@@ -30,6 +30,7 @@ _ASF_ENCRYPTION = (
 _SEGMENT, _TRACKS, _ENTRY, _TYPE, _CLUSTER = 0x18538067, 0x1654AE6B, 0xAE, 0x83, 0x1F43B675
 _ENCODINGS, _ENCODING, _ENCRYPTION = 0x6D80, 0x6240, 0x5035
 
+# In places all over the file: broadcasts are scrambled for a while, a DVD in some sectors.
 _LOOKS, _LOOK_BYTES = 16, 48 * 4096
 _PACK = b"\x00\x00\x01\xba"
 _ALIGNED_UNIT = 6144
@@ -72,14 +73,14 @@ def encrypted_tracks(path: Path, head: bytes) -> dict[int | None, str]:
 def _in_mp4(file: BinaryIO) -> dict[int | None, str]:
     end = file.seek(0, 2)
     moov = next((box for box in boxes(file, 0, end) if box.kind == b"moov"), None)
-    found: dict[int | None, str] = {}
+    schemes: dict[int | None, str] = {}
     for track in boxes(file, moov.start, moov.stop) if moov is not None else ():
         if track.kind != b"trak":
             continue
         number, how = _track(file, track)
         if how is not None:
-            found[number] = how
-    return found
+            schemes[number] = how
+    return schemes
 
 
 def _track(file: BinaryIO, track: Box) -> tuple[int, str | None]:
@@ -152,11 +153,11 @@ def _in_matroska(file: BinaryIO) -> bool:
 def _encrypted_entries(data: bytes, start: int, stop: int) -> Iterator[bool]:
     for identity, first, last in _elements(data, start, stop):
         parts = list(_elements(data, first, last)) if identity == _ENTRY else []
-        if any(one == _TYPE and data[at:end][-1:] == b"\x01" for one, at, end in parts):
+        if any(part == _TYPE and data[at:end][-1:] == b"\x01" for part, at, end in parts):
             yield any(
                 what == _ENCRYPTION
-                for one, at, end in parts
-                if one == _ENCODINGS
+                for part, at, end in parts
+                if part == _ENCODINGS
                 for inner, begin, until in _elements(data, at, end)
                 if inner == _ENCODING
                 for what, _, _ in _elements(data, begin, until)
@@ -210,16 +211,18 @@ def _looks(file: BinaryIO, size: int, step: int) -> Iterator[bytes]:
 def _share(marks: Iterator[tuple[int, int]]) -> float:
     """Of pairs (marked, all) the share that is marked."""
     some = list(marks)
-    return sum(one for one, _ in some) / max(1, sum(every for _, every in some))
+    return sum(marked for marked, _ in some) / max(1, sum(every for _, every in some))
 
 
 def _marks_of_packets(data: bytes, step: int) -> tuple[int, int]:
     first = step - 188
     heads = [data[at : at + 4] for at in range(first, len(data) - 3, step)]
     # Tables (numbers below 32 and what begins a section) are never scrambled; nor is what is empty.
-    heads = [one for one in heads if one[0] == 0x47 and one[3] & 0x10]
-    heads = [one for one in heads if 32 <= (one[1] & 0x1F) << 8 | one[2] < 0x1FFF]
-    return sum(one[3] & 0xC0 != 0 for one in heads), len(heads)
+    heads = [packet_head for packet_head in heads if packet_head[0] == 0x47 and packet_head[3] & 0x10]
+    heads = [
+        packet_head for packet_head in heads if 32 <= (packet_head[1] & 0x1F) << 8 | packet_head[2] < 0x1FFF
+    ]
+    return sum(packet_head[3] & 0xC0 != 0 for packet_head in heads), len(heads)
 
 
 def _lost_packets(data: bytes) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from vidsift.errors import VideoReadError
 from vidsift.video.container import open_video
 from vidsift.video.signatures import at_a_glance
 
-__all__ = ["VIDEO_EXTENSIONS", "Found", "Patterns", "find_videos", "holds_video", "is_video"]
+__all__ = ["VIDEO_EXTENSIONS", "FoundFile", "Patterns", "find_videos", "holds_video", "is_video"]
 
 VIDEO_EXTENSIONS = frozenset(
     [
@@ -143,7 +143,7 @@ _HIDDEN_ON_WINDOWS = 0x2 | 0x4
 _HIDDEN_ON_MACOS = 0x8000
 
 
-class Found(NamedTuple):
+class FoundFile(NamedTuple):
     """One file or place that was met.
 
     Attributes:
@@ -164,7 +164,7 @@ def find_videos(
     left_out: Collection[str] = (),
     seen: set[str] | None = None,
     on_passed_over: Callable[[Path, str], object] = lambda _path, _what: None,
-) -> Iterator[Found]:
+) -> Iterator[FoundFile]:
     """Walk folders and yield the videos in them, each file once, in a fixed order.
 
     Common video extensions are taken by name. Other files are looked into: the first bytes, and where
@@ -196,20 +196,20 @@ def find_videos(
     )
     yielded = set() if seen is None else seen
     for place in map(Path, places):
-        for found in _at(place, walk):
-            real = os.path.realpath(found.path)
+        for file in _at(place, walk):
+            real = os.path.realpath(file.path)
             if real not in yielded:
                 yielded.add(real)
-                yield found
+                yield file
 
 
-def _at(place: Path, walk: _Walk) -> Iterator[Found]:
+def _at(place: Path, walk: _Walk) -> Iterator[FoundFile]:
     if not place.exists():
-        yield Found(place, "there is no such file or folder")
+        yield FoundFile(place, "there is no such file or folder")
     elif place.is_dir():
         yield from walk.through(place)
     else:
-        yield Found(place, None if place.is_file() else "is not a regular file, expected a video file")
+        yield FoundFile(place, None if place.is_file() else "is not a regular file, expected a video file")
 
 
 class Patterns:
@@ -228,12 +228,12 @@ class Patterns:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         """See the class."""
-        for one in patterns:
-            if not one.strip("/"):
-                raise ValueError(f"the pattern {one!r} is empty; expected one like '*.mov' or 'drafts'")
-        parts = [one.strip("/").lower() for one in patterns]
-        self._names = [one for one in parts if "/" not in one]
-        self._paths = [one for one in parts if "/" in one]
+        for pattern in patterns:
+            if not pattern.strip("/"):
+                raise ValueError(f"the pattern {pattern!r} is empty; expected one like '*.mov' or 'drafts'")
+        parts = [pattern.strip("/").lower() for pattern in patterns]
+        self._names = [pattern for pattern in parts if "/" not in pattern]
+        self._paths = [pattern for pattern in parts if "/" in pattern]
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -242,10 +242,10 @@ class Patterns:
     def fit(self, inside: str) -> bool:
         """Whether a path below the given folder, with slashes, fits one of them or lies in what does."""
         parts = inside.lower().split("/")
-        if any(fnmatchcase(part, one) for one in self._names for part in parts):
+        if any(fnmatchcase(part, pattern) for pattern in self._names for part in parts):
             return True
         whole = ["/".join(parts[: stop + 1]) for stop in range(len(parts))]
-        return any(fnmatchcase(path, one) for one in self._paths for path in whole)
+        return any(fnmatchcase(path, pattern) for pattern in self._paths for path in whole)
 
 
 class _Walk:
@@ -265,7 +265,7 @@ class _Walk:
         self._left_out = left_out
         self._look_inside = look_inside
 
-    def through(self, place: Path) -> Iterator[Found]:
+    def through(self, place: Path) -> Iterator[FoundFile]:
         """Yield what is below a folder, which ends although links may lead round in circles."""
         waiting, entered = [place], set[str]()
         while waiting:
@@ -277,33 +277,33 @@ class _Walk:
             try:
                 entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
             except OSError as error:
-                yield Found(folder, f"cannot be opened: {error.strerror or error}")
+                yield FoundFile(folder, f"cannot be opened: {error.strerror or error}")
                 continue
             shown = [entry for entry in entries if not _is_hidden(entry)]
             shown = [entry for entry in shown if not self._excluded(entry, place)]
             for entry in shown:
-                found = self._file(entry, place)
-                if found is not None:
-                    yield found
+                file = self._file(entry, place)
+                if file is not None:
+                    yield file
             waiting += [Path(entry.path) for entry in reversed(shown) if _is_open_folder(entry)]
 
     def _excluded(self, entry: os.DirEntry[str], place: Path) -> bool:
         return os.path.normcase(entry.path) in self._left_out or self._exclude.fit(_inside(entry, place))
 
-    def _file(self, entry: os.DirEntry[str], place: Path) -> Found | None:
+    def _file(self, entry: os.DirEntry[str], place: Path) -> FoundFile | None:
         path = Path(entry.path)
         try:
             if not entry.is_file() or (self._include and not self._include.fit(_inside(entry, place))):
                 return None
-            return Found(path, None) if self._taken(path) else None
+            return FoundFile(path, None) if self._taken(path) else None
         except OSError as error:
             if path.suffix.lower() in _PHOTOS:
                 return None
             if error.errno == errno.ELOOP:  # a link that leads to itself: nothing is there
                 return None
-            return Found(path, f"cannot be read: {error.strerror or error}")
+            return FoundFile(path, f"cannot be read: {error.strerror or error}")
         except ValueError as error:
-            return Found(path, str(error))
+            return FoundFile(path, str(error))
 
     def _taken(self, path: Path) -> bool:
         suffix = path.suffix.lower()

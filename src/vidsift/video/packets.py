@@ -17,10 +17,14 @@ from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
 
 __all__ = ["NalReader", "PacketTable", "Run", "index_packets", "packets_from", "plan_runs"]
 
+# The packets of a stream no larger than this stay in memory: its file is read once, not twice.
 _HELD_BYTES = 32 * 2**20
+# Reading on over so little is cheaper than a seek, which throws away what was buffered.
 _STRIDE_BYTES = 2 * 2**20
 _SEEK_FIRST_SECONDS = 60.0
+# These keep an index of key frames; elsewhere a seek may be a guess by the bit rate.
 _SEEKS_WELL = frozenset({"mov", "matroska"})
+# A pause of the recorder, and no slide show: longer than both.
 _GAP_SECONDS, _GAP_STEPS = 2.0, 10
 _MARKED_AT_EDGE = 3
 _FIRST_NON_VIDEO = 32
@@ -74,6 +78,7 @@ class PacketTable:
 def _doubt(video: OpenVideo, read: _Packets, clock: Clock | None) -> str | None:
     if video.without_pts:
         return f"{video.container.format.name} files keep no presentation times"
+    # MPEG-TS and PS are left out: there a packet is reached by its byte, whatever its timestamp.
     if clock is not None and not video.clock_may_jump:
         return "its clock starts again"
     if any(value is None for value in read.pts):
@@ -94,12 +99,13 @@ def _damaged(read: _Packets, clock: Clock | None) -> bool:
 
 def _filled(video: OpenVideo, pts: list[int | None], dts: list[int | None]) -> NDArray[np.int64]:
     """Give every packet a time: its own, else when it is decoded, else its place at the nominal rate."""
+    # Bare streams and AVI keep no presentation times: those of decoding are all that there is.
     if video.without_pts:
         pts = dts
     step = video.step_ticks
     times: list[int] = []
-    for own, decoded in zip(pts, dts, strict=True):
-        known = own if own is not None else decoded
+    for shown, decoded in zip(pts, dts, strict=True):
+        known = shown if shown is not None else decoded
         times.append(known if known is not None else times[-1] + step if times else video.origin_ticks)
     return np.asarray(times, np.int64)
 
@@ -169,12 +175,12 @@ def index_packets(
     read = _read(video, first_seconds, last_seconds)
     clock = None
     if not video.without_pts:
-        own = Timestamps(read.pts, read.dts, read.places, read.lasts, video.step_ticks, video.tick)
-        clock = find_clock(own, close_jumps=video.clock_may_jump)
+        stamps = Timestamps(read.pts, read.dts, read.places, read.lasts, video.step_ticks, video.tick)
+        clock = find_clock(stamps, close_jumps=video.clock_may_jump)
     if clock is not None:
-        read.pts, read.dts = clock.timestamps(own)
+        read.pts, read.dts = clock.timestamps(stamps)
         read.held = []  # as the file has them
-        moved = read.dts[0] != own.dts[0] or read.pts[0] != own.pts[0]
+        moved = read.dts[0] != stamps.dts[0] or read.pts[0] != stamps.pts[0]
         video.follow(clock, int(_filled(video, read.pts, read.dts).min()), first_moved=moved)
     return _table(video, read, clock)
 
@@ -190,6 +196,7 @@ def _read(video: OpenVideo, first_seconds: float, last_seconds: float) -> _Packe
             if not packet.size:
                 continue
             read.add(packet, nal)
+            # By dts, which ascends: a later packet cannot be shown earlier than it is decoded.
             if packet.dts is not None and packet.dts > last_ticks and not video.without_pts:
                 break
         else:
@@ -202,10 +209,10 @@ def _read(video: OpenVideo, first_seconds: float, last_seconds: float) -> _Packe
 def _table(video: OpenVideo, read: _Packets, clock: Clock | None) -> PacketTable:
     times = _filled(video, read.pts, read.dts)
     top = max((layer for layer, _ in read.layers), default=0)
-    earliest = [own if d is None else min(own, d) for own, d in zip(times.tolist(), read.dts, strict=True)]
+    earliest = [time if d is None else min(time, d) for time, d in zip(times.tolist(), read.dts, strict=True)]
     shown_N = np.asarray(read.shown, bool)
     lasts_N = np.asarray(read.lasts, np.int64)
-    last = next((one for one in reversed(read.lasts) if one), 0)
+    last = next((ticks for ticks in reversed(read.lasts) if ticks), 0)
     step = video.step_ticks if video.without_pts or not last else last
     end = int(times[shown_N].max()) + step if shown_N.any() else video.origin_ticks
     return PacketTable(
@@ -287,6 +294,7 @@ def plan_runs(table: PacketTable, wanted_pts: NDArray[np.int64]) -> list[Run]:
     for pts in wanted_pts.tolist():
         position = position_of[pts]
         at = int(np.searchsorted(keys, position, side="right")) - 1
+        # Open GOP: a picture shown before its key frame refers to the group before that.
         while at > 0 and table.pts[keys[at]] > pts:
             at -= 1
         start = int(keys[max(at, 0)])
@@ -391,5 +399,5 @@ class NalReader:
         if self._length_bytes:
             start = at + self._length_bytes
             return start, start + int.from_bytes(data[at:start], "big")
-        found = bytes(data[at : at + 4096]).find(b"\x00\x00\x01")
-        return (len(data), len(data)) if found < 0 else (at + found + 3, at + found + 3)
+        offset = bytes(data[at : at + 4096]).find(b"\x00\x00\x01")
+        return (len(data), len(data)) if offset < 0 else (at + offset + 3, at + offset + 3)

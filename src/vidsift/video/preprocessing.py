@@ -112,11 +112,11 @@ class Preprocessing:
         Raises:
             ValueError: if a value is missing, unknown or refused.
         """
-        given: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         try:
-            return cls(**given)
+            return cls(**arguments)
         except TypeError as error:
             raise ValueError(
                 f"reading holds {', '.join(values) or 'nothing'}; expected frames, sampling, size_px, mean "

@@ -98,8 +98,8 @@ def _read_seconds(path: str | Path, on_progress: Callable[[], None] | None) -> f
 
 def _means_sound_too(video: OpenVideo) -> bool:
     """Whether the length that the headers tell is that of the whole file, which holds more than pictures."""
-    own = video.announced_end_seconds() is not None and "asf" not in video.format_names
-    return not own and not video.bare and len(video.container.streams) > 1
+    of_pictures = video.announced_end_seconds() is not None and "asf" not in video.format_names
+    return not of_pictures and not video.bare and len(video.container.streams) > 1
 
 
 def _last_picture_seconds(

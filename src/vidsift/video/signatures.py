@@ -103,15 +103,15 @@ def video_within(file: BinaryIO) -> tuple[int, int] | None:
         if tail.endswith(b"\xff\xd9"):  # the picture is the last thing in the file
             return None
         trailer = _in_trailer(file, size) if tail.endswith(b"SEFT") else None
-        found = trailer or _by_xmp(file, size)
+        place = trailer or _by_xmp(file, size)
     elif still_brands(head) or (head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS):
-        found = _in_box(file, size)
+        place = _in_box(file, size)
     else:
         return None
-    if found is None:
+    if place is None:
         return None
-    file.seek(found[0] + 4)
-    return found if file.read(4) == b"ftyp" else None
+    file.seek(place[0] + 4)
+    return place if file.read(4) == b"ftyp" else None
 
 
 def _in_trailer(file: BinaryIO, size: int) -> tuple[int, int] | None:
@@ -197,7 +197,7 @@ _GXF = re.compile(rb"\x00{4}\x01\xbc.{8}\xe1\xe2", re.DOTALL)
 
 def container_head(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a container, or a bare stream, that can hold video."""
-    if head.startswith(_STARTS) or any(one.match(head) for one in (_UNITS, _DV, _GXF)):
+    if head.startswith(_STARTS) or any(pattern.match(head) for pattern in (_UNITS, _DV, _GXF)):
         return True
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return True

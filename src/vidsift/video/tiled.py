@@ -20,7 +20,7 @@ from vidsift.video.file_parts import Box, boxes
 
 __all__ = ["is_tiled", "put_together"]
 
-_DEPENDENT = getattr(Disposition, "dependent", 1 << 19)
+_DEPENDENT = getattr(Disposition, "dependent", 1 << 19)  # not named by every PyAV; the bit is FFmpeg's
 
 
 def is_tiled(video: OpenVideo) -> bool:
@@ -106,7 +106,7 @@ def _plan_of(file: BinaryIO) -> _Plan:
         numbers = file.read(min(box.stop - box.start, 1 << 20))
         if box.kind == b"dimg" and int.from_bytes(numbers[:width], "big") == whole:
             at = range(width + 2, len(numbers) - width + 1, width)
-            plan.items = [int.from_bytes(numbers[one : one + width], "big") for one in at]
+            plan.items = [int.from_bytes(numbers[offset : offset + width], "big") for offset in at]
     plan.turns = _turns_of(file, parts[b"iprp"], whole)
     return plan
 
@@ -155,8 +155,10 @@ def _turns_of(file: BinaryIO, properties: Box, wanted: int) -> list[tuple[bytes,
         wide = links.flags & 1
         linked = [links.number(1 + wide) & (0x7FFF if wide else 0x7F) for _ in range(links.number(1))]
         if item == wanted:
-            found = [known[one - 1] for one in linked if 0 < one <= len(known)]
-            return [(box.kind, _first_byte(file, box)) for box in found if box.kind in (b"irot", b"imir")]
+            linked_boxes = [known[number - 1] for number in linked if 0 < number <= len(known)]
+            return [
+                (box.kind, _first_byte(file, box)) for box in linked_boxes if box.kind in (b"irot", b"imir")
+            ]
     return []
 
 

@@ -22,7 +22,7 @@ from vidsift.video.signatures import transport_stream_head
 
 __all__ = ["in_first_part", "may_start_again", "open_timed", "seek_before", "table_of"]
 
-_KEPT = 4
+_KEPT = 4  # tables: probing, decoding and cutting open the same file one after the other
 _MAY_BE_JOINED = frozenset({"flv", "ogg", "nut", "gxf"})
 """Containers whose heads state no length, and of which FFmpeg reads on where another file follows."""
 
@@ -123,16 +123,17 @@ def _known(video: OpenVideo) -> PacketTable:
     """Have a video follow its clock, which is found when it is not known."""
     key = _key(video)
     with _lock:
-        found = _tables.get(key)
-    if found is None:
+        known = _tables.get(key)
+    if known is None:
         with open_video(video.path, video.on_progress) as other:
             table = index_packets(other)
-            found = (replace(table, held=None), other.origin_ticks)
+            # Without packets: they belong to the container that is closed here.
+            known = (replace(table, held=None), other.origin_ticks)
         with _lock:
-            _tables[key] = found
+            _tables[key] = known
             while len(_tables) > _KEPT:
                 _tables.popitem(last=False)
-    table, video.origin_ticks = found
+    table, video.origin_ticks = known
     video.clock = table.clock
     return table
 

@@ -12,10 +12,11 @@ from vidsift.video.encrypted import encrypted_reason, first_bytes, scrambling_of
 
 __all__ = ["refuse_encrypted", "why_no_picture"]
 
+# How many packets are looked at, and how many of them have to hold slices before they tell anything.
 _LOOKED_AT, _FEWEST = 64, 4
 _SLICES = (1, 5)
 _IDR = 5
-_TYPES_OF_IDR = (2, 4, 7, 9)
+_TYPES_OF_IDR = (2, 4, 7, 9)  # slice_type of I and SI slices (ITU-T H.264, table 7-6)
 
 
 def why_no_picture(video: OpenVideo, damage: str | None) -> str:
@@ -25,8 +26,8 @@ def why_no_picture(video: OpenVideo, damage: str | None) -> str:
         return encrypted_reason(how)
     if video.decoder.width > 0:
         return damage or "holds no picture that can be decoded"
-    found = f" ({damage})" if damage else ""
-    return f"claims no size for its pictures, or one of more than {MOST_PIXELS:,} pixels{found}"
+    detail = f" ({damage})" if damage else ""
+    return f"claims no size for its pictures, or one of more than {MOST_PIXELS:,} pixels{detail}"
 
 
 def refuse_encrypted(video: OpenVideo) -> None:
@@ -66,11 +67,11 @@ def _hidden_pictures(path: Path) -> bool:
         width, known = (setup[4] & 3) + 1, _picture_sets(setup)
         sound: list[bool] = []
         try:
-            for packet in islice((one for one in video.packets() if one.size), _LOOKED_AT):
+            for packet in islice((packet for packet in video.packets() if packet.size), _LOOKED_AT):
                 units = list(_units(bytes(packet), width))
                 if not units:
                     return False
-                first = next((one for one in units if one[0] & 0x1F in _SLICES), None)
+                first = next((unit for unit in units if unit[0] & 0x1F in _SLICES), None)
                 if first is not None:
                     sound.append(_makes_sense(first, known))
         except DECODE_ERRORS:
@@ -103,11 +104,11 @@ def _picture_sets(setup: bytes) -> set[int]:
     at = 6
     for _ in range(setup[5] & 31):
         at += 2 + int.from_bytes(setup[at : at + 2], "big")
-    found, count = set(), setup[at] if at < len(setup) else 0
+    numbers, count = set(), setup[at] if at < len(setup) else 0
     for _ in range(count):
-        found.add(_numbers(setup[at + 4 : at + 12], 1)[0])
+        numbers.add(_numbers(setup[at + 4 : at + 12], 1)[0])
         at += 2 + int.from_bytes(setup[at + 1 : at + 3], "big")
-    return found
+    return numbers
 
 
 def _numbers(data: bytes, count: int) -> list[int]:

@@ -151,7 +151,7 @@ class Pool(Generic[TaskT, MessageT]):
 
     def _gather(self, waiting: list[TaskT]) -> None:
         """Hand out tasks and pass messages on, until all are done or the pool closes."""
-        waiting.reverse()
+        waiting.reverse()  # pop() takes from the end
         busy: dict[Connection, _Worker[TaskT]] = {}
         try:
             for _ in range(min(self._workers, len(waiting))):
