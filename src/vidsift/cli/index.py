@@ -150,7 +150,7 @@ def add(  # noqa: PLR0917 - the options of the verb
     _summary(report, where, verbose=verbose, default=folder is None)
     videos = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
     if not (videos or report.stopped):
-        typer.echo(f"No video was found in {', '.join(one_line(str(one)) for one in folders)}.")
+        typer.echo(f"No video was found in {', '.join(one_line(str(place)) for place in folders)}.")
     if entries and not report.stopped:
         from vidsift.index.data_captions import keep_captions
 

@@ -38,7 +38,7 @@ def remove(
     typer.echo(f"{count} files were taken out of the index; they themselves are untouched.")
     kept_folders = Store.open(where).read_folders()
     for path in map(absolute, paths):
-        above = next((kept.path for kept in kept_folders if path in kept.removed), None)
+        above = next((indexed.path for indexed in kept_folders if path in indexed.removed), None)
         if above is not None:
             typer.echo(
                 f"{one_line(path)} lies in {one_line(above)}, which the index keeps: it is left out from now "

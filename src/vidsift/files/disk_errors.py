@@ -130,8 +130,8 @@ def _says_full(error: BaseException) -> bool:
     if isinstance(number, int) or windows is not None:
         return number in _NO_ROOM or windows in _WINDOWS_NO_ROOM
     # Words of ours name files, which may be called anything, or say already what to do.
-    ours = isinstance(error, VidsiftError) or type(error) is ValueError
-    return not ours and _NO_ROOM_WORDS.search(str(error)) is not None
+    is_ours = isinstance(error, VidsiftError) or type(error) is ValueError
+    return not is_ours and _NO_ROOM_WORDS.search(str(error)) is not None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -186,8 +186,8 @@ def remove_leftovers(folder: Path, names: Sequence[str], *others: str) -> None:
         return
     for entry in folder.iterdir():
         temporary = _TEMPORARY.fullmatch(entry.name)
-        ours = temporary is not None and any(fnmatchcase(temporary[1], name) for name in names)
-        if not ours and entry.name not in others:
+        is_ours = temporary is not None and any(fnmatchcase(temporary[1], name) for name in names)
+        if not is_ours and entry.name not in others:
             continue
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)

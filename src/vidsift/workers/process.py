@@ -87,8 +87,8 @@ class LimitedProcess:
     ) -> None:
         """Start it."""
         context = multiprocessing.get_context("spawn")
-        ours, child_end = context.Pipe()
-        self.connection: Connection = ours
+        parent_end, child_end = context.Pipe()
+        self.connection: Connection = parent_end
         self._memory_limit_bytes = memory_limit_bytes
         self._process = context.Process(
             target=_begin, args=(target, child_end, memory_limit_bytes, arguments), daemon=True
