@@ -47,12 +47,13 @@ SPOKEN_IN = {
 }
 """Libraries that one room alone imports, so that it alone changes when they do."""
 
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "methods/model.py": "the public face of a model: half of it says what its methods take and give",
+}
 """Files of more than 500 lines, and why one job takes so many."""
 
 LONG_FUNCTIONS: dict[str, str] = {
     "cli/evaluate.py:evaluate": "one parameter a flag, with its help",
-    "methods/drl.py:__init__": "to be parted",
 }
 """Functions of more than 60 lines, docstring included, and why."""
 

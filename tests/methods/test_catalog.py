@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from tests.methods import tiny
 from tests.methods.variants import VARIANTS, every_variant
 
 from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.pixels import PixelNorm
 from vidsift.errors import NoAlignmentError
 from vidsift.methods.catalog import METHODS, build_method, resolve_arguments
 from vidsift.methods.inputs import TextInputs, VideoInputs
@@ -141,6 +144,18 @@ def test_training_encodes_in_bf16_and_scores_in_fp32(method: str, arguments: Map
     gradients = [part.grad for part in model.method.parameters() if part.grad is not None]
     assert gradients
     assert all(bool(one.isfinite().all()) for one in gradients)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_says_when_to_use_it_and_its_example_runs(name: str) -> None:
+    text = inspect.getdoc(METHODS[name]) or ""
+    for words in ("Use it", "It needs", "gives? up", "Source: "):
+        assert re.search(words, " ".join(text.split())), words
+    example = re.search(r"Example:\n +``(.+)``", text)
+    assert example is not None
+    clip = (tiny.towers(), tiny.tokenizer(), PixelNorm(tiny.SIZE_PX))
+    made = eval(example[1], {"Model": Model, "clip": clip})
+    assert isinstance(made.method, METHODS[name])  # type: ignore[arg-type]
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones() -> None:

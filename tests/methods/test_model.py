@@ -22,6 +22,11 @@ def model() -> Model:
     return tiny.model("drl", {"temporal": "none"})
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "saved"
+
+
 # Text
 
 
@@ -165,6 +170,35 @@ def test_similarity_in_blocks_is_similarity(model: Model, monkeypatch: pytest.Mo
     monkeypatch.setattr("vidsift.methods.model._TEXTS_AT_ONCE", 2)
     monkeypatch.setattr("vidsift.methods.model._VIDEOS_AT_ONCE", 3)
     torch.testing.assert_close(model.similarity(text, video), whole, atol=1e-6, rtol=1e-5)
+
+
+# The names that other libraries have for the same
+
+
+def test_the_usual_names_are_the_same_methods(model: Model, folder: Path) -> None:
+    assert Model.encode_query is Model.encode_text
+    assert Model.encode_document is Model.encode_video
+    assert Model.save_pretrained is Model.save
+    model.save_pretrained(folder)
+    again = Model.from_pretrained(folder, device="cpu", precision="fp32")
+    assert again.fingerprint == model.fingerprint
+    assert torch.equal(
+        again.encode_query(["circle"])["word"].tokens, model.encode_text(["circle"])["word"].tokens
+    )
+
+
+@pytest.mark.parametrize("method", ["drl", "xpool"])
+def test_pairs_score_what_they_score_among_all(method: str) -> None:
+    model = tiny.model(method)
+    pixels, times = tiny.videos([2, 4, 1, 3, 5])
+    text, video = model.encode_query(tiny.CAPTIONS), model.encode_frames(pixels, times)
+    pairs = model.similarity_pairwise(text, video)
+    assert pairs.shape == (5,)
+    torch.testing.assert_close(pairs, model.similarity(text, video).diagonal(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(model.similarity_pairwise(tiny.CAPTIONS, video), pairs)
+    some = {name: tokens[:3] for name, tokens in video.items()}
+    with pytest.raises(ValueError, match="5 texts but 3 videos; give one video for each text"):
+        model.similarity_pairwise(text, some)
 
 
 # Parts that do not fit

@@ -234,7 +234,7 @@ def test_a_black_box_without_a_usable_first_stage_is_refused_before_any_work(
         (
             MeanDot(),
             TokenWise(),
-            "'sentence' is kept as TokenWise prepares it, and MeanDot needs it as encoded",
+            "'sentence' is stored as TokenWise prepares it, and MeanDot needs it as encoded",
         ),
     ],
 )

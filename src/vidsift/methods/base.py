@@ -77,7 +77,7 @@ class TermSum:
 
     def compact_video(self, video: Features) -> dict[str, TokenSet]:
         """Reduce prepared video sets to what :meth:`similarity` reads (smaller, not for :meth:`align`)."""
-        return {name: one.compact_video(video[name]) for name, one in self.video_preparers.items()}
+        return {name: meet.compact_video(video[name]) for name, meet in self.video_preparers.items()}
 
     def scan_text(self, text: Features, video: Features) -> dict[str, TokenSet]:
         """Bring prepared texts into the number format of a scan, once for all its blocks.
@@ -88,8 +88,8 @@ class TermSum:
         """
         ready = dict(text)
         for name in self.text_preparers:
-            met = [(one.interaction, video[one.video]) for one in self.terms if one.text == name]
-            if met and all(one.quantises_text and seen.scale is not None for one, seen in met):
+            met = [(term.interaction, video[term.video]) for term in self.terms if term.text == name]
+            if met and all(meet.quantises_text and seen.scale is not None for meet, seen in met):
                 ready[name] = text[name] if text[name].scale is not None else quantise(text[name])
         return ready
 
@@ -154,20 +154,22 @@ class FirstStage(TermSum):
     @property
     def label(self) -> str:
         """What the terms are, for people: ``MeanDot(sentence, frame)``."""
-        return " + ".join(f"{type(one.interaction).__name__}({one.text}, {one.video})" for one in self.terms)
+        return " + ".join(
+            f"{type(term.interaction).__name__}({term.text}, {term.video})" for term in self.terms
+        )
 
     def adapt_text(self, text: Features) -> dict[str, TokenSet]:
         """Prepare the text sets that the method stores as encoded."""
         return {
-            name: one.prepare_text(text[name]) if name in self._late_text else text[name]
-            for name, one in self.text_preparers.items()
+            name: meet.prepare_text(text[name]) if name in self._late_text else text[name]
+            for name, meet in self.text_preparers.items()
         }
 
     def adapt_video(self, video: Features) -> dict[str, TokenSet]:
         """Prepare the video sets that the method stores as encoded."""
         return {
-            name: one.prepare_video(video[name]) if name in self._late_video else video[name]
-            for name, one in self.video_preparers.items()
+            name: meet.prepare_video(video[name]) if name in self._late_video else video[name]
+            for name, meet in self.video_preparers.items()
         }
 
 
@@ -278,11 +280,11 @@ class Method(nn.Module, TermSum, ABC):
 
     def prepare_text(self, features: Features) -> dict[str, TokenSet]:
         """Do for every text set what its interaction needs of that side alone."""
-        return {name: one.prepare_text(features[name]) for name, one in self.text_preparers.items()}
+        return {name: meet.prepare_text(features[name]) for name, meet in self.text_preparers.items()}
 
     def prepare_video(self, features: Features) -> dict[str, TokenSet]:
         """Do for every video set what its interaction needs of that side alone; the index stores this."""
-        return {name: one.prepare_video(features[name]) for name, one in self.video_preparers.items()}
+        return {name: meet.prepare_video(features[name]) for name, meet in self.video_preparers.items()}
 
     @property
     def scanned(self) -> TermSum:
@@ -355,32 +357,32 @@ def _preparers(terms: Sequence[Term], side: Side) -> dict[str, Interaction]:
     return preparers
 
 
-def _added(own: Mapping[str, Interaction], there: Mapping[str, Interaction]) -> dict[str, Interaction]:
-    return {name: one for name, one in own.items() if name not in there}
+def _added(new: Mapping[str, Interaction], there: Mapping[str, Interaction]) -> dict[str, Interaction]:
+    return {name: meet for name, meet in new.items() if name not in there}
 
 
 def _preparation(interaction: Interaction, side: Side) -> str | None:
     return interaction.text_preparation if side == "text" else interaction.video_preparation
 
 
-def _prepare_alike(one: Interaction, other: Interaction, side: Side) -> bool:
-    done = _preparation(one, side)
-    return one is other or (done is not None and done == _preparation(other, side))
+def _prepare_alike(first: Interaction, second: Interaction, side: Side) -> bool:
+    done = _preparation(first, side)
+    return first is second or (done is not None and done == _preparation(second, side))
 
 
 def _prepared_late(
-    own: Mapping[str, Interaction], stored: Mapping[str, Interaction], side: Side
+    staged: Mapping[str, Interaction], stored: Mapping[str, Interaction], side: Side
 ) -> frozenset[str]:
     """Which sets of a first stage are stored as encoded and have yet to be prepared."""
     late = set()
-    for name, one in own.items():
-        keeper = stored.get(name, one)
-        if _prepare_alike(one, keeper, side):
+    for name, meet in staged.items():
+        owner = stored.get(name, meet)
+        if _prepare_alike(meet, owner, side):
             continue
-        if _preparation(keeper, side) != Interaction.text_preparation:
+        if _preparation(owner, side) != Interaction.text_preparation:
             raise ValueError(
-                f"first stage: the set {name!r} is kept as {type(keeper).__name__} prepares it, and "
-                f"{type(one).__name__} needs it as encoded; give it the tokens under another set name"
+                f"first stage: the set {name!r} is stored as {type(owner).__name__} prepares it, and "
+                f"{type(meet).__name__} needs it as encoded; give it the tokens under another set name"
             )
         late.add(name)
     return frozenset(late)

@@ -38,6 +38,11 @@ _TEMPORAL: dict[str, Temporal] = {"meanP": "none", "seqLSTM": "lstm", "seqTransf
 class Clip4Clip(Method):
     """CLIP4Clip with one of its four similarity heads.
 
+    Use it as the baseline that later papers measure against, and where a library is large: a scan reads one
+    vector a segment. It needs training, meanP of CLIP alone; the heads across frames learn weights of their
+    own and need more captions. It gives up the words: a sentence is one vector, so no explanation says which
+    word was met. tightTransf gives up the account altogether, and ranks candidates only.
+
     Source: ArrowLuo/CLIP4Clip modules/modeling.py (``sim_header``).
     Differs: padded frames take no part anywhere; a video without a real frame is refused, not NaN.
 
@@ -52,6 +57,9 @@ class Clip4Clip(Method):
 
     Raises:
         ValueError: if ``head`` is not one of the four.
+
+    Example:
+        ``Model.create("clip4clip", *clip, arguments={"head": "seqTransf", "temporal_layers": 2})``
     """
 
     def __init__(

@@ -67,6 +67,11 @@ _CDCR: dict[str, MatchForm | None] = {
 class Drl(Method):
     """DRL with one of its interactions.
 
+    Use it first where words should find their frames: WTI, the default, is exact about which word met which
+    frame, scans in int8, and learns little beside CLIP. It needs captions with words worth weighing, and
+    stores every frame. DP is the mean-frame baseline; MLP and XTI read text and video together and give up
+    scan and account for it.
+
     Source: foolwood/DRL tvr/models/modeling.py; HI and MLP, which it lacks, from the paper's Eq. 2 and 3.
     Differs: padding is left out of every maximum (``padding="zero"`` gives the released rule); CDCR follows
         the paper's alpha and the interaction's own matches (the released scripts set alpha 0). Two defects of
@@ -111,6 +116,9 @@ class Drl(Method):
 
     Raises:
         ValueError: if an argument is not one of its choices, or CDCR is asked of a black box.
+
+    Example:
+        ``Model.create("drl", *clip, arguments={"interaction": "wti", "weight_layers": 1})``
     """
 
     def __init__(
@@ -139,28 +147,23 @@ class Drl(Method):
         cdcr_deviation: Deviation = "weighted",
     ) -> None:
         """See the class."""
-        check_choice("drl", "interaction", interaction, get_args(DrlInteraction))
-        check_choice("drl", "cdcr", cdcr, get_args(Cdcr))
-        check_choice("drl", "padding", padding, get_args(Padding))
-        check_choice("drl", "paths", paths, get_args(Paths))
-        check_choice("drl", "cross_text", cross_text, get_args(CrossText))
-        check_choice("drl", "cdcr_orientation", cdcr_orientation, get_args(Orientation))
-        check_choice("drl", "cdcr_deviation", cdcr_deviation, get_args(Deviation))
+        for name, value, choices in (
+            ("interaction", interaction, DrlInteraction),
+            ("cdcr", cdcr, Cdcr),
+            ("padding", padding, Padding),
+            ("paths", paths, Paths),
+            ("cross_text", cross_text, CrossText),
+            ("cdcr_orientation", cdcr_orientation, Orientation),
+            ("cdcr_deviation", cdcr_deviation, Deviation),
+        ):
+            check_choice("drl", name, value, get_args(choices))
         meeting: Interaction
-        if interaction == "dp":
-            meeting = MeanDot()
-        elif interaction == "hi":
-            meeting = Hierarchical(towers.dim, _check_levels(levels, towers))
-        elif interaction == "mlp":
-            meeting = PairPerceptron(towers.dim, mlp_layers)
+        if interaction in ("ti", "wti"):
+            meeting = _token_wise(interaction, towers, weight_layers, padding, paths)
         elif interaction == "xti":
-            longest = max_frames + (towers.max_tokens if cross_text == "word" else 1)
-            meeting = CrossTransformer(towers.dim, layers=cross_layers, max_positions=longest)
-            start_from_text(meeting, towers)
-        elif interaction == "ti":
-            meeting = TokenWise(padding, paths)
+            meeting = _cross(towers, cross_layers, max_frames, cross_text)
         else:
-            meeting = WeightedTokenWise(towers.dim, weight_layers, padding, paths)
+            meeting = _of_means(interaction, towers, levels, mlp_layers)
         text_set = cross_text if interaction == "xti" else _TEXT_SET[interaction]
         stage = [] if meeting.scans else [Term("sentence", "frame", MeanDot())]
         terms = [Term(text_set, "level" if interaction == "hi" else "frame", meeting)]
@@ -272,6 +275,30 @@ class Drl(Method):
         return {"loss": loss, "info_nce": contrast.detach(), "cdcr": redundancy.detach()}
 
 
+def _token_wise(
+    interaction: str, towers: ClipTowers, weight_layers: int, padding: Padding, paths: Paths
+) -> Interaction:
+    """TI, or WTI with its heads."""
+    if interaction == "ti":
+        return TokenWise(padding, paths)
+    return WeightedTokenWise(towers.dim, weight_layers, padding, paths)
+
+
+def _cross(towers: ClipTowers, layers: int, max_frames: int, text: CrossText) -> Interaction:
+    """XTI, started from the text tower."""
+    longest = max_frames + (towers.max_tokens if text == "word" else 1)
+    cross = CrossTransformer(towers.dim, layers=layers, max_positions=longest)
+    start_from_text(cross, towers)
+    return cross
+
+
+def _of_means(interaction: str, towers: ClipTowers, levels: int, mlp_layers: int) -> Interaction:
+    """DP, HI or MLP: the sentence with the mean frame."""
+    if interaction == "hi":
+        return Hierarchical(towers.dim, _check_levels(levels, towers))
+    return PairPerceptron(towers.dim, mlp_layers) if interaction == "mlp" else MeanDot()
+
+
 def complexity(
     interaction: DrlInteraction,
     *,
@@ -320,18 +347,18 @@ def _cdcr_form(cdcr: str, interaction: str) -> MatchForm | None:
     HI takes DP's form at each of its levels, where it compares one sentence with one mean frame as DP does.
     All levels count alike: weighed by the gate, a level could be gated out of the loss instead of mended.
     """
-    own = _CDCR[interaction]
-    if cdcr == "none" or (cdcr == "auto" and own is None):
+    usual = _CDCR[interaction]
+    if cdcr == "none" or (cdcr == "auto" and usual is None):
         return None
-    if own is None:
+    if usual is None:
         raise ValueError(
             f"drl: cdcr={cdcr} needs matched tokens, {interaction} is a black box; use cdcr=none"
         )
     if cdcr == "random" and interaction == "hi":
         raise ValueError("drl: cdcr=random would pair different levels of hi; use cdcr=single")
     if cdcr == "paper":
-        return "best_match" if own == "weighted" else own
-    return own if cdcr == "auto" else cdcr  # type: ignore[return-value]
+        return "best_match" if usual == "weighted" else usual
+    return usual if cdcr == "auto" else cdcr  # type: ignore[return-value]
 
 
 def _check_levels(levels: int, towers: ClipTowers) -> int:

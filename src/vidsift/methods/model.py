@@ -328,9 +328,14 @@ class Model:
                 read_frames(path, self.wanted_times(span or _whole(path)), size_px=self.preprocessing.size_px)
                 for path, span in zip(paths[chosen], stretches[chosen], strict=True)
             ]
-            pixels, times = [one.pixels for one in read], [one.times_seconds for one in read]
+            pixels, times = [video.pixels for video in read], [video.times_seconds for video in read]
             batches.append(self.encode_frames(pixels, times, batch_size=batch_size, progress=progress))
         return concatenate_features(batches)
+
+    encode_query = encode_text
+    """Another name of :meth:`encode_text`, as in sentence-transformers."""
+    encode_document = encode_video
+    """Another name of :meth:`encode_video`, as in sentence-transformers: here documents are videos."""
 
     def wanted_times(self, span: Span) -> NDArray[np.float64]:
         """Which seconds of a stretch of video to look at, ascending, float64 ``(at most frames,)``."""
@@ -360,6 +365,32 @@ class Model:
                 with self._inference():
                     sim_QV[rows, columns] = self.method.similarity(some_texts, some_videos)
         return sim_QV
+
+    def similarity_pairwise(
+        self, texts: Features | Sequence[str], videos: Features | Sequence[VideoPath]
+    ) -> Tensor:
+        """Score text i with video i alone, as sentence-transformers' method of this name.
+
+        Args:
+            texts: as for :meth:`similarity`.
+            videos: likewise, as many.
+
+        Returns:
+            The diagonal of :meth:`similarity`, ``(B,)``.
+
+        Raises:
+            ValueError: if there are not as many texts as videos.
+        """
+        text = texts if isinstance(texts, Mapping) else self.encode_text(texts)
+        video = videos if isinstance(videos, Mapping) else self.encode_video(videos)
+        text_rows, video_rows = len(next(iter(text.values()))), len(next(iter(video.values())))
+        if text_rows != video_rows:
+            raise ValueError(f"{text_rows} texts but {video_rows} videos; give one video for each text")
+        pairs = []
+        for row in range(text_rows):
+            sides = ({name: tokens[row : row + 1] for name, tokens in side.items()} for side in (text, video))
+            pairs.append(self.similarity(*sides)[0])
+        return torch.cat(pairs)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -413,6 +444,16 @@ class Model:
         fingerprint = write_model_folder(Path(folder), self._parts, dtype=dtype)
         if dtype == torch.float32:
             self._fingerprint = (self._state(), fingerprint)
+
+    save_pretrained = save
+    """Another name of :meth:`save`, as in transformers and sentence-transformers."""
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_folder: str | Path, device: torch.device | str = "auto", **options: Any
+    ) -> Model:
+        """Another name of :func:`load`, which takes the same, as in transformers."""
+        return load(name_or_folder, device, **options)
 
     def save_backbone(self, folder: str | Path) -> None:
         """Write the towers alone as a plain CLIP folder, which ``transformers.CLIPModel`` loads."""

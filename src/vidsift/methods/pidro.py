@@ -50,6 +50,10 @@ _PARTS = ("routing", "patches")
 class Pidro(Method):
     """PIDRo, whole or with parts left out (Table 1).
 
+    Use it where what a sentence names is small in the picture: beside frames, words meet places. It needs
+    training in its three stages, see :meth:`stages`, and a second transformer as deep as the image tower. It
+    gives up size: every place of the picture is stored with each segment, unless ``patch_tokens`` selects.
+
     Source: Guan et al., ICCV 2023, with its supplement; there is no released code.
     Differs: in the scale of ``selector_noise``; ``docs/pidro.md`` lists what the equations leave open.
 
@@ -76,6 +80,9 @@ class Pidro(Method):
 
     Raises:
         ValueError: if an argument is not one of its choices or out of its range.
+
+    Example:
+        ``Model.create("pidro", *clip, arguments={"patch_tokens": 8, "selector_samples": 50})``
     """
 
     def __init__(
@@ -186,7 +193,9 @@ class Pidro(Method):
                     f"pidro: there is no part {part!r} to leave out, only: {', '.join(known) or 'none'}"
                 )
         self._without = frozenset(parts)
-        self._use_terms([one for one in self._every_term if one.video != "patch" or "patches" not in parts])
+        self._use_terms(
+            [term for term in self._every_term if term.video != "patch" or "patches" not in parts]
+        )
 
 
 class PatchBranch(nn.Module):

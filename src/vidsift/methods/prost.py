@@ -61,6 +61,11 @@ class VideoMaps(NamedTuple):
 class Prost(Method):
     """ProST: object-phrase plus event-sentence matching.
 
+    Use it where sentences name several things and what happens to them: phrases are matched with objects, the
+    whole sentence with events, and the picture shows where an object was. It needs training of its
+    prototypes and decoders, which start fresh. It gives up the words (a phrase has no name, only a number),
+    and stores a dozen objects a frame.
+
     Source: ProST supplement, Algorithm 1 and Table 4; the generation of prototypes as in
         IMCCretrieval/ProST modules/modeling.py and modules/decoder.py.
     Differs: padded frames and padded words take no part, and the adaptive window is that of the video's real
@@ -85,6 +90,9 @@ class Prost(Method):
 
     Raises:
         ValueError: if an argument is out of its range.
+
+    Example:
+        ``Model.create("prost", *clip, arguments={"phrases": 12, "max_frames": 24})``
     """
 
     traced_sets = ("object",)

@@ -124,68 +124,68 @@ class _Sorting:
 
     def blocks(self, prefix: str) -> int:
         """Number of blocks among the renamed weights, at least 1."""
-        found = [
+        numbers = [
             int(key.removeprefix(prefix).split(".")[0]) for key in self.weights if key.startswith(prefix)
         ]
-        return 1 + max(found, default=0)
+        return 1 + max(numbers, default=0)
 
 
-def _clip4clip(found: _Sorting) -> None:
-    if found.has(*_CROSS):
-        found.fixed["head"] = "tightTransf"
-        _cross(found)
-        found.longest = found.fixed["max_frames"]
+def _clip4clip(sorting: _Sorting) -> None:
+    if sorting.has(*_CROSS):
+        sorting.fixed["head"] = "tightTransf"
+        _cross(sorting)
+        sorting.longest = sorting.fixed["max_frames"]
         return
-    kind = _across_frames(found)
-    found.fixed["head"] = {"none": "meanP", "lstm": "seqLSTM", "transformer": "seqTransf"}[kind]
+    kind = _across_frames(sorting)
+    sorting.fixed["head"] = {"none": "meanP", "lstm": "seqLSTM", "transformer": "seqTransf"}[kind]
     if kind == "transformer":
-        found.fixed["max_frames"] = found.longest
+        sorting.fixed["max_frames"] = sorting.longest
 
 
-def _cross(found: _Sorting) -> None:
+def _cross(sorting: _Sorting) -> None:
     """Sort the cross transformer; one of its positions is the sentence's."""
-    rows = found.rows("cross.embeddings.position_embeddings.weight")
-    found.take(_CROSS, cross_weights_from_release, "interactions.0.")
-    found.fixed |= {"cross_layers": found.blocks("interactions.0.blocks."), "max_frames": rows - 1}
+    rows = sorting.rows("cross.embeddings.position_embeddings.weight")
+    sorting.take(_CROSS, cross_weights_from_release, "interactions.0.")
+    sorting.fixed |= {"cross_layers": sorting.blocks("interactions.0.blocks."), "max_frames": rows - 1}
 
 
-def _across_frames(found: _Sorting) -> str:
+def _across_frames(sorting: _Sorting) -> str:
     """Sort the head across frames and say which it is; the LSTM's positions are never read."""
-    if found.has("lstm_visual."):
-        found.drop("frame_position_embeddings.")
-        found.take("lstm_visual.", temporal_weights_from_release, "temporal.")
+    if sorting.has("lstm_visual."):
+        sorting.drop("frame_position_embeddings.")
+        sorting.take("lstm_visual.", temporal_weights_from_release, "temporal.")
         return "lstm"
-    if not found.has(*_ACROSS_FRAMES):
+    if not sorting.has(*_ACROSS_FRAMES):
         return "none"
-    found.longest = found.rows(_POSITIONS)
-    found.take(_ACROSS_FRAMES, temporal_weights_from_release, "temporal.")
-    found.fixed["temporal_layers"] = found.blocks("temporal.blocks.")
+    sorting.longest = sorting.rows(_POSITIONS)
+    sorting.take(_ACROSS_FRAMES, temporal_weights_from_release, "temporal.")
+    sorting.fixed["temporal_layers"] = sorting.blocks("temporal.blocks.")
     return "transformer"
 
 
-def _drl(found: _Sorting) -> None:
-    found.assumed["padding"] = "excluded" if found.corrected else "zero"
-    if found.has("text_weight_fc.", "video_weight_fc."):
-        found.fixed["interaction"] = "wti"
-        found.take(("text_weight_fc.", "video_weight_fc."), _weight_heads, "interactions.0.")
-        last = [key for key in found.weights if key.startswith("interactions.0.text_weight.")]
-        found.fixed["weight_layers"] = 1 + max((int(key.split(".")[3]) for key in last), default=0) // 2
-    elif found.has(*_CROSS):
-        found.fixed["interaction"] = "xti"
-        _cross(found)
-    elif found.given.get("interaction") not in ("dp", "ti"):
+def _drl(sorting: _Sorting) -> None:
+    sorting.assumed["padding"] = "excluded" if sorting.corrected else "zero"
+    if sorting.has("text_weight_fc.", "video_weight_fc."):
+        sorting.fixed["interaction"] = "wti"
+        sorting.take(("text_weight_fc.", "video_weight_fc."), _weight_heads, "interactions.0.")
+        last = [key for key in sorting.weights if key.startswith("interactions.0.text_weight.")]
+        sorting.fixed["weight_layers"] = 1 + max((int(key.split(".")[3]) for key in last), default=0) // 2
+    elif sorting.has(*_CROSS):
+        sorting.fixed["interaction"] = "xti"
+        _cross(sorting)
+    elif sorting.given.get("interaction") not in ("dp", "ti"):
         raise WeightsError(
-            f"{found.source}: DRL's dp and ti have the same weights; say which it is with "
+            f"{sorting.source}: DRL's dp and ti have the same weights; say which it is with "
             "--set interaction=dp or --set interaction=ti"
         )
-    found.fixed["temporal"] = _across_frames(found)
-    if "max_frames" in found.fixed:
-        found.longest = min(found.fixed["max_frames"], found.longest or found.fixed["max_frames"])
-        found.fixed["max_frames"] = found.longest
-        found.keep_rows("interactions.0.positions", found.longest + 1)
-        found.keep_rows("temporal.positions", found.longest)
-    elif found.longest is not None:
-        found.fixed["max_frames"] = found.longest
+    sorting.fixed["temporal"] = _across_frames(sorting)
+    if "max_frames" in sorting.fixed:
+        sorting.longest = min(sorting.fixed["max_frames"], sorting.longest or sorting.fixed["max_frames"])
+        sorting.fixed["max_frames"] = sorting.longest
+        sorting.keep_rows("interactions.0.positions", sorting.longest + 1)
+        sorting.keep_rows("temporal.positions", sorting.longest)
+    elif sorting.longest is not None:
+        sorting.fixed["max_frames"] = sorting.longest
 
 
 def _weight_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -199,66 +199,66 @@ def _weight_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _xclip(found: _Sorting) -> None:
-    found.assumed["padding"] = "excluded" if found.corrected else "included"
-    found.max_words, frames = found.rows("word_logit_weight"), found.rows("frame_logit_weight")
-    found.take(
+def _xclip(sorting: _Sorting) -> None:
+    sorting.assumed["padding"] = "excluded" if sorting.corrected else "included"
+    sorting.max_words, frames = sorting.rows("word_logit_weight"), sorting.rows("frame_logit_weight")
+    sorting.take(
         ("global_mat", "local_mat", "word_logit", "frame_logit", "word_mat", "frame_mat"),
         xclip_matrices_from_release,
     )
-    found.fixed["temporal"] = _across_frames(found)
-    found.frames = found.longest = frames
-    found.fixed |= {"max_words": found.max_words, "max_frames": frames}
-    found.keep_rows("temporal.positions", frames)
+    sorting.fixed["temporal"] = _across_frames(sorting)
+    sorting.frames = sorting.longest = frames
+    sorting.fixed |= {"max_words": sorting.max_words, "max_frames": frames}
+    sorting.keep_rows("temporal.positions", frames)
 
 
-def _ts2net(found: _Sorting) -> None:
-    found.drop("visual_prompt_encoder.", "text_token_selector.")
-    found.assumed["frame_mask"] = "frames" if found.corrected else "tiled"
-    found.assumed["selected"] = 3
-    _shift(found)
+def _ts2net(sorting: _Sorting) -> None:
+    sorting.drop("visual_prompt_encoder.", "text_token_selector.")
+    sorting.assumed["frame_mask"] = "frames" if sorting.corrected else "tiled"
+    sorting.assumed["selected"] = 3
+    _shift(sorting)
     selector = "visual_token_selector."
-    found.take(selector, selector_weights_from_release, "selector.", strip=selector)
-    found.rows(_POSITIONS)
-    if _across_frames(found) != "transformer":
-        raise WeightsError(f"{found.source}: an LSTM across frames, which ts2net here does not have")
-    selected = found.given.get("selected", found.assumed["selected"])
+    sorting.take(selector, selector_weights_from_release, "selector.", strip=selector)
+    sorting.rows(_POSITIONS)
+    if _across_frames(sorting) != "transformer":
+        raise WeightsError(f"{sorting.source}: an LSTM across frames, which ts2net here does not have")
+    selected = sorting.given.get("selected", sorting.assumed["selected"])
     if not isinstance(selected, int) or selected < 1:
-        raise WeightsError(f"{found.source}: --set selected={selected}, expected a number of patches")
-    kept = 1 + selected
-    found.longest = max(1, len(found.weights["temporal.positions"]) // kept)
-    found.fixed["max_frames"] = found.longest
-    found.keep_rows("temporal.positions", found.longest * kept)
+        raise WeightsError(f"{sorting.source}: --set selected={selected}, expected a number of patches")
+    going_on = 1 + selected
+    sorting.longest = max(1, len(sorting.weights["temporal.positions"]) // going_on)
+    sorting.fixed["max_frames"] = sorting.longest
+    sorting.keep_rows("temporal.positions", sorting.longest * going_on)
 
 
-def _prost(found: _Sorting) -> None:
-    found.assumed |= {"padding": "excluded" if found.corrected else "included", "window": 0.2}
-    _shift(found)
-    found.frames = found.longest = found.rows("frame_decoder.V")
-    found.fixed |= {
-        "objects": 1 + found.rows("patch_prototype_weight.2.bias"),
-        "phrases": found.rows("word_prototype_weight.2.bias"),
-        "events": found.rows("event_decoder.V"),
-        "max_frames": found.frames,
+def _prost(sorting: _Sorting) -> None:
+    sorting.assumed |= {"padding": "excluded" if sorting.corrected else "included", "window": 0.2}
+    _shift(sorting)
+    sorting.frames = sorting.longest = sorting.rows("frame_decoder.V")
+    sorting.fixed |= {
+        "objects": 1 + sorting.rows("patch_prototype_weight.2.bias"),
+        "phrases": sorting.rows("word_prototype_weight.2.bias"),
+        "events": sorting.rows("event_decoder.V"),
+        "max_frames": sorting.frames,
     }
 
     def rename(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         renamed, dead = prost_weights_from_release(weights)
-        found.dead += dead
+        sorting.dead += dead
         return renamed
 
-    found.take("", rename)
+    sorting.take("", rename)
     for side in ("frame", "event"):
-        found.fixed[f"{side}_layers"] = found.blocks(f"{side}_decoder.layers.")
+        sorting.fixed[f"{side}_layers"] = sorting.blocks(f"{side}_decoder.layers.")
 
 
-def _shift(found: _Sorting) -> None:
+def _shift(sorting: _Sorting) -> None:
     """Blocks with token shift are those that stand in a wrapper (``attn.net``)."""
-    if found.shifted:
-        found.fixed["shift_blocks"] = found.shifted
-    elif "shift_blocks" not in found.given:
+    if sorting.shifted:
+        sorting.fixed["shift_blocks"] = sorting.shifted
+    elif "shift_blocks" not in sorting.given:
         raise WeightsError(
-            f"{found.source}: no block of the image tower is marked as shifted (attn.net); say which ones "
+            f"{sorting.source}: no block of the image tower is marked as shifted (attn.net); say which ones "
             "are with --set shift_blocks=[10,11], or --set shift_blocks=[] for none"
         )
 
@@ -302,27 +302,27 @@ def read_release(
     """
     if project not in PROJECTS:
         raise ValueError(f"project is {project!r}, expected one of {', '.join(PROJECTS)}")
-    own = _without_prefix(weights)
-    clip, shifted = _clip_weights(own, source, project)
-    rest = {key: value for key, value in own.items() if not key.startswith("clip.")}
+    bare = _without_prefix(weights)
+    clip, shifted = _clip_weights(bare, source, project)
+    rest = {key: value for key, value in bare.items() if not key.startswith("clip.")}
     given = dict(arguments or {})
-    found = _Sorting(source, rest, given, corrected, shifted)
-    PROJECTS[project](found)
+    sorting = _Sorting(source, rest, given, corrected, shifted)
+    PROJECTS[project](sorting)
     backbone = clip_config_from_openai(clip)
     renamed, unknown = clip_weights_from_openai(clip)
-    everything = {f"towers.clip.{key}": value for key, value in renamed.items()} | found.weights
-    strange = [*(f"clip.{key}" for key in unknown), *found.unknown, *found.left]
-    chosen = _arguments(found)
+    everything = {f"towers.clip.{key}": value for key, value in renamed.items()} | sorting.weights
+    strange = [*(f"clip.{key}" for key in unknown), *sorting.unknown, *sorting.left]
+    chosen = _arguments(sorting)
     method = assemble_method(project, backbone, chosen, everything, source=source, unknown=strange)
     return Release(
         method,
         project,
         chosen,
-        _frames(found, frames, method.full_width),
-        _words(found, max_words, method.full_width),
-        sorted(found.dead),
-        found.cut,
-        {key: value for key, value in found.assumed.items() if key not in given},
+        _frames(sorting, frames, method.full_width),
+        _words(sorting, max_words, method.full_width),
+        sorted(sorting.dead),
+        sorting.cut,
+        {key: value for key, value in sorting.assumed.items() if key not in given},
     )
 
 
@@ -354,44 +354,46 @@ def _clip_weights(
     return clip, sorted(shifted)
 
 
-def _arguments(found: _Sorting) -> dict[str, Any]:
+def _arguments(sorting: _Sorting) -> dict[str, Any]:
     wrong = [
-        f"{key} is {found.fixed[key]!r}, not {value!r}"
-        for key, value in found.given.items()
-        if key in found.fixed and value != found.fixed[key]
+        f"{key} is {sorting.fixed[key]!r}, not {value!r}"
+        for key, value in sorting.given.items()
+        if key in sorting.fixed and value != sorting.fixed[key]
     ]
     if wrong:
-        raise WeightsError(f"{found.source}: the checkpoint itself says that {'; '.join(wrong)}")
-    return found.assumed | found.fixed | dict(found.given)
+        raise WeightsError(f"{sorting.source}: the checkpoint itself says that {'; '.join(wrong)}")
+    return sorting.assumed | sorting.fixed | dict(sorting.given)
 
 
-def _frames(found: _Sorting, frames: int | None, full_width: bool) -> int:
-    if found.frames is not None and frames in (None, found.frames):
-        return found.frames
+def _frames(sorting: _Sorting, frames: int | None, full_width: bool) -> int:
+    if sorting.frames is not None and frames in (None, sorting.frames):
+        return sorting.frames
     if frames is None:
-        _ask(found, "how many frames a video is read with", "--frames", _LAST_FRAME)
-    if found.frames is not None and full_width:
-        raise WeightsError(f"{found.source}: --frames is {frames}, its weights are made for {found.frames}")
-    if found.longest is not None and frames > found.longest:
+        _ask(sorting, "how many frames a video is read with", "--frames", _LAST_FRAME)
+    if sorting.frames is not None and full_width:
         raise WeightsError(
-            f"{found.source}: --frames is {frames}, its weights know at most {found.longest} frames"
+            f"{sorting.source}: --frames is {frames}, its weights are made for {sorting.frames}"
+        )
+    if sorting.longest is not None and frames > sorting.longest:
+        raise WeightsError(
+            f"{sorting.source}: --frames is {frames}, its weights know at most {sorting.longest} frames"
         )
     return frames
 
 
-def _words(found: _Sorting, max_words: int | None, full_width: bool) -> int:
-    known = found.max_words
+def _words(sorting: _Sorting, max_words: int | None, full_width: bool) -> int:
+    known = sorting.max_words
     if known is None:
         if max_words is None:
-            _ask(found, "how many tokens a text is cut or padded to", "--max-words", _LAST_WORD)
+            _ask(sorting, "how many tokens a text is cut or padded to", "--max-words", _LAST_WORD)
         return max_words
     if max_words is not None and (max_words > known or (full_width and max_words != known)):
-        raise WeightsError(f"{found.source}: --max-words is {max_words}, its weights are made for {known}")
+        raise WeightsError(f"{sorting.source}: --max-words is {max_words}, its weights are made for {known}")
     return known if max_words is None else max_words
 
 
-def _ask(found: _Sorting, what: str, option: str, usual: str) -> NoReturn:
+def _ask(sorting: _Sorting, what: str, option: str, usual: str) -> NoReturn:
     raise WeightsError(
-        f"{found.source}: {what} is not in the weights; say it with {option} "
+        f"{sorting.source}: {what} is not in the weights; say it with {option} "
         f"(in the released scripts {usual})"
     )

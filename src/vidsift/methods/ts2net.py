@@ -62,8 +62,8 @@ class TokenSelector(nn.Module):
 
     def scores(self, tokens_NLD: Tensor) -> Tensor:
         """Score all tokens of N frames, class token first: ``(N, L)`` in [-1, 1]."""
-        own_NLC = self.lower(tokens_NLD)
-        pair_NLC = torch.cat([own_NLC, own_NLC[:, :1].expand_as(own_NLC)], dim=2)
+        lower_NLC = self.lower(tokens_NLD)
+        pair_NLC = torch.cat([lower_NLC, lower_NLC[:, :1].expand_as(lower_NLC)], dim=2)
         scores_NL: Tensor = self.judge(pair_NLC).squeeze(2)
         return scores_NL
 
@@ -85,6 +85,10 @@ class TokenSelector(nn.Module):
 
 class Ts2Net(Method):
     """TS2-Net.
+
+    Use it where small things and movement between neighbouring frames matter. It needs towers that learn: in
+    their last blocks tokens change frames. It gives up encoding frames one by one (a frame's token depends
+    on its neighbours), and the words, as a sentence is one vector.
 
     Source: LiuRicky/ts2_net modules/modeling.py, modules/until_module.py, modules/differential_topk.py.
     Differs: padded frames take no part anywhere; the released code tiles the mask of frames over tokens that
@@ -110,6 +114,9 @@ class Ts2Net(Method):
 
     Raises:
         ValueError: if an argument is not one of its choices, or there are fewer patches than ``selected``.
+
+    Example:
+        ``Model.create("ts2net", *clip, arguments={"selected": 4})``
     """
 
     traced_sets = ("frame",)
@@ -184,7 +191,7 @@ class Ts2Net(Method):
         Raises:
             ValueError: if there are more than ``max_frames`` frames.
         """
-        frames, kept = tokens_BFKD.shape[1:3]
+        frames, selected = tokens_BFKD.shape[1:3]
         if frames > self.max_frames:
             raise ValueError(
                 f"a video has {frames} frames, this ts2net takes at most {self.max_frames}; sample fewer "
@@ -192,11 +199,11 @@ class Ts2Net(Method):
             )
         if self.full_width:
             # Tokens stand frame by frame, the mask of frames once after the other: as released.
-            mask_BFK = mask_BF.repeat(1, kept).view(-1, frames, kept)
+            mask_BFK = mask_BF.repeat(1, selected).view(-1, frames, selected)
         else:
-            mask_BFK = mask_BF[:, :, None].expand(-1, -1, kept)
+            mask_BFK = mask_BF[:, :, None].expand(-1, -1, selected)
         passed_BND = self.temporal(tokens_BFKD.flatten(1, 2), mask_BFK.flatten(1))
-        firsts_BFD = passed_BND[:, ::kept]
+        firsts_BFD = passed_BND[:, ::selected]
         return frame_set(firsts_BFD, mask_BFK[:, :, 0], times_BF)
 
 
@@ -217,7 +224,7 @@ def selector_weights_from_release(weights: Mapping[str, Tensor]) -> dict[str, Te
     renamed: dict[str, Tensor] = {}
     unknown: list[str] = []
     for key, value in weights.items():
-        start = next((one for one in _RELEASED if key.startswith(one)), None)
+        start = next((prefix for prefix in _RELEASED if key.startswith(prefix)), None)
         if start is None:
             unknown.append(key)
         else:

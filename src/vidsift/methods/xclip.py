@@ -35,6 +35,11 @@ __all__ = ["XClip", "xclip_matrices_from_release"]
 class XClip(Method):
     """X-CLIP: the mean of four similarities.
 
+    Use it where some sentences are about the whole clip and others about a detail: both grains of the text
+    meet both of the video. It needs a longest text and a longest video to be settled before training, as its
+    attention has a weight for every place of them. It gives up weights that say something of a word or a
+    frame by itself: its account is exact, but the weights in it are the pair's own.
+
     Source: xuguohai/X-CLIP modules/modeling_xclip.py.
     Differs: padded words and frames take no part (``padding="included"`` gives the released rule); texts and
         videos may be shorter than the learned matrices of the attention.
@@ -51,6 +56,9 @@ class XClip(Method):
 
     Raises:
         ValueError: if an argument is not one of its choices.
+
+    Example:
+        ``Model.create("xclip", *clip, arguments={"max_frames": 24})``
     """
 
     def __init__(

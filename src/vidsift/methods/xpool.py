@@ -21,6 +21,11 @@ __all__ = ["XPool"]
 class XPool(Method):
     """X-Pool: the cosine of a sentence with the frames that it attends to.
 
+    Use it where clips show more than is said of them: a mean over all frames is a mean over too much. It
+    needs training; until then the attention is CLIP's own likeness, see
+    :class:`~vidsift.interactions.attention_pooling.AttentionPooling`. It gives up the cheap scan, stores
+    every frame twice, and knows no words, as a sentence is one vector.
+
     Source: Gorti et al., CVPR 2022; layer6ai-labs/xpool model/clip_transformer.py, modules/transformer.py.
     Differs: padded frames get no attention; in the released code a video of too few frames repeats its last.
 
@@ -28,6 +33,9 @@ class XPool(Method):
         towers: the CLIP towers.
         dropout: of the residual branch behind the attention, in training; 0.3 for MSR-VTT-9k and LSMDC, 0.4
             for MSR-VTT-7k and MSVD in the released scripts.
+
+    Example:
+        ``Model.create("xpool", *clip, arguments={"dropout": 0.4})``
     """
 
     def __init__(self, towers: ClipTowers, *, dropout: float = 0.3) -> None:

@@ -16,10 +16,17 @@ __all__ = ["ZeroShot"]
 class ZeroShot(Method):
     """CLIP as it comes: cosine of the end-of-text token with the mean class token of the frames.
 
+    Use it to search at once without training, and as the number that a trained method has to beat. It needs
+    nothing but a CLIP. It gives up what only several frames together show (order, change), and forgets in
+    the mean what one frame alone does.
+
     Source: Radford et al., arXiv 2103.00020; the mean over frames as in CLIP4Clip (arXiv 2104.08860), meanP.
 
     Args:
         towers: the CLIP towers.
+
+    Example:
+        ``Model.create("zero_shot", *clip)``
     """
 
     def __init__(self, towers: ClipTowers) -> None:
