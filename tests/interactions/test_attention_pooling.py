@@ -2,7 +2,7 @@
 
 No golden file of X-Pool exists. ``RELEASED`` was recorded by running ``Transformer`` (modules/transformer.py)
 and ``sim_matrix_training`` (modules/metrics.py) of layer6ai-labs/xpool at commit bc88718, in evaluation mode,
-on the weights and inputs that ``made`` gives here; beside it, random ones of 512 channels agreed within 1e-7.
+on the weights and inputs that ``wave`` gives here; beside it, random ones of 512 channels agreed within 1e-7.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RELEASED = [[-0.404912, 0.394720], [0.295573, -0.444928], [-0.055017, 0.420531]]
 PARTS = ("query", "key", "value", "out", "linear", "input_norm", "pooled_norm", "output_norm")
 
 
-def made(shape: tuple[int, ...], step: float) -> Tensor:
+def wave(shape: tuple[int, ...], step: float) -> Tensor:
     """Numbers that no generator of random ones has to give again."""
     count = math.prod(shape)
     return torch.sin(step * (1.0 + torch.arange(count, dtype=torch.float64))).view(shape).float()
@@ -37,9 +37,9 @@ def meet() -> AttentionPooling:
     state: dict[str, Tensor] = {}
     for number, name in enumerate(PARTS):
         norm = name.endswith("norm")
-        weight = made((DIM,) if norm else (DIM, DIM), 0.7 + 0.1 * number)
+        weight = wave((DIM,) if norm else (DIM, DIM), 0.7 + 0.1 * number)
         state[f"{name}.weight"] = 1 + 0.3 * weight if norm else weight
-        state[f"{name}.bias"] = 0.2 * made((DIM,), 1.3 + 0.1 * number)
+        state[f"{name}.bias"] = 0.2 * wave((DIM,), 1.3 + 0.1 * number)
     built.load_state_dict(state)
     return built.requires_grad_(requires_grad=False)
 
@@ -57,7 +57,7 @@ def score(meet: AttentionPooling, text: TokenSet, video: TokenSet) -> Tensor:
 
 
 def test_scores_are_those_of_the_released_code(meet: AttentionPooling) -> None:
-    actual = score(meet, sentences(made((3, DIM), 0.9)), frames(made((2, 3, DIM), 1.7)))
+    actual = score(meet, sentences(wave((3, DIM), 0.9)), frames(wave((2, 3, DIM), 1.7)))
     torch.testing.assert_close(actual, torch.tensor(RELEASED), atol=2e-6, rtol=0)
 
 
@@ -75,12 +75,12 @@ def by_the_equations(meet: AttentionPooling, sentence_D: Tensor, frames_FD: Tens
         return np.asarray((x - mean) / spread * state[f"{name}.weight"] + state[f"{name}.bias"])
 
     text = sentence_D.double().numpy()
-    asked = linear("query", layer_norm("input_norm", text))
-    seen = [layer_norm("input_norm", frame) for frame in frames_FD.double().numpy()]
-    logits = [sum(asked * linear("key", frame)) / math.sqrt(len(text)) for frame in seen]
+    query = linear("query", layer_norm("input_norm", text))
+    normed = [layer_norm("input_norm", frame) for frame in frames_FD.double().numpy()]
+    logits = [sum(query * linear("key", frame)) / math.sqrt(len(text)) for frame in normed]
     total = sum(math.exp(logit) for logit in logits)
     pooled = np.zeros(len(text))
-    for logit, frame in zip(logits, seen, strict=True):
+    for logit, frame in zip(logits, normed, strict=True):
         pooled = pooled + math.exp(logit) / total * linear("value", frame)
     attended = layer_norm("pooled_norm", linear("out", pooled))
     video = layer_norm("output_norm", linear("linear", attended) + attended)

@@ -86,41 +86,41 @@ class AttentionPooling(Interaction):
         )
 
     def _prepare_video(self, video: TokenSet) -> TokenSet:
-        seen_VFD = self.input_norm(video.tokens)
-        return self.video_parts.join(video, key=self.key(seen_VFD), value=self.out(self.value(seen_VFD)))
+        normed_VFD = self.input_norm(video.tokens)
+        return self.video_parts.join(video, key=self.key(normed_VFD), value=self.out(self.value(normed_VFD)))
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Pool every video for every sentence, some pairs at a time; ``sim_QV`` in [-1, 1]."""
         kind = self.linear.weight.dtype
-        asked = {name: part[:, 0].to(kind) for name, part in self.text_parts.split(text).items()}
+        text_parts = {name: part[:, 0].to(kind) for name, part in self.text_parts.split(text).items()}
         key_VFD, value_VFD = (part.to(kind) for part in self.video_parts.split(video).values())
-        attention_QVF = masked_softmax(torch.einsum("qd,vfd->qvf", asked["query"], key_VFD), video.mask)
+        attention_QVF = masked_softmax(torch.einsum("qd,vfd->qvf", text_parts["query"], key_VFD), video.mask)
         videos = max(1, _NUMBERS_AT_ONCE // (len(text) * value_VFD.shape[2]))
         scores = []
-        for weights_QVF, some_VFD in zip(
+        for weights_QVF, block_VFD in zip(
             torch.split(attention_QVF, videos, dim=1), torch.split(value_VFD, videos), strict=True
         ):
-            pooled_QVD = torch.einsum("qvf,vfd->qvd", weights_QVF, some_VFD)
+            pooled_QVD = torch.einsum("qvf,vfd->qvd", weights_QVF, block_VFD)
             residual_QVD = self._with_residual(self.pooled_norm(pooled_QVD))
             unit_QVD = normalize(self.output_norm(residual_QVD), dim=2)
-            scores.append((unit_QVD * asked["sentence"][:, None]).sum(dim=2))
+            scores.append((unit_QVD * text_parts["sentence"][:, None]).sum(dim=2))
         return torch.cat(scores, dim=1)
 
     def _with_residual(self, pooled_XD: Tensor) -> Tensor:
-        raised_XD: Tensor = pooled_XD + self.dropout(self.linear(pooled_XD))
-        return raised_XD
+        out_XD: Tensor = pooled_XD + self.dropout(self.linear(pooled_XD))
+        return out_XD
 
     def align(self, text: TokenSet, video: TokenSet) -> Alignment:
         """Give each frame its attention times what the pair would score with all attention on it."""
-        asked, seen = self.text_parts.split(text), self.video_parts.split(video)
-        logits_B1F = asked["query"] @ seen["key"].transpose(1, 2)
+        text_parts, frame_parts = self.text_parts.split(text), self.video_parts.split(video)
+        logits_B1F = text_parts["query"] @ frame_parts["key"].transpose(1, 2)
         attention_B1F = masked_softmax(logits_B1F, video.mask[:, None])
-        pooled_B1D = attention_B1F @ seen["value"]
+        pooled_B1D = attention_B1F @ frame_parts["value"]
         residual_B1D = self._with_residual(self.pooled_norm(pooled_B1D))
         length_B1 = self.output_norm(residual_B1D).norm(dim=2)
-        frames_BFD = self._with_residual(_normed_like(self.pooled_norm, seen["value"], pooled_B1D))
+        frames_BFD = self._with_residual(_normed_like(self.pooled_norm, frame_parts["value"], pooled_B1D))
         alone_BFD = _normed_like(self.output_norm, frames_BFD, residual_B1D)
-        values_BF = (alone_BFD * asked["sentence"]).sum(dim=2) / length_B1
+        values_BF = (alone_BFD * text_parts["sentence"]).sum(dim=2) / length_B1
         values_B1F = values_BF.masked_fill(~video.mask, 0)[:, None]
         return Alignment(
             values=values_B1F,
