@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.methods import tiny
 
 from vidsift.errors import IndexFolderError, IndexVersionGoneError
 from vidsift.index.encode import segment_id
+from vidsift.index.manifest import write_manifest
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
@@ -154,3 +156,12 @@ def test_versions_of_the_same_segments_share_what_was_read_of_them(store: Store,
 def test_a_reader_refuses_the_model_of_another_index(store: Store) -> None:
     with pytest.raises(IndexFolderError, match="was made with another model"):
         IndexReader(store, tiny.model(seed=1))
+
+
+def test_an_index_made_anew_with_another_model_is_refused(store: Store, model: Model) -> None:
+    index = Index.open(store.folder, model)
+    write_manifest(store.folder, replace(store.manifest, fingerprint="0" * 64))
+    for reopen in (index.refresh, index.reopened):
+        with pytest.raises(IndexFolderError, match="was made with another model"):
+            reopen()
+    assert len(index.search(QUERY, k=3)) == 3  # what is open stays
