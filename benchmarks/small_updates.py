@@ -58,7 +58,7 @@ def update(folder: Path, number: int) -> None:
         table = segment_table([fact], videos(1, 10**6 + number), store.manifest.sets)
         store.commit(table, [FileRecord(f"/new/{name}.mp4", 1, 1, name)])
         store.drop_orphans()
-        store.tidy()
+        store.compact()
 
 
 def rewritten(folder: Path, target: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_run_says_what_it_did(
     assert "added 0  unchanged 2" in capsys.readouterr().out
 
 
-def test_what_the_person_can_mend_is_one_line_and_status_2(
+def test_what_the_person_can_repair_is_one_line_and_status_2(
     places: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip(tmp_path / "videos", "a")
@@ -67,7 +67,7 @@ def test_what_the_person_can_mend_is_one_line_and_status_2(
         assert text in line
 
 
-def test_a_folder_without_videos_is_said(
+def test_a_folder_without_videos_is_reported(
     places: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = tmp_path / "two\nlines"
@@ -163,7 +163,7 @@ def test_patterns_update_remove_stats_and_optimize(
     assert "added 0  unchanged 3" in capsys.readouterr().out
 
 
-def test_a_damaged_index_is_checked_and_mended(
+def test_a_damaged_index_is_checked_and_repaired(
     places: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--index", str(tmp_path / "index")]
@@ -178,13 +178,13 @@ def test_a_damaged_index_is_checked_and_mended(
     assert "vidsift index check --repair" in told
     assert _run("check", *where, "--repair") == 0
     told = capsys.readouterr().out
-    assert "is stored 2 times (mended)" in told
+    assert "is stored 2 times (repaired)" in told
     assert told.endswith("vidsift index update\n")
     assert _run("update", *places[1:]) == 0
     assert "added 1  unchanged 1" in capsys.readouterr().out
 
 
-def test_a_file_beyond_the_limits_is_told_and_left_alone_until_retry(
+def test_a_file_beyond_the_limits_is_reported_and_left_alone_until_retry(
     places: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     png_bomb(tmp_path / "videos", "bomb", 5000)

@@ -86,7 +86,7 @@ def test_its_commands_do_what_they_say(home: Path, capsys: pytest.CaptureFixture
     assert "split test: 2 videos, 2 captions" in capsys.readouterr().out
     where = ("--model", str(home / "MODEL"), "--index", str(home / "index"), "--workers", "1")
     assert run(home, "index", *where, "--device", "cpu") == 0
-    assert "Captions of 1 videos of kitchen kept." in capsys.readouterr().out
+    assert "Captions of 1 videos of kitchen stored." in capsys.readouterr().out
     (captions,) = Store.open(home / "index").read_captions().values()
     assert captions == ["an egg is broken", "an egg is fried"]
 

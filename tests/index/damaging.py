@@ -143,11 +143,11 @@ def read_damaged(
     for path, got in messages.items():
         assert got, path
         assert _is_last(got[-1]), path
-        assert not any(_is_last(one) for one in got[:-1]), path
+        assert not any(_is_last(message) for message in got[:-1]), path
         end = got[-1]
         assert not isinstance(end, Failed) or not end.reason.startswith("unexpected"), f"{path}: {end.reason}"
         if isinstance(end, Done):
-            assert any(isinstance(one, Segment) for one in got), path
+            assert any(isinstance(message, Segment) for message in got), path
     undisturbed = {source: _whole(source) for source in set(neighbours.values())}
     for path, source in neighbours.items():
         assert _summary(messages[path]) == undisturbed[source], path
@@ -180,11 +180,13 @@ def _whole(source: Path) -> list[object]:
 def _summary(messages: list[Message]) -> list[object]:
     """What the messages about a file say, but for when it was written."""
     found: list[object] = []
-    for one in messages:
-        if isinstance(one, Segment):
-            found.append((one.span, one.times_seconds.tolist(), one.pixels.tobytes(), one.thumbnails))
-        elif isinstance(one, Facts):
-            found.append(one)
+    for message in messages:
+        if isinstance(message, Segment):
+            found.append(
+                (message.span, message.times_seconds.tolist(), message.pixels.tobytes(), message.thumbnails)
+            )
+        elif isinstance(message, Facts):
+            found.append(message)
         else:
-            found.append((type(one), getattr(one, "damage", None), getattr(one, "reason", None)))
+            found.append((type(message), getattr(message, "damage", None), getattr(message, "reason", None)))
     return found

@@ -88,7 +88,8 @@ def filled(
         paths = [f"/videos/{'ab'[int(video, 16) % 2]}/{int(video, 16)}.mp4" for video, _ in names]
         records = [FileRecord(path, 1, 1, video) for path, (video, _) in zip(paths, names, strict=True)]
         store.commit(
-            segment_table(facts, features, manifest.sets), list({one.path: one for one in records}.values())
+            segment_table(facts, features, manifest.sets),
+            list({record.path: record for record in records}.values()),
         )
     return store
 
@@ -99,7 +100,7 @@ def findable(folder: Path, model: Model, counts: Sequence[int]) -> Path:
     made = filled(folder / "made", model, counts)
     named = Store.create(folder / "index", replace(made.manifest, model=str(folder / "model")))
     records = made.read_files().values()
-    named.commit(lance_table(made.folder).to_arrow(), [FileRecord(**vars(one)) for one in records])
+    named.commit(lance_table(made.folder).to_arrow(), [FileRecord(**vars(record)) for record in records])
     return named.folder
 
 

@@ -42,7 +42,7 @@ def test_a_library_through_its_changes(tmp_path: Path, run: Callable[..., Report
 
     first = run()
     assert (first.added, first.unchanged, len(first.failed)) == (3, 0, 2)
-    assert {Path(one.path).name for one in first.failed} == {"empty.mp4", "notes.mp4"}
+    assert {Path(failure.path).name for failure in first.failed} == {"empty.mp4", "notes.mp4"}
     assert first.frames == 3 * tiny.FRAMES
     before = rows(folder)
     assert len(before) == 3
@@ -64,7 +64,7 @@ def test_a_library_through_its_changes(tmp_path: Path, run: Callable[..., Report
     assert len(after) == 3
     assert len({row["segment_id"] for row in after} & {row["segment_id"] for row in before}) == 2
     held = Store.open(folder).read_files()
-    assert {Path(one).name for one in held} == {
+    assert {Path(path).name for path in held} == {
         "renamed.mp4",
         "clip1.mp4",
         "copy.mp4",
@@ -107,8 +107,8 @@ def test_failed_files_are_read_again_on_request(tmp_path: Path, run: Callable[..
     bad.write_bytes(whole)
     os.utime(bad, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # as if a broken disk gave it back whole
     assert len(run().failed) == 1
-    mended = run(retry=True)
-    assert (mended.failed, mended.added) == ([], 1)
+    retried = run(retry=True)
+    assert (retried.failed, retried.added) == ([], 1)
 
 
 @pytest.mark.parametrize("reason", ["Input/output error", "changed while it was being read; index again"])
@@ -123,7 +123,7 @@ def test_a_failure_that_may_pass_takes_nothing_away(
     with monkeypatch.context() as patch:
         patch.setattr(Pool, "run", lambda _, paths: ((path, Failed(reason, 0, 0)) for path in paths))
         report = run()
-    assert [(Path(one.path).name, one.reason) for one in report.failed] == [
+    assert [(Path(failure.path).name, failure.reason) for failure in report.failed] == [
         ("clip0.mp4", reason),
         ("new.mp4", reason),
     ]
@@ -236,7 +236,7 @@ def test_a_damaged_file_gives_what_it_has(tmp_path: Path, run: Callable[..., Rep
     assert run().partial == report.partial
 
 
-def test_a_missing_folder_is_said_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no such folder or file"):
         build_index([tmp_path / "nowhere"], tmp_path / "index", tiny.model())
     assert not (tmp_path / "index").exists()

@@ -1,4 +1,4 @@
-"""Each kind of damage to an index is found by name, mended, and then the next run brings everything back."""
+"""Each kind of damage to an index is found by name and repaired; the next run brings everything back."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def _zero(values: dict[str, Any]) -> None:
     values["frame_tokens"] = bytes(len(values["frame_tokens"]))
 
 
-def _mended(store: Store, made: Path, *, lost: int) -> None:
+def _repaired(store: Store, made: Path, *, lost: int) -> None:
     """Repair drops what is wrong; the next run makes the index what it was."""
     report = check_index(store.folder, repair=True)
     assert report.whole
-    assert all(one.mended for one in report.problems)
+    assert all(problem.repaired for problem in report.problems)
     assert len(rows(store.folder)) == CLIPS - lost
     assert check_index(store.folder).problems == []
     build_index([made / "videos"], store.folder, made / "model", workers=1)
@@ -75,7 +75,7 @@ def _mended(store: Store, made: Path, *, lost: int) -> None:
     assert Store.open(store.folder).read_files() == Store.open(made / "index").read_files()
 
 
-def test_a_whole_index_is_said_to_be_whole(made: Path) -> None:
+def test_a_whole_index_passes(made: Path) -> None:
     before = {path: path.read_bytes() for path in (made / "index").rglob("*") if path.is_file()}
     report = check_index(made / "index")
     assert (report.segments, report.videos, report.files, report.read_again) == (CLIPS, CLIPS, CLIPS, CLIPS)
@@ -102,26 +102,26 @@ def test_a_whole_index_is_said_to_be_whole(made: Path) -> None:
         (lambda row: row.update(start_seconds=0.1), "its name does not fit its video and place"),
     ],
 )
-def test_a_damaged_segment_is_found_and_mended(
+def test_a_damaged_segment_is_found_and_repaired(
     store: Store, made: Path, change: Callable[[dict[str, Any]], None], wrong: str
 ) -> None:
     name = _rewrite(store, change)
     report = check_index(store.folder)
-    assert [(one.kind, one.what, one.wrong, one.mended) for one in report.problems] == [
+    assert [(problem.kind, problem.what, problem.wrong, problem.repaired) for problem in report.problems] == [
         ("segment", name, wrong, False)
     ]
     assert not report.whole
-    assert report.sentences()[-1].endswith("1 problems, 0 mended, 1 left.")
+    assert report.sentences()[-1].endswith("1 problems, 0 repaired, 1 left.")
     if wrong in ("its mask of frame leaves no token", "its thumbnail cannot be read"):
-        _mended(store, made, lost=1)
+        _repaired(store, made, lost=1)
 
 
-def test_a_segment_that_is_there_twice_is_found_and_mended(store: Store, made: Path) -> None:
+def test_a_segment_that_is_there_twice_is_found_and_repaired(store: Store, made: Path) -> None:
     segments = lance_table(store.folder)
     segments.add(segments.to_arrow().slice(0, 1))
     (problem,) = check_index(store.folder).problems
     assert problem.wrong == "is stored 2 times"
-    _mended(store, made, lost=1)
+    _repaired(store, made, lost=1)
 
 
 def test_overlapping_segments_are_found(store: Store) -> None:
@@ -138,19 +138,19 @@ def test_overlapping_segments_are_found(store: Store) -> None:
 def test_segments_without_a_path_and_a_path_without_segments(store: Store, made: Path) -> None:
     files = store.read_files()
     first, second = sorted(files)[:2]
-    store.forget([first])
+    store.drop_paths([first])
     store.drop_videos([str(files[second].video_id)])
     report = check_index(store.folder)
-    assert [(one.kind, one.what, one.wrong) for one in report.problems] == [
+    assert [(problem.kind, problem.what, problem.wrong) for problem in report.problems] == [
         ("file", second, "none of its segments is stored")
     ]
     assert report.loose == 1
-    _mended(store, made, lost=2)
+    _repaired(store, made, lost=2)
 
 
 def test_segments_without_a_path_are_a_note_and_go_with_the_next_run(store: Store, made: Path) -> None:
     path = min(store.read_files())
-    store.forget([path])
+    store.drop_paths([path])
     loose = "1 segments lie at no known path, as a run that was cut off leaves; "
     report = check_index(store.folder)
     assert (report.problems, report.whole) == ([], True)
@@ -168,12 +168,12 @@ def test_paths_that_contradict_themselves(store: Store, made: Path) -> None:
     files.add(files.search().where(f"path = '{path}'").to_arrow().select(files_schema().names))
     store.refresh()
     store.commit(None, [FileRecord("/odd.mp4", 1, 1)])
-    found = {(one.what, one.wrong) for one in check_index(store.folder).problems}
+    found = {(problem.what, problem.wrong) for problem in check_index(store.folder).problems}
     assert found == {
         (path, "is there 2 times"),
         ("/odd.mp4", "is neither a readable file nor one with a reason why it is not"),
     }
-    _mended(store, made, lost=1)
+    _repaired(store, made, lost=1)
 
 
 def test_content_that_changed_behind_an_unchanged_stamp_is_found(made: Path, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_file_of_the_table_that_cannot_be_read_costs_its_neighbours_only(
             pa.Table.from_pylist([row], schema=whole.schema), [FileRecord(f"/{name}.mp4", 1, 1, name)]
         )
     data_files = sorted(
-        (store.folder / "segments.lance" / "data").iterdir(), key=lambda one: one.stat().st_mtime_ns
+        (store.folder / "segments.lance" / "data").iterdir(), key=lambda path: path.stat().st_mtime_ns
     )
     _damage(data_files[3], damage)
     before = Store.open(store.folder)
@@ -258,13 +258,13 @@ def test_paths_that_cannot_be_read_are_found_again_by_content(made: Path, tmp_pa
         _damage(path, "start")
     (problem,) = check_index(tmp_path / "index").problems
     assert (problem.kind, problem.what) == ("table", "files")
-    assert check_index(tmp_path / "index", repair=True).problems[0].mended
+    assert check_index(tmp_path / "index", repair=True).problems[0].repaired
     report = build_index([made / "videos"], tmp_path / "index", made / "model", workers=1)
     assert (report.added, report.frames) == (CLIPS, 0)
     assert rows(tmp_path / "index") == rows(made / "index")
 
 
-def test_segments_of_lost_paths_are_kept_until_every_folder_was_seen(made: Path, tmp_path: Path) -> None:
+def test_segments_of_lost_paths_stay_until_every_folder_was_seen(made: Path, tmp_path: Path) -> None:
     """Three commits, one to a folder; the paths of two are lost."""
     index = tmp_path / "index"
     for number in range(CLIPS):
@@ -272,11 +272,11 @@ def test_segments_of_lost_paths_are_kept_until_every_folder_was_seen(made: Path,
         shutil.copy(made / "videos" / f"clip{number}.mp4", tmp_path / f"videos{number}")
         build_index([tmp_path / f"videos{number}"], index, made / "model", workers=1)
     before, files = rows(index), Store.open(index).read_files()
-    data = sorted((index / "files.lance" / "data").iterdir(), key=lambda one: one.stat().st_mtime_ns)
+    data = sorted((index / "files.lance" / "data").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     for path in data[1:]:
         _damage(path, "start")
 
-    assert check_index(index, repair=True).problems[0].mended
+    assert check_index(index, repair=True).problems[0].repaired
     # What can be read is kept; and nothing is dropped by another repair, nor by a run over one folder.
     assert set(Store.open(index).read_files()) == {str(tmp_path / "videos0" / "clip0.mp4")}
     again = check_index(index, repair=True)
@@ -292,21 +292,23 @@ def test_segments_of_lost_paths_are_kept_until_every_folder_was_seen(made: Path,
     assert len(rows(index)) == CLIPS - 1
     report = update_index(index, made / "model", workers=1)
     assert (report.added, report.frames) == (1, 0)
-    kept = {path: one for path, one in files.items() if not path.endswith("clip1.mp4")}
+    kept = {path: record for path, record in files.items() if not path.endswith("clip1.mp4")}
     assert Store.open(index).read_files() == kept
-    Store.open(index).forget([str(tmp_path / "videos2" / "clip2.mp4")])
+    Store.open(index).drop_paths([str(tmp_path / "videos2" / "clip2.mp4")])
     report_now = check_index(index)
     assert (report_now.problems, report_now.loose) == ([], 1)
 
 
 @pytest.mark.parametrize("name", ["segments", "files"])
-def test_a_table_with_other_columns_is_told_and_nothing_is_dropped(store: Store, name: TableName) -> None:
+def test_a_table_with_other_columns_is_reported_and_nothing_is_dropped(store: Store, name: TableName) -> None:
     before = rows(store.folder), Store.open(store.folder).read_files()
     table = lance_table(store.folder, name)
     table.add_columns({"later": "1"})
     for repair in (False, True):
         report = check_index(store.folder, repair=repair)
-        assert [(one.kind, one.what, one.mended) for one in report.problems] == [("table", name, False)]
+        assert [(problem.kind, problem.what, problem.repaired) for problem in report.problems] == [
+            ("table", name, False)
+        ]
         assert report.problems[0].wrong == "its columns are not those of the format; index again"
     table.checkout_latest()
     table.drop_columns(["later"])
@@ -321,7 +323,7 @@ def test_another_model_in_the_models_folder_is_found(made: Path, tmp_path: Path)
     tiny.model(seed=9).save(tmp_path / "model")
     report = check_index(tmp_path / "index", repair=True)
     (problem,) = report.problems
-    assert (problem.kind, problem.mended) == ("model", False)
+    assert (problem.kind, problem.repaired) == ("model", False)
     assert "has the fingerprint" in problem.wrong
     assert len(rows(tmp_path / "index")) == CLIPS
     shutil.rmtree(tmp_path / "model")
@@ -339,18 +341,18 @@ def test_the_report_counts_what_is_left() -> None:
     report = CheckReport(segments=5, videos=4, files=6, problems=[broken, broken], remarks=["b is gone"])
     assert not report.whole
     counted = "5 segments of 4 videos at 6 paths were checked: 2 problems, "
-    assert report.sentences()[-1] == counted + "0 mended, 2 left."
-    report.problems[0] = replace(broken, mended=True)
+    assert report.sentences()[-1] == counted + "0 repaired, 2 left."
+    report.problems[0] = replace(broken, repaired=True)
     assert not report.whole
     assert report.sentences() == [
-        "segment a: its thumbnail cannot be read (mended)",
+        "segment a: its thumbnail cannot be read (repaired)",
         "segment a: its thumbnail cannot be read",
         "b is gone",
-        counted + "1 mended, 1 left.",
+        counted + "1 repaired, 1 left.",
     ]
-    report.problems[1] = replace(broken, mended=True)
+    report.problems[1] = replace(broken, repaired=True)
     assert report.whole
-    assert report.sentences()[-1] == counted + "2 mended, 0 left."
+    assert report.sentences()[-1] == counted + "2 repaired, 0 left."
 
 
 def test_too_little_memory_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

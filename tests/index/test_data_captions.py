@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from tests.index.library import library
 from tests.methods import tiny
+from vidsift.index.data_captions import keep_captions
 
 from vidsift.data.entries import Entry
 from vidsift.index.build import build_index, update_index
-from vidsift.index.data_captions import keep_captions
 from vidsift.index.storage import Store
 
 

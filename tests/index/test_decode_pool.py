@@ -40,7 +40,7 @@ def test_each_file_is_read_once_and_in_order(tmp_path: Path) -> None:
     paths = [str(path) for path in sorted(library(tmp_path, 4).iterdir())]
     found = _read(ReadSettings(PREPROCESSING, "auto", frozenset()), paths, 2)
     for messages in found.values():
-        assert [type(one) for one in messages] == [Facts, Segment, Done]
+        assert [type(message) for message in messages] == [Facts, Segment, Done]
     assert not multiprocessing.active_children()
 
 

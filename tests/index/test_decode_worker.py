@@ -68,14 +68,14 @@ def test_thumbnails_show_the_whole_picture_of_each_frame(tmp_path: Path) -> None
 
 def test_a_long_video_comes_in_segments_that_cover_it(tmp_path: Path) -> None:
     messages = _read(clip(tmp_path, "a", frames=60), segment=2.0)
-    segments = [one for one in messages if isinstance(one, Segment)]
+    segments = [message for message in messages if isinstance(message, Segment)]
     assert len(segments) == 3
     for before, after in pairwise(segments):
         assert before.span.end_seconds == after.span.start_seconds
         assert before.times_seconds[-1] < after.times_seconds[0]
-    for one in segments:
-        wanted = PREPROCESSING.wanted_times(one.span)
-        assert np.abs(one.times_seconds - wanted).max() <= 1 / 12 + 1e-9
+    for segment in segments:
+        wanted = PREPROCESSING.wanted_times(segment.span)
+        assert np.abs(segment.times_seconds - wanted).max() <= 1 / 12 + 1e-9
 
 
 def test_a_file_of_one_picture_gives_it_for_every_wanted_second_where_it_is_named(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ def test_a_run_the_check_and_the_library_say_encrypted(tmp_path: Path) -> None:
     (videos / "broken.mp4").write_text("no video")
     report = build_index([videos], index, tiny.model(), workers=1)
     words = "is encrypted (Common Encryption, cenc); only a copy without that protection can be read"
-    reasons = {one.path: one.reason for one in report.failed}
+    reasons = {failure.path: failure.reason for failure in report.failed}
     assert reasons[str(locked)] == words
     assert "encrypted" not in reasons[str(videos / "broken.mp4")]
     checked = check_index(index)
     assert checked.problems == []
     assert "2 files could not be read, 1 of them because of encryption" in "\n".join(checked.sentences())
-    failures = {one.path: one.reason for one in Library.read(Store.open(index)).failures}
+    failures = {record.path: record.reason for record in Library.read(Store.open(index)).failures}
     assert failures == reasons

@@ -150,17 +150,17 @@ def test_a_file_that_changes_or_vanishes_while_it_is_read(
 
 
 def test_two_indexers_at_once_store_nothing_twice(home: Path, tmp_path: Path) -> None:
-    one, other = Forked(home, tmp_path / "index"), Forked(home, tmp_path / "index")
-    one.start()
-    other.start()
-    ends = {one.wait(), other.wait()}
+    first, second = Forked(home, tmp_path / "index"), Forked(home, tmp_path / "index")
+    first.start()
+    second.start()
+    ends = {first.wait(), second.wait()}
     # The second is refused while the first writes, or finds everything done.
     assert 0 in ends
     assert ends <= {0, 2}
     _assert_as_undisturbed(tmp_path / "index", home)
 
 
-def test_a_read_only_folder_is_said_and_can_be_checked(
+def test_a_read_only_folder_is_refused_and_can_be_checked(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = tmp_path / "index"

@@ -58,7 +58,7 @@ def test_writing_raises_it_and_loses_nothing(old: Path) -> None:
     expected = _expected(old)
     store = Store.open(old)
     rows = lance_table(old).to_arrow()
-    video_id = next(one.video_id for one in store.read_files().values() if one.video_id)
+    video_id = next(record.video_id for record in store.read_files().values() if record.video_id)
     store.set_tags(video_id, ["old friend"])
     assert json.loads((old / "index.json").read_text())["format"] == FORMAT
     raised = Store.open(old)

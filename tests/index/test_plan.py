@@ -29,7 +29,9 @@ def test_only_what_is_new_or_changed_is_read(tmp_path: Path) -> None:
     _file(tmp_path / "new.mp4")
     (tmp_path / "changed.mp4").write_text("longer")
     plan = make_plan(
-        [IndexedFolder(str(tmp_path))], KnownState({one.path: one for one in (same, changed)}), retry=False
+        [IndexedFolder(str(tmp_path))],
+        KnownState({record.path: record for record in (same, changed)}),
+        retry=False,
     )
     assert plan.to_read == [str(tmp_path / "changed.mp4"), str(tmp_path / "new.mp4")]
     assert plan.unchanged == [same.path]
@@ -61,13 +63,15 @@ def test_only_what_lies_under_the_given_places_can_be_gone(tmp_path: Path) -> No
         FileRecord(str(tmp_path / place / "a.mp4"), 1, 1, video_id=place) for place in ("here", "here2")
     ]
     plan = make_plan(
-        [IndexedFolder(str(tmp_path / "here"))], KnownState({one.path: one for one in records}), retry=False
+        [IndexedFolder(str(tmp_path / "here"))],
+        KnownState({record.path: record for record in records}),
+        retry=False,
     )
     assert plan.gone == [str(tmp_path / "here" / "a.mp4")]
     assert plan.gone_videos == ["here"]
 
 
-def test_a_name_that_is_not_text_is_told_and_left_out(tmp_path: Path) -> None:
+def test_a_name_that_is_not_text_is_rejected(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.mp4")
     try:
         (tmp_path / name).write_text("x")
@@ -124,7 +128,7 @@ def test_a_file_that_kills_who_looks_into_it_is_written_down_and_left_alone(
     assert make_plan(places, KnownState({path: record}), retry=True).to_read == [path]
 
 
-def test_a_harmful_file_whose_name_is_not_text_is_told_and_written_down_nowhere(
+def test_a_harmful_file_whose_name_is_not_text_is_rejected_and_not_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     try:
@@ -156,7 +160,7 @@ def test_places_that_overlap_hide_nothing_from_each_other(tmp_path: Path) -> Non
 def test_what_was_removed_is_passed_over_with_all_that_is_in_it(tmp_path: Path) -> None:
     kept, same_name = _file(tmp_path / "old.mp4"), _file(tmp_path / "deep" / "old.mp4")
     _file(tmp_path / "out" / "deep" / "a.mp4"), _file(tmp_path / "deep" / "b[1].mp4")
-    removed = tuple(str(tmp_path / one) for one in ("out", "deep/b[1].mp4"))
+    removed = tuple(str(tmp_path / name) for name in ("out", "deep/b[1].mp4"))
     plan = make_plan([IndexedFolder(str(tmp_path), removed=removed)], KnownState(), retry=False)
     assert plan.to_read == [kept.path, same_name.path]
     named = make_plan([IndexedFolder(str(tmp_path / "out"))], KnownState(), retry=False)
@@ -171,7 +175,7 @@ def test_a_path_in_another_spelling_is_the_same_file_where_the_system_says_so(
     (tmp_path / "Videos").symlink_to(tmp_path / "videos")  # both spellings lead there, as on Windows
     known = replace(found, path=str(tmp_path / "Videos" / "clip.mp4"))
     gone = replace(found, path=str(tmp_path / "Videos" / "gone.mp4"), video_id="gone")
-    before = {one.path: one for one in (known, gone)}
+    before = {record.path: record for record in (known, gone)}
     places = [IndexedFolder(str(tmp_path / "videos"))]
     apart = make_plan(places, KnownState(before), retry=False)
     assert (apart.to_read, apart.unchanged, apart.gone) == ([found.path], [], [])

@@ -1,4 +1,4 @@
-"""Damaged tags and captions keep nobody from the videos, and are mended as far as they can be read."""
+"""Damaged tags and captions keep nobody from the videos, and are repaired as far as they can be read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def index(made: Path, tmp_path: Path) -> Path:
 
 def _newest(folder: Path, pattern: str) -> Path:
     # Versions are named by a number that falls.
-    return min(folder.glob(pattern), key=lambda one: one.name)
+    return min(folder.glob(pattern), key=lambda path: path.name)
 
 
 def _gone(table: Path) -> None:
@@ -63,7 +63,7 @@ def _blank(table: Path) -> None:
 
 
 def _one_piece_lost(table: Path) -> None:
-    max(table.glob("data/*"), key=lambda one: one.stat().st_mtime_ns).unlink()
+    max(table.glob("data/*"), key=lambda path: path.stat().st_mtime_ns).unlink()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def _one_piece_lost(table: Path) -> None:
         ("captions", _one_piece_lost, 0),
     ],
 )
-def test_damaged_notes_block_nothing_and_are_mended(
+def test_damaged_tags_and_captions_block_nothing_and_are_repaired(
     made: Path, index: Path, name: TableName, damage: Callable[[Path], None], saved: int
 ) -> None:
     tags = Store.open(index).read_tags()
@@ -88,7 +88,7 @@ def test_damaged_notes_block_nothing_and_are_mended(
     assert len(Index.open(index, made / "model", device="cpu").search("circle", k=9)) == CLIPS
     report = build_index([made / "videos"], index, made / "model", workers=1)
     assert (report.unchanged, report.failed) == (CLIPS, [])
-    assert [one.reason.startswith("the captions of the index") for one in report.partial] == (
+    assert [failure.reason.startswith("the captions of the index") for failure in report.partial] == (
         [True] if name == "captions" else []
     )
     assert len(Library.read(Store.open(index)).videos) == CLIPS
@@ -98,15 +98,15 @@ def test_damaged_notes_block_nothing_and_are_mended(
         read()
 
     (problem,) = check_index(index).problems
-    assert (problem.kind, problem.what, problem.mended) == ("table", name, False)
+    assert (problem.kind, problem.what, problem.repaired) == ("table", name, False)
     assert problem.wrong.startswith("cannot be read: ")
-    mended = check_index(index, repair=True)
-    assert mended.whole
+    repaired = check_index(index, repair=True)
+    assert repaired.whole
     assert check_index(index).problems == []
     store = Store.open(index)
     assert store.video_ids() == Store.open(made / "index").video_ids()
     if name == "tags":
-        assert mended.remarks == [f"the tags of {saved} videos could be saved"]
+        assert repaired.remarks == [f"the tags of {saved} videos could be saved"]
         kept = store.read_tags()
         assert len(kept) == saved
         assert kept.items() <= tags.items()
@@ -136,12 +136,12 @@ def test_videos_can_be_removed_though_captions_are_damaged(made: Path, index: Pa
         opened.video_at(made / "videos" / "clip0.mp4")
 
 
-def test_notes_with_other_columns_are_told_and_left_as_they_are(index: Path) -> None:
+def test_tags_with_other_columns_are_reported_and_left_as_they_are(index: Path) -> None:
     table = lance_table(index, "tags")
     table.add_columns({"later": "1"})
     for repair in (False, True):
         (problem,) = check_index(index, repair=repair).problems
-        assert (problem.what, problem.mended) == ("tags", False)
+        assert (problem.what, problem.repaired) == ("tags", False)
         assert problem.wrong == "its columns are not those of the format; index again"
     table.checkout_latest()
     assert table.count_rows() == CLIPS

@@ -46,15 +46,15 @@ def test_files_read_with_wrong_times_are_read_anew_once(
     clip(videos, "plain")
     whole = make(videos, Recipe(suffix=".mpg", codec="mpeg2video", frames=30, fps=25, gop=12), "whole")
     path = _joined(videos)
-    whole_id, joined_id = (decode_worker.content_id(one) for one in (whole, path))
+    whole_id, joined_id = (decode_worker.content_id(file) for file in (whole, path))
     run()
     now = rows(index)
-    assert max(one["end_seconds"] for one in now if one["video_id"] == joined_id) == pytest.approx(4.0)
+    assert max(row["end_seconds"] for row in now if row["video_id"] == joined_id) == pytest.approx(4.0)
 
     store = Store.open(index)
     table = rows(index)
     store.drop_videos([joined_id])
-    half = [one | {"duration_seconds": 2.0} for one in table if one["video_id"] == joined_id][:2]
+    half = [row | {"duration_seconds": 2.0} for row in table if row["video_id"] == joined_id][:2]
     store.commit(pa.Table.from_pylist(half, schema=lance_table(index).schema), [])
     store.set_tags(joined_id, ["mine"])
     (index / READER).unlink()
@@ -71,7 +71,7 @@ def test_files_read_with_wrong_times_are_read_anew_once(
     assert read == [joined_id]  # the other one of this kind is looked at, and is as long as it was
     assert rows(index) == now
     assert Store.open(index).read_tags() == {joined_id: {"mine"}}
-    assert whole_id in {one["video_id"] for one in now}
+    assert whole_id in {row["video_id"] for row in now}
     assert json.loads((index / READER).read_text()) == {"version": 2, "waiting": []}
 
 
@@ -97,7 +97,7 @@ def test_only_files_of_the_kinds_concerned_are_looked_at(tmp_path: Path) -> None
         FileRecord(str(tmp_path / "one.mkv"), 1, 1, "g"),
         FileRecord(str(tmp_path / "two.mkv"), 1, 1, "h"),
     ]
-    known = {one.path: one for one in records}
+    known = {record.path: record for record in records}
     expected = {"/away/film.mts", "/away/late.mkv", str(program_stream), str(transport_stream)}
     expected.add(str(tmp_path / "two.mkv"))
     waiting = files_to_reread(store, known)
@@ -113,7 +113,7 @@ def test_a_joined_file_is_cut_into_segments_to_its_end(tmp_path: Path) -> None:
     facts, *segments, end = read_video(str(path), ReadSettings(PREPROCESSING, 1.0, frozenset()))
     assert isinstance(facts, Facts)
     assert facts.duration_seconds == probe(path).duration_seconds == pytest.approx(4.0)
-    spans = [one.span for one in segments if isinstance(one, Segment)]
+    spans = [segment.span for segment in segments if isinstance(segment, Segment)]
     assert [span.start_seconds for span in spans] == pytest.approx([0, 1, 2, 3])
     assert isinstance(end, Done)
     assert end.damage is None
@@ -125,7 +125,7 @@ def test_a_stretch_without_pictures_makes_no_segments_and_is_marked(tmp_path: Pa
     facts, *segments, end = read_video(str(path), ReadSettings(PREPROCESSING, 2.0, frozenset()))
     assert isinstance(facts, Facts)
     assert facts.duration_seconds == pytest.approx(604.0)
-    spans = [one.span for one in segments if isinstance(one, Segment)]
+    spans = [segment.span for segment in segments if isinstance(segment, Segment)]
     assert [span.start_seconds for span in spans] == pytest.approx([0, 602])
     assert isinstance(end, Done)
     assert end.damage == "no pictures from 2.00 s to 602.00 s"

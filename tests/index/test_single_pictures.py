@@ -35,7 +35,7 @@ def album(folder: Path) -> Path:
 
 
 def summary(report: Report) -> tuple[int, int, dict[str, int], list[str]]:
-    return report.added, report.unchanged, report.passed_over, [one.path for one in report.failed]
+    return report.added, report.unchanged, report.passed_over, [failure.path for failure in report.failed]
 
 
 def test_single_pictures_are_passed_over_and_counted(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_single_pictures_are_passed_over_and_counted(tmp_path: Path) -> None:
     again = build_index([folder], index, model, workers=1)
     assert summary(again) == (0, 1, OVER, [])
     records = Store.open(index).read_files()
-    reasons = {Path(path).name: one.reason for path, one in records.items()}
+    reasons = {Path(path).name: record.reason for path, record in records.items()}
     assert reasons == {"clip.mp4": None} | dict.fromkeys(
         ("still1.mp4", "still1.gif", "wrong.mov"), SINGLE_PICTURE
     )

@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
     return filled(tmp_path / "index", tiny.model(), [5, 4, 5])
 
 
-def test_a_missing_index_is_said_with_the_remedy(tmp_path: Path) -> None:
+def test_a_missing_index_is_an_error_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(IndexFolderError, match=r"there is no index at .*vidsift index FOLDER"):
         Store.open(tmp_path / "nowhere")
 
@@ -42,13 +42,13 @@ def test_another_format_is_refused_with_the_remedy(store: Store) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 1, "sets": {"a": {}}}'])
-def test_a_damaged_manifest_is_said(store: Store, text: str) -> None:
+def test_a_damaged_manifest_is_an_error(store: Store, text: str) -> None:
     (store.folder / "index.json").write_text(text)
     with pytest.raises(IndexFolderError, match=r"is damaged: index\.json"):
         Store.open(store.folder)
 
 
-def test_a_missing_table_is_said(store: Store) -> None:
+def test_a_missing_table_is_an_error(store: Store) -> None:
     (store.folder / "files.lance").rename(store.folder / "elsewhere.lance")
     with pytest.raises(IndexFolderError, match="is damaged"):
         Store.open(store.folder)
@@ -68,7 +68,7 @@ def test_a_folder_with_other_files_is_left_alone(store: Store, tmp_path: Path) -
     (taken / "holiday.jpg").write_text("x")
     with pytest.raises(IndexFolderError, match="holds other files"):
         Store.create(taken, store.manifest)
-    assert [one.name for one in taken.iterdir()] == ["holiday.jpg"]
+    assert [path.name for path in taken.iterdir()] == ["holiday.jpg"]
 
 
 def test_an_index_that_was_never_finished_is_begun_anew(store: Store, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_tables_with_rows_outlive_the_loss_of_the_manifest(store: Store, emptied
     assert again.read_tags() == {f"{0:032x}": {"mine"}}
 
 
-def test_a_path_is_kept_once_with_what_was_seen_last(store: Store) -> None:
+def test_a_path_is_stored_once_with_what_was_seen_last(store: Store) -> None:
     store.commit(None, [FileRecord("/it's.mp4", 1, 1, "aa"), FileRecord("/b.mp4", 1, 1, None, "is empty")])
     store.commit(None, [FileRecord("/it's.mp4", 2, 2, "bb", damage="ends early")])
     found = store.read_files()
@@ -110,13 +110,13 @@ def test_a_path_is_kept_once_with_what_was_seen_last(store: Store) -> None:
 def test_forgetting_the_only_path_of_a_video_drops_its_segments(store: Store) -> None:
     other = f"{1:032x}"
     store.commit(None, [FileRecord("/it's a copy.mp4", 1, 1, f"{0:032x}")])
-    store.forget(["/videos/a/0.mp4", "/videos/b/1.mp4"])
+    store.drop_paths(["/videos/a/0.mp4", "/videos/b/1.mp4"])
     assert store.drop_orphans() == 1
     assert store.video_ids() == {f"{0:032x}"}
-    store.forget(["/it's a copy.mp4"])
+    store.drop_paths(["/it's a copy.mp4"])
     assert store.drop_orphans() == 1
     assert store.count() == 0
-    assert other not in {one.video_id for one in store.read_files().values()}
+    assert other not in {record.video_id for record in store.read_files().values()}
 
 
 def test_a_second_writer_is_refused_until_the_first_is_gone(store: Store) -> None:
@@ -148,7 +148,7 @@ def test_many_small_commits_are_merged_and_nothing_is_lost(store: Store) -> None
     for number in range(tables._MANY_SMALL_PIECES + 1):
         store.commit(None, [FileRecord(f"/{number}.mp4", 1, 1, "aa")])
     before = store.read_files()
-    store.tidy()
+    store.compact()
     assert store.read_files() == before
     statistics = lance_table(store.folder, "files").stats()
     assert statistics["fragment_stats"]["num_fragments"] == 1
@@ -170,12 +170,12 @@ def test_description_counts_what_is_there(store: Store) -> None:
     assert facts["token sets"] == {"frame": f"{tiny.FRAMES} x 16"}
     assert facts["hours of video"] == pytest.approx(4 / 3600, abs=1e-3)
     assert facts["bytes on disk"] == sum(
-        one.stat().st_size for one in store.folder.rglob("*") if one.is_file()
+        path.stat().st_size for path in store.folder.rglob("*") if path.is_file()
     )
     assert facts["bytes per hour of video"] == pytest.approx(facts["bytes on disk"] * 900, rel=0.01)
 
 
-def test_a_folder_that_may_not_be_written_is_said_with_the_remedy(
+def test_a_folder_that_may_not_be_written_is_an_error_with_the_remedy(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -197,7 +197,7 @@ def test_who_waited_for_the_lock_sees_what_was_written_meanwhile(store: Store) -
         assert "/new.mp4" in late.read_files()
 
 
-def test_a_disk_that_fails_is_said_in_plain_words(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_is_reported_in_plain_words(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)\nat rust/x.rs")
 
@@ -209,7 +209,7 @@ def test_a_disk_that_fails_is_said_in_plain_words(store: Store, monkeypatch: pyt
     assert "/new.mp4" not in Store.open(store.folder).read_files()
 
 
-def test_a_version_is_kept_for_an_hour_after_it_was_replaced(store: Store) -> None:
+def test_a_version_stays_for_an_hour_after_it_was_replaced(store: Store) -> None:
     reader = Store.open(store.folder).segment_reader()
     before = reader.read(["segment_id"])
     store.drop_videos([f"{0:032x}"])

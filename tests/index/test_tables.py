@@ -63,12 +63,12 @@ def test_old_versions_go_once_in_many_versions(store: Store, monkeypatch: pytest
     monkeypatch.setattr(storage, "_KEEP_OLD_VERSIONS", timedelta(0))
     before = _rows(store)
     with store.writing():
-        store.tidy()
+        store.compact()
     assert len(lance_table(store.folder).list_versions()) > ROWS
     monkeypatch.setattr(storage, "_MANY_VERSIONS", store.version + 1)
     with store.writing():
         store.commit(before.slice(0, 1), [])
-        store.tidy()
+        store.compact()
     assert len(lance_table(store.folder).list_versions()) == 1
     assert _pieces(store) == [ROWS + 1]
 

@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> Store:
     return filled(tmp_path / "index", tiny.model(), [5, 4, 5])
 
 
-def test_tags_are_kept_by_content_and_replaced_whole(store: Store) -> None:
+def test_tags_belong_to_content_and_are_replaced_whole(store: Store) -> None:
     assert store.read_tags() == {}
     store.set_tags(ONE, ["holiday", " it's 2019 ", "holiday", "été"])
     store.set_tags(TWO, ["work"])
@@ -36,7 +36,7 @@ def test_tags_are_kept_by_content_and_replaced_whole(store: Store) -> None:
 
 def test_tags_wait_for_a_video_that_goes_and_comes_back(store: Store) -> None:
     store.set_tags(ONE, ["holiday"])
-    store.forget(["/videos/a/0.mp4"])
+    store.drop_paths(["/videos/a/0.mp4"])
     assert store.drop_orphans() == 1
     assert store.read_tags() == {ONE: {"holiday"}}
     with pytest.raises(ValueError, match="there is no video"):
@@ -67,7 +67,7 @@ def test_many_at_once_lose_no_tag(store: Store) -> None:
 
 @pytest.mark.parametrize("tag", ["", "  ", "x" * 101, "two\nlines", "\x1b[31m"])
 def test_what_is_no_tag_is_refused(tag: str) -> None:
-    with pytest.raises(ValueError, match="cannot be kept"):
+    with pytest.raises(ValueError, match="cannot be stored"):
         clean_tags(["fine", tag])
 
 
@@ -111,7 +111,7 @@ def test_tags_wait_while_their_pieces_are_merged(
     monkeypatch.setattr(Table, "merge_everything", look)
     monkeypatch.setattr(tables, "_MANY_SMALL_PIECES", 1)
     with store.writing():
-        (store.tidy if by_the_run else store.optimize)()
+        (store.compact if by_the_run else store.optimize)()
     assert free["tags"] is False
     assert free["files"] is True
 
@@ -121,7 +121,7 @@ def test_a_run_ends_though_somebody_is_giving_tags(store: Store, monkeypatch: py
     monkeypatch.setattr(storage, "TAGS_PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(tables, "_MANY_SMALL_PIECES", 1)
     with store.writing(), write_lock(store.folder, storage.TAGS_LOCK):
-        store.tidy()
+        store.compact()
         with pytest.raises(IndexFolderError, match="another process is writing"):
             store.optimize()
     assert store.read_tags() == {ONE: {"holiday"}}

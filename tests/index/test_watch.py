@@ -77,14 +77,14 @@ def test_what_comes_and_goes_is_followed(tmp_path: Path, monkeypatch: pytest.Mon
         assert looks[before:] == [0] * len(looks[before:]), "the index itself was taken for a change"
         assert len(reports) == 1
         clip(videos / "deep", "new", frames=20)
-        _until(lambda: sum(one.added for one in reports) == 2)
+        _until(lambda: sum(report.added for report in reports) == 2)
         (videos / "clip0.mp4").unlink()
-        _until(lambda: any(one.removed for one in reports))
+        _until(lambda: any(report.removed for report in reports))
         with Store.open(index).writing():
             clip(videos, "newer", frames=25)
             _until(lambda: bool(troubles))
         assert "another process is writing" in troubles[0]
-        _until(lambda: sum(one.added for one in reports) == 3)
+        _until(lambda: sum(report.added for report in reports) == 3)
         assert len(troubles) == 1
     assert {Path(path).name for path in Store.open(index).read_files()} == {"new.mp4", "newer.mp4"}
 
@@ -97,7 +97,7 @@ def test_a_folder_that_goes_away_does_not_end_the_watch_of_others(tmp_path: Path
         _until(lambda: len(reports) == 1)
         away.rmdir()
         clip(videos, "new", frames=20)
-        _until(lambda: sum(one.added for one in reports) == 2)
+        _until(lambda: sum(report.added for report in reports) == 2)
     assert troubles == [f"{away}: not there now; what is known of it stays"]
 
 
@@ -106,7 +106,9 @@ def test_what_the_index_remembers_is_watched_unless_something_is_named(tmp_path:
         watch_index(index=tmp_path / "index", stopped=threading.Event(), on_report=lambda _: None)
 
 
-def test_a_missing_library_is_said_with_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_an_error_that_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: Any, **named: Any) -> Any:

@@ -87,7 +87,7 @@ def test_what_was_measured_is_kept_until_the_segments_change(
     assert Index.open(store.folder, model).search(QUERY, k=5) == hits
     assert len(measured) == 1
     writer = Store.open(store.folder)
-    writer.forget(["/videos/a/0.mp4"])
+    writer.drop_paths(["/videos/a/0.mp4"])
     writer.drop_orphans()
     index.refresh()
     assert index.calibration is not None

@@ -216,7 +216,7 @@ def test_what_was_added_is_found_after_a_refresh(tmp_path: Path, model: Model) -
     index = Index.open(store.folder, model)
     assert len(index.search("circle", k=100)) == 5
     writer = Store.open(store.folder)
-    writer.forget(["/videos/a/0.mp4"])
+    writer.drop_paths(["/videos/a/0.mp4"])
     writer.drop_orphans()
     assert len(index.search("circle", k=100)) == 5
     index.refresh()

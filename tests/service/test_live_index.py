@@ -41,7 +41,7 @@ def test_what_another_process_adds_is_found_without_a_restart(tmp_path: Path) ->
         hits = client.post("/v1/search", json={"query": "circle"}).json()["data"]
         assert {hit["path"] for hit in hits} == set(map(str, files))
         with store.writing():
-            store.forget([str(files[0])])
+            store.drop_paths([str(files[0])])
         until(lambda: client.get("/v1/videos").json()["total"] == 3)
         hits = client.post("/v1/search", json={"query": "circle"}).json()["data"]
         assert {hit["path"] for hit in hits} == set(map(str, files[1:]))
@@ -56,7 +56,7 @@ def test_a_version_that_somebody_holds_does_not_change(tmp_path: Path) -> None:
     before = held.index.search("circle")
     store = Store.open(tmp_path / "index")
     add(store, tiny.model(), files[2:])
-    store.forget([str(files[0])])
+    store.drop_paths([str(files[0])])
     live.catch_up()
     assert live.current is not held
     assert held.index.search("circle") == before

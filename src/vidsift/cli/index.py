@@ -21,7 +21,7 @@ from vidsift.cli.text import IndexFolder, one_line
 
 if TYPE_CHECKING:
     from vidsift.data.entries import Entry
-    from vidsift.index.build import Progress, Report
+    from vidsift.index.build import IndexingOptions, Progress, Report
     from vidsift.index.decode_worker import SegmentLength
     from vidsift.methods.model import Model
 
@@ -130,19 +130,18 @@ def add(  # noqa: PLR0917 - the options of the verb
     entries = _entries_of(data, folders, annotations, split)
 
     from vidsift.index.build import build_index
+    from vidsift.index.manifest import index_folder
 
-    where = _place_of(folder)
+    where = index_folder(folder)
     options = _options(workers, retry, device, time_limit, memory_limit)
     loaded: list[Model] = []
     with _interruptible() as stopped, _shown_progress() as show:
+        options |= {"on_model": loaded.append, "on_progress": show, "should_stop": stopped.is_set}
         report = build_index(
             folders,
             where,
             model,
             segment=length,
-            on_model=loaded.append,
-            on_progress=show,
-            should_stop=stopped.is_set,
             include=include or (),
             exclude=exclude or (),
             **options,
@@ -150,12 +149,12 @@ def add(  # noqa: PLR0917 - the options of the verb
     _summary(report, where, verbose=verbose, default=folder is None)
     videos = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
     if not (videos or report.stopped):
-        typer.echo(f"No video was found in {', '.join(one_line(str(place)) for place in folders)}.")
+        typer.echo(f"No video was found in {', '.join(one_line(str(folder)) for folder in folders)}.")
     if entries and not report.stopped:
-        from vidsift.index.data_captions import keep_captions
+        from vidsift.index.maintenance import import_captions
 
-        count = keep_captions(where, f"{data} {split or ''}".strip(), entries)
-        typer.echo(f"Captions of {count} videos of {data} kept.")
+        count = import_captions(where, f"{data} {split or ''}".strip(), entries)
+        typer.echo(f"Captions of {count} videos of {data} stored.")
     calibrate_after(report, where, loaded)
     _leave(report, strict=strict)
 
@@ -176,14 +175,14 @@ def update(  # noqa: PLR0917 - the options of the verb
     Folders that are not there, such as those of a drive that is not plugged in, stay as they are.
     """
     from vidsift.index.build import update_index
+    from vidsift.index.manifest import index_folder
 
-    where = _place_of(folder)
+    where = index_folder(folder)
     options = _options(workers, retry, device, time_limit, memory_limit)
     loaded: list[Model] = []
     with _interruptible() as stopped, _shown_progress() as show:
-        report = update_index(
-            where, model, on_model=loaded.append, on_progress=show, should_stop=stopped.is_set, **options
-        )
+        options |= {"on_model": loaded.append, "on_progress": show, "should_stop": stopped.is_set}
+        report = update_index(where, model, **options)
     _summary(report, where, verbose=verbose, default=folder is None)
     calibrate_after(report, where, loaded)
     _leave(report, strict=strict)
@@ -200,7 +199,7 @@ def watch(  # noqa: PLR0917 - the options of the verb
     workers: Workers = None,
     device: Device = "auto",
     poll: Annotated[
-        bool, typer.Option("--poll", help="Look again and again; for network drives that tell no changes.")
+        bool, typer.Option("--poll", help="Look again and again; for network drives that report no changes.")
     ] = False,
     time_limit: TimeLimit = _TIME_LIMIT,
     memory_limit: MemoryLimit = _MEMORY_LIMIT,
@@ -209,12 +208,13 @@ def watch(  # noqa: PLR0917 - the options of the verb
     """Keep the index up to date while files come, change and go; Ctrl-C ends it. Needs vidsift[watch]."""
     length = _segment_length(segment)
 
+    from vidsift.index.manifest import index_folder
     from vidsift.index.watch import watch_index
 
-    where = _place_of(folder)
+    where = index_folder(folder)
     options = _options(workers, False, device, time_limit, memory_limit)
 
-    def tell(report: Report) -> None:
+    def show(report: Report) -> None:
         if report.added or report.updated or report.moved or report.removed or report.failed:
             _summary(report, where, verbose=verbose, default=folder is None)
         typer.echo("Watching; Ctrl-C ends it.", err=True)
@@ -225,7 +225,7 @@ def watch(  # noqa: PLR0917 - the options of the verb
             where,
             model,
             stopped=stopped,
-            on_report=tell,
+            on_report=show,
             on_trouble=lambda text: typer.echo(f"vidsift: {one_line(text)}", err=True),
             poll=poll,
             segment=length,
@@ -251,15 +251,9 @@ def _entries_of(
     )
 
 
-def _place_of(folder: Path | None) -> Path:
-    from vidsift.index.manifest import default_folder
-
-    return (default_folder() if folder is None else folder).expanduser()
-
-
 def _options(
     workers: int | None, retry: bool, device: str, time_limit: float, memory_limit: float
-) -> dict[str, Any]:
+) -> IndexingOptions:
     return {
         "workers": workers,
         "retry": retry,
@@ -392,16 +386,16 @@ def _summary(report: Report, where: Path, *, verbose: bool, default: bool) -> No
     typer.echo(f"{state} in {report.seconds:.1f} s, {report.frames} frames encoded. Index: {where}")
     typer.echo("  ".join(f"{name} {count}" for name, count in counts.items()))
     if report.passed_over:
-        over = [f"{count} {what}{'s' * (count > 1)}" for what, count in sorted(report.passed_over.items())]
-        typer.echo(f"{' and '.join(over)} passed over.")
-    for title, some in (("Could not be read", report.failed), ("Read in part", report.partial)):
-        if some:
+        kinds = [f"{count} {kind}{'s' * (count > 1)}" for kind, count in sorted(report.passed_over.items())]
+        typer.echo(f"{' and '.join(kinds)} passed over.")
+    for title, failures in (("Could not be read", report.failed), ("Read in part", report.partial)):
+        if failures:
             typer.echo(f"{title}:")
-        shown = some if verbose else some[:_LISTED]
-        for file in shown:
-            typer.echo(f"  {one_line(file.path)}: {one_line(file.reason)}")
-        if len(some) > len(shown):
-            typer.echo(f"  ... and {len(some) - len(shown)} more (--verbose lists all)")
+        shown = failures if verbose else failures[:_LISTED]
+        for failure in shown:
+            typer.echo(f"  {one_line(failure.path)}: {one_line(failure.reason)}")
+        if len(failures) > len(shown):
+            typer.echo(f"  ... and {len(failures) - len(shown)} more (--verbose lists all)")
     if report.stopped:
         typer.echo("Run the same command again to go on.")
     elif report.added and not report.unchanged:

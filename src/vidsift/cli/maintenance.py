@@ -15,7 +15,7 @@ from vidsift.cli.text import IndexFolder, one_line, show_facts
 __all__ = ["check", "optimize", "remove", "stats"]
 
 _LISTED = 50
-_TOLD_EVERY = 100
+_SHOWN_EVERY = 100
 
 
 def remove(
@@ -30,15 +30,15 @@ def remove(
     """
     from vidsift.files.paths import absolute
     from vidsift.index.maintenance import remove_paths
-    from vidsift.index.manifest import default_folder
+    from vidsift.index.manifest import index_folder
     from vidsift.index.storage import Store
 
-    where = default_folder() if folder is None else folder.expanduser()
+    where = index_folder(folder)
     count = remove_paths(where, paths)
     typer.echo(f"{count} files were taken out of the index; they themselves are untouched.")
-    kept_folders = Store.open(where).read_folders()
+    folders = Store.open(where).read_folders()
     for path in map(absolute, paths):
-        above = next((indexed.path for indexed in kept_folders if path in indexed.removed), None)
+        above = next((indexed.path for indexed in folders if path in indexed.removed), None)
         if above is not None:
             typer.echo(
                 f"{one_line(path)} lies in {one_line(above)}, which the index keeps: it is left out from now "
@@ -59,12 +59,12 @@ def check(
 ) -> None:
     """Prove that the index is whole: every row against its file, its model and itself.
 
-    Exits with status 1 if something is wrong and was not mended.
+    Exits with status 1 if something is wrong and was not repaired.
     """
     from vidsift.index.check import check_index
 
     def show(done: int, total: int) -> None:
-        if sys.stderr.isatty() and (done % _TOLD_EVERY == 0 or done >= total):
+        if sys.stderr.isatty() and (done % _SHOWN_EVERY == 0 or done >= total):
             typer.echo(f"\r{done} of {total} rows", nl=done >= total, err=True)
 
     report = check_index(folder, repair=repair, contents=not quick, on_progress=show)
@@ -75,7 +75,7 @@ def check(
         typer.echo(f"... and {len(lines) - _LISTED} more (--verbose lists all)")
     typer.echo(ending)
     if not report.whole and not repair:
-        typer.echo("Mend it with: vidsift index check --repair, then: vidsift index update")
+        typer.echo("Repair it with: vidsift index check --repair, then: vidsift index update")
     elif report.problems and report.whole:
         typer.echo("Read the dropped files again with: vidsift index update")
     if not report.whole:
@@ -89,9 +89,9 @@ def stats(
 ) -> None:
     """Say what is in the index and how much room it takes, per hour of video too."""
     from vidsift.index.library import describe
-    from vidsift.index.manifest import default_folder
+    from vidsift.index.manifest import index_folder
 
-    facts = describe(default_folder() if folder is None else folder.expanduser())
+    facts = describe(index_folder(folder))
     typer.echo(json.dumps(facts)) if as_json else show_facts(facts)
 
 

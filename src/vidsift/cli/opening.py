@@ -24,9 +24,9 @@ def open_for_search(folder: Path | None, model: str | None, device: str) -> Inde
     Raises:
         IndexFolderError: there is none, or it cannot be read.
     """
-    from vidsift.index.manifest import default_folder, read_manifest
+    from vidsift.index.manifest import index_folder, read_manifest
 
-    where = (default_folder() if folder is None else folder).expanduser()
+    where = index_folder(folder)
     # A missing index is an answer within milliseconds: torch, which takes seconds to import, comes after it.
     read_manifest(where)
 

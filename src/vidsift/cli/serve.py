@@ -45,7 +45,7 @@ def serve(  # noqa: PLR0917 - the options of the verb
 
     The same over HTTP: POST /v1/search with {"query": "..."}; /docs lists all that can be asked.
     """
-    from vidsift.index.manifest import default_folder
+    from vidsift.index.manifest import index_folder
     from vidsift.service.app import create_app
     from vidsift.service.security import Access
     from vidsift.service.server import listen
@@ -53,7 +53,7 @@ def serve(  # noqa: PLR0917 - the options of the verb
 
     # What can be wrong with the arguments is found before the seconds in which the index is read.
     access = Access.listening_on(host, token=token, names=allow_host or ())
-    folder = (default_folder() if index is None else index).expanduser()
+    folder = index_folder(index)
     with listen(host, port) as sock:
         opened = _open(folder, device)
         app = create_app(

@@ -29,7 +29,7 @@ from vidsift.index.decode_worker import (
 )
 from vidsift.index.folders import IndexedFolder
 from vidsift.index.maintenance import drop_places
-from vidsift.index.manifest import default_folder
+from vidsift.index.manifest import index_folder
 from vidsift.index.plan import Plan, make_plan, mark_reread, take_in_folders
 from vidsift.index.schema import SINGLE_PICTURE, FileRecord
 from vidsift.index.storage import Store
@@ -158,7 +158,7 @@ def build_index(
     """
     began = time.monotonic()
     places = _existing_places(folders, include, exclude)
-    store, loaded = open_with_model(_folder(index), model, segment, options.get("device", "auto"))
+    store, loaded = open_with_model(index_folder(index), model, segment, options.get("device", "auto"))
     if "on_model" in options:
         options["on_model"](loaded)
     with store.writing():
@@ -187,7 +187,7 @@ def update_index(
         IndexFolderError: there is no index, nobody asked for a folder, or as :func:`build_index`.
         ValueError, OSError: as :func:`build_index`.
     """
-    folder = _folder(index)
+    folder = index_folder(index)
     store = Store.open(folder)
     known = store.indexed_folders()
     if not known:
@@ -206,10 +206,6 @@ def update_index(
         report.removed += _drop_named(folder, gone)
     report.missing += [path for path in missing if path not in gone]
     return report
-
-
-def _folder(index: str | Path | None) -> Path:
-    return default_folder() if index is None else Path(index).expanduser()
 
 
 def _drop_named(index: Path, gone: Sequence[str]) -> int:
@@ -329,15 +325,15 @@ class _Run:
             time.sleep(_PAUSE_LOOK_SECONDS)
 
     def finish(self) -> Report:
-        """Remove what is gone, read the captions anew, and leave the tables tidy."""
+        """Remove what is gone, read the captions anew, and leave the tables in few pieces."""
         gone = self._plan.gone
         if gone or self._plan.dropped:
-            self._store.forget([*gone, *self._plan.dropped])
+            self._store.drop_paths([*gone, *self._plan.dropped])
         self.report.removed = len(gone) - self.report.moved
         if not self.report.stopped:
             self._drop_lost()
             self._read_captions()
-            self._store.tidy()
+            self._store.compact()
         return self.report
 
     def _read_captions(self) -> None:
@@ -359,7 +355,7 @@ class _Run:
         whole = not (self.report.missing or self._plan.rejected)
         remembered = path_keys(folder.path for folder in self._store.read_folders())
         if whole and remembered <= path_keys(folder.path for folder in self._plan.folders):
-            self._store.seeking.unlink(missing_ok=True)
+            self._store.lost_paths_marker.unlink(missing_ok=True)
         self._store.drop_orphans(self._plan.known.records.values())
 
     def _take(self, path: str, message: Message) -> None:

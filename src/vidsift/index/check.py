@@ -1,4 +1,4 @@
-"""Is an index what it says it is: every row against its file, its model and itself; and mending what is not.
+"""Is an index what it says it is: every row against its file, its model and itself; and its repair.
 
 Rows that are wrong are dropped, so that the next run reads their files again. Nothing is invented.
 """
@@ -20,7 +20,7 @@ from PIL import Image
 
 from vidsift.files.disk_errors import plain_words
 from vidsift.index.decode_worker import content_id, stamp
-from vidsift.index.manifest import default_folder
+from vidsift.index.manifest import index_folder
 from vidsift.index.schema import FileRecord, SetLayout, TableName, parts_from_table, segment_id, stored_tokens
 from vidsift.index.storage import Store
 from vidsift.index.tables import value_or_reason
@@ -45,22 +45,22 @@ class IndexProblem:
         kind: of what: a whole table, a segment, a path, or the model.
         what: its name.
         wrong: what is wrong with it, in plain words.
-        mended: it was mended.
+        repaired: it was dropped, or made whole.
     """
 
     kind: Kind
     what: str
     wrong: str
-    mended: bool = False
+    repaired: bool = False
 
     def __str__(self) -> str:
         """One line for people."""
-        return f"{self.kind} {self.what}: {self.wrong}" + (" (mended)" if self.mended else "")
+        return f"{self.kind} {self.what}: {self.wrong}" + (" (repaired)" if self.repaired else "")
 
 
 @dataclass
 class CheckReport:
-    """What a check found.
+    """What a check found out.
 
     Attributes:
         segments, videos, files: looked at.
@@ -87,12 +87,12 @@ class CheckReport:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is wrong, or all that was is mended."""
-        return all(one.mended for one in self.problems)
+        """Whether nothing is wrong, or all that was is repaired."""
+        return all(problem.repaired for problem in self.problems)
 
     def sentences(self) -> list[str]:
         """The report in plain words, a line each."""
-        lines = [str(one) for one in self.problems] + self.remarks
+        lines = [str(problem) for problem in self.problems] + self.remarks
         if self.loose:
             then = "they were dropped" if self.repaired else "the next run drops them"
             lines.append(
@@ -105,14 +105,14 @@ class CheckReport:
         counted = f"{self.segments} segments of {self.videos} videos at {self.files} paths were checked"
         if not self.problems:
             return [*lines, f"{counted}; everything is as it should be."]
-        open_ones = sum(not one.mended for one in self.problems)
-        mended = len(self.problems) - open_ones
-        ending = f"{len(self.problems)} problems, {mended} mended, {open_ones} left"
+        left = sum(not problem.repaired for problem in self.problems)
+        repaired = len(self.problems) - left
+        ending = f"{len(self.problems)} problems, {repaired} repaired, {left} left"
         return [*lines, f"{counted}: {ending}."]
 
 
-def _silent(_done: int, _total: int) -> None:
-    """Nobody wants to know."""
+def _ignore(_done: int, _total: int) -> None:
+    """Take progress that nobody shows."""
 
 
 def check_index(
@@ -120,7 +120,7 @@ def check_index(
     *,
     repair: bool = False,
     contents: bool = True,
-    on_progress: Callable[[int, int], None] = _silent,
+    on_progress: Callable[[int, int], None] = _ignore,
 ) -> CheckReport:
     """Check every row of an index.
 
@@ -134,12 +134,12 @@ def check_index(
         index: its folder; the default one when None.
         repair: drop what is wrong, so that the next run reads those files again. Needs the index for writing.
         contents: read every file that has not changed, and compare its content with its identity.
-        on_progress: told how many of how many rows and paths were looked at.
+        on_progress: called with how many of how many rows and paths were looked at.
 
     Raises:
         IndexFolderError: there is no index, its tables cannot be opened, or it may not be written to repair.
     """
-    store = Store.open(default_folder() if index is None else Path(index).expanduser())
+    store = Store.open(index_folder(index))
     if not repair:
         return _Check(store, contents, on_progress).run()
     with store.writing():
@@ -148,13 +148,15 @@ def check_index(
         if report.problems or report.loose:
             check.repair()
             report.repaired = True
-            left = {str(one) for one in _Check(store, False, _silent).run().problems}
-            report.problems = [replace(one, mended=str(one) not in left) for one in report.problems]
+            left = {str(problem) for problem in _Check(store, False, _ignore).run().problems}
+            report.problems = [
+                replace(problem, repaired=str(problem) not in left) for problem in report.problems
+            ]
         return report
 
 
 class _Check:
-    """One check: gathers what is wrong, and what dropping would mend it."""
+    """One check: gathers what is wrong, and what has to be dropped to repair it."""
 
     def __init__(self, store: Store, contents: bool, on_progress: Callable[[int, int], None]) -> None:
         self.report = CheckReport()
@@ -173,15 +175,15 @@ class _Check:
     def run(self) -> CheckReport:
         self._check_model()
         records = self._check_paths_are_single()
-        held = {one.video_id for one in records.values() if one.video_id}
-        self._check_segments(None if self._unreadable | self._unjudged else held)
+        on_paths = {record.video_id for record in records.values() if record.video_id}
+        self._check_segments(None if self._unreadable | self._unjudged else on_paths)
         for path in sorted(records):
             self._check_path(records[path])
             self._step()
         self.report.files = len(records)
-        failed = [one.reason or "" for one in records.values() if one.failed]
-        self.report.unreadable = len(failed)
-        self.report.encrypted = sum(one.startswith(ENCRYPTED) for one in failed)
+        reasons = [record.reason or "" for record in records.values() if record.failed]
+        self.report.unreadable = len(reasons)
+        self.report.encrypted = sum(reason.startswith(ENCRYPTED) for reason in reasons)
         self._check_tags_and_captions()
         return self.report
 
@@ -202,11 +204,11 @@ class _Check:
         self._store.drop_videos(sorted(self._bad_videos))
         if "files" in self._unreadable:
             # Later runs find lost paths again, and by their content the segments, which are kept until then.
-            self._store.seeking.touch()
+            self._store.lost_paths_marker.touch()
             self._store.keep_salvaged("files")
         records = self._store.read_files()
-        paths = {path for path, one in records.items() if one.video_id in self._bad_videos}
-        self._store.forget(sorted(paths | self._bad_paths))
+        paths = {path for path, record in records.items() if record.video_id in self._bad_videos}
+        self._store.drop_paths(sorted(paths | self._bad_paths))
         self._store.drop_orphans(records.values())
 
     def _step(self, count: int = 1) -> None:
@@ -291,8 +293,12 @@ class _Check:
         except OSError as error:
             self.report.remarks.append(f"{path} cannot be read now: {error.strerror or error}")
 
-    def _check_segments(self, held: set[str] | None) -> None:
-        """Check all segments; ``held`` are the videos that lie somewhere, None where nobody knows."""
+    def _check_segments(self, on_paths: set[str] | None) -> None:
+        """Check all segments.
+
+        Args:
+            on_paths: videos that lie at a known path; None where that cannot be known.
+        """
         sets = self._store.manifest.sets
         if not self._store.has_its_columns("segments"):
             self._unjudged.add("segments")
@@ -307,7 +313,7 @@ class _Check:
             for segment, video, start, end in _places(batch):
                 doubled[segment] += segment in places
                 places[segment] = (video, start, end)
-                orphans += held is not None and video not in held
+                orphans += on_paths is not None and video not in on_paths
                 self._stored.add(video)
             self.report.segments += batch.num_rows
             self._step(batch.num_rows)
@@ -315,7 +321,7 @@ class _Check:
         for segment, more in doubled.items():
             if more:
                 self._wrong_segment(places[segment][0], segment, f"is stored {more + 1} times")
-        if orphans and self._store.seeking.exists():
+        if orphans and self._store.lost_paths_marker.exists():
             self.report.remarks.append(
                 f"{orphans} segments wait until their files are met again; run: vidsift index update"
             )
@@ -378,43 +384,45 @@ def check_rows(rows: pa.RecordBatch, sets: Mapping[str, SetLayout]) -> Iterator[
         Video, segment, and what is wrong with it.
     """
     videos, segments = rows.column("video_id").to_pylist(), rows.column("segment_id").to_pylist()
-    found: list[tuple[int, str]] = []
-    _check_places(rows, found)
+    faults: list[tuple[int, str]] = []
+    _check_places(rows, faults)
     for name, layout in sets.items():
-        _check_set(rows, name, layout, found)
+        _check_set(rows, name, layout, faults)
     pooled = rows.column("pooled").flatten().to_numpy().reshape(len(videos), -1)
-    _note(found, ~(np.isfinite(pooled).all(1) & (pooled != 0).any(1)), "its pooled vector is no direction")
+    _add_faults(
+        faults, ~(np.isfinite(pooled).all(1) & (pooled != 0).any(1)), "its pooled vector is no direction"
+    )
     for row, data in enumerate(rows.column("thumbnail").to_pylist()):
         try:
             Image.open(io.BytesIO(data)).load()
         except Exception:
-            found.append((row, "its thumbnail cannot be read"))
-    for row, wrong in sorted(found):
+            faults.append((row, "its thumbnail cannot be read"))
+    for row, wrong in sorted(faults):
         yield videos[row], segments[row], wrong
 
 
-def _note(found: list[tuple[int, str]], bad: Any, wrong: str) -> None:
-    found += [(int(row), wrong) for row in np.flatnonzero(bad)]
+def _add_faults(faults: list[tuple[int, str]], bad: Any, wrong: str) -> None:
+    faults += [(int(row), wrong) for row in np.flatnonzero(bad)]
 
 
-def _check_places(rows: pa.RecordBatch, found: list[tuple[int, str]]) -> None:
+def _check_places(rows: pa.RecordBatch, faults: list[tuple[int, str]]) -> None:
     columns = ("start_seconds", "end_seconds", "duration_seconds")
     starts, ends, durations = (np.asarray(rows.column(name).to_numpy()) for name in columns)
     sound = (starts >= 0) & (ends > starts) & (ends <= durations + _SLACK_SECONDS)
-    _note(found, ~sound, "its place in the video makes no sense")
+    _add_faults(faults, ~sound, "its place in the video makes no sense")
     videos, segments = rows.column("video_id").to_pylist(), rows.column("segment_id").to_pylist()
     for row in np.flatnonzero(sound).tolist():
         if segments[row] != segment_id(videos[row], Span(float(starts[row]), float(ends[row]))):
-            found.append((row, "its name does not fit its video and place"))
+            faults.append((row, "its name does not fit its video and place"))
 
 
-def _check_set(rows: pa.RecordBatch, name: str, layout: SetLayout, found: list[tuple[int, str]]) -> None:
+def _check_set(rows: pa.RecordBatch, name: str, layout: SetLayout, faults: list[tuple[int, str]]) -> None:
     tokens = stored_tokens(rows, name, layout)
-    _note(found, ~np.isfinite(tokens).all((1, 2)), f"its tokens of {name} are not finite")
-    _note(found, ~(tokens != 0).any((1, 2)), f"its tokens of {name} are all zero")
+    _add_faults(faults, ~np.isfinite(tokens).all((1, 2)), f"its tokens of {name} are not finite")
+    _add_faults(faults, ~(tokens != 0).any((1, 2)), f"its tokens of {name} are all zero")
     parts = parts_from_table(rows, {name: layout})
     mask = parts.pop(f"{name}_mask")
-    _note(found, ~(mask <= 1).all(1), f"its mask of {name} is neither yes nor no")
-    _note(found, ~mask.any(1), f"its mask of {name} leaves no token")
+    _add_faults(faults, ~(mask <= 1).all(1), f"its mask of {name} is neither yes nor no")
+    _add_faults(faults, ~mask.any(1), f"its mask of {name} leaves no token")
     for column, values in parts.items():
-        _note(found, ~np.isfinite(values).all(1), f"its {column} are not finite")
+        _add_faults(faults, ~np.isfinite(values).all(1), f"its {column} are not finite")

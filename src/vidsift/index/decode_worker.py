@@ -233,11 +233,11 @@ def read_video(
             yield segment
         if not any_segment:
             raise VideoReadError(path, stream.damage or "holds no picture at the times wanted")
-        met = [one for one in (stream.damage, unread_end(path)) if one is not None]
+        damage = [reason for reason in (stream.damage, unread_end(path)) if reason is not None]
         if stamp(path) != (size, modified):
             yield Failed("changed while it was being read; index again", 0, 0)
             return
-        yield Done(size, modified, "; ".join(met) or None)
+        yield Done(size, modified, "; ".join(damage) or None)
     except PictureError as error:
         named = path in settings.named
         yield Failed(error.reason, size, modified) if named else SinglePicture(size, modified)

@@ -113,14 +113,14 @@ class Encoder:
         waiting, self._waiting = self._waiting, []
         segments = [segment for _, segment in waiting]
         features = self._model.encode_frames(
-            [one.pixels for one in segments],
-            [one.times_seconds for one in segments],
+            [segment.pixels for segment in segments],
+            [segment.times_seconds for segment in segments],
             batch_size=self._together,
         )
         for row, (video, segment) in enumerate(waiting):
-            own = {name: tokens[row : row + 1] for name, tokens in features.items()}
-            video.features.append(own)
-            video.rows.append(_facts_of(video.facts, segment, next(iter(own.values()))))
+            segment_sets = {name: tokens[row : row + 1] for name, tokens in features.items()}
+            video.features.append(segment_sets)
+            video.rows.append(_facts_of(video.facts, segment, next(iter(segment_sets.values()))))
 
     def take_finished(self, stored: set[str]) -> tuple[pa.Table | None, set[str]]:
         """Hand out the rows of ended videos, once each, without those that are ``stored`` already.
@@ -128,15 +128,15 @@ class Encoder:
         Call :meth:`flush` first.
         """
         ended, self._ended = self._ended, []
-        fresh: dict[str, _Video] = {}
+        new: dict[str, _Video] = {}
         for video in ended:
             if video.facts.video_id not in stored:
-                fresh.setdefault(video.facts.video_id, video)
-        rows = [row for video in fresh.values() for row in video.rows]
+                new.setdefault(video.facts.video_id, video)
+        rows = [row for video in new.values() for row in video.rows]
         if not rows:
             return None, set()
-        features = concatenate_features([one for video in fresh.values() for one in video.features])
-        return segment_table(rows, features, self._sets), set(fresh)
+        features = concatenate_features([sets for video in new.values() for sets in video.features])
+        return segment_table(rows, features, self._sets), set(new)
 
 
 def segment_table(

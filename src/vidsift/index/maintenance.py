@@ -1,4 +1,4 @@
-"""Looking after an index: taking folders and files out of it, and merging what many runs left."""
+"""Looking after an index: paths out of it, captions of a data set into it, the pieces of many runs merged."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from vidsift.data.entries import Entry
 from vidsift.errors import IndexFolderError
-from vidsift.files.paths import absolute, inside, path_keys, under
+from vidsift.files.paths import absolute, inside, path_key, path_keys, under
 from vidsift.index.availability import Availability, read_mounts
 from vidsift.index.folders import with_removed_paths
-from vidsift.index.manifest import default_folder
+from vidsift.index.manifest import index_folder
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 
-__all__ = ["drop_places", "optimize_index", "remove_paths"]
+__all__ = ["drop_places", "import_captions", "optimize_index", "remove_paths"]
 
 
 def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
@@ -34,7 +35,7 @@ def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
     Raises:
         IndexFolderError: there is no index, it may not be written, or nothing of it lies there.
     """
-    store = Store.open(default_folder() if index is None else Path(index).expanduser())
+    store = Store.open(index_folder(index))
     places = [absolute(path) for path in paths]
     with store.writing():
         known, folders = store.read_files(), store.indexed_folders()
@@ -64,12 +65,39 @@ def drop_places(store: Store, known: Mapping[str, FileRecord], places: Iterable[
     """
     roots = path_keys(places)
     gone = [path for path in known if inside(path, roots)]
-    store.forget(gone)
+    store.drop_paths(gone)
     store.drop_orphans(known.values())
     with suppress(IndexFolderError):  # damaged captions, which a check reports
         store.write_captions({}, [source for source in store.caption_sources() if inside(source, roots)])
-    store.tidy()
+    store.compact()
     return len(gone)
+
+
+def import_captions(index: str | Path, name: str, entries: Iterable[Entry]) -> int:
+    """Store what a data set says of videos that an index holds, beside the captions of their folders.
+
+    Args:
+        index: its folder.
+        name: of the data set and its split: what was stored under this name before is replaced.
+        entries: what is said. A caption of a part of a video is stored for the video.
+
+    Returns:
+        Of how many videos something is said.
+
+    Raises:
+        IndexFolderError: it is damaged, or being written.
+        IndexWriteError: the disk is full or fails.
+    """
+    store = Store.open(Path(index))
+    with store.writing():
+        video_ids = {path_key(path): record.video_id for path, record in store.read_files().items()}
+        captions: dict[str, list[str]] = {}
+        for entry in entries:
+            video_id = video_ids.get(path_key(absolute(entry.path)))
+            if video_id is not None:
+                captions.setdefault(video_id, []).extend(entry.captions)
+        store.write_captions({name: captions})
+    return len(captions)
 
 
 def optimize_index(index: str | Path | None = None, *, keep_seconds: float = 3600.0) -> tuple[int, int]:
@@ -82,7 +110,7 @@ def optimize_index(index: str | Path | None = None, *, keep_seconds: float = 360
     Returns:
         Bytes on disk before and after.
     """
-    store = Store.open(default_folder() if index is None else Path(index).expanduser())
+    store = Store.open(index_folder(index))
     with store.writing():
         before = store.bytes_on_disk()
         store.optimize(timedelta(seconds=keep_seconds))

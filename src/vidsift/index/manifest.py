@@ -25,6 +25,7 @@ __all__ = [
     "READER",
     "Manifest",
     "default_folder",
+    "index_folder",
     "read_manifest",
     "write_manifest",
 ]
@@ -57,6 +58,11 @@ class Manifest:
     reading: Mapping[str, Any]
     sets: Mapping[str, SetLayout]
     format: int = FORMAT
+
+
+def index_folder(named: str | Path | None = None) -> Path:
+    """Return the folder of an index: the one that is named, else the default one."""
+    return default_folder() if named is None else Path(named).expanduser()
 
 
 def default_folder() -> Path:

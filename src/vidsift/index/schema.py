@@ -266,13 +266,15 @@ def sets_from_table(
 
     from vidsift.types import TokenSet
 
-    found: dict[str, TokenSet] = {}
-    held = {} if known is None else known
+    features: dict[str, TokenSet] = {}
+    in_memory = {} if known is None else known
     for name, layout in sets.items():
         shape = (table.num_rows, layout.slots)
         halves = stored_tokens(table, name, layout)
         values = {
-            part: held[column] if (column := f"{name}_{part}") in held else _values(table, column, shape)
+            part: in_memory[column]
+            if (column := f"{name}_{part}") in in_memory
+            else _values(table, column, shape)
             for part in ("mask", *layout.parts)
         }
         parts = {
@@ -280,12 +282,12 @@ def sets_from_table(
             for part, value in values.items()
             if part != "mask"
         }
-        found[name] = TokenSet(
+        features[name] = TokenSet(
             tokens=torch.from_numpy(halves.astype(np.float32)),
             mask=torch.from_numpy(values["mask"].astype(bool)),
             **parts,
         )
-    return found
+    return features
 
 
 def stored_tokens(table: pa.Table | pa.RecordBatch, name: str, layout: SetLayout) -> NDArray[np.float16]:

@@ -89,7 +89,7 @@ class Store:
             self._tables = {name: Table(self.folder, name) for name in ("segments", "files")}
         except Exception as error:
             raise IndexFolderError(
-                f"the index {self.folder} is damaged: {plain_words(error)}; see what can be mended with "
+                f"the index {self.folder} is damaged: {plain_words(error)}; see what can be repaired with "
                 f"vidsift index check --index {self.folder}, else delete the folder and index again"
             ) from error
         self.damaged = {}
@@ -240,7 +240,7 @@ class Store:
                 rows = pa.Table.from_pylist([asdict(record) for record in files], schema=files_schema())
                 self._tables["files"].upsert(["path"], rows)
 
-    def forget(self, paths: Sequence[str]) -> None:
+    def drop_paths(self, paths: Sequence[str]) -> None:
         """Remove paths; segments that no path holds any more go with :meth:`drop_orphans`."""
         with explained_writing(self.folder):
             self._tables["files"].delete("path", paths)
@@ -253,7 +253,7 @@ class Store:
                 only what was known then and is no more is removed.
         """
         orphans = self.video_ids() - {record.video_id for record in self.read_files().values()}
-        if self.seeking.exists():
+        if self.lost_paths_marker.exists():
             orphans &= {record.video_id for record in before}
         self.drop_videos(sorted(orphans))
         return len(orphans)
@@ -264,7 +264,7 @@ class Store:
             self._tables["segments"].delete("video_id", video_ids)
 
     @property
-    def seeking(self) -> Path:
+    def lost_paths_marker(self) -> Path:
         """The file that says that lost paths are being sought."""
         return self.folder / SEEKING
 
@@ -295,10 +295,10 @@ class Store:
         if isinstance(rows, str):
             raise IndexFolderError(
                 f"the {name} of the index {self.folder} cannot be read: {rows}; everything else can be "
-                f"searched; mend them with: vidsift index check --repair --index {self.folder}"
+                f"searched; repair them with: vidsift index check --repair --index {self.folder}"
             )
-        found: list[dict[str, Any]] = rows.to_pylist()
-        return found
+        values: list[dict[str, Any]] = rows.to_pylist()
+        return values
 
     def set_tags(self, video_id: str, tags: Iterable[str]) -> None:
         """Give a video these tags and no others. An indexing run may go on meanwhile.
@@ -382,7 +382,7 @@ class Store:
 
     # Looking after: room on disk
 
-    def tidy(self) -> None:
+    def compact(self) -> None:
         """Merge small pieces that many commits left, where there are many; while writing.
 
         Rows of segments are large: few are written anew at a time, and all of them once in many versions.
@@ -426,7 +426,7 @@ class Store:
         """What the folder takes, old versions included."""
         total = 0
         for path in self.folder.rglob("*"):
-            with suppress(FileNotFoundError):  # a writer tidies meanwhile
+            with suppress(FileNotFoundError):  # a writer may remove old versions meanwhile
                 total += path.stat().st_size if path.is_file() else 0
         return total
 

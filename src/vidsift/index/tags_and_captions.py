@@ -31,7 +31,7 @@ def clean_tags(tags: Iterable[str]) -> list[str]:
     for tag in clean:
         if not tag or len(tag) > _LONGEST_TAG or not tag.isprintable():
             raise ValueError(
-                f"the tag {tag!r} cannot be kept; expected 1 to {_LONGEST_TAG} printable letters"
+                f"the tag {tag!r} cannot be stored; expected 1 to {_LONGEST_TAG} printable letters"
             )
     if len(clean) > _MOST_TAGS:
         raise ValueError(f"{len(clean)} tags for one video, expected at most {_MOST_TAGS}")

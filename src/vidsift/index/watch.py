@@ -15,7 +15,7 @@ from vidsift.index.build import IndexingOptions, Report, build_index
 from vidsift.index.compatibility import open_with_model
 from vidsift.index.decode_worker import SegmentLength
 from vidsift.index.folders import IndexedFolder
-from vidsift.index.manifest import MANIFEST, default_folder
+from vidsift.index.manifest import MANIFEST, index_folder
 from vidsift.index.storage import Store
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def watch_index(
     except ImportError as missing:
         raise ImportError("watching needs the extra 'watch': pip install 'vidsift[watch]'") from missing
 
-    folder = default_folder() if index is None else Path(index).expanduser()
+    folder = index_folder(index)
     places = [IndexedFolder(absolute(path)) for path in folders] or _remembered(folder)
     if (folder / MANIFEST).exists():
         segment = Store.open(folder).manifest.segment

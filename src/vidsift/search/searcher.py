@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vidsift.encoders.device import choose_device
 from vidsift.errors import QueryError
 from vidsift.index.library import describe
-from vidsift.index.manifest import default_folder
+from vidsift.index.manifest import index_folder
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model, load
 from vidsift.search.answers import (
@@ -129,7 +129,7 @@ class Index:
         choose_device(device)
         if scan_format is not None:
             right_scan_format(scan_format, "cpu")
-        store = Store.open(default_folder() if folder is None else Path(folder).expanduser())
+        store = Store.open(index_folder(folder))
         loaded = model if isinstance(model, Model) or model is None else load(model, device)
         return cls(store, loaded, device=device, scan_format=scan_format)
 
