@@ -30,9 +30,9 @@ from vidsift.video.timed import open_timed, table_of
 from vidsift.video.transforms import clip_pixels
 from vidsift.video.unreadable import refuse_encrypted, why_no_picture
 
-__all__ = ["FrameStream", "Method", "Picture", "iter_frames", "read_frames"]
+__all__ = ["DecodeMethod", "FrameStream", "Picture", "iter_frames", "read_frames"]
 
-Method = Literal["auto", "through", "seek"]
+DecodeMethod = Literal["auto", "through", "seek"]
 
 _GAPS_NAMED = 3
 
@@ -96,7 +96,7 @@ class FrameStream:
         self,
         path: Path,
         times_seconds: NDArray[np.float64],
-        method: Method,
+        method: DecodeMethod,
         size_px: int | None,
         *,
         hold: bool = False,
@@ -244,7 +244,7 @@ def iter_frames(
     path: str | Path,
     times_seconds: Sequence[float] | NDArray[np.float64],
     *,
-    method: Method = "auto",
+    method: DecodeMethod = "auto",
     size_px: int | None = None,
     hold: bool = False,
     on_progress: Callable[[], None] | None = None,
@@ -288,7 +288,7 @@ def read_frames(
     path: str | Path,
     times_seconds: Sequence[float] | NDArray[np.float64],
     *,
-    method: Method = "auto",
+    method: DecodeMethod = "auto",
     size_px: int | None = None,
     hold: bool = False,
 ) -> Frames:
