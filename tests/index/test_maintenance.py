@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from tests.index.library import library
 from tests.methods import tiny
-from vidsift.index.data_captions import keep_captions
 
 from vidsift.data.entries import Entry
 from vidsift.index.build import build_index, update_index
+from vidsift.index.maintenance import import_captions
 from vidsift.index.storage import Store
 
 
@@ -25,12 +25,12 @@ def test_captions_of_a_data_set_stay_until_they_are_replaced(
         Entry(first, ("a part",), start_seconds=0.1),
         Entry(tmp_path / "elsewhere" / second.name, ("of no video here",)),
     ]
-    assert keep_captions(tmp_path / "index", "kitchen test", entries) == 1
+    assert import_captions(tmp_path / "index", "kitchen test", entries) == 1
     store = Store.open(tmp_path / "index")
     video_id = store.read_files()[str(first)].video_id
     assert store.read_captions() == {video_id: ["whole", "a part"]}
     update_index(tmp_path / "index", tiny.model(), workers=1, device="cpu")
     assert Store.open(tmp_path / "index").read_captions() == {video_id: ["whole", "a part"]}
-    assert keep_captions(tmp_path / "index", "kitchen test", [Entry(second, ("now this one",))]) == 1
+    assert import_captions(tmp_path / "index", "kitchen test", [Entry(second, ("now this one",))]) == 1
     (captions,) = Store.open(tmp_path / "index").read_captions().values()
     assert captions == ["now this one"]
