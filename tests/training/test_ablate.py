@@ -226,7 +226,7 @@ def test_a_grid_on_a_folder_is_judged_on_its_test_split(tmp_path: Path) -> None:
     assert [len(record["found"]) for record in records] == [3, 3]
     write_report(asked, records, tmp_path / "page.md", command="ablate")
     page = (tmp_path / "page.md").read_text("utf-8")
-    assert "a folder of videos test split: 3 videos decoded from their files, chance 33.33 % R@1" in page
+    assert "Test split of a folder of videos: 3 videos decoded from their files, chance 33.33 % R@1" in page
     (videos / lines[6]["video"]).unlink()
     fewer = {"settings": {"short": {"steps": 2}}, "rows": GRID["rows"][:1], "claims": []}
     changed = grid(**asked.model_dump() | fewer)

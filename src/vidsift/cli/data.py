@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidsift.cli.plain import Group, program
-from vidsift.cli.text import one_line
+from vidsift.cli.text import Annotations, one_line
 
 if TYPE_CHECKING:
     from vidsift.data.source import DataSource
@@ -31,9 +31,7 @@ def _no_verb() -> None:
 def check(
     name: Annotated[str, typer.Argument(help="The data set, such as msrvtt; the recipes' data.source.")],
     videos: Annotated[Path, typer.Argument(help="The folder of its videos.")],
-    annotations: Annotated[
-        Path | None, typer.Option(help="Where its annotations lie, if not among the videos.")
-    ] = None,
+    annotations: Annotations = None,
     split: Annotated[str | None, typer.Option(help="Which split; all by default.")] = None,
 ) -> None:
     """Count the videos and captions of each split, and list the videos that are not there.
@@ -44,7 +42,8 @@ def check(
 
     source = open_source(name, str(videos), None if annotations is None else str(annotations))
     tests = source.test_splits()
-    whole = [_check_split(source, name, tests) for name in ([split] if split else source.split_names())]
+    names = [split] if split else source.split_names()
+    whole = [_check_split(source, name, tests) for name in names]
     if not all(whole):
         raise typer.Exit(1)
 

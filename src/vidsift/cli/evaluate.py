@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidsift.cli.text import one_line
+from vidsift.cli.text import Annotations, one_line
 
 if TYPE_CHECKING:
     from vidsift.data.entries import Entry
@@ -46,9 +46,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     data: Annotated[
         str | None, typer.Option(metavar="NAME", help="A data set, such as msrvtt; the recipes' data.source.")
     ] = None,
-    annotations: Annotated[
-        Path | None, typer.Option(help="Where its annotations lie, if not among the videos.")
-    ] = None,
+    annotations: Annotations = None,
     split: Annotated[
         str | None, typer.Option(help="Which split; needed where the captions name several.")
     ] = None,
@@ -91,13 +89,17 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
         _list(what, [(video["video"], video["reason"]) for video in report[kind]])
     if json_file is not None:
-        from vidsift.files.disk_errors import saving
-        from vidsift.files.whole import write_json_whole
+        _write(report, json_file)
 
-        with saving("the report", json_file):
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            write_json_whole(json_file, report)
-        typer.echo(f"written to {json_file}", err=True)
+
+def _write(report: dict[str, Any], file: Path) -> None:
+    from vidsift.files.disk_errors import saving
+    from vidsift.files.whole import write_json_whole
+
+    with saving("the report", file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json_whole(file, report)
+    typer.echo(f"written to {file}", err=True)
 
 
 def _measured(model: str, entries: list[Entry], device: str, options: dict[str, Any]) -> dict[str, Any]:

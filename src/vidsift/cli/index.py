@@ -17,7 +17,7 @@ import typer
 from vidsift.cli.calibrate import calibrate_after
 from vidsift.cli.maintenance import check, optimize, remove, stats
 from vidsift.cli.plain import Group, program
-from vidsift.cli.text import IndexFolder, one_line
+from vidsift.cli.text import Annotations, IndexFolder, one_line
 
 if TYPE_CHECKING:
     from vidsift.data.entries import Entry
@@ -119,7 +119,7 @@ def add(  # noqa: PLR0917 - the options of the verb
         str | None,
         typer.Option(metavar="NAME", help="Keep the captions of this data set too; FOLDER holds its videos."),
     ] = None,
-    annotations: Annotated[Path | None, typer.Option(help="Where the annotations of --data lie.")] = None,
+    annotations: Annotations = None,
     split: Annotated[str | None, typer.Option(help="Which split of --data.")] = None,
 ) -> None:
     """Make the videos in FOLDER searchable; again later, only what changed is read.

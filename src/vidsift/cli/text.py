@@ -9,11 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["IndexFolder", "clock", "one_line", "show_facts"]
+__all__ = ["Annotations", "IndexFolder", "clock", "one_line", "show_facts"]
 
 IndexFolder = Annotated[
     Path | None,
     typer.Option("--index", envvar="VIDSIFT_INDEX", help="Where the index is. Default: your data folder."),
+]
+
+Annotations = Annotated[
+    Path | None,
+    typer.Option("--annotations", help="Where a data set's annotations lie, if not among its videos."),
 ]
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

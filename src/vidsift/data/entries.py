@@ -95,7 +95,7 @@ def captions_of(entries: Iterable[Entry]) -> list[str]:
 
 def absent_videos(entries: Iterable[Entry]) -> list[tuple[str, str]]:
     """Return name and reason of the videos that are named and not there; none is opened."""
-    reasons: dict[Path, str] = {}
+    reasons: dict[Path, str] = {}  # a file of many parts is looked at once
     absent = []
     for entry in entries:
         if entry.path not in reasons:

@@ -113,8 +113,10 @@ class FrameCache:
         if count:
             return Frames(np.array(pixels[row, :count]), np.array(times[row, :count]))
         frames = read_entry(entry, self.preprocessing.wanted_times, self.preprocessing.size_px)
+        # What gives a part today may give all of it once it is mended: only whole videos are kept.
         if isinstance(frames, VideoReadError) or frames.damage:
             return frames
+        # The count comes last: whoever reads it, in any process, finds the pictures there.
         with saving("decoded pictures", self.folder):
             self._put("pixels.u8", row * pixels[0].nbytes, frames.pixels)
             self._put("times.f64", row * times[0].nbytes, frames.times_seconds)
@@ -162,6 +164,7 @@ def _digest(entries: Sequence[Entry]) -> str:
     facts: list[tuple[object, ...]] = []
     for entry in entries:
         about = entry.path.stat()
+        # Nothing is added for whole files: caches of version 0.1, which knew no parts, stay good.
         part = (entry.start_seconds, entry.end_seconds) if entry.is_part else ()
         facts.append((entry.path.name, about.st_size, about.st_mtime_ns, *part))
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -128,7 +128,7 @@ class Feed:
             here, there = context.Pipe()
             process = context.Process(target=_work, args=(maker, memory, slots, there), daemon=True)
             process.start()
-            there.close()
+            there.close()  # the worker alone holds it, so that its end is seen as the end of the pipe
             self._workers.append((process, here))
         while self._requested < start + slots:
             self._request()
@@ -138,7 +138,7 @@ class Feed:
             _, connection = self._workers[self._requested % len(self._workers)]
             with contextlib.suppress(BrokenPipeError):
                 connection.send(self._requested)
-        self._requested += 1
+        self._requested += 1  # behind the last step too: slots are counted by it
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the batches."""

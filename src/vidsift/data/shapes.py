@@ -27,8 +27,8 @@ from vidsift.video.preprocessing import Preprocessing
 
 __all__ = ["Shapes", "ShapesStage"]
 
-_VOCABULARY_KEY = 11
-_SEED_OF_SPLITS = 0
+_VOCABULARY_KEY = 11  # no caption of the vocabulary is drawn with the numbers of a batch
+_SEED_OF_SPLITS = 0  # the same validation and test videos for all runs, so that they can be compared
 
 
 class ShapesStage(StageSection):

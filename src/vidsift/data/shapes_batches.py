@@ -132,11 +132,12 @@ class ShapesSetBatches:
         shape = (len(rows), len(seconds))
         pixels = self.clips.pixels(rows) if self.with_pixels else np.zeros((*shape, 1, 1, 3), np.uint8)
         times = np.broadcast_to(seconds, shape)
-        chosen = [rng.permutation(CAPTIONS_EACH) for _ in rows]
+        # With several sentences each, no clip gets one twice before all were used.
+        orders = [rng.permutation(CAPTIONS_EACH) for _ in rows]
         captions = [
             self.clips.captions[row][order[number % CAPTIONS_EACH]]
             for number in range(self.captions_each)
-            for row, order in zip(rows, chosen, strict=True)
+            for row, order in zip(rows, orders, strict=True)
         ]
         return Batch(pixels, np.ones(shape, bool), times, captions, rows)
 
@@ -144,5 +145,5 @@ class ShapesSetBatches:
         groups, together = self.clips.clips // GROUP_SIZE, stage.batch_size // GROUP_SIZE
         epoch, place = divmod(step - stage.first_step, groups // together)
         order = np.random.default_rng([self.seed, stage.first_step, epoch]).permutation(groups)
-        taken = order[place * together : (place + 1) * together]
-        return (taken[:, None] * GROUP_SIZE + np.arange(GROUP_SIZE)).reshape(-1).astype(np.int64)
+        group_rows = order[place * together : (place + 1) * together]
+        return (group_rows[:, None] * GROUP_SIZE + np.arange(GROUP_SIZE)).reshape(-1).astype(np.int64)

@@ -17,13 +17,11 @@ from vidsift.errors import TooFewVideosError, VideoReadError
 from vidsift.types import Frames
 from vidsift.video.preprocessing import Preprocessing
 
-__all__ = [
-    "OrderedVideos",
-    "ShuffledVideos",
-]
+__all__ = ["OrderedVideos", "ShuffledVideos"]
 
 # A step compares videos with each other.
 _FEWEST = 2
+# Keeps the draws of replacements apart from those of captions, which have the same seed and step.
 _REPLACEMENTS_KEY = 29
 _NAMED = 5
 
@@ -161,6 +159,7 @@ class ShuffledVideos:
     def _rows(self, step: int) -> list[int]:
         """Which videos a step takes: stages follow one another, each over whole epochs."""
         stage = stage_at(self.stages, step)
+        # The order hangs on the epoch's number alone: any process, and a run that resumes, makes the same.
         batches = len(self.entries) // stage.batch_size
         epoch, place = divmod(step - stage.first_step, batches)
         order = np.random.default_rng([self.seed, stage.first_step, epoch]).permutation(len(self.entries))

@@ -170,6 +170,7 @@ class AnnotatedVideos(VideoFiles):
 
     def file_of(self, video_id: str) -> Path:
         """Return the file of a video, called by its id with any extension; with .mp4 where none is there."""
+        # Annotations come from elsewhere: they do not decide what else on this disk is read.
         if not is_inside(video_id):
             raise CaptionsError(f"{self.where}: the video {video_id!r} lies outside the folder of videos")
         name = self.files_by_id.get(video_id, f"{video_id}.mp4")

@@ -25,6 +25,7 @@ from vidsift.video.preprocessing import Sampling
 
 __all__ = ["CAPTIONS_EACH", "ShapesSet"]
 
+# Keeps its random numbers apart from those of splits and of the stream.
 _SET_KEY = 23
 CAPTIONS_EACH = 4
 """Sentences that are kept of each clip; every step takes some of them at random."""

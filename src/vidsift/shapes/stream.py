@@ -18,6 +18,7 @@ from vidsift.video.sampling import random_within_seconds
 
 __all__ = ["StreamBatch", "clip_times", "stream_batch"]
 
+# Keeps the random numbers of the stream apart from those of splits of the same seed.
 _STREAM_KEY = 7
 
 

@@ -103,7 +103,7 @@ def _how(grid: Grid, records: Sequence[Record]) -> str:
     minutes = sum(record["train_seconds"] + record["test_seconds"] for record in records) / 60
     jobs = list(jobs_of(grid))
     videos = len(records[0]["found"]) if records else jobs[0].test_videos
-    where = f"{jobs[0].recipe.data.title} test split"
+    where = f"Test split of {jobs[0].recipe.data.title}"
     judged = (
         f"{where}: {videos} videos decoded from their files, chance {100 / videos:.2f} % R@1. "
         if videos

@@ -248,6 +248,7 @@ class Recipe(RecipeSection):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: Positive | None = None
     model: ModelSection
+    # Before stages: its source says which keys they may have, and fields are checked in their order.
     data: Annotated[SerializeAsAny[DataSource], BeforeValidator(check_data)]
     optimiser: OptimiserSection = OptimiserSection()
     stages: tuple[Annotated[SerializeAsAny[StageSection], BeforeValidator(_check_stage)], ...] = ()
