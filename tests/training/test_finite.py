@@ -167,7 +167,7 @@ def test_numbers_are_looked_at_later_too_as_on_a_gpu(tmp_path: Path) -> None:
         numbers.check("")
     run._pending = [StepNumbers(2, 0.1, {"loss": torch.tensor(math.inf), "cdcr": torch.tensor(3e21)})]
     with pytest.raises(NonFiniteLossError, match=r"loss is inf \(cdcr 3e\+21\) at step 2"):
-        run._settle()
+        run._mean_losses()
     assert not run._folder.checkpoints.there
 
 

@@ -100,6 +100,19 @@ def test_a_stage_has_the_options_of_its_source(tmp_path: Path) -> None:
         read_recipe(write(tmp_path, stages=stages, data=data_set, validation=None))
 
 
+def test_where_the_source_is_unknown_no_stage_is_blamed(tmp_path: Path) -> None:
+    stages = [{"name": "one", "grouped": False}]
+    with pytest.raises(
+        RecipeError, match=r"small.yaml: data: source 'disk' is unknown; expected .*$"
+    ) as caught:
+        read_recipe(write(tmp_path, stages=stages, data={"source": "disk"}))
+    assert "stages" not in str(caught.value)
+    path = write(tmp_path, stages=stages)
+    path.write_text(path.read_text("utf-8").replace("data:", "date:"), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"data is missing; unknown key date \(did you mean 'data'\?\)"):
+        read_recipe(path)
+
+
 def test_several_faults_are_named_together(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"steps is -1.*unknown key sed"):
         read_recipe(write(tmp_path), ["steps=-1", "sed=1"])

@@ -383,10 +383,10 @@ def _listed(videos: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
 
 def headline(report: Mapping[str, Any]) -> str:
     """Return one line of the numbers that matter, after how many videos are missing, if any."""
-    there, back = report["text_to_video"], report["video_to_text"]
+    to_video, to_text = report["text_to_video"], report["video_to_text"]
     note = missing_note(report)
     return (
         f"{note}{': ' if note else ''}"
-        f"text to video R@1 {there['R@1']:.1f}  R@5 {there['R@5']:.1f}  R@10 {there['R@10']:.1f}  "
-        f"MdR {there['MdR']:.1f}  video to text R@1 {back['R@1']:.1f}"
+        f"text to video R@1 {to_video['R@1']:.1f}  R@5 {to_video['R@5']:.1f}  R@10 {to_video['R@10']:.1f}  "
+        f"MdR {to_video['MdR']:.1f}  video to text R@1 {to_text['R@1']:.1f}"
     )

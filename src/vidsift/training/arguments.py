@@ -20,7 +20,7 @@ def with_all_arguments(recipe: Recipe) -> Recipe:
     section = recipe.model
     if section.method is None:
         return recipe
-    return _with(recipe, resolve_arguments(section.method, section.arguments))
+    return _with_arguments(recipe, resolve_arguments(section.method, section.arguments))
 
 
 def as_saved(recipe: Recipe) -> Recipe:
@@ -28,7 +28,7 @@ def as_saved(recipe: Recipe) -> Recipe:
     section = recipe.model
     if section.method is None:
         return recipe
-    return with_all_arguments(_with(recipe, saved_arguments(section.method, section.arguments)))
+    return with_all_arguments(_with_arguments(recipe, saved_arguments(section.method, section.arguments)))
 
 
 def as_it_ran(recipe: Recipe, saved: Recipe) -> Recipe:
@@ -46,7 +46,7 @@ def as_it_ran(recipe: Recipe, saved: Recipe) -> Recipe:
         return with_all_arguments(recipe)
     later = SAVED_WITHOUT.get(section.method, {})
     defaults_then = {name: value for name, value in later.items() if name not in saved.model.arguments}
-    return with_all_arguments(_with(recipe, {**defaults_then, **section.arguments}))
+    return with_all_arguments(_with_arguments(recipe, {**defaults_then, **section.arguments}))
 
 
 def changed_defaults(recipe: Recipe) -> dict[str, Any]:
@@ -58,5 +58,5 @@ def changed_defaults(recipe: Recipe) -> dict[str, Any]:
     return {name: defaults[name] for name in SAVED_WITHOUT[section.method] if name not in section.arguments}
 
 
-def _with(recipe: Recipe, arguments: Mapping[str, Any]) -> Recipe:
+def _with_arguments(recipe: Recipe, arguments: Mapping[str, Any]) -> Recipe:
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"arguments": dict(arguments)})})

@@ -77,11 +77,11 @@ class StepNumbers:
         if self.norm is not None and not math.isfinite(norm):
             raise NonFiniteGradientError(
                 f"the norm of the gradients is {norm} at step {self.step}, loss {loss:.4g}, learning rate "
-                f"{self.rate:.2g}{_which(gradients_of)}; {advice}"
+                f"{self.rate:.2g}{_non_finite_names(gradients_of)}; {advice}"
             )
 
 
-def _which(parameters: Iterable[tuple[str, nn.Parameter]]) -> str:
+def _non_finite_names(parameters: Iterable[tuple[str, nn.Parameter]]) -> str:
     """Which gradients are no numbers; all may be, and only their squares too large."""
     gradients = {name: weight.grad for name, weight in parameters if weight.grad is not None}
     if not gradients:

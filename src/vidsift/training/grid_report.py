@@ -32,7 +32,7 @@ def page(grid: Grid, records: Sequence[Record], command: str, about: str = "") -
         about: a paragraph about where they were made.
     """
     good = [record for record in records if "failed" not in record]
-    lines = [f"# {grid.name}", "", f"`{command}`", "", _how(grid, good)]
+    lines = [f"# {grid.name}", "", f"`{command}`", "", _summary(grid, good)]
     lines += ["", about] if about else []
     for setting in grid.settings:
         of_setting = [record for record in good if record["setting"] == setting]
@@ -99,7 +99,7 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
 
 
-def _how(grid: Grid, records: Sequence[Record]) -> str:
+def _summary(grid: Grid, records: Sequence[Record]) -> str:
     minutes = sum(record["train_seconds"] + record["test_seconds"] for record in records) / 60
     jobs = list(jobs_of(grid))
     videos = len(records[0]["found"]) if records else jobs[0].test_videos

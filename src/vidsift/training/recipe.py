@@ -216,9 +216,11 @@ class ValidationSection(RecipeSection):
 
 def _check_stage(values: Any, info: ValidationInfo) -> Any:
     """Let the source of the data say which keys a stage may have."""
-    data = info.data.get("data")
-    if data is None or not isinstance(values, dict):  # refused already, or no keys and values
+    if not isinstance(values, dict):
         return values
+    data = info.data.get("data")
+    if data is None:  # refused already; which further keys a stage may have is not known
+        return {key: value for key, value in values.items() if key in StageSection.model_fields}
     return data.stage.model_validate(values)
 
 
@@ -329,7 +331,7 @@ def validated(kind: type[Checked], values: Mapping[str, Any], where: str) -> Che
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(_said(fault, kind, values) for fault in error.errors())
+        faults = "; ".join(_fault_line(fault, kind, values) for fault in error.errors())
         raise RecipeError(f"{where}: {faults}") from error
 
 
@@ -371,7 +373,7 @@ def _position(place: Any, step: str, key: str) -> int:
     raise RecipeError(f"override of {key!r}: {step!r} names nothing there; it is {what}")
 
 
-def _said(error: Mapping[str, Any], kind: type[BaseModel], values: Mapping[str, Any]) -> str:
+def _fault_line(error: Mapping[str, Any], kind: type[BaseModel], values: Mapping[str, Any]) -> str:
     """One line about one fault, in the words of the recipe."""
     place = [str(step) for step in error["loc"]]
     key = ".".join(place) or "the recipe"

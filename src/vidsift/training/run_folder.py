@@ -22,7 +22,7 @@ from vidsift.training.run_lock import locked_folder
 __all__ = ["RunFolder"]
 
 # What may differ between a checkpoint's recipe and the one it is resumed with: nothing that weights see.
-_FREE = {
+_NOT_OF_THE_RESULT = {
     "checkpoint_every_steps",
     "log_every_steps",
     "validation",
@@ -31,7 +31,7 @@ _FREE = {
     "data.workers",
 }
 # What may differ besides where somebody asks to go on: what mends a run whose numbers left the range.
-_MENDING = {
+_CHANGED_ON_RESUME = {
     "precision",
     "optimiser.learning_rate",
     "optimiser.backbone_learning_rate",
@@ -155,9 +155,9 @@ class RunFolder:
             ) from error
         recipe, before = as_it_ran(recipe, saved), as_saved(saved)
         changed = _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json"))
-        if not changed.keys() <= _MENDING or (changed and resume is None):
+        if not changed.keys() <= _CHANGED_ON_RESUME or (changed and resume is None):
             ways = "name another --output, or start it anew with --no-resume"
-            if changed.keys() <= _MENDING:
+            if changed.keys() <= _CHANGED_ON_RESUME:
                 ways = f"go on with the new values by --resume, {ways}"
             raise RecipeError(f"{self.path} holds another run (different: {', '.join(changed)}); {ways}")
         self._changed = changed
@@ -170,7 +170,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") 
     for key in sorted({*before, *now}):
         name = f"{prefix}{key}"
         old, new = before.get(key), now.get(key)
-        if name in _FREE or old == new:
+        if name in _NOT_OF_THE_RESULT or old == new:
             continue
         if isinstance(old, dict) and isinstance(new, dict):
             changed |= _differences(old, new, f"{name}.")

@@ -195,7 +195,7 @@ class Trainer:
                 self._train_step(batch)
                 clips += len(batch.pixels)
                 if self.step % recipe.log_every_steps == 0 or self.step == steps:
-                    values = self._settle()
+                    values = self._mean_losses()
                     now_seconds = time.perf_counter()
                     interval_seconds, self.seconds = now_seconds - mark, self.seconds + now_seconds - mark
                     loss = values["loss"]
@@ -292,7 +292,7 @@ class Trainer:
             good_checkpoint=None if checkpoints.step is None else f"of step {checkpoints.step}",
         )
 
-    def _settle(self) -> dict[str, float]:
+    def _mean_losses(self) -> dict[str, float]:
         """Return the means of the losses since last time, after making sure that they are numbers."""
         self._check_pending()
         count = len(self._pending)
@@ -411,9 +411,9 @@ class Trainer:
         )
         card: dict[str, Any] = {"Training": trained, **recipe.card}
         if report:
-            there = report["text_to_video"]
+            text_to_video = report["text_to_video"]
             note = missing_note(report)
-            card["Validation"] = {name: round(value, 1) for name, value in there.items()}
+            card["Validation"] = {name: round(value, 1) for name, value in text_to_video.items()}
             card["Validation"] |= {"missing": note} if note else {}
         return card
 
