@@ -52,8 +52,7 @@ LONG_FILES: dict[str, str] = {
 }
 """Files of more than 500 lines, and why one job takes so many."""
 
-LONG_FUNCTIONS: dict[str, str] = {
-}
+LONG_FUNCTIONS: dict[str, str] = {}
 """Functions of more than 60 lines, docstring included, and why."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -84,7 +85,9 @@ class VideoFiles(DataSource):
             )
         split = self.test_splits()[0]
         remedy = f"Put them back, or take them out of {self.listed_in} in {self.where}"
-        return GridTestSet(f"{self.source}-{split}", self.entries(split)[:videos], remedy)
+        # It becomes part of a file's name, where not every letter may stand.
+        name = re.sub(r"[^\w.-]", "_", f"{self.source}-{split}")
+        return GridTestSet(name, self.entries(split)[:videos], remedy)
 
     def identity(self) -> dict[str, Any]:
         """See :class:`~vidsift.data.source.DataSource`."""
