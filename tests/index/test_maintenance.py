@@ -1,4 +1,4 @@
-"""What a data set says of videos that an index holds: kept, and replaced, by the files of the videos."""
+"""What a data set says of videos that an index holds: stored, and replaced, by the files of the videos."""
 
 from __future__ import annotations
 

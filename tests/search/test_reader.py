@@ -25,7 +25,7 @@ COUNTS = [5, 1, 3, 5, 4, 2]
 QUERY = "a red circle moves left"
 FIRST_VIDEO = f"{0:032x}"
 FIRST_SEGMENT = segment_id(FIRST_VIDEO, Span(0.0, 6.0))
-REMEDY = r"was tidied meanwhile.* call refresh\(\)"
+REMEDY = r"the version that was read is cleaned up; call refresh\(\)"
 
 Ask = Callable[[Index], object]
 
@@ -51,7 +51,7 @@ def model() -> Model:
 def tidied(store: Store) -> None:
     """Write everything anew, and clean up all but the newest version, as an hour later."""
     with store.writing():
-        for table in (lance_table(store.folder, name) for name in store.opened()):
+        for table in (lance_table(store.folder, name) for name in store.readable_tables()):
             if table.count_rows():
                 table.update(values_sql={table.schema.names[0]: table.schema.names[0]})
             # A version of its own, even of a table in which nothing is.

@@ -12,7 +12,6 @@ from tests.index.library import clip
 from tests.service.serving import index_of, problem, served, video_id
 
 from vidsift.index import storage
-from vidsift.index.library import outermost
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.index.writing import write_lock
@@ -169,9 +168,3 @@ def test_the_index_tells_what_is_in_it(client: TestClient, files: list[Path], fo
         {"path": str(folder / "videos" / "b"), "videos": 5, "failed": 1},
     ]
     assert facts["method"] == "drl"
-
-
-def test_folders_within_others_are_counted_with_them() -> None:
-    assert outermost(["/v/a/b", "/v/a", "/w", "/w"]) == ["/v/a", "/w"]
-    assert outermost([]) == []
-    assert outermost(["/", "/a"]) == ["/"]

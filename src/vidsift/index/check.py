@@ -356,7 +356,7 @@ class _Check:
     def _check_tags_and_captions(self) -> None:
         """Both tables can be read; what they say of videos that are gone is kept on purpose."""
         trouble = dict(self._store.damaged)
-        for name in self._store.opened():
+        for name in self._store.readable_tables():
             if name in ("segments", "files"):
                 continue
             if not self._store.has_its_columns(name):

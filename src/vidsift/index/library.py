@@ -56,10 +56,6 @@ class Video:
         """Why it gave less than it should have; None for a whole file."""
         return next((file.damage for file in self.files if file.damage is not None), None)
 
-    def lies_under(self, folder: str) -> bool:
-        """Whether it lies at a path or in a folder, given as a full path."""
-        return any(under(file.path, folder) for file in self.files)
-
 
 @dataclass(frozen=True, eq=False)
 class Library:

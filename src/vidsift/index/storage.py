@@ -56,7 +56,11 @@ _LOCK = "writing.lock"
 TAGS_LOCK = "notes.lock"
 _FORMAT_WITH_TAGS = 2
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
+"""A search that opened a version before it was replaced has so long to read from it."""
+
 _MANY_VERSIONS = 512
+"""Listing versions gets slower with their number: after so many, all segments are merged and old ones go."""
+
 TAGS_PATIENCE_SECONDS = 20.0
 """How long whoever changes tags waits for another who does, such as a run that merges their pieces."""
 
@@ -432,7 +436,7 @@ class Store:
 
     # Looking after: damage
 
-    def opened(self) -> list[TableName]:
+    def readable_tables(self) -> list[TableName]:
         """Return the tables that could be opened."""
         return list(self._tables)
 

@@ -351,8 +351,8 @@ def explained_reading(folder: Path, tables: Iterable[Table]) -> Iterator[None]:
     except (RuntimeError, OSError, ValueError) as error:
         if any(table.replaced() for table in tables):
             raise IndexVersionGoneError(
-                f"the index {folder} was tidied meanwhile, and what it held when it was read is cleaned up; "
-                "call refresh() and ask again"
+                f"the index {folder} has changed since it was opened, and the version that was read is "
+                "cleaned up; call refresh() and ask again"
             ) from error
         raise IndexFolderError(
             f"the index {folder} is damaged: {plain_words(error)}; delete the folder and index again"

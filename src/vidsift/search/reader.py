@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vidsift.errors import IndexFolderError, IndexVersionGoneError, QueryError
 from vidsift.files.paths import absolute, path_key
 from vidsift.index.compatibility import check_searchable
+from vidsift.index.library import records_by_video
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model, load
@@ -184,12 +185,8 @@ class IndexReader:
     @cached_property
     def paths(self) -> Mapping[str, list[str]]:
         """Where each video lies, ascending; only files that can be read."""
-        paths: dict[str, list[str]] = {}
-        for path in sorted(self.records):
-            video_id = self.records[path].video_id
-            if video_id is not None:
-                paths.setdefault(video_id, []).append(path)
-        return paths
+        videos = records_by_video(self.records)
+        return {video_id: [record.path for record in records] for video_id, records in videos.items()}
 
     @cached_property
     def captions(self) -> Captions:
