@@ -74,12 +74,14 @@ def create_app(
         title="vidsift",
         description="Find videos by what they show.",
         version=__version__,
+        # FastAPI's pages load scripts from another site; /docs here loads nothing.
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
     )
     app.state.service = service
     add_problem_handlers(app)
+    # In the order in which the OpenAPI document, and /docs, list them.
     for routes in (search_routes, library_routes, media_routes, job_routes):
         app.include_router(routes.router)
     app.include_router(monitoring_routes(service.metrics, service.live_index))
@@ -105,7 +107,7 @@ def _make_service(
 
     def on_end(state: str) -> None:
         metrics.job(state)
-        live_index.look_now()
+        live_index.look_now()  # what was added is found at once, not at the next look
 
     jobs = Jobs(folder, run_job or run_in_process, limits, model=model, device=device, on_end=on_end)
     metrics.watch("vidsift_index", "What is in the index.", "what", lambda: _sizes(live_index))
@@ -115,6 +117,7 @@ def _make_service(
     return Service(
         live_index=live_index,
         engine=Engine(answer, limits.waiting_questions, metrics.batch),
+        # Measures beside the engine, which makes both slower; only where a question needs it.
         calibration_engine=Engine(answer, limits.waiting_questions),
         jobs=jobs,
         thumbnail_decoders=AsyncSandbox(decode_limits, limits.decoders),
@@ -153,6 +156,7 @@ class _Application(FastAPI):
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
+    # Both wait for threads, which the event loop must not.
     await anyio.to_thread.run_sync(service.start)
     try:
         yield

@@ -35,7 +35,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """The service leads nowhere else, and a token must not be led elsewhere."""
+    """Follows no redirect: the service gives none, and urllib would send the token along."""
 
     def redirect_request(self, *_arguments: Any, **_options: Any) -> None:
         """Follow none."""

@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, eq=False)
-class _Question(Generic[T]):
+class _QueuedQuestion(Generic[T]):
     """Something that waits: the future of its answer, and what gives it."""
 
     future: Future[T]
@@ -63,7 +63,7 @@ class Engine:
         self._capacity = capacity
         self._on_batch = on_batch
         self._patience_seconds = patience_seconds
-        self._queue: deque[_Question[Any]] = deque()
+        self._queue: deque[_QueuedQuestion[Any]] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="vidsift-engine", daemon=True)
@@ -75,7 +75,7 @@ class Engine:
         Raises:
             ProblemError: 503, too many wait already, or the service stops.
         """
-        return self._add(_Question(Future(), query=query, settings=settings))
+        return self._add(_QueuedQuestion(Future(), query=query, settings=settings))
 
     def run(self, function: Callable[[], T]) -> Future[T]:
         """Have something else done that needs the model.
@@ -83,7 +83,7 @@ class Engine:
         Raises:
             ProblemError: as for :meth:`ask`.
         """
-        return self._add(_Question(Future(), run=function))
+        return self._add(_QueuedQuestion(Future(), run=function))
 
     def close(self) -> None:
         """Answer what waits, and stop."""
@@ -92,7 +92,7 @@ class Engine:
             self._changed.notify()
         self._thread.join()
 
-    def _add(self, question: _Question[T]) -> Future[T]:
+    def _add(self, question: _QueuedQuestion[T]) -> Future[T]:
         with self._changed:
             self._drop_cancelled()
             if self._closing:
@@ -112,7 +112,7 @@ class Engine:
         if any(question.future.cancelled() for question in self._queue):
             self._queue = deque(question for question in self._queue if not question.future.cancelled())
 
-    def _next_batch(self) -> list[_Question[Any]]:
+    def _next_batch(self) -> list[_QueuedQuestion[Any]]:
         """Wait for work, and take the first with all that can be answered with it; nothing at the end."""
         with self._changed:
             self._drop_cancelled()
@@ -125,7 +125,7 @@ class Engine:
             if first.run is not None:
                 return [first]
             batch = [first]
-            rest: deque[_Question[Any]] = deque()
+            rest: deque[_QueuedQuestion[Any]] = deque()
             for question in self._queue:
                 joins = question.run is None and question.settings == first.settings
                 (batch if joins and len(batch) < _BATCH_SIZE else rest).append(question)
@@ -147,7 +147,7 @@ class Engine:
             else:
                 self._answer_batch(running)
 
-    def _refuse_if_late(self, question: _Question[Any]) -> bool:
+    def _refuse_if_late(self, question: _QueuedQuestion[Any]) -> bool:
         """Refuse a question that has waited too long, so that a queue which only grows gets shorter."""
         waited_seconds = time.monotonic() - question.since
         if waited_seconds <= self._patience_seconds:
@@ -161,7 +161,7 @@ class Engine:
         question.future.set_exception(problem)
         return True
 
-    def _answer_batch(self, batch: list[_Question[Any]]) -> None:
+    def _answer_batch(self, batch: list[_QueuedQuestion[Any]]) -> None:
         self._on_batch(len(batch))
         settings = batch[0].settings
         try:

@@ -29,7 +29,7 @@ _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _PROGRESS_SECONDS = 0.2
 _END_SECONDS = 5.0
-_NICE = 5
+_NICE = 5  # of the process that indexes
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def run_job(spec: JobSpec, controls: JobControls, model: Model | None = None) ->
 
     if spec.action == "remove":
         return {"removed": remove_paths(spec.index, spec.folders)}
+    # An index that is there says how long its segments are; a new one takes the default.
     store = Store.open(spec.index) if (spec.index / MANIFEST).exists() else None
     options: dict[str, Any] = {
         "retry": spec.action == "retry",

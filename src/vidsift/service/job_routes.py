@@ -145,7 +145,7 @@ async def _events(service: Service, job_id: str) -> AsyncIterator[bytes]:
         if changes != last_changes or time.monotonic() - sent > _KEEP_ALIVE_SECONDS:
             last_changes, sent = changes, time.monotonic()
             yield _event("progress", job)
-        if final:
+        if final:  # so that clients need not know which states are final
             yield _event("done", job)
             return
         await asyncio.sleep(_POLL_SECONDS)

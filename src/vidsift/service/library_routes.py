@@ -89,7 +89,7 @@ def tag(service: CurrentService, video_id: VideoId, body: TagsRequest) -> VideoD
         raise ProblemError(409, error_message(error)) from error
     except ValueError as error:
         raise ProblemError(422, str(error)) from error
-    # Who lists the videos next has to see the tags.
+    # The answer, and whoever lists the videos next, have to show the tags.
     snapshot = service.live_index.wait_for_change(before, _TAG_SECONDS)
     return _details(snapshot, snapshot.video(video_id))
 
@@ -131,6 +131,7 @@ def _in_order(snapshot: Snapshot, folder: str | None) -> list[Video]:
 
 
 def _page_after(path: str) -> str:
+    # Names of files need not be UTF-8; Python holds other bytes as lone surrogates.
     return base64.urlsafe_b64encode(path.encode("utf-8", "surrogatepass")).decode().rstrip("=")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BodyLimit", "RequestLimit", "ServiceLimits", "Slots", "content_length"]
 
 _BODY_SECONDS = 60.0
+# What watches over the service has an answer when it is needed most.
 _ALWAYS = ("/healthz", "/metrics")
 
 

@@ -38,7 +38,7 @@ class Snapshot:
     Attributes:
         index: open; None where nothing has been indexed yet.
         library: what lies in it.
-        versions: of its tables.
+        versions: what changes whenever the index does; the first part when it is made anew.
     """
 
     index: Index | None = None

@@ -56,6 +56,7 @@ def page_routes(folder: Path = _FOLDER) -> APIRouter:
     files = _read_files(folder)
     router = APIRouter(include_in_schema=False)
 
+    # A plain function, in a thread: the document is made by the first request.
     @router.get("/docs")
     def docs(request: Request) -> Response:
         return Response(docs_html(request.app.openapi()), media_type="text/html")

@@ -1,7 +1,7 @@
 """What goes in and out of the service: questions, hits and explanations; for the rest see schemas_library.
 
 The names of the classes are those of the OpenAPI document, so they stay. Some are also the name of the value
-in Python that they write down (``Explanation``, ``Filter``, ``Strip``); code that uses such a schema writes
+in Python that they write down (``Explanation``, ``Filter``); code that uses such a schema writes
 ``schemas.Explanation``.
 """
 

@@ -33,14 +33,18 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _COOKIE_SECONDS = 30 * 86_400
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,}")
 
+# No inline scripts or styles: a file name that looks like markup cannot become any, whatever the page does.
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 HEADERS = {
     "content-security-policy": _POLICY,
+    # A video file that holds HTML is not shown as a page.
     "x-content-type-options": "nosniff",
+    # The address holds the question, and at first the token.
     "referrer-policy": "no-referrer",
-    "x-frame-options": "DENY",
+    "x-frame-options": "DENY",  # as frame-ancestors, for browsers that do not know it
     "cross-origin-opener-policy": "same-origin",
+    # No page of another site shows pictures from here.
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
@@ -93,6 +97,7 @@ class Access:
         if is_loopback(host):
             # A service with another name is reached from elsewhere, through a proxy on this machine.
             return cls(known, token=token or secrets.token_urlsafe(32))
+        # Names that this machine has in its network; ".local" is that of multicast DNS.
         machine = socket.gethostname().lower()
         known |= {host.lower(), machine, machine.split(".")[0], machine.split(".")[0] + ".local"}
         return cls(known, any_address=True, token=token or secrets.token_urlsafe(32))
@@ -100,6 +105,7 @@ class Access:
     @property
     def cookie(self) -> str:
         """Name of the cookie that keeps the token; services on other ports of a machine have another."""
+        # Cookies know no ports: with one name for all, two services would sign each other's visitors out.
         return "vidsift_" + hashlib.sha256((self.token or "").encode()).hexdigest()[:8]
 
     def knows(self, name: str) -> bool:
@@ -138,6 +144,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
+            # There are no web sockets; the framework would answer without these checks.
             await send({"type": "websocket.close", "code": 1008})
             return
 

@@ -224,6 +224,7 @@ class Service:
 
     def temporary_file(self, suffix: str) -> Path:
         """Return the path of a new empty file; the caller removes it."""
+        # Closed again at once: other processes write it, which Windows allows for closed files only.
         with tempfile.NamedTemporaryFile(dir=self._folder.name, suffix=suffix, delete=False) as file:
             return Path(file.name)
 

@@ -60,6 +60,7 @@ def media_type(path: str) -> str:
         >>> media_type("/v/a.MP4"), media_type("/v/a.html")
         ('video/mp4', 'application/octet-stream')
     """
+    # mimetypes would know .html and .svg too, and what the machine's own tables say.
     return _MEDIA_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
 
 
@@ -74,6 +75,7 @@ def content_disposition(kind: str, name: str) -> str:
         >>> content_disposition("inline", 'a "b".mp4')
         "inline; filename*=UTF-8''a%20%22b%22.mp4"
     """
+    # The plain filename= cannot hold all characters, and every browser of today reads this one.
     return f"{kind}; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
 
 
@@ -205,7 +207,7 @@ async def _write_body(request: Request, path: Path, limit_bytes: int) -> None:
             received_bytes += len(chunk)
             if received_bytes > limit_bytes:
                 raise too_large(limit_bytes)
-            await anyio.to_thread.run_sync(file.write, chunk)
+            await anyio.to_thread.run_sync(file.write, chunk)  # a slow disk holds nobody else up
     if not received_bytes:
         raise ProblemError(422, "the upload is empty; send the bytes of a file as the body")
 
