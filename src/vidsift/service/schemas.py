@@ -135,13 +135,15 @@ class SearchRequest(BaseModel):
 
     @model_validator(mode="after")
     def _ask_one_thing(self) -> SearchRequest:
-        if sum(value is not None for value in (self.query, self.video, self.image)) != 1:
-            raise ValueError("give exactly one of query, video and image")
+        given = sum(value is not None for value in (self.query, self.video, self.image))
+        if given != 1:
+            raise ValueError(f"give exactly one of query, video and image; {given} were given")
         if self.explain and self.query is None:
             raise ValueError("explain needs a query; similar footage has no words to explain")
         if self.explain and self.k > MAX_EXPLAINED:
             raise ValueError(
-                f"explain takes k up to {MAX_EXPLAINED}; ask /v1/explain for the hits that are looked at"
+                f"explain takes k up to {MAX_EXPLAINED}, and k is {self.k}; ask /v1/explain for the hits "
+                "that are looked at"
             )
         return self
 

@@ -106,7 +106,7 @@ class ClipRequest(BaseModel):
     @model_validator(mode="after")
     def _be_a_stretch(self) -> ClipRequest:
         if self.end <= self.start:
-            raise ValueError("end must be after start")
+            raise ValueError(f"start is {self.start:g} and end is {self.end:g}; end must be after start")
         return self
 
 

@@ -179,8 +179,8 @@ class Guard:
         if host is None or not self._access.knows(_name_in(host)):
             raise ProblemError(
                 421,
-                "the Host header does not name this service; use the address that `vidsift serve` printed, "
-                "or start it with --allow-host NAME",
+                f"the Host header is {host!r}, by which this service is not called; use the address that "
+                "`vidsift serve` printed, or start it with --allow-host NAME",
             )
         _check_page(scope, host)
         if self._access.token is None:
