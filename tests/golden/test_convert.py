@@ -18,9 +18,11 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from vidsift.cli.convert import convert
-from vidsift.encoders.clip import end_of_text
+from vidsift.encoders.clip import ClipTowers, end_of_text
 from vidsift.errors import WeightsError
 from vidsift.interactions.cross import CrossTransformer
+from vidsift.methods.base import Method
+from vidsift.methods.catalog import build_method
 from vidsift.methods.model import Model, load
 from vidsift.methods.prost import Prost
 from vidsift.methods.ts2net import Ts2Net
@@ -367,3 +369,55 @@ def test_prost(golden: Any, tmp_path: Path) -> None:
         sim = method.similarity(text, video)
     expected = file["out.object_phrase_logits"] + file["out.event_sentence_logits"]
     torch.testing.assert_close(sim, expected, atol=1e-5, rtol=1e-5)
+
+
+# X-Pool: no golden file exists; the names of its checkpoints, over a model with weights of ours
+
+
+def xpool(method: Method) -> Weights:
+    """A checkpoint as the released scripts write it: transformers' names of the CLIP, positions numbered."""
+    names = {
+        "query": "cross_attn.q_proj",
+        "key": "cross_attn.k_proj",
+        "value": "cross_attn.v_proj",
+        "out": "cross_attn.out_proj",
+        "linear": "linear_proj",
+        "input_norm": "layer_norm1",
+        "pooled_norm": "layer_norm2",
+        "output_norm": "layer_norm3",
+    }
+    weights: Weights = {"clip.text_model.embeddings.position_ids": torch.arange(16)[None]}
+    for key, value in method.state_dict().items():
+        part, _, kind = key.removeprefix("interactions.0.").rpartition(".")
+        weights[f"pool_frames.{names[part]}.{kind}" if part in names else key.removeprefix("towers.")] = value
+    return weights
+
+
+def test_xpool(tmp_path: Path) -> None:
+    tower = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 1}
+    text = tower | {"vocab_size": tiny.tokenizer().vocabulary_size, "max_position_embeddings": tiny.MAX_WORDS}
+    vision = tower | {"image_size": tiny.SIZE_PX, "patch_size": 4}
+    torch.manual_seed(0)
+    towers = ClipTowers({"projection_dim": 24, "text_config": text, "vision_config": vision})
+    method = build_method("xpool", towers)
+    with torch.no_grad():
+        for value in method.parameters():
+            value.add_(torch.randn_like(value) * 0.1)
+    method.eval()
+    weights = xpool(method)
+    checkpoint = tmp_path / "model_best.pth"
+    torch.save({"epoch": 3, "state_dict": weights, "optimizer": {"state": {}}}, checkpoint)
+    report = run(tmp_path, checkpoint, "--from", "xpool", "--set", "dropout=0.4")
+    assert "Read with 12 frames (uniform), texts with at most 16 tokens" in report
+    model = load(tmp_path / "model", device="cpu")
+    assert model.arguments == {"dropout": 0.4}
+    for name, value in method.state_dict().items():
+        assert torch.equal(model.method.state_dict()[name], value), name
+    strange = weights | {"pool_frames.cross_attn.q_norm.weight": torch.zeros(2)}
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(WeightsError, match=r"unexpected \(1\): pool_frames.cross_attn.q_norm.weight"):
+        run(other, strange, "--from", "xpool")
+    released = {key: value for key, value in weights.items() if not key.startswith("pool_frames.")}
+    with pytest.raises(WeightsError, match=r"missing \(16\): interactions.0.*query"):
+        run(other, released, "--from", "xpool")

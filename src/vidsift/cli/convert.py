@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["convert"]
 
-_FORMS = ("clip4clip", "drl", "xclip", "ts2net", "prost", "openai")
+_FORMS = ("clip4clip", "drl", "xclip", "ts2net", "prost", "xpool", "openai")
 
 
 _Source = Annotated[
@@ -32,7 +32,8 @@ _Vocabulary = Annotated[
 _Sampling = Annotated[
     str | None,
     typer.Option(
-        help="Which seconds to look at: uniform (openai), one_fps_linspace (others) or head; as trained."
+        help="Which seconds to look at: uniform (openai, xpool), one_fps_linspace (others) or head; as "
+        "trained."
     ),
 ]
 _Settings = Annotated[
@@ -118,7 +119,7 @@ def _policy(sampling: str | None, source: str) -> str:
     """Which seconds the model looks at: those asked for, or those of the source's own scripts."""
     from vidsift.video.preprocessing import SAMPLING
 
-    policy = sampling or ("uniform" if source == "openai" else "one_fps_linspace")
+    policy = sampling or ("uniform" if source in ("openai", "xpool") else "one_fps_linspace")
     if policy not in SAMPLING:
         raise ValueError(f"--sampling is {policy!r}, expected one of: {', '.join(SAMPLING)}")
     return policy

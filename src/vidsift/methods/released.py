@@ -22,6 +22,7 @@ from vidsift.methods.folder import assemble_method
 from vidsift.methods.prost import prost_weights_from_release
 from vidsift.methods.ts2net import selector_weights_from_release
 from vidsift.methods.xclip import xclip_matrices_from_release
+from vidsift.methods.xpool import pooling_weights_from_release
 
 __all__ = ["PROJECTS", "Release", "read_release"]
 
@@ -32,6 +33,14 @@ _WEIGHT_HEAD = re.compile(r"(text|video)_weight_fc\.(?:(\d+)\.)?(weight|bias)")
 _POSITIONS = "frame_position_embeddings.weight"
 _ACROSS_FRAMES = ("transformerClip.", "frame_position_embeddings.", "lstm_visual.")
 _CROSS = ("cross.", "similarity_dense.")
+_SHAPES = {
+    "vision_model.embeddings.patch_embedding.weight": "visual.conv1.weight",
+    "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
+    "text_model.embeddings.position_embedding.weight": "positional_embedding",
+    "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
+}
+_FIRST_OF_MLP = re.compile(r"(text|vision)_model\.encoder\.layers\.(\d+)\.mlp\.fc1\.weight")
+_TOWER = {"text": "transformer", "vision": "visual.transformer"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ class _Sorting:
     given: Mapping[str, Any]
     corrected: bool
     shifted: list[int]
+    positions: int
     weights: dict[str, Tensor] = field(default_factory=dict)
     dead: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
@@ -252,6 +262,13 @@ def _prost(sorting: _Sorting) -> None:
         sorting.fixed[f"{side}_layers"] = sorting.blocks(f"{side}_decoder.layers.")
 
 
+def _xpool(sorting: _Sorting) -> None:
+    """Sort the attention over frames; its dropout is training's, and one head is what all scripts have."""
+    sorting.take("pool_frames.", pooling_weights_from_release, "interactions.0.", strip="pool_frames.")
+    # The released code cuts texts at the tower's end, and all its scripts look at 12 frames.
+    sorting.frames, sorting.max_words = 12, sorting.positions
+
+
 def _shift(sorting: _Sorting) -> None:
     """Blocks with token shift are those that stand in a wrapper (``attn.net``)."""
     if sorting.shifted:
@@ -269,6 +286,7 @@ PROJECTS: dict[str, Callable[[_Sorting], None]] = {
     "xclip": _xclip,
     "ts2net": _ts2net,
     "prost": _prost,
+    "xpool": _xpool,
 }
 """Project -> how its weights beside the CLIP are sorted; each is a method of the same name."""
 
@@ -306,10 +324,10 @@ def read_release(
     clip, shifted = _clip_weights(bare, source, project)
     rest = {key: value for key, value in bare.items() if not key.startswith("clip.")}
     given = dict(arguments or {})
-    sorting = _Sorting(source, rest, given, corrected, shifted)
+    backbone, renamed, unknown = _renamed_clip(clip)
+    positions = backbone["text_config"]["max_position_embeddings"]
+    sorting = _Sorting(source, rest, given, corrected, shifted, positions)
     PROJECTS[project](sorting)
-    backbone = clip_config_from_openai(clip)
-    renamed, unknown = clip_weights_from_openai(clip)
     everything = {f"towers.clip.{key}": value for key, value in renamed.items()} | sorting.weights
     strange = [*(f"clip.{key}" for key in unknown), *sorting.unknown, *sorting.left]
     chosen = _arguments(sorting)
@@ -352,6 +370,22 @@ def _clip_weights(
                 shifted.add(int(part[1]))
                 clip[bare] = clip.pop(key)
     return clip, sorted(shifted)
+
+
+def _renamed_clip(clip: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
+    """Config and weights of a CLIP, and its strange keys; under OpenAI's names or those of transformers."""
+    if not any(key.startswith("vision_model.") for key in clip):
+        return clip_config_from_openai(clip), *clip_weights_from_openai(clip)
+    shapes = {_SHAPES[key]: value for key, value in clip.items() if key in _SHAPES}
+    for key, value in clip.items():
+        block = _FIRST_OF_MLP.fullmatch(key)
+        if block:
+            shapes[f"{_TOWER[block[1]]}.resblocks.{block[2]}.mlp.c_fc.weight"] = value
+        if key == "text_projection.weight":
+            shapes["text_projection"] = value.T
+    # Older versions of transformers also store the numbers of the positions, which are no weights.
+    weights = {key: value for key, value in clip.items() if not key.endswith("position_ids")}
+    return clip_config_from_openai(shapes), weights, []
 
 
 def _arguments(sorting: _Sorting) -> dict[str, Any]:

@@ -7,6 +7,8 @@ every sentence, and no vector by itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from vidsift.encoders.clip import ClipTowers
@@ -15,7 +17,7 @@ from vidsift.methods.base import Method, Term
 from vidsift.methods.parts import frame_set, sentence_set
 from vidsift.types import TokenSet
 
-__all__ = ["XPool"]
+__all__ = ["XPool", "pooling_weights_from_release"]
 
 
 class XPool(Method):
@@ -50,3 +52,33 @@ class XPool(Method):
         """Return the set "frame" ``(B, F, D)``: class tokens, none of which has seen another frame."""
         frames_BFD = self.towers.encode_frame_classes(pixels_BF3SS, mask_BF)
         return {"frame": frame_set(frames_BFD, mask_BF, times_BF)}
+
+
+_RELEASED = {
+    "cross_attn.q_proj": "query",
+    "cross_attn.k_proj": "key",
+    "cross_attn.v_proj": "value",
+    "cross_attn.out_proj": "out",
+    "linear_proj": "linear",
+    "layer_norm1": "input_norm",
+    "layer_norm2": "pooled_norm",
+    "layer_norm3": "output_norm",
+}
+
+
+def pooling_weights_from_release(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of a released X-Pool's attention to those of its interaction here.
+
+    Args:
+        weights: what stands below ``pool_frames.``.
+
+    Raises:
+        ValueError: listing every key that does not belong to it.
+
+    Source: layer6ai-labs/xpool modules/transformer.py (parameter names).
+    """
+    parts = {key: key.rpartition(".") for key in weights}
+    unknown = sorted(key for key, (part, _, _) in parts.items() if part not in _RELEASED)
+    if unknown:
+        raise ValueError(f"not part of a released X-Pool: {', '.join(unknown)}")
+    return {f"{_RELEASED[part]}.{kind}": weights[key] for key, (part, _, kind) in parts.items()}
