@@ -107,6 +107,25 @@ def test_a_process_that_died_between_calls_is_replaced(box: Sandbox) -> None:
     assert box.run(max, 2, 3) == 3
 
 
+def test_a_process_that_dies_before_it_reads_its_call_is_replaced(box: Sandbox) -> None:
+    process = box.run(os.getpid)
+    os.kill(process, signal.SIGSTOP)  # alive, and reading nothing
+    killing = threading.Timer(0.5, os.kill, (process, signal.SIGKILL))
+    killing.start()
+    assert box.run(max, 2, 3) == 3
+    killing.join()
+
+
+def test_a_call_that_is_killed_before_it_is_read_is_not_made_again(box: Sandbox) -> None:
+    os.kill(box.run(os.getpid), signal.SIGSTOP)
+    killing = threading.Timer(0.5, box.kill)
+    killing.start()
+    with pytest.raises(SandboxError, match="crashed"):
+        box.run(max, 2, 3)
+    killing.join()
+    assert box.run(max, 2, 3) == 3
+
+
 def test_what_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     others = set(multiprocessing.active_children())
     with Sandbox() as box:

@@ -80,6 +80,7 @@ class LimitedProcess:
 
     Attributes:
         connection: this end of the pipe.
+        killed: whether :meth:`kill` was called.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class LimitedProcess:
         context = multiprocessing.get_context("spawn")
         parent_end, child_end = context.Pipe()
         self.connection: Connection = parent_end
+        self.killed = False
         self._memory_limit_bytes = memory_limit_bytes
         self._process = context.Process(
             target=_begin, args=(target, child_end, memory_limit_bytes, arguments), daemon=True
@@ -114,6 +116,7 @@ class LimitedProcess:
 
     def kill(self) -> None:
         """Kill it; whoever waits for its answer learns that it ended."""
+        self.killed = True
         self._process.kill()
 
     def end(self) -> None:

@@ -23,6 +23,10 @@ T = TypeVar("T")
 _LOOK_SECONDS = 0.2
 
 
+class _CallUnreadError(SandboxError):
+    """A process ended before it read its call, so that another one can be given it."""
+
+
 class Sandbox:
     """Runs functions in separate limited processes, which stay warm; from any number of threads.
 
@@ -104,11 +108,14 @@ class Sandbox:
                 process = None
             if process is None:
                 process = self._start()
-            self._busy.add(process)
             try:
                 result, error = self._call(process, call)
-            finally:
-                self._busy.discard(process)
+            except _CallUnreadError:
+                # It died while it waited; the system still counted it among the living.
+                process.end()
+                process = None
+                process = self._start()
+                result, error = self._call(process, call)
         except BaseException:
             if process is not None:
                 process.end()
@@ -133,13 +140,19 @@ class Sandbox:
         raise not_started(how)
 
     def _call(self, process: LimitedProcess, call: bytes) -> tuple[Any, Exception | None]:
+        self._busy.add(process)
         try:
             process.connection.send_bytes(call)
             if not _wait_for(process.connection, self._limits.time_limit_seconds):
                 raise SandboxError(f"took longer than {self._limits.time_limit_seconds:g} s and was stopped")
             answer: tuple[Any, Exception | None] = process.connection.recv()
         except (EOFError, OSError) as error:
-            raise SandboxError(process.ending()) from error
+            # A pipe that still held what was sent is reset or broken; one that was read to its end is at EOF.
+            unread = isinstance(error, (ConnectionResetError, BrokenPipeError)) and not process.killed
+            kind = _CallUnreadError if unread else SandboxError
+            raise kind(process.ending()) from error
+        finally:
+            self._busy.discard(process)
         return answer
 
 
