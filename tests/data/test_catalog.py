@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+import vidsift
 from vidsift.data.catalog import DEFAULT, SOURCES, check_data, open_source, source_of
 from vidsift.errors import CaptionsError
 
@@ -28,6 +29,18 @@ def test_a_source_is_what_the_recipe_says_of_it(name: str) -> None:
         assert source.training_split not in source.test_splits()
     with pytest.raises(ValidationError, match="sauce"):
         check_data({"source": name, **LEAST[name], "sauce": 1})
+
+
+def test_nothing_outside_this_room_knows_a_data_set_by_name() -> None:
+    """But for ``data/folder.py``, which reads the captions of indexed folders too."""
+    house = Path(vidsift.__file__).parent
+    modules = {source.__module__ for source in SOURCES.values()} - {"vidsift.data.folder"}
+    assert "vidsift.data.msrvtt" in modules
+    for file in house.rglob("*.py"):
+        text = file.read_text("utf-8")
+        if file.parent.name != "data":
+            assert not [module for module in modules if module in text], file
+            assert '"shapes-stream"' not in text, file
 
 
 def test_every_source_has_a_title_of_its_own() -> None:
