@@ -57,7 +57,7 @@ __all__ = [
     "strip_of_video",
 ]
 
-_DEEPEST = 1000
+_DEEPEST = 1000  # hits that pages lead to: each page ranks all that come before it again
 
 
 @dataclass(frozen=True)
