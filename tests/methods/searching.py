@@ -26,16 +26,16 @@ class Answer(NamedTuple):
 
 def search_in_every_format(model: Model, store: Store, query: str, k: int) -> Answer:
     """Search, and hold what is the same for all methods whose score can be explained."""
-    found = [Index.open(store.folder, model, scan_format=kind) for kind in FORMATS]
-    hits = found[0].search(query, k=k)
-    assert all(index.search(query, k=k) == hits for index in found)
-    gallery = found[0].gallery
+    opened = [Index.open(store.folder, model, scan_format=kind) for kind in FORMATS]
+    hits = opened[0].search(query, k=k)
+    assert all(index.search(query, k=k) == hits for index in opened)
+    gallery = opened[0].gallery
     scores = model.similarity(model.encode_text([query]), gallery.exact(range(len(gallery))))[0]
     best = scores.sort(descending=True).values[:k].tolist()
     assert [hit.score for hit in hits] == pytest.approx(best, abs=1e-6)
-    accounts = [found[0].explain(query, hit) for hit in hits]
+    accounts = [opened[0].explain(query, hit) for hit in hits]
     for hit, account in zip(hits, accounts, strict=True):
         assert hit.segment.start_seconds <= hit.moment.start_seconds < hit.moment.end_seconds
         assert hit.moment.end_seconds <= hit.segment.end_seconds
         assert account.total == pytest.approx(hit.score, abs=1e-6)
-    return Answer(found[0], hits, accounts)
+    return Answer(opened[0], hits, accounts)

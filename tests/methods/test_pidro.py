@@ -143,10 +143,12 @@ def naive_block(block: nn.Module, sequence_LW: Tensor, seen_L: Tensor) -> Tensor
     for place in range(len(sequence_LW)):
         parts = []
         for head in range(int(heads)):  # type: ignore[arg-type]
-            own = slice(head * size, head * size + size)
-            logits = torch.stack([query[place, own] @ key[k, own] / math.sqrt(size) for k in range(len(key))])
+            channels = slice(head * size, head * size + size)
+            logits = torch.stack(
+                [query[place, channels] @ key[k, channels] / math.sqrt(size) for k in range(len(key))]
+            )
             weights = logits[seen_L].softmax(0)
-            parts.append(sum(w * v for w, v in zip(weights, value[seen_L][:, own], strict=True)))
+            parts.append(sum(w * v for w, v in zip(weights, value[seen_L][:, channels], strict=True)))
         rows.append(torch.cat(parts))
     attended = sequence_LW + attention.out_proj(torch.stack(rows))  # type: ignore[union-attr, operator]
     raised = mlp.fc1(block.layer_norm2(attended))  # type: ignore[union-attr, operator]

@@ -64,8 +64,8 @@ def test_windows_of_nothing_and_of_everything(window: float) -> None:
         assert seen.all()
         return
     for frame in range(3):
-        own = slice(frame * OBJECTS, (frame + 1) * OBJECTS)
-        assert seen[0, frame, own].all()
+        objects = slice(frame * OBJECTS, (frame + 1) * OBJECTS)
+        assert seen[0, frame, objects].all()
         assert seen[0, frame].sum() == OBJECTS
 
 
@@ -225,8 +225,8 @@ def test_the_index_keeps_both_sets_as_they_were_encoded(model: Model, store: Sto
     real = COUNTS[4] * OBJECTS
     assert stored["object"].mask.sum() == real
     for part in ("times_seconds", "frame", "group"):
-        kept, known = getattr(stored["object"], part), getattr(encoded["object"], part)
-        assert torch.equal(kept[:, :real], known)
+        read, known = getattr(stored["object"], part), getattr(encoded["object"], part)
+        assert torch.equal(read[:, :real], known)
     for name, one in encoded.items():
         near = stored[name].tokens[:, : one.tokens.shape[1]]
         torch.testing.assert_close(near, one.tokens, atol=1e-3, rtol=0)

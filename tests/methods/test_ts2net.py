@@ -118,12 +118,12 @@ def test_selected_patches_are_those_of_the_highest_scores() -> None:
         torch.nn.init.normal_(value)
     tokens = torch.randn(3, 6, 8)
     with torch.inference_mode():
-        kept, scores = selector(tokens), selector.scores(tokens)
-    assert torch.equal(kept[:, 0], tokens[:, 0])
+        chosen, scores = selector(tokens), selector.scores(tokens)
+    assert torch.equal(chosen[:, 0], tokens[:, 0])
     assert bool((scores.abs() <= 1).all())
     for row in range(3):
         best = sorted(scores[row, 1:].topk(2).indices.tolist())
-        torch.testing.assert_close(kept[row, 1:], tokens[row, 1:][best])
+        torch.testing.assert_close(chosen[row, 1:], tokens[row, 1:][best])
 
 
 def test_training_reaches_the_selector_through_the_noise() -> None:
