@@ -223,13 +223,15 @@ def cache_towers(recipe: Recipe, model: Model) -> None:
     clips = recipe.data.stored_clips(model.preprocessing) if recipe.model.frozen_towers else None
     if clips is None or (model.method.full_width and clips.pictures < model.preprocessing.frames):
         return  # padding, which such a method scores too, is in no memory
-    stored, norm = clips, model.norm
+    stored, inputs = clips, model.inputs
+
+    def pixels_of(rows: slice) -> torch.Tensor:
+        pixels = torch.from_numpy(stored.pixels(rows))
+        mask = torch.ones(pixels.shape[:2], dtype=torch.bool)
+        return inputs.video(pixels, mask, torch.zeros(mask.shape)).pixels
+
     model.method.towers = CachedTowers(
-        model.method.towers,
-        clips.folder / "towers",
-        clips.clips,
-        lambda rows: norm(torch.from_numpy(stored.pixels(rows))),
-        asdict(norm),
+        model.method.towers, clips.folder / "towers", clips.clips, pixels_of, asdict(model.norm)
     )
 
 
