@@ -58,7 +58,7 @@ def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reading", "limits", "reason"),
+    ("preprocessing", "limits", "reason"),
     [
         (HangingPreprocessing, ProcessLimits(), "the decoder made no progress for 2 s"),
         (

@@ -294,6 +294,7 @@ class _Run:
                     break
                 if item is not None:
                     self._take(*item)
+                # Nothing has come for a moment: what waits for a fuller batch is encoded in the meantime.
                 if item is None or pool.idle:
                     self._encoder.flush()
                 self._commit_if_due()
@@ -396,6 +397,7 @@ class _Run:
             self.report.failed.append(Failure(path, record.reason))
             self._progress.failed += 1
         elif before is None or before.video_id is None:
+            # Each vanished path explains one new one: of two copies of a moved file the second was added.
             if record.video_id in self._plan.gone_videos:
                 self._plan.gone_videos.remove(record.video_id)
                 self.report.moved += 1

@@ -166,6 +166,7 @@ class _Check:
         self._bad_videos: set[str] = set()
         self._bad_paths: set[str] = set()
         self._stored: set[str] = set()
+        # Tables of which some rows cannot be read, and those whose other columns tell nothing of their rows.
         self._unreadable: set[str] = set()
         self._unjudged: set[str] = set()
         self._bad_tables: list[TableName] = []
@@ -335,6 +336,7 @@ class _Check:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         """All rows; where some cannot be read, all others, and their neighbours' videos count as damaged."""
+        # All is read once before any is judged: rows that were judged up to a damaged one would be twice.
         trouble = self._store.why_unreadable("segments")
         if trouble is None:
             yield from self._store.batches("segments")
@@ -343,6 +345,7 @@ class _Check:
         lost, before, after_loss = 0, "", False
         for rows in self._store.salvage("segments"):
             if rows is None:
+                # A video's rows stand together: the lost one may be of the video before it, or after it.
                 lost, after_loss = lost + 1, True
                 self._bad_videos.add(before)
                 continue
@@ -394,6 +397,7 @@ def check_rows(rows: pa.RecordBatch, sets: Mapping[str, SetLayout]) -> Iterator[
     )
     for row, data in enumerate(rows.column("thumbnail").to_pylist()):
         try:
+            # load() decodes; open() alone reads the header.
             Image.open(io.BytesIO(data)).load()
         except Exception:
             faults.append((row, "its thumbnail cannot be read"))

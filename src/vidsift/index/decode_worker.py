@@ -205,6 +205,7 @@ def read_video(
     """
     size, modified = 0, 0
     try:
+        # Before the content is read: a file that changes meanwhile then shows that it did.
         size, modified = stamp(path)
         video_id = content_id(path, on_progress)
         suspect, judged = video_id in settings.lengths, path not in settings.named
@@ -223,21 +224,7 @@ def read_video(
         yield Facts(
             video_id, info.duration_seconds, info.width_px, info.height_px, info.codec, info.average_fps
         )
-        spans = cut(info.duration_seconds, settings.segment)
-        wanted = [settings.preprocessing.wanted_times(span) for span in spans]
-        owners = np.repeat(np.arange(len(spans)), [len(times) for times in wanted])
-        stream = iter_frames(path, np.concatenate(wanted), on_progress=on_progress)
-        any_segment = False
-        for segment in _segments(stream, spans, owners, settings.preprocessing.size_px):
-            any_segment = True
-            yield segment
-        if not any_segment:
-            raise VideoReadError(path, stream.damage or "holds no picture at the times wanted")
-        damage = [reason for reason in (stream.damage, unread_end(path)) if reason is not None]
-        if stamp(path) != (size, modified):
-            yield Failed("changed while it was being read; index again", 0, 0)
-            return
-        yield Done(size, modified, "; ".join(damage) or None)
+        yield from _segments_and_end(path, info.duration_seconds, settings, (size, modified), on_progress)
     except PictureError as error:
         named = path in settings.named
         yield Failed(error.reason, size, modified) if named else SinglePicture(size, modified)
@@ -249,6 +236,32 @@ def read_video(
     except OSError as error:
         # Missing rights and a disk that fails are not the file's: the next run looks again.
         yield Failed(error.strerror or str(error), 0, 0)
+
+
+def _segments_and_end(
+    path: str,
+    duration_seconds: float,
+    settings: ReadSettings,
+    stamp_before: tuple[int, int],
+    on_progress: Callable[[], None],
+) -> Iterator[Message]:
+    """Decode a file: its segments, and then ``Done``, or ``Failed`` where it changed meanwhile."""
+    spans = cut(duration_seconds, settings.segment)
+    wanted = [settings.preprocessing.wanted_times(span) for span in spans]
+    owners = np.repeat(np.arange(len(spans)), [len(times) for times in wanted])
+    stream = iter_frames(path, np.concatenate(wanted), on_progress=on_progress)
+    any_segment = False
+    for segment in _segments(stream, spans, owners, settings.preprocessing.size_px):
+        any_segment = True
+        yield segment
+    if not any_segment:
+        raise VideoReadError(path, stream.damage or "holds no picture at the times wanted")
+    damage = [reason for reason in (stream.damage, unread_end(path)) if reason is not None]
+    if stamp(path) != stamp_before:
+        # As while it is copied or downloaded. Size 0 is never that of a file: the next run looks again.
+        yield Failed("changed while it was being read; index again", 0, 0)
+        return
+    yield Done(*stamp_before, "; ".join(damage) or None)
 
 
 def _segments(

@@ -101,6 +101,7 @@ class Encoder:
         if video is None:
             return None
         if not keep:
+            # Its segments that were encoded already went with it; those that wait need not be.
             self._waiting = [(owner, segment) for owner, segment in self._waiting if owner is not video]
             return None
         self._ended.append(video)
@@ -130,6 +131,7 @@ class Encoder:
         ended, self._ended = self._ended, []
         new: dict[str, _Video] = {}
         for video in ended:
+            # Two files of one content may have been read at the same time.
             if video.facts.video_id not in stored:
                 new.setdefault(video.facts.video_id, video)
         rows = [row for video in new.values() for row in video.rows]

@@ -142,6 +142,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
     manifest, files = store.manifest, store.read_files().values()
     columns = store.facts(["video_id", "duration_seconds"])
     lengths = dict(zip(columns["video_id"].to_pylist(), columns["duration_seconds"].to_pylist(), strict=True))
+    # By video: each of its segments states the whole length.
     hours = sum(lengths.values()) / 3600
     size = store.bytes_on_disk()
     return {

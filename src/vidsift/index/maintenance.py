@@ -44,6 +44,7 @@ def remove_paths(index: str | Path | None, paths: Iterable[str | Path]) -> int:
             if not any(under(path, place) for path in indexed):
                 raise IndexFolderError(f"nothing of the index {store.folder} lies under {place}")
         availability = Availability([folder.path for folder in folders], mounts=read_mounts(store) or ())
+        # What is gone need not be left out: a new file of that name is another file.
         lasting = [place for place in places if availability.state(place) != "gone"]
         roots = path_keys(places)
         earlier = {path for folder in folders for path in folder.removed if not inside(path, roots)}

@@ -96,6 +96,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        # First of all: a later format may have other keys.
         version = values["format"]
         if version not in READABLE_FORMATS:
             raise IndexFolderError(

@@ -226,6 +226,7 @@ def set_to_columns(name: str, tokens: TokenSet, layout: SetLayout) -> dict[str, 
     padded = np.zeros((rows, layout.slots, dim), np.float16)
     padded[:, :count] = tokens.tokens.cpu().numpy()
     columns: dict[str, pa.Array] = {
+        # The bytes as they lie in memory; from a list of values pyarrow would copy each of them.
         f"{name}_tokens": pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(layout.slots * dim * 2), rows, [None, pa.py_buffer(padded)]
         )
@@ -278,6 +279,7 @@ def sets_from_table(
             for part in ("mask", *layout.parts)
         }
         parts = {
+            # Stored in 32 bits, but torch indexes with 64.
             part: torch.from_numpy(value.astype(np.int64 if part in ("frame", "group") else value.dtype))
             for part, value in values.items()
             if part != "mask"
@@ -294,12 +296,14 @@ def stored_tokens(table: pa.Table | pa.RecordBatch, name: str, layout: SetLayout
     """Tokens of a set as they are stored, fp16 ``(rows, slots, dim)``, without a copy."""
     stored = _whole(table.column(f"{name}_tokens"))
     width = layout.slots * layout.dim * 2
+    # A batch may be a slice of what was read, which the buffer itself does not show.
     data = memoryview(stored.buffers()[1])[stored.offset * width :]
     halves = np.frombuffer(data, np.float16, count=table.num_rows * layout.slots * layout.dim)
     return halves.reshape(table.num_rows, layout.slots, layout.dim)
 
 
 def _values(table: pa.Table | pa.RecordBatch, name: str, shape: tuple[int, int]) -> NDArray[Any]:
+    # flatten() keeps to the slice that a batch may be; .values gives the whole buffer.
     flat: NDArray[Any] = _whole(table.column(name)).flatten().to_numpy()
     return flat.reshape(shape)
 

@@ -223,6 +223,7 @@ class Table:
         if self._table.stats()["fragment_stats"]["num_fragments"] < _MERGED_PIECES:
             return 0
         rows = self.read([key], row_ids=True)
+        # Merging by key would make one row of two with the same; such damage is the check's to report.
         if not rows.num_rows or len(rows[key].unique()) != rows.num_rows:
             return 0
         row_ids = rows[ROW_ID].to_numpy()
@@ -235,6 +236,7 @@ class Table:
                 continue
             chosen = row_ids[np.isin(row_ids >> 32, pieces[alike])]
             taken = self._table.take_row_ids(chosen.tolist()).to_arrow().select(self.schema.names)
+            # Rows written over themselves land in one new piece, and the old pieces are left empty.
             self._table.merge_insert(key).when_matched_update_all().execute(taken)
             return len(chosen)
         return 0
