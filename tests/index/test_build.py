@@ -21,7 +21,7 @@ from vidsift.index.decode_worker import Failed
 from vidsift.index.manifest import Manifest
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
-from vidsift.workers.pool import Pool
+from vidsift.workers.pool import ProcessPool
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_failure_that_may_pass_takes_nothing_away(
     for path in (tmp_path / "videos" / "clip0.mp4", clip(tmp_path / "videos", "new", frames=20)):
         os.utime(path, ns=(1, 1))
     with monkeypatch.context() as patch:
-        patch.setattr(Pool, "run", lambda _, paths: ((path, Failed(reason, 0, 0)) for path in paths))
+        patch.setattr(ProcessPool, "run", lambda _, paths: ((path, Failed(reason, 0, 0)) for path in paths))
         report = run()
     assert [(Path(failure.path).name, failure.reason) for failure in report.failed] == [
         ("clip0.mp4", reason),

@@ -21,7 +21,7 @@ from vidsift.index.decode_worker import (
     decode_pool,
 )
 from vidsift.video.preprocessing import Preprocessing
-from vidsift.workers.pool import Pool
+from vidsift.workers.pool import ProcessPool
 from vidsift.workers.process import ProcessLimits
 
 
@@ -77,10 +77,10 @@ def test_a_file_beyond_the_limits_fails_alone(
 ) -> None:
     library(tmp_path, 2)
     harmful = str(clip(tmp_path, "clip0b", frames=36))
-    usual = Pool._allowed_silence
+    usual = ProcessPool._allowed_silence
     # The others have all the time that a slow machine needs.
     monkeypatch.setattr(
-        Pool,
+        ProcessPool,
         "_allowed_silence",
         lambda pool, worker: 2.0 if worker.started and worker.task == harmful else usual(pool, worker),
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.index.library import filled
 from tests.methods import tiny
 
-from vidsift.search.confidence import FOUND, Calibration, Fits, Gumbel
+from vidsift.search.confidence import MIN_CONFIDENCE, Calibration, Fits, Gumbel
 from vidsift.search.searcher import Index
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
@@ -68,10 +68,10 @@ def test_nothing_fits_is_never_said_of_a_hit_that_is_sure(index: Index, data: st
         page["min_score"] = data.draw(st.sampled_from(scores))
     hits = index.search(query, data.draw(st.integers(1, 10)), **page)
     answer = index.found(query, hits, **page)
-    sure = any(hit.confidence is not None and hit.confidence >= FOUND for hit in hits)
+    sure = any(hit.confidence is not None and hit.confidence >= MIN_CONFIDENCE for hit in hits)
     assert not (sure and answer is not True)
     # It is said of the question, whatever page of the answer it is asked with.
-    if any(confidence is not None and confidence >= FOUND for confidence in every):
+    if any(confidence is not None and confidence >= MIN_CONFIDENCE for confidence in every):
         assert answer is True
     elif index.model.method.scans:
         assert answer is (False if None not in every else None)
@@ -90,7 +90,7 @@ def test_what_a_black_box_ranks_low_counts_too(tmp_path: Path) -> None:
         for _ in range(30):  # until one hit alone is sure, or those that are worth the same
             middle = (low + high) / 2
             _limited(index, middle)
-            sure = [hit.rank for hit in index.search(query, k=99) if (hit.confidence or 0) >= FOUND]
+            sure = [hit.rank for hit in index.search(query, k=99) if (hit.confidence or 0) >= MIN_CONFIDENCE]
             fewest = sure or fewest
             if len(sure) == 1:
                 break

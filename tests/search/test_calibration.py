@@ -16,7 +16,7 @@ from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search import calibration as module
 from vidsift.search.calibration import FILE
-from vidsift.search.confidence import FOUND, Calibration, Gumbel
+from vidsift.search.confidence import MIN_CONFIDENCE, Calibration, Gumbel
 from vidsift.search.ranking import Ranked, Wanted
 from vidsift.search.searcher import Index
 from vidsift.types import Filter
@@ -48,7 +48,7 @@ def test_best_answers_to_the_bank_are_as_sure_as_their_rank_among_each_other(
 ) -> None:
     index = Index.open(store.folder, model)
     sure = sorted(hits[0].confidence or 0 for hits in index.search_many(BANK, k=1))
-    assert np.mean([confidence >= FOUND for confidence in sure]) <= 0.15
+    assert np.mean([confidence >= MIN_CONFIDENCE for confidence in sure]) <= 0.15
     assert 0.3 < sure[len(sure) // 2] < 0.7
 
 

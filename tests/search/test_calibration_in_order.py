@@ -24,7 +24,7 @@ from vidsift.methods.model import BUNDLED, Model, load
 from vidsift.search import calibration as module
 from vidsift.search.calibration import FILE, Background, calibrate_in_order
 from vidsift.search.calibration_sentences import CALIBRATION_SENTENCES
-from vidsift.search.confidence import FOUND
+from vidsift.search.confidence import MIN_CONFIDENCE
 from vidsift.search.questions import encode_question
 from vidsift.search.searcher import Index
 from vidsift.shapes.library import DrawnVideo, draw_split
@@ -102,7 +102,7 @@ def test_captions_of_two_events_are_as_sure_as_they_rank(
             sure = [hit.confidence or 0.0 for hit in hits]
             assert sure == sorted(sure, reverse=True)
             # By the scores of the sentences alone, those that the order costs most could be the surest.
-            assert index.found(sentences, hits) is (sure[0] >= FOUND)
+            assert index.found(sentences, hits) is (sure[0] >= MIN_CONFIDENCE)
             if hits[0].video_id == _video(clip):
                 right += 1
                 others = [
@@ -123,7 +123,7 @@ def test_best_answers_to_sentences_in_order_are_as_sure_as_their_rank_among_each
         mean = sum(background.mean(encode_question(index.model, sentence)) for sentence in sentences) / 2
         sure.append(fits.confidence(index.search(sentences, k=1)[0].score, mean))
     sure.sort()
-    assert np.mean([confidence >= FOUND for confidence in sure]) <= 0.15
+    assert np.mean([confidence >= MIN_CONFIDENCE for confidence in sure]) <= 0.15
     assert 0.3 < sure[len(sure) // 2] < 0.7
 
 

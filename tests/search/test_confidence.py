@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from vidsift.search.confidence import FOUND, Calibration, Gumbel, anything_fits, fit_gumbel, fits_of, growth
+from vidsift.search.confidence import (
+    MIN_CONFIDENCE,
+    Calibration,
+    Gumbel,
+    anything_fits,
+    fit_gumbel,
+    fits_of,
+    growth,
+)
 
 
 def test_a_fit_leaves_out_what_stands_out() -> None:
@@ -53,7 +61,7 @@ def test_fits_lie_higher_where_more_segments_were_to_be_asked() -> None:
 
 
 def test_something_fits_from_the_limit_on() -> None:
-    assert anything_fits([0.1, FOUND]) is True
-    assert anything_fits([FOUND - 1e-9, None]) is False
+    assert anything_fits([0.1, MIN_CONFIDENCE]) is True
+    assert anything_fits([MIN_CONFIDENCE - 1e-9, None]) is False
     assert anything_fits([None]) is None
     assert anything_fits([]) is None

@@ -18,7 +18,7 @@ from vidsift.methods.drl import Drl
 from vidsift.methods.model import load
 from vidsift.training.ablate import digest_of
 from vidsift.training.arguments import as_it_ran, as_saved, with_all_arguments
-from vidsift.training.grid import Job
+from vidsift.training.grid import GridJob
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.trainer import StoppedEarly, Trainer
 
@@ -113,7 +113,7 @@ def test_what_came_later_is_an_argument_whose_default_changed(method: str) -> No
 def test_a_finished_run_of_a_grid_is_known_by_its_changed_defaults(tmp_path: Path) -> None:
     now = {"cdcr_orientation": "paper", "cdcr_deviation": "weighted"}
     silent, said, released = (
-        digest_of(Job("one", "wti", read_recipe(recipe_with(tmp_path, **arguments)), 8))
+        digest_of(GridJob("one", "wti", read_recipe(recipe_with(tmp_path, **arguments)), 8))
         for arguments in ({}, now, SAVED_WITHOUT["drl"])
     )
     assert silent == said != released

@@ -8,12 +8,12 @@ import pytest
 from tests.workers.work import MIB, die, letters, linger
 
 from vidsift.workers import pool as pools
-from vidsift.workers.pool import Pool
+from vidsift.workers.pool import ProcessPool
 from vidsift.workers.process import ProcessLimits
 
 
-def _pool(workers: int = 1, limits: ProcessLimits | None = None) -> Pool[str, str]:
-    return Pool(
+def _pool(workers: int = 1, limits: ProcessLimits | None = None) -> ProcessPool[str, str]:
+    return ProcessPool(
         letters,
         is_last=lambda message: message.endswith("."),
         failure=lambda task, reason: f"{task}: {reason}.",
@@ -56,10 +56,10 @@ def test_a_task_that_harms_its_process_fails_alone(harm: str, reason: str) -> No
 
 
 def test_a_task_that_hangs_its_process_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = Pool._allowed_silence
+    usual = ProcessPool._allowed_silence
     # The others have all the time that a slow machine needs.
     monkeypatch.setattr(
-        Pool,
+        ProcessPool,
         "_allowed_silence",
         lambda pool, worker: 2.0 if worker.started and worker.task == "hang" else usual(pool, worker),
     )

@@ -77,20 +77,20 @@ def convert(
 
     import torch
 
-    wanted = _Wanted(output.resolve().name, frames, max_words, _policy(sampling, source), vocabulary)
+    target = _Target(output.resolve().name, frames, max_words, _policy(sampling, source), vocabulary)
     form, release = "a CLIP checkpoint of OpenAI's form", None
     if source == "openai":
-        model = _plain_clip(checkpoint, wanted, trust=trust)
+        model = _plain_clip(checkpoint, target, trust=trust)
     else:
         form = f"a checkpoint of {source}'s released code"
-        model, release = _released(checkpoint, source, wanted, corrected=corrected, arguments=arguments)
+        model, release = _released(checkpoint, source, target, corrected=corrected, arguments=arguments)
     card = {"Converted from": f"`{checkpoint.name}`, {form}."}
     model.save(output, dtype=torch.float16 if fp16 else torch.float32, card=card)
     _report(model, release)
     typer.echo(f"Wrote {output}. Try: vidsift index FOLDER --model {output}")
 
 
-class _Wanted(NamedTuple):
+class _Target(NamedTuple):
     """What is asked of the new model, whatever it is converted from."""
 
     name: str
@@ -125,23 +125,23 @@ def _policy(sampling: str | None, source: str) -> str:
     return policy
 
 
-def _plain_clip(checkpoint: Path, wanted: _Wanted, *, trust: bool) -> Model:
+def _plain_clip(checkpoint: Path, target: _Target, *, trust: bool) -> Model:
     from vidsift.encoders.weights import load_clip
     from vidsift.methods.model import Model
 
-    clip = load_clip(checkpoint, vocabulary=wanted.vocabulary, trust_torchscript=trust)
+    clip = load_clip(checkpoint, vocabulary=target.vocabulary, trust_torchscript=trust)
     return Model.create(
         "zero_shot",
         *clip,
-        frames=wanted.frames or 12,
-        sampling=wanted.sampling,
-        max_words=wanted.max_words,
-        name=wanted.name,
+        frames=target.frames or 12,
+        sampling=target.sampling,
+        max_words=target.max_words,
+        name=target.name,
     )
 
 
 def _released(
-    checkpoint: Path, source: str, wanted: _Wanted, *, corrected: bool, arguments: dict[str, Any]
+    checkpoint: Path, source: str, target: _Target, *, corrected: bool, arguments: dict[str, Any]
 ) -> tuple[Model, Release]:
     from vidsift.encoders.weights import read_state_dict, with_tokenizer
     from vidsift.methods.model import Model
@@ -152,21 +152,21 @@ def _released(
         read_state_dict(checkpoint),
         source,
         str(checkpoint),
-        frames=wanted.frames,
-        max_words=wanted.max_words,
+        frames=target.frames,
+        max_words=target.max_words,
         corrected=corrected,
         arguments=arguments,
     )
-    clip = with_tokenizer(release.method.towers, checkpoint, vocabulary=wanted.vocabulary)
+    clip = with_tokenizer(release.method.towers, checkpoint, vocabulary=target.vocabulary)
     norm = clip.norm
     model = Model(
         release.method,
         clip.tokenizer,
-        Preprocessing(release.frames, wanted.sampling, norm.size_px, norm.mean, norm.std),
+        Preprocessing(release.frames, target.sampling, norm.size_px, norm.mean, norm.std),
         method_name=release.method_name,
         arguments=release.arguments,
         max_words=release.max_words,
-        name=wanted.name,
+        name=target.name,
     )
     return model, release
 

@@ -22,7 +22,7 @@ from vidsift.video import FrameStream, cut, iter_frames, probe
 from vidsift.video.completeness import unread_end
 from vidsift.video.preprocessing import Preprocessing
 from vidsift.video.transforms import clip_pixels, thumbnail
-from vidsift.workers.pool import Pool
+from vidsift.workers.pool import ProcessPool
 from vidsift.workers.process import ProcessLimits
 
 __all__ = [
@@ -136,7 +136,7 @@ _LAST = (Known, Done, SinglePicture, Failed)
 
 def decode_pool(
     settings: ReadSettings, workers: int, limits: ProcessLimits | None = None
-) -> Pool[str, Message]:
+) -> ProcessPool[str, Message]:
     """Return the processes that read files, of paths; each path is answered as :func:`read_video` does.
 
     What kills, hangs or outgrows its process ends with ``Failed`` too.
@@ -149,7 +149,7 @@ def decode_pool(
     Raises:
         ValueError: there is to be no worker.
     """
-    return Pool(
+    return ProcessPool(
         partial(read_video, settings=settings),
         is_last=_is_last,
         failure=_failure,

@@ -14,7 +14,7 @@ In the order in which a question goes through:
     candidates      for methods too dear to scan: what their first stage leaves
     sequence        sentences in order within one video
     similar         footage as the question
-    captions        a video as the question, captions as the answer
+    caption_ranking a video as the question, captions as the answer
     moments         what each second gave to a score, and the stretch around the best
     hits            ranked rows -> hits
     confidence      what a score is worth beside those of chance

@@ -19,12 +19,12 @@ third one says what that is worth::
 
 That is the share of unrelated questions whose best answer in the whole index is worse. It depends on
 question, segment and index, not on filters, on ``k`` or on who else asks; among the hits of a question it
-falls with the score. A hit counts as found from :data:`FOUND` on, which one in twenty questions about nothing
-in the library reaches. Some questions of the bank may fit the library after all: those that stand out are
-left out of the fits, which is enough while they are few. Of very many segments the bank is asked of some,
-and the fits of the best scores are moved up by what more segments add to the best answer of one and the same
-question, which the difference between two halves of them tells. Scores of a black box cannot be had for all
-of this; there its first stage is what is sure or not.
+falls with the score. A hit counts as found from :data:`MIN_CONFIDENCE` on, which one in twenty questions
+about nothing in the library reaches. Some questions of the bank may fit the library after all: those that
+stand out are left out of the fits, which is enough while they are few. Of very many segments the bank is
+asked of some, and the fits of the best scores are moved up by what more segments add to the best answer of
+one and the same question, which the difference between two halves of them tells. Scores of a black box cannot
+be had for all of this; there its first stage is what is sure or not.
 
 Sentences in order are another question: a video's score is a mean over sentences, lower and less spread than
 that of one sentence. So they have fits of their own, for each number of sentences: sentences of the bank are
@@ -51,9 +51,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FOUND", "Calibration", "Fits", "Gumbel", "anything_fits", "fit_gumbel", "fits_of", "growth"]
+__all__ = [
+    "MIN_CONFIDENCE",
+    "Calibration",
+    "Fits",
+    "Gumbel",
+    "anything_fits",
+    "fit_gumbel",
+    "fits_of",
+    "growth",
+]
 
-FOUND = 0.95
+MIN_CONFIDENCE = 0.95
 """Confidence from which a hit counts as found."""
 
 _BODY, _FITTED = (0.25, 0.6), (0.5, 0.9)
@@ -128,7 +137,7 @@ def anything_fits(confidences: Iterable[float | None]) -> bool | None:
         (True, False, None)
     """
     known = [confidence for confidence in confidences if confidence is not None]
-    return max(known) >= FOUND if known else None
+    return max(known) >= MIN_CONFIDENCE if known else None
 
 
 def fits_of(best: NDArray[np.float64], means: NDArray[np.float64], higher: float) -> Fits:

@@ -23,7 +23,7 @@ from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model, load
 from vidsift.search.calibration import Calibrator
-from vidsift.search.captions import Captions
+from vidsift.search.caption_ranking import Captions
 from vidsift.search.explain import LocatedSegment
 from vidsift.search.filters import allowed_rows, check_place, shown_paths
 from vidsift.search.gallery import Gallery, ScanFormat, best_scan_format

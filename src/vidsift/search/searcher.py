@@ -27,7 +27,7 @@ from vidsift.search.answers import (
     surest_candidates,
 )
 from vidsift.search.candidates import CANDIDATES, rank_by_method
-from vidsift.search.captions import rank_captions
+from vidsift.search.caption_ranking import rank_captions
 from vidsift.search.confidence import Calibration, Fits, anything_fits
 from vidsift.search.explain import Explanation, explain_segment, read_as_indexed
 from vidsift.search.gallery import Gallery, ScanFormat, right_scan_format
@@ -437,9 +437,9 @@ class Index:
             conditions: likewise.
 
         Returns:
-            Whether some hit is surer than :data:`~vidsift.search.confidence.FOUND`, a limit that one in
-            twenty questions about nothing in the library exceeds; None where the index is not calibrated, or
-            for sums of sentences.
+            Whether some hit is surer than :data:`~vidsift.search.confidence.MIN_CONFIDENCE`, a limit that
+            one in twenty questions about nothing in the library exceeds; None where the index is not
+            calibrated, or for sums of sentences.
         """
         sentences = [query] if isinstance(query, str) else list(query)
         chosen = replace(filter or Filter(), **conditions | {"skip": 0, "min_score": None})

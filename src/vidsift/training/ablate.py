@@ -38,7 +38,7 @@ from vidsift.files.disk_errors import saving
 from vidsift.files.whole import remove_leftovers, write_json_whole, write_text_whole
 from vidsift.methods.model import Model, load
 from vidsift.training.arguments import changed_defaults, with_all_arguments
-from vidsift.training.grid import Grid, Job, jobs_of
+from vidsift.training.grid import Grid, GridJob, jobs_of
 from vidsift.training.grid_report import page
 from vidsift.training.run_lock import locked_folder, refuse_several_processes
 from vidsift.training.stopping import StoppedEarly
@@ -109,7 +109,7 @@ def _run_remaining(grid: Grid, folder: Path, processes: int, say: Say) -> list[R
     say(f"{grid.name}: {len(jobs)} runs, {len(records)} done before, {processes} at a time, output {folder}")
     begin = time.perf_counter()
 
-    def note_finished(job: Job, record: Record) -> None:
+    def note_finished(job: GridJob, record: Record) -> None:
         records[job.place] = record
         done = len(remaining) - (len(jobs) - len(records))
         rest = (time.perf_counter() - begin) / done * (len(remaining) - done) / 60
@@ -131,7 +131,7 @@ def finished(grid: Grid, output: str | Path) -> list[Record]:
 
 
 def _side_by_side(
-    jobs: Sequence[Job], folder: Path, processes: int, note_finished: Callable[[Job, Record], None]
+    jobs: Sequence[GridJob], folder: Path, processes: int, note_finished: Callable[[GridJob, Record], None]
 ) -> None:
     # Fresh processes: forking one in which torch runs threads can hang.
     context = multiprocessing.get_context("spawn")
@@ -230,7 +230,7 @@ def _end_with_the_grid() -> None:
         os._exit(1)
 
 
-def run_job(job: Job, folder: Path) -> Record:
+def run_job(job: GridJob, folder: Path) -> Record:
     """Train one run and judge it; what cannot be trained is a record too.
 
     Args:
@@ -241,7 +241,7 @@ def run_job(job: Job, folder: Path) -> Record:
         return _run(job, folder)
 
 
-def _run(job: Job, folder: Path) -> Record:
+def _run(job: GridJob, folder: Path) -> Record:
     place = folder / job.place
     record: Record = {
         "setting": job.setting,
@@ -302,7 +302,7 @@ def _say_nothing(_line: str) -> None:
     """Take a run's lines: its log holds the same, and the console is the grid's."""
 
 
-def digest_of(job: Job) -> str:
+def digest_of(job: GridJob) -> str:
     """Return what a finished run is known by: all that its weights and its judgement depend on.
 
     That is the recipe (but for names, logs, and where and by how many processes it is computed), defaults
@@ -321,7 +321,7 @@ def _digest(facts: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _weights_of_start(job: Job) -> str:
+def _weights_of_start(job: GridJob) -> str:
     start = Path(job.recipe.model.start or "") / "model.safetensors"
     facts = start.stat() if start.is_file() else None
     return _hash_of(start, facts.st_size, facts.st_mtime_ns) if facts else ""
@@ -333,7 +333,7 @@ def _hash_of(file: Path, _size: int, _changed_ns: int) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _finished_record(folder: Path, job: Job) -> Record | None:
+def _finished_record(folder: Path, job: GridJob) -> Record | None:
     try:
         record: Record = json.loads((folder / job.place / _RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -342,11 +342,11 @@ def _finished_record(folder: Path, job: Job) -> Record | None:
     return record if same else None
 
 
-def _test_set(job: Job, folder: Path) -> GridTestSet:
+def _test_set(job: GridJob, folder: Path) -> GridTestSet:
     return job.recipe.data.test_set(folder, job.test_videos)
 
 
-def _judge_starts(jobs: Sequence[Job], folder: Path, say: Say) -> None:
+def _judge_starts(jobs: Sequence[GridJob], folder: Path, say: Say) -> None:
     """Judge the weights that runs start from, as they are: what a run has to beat before it says anything."""
     for job in {_start_file(folder, job): job for job in jobs if job.recipe.model.start}.values():
         file, section = _start_file(folder, job), job.recipe.model
@@ -371,13 +371,13 @@ def _judge_starts(jobs: Sequence[Job], folder: Path, say: Say) -> None:
             write_json_whole(file, judged, indent=None)
 
 
-def _start_file(folder: Path, job: Job) -> Path:
+def _start_file(folder: Path, job: GridJob) -> Path:
     section = job.recipe.model
     settings = [section.start, section.frames, section.sampling, section.max_words]
     return folder / _STARTS / f"{_digest([*settings, _weights_of_start(job), job.test_videos])}.json"
 
 
-def _start(folder: Path, job: Job) -> Record:
+def _start(folder: Path, job: GridJob) -> Record:
     """What is known of the weights that a run starts from."""
     if job.recipe.model.start is None:
         return {}
@@ -420,7 +420,7 @@ def recall_at_1_per_video(sim_QV: np.ndarray[Any, Any], entries: Sequence[Entry]
     return [round(float(percent), 3) for percent in 100 * sums / np.bincount(owner_Q, minlength=len(entries))]
 
 
-def _line(job: Job, record: Record) -> str:
+def _line(job: GridJob, record: Record) -> str:
     name = f"{job.setting} / {job.row} / seed {job.recipe.seed}"
     if "failed" in record:
         return f"{name}: failed: {record['failed']}"

@@ -15,7 +15,7 @@ from vidsift.errors import RecipeError
 from vidsift.evaluation.claims import Comparison, parse_order
 from vidsift.training.recipe import Recipe, read_values, set_value, validated
 
-__all__ = ["ALL", "Claim", "Grid", "Job", "QuickGrid", "Row", "jobs_of", "read_grid"]
+__all__ = ["ALL", "Claim", "Grid", "GridJob", "QuickGrid", "Row", "jobs_of", "read_grid"]
 
 Changes = dict[str, Any]
 
@@ -176,7 +176,7 @@ class Grid(RecipeSection):
         return self.model_copy(update=changed)
 
 
-class Job(NamedTuple):
+class GridJob(NamedTuple):
     """One run of the grid."""
 
     setting: str
@@ -203,7 +203,7 @@ def read_grid(path: str | Path) -> Grid:
     return grid
 
 
-def jobs_of(grid: Grid) -> Iterator[Job]:
+def jobs_of(grid: Grid) -> Iterator[GridJob]:
     """Return all runs: seed by seed, so that a table that is stopped has every row.
 
     Raises:
@@ -225,4 +225,4 @@ def jobs_of(grid: Grid) -> Iterator[Job]:
                     set_value(values, key, copy.deepcopy(value))
                 recipe = validated(Recipe, values, f"row {row.name!r} of {setting!r}")
                 videos = recipe.data.test_videos if grid.test_videos is None else grid.test_videos
-                yield Job(setting, row.name, recipe, videos)
+                yield GridJob(setting, row.name, recipe, videos)

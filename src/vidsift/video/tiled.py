@@ -73,7 +73,7 @@ def put_together(video: OpenVideo) -> VideoFrame:
     return shown
 
 
-class _Reader:
+class _BoxReader:
     """Numbers of a box, one after the other."""
 
     def __init__(self, file: BinaryIO, box: Box) -> None:
@@ -96,10 +96,10 @@ def _plan_of(file: BinaryIO) -> _Plan:
         parts = {box.kind: box for box in boxes(file, meta.start + 4, meta.stop)}
     if not {b"pitm", b"iref", b"iloc", b"iprp"} <= parts.keys():
         return plan
-    head = _Reader(file, parts[b"pitm"])
+    head = _BoxReader(file, parts[b"pitm"])
     whole = head.number(2 if head.version == 0 else 4)
     _read_grid(file, _place_of(file, parts, whole), plan)
-    references = _Reader(file, parts[b"iref"])
+    references = _BoxReader(file, parts[b"iref"])
     width = 2 if references.version == 0 else 4
     for box in boxes(file, parts[b"iref"].start + 4, parts[b"iref"].stop):
         file.seek(box.start)
@@ -113,7 +113,7 @@ def _plan_of(file: BinaryIO) -> _Plan:
 
 def _place_of(file: BinaryIO, parts: dict[bytes, Box], wanted: int) -> int:
     """Byte at which the data of an item begins."""
-    places = _Reader(file, parts[b"iloc"])
+    places = _BoxReader(file, parts[b"iloc"])
     sizes = places.number(2)
     offset, length, base, index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
     for _ in range(places.number(2 if places.version < 2 else 4)):
@@ -147,7 +147,7 @@ def _turns_of(file: BinaryIO, properties: Box, wanted: int) -> list[tuple[bytes,
     if not {b"ipco", b"ipma"} <= parts.keys():
         return []
     known = list(boxes(file, parts[b"ipco"].start, parts[b"ipco"].stop))
-    links = _Reader(file, parts[b"ipma"])
+    links = _BoxReader(file, parts[b"ipma"])
     for _ in range(links.number(4)):
         if links.ends:
             break

@@ -22,7 +22,7 @@ from vidsift.video.signatures import transport_stream_head
 
 __all__ = ["in_first_part", "may_start_again", "open_timed", "seek_before", "table_of"]
 
-_KEPT = 4  # tables: probing, decoding and cutting open the same file one after the other
+_MOST_TABLES = 4  # probing, decoding and cutting open the same file one after the other
 _MAY_BE_JOINED = frozenset({"flv", "ogg", "nut", "gxf"})
 """Containers whose heads state no length, and of which FFmpeg reads on where another file follows."""
 
@@ -131,7 +131,7 @@ def _known(video: OpenVideo) -> PacketTable:
             known = (replace(table, held=None), other.origin_ticks)
         with _lock:
             _tables[key] = known
-            while len(_tables) > _KEPT:
+            while len(_tables) > _MOST_TABLES:
                 _tables.popitem(last=False)
     table, video.origin_ticks = known
     video.clock = table.clock

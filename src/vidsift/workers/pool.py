@@ -20,7 +20,7 @@ from vidsift.files.disk_errors import plain_words
 from vidsift.workers.memory import end_out_of_memory
 from vidsift.workers.process import START_SECONDS, LimitedProcess, ProcessLimits, SilenceTimer, not_started
 
-__all__ = ["Pool", "Work"]
+__all__ = ["ProcessPool", "Work"]
 
 TaskT = TypeVar("TaskT")
 MessageT = TypeVar("MessageT")
@@ -65,7 +65,7 @@ class _Worker(Generic[TaskT]):
             self.process.connection.send(task)
 
 
-class Pool(Generic[TaskT, MessageT]):
+class ProcessPool(Generic[TaskT, MessageT]):
     """Does tasks in limited processes; a context manager that leaves none behind.
 
     Args:
@@ -104,7 +104,7 @@ class Pool(Generic[TaskT, MessageT]):
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def __enter__(self) -> Pool[TaskT, MessageT]:
+    def __enter__(self) -> ProcessPool[TaskT, MessageT]:
         """Return the pool."""
         return self
 

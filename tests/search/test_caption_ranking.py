@@ -9,7 +9,7 @@ from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.errors import QueryError
-from vidsift.search import captions as captions_module
+from vidsift.search import caption_ranking
 from vidsift.search.searcher import Index
 
 COUNTS = [5, 1, 3, 5, 4, 5]
@@ -25,8 +25,8 @@ HELD = {
 def test_captions_are_ranked_by_their_best_segment(
     tmp_path: Path, arguments: dict[str, str], spare: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(captions_module, "_SPARE", spare)
-    monkeypatch.setattr(captions_module, "_AT_ONCE", 3)
+    monkeypatch.setattr(caption_ranking, "_SPARE", spare)
+    monkeypatch.setattr(caption_ranking, "_AT_ONCE", 3)
     model = tiny.model("drl", arguments)
     store = filled(tmp_path / "index", model, COUNTS)
     index = Index.open(store.folder, model)
