@@ -35,6 +35,7 @@ from vidsift.index.schema import (
 from vidsift.index.tables import (
     Table,
     TableReader,
+    connect,
     explained_reading,
     make_whole,
     open_or_reason,
@@ -90,7 +91,8 @@ class Store:
     def _open_tables(self) -> None:
         """Open the tables as they are now."""
         try:
-            self._tables = {name: Table(self.folder, name) for name in ("segments", "files")}
+            database = connect(self.folder)
+            self._tables = {name: Table(self.folder, name, database) for name in ("segments", "files")}
         except Exception as error:
             raise IndexFolderError(
                 f"the index {self.folder} is damaged: {plain_words(error)}; see what can be repaired with "
@@ -99,7 +101,7 @@ class Store:
         self.damaged = {}
         # An index of format 1 has no tags and captions, until it is written to.
         for name in _TAGS_AND_CAPTIONS if self.manifest.format >= _FORMAT_WITH_TAGS else ():
-            table = open_or_reason(self.folder, name)
+            table = open_or_reason(self.folder, name, database)
             if isinstance(table, str):
                 self.damaged[name] = table
             else:
@@ -301,8 +303,7 @@ class Store:
                 f"the {name} of the index {self.folder} cannot be read: {rows}; everything else can be "
                 f"searched; repair them with: vidsift index check --repair --index {self.folder}"
             )
-        values: list[dict[str, Any]] = rows.to_pylist()
-        return values
+        return list(rows.to_pylist())
 
     def set_tags(self, video_id: str, tags: Iterable[str]) -> None:
         """Give a video these tags and no others. An indexing run may go on meanwhile.
