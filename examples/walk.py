@@ -12,7 +12,7 @@ import vidsift
 from vidsift.data.folder import read_folder
 from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.shapes.library import write_library
-from vidsift.video import probe, read_frames
+from vidsift.video.preprocessing import frames_of_file
 
 
 def main() -> None:
@@ -30,17 +30,15 @@ def walk(place: Path) -> None:
     print(f'A video, {path.name}, and a sentence: "{sentence}"\n')
 
     # video/: file -> frames with times
-    facts = probe(path)
     model = vidsift.load("shapes")
-    wanted = model.wanted_times(vidsift.Span(0.0, facts.duration_seconds))
-    frames = read_frames(path, wanted, size_px=model.preprocessing.size_px)
-    print(f"video         {len(frames)} frames at {[round(float(t), 2) for t in frames.times_seconds]} s")
+    frames = frames_of_file(str(path), "video", model.preprocessing)
+    print(f"video         {frames}")
 
     # encoders/ and interactions/: frames and words -> prepared token sets
     text = model.encode_text([sentence])
     video = model.encode_frames([frames.pixels], [frames.times_seconds])
     for name, tokens in {**text, **video}.items():
-        print(f"tokens        {name}: {tuple(tokens.tokens.shape)}")
+        print(f"{name:13} {tokens}")
 
     # interactions/ and methods/: token sets -> similarity, and which word met which frame
     score = model.similarity(text, video)
