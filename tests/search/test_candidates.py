@@ -291,3 +291,11 @@ def test_the_command_line_says_what_the_hits_are_the_best_of(
     lines, _ = run("info", str(tmp_path / "model"))
     assert any("candidates found by MeanDot(sentence, frame), which also gives the moments" in line
                for line in lines)  # fmt: skip
+
+
+def test_nothing_fits_where_the_conditions_let_no_video_through(filled_index: Index) -> None:
+    assert filled_index.calibration is not None
+    for query in (QUERY, [QUERY, "a star"]):
+        hits = filled_index.search(query, min_duration_seconds=1e6)
+        assert hits == []
+        assert filled_index.found(query, hits, min_duration_seconds=1e6) is False

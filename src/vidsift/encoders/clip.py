@@ -164,6 +164,7 @@ class ClipTowers(nn.Module):
         # CLIP pads to 77 tokens; captions have about a dozen.
         tokens_QTD, states = self._walk_text(ids_QT[:, :length], hidden=hidden)
         tokens_QTD = tokens_QTD.masked_fill(~mask_QT[:, :length, None], 0)
+        # As wide as what came in: the mask is.
         tokens_QTD = F.pad(tokens_QTD, (0, 0, 0, ids_QT.shape[1] - length))
         return (tokens_QTD, tuple(states)) if hidden else tokens_QTD
 
@@ -384,6 +385,7 @@ class ClipTowers(nn.Module):
             length = ids_QT.shape[1]
             all_TT = torch.ones(length, length, dtype=torch.bool, device=ids_QT.device)
             visible_TT = all_TT.tril() if visible_TT is None else visible_TT
+            # No row is -inf throughout, which would give NaN: each token sees itself.
             mask = torch.zeros_like(visible_TT, dtype=state_QTW.dtype).masked_fill(~visible_TT, float("-inf"))
         elif visible_TT is not None:
             mask = visible_TT

@@ -116,6 +116,7 @@ def wrong_parts(dtype: torch.dtype, device_type: str) -> tuple[str, ...]:
 
     Each is run once in a process, small, forwards and backwards, beside fp32 on the CPU.
     """
+    # The answer stays for the process, so it must not depend on the mode in which it was first needed.
     return tuple(
         name for name, (part, inputs) in _parts().items() if not _is_right(part, inputs, dtype, device_type)
     )
@@ -148,6 +149,7 @@ def _cpu_computes_bf16() -> bool:
 
     oneDNN has the last word: it may be told to use less (``ONEDNN_MAX_CPU_ISA``), and then emulates.
     """
+    # Names of x86 and of ARM alike; a processor has those of its own kind at most.
     hardware = any(_features().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
     return hardware and _onednn_computes_bf16()
 
@@ -169,6 +171,7 @@ def _features() -> Mapping[str, object]:
     probes = {
         "avx512_vnni": "_is_vnni_supported",
         "avx512_bf16": "_is_avx512_bf16_supported",
+        # Every processor with tiles so far multiplies both types by them.
         "amx_bf16": "_is_amx_tile_supported",
         "amx_int8": "_is_amx_tile_supported",
     }
@@ -206,6 +209,7 @@ def _run(
         # Rounded first: only what the part itself does wrong counts.
         rounded = [tensor.to(torch.bfloat16).to(device_type, dtype).requires_grad_() for tensor in inputs]
         result = part(rounded, dtype)
+        # Weighted, since in a plain sum errors of opposite signs cancel.
         weights = _sample(*result.shape).to(device_type)
         (gradient,) = torch.autograd.grad((result.float() * weights).sum(), rounded[0])
     return result.detach().float().cpu(), gradient.float().cpu()
@@ -228,6 +232,7 @@ def _parts() -> dict[str, tuple[_TowerPart, tuple[Tensor, ...]]]:
         ),
         "attention": (
             lambda x, _: functional.scaled_dot_product_attention(x[0], x[1], x[2]),
+            # Samples of one shape are equal (the seed is the sum of its sizes), so these are moved apart.
             (_sample(2, 2, 17, 32), _sample(2, 2, 17, 32) + 1, _sample(2, 2, 17, 32) - 1),
         ),
     }

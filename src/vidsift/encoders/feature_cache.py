@@ -29,17 +29,17 @@ PixelsOf = Callable[[slice], Tensor]
 class CachedTowers(ClipTowers):
     """CLIP towers whose vision tower does not learn, beside a memory of what it makes of a set of clips.
 
-    Inside :meth:`of`, the frames of clips of the set are looked up; the first time that a method wants a kind
-    of result (class tokens, all tokens, every layer's states; with or without token shift) it is computed
-    for the with_padded set and kept in files in fp32, which runs of the same towers share. Elsewhere, and for
-    texts, these are the towers that they wrap: same weights, same parameter names.
+    Inside :meth:`clips`, the frames of clips of the set are looked up; the first time that a method wants a
+    kind of result (class tokens, all tokens, every layer's states; with or without token shift) it is
+    computed for the whole set and kept in files in fp32, which runs of the same towers share. Elsewhere, and
+    for texts, these are the towers that they wrap: same weights, same parameter names.
 
     Args:
         towers: what is wrapped.
         folder: keeps the memory; each set and each state of the weights has files of its own.
-        clips: how many there are.
+        count: how many clips the set has.
         pixels_of: normalised frames of some of them, ``(B, F, 3, S, S)``.
-        about: what the set is, as JSON can hold it.
+        description: what the set is, as JSON can hold it.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class CachedTowers(ClipTowers):
         if name not in self._results:
             self._results[name] = self._open(name, walk)
         device = mask_BF.device
+        # Indexing by an array copies, so that nobody is given the file itself.
         first, *states = (torch.from_numpy(array[self._rows]).to(device) for array in self._results[name])
         return first, tuple(states)
 
@@ -111,6 +112,7 @@ class CachedTowers(ClipTowers):
         weights = {**self.clip.vision_model.state_dict(), "projection": self.clip.visual_projection.weight}
         for name, value in sorted(weights.items()):
             hasher.update(name.encode())
+            # In fp32: numpy has no bf16.
             hasher.update(value.detach().float().cpu().numpy().tobytes())
         return hasher.hexdigest()[:16]
 
@@ -120,13 +122,14 @@ class CachedTowers(ClipTowers):
     ) -> list[NDArray[np.float32]]:
         """Open the files of a kind of result; write them first where they are missing."""
         folder = self._root / f"towers-{self._digest()}" / name
+        # A folder that is there is complete: it is put in place at once.
         if not folder.is_dir():
             self._write(folder, walk)
         # Mapped, not read: all layers' states of a set may be larger than the memory.
         return [np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))]
 
     def _write(self, folder: Path, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]) -> None:
-        """Look at the with_padded set and write what comes of it."""
+        """Look at the whole set and write what comes of it."""
         with (
             saving("what towers make of the set of clips", self._root),
             whole_folder(folder) as temporary,
@@ -137,6 +140,7 @@ class CachedTowers(ClipTowers):
                 rows = slice(start, min(start + _CLIPS_AT_ONCE, self._count))
                 for number, array in enumerate(self._walk_clips(rows, walk)):
                     if number == len(appenders):
+                        # Two digits: files are read back in the order of their names.
                         file, shape = temporary / f"{number:02}.npy", (self._count, *array.shape[1:])
                         appenders.append(files.enter_context(array_file(file, np.float32, shape)))
                     appenders[number](array)

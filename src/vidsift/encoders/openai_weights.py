@@ -70,6 +70,7 @@ def is_torchscript(path: str | Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
+        # Files of torch.save are zips, too.
         return any("/code/" in name for name in archive.namelist())
 
 

@@ -35,6 +35,7 @@ def hard_top_k(scores_BN: Tensor, k: int) -> Tensor:
         ValueError: if there are fewer than k scores.
     """
     _check_k(scores_BN, k)
+    # Not topk: which of equal scores it takes differs from device to device.
     chosen_Bk = scores_BN.sort(dim=1, descending=True, stable=True).indices[:, :k].sort(dim=1).values
     return torch.nn.functional.one_hot(chosen_Bk, scores_BN.shape[1]).float()
 
@@ -160,6 +161,7 @@ def _to_unit_range(scores_BN: Tensor) -> Tensor:
     range_B1 = highest_B1 - lowest_B1
     # A division by next to nothing would make a gradient of what is rounding.
     equal_B1 = range_B1.detach() <= 8 * torch.finfo(scores_BN.dtype).eps * size_B1
+    # Filled before the division as well: the gradient of 0 / 0 behind a mask is still NaN.
     return ((scores_BN - lowest_B1) / range_B1.masked_fill(equal_B1, 1)).masked_fill(equal_B1, 0)
 
 
@@ -170,6 +172,7 @@ class _PerturbedTopK(torch.autograd.Function):
     def forward(  # noqa: PLR0917 (torch passes them by place)
         ctx: Any, scores_BN: Tensor, k: int, sigma: float, gradient: TopKGradient, noise_BSN: Tensor
     ) -> Tensor:
+        # One pass: noise times sigma by itself would be S times as large as the scores once more.
         noisy_BSN = torch.addcmul(scores_BN[:, None], noise_BSN, noise_BSN.new_tensor(sigma))
         # By index, not by score: then the mean over draws is of like places.
         chosen_BSk = noisy_BSN.topk(k, dim=2, sorted=False).indices.sort(dim=2).values

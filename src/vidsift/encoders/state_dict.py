@@ -22,6 +22,7 @@ def non_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
     One pass over each and one transfer for all, so that a GPU is waited for once. Whole numbers are finite.
     """
+    # Left out: the norm of nothing, which is an error, and tensors on meta, which hold no values.
     floating = {
         name: value.detach()
         for name, value in tensors.items()

@@ -196,6 +196,7 @@ class TemporalBlock(nn.Module):
         return state_BFD + change_BFD
 
     def _attend(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
+        # (B, F, 3, H, C)
         parts = self.attention_in(state_BFD).unflatten(-1, (3, self.heads, -1))
         query_BHFC, key_BHFC, value_BHFC = parts.permute(2, 0, 3, 1, 4).unbind(0)
         # Scaled before the product, as nn.MultiheadAttention does, which the released code uses.
@@ -209,6 +210,7 @@ class TemporalBlock(nn.Module):
         clip = layer.state_dict()
         copied: dict[str, Tensor] = {}
         for kind in ("weight", "bias"):
+            # Queries, keys, values: the order in which nn.MultiheadAttention, and so every release, has them.
             parts = [clip[f"self_attn.{part}_proj.{kind}"] for part in "qkv"]
             copied[f"attention_in.{kind}"] = torch.cat(parts)
             copied[f"attention_out.{kind}"] = clip[f"self_attn.out_proj.{kind}"]

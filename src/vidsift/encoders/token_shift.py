@@ -40,6 +40,7 @@ def frame_neighbours(mask_BF: Tensor, *, skip_padded: bool = True) -> FrameNeigh
     else:
         row_BF = torch.arange(mask_BF.numel(), device=mask_BF.device).view_as(mask_BF)
     before_BF, after_BF = row_BF.clone(), row_BF.clone()
+    # The first frame has none before it, and names itself.
     before_BF[:, 1:] = torch.where(mask_BF[:, :-1], row_BF[:, :-1], row_BF[:, 1:])
     after_BF[:, :-1] = torch.where(mask_BF[:, 1:], row_BF[:, 1:], row_BF[:, :-1])
     if skip_padded:

@@ -25,6 +25,7 @@ END = "<|endoftext|>"
 PAD_ID = 0
 _WORD_END = "</w>"
 _BYTE_ENTRIES = 512
+# OpenAI's pattern without its special tokens: what a user types is never one.
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _OPENAI_ENTRIES = 49_408
 
@@ -70,6 +71,7 @@ class Tokenizer:
         # Padding and cutting are done in encode: the end-of-text, where the sentence is read, has to stay.
         backend.no_padding()
         backend.no_truncation()
+        # Despite its name: those in a text are then encoded as the letters that they are written with.
         backend.encode_special_tokens = True
         self._backend = backend
 
@@ -164,6 +166,7 @@ class Tokenizer:
             rows.append([self.start_id, *ids[: max_words - 2], self.end_id])
             pieces.append([self._start, *words[: max_words - 2], self._end])
         length = max(map(len, rows))
+        # (Q, T), T of the longest sentence
         ids_QT = torch.tensor([row + [PAD_ID] * (length - len(row)) for row in rows], dtype=torch.int64)
         lengths_Q = torch.tensor([len(row) for row in rows])
         return TokenizedText(ids_QT, torch.arange(length) < lengths_Q[:, None], pieces, cut)
@@ -340,6 +343,7 @@ def _backend(vocabulary: dict[str, int], merges: Sequence[tuple[str, str]]) -> B
             unk_token=END if vocabulary else None,
         )
     )
+    # As transformers' CLIPConverter (convert_slow_tokenizer.py) assembles it, so that files serve both.
     backend.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )

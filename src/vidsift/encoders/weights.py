@@ -42,6 +42,7 @@ __all__ = [
 
 _VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 _SETTINGS = ("*.json", "merges.txt")
+# With a star: large checkpoints come in several files.
 _SAFE, _PICKLED = "model*.safetensors", "pytorch_model*.bin"
 # Index tables that older checkpoints stored as if they were weights.
 _NOT_WEIGHTS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
@@ -125,6 +126,7 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
         NotSavedError: the disk takes no more.
     """
     folder = Path(folder)
+    # Contiguous: safetensors takes nothing else.
     weights = {key: value.detach().cpu().contiguous() for key, value in towers.clip.state_dict().items()}
     require_finite(weights, "the model", UNSAVED)
     # save_pretrained of the model, which is not called here, would have set it.
@@ -134,7 +136,7 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
         "image_processor_type": "CLIPImageProcessor",
         "do_resize": True,
         "size": {"shortest_edge": norm.size_px},
-        "resample": 3,
+        "resample": 3,  # bicubic, by Pillow's number
         "do_center_crop": True,
         "crop_size": side,
         "do_convert_rgb": True,
@@ -224,6 +226,7 @@ def _flat(content: Any, path: Path) -> dict[str, Tensor]:
 
 def _empty_model(config: CLIPConfig) -> CLIPModel:
     """Build the model without memory for weights; ``load_strictly`` gives it those of the file."""
+    # Drawing weights that the file replaces at once would take longer than reading it.
     with torch.device("meta"):
         return CLIPModel(config)
 
@@ -298,6 +301,7 @@ def _read_norm(folder: Path, side_px: int) -> PixelNorm:
         return PixelNorm(side_px)
     settings = json.loads(file.read_text(encoding="utf-8"))
     if not settings.get("do_normalize", True):
+        # Only the scale to 0 to 1 is left, which PixelNorm always does.
         return PixelNorm(_side(settings, side_px), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     mean, std = settings.get("image_mean", OPENAI_MEAN), settings.get("image_std", OPENAI_STD)
     if len(mean) != 3 or len(std) != 3:

@@ -19,6 +19,7 @@ from vidsift.errors import NotSavedError, VidsiftError
 __all__ = ["disk_errno", "is_disk_full", "plain_words", "saving"]
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+# ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL
 _WINDOWS_NO_ROOM = frozenset({39, 112})
 _NO_ROOM_WORDS = re.compile(
     r"no space left on device|not enough space on the disk|dis[ck] is full|dis[ck] full"
@@ -43,6 +44,7 @@ _DISK = _NO_ROOM | _FORBIDDEN | {errno.EFBIG, errno.EIO}
 # Libraries in Rust give the number in their words alone: safetensors, tokenizers, Lance. On Windows it is
 # that of the system. The second form is that of safetensors before 0.6.
 _RUST = re.compile(r"\(os error (\d+)\)|\bOs \{ code: (\d+)")
+# ERROR_ACCESS_DENIED, ERROR_WRITE_PROTECT, ERROR_FILE_TOO_LARGE
 _WINDOWS = {5: errno.EACCES, 19: errno.EROFS, 223: errno.EFBIG}
 # torch.save, where the error of the file below did not come through.
 _TORCH = re.compile(r"PytorchStreamWriter failed|inline_container\.cc.*unexpected pos|iostream error")
@@ -81,6 +83,7 @@ def disk_errno(error: BaseException) -> int | None:
     passed: list[BaseException] = []
     cause: BaseException | None = error
     torch_failed = False
+    # Unlike is_disk_full also by context: a library that wraps an error in its own often drops the cause.
     while cause is not None and cause not in passed:
         passed.append(cause)
         if is_disk_full(cause):

@@ -27,6 +27,7 @@ def hold_lock(path: Path) -> Iterator[None]:
         LockHeldError: another process holds it.
         OSError: the file cannot be written.
     """
+    # "r+b" makes no file, and "wb" would empty it under the process that holds it.
     path.touch()
     # Without a buffer: the number has to be in the file before another process looks.
     with path.open("r+b", buffering=0) as file:
@@ -54,6 +55,7 @@ def try_lock(file: BinaryIO) -> bool:
         import fcntl
 
         try:
+            # flock and not lockf: POSIX locks end when any other handle of the file in this process closes.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
@@ -65,6 +67,7 @@ def unlock(file: BinaryIO) -> None:
     if sys.platform == "win32":
         import msvcrt
 
+        # msvcrt unlocks from the place on, which has to be the byte that was locked.
         file.seek(0)
         with contextlib.suppress(OSError):
             msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)

@@ -128,6 +128,7 @@ def whole_files(folder: Path, name: str, *, last: str) -> Iterator[Path]:
     try:
         yield temporary
         (folder / last).unlink(missing_ok=True)
+        # False sorts before True: the file that says what the others are comes last.
         for file in sorted(temporary.iterdir(), key=lambda file: file.name == last):
             file.replace(folder / file.name)
     finally:
@@ -151,6 +152,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         OSError: if it cannot be put in place, and nothing stands there.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # mkdtemp ends names with eight letters of its own.
     for leftover in folder.parent.glob(f"{folder.name}.????????"):
         _remove_unlocked(leftover)
     temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
@@ -218,6 +220,7 @@ def array_file(
 
     about = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        # Rows one after the other, so that they can be appended.
         "fortran_order": False,
         "shape": shape,
     }

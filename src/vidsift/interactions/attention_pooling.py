@@ -91,10 +91,12 @@ class AttentionPooling(Interaction):
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Pool every video for every sentence, some pairs at a time; ``sim_QV`` in [-1, 1]."""
+        # Sets may be in a narrower type (a scan's bf16) than the layers behind the attention.
         kind = self.linear.weight.dtype
         text_parts = {name: part[:, 0].to(kind) for name, part in self.text_parts.split(text).items()}
         key_VFD, value_VFD = (part.to(kind) for part in self.video_parts.split(video).values())
         attention_QVF = masked_softmax(torch.einsum("qd,vfd->qvf", text_parts["query"], key_VFD), video.mask)
+        # Every pair has a pooled video of its own: Q x V x D numbers, the largest thing here.
         videos = max(1, _NUMBERS_AT_ONCE // (len(text) * value_VFD.shape[2]))
         scores = []
         for weights_QVF, block_VFD in zip(
@@ -118,6 +120,7 @@ class AttentionPooling(Interaction):
         pooled_B1D = attention_B1F @ frame_parts["value"]
         residual_B1D = self._with_residual(self.pooled_norm(pooled_B1D))
         length_B1 = self.output_norm(residual_B1D).norm(dim=2)
+        # Each frame as though all attention were on it, with the divisors of the pair: (B, F, D).
         frames_BFD = self._with_residual(_normed_like(self.pooled_norm, frame_parts["value"], pooled_B1D))
         alone_BFD = _normed_like(self.output_norm, frames_BFD, residual_B1D)
         values_BF = (alone_BFD * text_parts["sentence"]).sum(dim=2) / length_B1

@@ -58,6 +58,7 @@ class ChannelParts:
         expected = {name: (*tokens.mask.shape, width) for name, width in self.widths.items()}
         if shapes != expected:
             raise ValueError(f"channel parts have shapes {shapes}, expected {expected}")
+        # In the order of the widths: keyword arguments may come in any.
         joined_BNE = torch.cat([parts[name] for name in self.widths], dim=2)
         return tokens.replace(tokens=joined_BNE.masked_fill(~tokens.mask.unsqueeze(2), 0))
 

@@ -94,6 +94,7 @@ class CrossTransformer(Interaction):
             )
         width = text.tokens.shape[1] + video.tokens.shape[1]
         pairs_at_once = max(1, _TOKENS_AT_ONCE // width)
+        # The last varies fastest, as in sim_QV.
         text_P, video_P = torch.cartesian_prod(
             torch.arange(len(text), device=text.mask.device),
             torch.arange(len(video), device=text.mask.device),
@@ -113,6 +114,7 @@ class CrossTransformer(Interaction):
         index = torch.arange(max(words, frames), device=text.mask.device)
         # Frames count on from the last real word, not from the padded width: padding must not move them.
         video_index_BN = text.mask.sum(dim=1, keepdim=True) + index[:frames]
+        # Padded words may lie beyond the table. They are masked, and only need some row.
         text_BTD = text.tokens + self.positions[index[:words].clamp_max(len(self.positions) - 1)]
         video_BND = video.tokens + self.positions[video_index_BN]
         state_BLD = self.dropout(torch.cat([text_BTD, video_BND], dim=1))

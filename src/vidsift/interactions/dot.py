@@ -96,5 +96,6 @@ def _score_int8(text: TokenSet, video: TokenSet) -> Tensor:
 
 
 def _weighted_sum(tokens: TokenSet) -> Tensor:
+    # (B, N, D) * (B, N, 1): int8 tokens become floats by their weights.
     sum_BD = (tokens.tokens * weights_of(tokens).unsqueeze(-1)).sum(dim=1)
     return sum_BD if tokens.scale is None else sum_BD * tokens.scale[:, None]

@@ -27,6 +27,7 @@ def frame_weights(cosines_XF: Tensor, mask_XF: Tensor, sharpness: float = 4.0) -
     Source: LiuRicky/ts2_net modules/modeling.py, get_frame_similarity, of TS2-Net (arXiv
         2207.07852).
     """
+    # 0 adds nothing to the length: padding would flatten the weights of short videos.
     unit_XF = normalize(cosines_XF.masked_fill(~mask_XF, 0), dim=-1)
     return masked_softmax(sharpness * unit_XF, mask_XF)
 

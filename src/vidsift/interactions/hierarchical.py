@@ -59,11 +59,13 @@ class Hierarchical(Interaction):
             raise ValueError(
                 f"a text has {text.tokens.shape[1]} tokens, expected one for each of {self.levels} levels"
             )
+        # The deepest level comes last, and is read before it is made unit length.
         weights_QS = torch.softmax(self.gate(text.tokens[:, -1]), dim=-1)
         return text.replace(tokens=unit_tokens(text), weights=weights_QS)
 
     def _prepare_video(self, video: TokenSet) -> TokenSet:
         unit = video.replace(tokens=unit_tokens(video))
+        # (V, S, N): which frames are of which level
         members_VSN = _members(unit, self.levels).to(unit.tokens.dtype)
         if not bool(members_VSN.any(dim=2).all()):
             raise ValueError(f"a video lacks tokens at some of the {self.levels} levels; give each frame all")

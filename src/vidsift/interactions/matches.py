@@ -103,6 +103,7 @@ def let_padding_win(
 
     See :func:`~vidsift.interactions.best_match.best_matches`.
     """
+    # Padding counts as 0, so a maximum over a row that has some is at least 0, however much there is.
     padded_V, padded_Q = ~video.mask.all(dim=1), ~text.mask.all(dim=1)
     text_best_PV = torch.where(padded_V, text_best_PV.clamp_min(0), text_best_PV)
     video_best_QVF = torch.where(padded_Q[:, None, None], video_best_QVF.clamp_min(0), video_best_QVF)
@@ -129,6 +130,7 @@ def pair_matches(text: TokenSet, video: TokenSet, padding: Padding = "excluded")
 def _or_padding(best_BX: Tensor, index_BX: Tensor, other: TokenSet) -> tuple[Tensor, Tensor]:
     """Let padding of the other side win, with 0, where all its real tokens are worse."""
     lost_BX = (best_BX < 0) & ~other.mask.all(dim=1, keepdim=True)
+    # Of equals argmin gives the first; for bool there is none.
     first_padded_B1 = other.mask.long().argmin(dim=1, keepdim=True)
     return best_BX.masked_fill(lost_BX, 0), torch.where(lost_BX, first_padded_B1, index_BX)
 

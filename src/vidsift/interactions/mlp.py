@@ -72,6 +72,7 @@ class PairPerceptron(Interaction):
         text_weight_DD, video_weight_DD = self.join.weight.chunk(2, dim=1)
         text_QD = linear(_mean(text).to(text_weight_DD.dtype), text_weight_DD, self.join.bias)
         video_VD = linear(_mean(video).to(video_weight_DD.dtype), video_weight_DD)
+        # Both sides are cut: Q x V x D numbers are there for each layer.
         at_once = max(1, _NUMBERS_AT_ONCE // text_QD.shape[1])
         return torch.cat(
             [

@@ -240,6 +240,7 @@ def _match_rows(matches: BatchMatches, lengths: list[int]) -> _MatchRows:
     videos, frames = matches.video_best.shape[1:]
     device = matches.frame.device
     # int32 throughout: embedding_bag reads half as much as of int64.
+    # Rows of (V x F) tokens and of the words of a block, from places within a video and within a text.
     first_V = torch.arange(videos, dtype=torch.int32, device=device) * frames
     first_Q = torch.tensor([0, *lengths[:-1]], dtype=torch.int32, device=device).cumsum(0, dtype=torch.int32)
     return _MatchRows(matches.frame.int() + first_V, matches.word.int() + first_Q[:, None, None])

@@ -92,6 +92,7 @@ class PrototypeMatching(UnitTokens):
         # A group that is in no frame may name a token that does not exist; its share is 0.
         token_BG = (frame_BG * self.groups + group_G).clamp_max(values_BTN.shape[2] - 1)
         won_BN = torch.zeros_like(best_BN)
+        # Added, not written: the token named for an absent group may be that of a real one.
         won_BN.scatter_add_(1, token_BG, best_BG.masked_fill(~present_BG, 0) * share_B1)
         contributions = torch.zeros_like(values_BTN)
         contributions.scatter_(1, best_text_BN.unsqueeze(1), won_BN.unsqueeze(1))
@@ -123,6 +124,7 @@ class PrototypeMatching(UnitTokens):
         words_PD = text.tokens[text.mask]
         tokens_NVD = video.tokens.transpose(0, 1)
         if video.packed is not None:
+            # (P, N x V)
             products_PN = product(words_PD, tokens_NVD.flatten(0, 1), video.packed)
             best_QNV = torch.unflatten(segment_max(products_PN, lengths), 1, tokens_NVD.shape[:2])
             return self._by_frame(best_QNV, dim=1).transpose(0, 1)
@@ -130,5 +132,6 @@ class PrototypeMatching(UnitTokens):
         for frame_GVD in torch.split(tokens_NVD, self.groups):
             best_QN = segment_max(product(words_PD, frame_GVD.flatten(0, 1)), lengths)
             best_QGV = torch.unflatten(best_QN, 1, frame_GVD.shape[:2])
+            # pad counts dimensions from the last: nothing along V, the missing groups along G.
             best.append(pad(best_QGV, (0, 0, 0, self.groups - len(frame_GVD))))
         return torch.stack(best)

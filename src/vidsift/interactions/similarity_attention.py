@@ -141,11 +141,13 @@ class SimilarityAttention(UnitTokens):
 
     def _weights(self, values_XTN: Tensor, text_XT: Tensor, video_XN: Tensor) -> Tensor:
         """What each meeting counts, ``(X, T, N)``: the score is the sum of weight times similarity."""
+        # What attend reduces stands last: words of a frame (X, N, T), then frames of a word (X, T, N).
         values_XNT, temperature = values_XTN.transpose(-1, -2), self.temperature
         words_XTN = attend(values_XNT, text_XT[..., None, :], self.words_first, temperature).transpose(-1, -2)
         frames_XTN = attend(values_XTN, video_XN[..., None, :], self.frames_first, temperature)
         if self.words_last is None or self.frames_last is None:
             return words_XTN * frames_XTN
+        # Second step of either way, over what the first one pooled: (X, N) and (X, T).
         frames_XN = attend((words_XTN * values_XTN).sum(dim=-2), video_XN, self.frames_last, temperature)
         words_XT = attend((frames_XTN * values_XTN).sum(dim=-1), text_XT, self.words_last, temperature)
         return (words_XTN * frames_XN[..., None, :] + frames_XTN * words_XT[..., :, None]) / 2

@@ -57,6 +57,7 @@ def query_bank_norm(sim_QV: Tensor, bank_BV: Tensor, *, beta: float = 20.0, k: i
     if not 1 <= k <= sim_QV.shape[1]:
         raise ValueError(f"k is {k}, expected 1 to {sim_QV.shape[1]}, the number of videos")
     hubs = torch.unique(bank_BV.topk(k, dim=1).indices)
+    # Dynamic: queries whose best video is no hub gain nothing from the bank, and could lose by it (Eq. 5).
     normalised = torch.isin(sim_QV.argmax(dim=1), hubs).nonzero().squeeze(1)
     # A sum of exponentials overflows or vanishes; its logarithm does neither.
     bank_mass_V = torch.logsumexp(bank_BV.double() * beta, dim=0)

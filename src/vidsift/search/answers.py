@@ -95,6 +95,7 @@ def hits_in_video(reader: IndexReader, query: str, video_id: str) -> list[Hit]:
     question = encode_question(reader.model, query)
     tokens = PrefetchedTokens(reader.gallery)
     scores = score_exactly(reader.model.method, tokens, question, rows).tolist()
+    # Rows ascend with segment ids, which settle equal scores.
     best_first = sorted(zip(rows, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
     paths = {video_id: reader.paths[video_id][0]}
     hits = _hits(reader, question, Ranked(best_first), k=len(rows), filter=Filter(), paths=paths)
@@ -115,8 +116,9 @@ def surest_candidates(reader: IndexReader, sentences: Sequence[str], filter: Fil
         matches = best_videos(reader.gallery, stage, questions, wanted)
         return calibrator.confidences_in_order(questions, matches)
     (ranked,) = rank(reader.gallery, stage, questions, wanted)
-    ((row, score),) = ranked.best
-    return calibrator.confidences(questions[0], [row], [score])
+    # One segment, or none where the filter lets no video through.
+    rows, scores = [row for row, _ in ranked.best], [score for _, score in ranked.best]
+    return calibrator.confidences(questions[0], rows, scores)
 
 
 def check_k(k: int) -> None:

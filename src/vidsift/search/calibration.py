@@ -145,6 +145,7 @@ class Background:
     def __init__(self, gallery: Gallery, terms: TermSum) -> None:
         """Read the sample: rows evenly over the ids, which say nothing of what a video shows."""
         self.gallery, self.terms = gallery, terms
+        # 4 bytes: whatever they are stored in, they are read in fp32.
         row_bytes = sum(tokens.tokens[0].numel() * 4 for tokens in gallery.exact([0]).values())
         self._rows = _evenly(len(gallery), min(_SAMPLE, max(32, _SAMPLE_BYTES // row_bytes)))
         self._tokens = PrefetchedTokens(gallery, self._rows)

@@ -48,6 +48,7 @@ _SYSTEM_FONTS = (
     "NotoSansArabic-Regular.ttf",
     "NotoSansDevanagari-Regular.ttf",
 )
+# For private use, so no font has it: what is drawn for it is the font's sign for what it lacks.
 _IN_NO_FONT = "\U0010fffd"
 
 
@@ -128,6 +129,7 @@ class Canvas:
         if suffix == ".svg":
             target.write_text(self._svg(), encoding="utf-8")
         else:
+            # Pillow reads dpi for pictures and resolution for PDF.
             self.image().save(target, dpi=(_DOTS_PER_INCH, _DOTS_PER_INCH), resolution=_DOTS_PER_INCH)
 
     def image(self) -> Image.Image:

@@ -144,6 +144,7 @@ def _draw_shares(canvas: Canvas, box: Box, share_RC: NDArray[np.float64]) -> Non
     wide, high = (box[2] - box[0]) / columns, (box[3] - box[1]) / rows
     largest = np.abs(share_RC).max()
     for row, column in zip(*np.nonzero(share_RC), strict=True):
+        # The root: areas compare as the shares do.
         part = 0.94 * float(np.sqrt(abs(share_RC[row, column]) / largest))
         colour = _HEAT if share_RC[row, column] > 0 else _COLD
         x, y = box[0] + (column + 0.5) * wide, box[1] + (row + 0.5) * high

@@ -155,6 +155,7 @@ class ScanSet:
     @property
     def size_bytes(self) -> int:
         """Memory that it takes."""
+        # Tokens that were packed count here as well: they are on meta, and the packed form is as large.
         parts = [self._tokens, self._scale, *self._small.values()]
         return sum(block.numel() * block.element_size() for part in parts for block in part)
 
@@ -273,6 +274,7 @@ class Gallery:
         Raises:
             IndexVersionGoneError, IndexFolderError: as for :meth:`read`.
         """
+        # ids, spans and what is remembered are shared; only the scan sets are others
         other = replace(self, scan={}, block_size=block_of(self.device))
         other._fill(terms, scan_format)
         return other

@@ -121,6 +121,7 @@ def frame_matches(
             continue
         alignment, real_N = account[term.name], tokens.mask[0]
         distinct, place = np.unique(tokens.times_seconds[0][real_N].cpu().numpy(), return_inverse=True)
+        # Tokens of one time, as patches of a frame, stand in one row: the best of them counts.
         best_FT = np.full((len(distinct), alignment.values.shape[1]), -np.inf)
         np.maximum.at(best_FT, place, alignment.values[0][:, real_N].T.double().cpu().numpy())
         times.append(distinct)

@@ -17,6 +17,7 @@ from vidsift.types import Features
 
 __all__ = ["QueryPart", "Question", "can_read", "encode_question", "mixing_of", "one_thread", "parse"]
 
+# Between spaces, so that hyphens in words are none; U+2212 is the minus that word processors write.
 _OPERATOR = re.compile(r"(?:^|(?<=\s))[+\-\u2212](?=\s|$)")
 
 

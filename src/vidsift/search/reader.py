@@ -47,6 +47,7 @@ def ask_again(question: Callable[[], T], refresh: Callable[[], object]) -> T:
     try:
         return question()
     except IndexVersionGoneError:
+        # Once: what was the newest a moment ago is not cleaned up for an hour.
         refresh()
     return question()
 

@@ -442,6 +442,7 @@ class Index:
             calibrated, or for sums of sentences.
         """
         sentences = [query] if isinstance(query, str) else list(query)
+        # Pages and least scores hide hits, and say nothing of what fits.
         chosen = replace(filter or Filter(), **conditions | {"skip": 0, "min_score": None})
         if self.calibration is None or any(len(parse(sentence)) > 1 for sentence in sentences):
             return None

@@ -111,6 +111,7 @@ def best_order(values: Sequence[NDArray[np.float64]]) -> tuple[float, list[int]]
             before = leader[place - 1]
             # Strictly better: of equals the earliest stays, so that the answer is one.
             leader[place] = place if best[place] > best[before] else before
+        # Moved by one: strictly before. The first position has none before it.
         earlier = np.concatenate([[-np.inf], best[leader[:-1]]])
         came_from.append(np.concatenate([[0], leader[:-1]]))
         best = value + earlier

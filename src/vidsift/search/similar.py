@@ -24,7 +24,7 @@ from vidsift.interactions.token_wise import TokenWise
 from vidsift.methods.base import Method, Term, TermSum
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
-from vidsift.types import Features, Frames, TokenSet
+from vidsift.types import Features, Frames, Span, TokenSet
 from vidsift.video import probe, read_frames
 from vidsift.video.transforms import clip_pixels
 
@@ -82,6 +82,7 @@ def holds_frames(gallery: Gallery, method: Method, sets: Mapping[str, SetLayout]
         unit
         and name in gallery.scan
         and gallery.blocks > 0
+        # A set that the method compacts (to a mean) has fewer tokens than are stored.
         and gallery.scan[name].block(0).tokens.shape[1] == sets[name].slots
     )
 
@@ -131,8 +132,6 @@ def read_footage(path: str | Path, model: Model, at_seconds: float | None = None
         return Frames(clip_pixels(image, side)[None], np.zeros(1))
     info = probe(file)
     if at_seconds is None:
-        from vidsift.types import Span
-
         return read_frames(file, model.wanted_times(Span(0.0, info.duration_seconds)), size_px=side)
     if not 0 <= at_seconds <= info.duration_seconds:
         raise QueryError(f"{file} lasts {info.duration_seconds:.1f} s; there is no second {at_seconds:g}")

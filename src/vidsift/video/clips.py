@@ -176,6 +176,7 @@ def _begins(packet: Packet[Any], at: float, start_seconds: float) -> bool:
     """Whether a copy can begin with a packet of pictures: a key frame at the start or a little before."""
     if not packet.is_keyframe:
         return False
+    # A millisecond later still counts: Matroska rounds times to one.
     if not start_seconds - _LONGEST_LEAD_SECONDS <= at <= start_seconds + 1e-3:
         raise _CannotCopyError
     return True
@@ -233,9 +234,11 @@ def _encode_streams(video: OpenVideo, stretch: _Stretch) -> int:
     written, number, step = 0, 0, 1 / float(video.frames_per_second)
     with av.open(str(stretch.target), "w", format="mp4") as out:
         picture: _Pictures | None = None
+        # Before anything is written: a stream cannot be added to an MP4 that has begun.
         if sound is not None:
             sound.open(out)
         for packet in video.streams(sources, place):
+            # A damaged packet costs its own pictures; the clip goes on.
             with contextlib.suppress(av.error.InvalidDataError):
                 for frame in packet.decode():
                     if isinstance(frame, av.VideoFrame):
@@ -285,11 +288,13 @@ class _Pictures:
         shrink = min(1.0, _MOST_PX / max(height, width))
         # Even sides: yuv420p has one colour for two by two pixels.
         self._size = tuple(max(2, round(side * shrink) // 2 * 2) for side in (width, height))
+        # 1001 keeps NTSC's rates (30000/1001) exact; averages over a file are odder fractions.
         rate = video.frames_per_second.limit_denominator(1001)
         self.stream: Any = out.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
         self.stream.width, self.stream.height = self._size
         self.stream.pix_fmt = "yuv420p"
         self.stream.codec_context.thread_count = 1  # each thread holds pictures, and memory is limited here
+        # MPEG's clock in the place of the rate's: pictures keep their times where these are uneven.
         self.stream.codec_context.time_base = Fraction(1, 90_000)
         self._out = out
         self._last = -1

@@ -108,6 +108,7 @@ class Clock:
 
     def _given(self, place: int, pts: int | None, dts: int | None) -> tuple[int | None, int | None]:
         shift = self.shifts[self.stretch_at(place)]
+        # By the timestamps too: packets whose places are not known share that of the one before.
         return self.strays.get((place, pts, dts), (_plus(pts, shift), _plus(dts, shift)))
 
     def _shift_of_others(self, packet: Packet[Any], place: int) -> int:
@@ -228,6 +229,7 @@ class _Decoded:
             else _MOST_REORDERED * stamps.step
         )
         first = next((at for at, ticks in enumerate(self._known) if ticks is not None), 0)
+        # As though a packet had come just before, so that the first that is known is where it is expected.
         last = (self._known[first] or 0) - (first + 1) * stamps.step if self._known else 0
         if _first_is_astray(stamps, self._known[first:], close_jumps):
             last = (self._known[first + 1] or 0) - (first + 2) * stamps.step
@@ -249,6 +251,7 @@ class _Decoded:
             return expected
         time = ticks + self.shifts[-1]
         low, high = last - self._back, expected + max(stamps.ticks(_STRAY_SECONDS), step)
+        # In line; all that follows is about packets that are not.
         if low <= time <= high:
             return time
         if self._returns(at, last, high, max(step, stamps.step)):
@@ -321,6 +324,7 @@ def _shown(stamps: Timestamps, decoded: _Decoded, close_jumps: bool) -> tuple[li
         else:
             lost.append(at)
     # Pictures with a time of no stretch at all: shown as long after decoding as the others are.
+    # The low median is a lag that occurs, in whole ticks.
     usual = statistics.median_low(lags) if lags else 0
     for at in lost:
         shown[at] = decoded.times[at] + usual

@@ -21,6 +21,7 @@ __all__ = ["gif_is_cut_off", "is_single_picture", "unread_end"]
 
 _SMALL_BYTES, _SMALL_SHARE = 1 << 16, 0.05
 _GIF_END = b"\x3b"
+# How many of several files that were joined FFmpeg reads, before it stops in silence.
 _PARTS_READ = {"matroska": 2, "mov": 1, "asf": 1}
 _READ_TO_THE_END = frozenset({"flv", "ivf", "nut", "gxf"})
 """Containers that keep next to nothing behind their last packet."""
@@ -49,6 +50,7 @@ def gif_is_cut_off(path: Path) -> bool:
         gif = file.read(4) == b"GIF8"
         end = file.seek(0, 2)
         file.seek(max(0, end - 64))
+        # Zeros behind the end, with which some writers fill up, are no cut.
         return gif and not file.read().rstrip(b"\0").endswith(_GIF_END)
 
 
@@ -60,6 +62,7 @@ def _holds_more(video: OpenVideo, first: Shown) -> bool:
         size = file.seek(0, 2)
     length = video.container.duration
     alone = len(video.container.streams) == 1
+    # Headers round, so half a second more than the picture lasts announces nothing.
     if alone and length and length / 1_000_000 > first.end_seconds + 0.5:
         return True
     return size > _SMALL_BYTES and 2 * _bytes_in_packets(video.path) < size

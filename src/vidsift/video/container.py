@@ -229,6 +229,7 @@ class OpenVideo:
         if stream.duration is not None and stream.duration > 0:
             first = self.origin_ticks if stream.start_time is None else stream.start_time
             ends.append(self.seconds_of(first + stream.duration))
+        # Matroska has a length for the whole file alone; writers tell that of a stream in a tag.
         elif "DURATION" in stream.metadata:
             ends += _clock_text(stream.metadata["DURATION"])
         if ends and container.duration is not None and container.duration > 0:
@@ -298,6 +299,7 @@ def _open_container(path: Path, head: bytes) -> av.container.InputContainer:
     if head[4:8] == b"ftyp":
         # The headers of an MP4 say all that is needed; without this FFmpeg decodes pictures to look for more.
         options["skip_frame"] = "all"
+    # file: in front, or a colon in a name would make a protocol of what stands before it.
     name = f"file:{path}" if within is None else f"subfile,,start,{within[0]},end,{within[1]},,:file:{path}"
     try:
         opened: av.container.InputContainer = av.open(
@@ -322,6 +324,7 @@ def _choose_stream(
 ) -> VideoStream:
     """Take the stream that the ffmpeg program and players take; a cover picture is not a video."""
     name = container.format.name
+    # So FFmpeg calls its readers of single pictures: png_pipe, jpeg_pipe, ...
     if name.endswith("_pipe") or name in _PICTURES or name in _NOT_FOOTAGE:
         picture = name.endswith("_pipe") or name in _PICTURES
         kind = PictureError if picture else VideoReadError
@@ -345,6 +348,7 @@ def _choose_stream(
 
 def _origin_ticks(container: av.container.InputContainer, stream: VideoStream, tick: Fraction) -> int:
     """Timestamp of the container's start in ticks; exact when the video stream starts the container."""
+    # In microseconds, to which FFmpeg rounds what the stream has in ticks of its own.
     start_us: int | None = container.start_time
     if start_us is None:
         return stream.start_time or 0

@@ -130,6 +130,7 @@ class FrameStream:
                 yield from self._seek(video, table)
         # What seeking could not be trusted with. The file is opened anew: its reader and decoder have moved.
         if self._wanted:
+            # A clock that only the table showed has to hold in the second opening, too.
             again = table.clock is not None
             with open_timed(self._path, self._on_progress, read_through=again) as video:
                 yield from self._through(video, table)
@@ -180,6 +181,7 @@ class FrameStream:
         end_seconds = video.seconds_of(table.end_ticks)
         cut_off = missing_end(video, end_seconds) if table.whole else None
         times = wanted.times if cut_off is None else wanted.times[wanted.times < end_seconds]
+        # The last picture not after each time; before the first it is the first.
         choice = np.maximum(np.searchsorted(shown_seconds, times, side="right") - 1, 0)
         chosen, counts = np.unique(choice, return_counts=True)
         runs = plan_runs(table, shown_pts[chosen])
@@ -210,6 +212,7 @@ class FrameStream:
             if before is not None:
                 limit = before.end_seconds if shown.after_gap else shown.time_seconds
                 yield from self._answer(video, before, wanted.take(min(limit, shown.time_seconds)))
+                # What is left lies in the gap: taken, and not answered.
                 wanted.take(shown.time_seconds)
             before = shown
             if not wanted:
@@ -237,6 +240,7 @@ def cheaper_way(video: OpenVideo, times_seconds: NDArray[np.float64]) -> Literal
     if end is not None:
         last = min(last, end)
     pictures = max(1.0, last * float(video.frames_per_second))
+    # Each seek begins at a key frame: with every second picture wanted, hardly any is skipped.
     return "through" if len(times_seconds) * 2 > pictures else "seek"
 
 

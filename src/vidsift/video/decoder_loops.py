@@ -63,6 +63,7 @@ def decode_run(
         for position, packet in zip(range(run.start, run.stop), packets, strict=True):
             if table.spare[position] and position not in run.wanted:
                 continue
+            # Set for every packet: the decoder reads it when it is given one.
             decoder.skip_frame = "NONREF" if skips and position not in run.wanted else "DEFAULT"
             for frame in decoder.decode(packet):
                 if frame.pts in wanted:
@@ -115,6 +116,7 @@ class _Clock:
     def resume(self, packet: Packet[VideoStream]) -> None:
         """Find the place again after packets were left out."""
         if self._times is not None and packet.dts is not None:
+            # By the count alone all later pictures would come too early.
             self._count = int(np.searchsorted(self._times, self._video.seconds_of(packet.dts)))
 
     def describe(self, packet: Packet[VideoStream] | None, error: BaseException) -> str:

@@ -90,6 +90,7 @@ def _track(file: BinaryIO, track: Box) -> tuple[int, str | None]:
         if box.kind == b"tkhd":
             file.seek(box.start)
             data = file.read(24)
+            # Version 1 states two times of 8 bytes each before the number, version 0 of 4.
             at = 20 if data[:1] == b"\x01" else 12
             number = int.from_bytes(data[at : at + 4], "big")
         elif box.kind == b"stsd":
@@ -121,6 +122,7 @@ def _scheme(file: BinaryIO, entry: Box) -> str:
 def _elements(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
     """Elements of an EBML master: identity, and where the content begins and ends; until one is cut off."""
     while start < min(stop, len(data)):
+        # The leading zeros of its first byte say how long a number is (RFC 8794, 4).
         length = 9 - data[start].bit_length()
         size_at = start + length
         if length > 4 or size_at >= len(data):
@@ -130,6 +132,7 @@ def _elements(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int, in
         if width > 8 or content > len(data):
             return
         size = int.from_bytes(data[size_at:content], "big") & ((1 << 7 * width) - 1)
+        # All ones: the size was not known when this was written.
         end = stop if size == (1 << 7 * width) - 1 else min(stop, content + size)
         yield int.from_bytes(data[start:size_at], "big"), content, end
         start = end
@@ -167,6 +170,7 @@ def _encrypted_entries(data: bytes, start: int, stop: int) -> Iterator[bool]:
 def _in_asf(file: BinaryIO) -> bool:
     head = file.read(30)
     header = head + file.read(min(int.from_bytes(head[16:24], "little"), 1 << 20) - len(head))
+    # 24 bytes are the head of any object, 6 more count what is in this one (3.1).
     start = 30
     while start + 24 <= len(header):
         if header[start : start + 16] in _ASF_ENCRYPTION:
@@ -215,6 +219,7 @@ def _share(marks: Iterator[tuple[int, int]]) -> float:
 
 
 def _marks_of_packets(data: bytes, step: int) -> tuple[int, int]:
+    # Blu-ray puts a time of 4 bytes before each packet.
     first = step - 188
     heads = [data[at : at + 4] for at in range(first, len(data) - 3, step)]
     # Tables (numbers below 32 and what begins a section) are never scrambled; nor is what is empty.

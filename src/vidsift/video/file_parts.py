@@ -33,6 +33,7 @@ def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[Box]:
         if start >= stop or len(head) < 8:
             return
         size, content = int.from_bytes(head[:4], "big"), start + 8
+        # 1: the size follows in 64 bits; 0, below: as far as what this box lies in.
         if size == 1 and len(head) == 16:
             size, content = int.from_bytes(head[8:], "big"), start + 16
         end = stop if size == 0 else min(stop, start + size)
@@ -82,6 +83,7 @@ def _matroska(file: BinaryIO, size: int) -> Iterator[int]:
                 yield start
             if not head[4:5] or not head[4]:
                 return
+            # As in all EBML: leading zeros say how many bytes the number has.
             width = 9 - head[4].bit_length()
             most = (1 << 7 * width) - 1
             length = int.from_bytes(head[4 : 4 + width], "big") & most
@@ -111,6 +113,7 @@ def _avi(file: BinaryIO, size: int) -> Iterator[int]:
         if head[:4] == b"RIFF" and head[8:] == b"AVI ":
             yield at
         length = int.from_bytes(head[4:8], "little")
+        # RIFF fills odd chunks up to even ones; the byte is not counted.
         at += 8 + length + length % 2
         if not length or at >= size:
             return

@@ -76,6 +76,7 @@ VIDEO_EXTENSIONS = frozenset(
 # `.ts` and `.mod` are also source code and module files, `.avc`, `.dav` and `.mpv` belong to other programs
 # too: those are looked into.
 _AMBIGUOUS = frozenset({".avc", ".dav", ".mod", ".mpv", ".ts"})
+# Not even opened: some begin like containers of video (.m4a, .ogg).
 _NEVER = frozenset(
     [
         ".tif",
@@ -139,8 +140,8 @@ _SYSTEM_FOLDERS = frozenset(
 _SYSTEM_PLACES = frozenset({"/proc", "/sys", "/dev", "/run"})
 """Where Linux shows itself as files: reading some of them never ends."""
 
-_HIDDEN_ON_WINDOWS = 0x2 | 0x4
-_HIDDEN_ON_MACOS = 0x8000
+_HIDDEN_ON_WINDOWS = 0x2 | 0x4  # FILE_ATTRIBUTE_HIDDEN, FILE_ATTRIBUTE_SYSTEM
+_HIDDEN_ON_MACOS = 0x8000  # UF_HIDDEN
 
 
 class FoundFile(NamedTuple):
@@ -285,6 +286,7 @@ class _Walk:
                 file = self._file(entry, place)
                 if file is not None:
                     yield file
+            # Taken from the end: reversed, folders are entered in the order of their names.
             waiting += [Path(entry.path) for entry in reversed(shown) if _is_open_folder(entry)]
 
     def _excluded(self, entry: os.DirEntry[str], place: Path) -> bool:

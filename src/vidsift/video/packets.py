@@ -179,7 +179,7 @@ def index_packets(
         clock = find_clock(stamps, close_jumps=video.clock_may_jump)
     if clock is not None:
         read.pts, read.dts = clock.timestamps(stamps)
-        read.held = []  # as the file has them
+        read.held = []  # their timestamps are still the file's own
         moved = read.dts[0] != stamps.dts[0] or read.pts[0] != stamps.pts[0]
         video.follow(clock, int(_filled(video, read.pts, read.dts).min()), first_moved=moved)
     return _table(video, read, clock)
@@ -336,6 +336,7 @@ class _Reader:
     def _place(self, position: int) -> int:
         """Byte from which a packet is reached: where the last key frame begins of which that is known."""
         stop = position + 1
+        # By bytes a reader can take up anywhere: it has to be where a picture is that needs no other.
         known = np.flatnonzero((self._table.places[:stop] >= 0) & self._table.key[:stop])
         return int(self._table.places[known[-1]]) if len(known) else 0
 
@@ -375,6 +376,7 @@ class NalReader:
     def __init__(self, extradata: bytes | None) -> None:
         """Learn from the decoder's configuration how units are marked off."""
         in_container = extradata is not None and len(extradata) > 21 and extradata[0] == 1
+        # lengthSizeMinusOne of hvcC (ISO/IEC 14496-15, 8.3.3.1); without that box units begin with codes.
         self._length_bytes = (extradata[21] & 3) + 1 if in_container and extradata is not None else 0
 
     def layer(self, packet: Packet[Any]) -> tuple[int, bool]:
@@ -390,6 +392,7 @@ class NalReader:
                 break
             kind = (data[start] >> 1) & 0x3F
             if kind < _FIRST_NON_VIDEO:
+                # Of the types 0 to 14 the even ones are pictures that no other of their layer refers to (_N).
                 return (data[start + 1] & 7) - 1, kind < _LAST_SUBLAYER and kind % 2 == 0
             at = following
         return 0, False

@@ -26,6 +26,7 @@ def _linear_part(frame: VideoFrame) -> tuple[int, int, int, int]:
         return _IDENTITY
     if len(raw) != 36:
         return _IDENTITY
+    # 16.16 fixed point. The unit falls out, as only ratios and signs are used.
     values = struct.unpack("=9i", raw)
     return values[0], values[1], values[3], values[4]
 
@@ -34,6 +35,7 @@ def _clockwise_degrees(a: int, b: int, c: int, d: int) -> float:
     """Return the turn that shows the picture upright, clockwise, in [0, 360)."""
     if not math.hypot(a, c) or not math.hypot(b, d):
         return 0.0
+    # As av_display_rotation_get of FFmpeg, with the other sign.
     angle = round(math.degrees(math.atan2(b / math.hypot(b, d), a / math.hypot(a, c))))
     return float(angle % 360)
 

@@ -25,6 +25,7 @@ from vidsift.video.transforms import clip_pixels
 
 __all__ = ["SAMPLING", "Preprocessing", "Sampling", "frames_of_file", "jittered_times"]
 
+# No others: Pillow hands some to other programs (EPS to Ghostscript).
 _IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _MOST_IMAGE_PIXELS = 100_000_000
 
@@ -156,6 +157,7 @@ def _read_image(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
                         f"{_MOST_IMAGE_PIXELS:,}"
                     )
                 upright = ImageOps.exif_transpose(image).convert("RGB")
+    # SyntaxError is what Pillow raises at a broken PNG.
     except (OSError, SyntaxError, Image.DecompressionBombError, EOFError) as error:
         raise ValueError(
             "the picture cannot be read; send a whole JPEG, PNG, WebP, GIF or BMP file"

@@ -106,6 +106,7 @@ def pick_linspace(candidates: int, frames: int) -> NDArray[np.int64]:
 
 
 def _whole_seconds(span: Span) -> NDArray[np.float64]:
+    # Rounding in a clock makes no further second.
     count = max(1, math.ceil(span.duration_seconds - 1e-9))
     return span.start_seconds + np.arange(count, dtype=np.float64)
 

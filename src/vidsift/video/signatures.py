@@ -110,6 +110,7 @@ def video_within(file: BinaryIO) -> tuple[int, int] | None:
         return None
     if place is None:
         return None
+    # Programs that edit a photo keep its description and drop the video: what is there has to begin as one.
     file.seek(place[0] + 4)
     return place if file.read(4) == b"ftyp" else None
 
@@ -122,6 +123,7 @@ def _in_trailer(file: BinaryIO, size: int) -> tuple[int, int] | None:
         return None
     file.seek(table)
     data = file.read(length)
+    # Entries of 12 bytes behind a head of 12: kind, how far back from the table it begins, how long it is.
     for at in range(12, len(data) - 11, 12):
         kind = int.from_bytes(data[at + 2 : at + 4], "little")
         back, count = (int.from_bytes(data[at + part : at + part + 4], "little") for part in (4, 8))
@@ -165,6 +167,7 @@ def _in_box(file: BinaryIO, size: int) -> tuple[int, int] | None:
 Glance: TypeAlias = Literal["container", "single picture", "animated WebP file"]
 """What a file seems to be: the container of a video, or what is passed over and counted."""
 
+# Enough for a photo; and then for three packets of a transport stream wherever the first begins.
 _HEAD_BYTES, _MORE_BYTES = 400, 624
 
 _STARTS = (
@@ -211,6 +214,7 @@ def transport_stream_head(head: bytes) -> bool:
 
     A file that was cut out of another one, or split, begins within a packet; there three have to follow.
     """
+    # 0x47, with which each packet begins, is the letter G.
     if any(head[first::step][:2] == b"GG" for first, step in ((0, 188), (4, 192), (0, 204))):
         return True
     return any(head[first::step][:3] == b"GGG" for step in (188, 192, 204) for first in range(step))

@@ -54,6 +54,7 @@ def put_together(video: OpenVideo) -> VideoFrame:
         for packet in video.container.demux(*video.container.streams.video):
             if packet.size and packet.stream.id in plan.items:
                 decoder: Any = packet.stream.codec_context
+                # A tile is one picture: its decoder gives it up only at the end of the stream.
                 for frame in [*decoder.decode(packet), *decoder.decode(None)]:
                     pixels = frame.to_ndarray(format="rgb24", interpolation="BICUBIC", threads=1)
                     tiles.setdefault(packet.stream.id, np.asarray(pixels, np.uint8))
@@ -64,8 +65,10 @@ def put_together(video: OpenVideo) -> VideoFrame:
         raise VideoReadError(video.path, f"is a photo in tiles, of which {lost or 'all'} cannot be read")
     rows = [plan.items[at : at + plan.columns] for at in range(0, len(plan.items), plan.columns)]
     whole = np.concatenate([np.concatenate([tiles[item] for item in row], axis=1) for row in rows])
+    # Tiles are of one size, so that those at the right and the bottom reach beyond the picture.
     whole = whole[: plan.height_px, : plan.width_px]
     for kind, value in plan.turns:
+        # imir: 1 exchanges left and right, 0 top and bottom.
         mirrored = whole[:, ::-1] if value else whole[::-1]
         whole = np.rot90(whole, value) if kind == b"irot" else mirrored
     shown = VideoFrame.from_ndarray(np.ascontiguousarray(whole), format="rgb24")

@@ -76,6 +76,7 @@ def _hidden_pictures(path: Path) -> bool:
                     sound.append(_makes_sense(first, known))
         except DECODE_ERRORS:
             return False
+    # Noise passes too, about once in four: the first two numbers are 0 where one bit is set.
     return len(sound) >= _FEWEST and sum(sound) < 0.6 * len(sound)
 
 
@@ -116,6 +117,7 @@ def _numbers(data: bytes, count: int) -> list[int]:
     bits = "".join(f"{byte:08b}" for byte in data)
     numbers, at = [], 0
     for _ in range(count):
+        # So many zeros, then as many bits and one more, of a number that is greater by one (9.1).
         zeros = len(bits[at:]) - len(bits[at:].lstrip("0"))
         end = at + 2 * zeros + 1
         numbers.append(int(bits[at:end], 2) - 1 if end <= len(bits) else -1)

@@ -46,6 +46,7 @@ class AsyncSandbox:
 
     def close(self, seconds: float) -> None:
         """Wait for calls that run, for so long at most, and end the processes."""
+        # First, so that no call that waits begins when one that runs is ended.
         self._threads.shutdown(wait=False, cancel_futures=True)
         deadline = threading.Timer(seconds, self._sandbox.kill)
         deadline.daemon = True

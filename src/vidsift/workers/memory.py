@@ -50,7 +50,9 @@ def _refuse_memory(limit_bytes: int) -> None:
     """Have Linux count what is the process's own and can be written, and refuse more of it."""
     import resource
 
+    # A crash of a process near its limit would leave as large a file behind.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # RLIMIT_DATA counts private mappings since Linux 4.7. RLIMIT_AS would count what is reserved, and files.
     limit = _bytes_on_linux("VmData:") + limit_bytes
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
@@ -68,6 +70,7 @@ def _largest_bytes() -> int:
     import resource
 
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # ru_maxrss is in bytes on macOS and in KiB everywhere else.
     return largest if sys.platform == "darwin" else largest * 1024
 
 
@@ -99,4 +102,5 @@ def _largest_bytes_on_windows() -> int:
     kernel.GetCurrentProcess.restype = ctypes.c_void_p
     process = ctypes.c_void_p(kernel.GetCurrentProcess())
     kernel.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.size)
+    # What was promised, not the working set, which Windows trims as it likes.
     return int(counters.largest_committed)

@@ -136,6 +136,7 @@ class ProcessPool(Generic[TaskT, MessageT]):
             try:
                 item = self._messages.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
+                # After the queue: what came before the failure is given first.
                 if self._error is not None:
                     raise self._error from None
                 yield None
@@ -253,6 +254,7 @@ def _serve(connection: Connection, work: Work[Any, Any]) -> None:
             try:
                 for message in work(task, on_progress=_Heartbeat(connection)):
                     connection.send(message)
+            # The pipe's: the other end has gone. Work has to turn those of its files into messages.
             except (EOFError, OSError):
                 raise
             except MemoryError:

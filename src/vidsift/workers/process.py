@@ -96,6 +96,7 @@ class LimitedProcess:
             target=_begin, args=(target, child_end, memory_limit_bytes, arguments), daemon=True
         )
         self._process.start()
+        # Held open here as well, the pipe would not come to its end when the process does.
         child_end.close()
 
     @property
@@ -154,6 +155,7 @@ def _begin(
 
     # Not by the pipe: a decoder that hangs would not notice that it is closed.
     threading.Thread(target=end_with_parent, daemon=True).start()
+    # After the imports, which unpickling the target needed: the limit is for the work.
     limit_memory(limit_bytes)
     target(connection, *arguments)
 

@@ -80,6 +80,7 @@ class Sandbox:
 
     def kill(self) -> None:
         """End calls that run; each raises SandboxError where it was made."""
+        # A copy: calls that end meanwhile take themselves out.
         for process in list(self._busy):
             process.kill()
 
@@ -97,6 +98,7 @@ class Sandbox:
                 something else than the following.
             ValueError, OSError: as the function raised them; also OSError where no process can be started.
         """
+        # Before a process is taken: arguments that cannot be pickled are the caller's fault and end none.
         call = pickle.dumps((function, args, kwargs))
         process = self._slots.get()
         if self._closed:
