@@ -59,6 +59,7 @@ class Span(NamedTuple):
         return self.end_seconds - self.start_seconds
 
 
+# eq=False here and below: arrays compare element by element, so a generated == would raise.
 @dataclass(frozen=True, eq=False)
 class Frames:
     """Pictures of one video with the times at which they are shown.
@@ -149,6 +150,7 @@ class TokenSet:
     def __repr__(self) -> str:
         """Return shapes in one line: ``TokenSet(tokens 8x12x512 float32, 93 of 96 real, weights)``."""
         others = [name for name in self.tensors() if name not in ("tokens", "mask")]
+        # A set on "meta" has shapes and no values to count.
         real = f"{int(self.mask.sum())} of {self.mask.numel()} real" if not self.mask.is_meta else "mask"
         return f"TokenSet({', '.join([f'tokens {_shape(self.tokens)}', real, *others])})"
 
@@ -158,6 +160,7 @@ class TokenSet:
 
     def __getitem__(self, index: slice | torch.Tensor) -> TokenSet:
         """Return the rows that ``index`` (a slice, indices or a mask) names."""
+        # It would take the batch away, and the shapes would be blamed for it below.
         if isinstance(index, int):
             raise TypeError(f"TokenSet[{index}]: rows are taken by slice; write [{index}:{index + 1}]")
         if self.packed is not None:
@@ -327,12 +330,14 @@ class Filter:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, and bring equal filters into one form."""
+        # A string is a sequence too: each of its letters would be a tag.
         if isinstance(self.tags, str):
             raise QueryError(f"tags is {self.tags!r}, expected a list of tags: [{self.tags!r}]")
         # Equal questions are answered together, so the order of tags must not tell filters apart.
         object.__setattr__(self, "tags", tuple(sorted(set(self.tags))))
         for name in ("min_duration_seconds", "max_duration_seconds"):
             seconds = getattr(self, name)
+            # NaN orders with no length; infinity may be, as a limit that nothing reaches.
             if seconds is not None and math.isnan(seconds):
                 raise QueryError(f"{name} is {seconds}, expected seconds, or None for no limit")
         if self.min_score is not None and not math.isfinite(self.min_score):

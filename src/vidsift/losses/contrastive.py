@@ -42,6 +42,8 @@ def info_nce(sim_BB: Tensor, scale: Tensor | float) -> Tensor:
             f"info_nce got similarities of shape {tuple(sim_BB.shape)}; expected a square matrix of "
             "matched pairs, text i with video i"
         )
+    # The scale enters here alone: similarities are stored, compared and shown without it.
     logits_BB = sim_BB * scale
+    # The right class of row i is column i: cross-entropy over rows, then over columns.
     truth_B = torch.arange(len(logits_BB), device=logits_BB.device)
     return (cross_entropy(logits_BB, truth_B) + cross_entropy(logits_BB.t(), truth_B)) / 2

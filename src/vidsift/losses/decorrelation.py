@@ -203,14 +203,18 @@ def channel_correlation(
             f"channel decorrelation got {matches} match(es): a deviation needs at least two; train with a "
             "larger batch, or without it (cdcr=none)"
         )
+    # M matches in rows, D channels in columns; shares sum to 1.
     uniform_M = left_MD.new_full((matches,), 1 / matches, dtype=dtype)
     shares_M = uniform_M if shares_M is None else shares_M.to(dtype) / shares_M.to(dtype).sum()
     weights_M = uniform_M if deviation == "plain" else shares_M
+    # With the epsilon of the type that came in, not of fp32: it is that type's rounding which makes a
+    # constant channel seem to vary.
     (left, left_counted_D), (right, right_counted_D) = (
         _standardised(side.to(dtype), weights_M, torch.finfo(side.dtype).eps) for side in (left_MD, right_MD)
     )
     # What makes a variance unbiased: 1 - 1/M where all count alike.
     unbiased = (weights_M * (1 - weights_M)).sum()
+    # (D, M) @ (M, D).
     values_DD = (left * shares_M[:, None]).t() @ right * unbiased
     return ChannelCorrelation(values_DD, left_counted_D[:, None] & right_counted_D)
 
@@ -219,6 +223,7 @@ def _standardised(side_MD: Tensor, weights_M: Tensor, epsilon: float) -> tuple[T
     """Channels of mean 0 and variance 1 (biased), or 0 where they do not vary; and which vary, ``(D,)``."""
     scaled_MD = side_MD / _size(side_MD)
     weights_M1 = weights_M[:, None]
+    # Centred, then squared: mean square less squared mean would cancel where the deviation is small.
     centred_MD = scaled_MD - (weights_M1 * scaled_MD).sum(dim=0)
     variance_D = (weights_M1 * centred_MD.square()).sum(dim=0)
     constant_D = variance_D <= epsilon * (weights_M1 * scaled_MD.square()).sum(dim=0)
@@ -260,8 +265,10 @@ def draw_tokens(tokens: TokenSet, generator: torch.Generator | None = None) -> T
 
 
 def _nth_real(tokens: TokenSet, index_B: Tensor) -> Tensor:
+    # Counted, so that padding may stand anywhere.
     order_BN = tokens.mask.cumsum(dim=1) - 1
     chosen_BN = tokens.mask & (order_BN == index_B[:, None])
+    # One True a row: boolean indexing gives (B, D) in the order of the rows.
     return tokens.tokens[chosen_BN]
 
 
@@ -305,6 +312,7 @@ def _directions(text: TokenSet, video: TokenSet, alignment: Alignment, paths: Pa
         side: TokenSet, other: TokenSet, best_BN: Tensor, weights_BN: Tensor, *, from_video: bool
     ) -> _Matches:
         index_BND = best_BN.unsqueeze(-1).expand(-1, -1, other.tokens.shape[-1])
+        # Padding has a best match too, which means nothing: the mask takes it out, (B, N, D) to (M, D).
         matched_MD = other.tokens.gather(1, index_BND)[side.mask]
         return _Matches(side.tokens[side.mask], matched_MD, side.mask, weights_BN, from_video)
 
@@ -315,6 +323,8 @@ def _directions(text: TokenSet, video: TokenSet, alignment: Alignment, paths: Pa
 
 def _parts(correlation: ChannelCorrelation) -> Decorrelation:
     diagonal_D = correlation.values.diagonal()
+    # A channel that takes no part has the value 0, and would cost (0 - 1)^2.
     agreement_D = (diagonal_D - 1).square() * correlation.counted.diagonal()
+    # Taken out before squaring: the difference of two sums of squares would lose its digits.
     off_diagonal_DD = correlation.values - torch.diag(diagonal_D)
     return Decorrelation(agreement_D.sum(), off_diagonal_DD.square().sum())

@@ -88,8 +88,10 @@ class TermSum:
         """
         ready = dict(text)
         for name in self.text_preparers:
+            # All terms of a text set share it: it goes to int8 only where each of them reads int8.
             met = [(term.interaction, video[term.video]) for term in self.terms if term.text == name]
             if met and all(meet.quantises_text and seen.scale is not None for meet, seen in met):
+                # A scale is there already where an earlier block made it.
                 ready[name] = text[name] if text[name].scale is not None else quantise(text[name])
         return ready
 
@@ -148,6 +150,7 @@ class FirstStage(TermSum):
         self.terms = tuple(terms)
         self.text_preparers = _preparers(self.terms, "text")
         self.video_preparers = _preparers(self.terms, "video")
+        # "As encoded" in the index, so prepared anew for every scan: the price of storing a set once.
         self._late_text = _prepared_late(self.text_preparers, text_preparers, "text")
         self._late_video = _prepared_late(self.video_preparers, video_preparers, "video")
 
@@ -221,11 +224,12 @@ class Method(nn.Module, TermSum, ABC):
         """See the class."""
         super().__init__()
         self.towers = towers
-        # Terms of one interaction share it; its weights are registered once.
+        # Terms are a tuple, in which nn.Module finds no weights; one that two terms share is registered once.
         self.interactions = nn.ModuleList(dict.fromkeys(term.interaction for term in terms))
         self._use_terms(terms)
         self.first_stage: FirstStage | None = None
         if first_stage:
+            # What the method itself prepares stays as it is: the first stage adapts to what is stored.
             stage = FirstStage(first_stage, self.text_preparers, self.video_preparers)
             self.first_stage = stage
             self.text_preparers = self.text_preparers | _added(stage.text_preparers, self.text_preparers)
@@ -312,6 +316,7 @@ class Method(nn.Module, TermSum, ABC):
     def after_step(self) -> None:
         """Keep learned values in their range; the trainer calls it after every optimiser step."""
         with torch.no_grad():
+            # In place: the optimiser holds this very parameter.
             self.towers.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
 
     def stages(self) -> tuple[Stage, ...]:
@@ -340,6 +345,7 @@ def _unfit_to_stand_in(interaction: Interaction) -> str:
         return "is too dear to scan itself"
     if not interaction.explains:
         return "has no account itself"
+    # The loss never reads a first stage, so they would stay as they were drawn.
     return "has learned weights" if any(True for _ in interaction.parameters()) else ""
 
 
@@ -347,6 +353,7 @@ def _preparers(terms: Sequence[Term], side: Side) -> dict[str, Interaction]:
     preparers: dict[str, Interaction] = {}
     for term in terms:
         name = term.text if side == "text" else term.video
+        # A set is prepared once and stored once, whatever meets it.
         first = preparers.setdefault(name, term.interaction)
         if not _prepare_alike(first, term.interaction, side):
             raise ValueError(
@@ -367,6 +374,7 @@ def _preparation(interaction: Interaction, side: Side) -> str | None:
 
 def _prepare_alike(first: Interaction, second: Interaction, side: Side) -> bool:
     done = _preparation(first, side)
+    # None stands for weights in the preparing: two instances of one class then differ.
     return first is second or (done is not None and done == _preparation(second, side))
 
 
@@ -379,6 +387,7 @@ def _prepared_late(
         owner = stored.get(name, meet)
         if _prepare_alike(meet, owner, side):
             continue
+        # Holds for both sides: the class gives both preparations the same default, "as is".
         if _preparation(owner, side) != Interaction.text_preparation:
             raise ValueError(
                 f"first stage: the set {name!r} is stored as {type(owner).__name__} prepares it, and "

@@ -77,6 +77,7 @@ def resolve_arguments(name: str, arguments: Mapping[str, Any] | None = None) -> 
         raise ValueError(
             f"unknown method {name!r}; known methods: {', '.join(METHODS)}{_closest(name, METHODS)}"
         )
+    # Without the first one, the towers.
     parameters = dict(list(inspect.signature(METHODS[name]).parameters.items())[1:])
     given = dict(arguments or {})
     for key in given:
@@ -87,11 +88,13 @@ def resolve_arguments(name: str, arguments: Mapping[str, Any] | None = None) -> 
             )
     defaults = {key: parameter.default for key, parameter in parameters.items()}
     for key, value in given.items():
+        # Where the default is None or a word, the method itself checks.
         if _is_number(defaults[key]) and not (_is_number(value) and math.isfinite(value)):
             raise ValueError(
                 f"method {name!r}: {key} is {value!r}, expected a finite number such as {defaults[key]}"
             )
     resolved = {key: given.get(key, default) for key, default in defaults.items()}
+    # Lists, as JSON gives back: saved and given arguments are compared.
     return {key: list(value) if isinstance(value, tuple) else value for key, value in resolved.items()}
 
 
@@ -106,6 +109,7 @@ def build_method(name: str, towers: ClipTowers, arguments: Mapping[str, Any] | N
 
 
 def _is_number(value: Any) -> bool:
+    # True and False are ints in Python.
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

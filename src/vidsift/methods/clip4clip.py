@@ -69,6 +69,7 @@ class Clip4Clip(Method):
         head: Head = "meanP",
         temporal_layers: int = 4,
         cross_layers: int = 4,
+        # CLIP's text tower has 77 positions; the first one is the sentence's in tightTransf.
         max_frames: int = 76,
     ) -> None:
         """See the class."""
@@ -77,6 +78,7 @@ class Clip4Clip(Method):
         if head == "tightTransf":
             interaction = CrossTransformer(towers.dim, layers=cross_layers, max_positions=max_frames + 1)
             start_from_text(interaction, towers)
+        # What cannot scan has meanP find its candidates.
         stage = [] if interaction.scans else [Term("sentence", "frame", MeanDot())]
         super().__init__(towers, [Term("sentence", "frame", interaction)], stage)
         self.head = head
@@ -92,6 +94,7 @@ class Clip4Clip(Method):
 
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
         """Return the set "frame" ``(B, F, D)``: class tokens, after the head across frames."""
+        # fp32 from here on: only the towers are ever rounded for inference.
         frames_BFD = self.towers.encode_frame_classes(pixels_BF3SS, mask_BF).float()
         return {"frame": frame_set(self.temporal(frames_BFD, mask_BF), mask_BF, times_BF)}
 

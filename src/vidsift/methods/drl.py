@@ -189,6 +189,7 @@ class Drl(Method):
         """
         if "level" in self.text_preparers:
             return {"level": self._sentence_levels(ids_QT, mask_QT)}
+        # The released rule encodes padding like words; the sentence is still read where the text ends.
         seen_QT = torch.ones_like(mask_QT) if self.full_width else mask_QT
         tokens_QTD = self.towers.encode_text(ids_QT, seen_QT)
         return {
@@ -205,6 +206,7 @@ class Drl(Method):
             pixels_BF3SS, seen_BF, self.shift_blocks, shift_n_div=self.shift_n_div
         ).float()
         if self.full_width:
+            # Its similarity counts as 0 whatever its value, but CDCR may pick it and read the value.
             frames_BFD = keep_padded(self.temporal, frames_BFD, mask_BF)
         else:
             frames_BFD = self.temporal(frames_BFD, mask_BF)
@@ -218,6 +220,7 @@ class Drl(Method):
         _, states = self.towers.encode_text(ids_QT, mask_QT, hidden=True)
         ends_QSW = torch.cat([end_of_text(state, mask_QT) for state in states[-self.levels :]], dim=1)
         clip = self.towers.clip
+        # Both work on each token by itself, so the ends alone go through them.
         tokens_QSD = clip.text_projection(clip.text_model.final_layer_norm(ends_QSW))
         level_QS = torch.arange(self.levels, device=mask_QT.device).repeat(len(ids_QT), 1)
         return TokenSet(tokens_QSD.float(), torch.ones_like(level_QS, dtype=torch.bool), group=level_QS)
@@ -237,9 +240,11 @@ class Drl(Method):
         tokens_SBFD = torch.stack([self.temporal(tokens_BFD, mask_BF) for tokens_BFD in tokens_SBFD])
         frames = frame_set(tokens_SBFD[-1], mask_BF, times_BF)
         each = {
+            # Frame by frame with its levels side by side, as the tokens are flattened below.
             name: getattr(frames, name).repeat_interleave(self.levels, dim=1)
             for name in ("mask", "times_seconds", "frame")
         }
+        # (S,) repeated to (B, F * S).
         level_BN = torch.arange(self.levels, device=mask_BF.device).repeat(*mask_BF.shape)
         return TokenSet(tokens_SBFD.permute(1, 2, 0, 3).flatten(1, 2), group=level_BN, **each)
 
@@ -257,6 +262,7 @@ class Drl(Method):
         (term,) = self.terms
         text_set, video_set = text[term.text], video[term.video]
         alignment: Alignment | None = None
+        # The alignment holds every token pair, (B, T, N); pooled and drawn tokens do without.
         if self.cdcr not in ("single", "random"):
             alignment = term.interaction.align(text_set, video_set)
         parts = decorrelation(
@@ -286,6 +292,7 @@ def _token_wise(
 
 def _cross(towers: ClipTowers, layers: int, max_frames: int, text: CrossText) -> Interaction:
     """XTI, started from the text tower."""
+    # Sentence or words stand in front of the frames, and take their positions first.
     longest = max_frames + (towers.max_tokens if text == "word" else 1)
     cross = CrossTransformer(towers.dim, layers=layers, max_positions=longest)
     start_from_text(cross, towers)
@@ -356,6 +363,7 @@ def _cdcr_form(cdcr: str, interaction: str) -> MatchForm | None:
         )
     if cdcr == "random" and interaction == "hi":
         raise ValueError("drl: cdcr=random would pair different levels of hi; use cdcr=single")
+    # Algorithm 4 knows no weights; what the code does for WTI is released variant 3.
     if cdcr == "paper":
         return "best_match" if usual == "weighted" else usual
     return usual if cdcr == "auto" else cdcr  # type: ignore[return-value]

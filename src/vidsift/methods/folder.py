@@ -43,7 +43,9 @@ FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 SAVING = "saving"
 """What :func:`write_model_folder` writes first: all files of a model, before they are put in place."""
+# "reading" is what files of every version call the preprocessing.
 _DECIDING = ("method", "arguments", "backbone", "reading", "max_words")
+# Written by transformers, with values that change with its version and no feature.
 _PASSING = frozenset({"transformers_version", "_name_or_path", "torch_dtype", "dtype", "architectures"})
 
 
@@ -96,6 +98,7 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, shapes and fp32 values: the weights as they compute, however they are stored."""
     digest = hashlib.sha256()
     for name in sorted(weights):
+        # fp32 whatever is stored, so that one model has one digest; NumPy has no bf16 either.
         values = weights[name].detach().to(device="cpu", dtype=torch.float32).contiguous()
         digest.update(f"{name} {tuple(values.shape)}\n".encode())
         digest.update(values.reshape(-1).numpy().view(np.uint8).data)
@@ -104,6 +107,7 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
 
 def _fingerprint(config: Mapping[str, Any], digest: str) -> str:
     deciding = {name: config[name] for name in _DECIDING}
+    # Sorted and without spaces: one text for one content, whoever wrote the file.
     text = json.dumps([deciding, digest], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -134,6 +138,7 @@ def read_model_folder(folder: Path, name: str) -> tuple[ModelParts, str]:
             name=config.get("name", name),
             card=dict(config.get("card") or {}),
         )
+    # A ValueError as well, which names its folder already.
     except ModelFolderError:
         raise
     except ValueError as error:
@@ -183,7 +188,7 @@ def holds_model(folder: Path) -> bool:
     try:
         return _is_vidsift_config(json.loads(path.read_text(encoding="utf-8")))
     except ValueError:
-        return True
+        return True  # no JSON at all: reading the model says what is wrong
 
 
 def _is_vidsift_config(config: Any) -> bool:
@@ -201,6 +206,7 @@ def _read_method(folder: Path, config: Mapping[str, Any]) -> Method:
     path = folder / WEIGHTS
     if not path.is_file():
         raise ModelFolderError(f"{folder}: {WEIGHTS} is missing; restore the file or save the model again")
+    # The size alone: a digest would read all weights once more at every start.
     size = path.stat().st_size
     if size != config["weights"]["bytes"]:
         raise ModelFolderError(
@@ -209,6 +215,7 @@ def _read_method(folder: Path, config: Mapping[str, Any]) -> Method:
         )
     try:
         weights = load_file(path)
+    # safetensors has an error of its own, which is none of the usual kinds.
     except Exception as error:
         raise ModelFolderError(
             f"{path}: not readable as safetensors ({error}); copy the folder again"
@@ -240,6 +247,7 @@ def assemble_method(
         ValueError: if the method or an argument is refused, or listing every missing, unexpected and
             misshapen key.
     """
+    # Neither memory nor random numbers for weights that are replaced at once.
     with torch.device("meta"):
         method = build_method(name, ClipTowers(backbone), arguments)
     load_strictly(method, weights, source, unknown)
@@ -255,6 +263,7 @@ def _number_positions(method: Method, source: str) -> None:
         if not name.endswith("position_ids"):
             raise ModelFolderError(f"{source}: no value for {name}; save the model again")
         owner = method.get_submodule(name.rpartition(".")[0])
+        # As transformers makes them; it stores none of them either.
         owner.register_buffer("position_ids", torch.arange(buffer.shape[-1]).expand(1, -1), persistent=False)
 
 
@@ -281,6 +290,7 @@ def write_model_folder(folder: Path, parts: ModelParts, *, dtype: torch.dtype) -
     whole = {
         "format": FORMAT,
         **parts.config(),
+        # The bytes are known once the file is written.
         "weights": {"dtype": str(dtype).removeprefix("torch."), "bytes": 0, "digest": digest},
         "fingerprint": fingerprint,
     }
@@ -298,6 +308,7 @@ def write_model_folder(folder: Path, parts: ModelParts, *, dtype: torch.dtype) -
 
 def _backbone_config(towers: ClipTowers) -> dict[str, Any]:
     """Return the towers' config as plain values, without what does not decide features (versions, paths)."""
+    # Through JSON: the fingerprint is of what the file will hold, in which types are words.
     deciding: dict[str, Any] = json.loads(json.dumps(_without_passing(towers.config.to_dict()), default=str))
     return deciding
 
@@ -314,6 +325,7 @@ def _as_stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     rounded = value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype)
     if non_finite({name: rounded}):
         raise ValueError(f"{name} holds values too large for {dtype}; save the model in torch.float32")
+    # safetensors refuses tensors that share memory.
     return rounded.contiguous().clone()
 
 
@@ -360,7 +372,7 @@ def _card_text(parts: ModelParts) -> str:
 
 def _docstring(method: Method) -> tuple[str, str]:
     """What the paper's file says it is, and the source that its class names."""
-    module = inspect.getdoc(sys.modules[type(method).__module__]) or ""
+    module = inspect.getdoc(sys.modules[type(method).__module__]) or ""  # python -OO strips docstrings
     text = inspect.getdoc(type(method)) or ""
     source = next((line for line in text.splitlines() if line.startswith("Source: ")), "")
     return module, source.removeprefix("Source: ")

@@ -172,7 +172,9 @@ class InputMaker:
         Returns:
             Normalised pictures, mask and times, cut at the longest of these videos unless padding takes part.
         """
+        # Real frames stand first, so their number is the width that is needed.
         longest = int(mask_BF.sum(dim=1).max())
+        # More frames than the model asks for are scored, not cut.
         width = max(self.frames, longest) if self.full_width else longest
         mask_BF, times_BF = (_to_width(part, width).to(device) for part in (mask_BF, times_BF))
         if pixels_BFSS3 is None:
@@ -180,16 +182,19 @@ class InputMaker:
             return VideoInputs(empty, mask_BF, times_BF)
         normalised = self.norm(_to_width(pixels_BFSS3, width).to(device), dtype)
         if self.full_width:
+            # After the normalisation: a black picture would not be zero behind it.
             normalised[~mask_BF] = 0
         return VideoInputs(normalised, mask_BF, times_BF)
 
 
 def _rows_by_length(mask_QT: Tensor, most_tokens: int) -> Iterator[Tensor]:
     """Group the rows of a mask by their number of real tokens, shortest first."""
+    # Stable, so that the same texts make the same batches.
     lengths_Q, rows_Q = mask_QT.sum(dim=1).sort(stable=True)
     lengths = lengths_Q.tolist()
     start = 0
     for end in range(1, len(lengths) + 1):
+        # Ascending: the next text would be the longest, and give all rows its width.
         if end == len(lengths) or (end + 1 - start) * lengths[end] > most_tokens:
             yield rows_Q[start:end]
             start = end
@@ -216,6 +221,7 @@ def _stack_videos(
     mask = torch.zeros(len(pixels), width, dtype=torch.bool)
     seconds = torch.zeros(len(pixels), width, dtype=torch.float64)
     for row, (pictures, shown) in enumerate(zip(pixels, times, strict=True)):
+        # torch takes no negative strides, which a mirrored array has.
         frames[row, : len(pictures)] = torch.from_numpy(np.ascontiguousarray(pictures))
         mask[row, : len(pictures)] = True
         seconds[row, : len(shown)] = torch.from_numpy(np.asarray(shown, np.float64))

@@ -43,6 +43,7 @@ BUNDLED = "shapes"
 """Name of the small model that comes with the package; it knows the Shapes world and nothing else."""
 
 _ASSETS = Path(__file__).parent.parent / "assets"
+# A block of token-wise similarities, 64 x 512 pairs of 32 words with 12 frames: 50 MB.
 _TEXTS_AT_ONCE, _VIDEOS_AT_ONCE = 64, 512
 _TOKENS_AT_ONCE = 1024
 _log = logging.getLogger(__name__)
@@ -168,6 +169,7 @@ class Model:
         """
         if dtype != self.precision:
             refuse_wrong(dtype, self.device)
+            # Taken before the weights change, and filed under what they are then.
             value = self.fingerprint
             self.method.towers.to(dtype)
             self._fingerprint = (self._state(), value)
@@ -192,6 +194,7 @@ class Model:
 
     def _state(self) -> object:
         """Something that differs once a weight was written to, or the preprocessing was exchanged."""
+        # torch counts what is written into a tensor; the id tells one that was exchanged.
         weights = [(id(value), value._version) for value in self.method.parameters()]
         return self.preprocessing, self.max_words, weights
 
@@ -242,6 +245,7 @@ class Model:
             if progress is not None:
                 progress(len(rows))
         together = concatenate_features(batches)
+        # Batches came shortest first.
         back_Q = torch.cat(order).argsort().to(self.device)
         return {name: tokens[back_Q] for name, tokens in together.items()}
 
@@ -312,6 +316,7 @@ class Model:
             ValueError: if no file is given.
             VideoReadError: if a file cannot be read; it names the file and the reason.
         """
+        # A string is a sequence too: each of its letters would be a path.
         if isinstance(paths, VideoPath):
             raise ValueError(f"got the path {str(paths)!r} alone; pass a list of paths: [{str(paths)!r}]")
         if not paths:
@@ -324,6 +329,7 @@ class Model:
         batches: list[Features] = []
         for start in range(0, len(paths), batch_size):
             chosen = slice(start, start + batch_size)
+            # Decoded pictures of one batch at a time are in memory.
             read = [
                 read_frames(path, self.wanted_times(span or _whole(path)), size_px=self.preprocessing.size_px)
                 for path, span in zip(paths[chosen], stretches[chosen], strict=True)
@@ -358,6 +364,7 @@ class Model:
         sim_QV = torch.empty(text_rows, video_rows, device=self.device)
         for start in range(0, video_rows, _VIDEOS_AT_ONCE):
             columns = slice(start, start + _VIDEOS_AT_ONCE)
+            # Prepared sets may lie elsewhere (an index, another device): they move block by block.
             some_videos = {name: tokens[columns].to(device=self.device) for name, tokens in video.items()}
             for first in range(0, text_rows, _TEXTS_AT_ONCE):
                 rows = slice(first, first + _TEXTS_AT_ONCE)
@@ -386,6 +393,7 @@ class Model:
         text_rows, video_rows = len(next(iter(text.values()))), len(next(iter(video.values())))
         if text_rows != video_rows:
             raise ValueError(f"{text_rows} texts but {video_rows} videos; give one video for each text")
+        # Pair by pair: the matrix of which this is the diagonal grows with the square.
         pairs = []
         for row in range(text_rows):
             sides = ({name: tokens[row : row + 1] for name, tokens in side.items()} for side in (text, video))
@@ -395,6 +403,7 @@ class Model:
     @contextmanager
     def _inference(self) -> Iterator[None]:
         """Compute without gradients, dropout off; then leave the method as it was."""
+        # A run that validates on the way trains on with dropout.
         training = self.method.training
         self.method.eval()
         try:
@@ -442,6 +451,7 @@ class Model:
             )
         self.card |= dict(card or {})
         fingerprint = write_model_folder(Path(folder), self._parts, dtype=dtype)
+        # Rounded weights are another model: this one keeps its fingerprint.
         if dtype == torch.float32:
             self._fingerprint = (self._state(), fingerprint)
 
@@ -480,6 +490,7 @@ def load(
         ValueError: if the model is not found, not ours, of another format, or its files do not fit; if there
             is no such device, or it cannot run the towers in this precision.
     """
+    # Before anything is read: a device that cannot run this is refused at once.
     place = choose_device(device)
     dtype = chosen_dtype(precision, place)
     model = _load(name_or_folder, frames)
@@ -499,7 +510,9 @@ def _load(name_or_folder: str | Path, frames: int) -> Model:
         return _load_folder(folder, BUNDLED)
     folder = Path(name_or_folder)
     if folder.is_dir() and holds_model(folder):
+        # Resolved: "." and ".." are no names.
         return _load_folder(folder, folder.resolve().name)
+    # Neither a model nor a folder of ours: a CLIP in a folder or a file, or on the hub.
     towers, tokenizer, norm = load_clip(name)
     short = folder.name if folder.exists() else name
     return Model.create("zero_shot", towers, tokenizer, norm, frames=frames, name=short)

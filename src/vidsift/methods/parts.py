@@ -77,9 +77,11 @@ def keep_padded(head: nn.Module, frames_BFD: Tensor, mask_BF: Tensor) -> Tensor:
     if isinstance(head, TemporalTransformer):
         state_BFD = frames_BFD + head.positions[: frames_BFD.shape[1]]
         for block in head.blocks:
+            # (B, 1, 1, F): the same frames are hidden from every head and every query, padded queries too.
             state_BFD = block(state_BFD, ~mask_BF[:, None, None, :])
         return state_BFD + frames_BFD
     if isinstance(head, TemporalLSTM):
+        # Behind a video's end the released LSTM hands its input through, and the residual adds it again.
         return torch.where(mask_BF[..., None], head(frames_BFD, mask_BF), 2 * frames_BFD)
     return frames_BFD
 
@@ -107,6 +109,7 @@ def sentence_set(tokens_QTD: Tensor, mask_QT: Tensor) -> TokenSet:
 
 def frame_set(tokens_BFD: Tensor, mask_BF: Tensor, times_BF: Tensor) -> TokenSet:
     """One token for each frame, in fp32, with the second at which it is shown and its place in the row."""
+    # fp64 for the times below: in fp32, seconds are 2 ms apart after 4.6 hours.
     frame_BF = torch.arange(mask_BF.shape[1], device=mask_BF.device).expand(mask_BF.shape)
     return TokenSet(
         tokens=tokens_BFD.float(), mask=mask_BF, times_seconds=times_BF.double(), frame=frame_BF.contiguous()
@@ -120,5 +123,6 @@ def until_the_end(times_BF: Tensor, mask_BF: Tensor) -> Tensor:
         times_BF: when each frame is shown, in seconds.
         mask_BF: bool, True at real frames; at least one in each row.
     """
+    # Padding stands behind, but its zeros must not count as seconds.
     last_B1 = times_BF.masked_fill(~mask_BF, -torch.inf).amax(dim=1, keepdim=True)
     return torch.where(mask_BF, times_BF, last_B1)

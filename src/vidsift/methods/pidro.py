@@ -107,6 +107,7 @@ class Pidro(Method):
         """See the class."""
         check_choice("pidro", "routing", routing, get_args(Routing))
         check_choice("pidro", "selector_noise", selector_noise, get_args(NoiseScale))
+        # Shared, as it has no weights: words are prepared once for frames and patches.
         meeting = SharpenedTokenWise(eta)
         every = [Term("word", "frame", meeting), Term("word", "patch", meeting, patch_lambda)]
         super().__init__(towers, every if patches else every[:1])
@@ -142,6 +143,7 @@ class Pidro(Method):
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
         """Return the sets "frame" ``(B, F, D)`` and, with a patch branch, "patch" ``(B, K, D)``."""
         if self.patch_branch is None or "patches" in self._without:
+            # Where no patch is read, the tower runs its last block for the class tokens alone.
             frames_BFD = self.towers.encode_frame_classes(pixels_BF3SS, mask_BF)
             return {"frame": self._frames(frames_BFD, mask_BF, times_BF)}
         tokens_BFLD, states = self.towers.encode_frames(pixels_BF3SS, mask_BF, hidden=True)
@@ -259,7 +261,9 @@ class PatchBranch(nn.Module):
             self.post_norm = nn.LayerNorm(width, eps=tower.config.layer_norm_eps)
             self.projection = _linear(width, towers.dim)
             self.class_token = nn.Parameter(torch.randn(width) * width**-0.5)
+        # What is copied from a frozen tower would be frozen too.
         self.requires_grad_(True)
+        # Fresh, as CLIP knows no order of frames; without them forwards would look like backwards.
         self.positions = nn.Parameter(torch.randn(max_frames, width) * 0.02)
         self.cube_head = _cube_head(towers, head_layers)
         self.selector = None
@@ -289,7 +293,7 @@ class PatchBranch(nn.Module):
             return TokenSet(tokens=patches_BPD, mask=everything_BP, group=place_BP)
         indicators_BKP = self.selector(patches_BPD)
         chosen_BKD = (indicators_BKP @ patches_BPD).float()  # Eq. 2
-        place_BK = indicators_BKP.argmax(dim=2)
+        place_BK = indicators_BKP.argmax(dim=2)  # in training its most frequent one
         return TokenSet(tokens=chosen_BKD, mask=everything_BP[:, : place_BK.shape[1]], group=place_BK)
 
     def cubes(self, states: Sequence[Tensor], mask_BF: Tensor) -> Tensor:
@@ -435,6 +439,7 @@ class RoutingTransformer(nn.Module):
     def __init__(self, dim: int, layers: int = 2) -> None:
         """See the class."""
         super().__init__()
+        # 64 channels a head, as in CLIP.
         self.blocks = nn.ModuleList(TemporalBlock(dim, max(1, dim // 64)) for _ in range(layers))
 
     def forward(self, words_QTD: Tensor, mask_QT: Tensor) -> Tensor:
@@ -453,6 +458,7 @@ def _routing(kind: str, dim: int) -> nn.Module | None:
 
 def _keep_last(routed_QTD: Tensor, words_QTD: Tensor, mask_QT: Tensor) -> Tensor:
     """Routed words, but the end-of-text token as it was; zero where masked."""
+    # False at the end of text and behind it.
     follows_QT = pad(mask_QT[:, 1:], (0, 1), value=False)
     kept_QTD = torch.where(follows_QT[:, :, None], routed_QTD, words_QTD)
     return kept_QTD.masked_fill(~mask_QT[:, :, None], 0)
@@ -461,7 +467,7 @@ def _keep_last(routed_QTD: Tensor, words_QTD: Tensor, mask_QT: Tensor) -> Tensor
 def _unseen(mask_BF: Tensor, cubes: int) -> Tensor | None:
     """What is added to the attention of each cube: -inf at padded frames, never at the class token."""
     if bool(mask_BF.all()):
-        return None
+        return None  # without a mask sdpa may take a faster kernel
     seen_BL = pad(mask_BF, (1, 0), value=True)
     unseen_BL = torch.zeros(seen_BL.shape, device=mask_BF.device).masked_fill(~seen_BL, -torch.inf)
     return unseen_BL.repeat_interleave(cubes // len(mask_BF), dim=0)[:, None, None, :]

@@ -125,6 +125,7 @@ class Prost(Method):
         check_choice("prost", "padding", padding, get_args(PaddedTokens))
         object_phrase = Term("phrase", "object", PrototypeMatching(objects))
         super().__init__(towers, [object_phrase, Term("sentence", "event", PrototypeMatching())])
+        # One fewer is mixed: the first object of a frame is its class token.
         self.object_head = PrototypeHead(towers.dim, objects - 1)
         self.phrase_head = PrototypeHead(towers.dim, phrases)
         self.frame_decoder = PrototypeDecoder(towers.dim, max_frames, frame_layers, dropout=dropout)
@@ -143,6 +144,7 @@ class Prost(Method):
         seen_QT = torch.ones_like(mask_QT) if self.full_width else mask_QT
         words_QTD = self.towers.encode_text(ids_QT, seen_QT).float()
         phrases_QPD, _ = self.phrase_head(words_QTD, seen_QT)
+        # No phrase is padding, however short the sentence.
         real_QP = mask_QT.new_ones(phrases_QPD.shape[:2])
         # Numbered, so that nobody takes them for words where a text has as many.
         number_QP = torch.arange(real_QP.shape[1], device=real_QP.device).expand(real_QP.shape).contiguous()
@@ -186,14 +188,17 @@ class Prost(Method):
                 "frames, or build and train it with a larger max_frames"
             )
         classes_BFD = tokens_BFLD[:, :, 0]
+        # A frame is real or padded as a whole: (B, F, 1) for all its L tokens.
         mixed_BFOD, shares_BFLO = self.object_head(tokens_BFLD, mask_BF[:, :, None])
         objects_BFOD = torch.cat([classes_BFD.unsqueeze(2), mixed_BFOD], dim=2)
         seen_BFM = adaptive_window(mask_BF, self.objects, self.window)
         decoded_BFD, frames_SBFM = self.frame_decoder(objects_BFOD.flatten(1, 2), seen_BFM)
+        # Half of it is the class token itself, as released; of events likewise.
         frame_BFD = 0.5 * decoded_BFD + 0.5 * classes_BFD
         seen_BEF = mask_BF[:, None, :].expand(-1, len(self.event_decoder.queries), -1)
         decoded_BED, events_SBEF = self.event_decoder(frame_BFD, seen_BEF)
         events_BED = 0.5 * decoded_BED + 0.5 * masked_mean(classes_BFD, mask_BF).unsqueeze(1)
+        # Queries of padded frames attend to what the last real one sees; figures shall not show it.
         frames_SBFM = frames_SBFM.masked_fill(~mask_BF[None, :, :, None], 0)
         return objects_BFOD, events_BED, VideoMaps(shares_BFLO, frames_SBFM, events_SBEF)
 
@@ -271,6 +276,7 @@ class PrototypeHead(nn.Module):
         Returns:
             Prototypes ``(..., prototypes, D)`` and the shares ``(..., N, prototypes)``.
         """
+        # No softmax: the ReLU makes the mixture sparse, and a prototype is compared by its direction.
         shares = self.shares(tokens).masked_fill(~mask.unsqueeze(-1), 0)
         return shares.transpose(-1, -2) @ tokens, shares
 
@@ -310,6 +316,7 @@ class PrototypeDecoder(nn.Module):
             Prototypes ``(B, N, D)`` and the attention of every layer ``(layers, B, N, M)``.
         """
         batch, count, _ = seen_BNM.shape
+        # (N, D) shared by the batch; a shorter video has fewer frame queries.
         state_BND = self.queries[:count].expand(batch, -1, -1)
         attention = []
         for layer in self.layers:
@@ -343,6 +350,7 @@ class _DecoderLayer(nn.Module):
         query_BND, memory_BMD = self.query_norm(query_BND), self.memory_norm(memory_BMD)
         if self.own is not None:
             query_BND = self.own_norm(self.own(query_BND, query_BND, query_BND, need_weights=False)[0])
+        # True hides. The mask is wanted for each head of each row, which with one head is (B, N, M).
         gathered_BND, share_BNM = self.cross(query_BND, memory_BMD, memory_BMD, attn_mask=hidden_BNM)
         query_BND = self.cross_norm(query_BND + self.dropout(gathered_BND))
         return self.mlp_norm(query_BND + self.dropout(self.mlp(query_BND))), share_BNM
@@ -374,8 +382,10 @@ def adaptive_window(mask_BF: Tensor, objects: int, window: float) -> Tensor:
     frames = mask_BF.shape[1]
     real_B1 = mask_BF.sum(dim=1, keepdim=True) * objects
     start_1F = torch.arange(frames, device=mask_BF.device)[None] * objects
+    # In double, as the released int(L * N_o * a): in fp32 a whole product may land on the other side.
     end_BF = start_1F + objects + (real_B1.double() * window).floor().long()
     over_BF = end_BF > real_B1 - 1
+    # The + 1 is the released code's: at the edge a window is one object wider.
     start_BF = torch.where(over_BF, start_1F - (end_BF - real_B1 + 1), start_1F)
     end_BF = torch.where(over_BF, real_B1, end_BF)
     column_M = torch.arange(frames * objects, device=mask_BF.device)
@@ -396,12 +406,15 @@ def _object_set(objects_BFOD: Tensor, mask_BF: Tensor, times_BF: Tensor) -> Toke
 
 
 _RELEASED_HEADS = {"patch_prototype_weight": "object_head", "word_prototype_weight": "phrase_head"}
+# norm1, norm2, ... of a released layer, in the order in which it runs them.
 _RELEASED_NORMS = {
     "frame_decoder": ("query_norm", "memory_norm", "cross_norm", "mlp_norm"),
     "event_decoder": ("query_norm", "memory_norm", "own_norm", "cross_norm", "mlp_norm"),
 }
+# Between the layers of the perceptron, mlp.1 and mlp.2 have no weights: ReLU and dropout.
 _RELEASED_PARTS = {"self_attn": "own", "multihead_attn": "cross", "linear1": "mlp.0", "linear2": "mlp.3"}
 _RELEASED_LAYER = re.compile(r"(frame|event)_decoder\.event_decoder\.layers\.(\d+)\.(\w+)\.(.+)")
+# Built, saved and never called by the released code.
 _RELEASED_DEAD = re.compile(
     r"transformerClip\..*|frame_position_embeddings\..*|frame_prototype_weight\..*"
     r"|frame_decoder\..*\.self_attn\..*|.*\.self_attn_vis\..*"

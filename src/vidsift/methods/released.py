@@ -103,6 +103,7 @@ class _Sorting:
         strip: str = "",
     ) -> None:
         """Give the weights that start so their new names; one at a time, so that all strange ones show."""
+        # A copy of the keys, as they are taken out on the way.
         for key in [key for key in self.left if key.startswith(prefixes)]:
             value = self.left.pop(key)
             try:
@@ -178,6 +179,7 @@ def _drl(sorting: _Sorting) -> None:
     if sorting.has("text_weight_fc.", "video_weight_fc."):
         sorting.fixed["interaction"] = "wti"
         sorting.take(("text_weight_fc.", "video_weight_fc."), _weight_heads, "interactions.0.")
+        # Linear layers stand at 0, 2 and 4: the ReLU between two has no weights.
         last = [key for key in sorting.weights if key.startswith("interactions.0.text_weight.")]
         sorting.fixed["weight_layers"] = 1 + max((int(key.split(".")[3]) for key in last), default=0) // 2
     elif sorting.has(*_CROSS):
@@ -190,6 +192,7 @@ def _drl(sorting: _Sorting) -> None:
         )
     sorting.fixed["temporal"] = _across_frames(sorting)
     if "max_frames" in sorting.fixed:
+        # Both the cross transformer and a head across frames know positions: the shorter table counts.
         sorting.longest = min(sorting.fixed["max_frames"], sorting.longest or sorting.fixed["max_frames"])
         sorting.fixed["max_frames"] = sorting.longest
         sorting.keep_rows("interactions.0.positions", sorting.longest + 1)
@@ -223,18 +226,21 @@ def _xclip(sorting: _Sorting) -> None:
 
 
 def _ts2net(sorting: _Sorting) -> None:
+    # Parts that the released code builds and never calls.
     sorting.drop("visual_prompt_encoder.", "text_token_selector.")
     sorting.assumed["frame_mask"] = "frames" if sorting.corrected else "tiled"
     sorting.assumed["selected"] = 3
     _shift(sorting)
     selector = "visual_token_selector."
     sorting.take(selector, selector_weights_from_release, "selector.", strip=selector)
+    # Without them it is none of theirs; said here, with the name of the weight.
     sorting.rows(_POSITIONS)
     if _across_frames(sorting) != "transformer":
         raise WeightsError(f"{sorting.source}: an LSTM across frames, which ts2net here does not have")
     selected = sorting.given.get("selected", sorting.assumed["selected"])
     if not isinstance(selected, int) or selected < 1:
         raise WeightsError(f"{sorting.source}: --set selected={selected}, expected a number of patches")
+    # A frame takes as many positions as tokens of it go on: 77 of them are 19 frames and a rest.
     going_on = 1 + selected
     sorting.longest = max(1, len(sorting.weights["temporal.positions"]) // going_on)
     sorting.fixed["max_frames"] = sorting.longest
@@ -257,6 +263,7 @@ def _prost(sorting: _Sorting) -> None:
         sorting.dead += dead
         return renamed
 
+    # All that is left: the names of ProST's parts have no common beginning.
     sorting.take("", rename)
     for side in ("frame", "event"):
         sorting.fixed[f"{side}_layers"] = sorting.blocks(f"{side}_decoder.layers.")
@@ -346,6 +353,7 @@ def read_release(
 
 def _without_prefix(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Take off the ``module.`` that training on several GPUs leaves before every key."""
+    # All keys or none: a mere part of that name would not stand before every key.
     wrapped = all(key.startswith("module.") for key in weights)
     return {key.removeprefix("module.") if wrapped else key: value for key, value in weights.items()}
 
@@ -366,6 +374,7 @@ def _clip_weights(
         for key in list(clip):
             part = _SHIFTED.fullmatch(key)
             bare = key.replace(".attn.net.", ".attn.")
+            # Where both are there, the wrapped one stays, and is listed as strange.
             if part and bare not in clip:
                 shifted.add(int(part[1]))
                 clip[bare] = clip.pop(key)
@@ -374,6 +383,7 @@ def _clip_weights(
 
 def _renamed_clip(clip: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
     """Config and weights of a CLIP, and its strange keys; under OpenAI's names or those of transformers."""
+    # X-Pool has the CLIP of transformers inside, under its names; all others have OpenAI's.
     if not any(key.startswith("vision_model.") for key in clip):
         return clip_config_from_openai(clip), *clip_weights_from_openai(clip)
     shapes = {_SHAPES[key]: value for key, value in clip.items() if key in _SHAPES}
@@ -382,6 +392,7 @@ def _renamed_clip(clip: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str,
         if block:
             shapes[f"{_TOWER[block[1]]}.resblocks.{block[2]}.mlp.c_fc.weight"] = value
         if key == "text_projection.weight":
+            # A linear layer stores (out, in), OpenAI's parameter is (in, out).
             shapes["text_projection"] = value.T
     # Older versions of transformers also store the numbers of the positions, which are no weights.
     weights = {key: value for key, value in clip.items() if not key.endswith("position_ids")}
@@ -396,6 +407,7 @@ def _arguments(sorting: _Sorting) -> dict[str, Any]:
     ]
     if wrong:
         raise WeightsError(f"{sorting.source}: the checkpoint itself says that {'; '.join(wrong)}")
+    # What is given wins over what is assumed; it cannot differ from what is fixed.
     return sorting.assumed | sorting.fixed | dict(sorting.given)
 
 
@@ -404,6 +416,7 @@ def _frames(sorting: _Sorting, frames: int | None, full_width: bool) -> int:
         return sorting.frames
     if frames is None:
         _ask(sorting, "how many frames a video is read with", "--frames", _LAST_FRAME)
+    # Where padding is scored, another width is another model.
     if sorting.frames is not None and full_width:
         raise WeightsError(
             f"{sorting.source}: --frames is {frames}, its weights are made for {sorting.frames}"

@@ -62,6 +62,7 @@ class TokenSelector(nn.Module):
 
     def scores(self, tokens_NLD: Tensor) -> Tensor:
         """Score all tokens of N frames, class token first: ``(N, L)`` in [-1, 1]."""
+        # (N, L, C) each: the token itself, and beside it its frame's class token.
         lower_NLC = self.lower(tokens_NLD)
         pair_NLC = torch.cat([lower_NLC, lower_NLC[:, :1].expand_as(lower_NLC)], dim=2)
         scores_NL: Tensor = self.judge(pair_NLC).squeeze(2)
@@ -79,6 +80,7 @@ class TokenSelector(nn.Module):
 
     def choice(self, tokens_NLD: Tensor, noise_NSP: Tensor | None = None) -> Tensor:
         """Tell which patches are chosen: indicators ``(N, k, P)``, of the arguments of :meth:`forward`."""
+        # The class token is scored as well, as released, but goes on whatever its score.
         chosen_NkP: Tensor = self.top_k(self.scores(tokens_NLD)[:, 1:], noise_NSP)
         return chosen_NkP
 
@@ -144,6 +146,7 @@ class Ts2Net(Method):
         self.shift_blocks = tuple(shift_blocks)
         self.shift_n_div = shift_n_div
         self.selector = TokenSelector(towers.dim, selected, samples=samples, sigma=sigma, gradient=gradient)
+        # Positions are of tokens, not of frames, as released.
         self.temporal = temporal_head("transformer", towers, temporal_layers, max_frames * (1 + selected))
         self.max_frames = max_frames
         self.full_width = frame_mask == "tiled"
@@ -161,6 +164,7 @@ class Ts2Net(Method):
         encoded_BF, tokens_NLD = self._tokens(pixels_BF3SS, mask_BF)
         chosen_NKD = self.selector(tokens_NLD)
         chosen_BFKD = chosen_NKD.new_zeros(*mask_BF.shape, *chosen_NKD.shape[1:])
+        # Rows of N frames back to their places (B, F); padded ones stay zero.
         chosen_BFKD[encoded_BF] = chosen_NKD
         return {"frame": self.frame_set(chosen_BFKD, mask_BF, until_the_end(times_BF, mask_BF))}
 
@@ -191,7 +195,7 @@ class Ts2Net(Method):
         Raises:
             ValueError: if there are more than ``max_frames`` frames.
         """
-        frames, selected = tokens_BFKD.shape[1:3]
+        frames, tokens_each = tokens_BFKD.shape[1:3]
         if frames > self.max_frames:
             raise ValueError(
                 f"a video has {frames} frames, this ts2net takes at most {self.max_frames}; sample fewer "
@@ -199,11 +203,12 @@ class Ts2Net(Method):
             )
         if self.full_width:
             # Tokens stand frame by frame, the mask of frames once after the other: as released.
-            mask_BFK = mask_BF.repeat(1, selected).view(-1, frames, selected)
+            mask_BFK = mask_BF.repeat(1, tokens_each).view(-1, frames, tokens_each)
         else:
-            mask_BFK = mask_BF[:, :, None].expand(-1, -1, selected)
+            mask_BFK = mask_BF[:, :, None].expand(-1, -1, tokens_each)
         passed_BND = self.temporal(tokens_BFKD.flatten(1, 2), mask_BFK.flatten(1))
-        firsts_BFD = passed_BND[:, ::selected]
+        # Of the tokens of each frame the class token stands first.
+        firsts_BFD = passed_BND[:, ::tokens_each]
         return frame_set(firsts_BFD, mask_BFK[:, :, 0], times_BF)
 
 

@@ -78,6 +78,7 @@ class XClip(Method):
         super().__init__(
             towers,
             [
+                # Their order numbers the interactions that _RELEASED names; the released code divides by 4.
                 Term("sentence", "video", meet(dim=towers.dim), 0.25),
                 Term("word", "video", meet(max_text=words), 0.25),
                 Term("sentence", "frame", meet(max_video=max_frames), 0.25),
@@ -99,11 +100,13 @@ class XClip(Method):
         frames_BFD = self.towers.encode_frame_classes(pixels_BF3SS, counted_BF).float()
         return {
             "video": self.video_set(frames_BFD, mask_BF),
+            # Padding that counts as frames needs a second to be shown at.
             "frame": frame_set(frames_BFD, counted_BF, until_the_end(times_BF, mask_BF)),
         }
 
     def video_set(self, frames_BFD: Tensor, mask_BF: Tensor) -> TokenSet:
         """One token for each video: the mean of its frames, made unit length behind the head across them."""
+        # Masked as released, too: only words and frames count their padding there.
         passed = TokenSet(self.temporal(frames_BFD, mask_BF), mask_BF)
         video_B1D = masked_mean(unit_tokens(passed), mask_BF).unsqueeze(1)
         return TokenSet(video_B1D, mask_BF.new_ones(len(mask_BF), 1))

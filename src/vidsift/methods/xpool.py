@@ -54,6 +54,7 @@ class XPool(Method):
         return {"frame": frame_set(frames_BFD, mask_BF, times_BF)}
 
 
+# The norms are numbered in the order in which they run.
 _RELEASED = {
     "cross_attn.q_proj": "query",
     "cross_attn.k_proj": "key",
