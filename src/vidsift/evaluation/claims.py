@@ -84,6 +84,7 @@ def holm(measured: Sequence[Measured]) -> list[Measured]:
     Args:
         measured: all comparisons that were made, not only those that look large.
     """
+    # From the smallest p-value up.
     order = sorted(range(len(measured)), key=lambda place: measured[place].p_value)
     corrected, so_far = list(measured), 0.0
     for done, place in enumerate(order):
@@ -115,9 +116,11 @@ def parse_order(text: str) -> list[Comparison]:
     if not signs or not all(sides):
         raise ValueError(f"{text!r} is no order; expected rows between > or >=, such as 'wti > ti >= dp'")
     comparisons = []
+    # a > b > c is a > b and b > c: there is one side more than signs.
     for left, sign, right in zip(sides, signs, sides[1:], strict=False):
         weights: dict[str, float] = {}
         for name, weight in (*_sum(left, text), *((name, -weight) for name, weight in _sum(right, text))):
+            # A row may stand on both sides: a - b > c - b.
             weights[name] = weights.get(name, 0.0) + weight
         comparisons.append(Comparison(f"{' '.join(left)} {sign} {' '.join(right)}", weights, sign == ">"))
     return comparisons
@@ -153,6 +156,7 @@ def measure(
     for name, row in rows.items():
         if len(row) < 2:
             raise ValueError(f"row {name!r} has {len(row)} seed, an error needs at least 2")
+    # Video by video first: a video that is hard for all rows then adds nothing to the error.
     per_video = sum(weight * rows[name].mean(axis=0) for name, weight in comparison.weights.items())
     per_video = np.asarray(per_video)
     of_videos = per_video.var(ddof=1) / len(per_video)
@@ -166,7 +170,9 @@ def measure(
 
 def _p_value(difference: float, error: float) -> float:
     if error == 0:
+        # All videos and seeds agree to the bit: a row was compared with itself, or tiny runs were.
         return 1.0 if difference == 0 else 0.0
+    # P(|Z| > z) of a standard normal Z.
     return math.erfc(abs(difference) / error / math.sqrt(2))
 
 
@@ -190,5 +196,6 @@ def verdict(measured: Sequence[Measured]) -> Verdict:
         return "disagrees"
     if verdicts == {"below the start"}:
         return "below the start"
+    # ">=" agrees where nothing is significant, which must not make a claim agree by itself.
     shown = any(comparison.significant and comparison.difference > 0 for comparison in measured)
     return "agrees" if verdicts == {"agrees"} and shown else "cannot tell"

@@ -139,10 +139,12 @@ def _among_present(
     if present_V.all():
         return sim_QV, owner_Q
     present_Q = present_V[owner_Q]
+    # Old number of a video -> its number among those that are there.
     return sim_QV[present_Q][:, present_V], (np.cumsum(present_V) - 1)[owner_Q[present_Q]]
 
 
 def _text_to_video(sim_QV: NDArray[Any], owner_Q: NDArray[np.int64], present_V: NDArray[np.bool_]) -> Ranks:
+    # Only videos that are there are rivals; a caption of a missing one stands behind all V.
     ranks = text_to_video_ranks(*_among_present(sim_QV, owner_Q, present_V))
     return ranks_with_unanswered(ranks, present_V[owner_Q], len(present_V))
 
@@ -154,6 +156,7 @@ def _video_to_text(
     protocol: VideoToText,
 ) -> Ranks:
     ranks = video_to_text_ranks(sim_QV, owner_Q, protocol)
+    # Ranks come for the videos that have a caption, ascending.
     answered_V = present_V[np.unique(owner_Q)]
     items = len(owner_Q) if protocol == "closest_caption" else len(answered_V)
     return ranks_with_unanswered(ranks[answered_V], answered_V, items)
@@ -166,6 +169,7 @@ def _choice(
     entries: Sequence[Entry],
     tag_Q: NDArray[np.str_],
 ) -> dict[str, Any]:
+    # Videos without a group share the name ""; named_Q takes them out below.
     names = {name: number for number, name in enumerate(sorted({entry.group for entry in entries}))}
     group_V = np.asarray([names[entry.group] for entry in entries])
     scores, owner = _among_present(sim_QV, owner_Q, present_V)
@@ -176,6 +180,7 @@ def _choice(
     chance_Q = np.zeros(len(owner_Q))
     chance_Q[answered_Q] = 1 / present_size
     named_Q = np.asarray([bool(entry.group) for entry in entries])[owner_Q]
+    # Alone in a group there is nothing to choose from.
     in_group_Q = named_Q & (np.bincount(group_V)[group_V[owner_Q]] > 1)
     if not in_group_Q.any():
         return {}
@@ -254,6 +259,8 @@ def encode_gallery(
             present_V[batch.rows] = True
             # What is refused at the end is only looked for further, not encoded.
             if len(batch.rows) and not (failed and missing == "refuse"):
+                # Without padding, as encode_frames pads as the model wants; and copied, as a batch's own
+                # pictures hold only until the next one.
                 pixels = [values[real] for values, real in zip(batch.pixels, batch.mask, strict=True)]
                 times = [values[real] for values, real in zip(batch.times_seconds, batch.mask, strict=True)]
                 parts.append(model.encode_frames(pixels, times, batch_size=batch_size))
@@ -264,6 +271,7 @@ def encode_gallery(
     if not parts:
         first = f"; the first: {failed[0][0]}: {failed[0][1]}" if failed else ""
         raise ValueError(f"not one of {len(entries)} videos can be read{first}")
+    # With "skip" a missing video is no entry any more; with "miss" it stays, as one to be missed.
     counted = [entry for entry, there in zip(entries, present_V, strict=True) if there or missing == "miss"]
     there = present_V if missing == "miss" else np.ones(len(counted), bool)
     return EncodedGallery(counted, there, concatenate_features(parts), missing, len(entries), failed, partial)
@@ -310,6 +318,7 @@ def evaluate_gallery(
     sim_QV = model.similarity(model.encode_text(captions), gallery.videos).float().cpu().numpy()
     if not gallery.present.all():
         present_QV = sim_QV
+        # What no video gave stays 0 and is never read, see retrieval_metrics.
         sim_QV = np.zeros((len(captions), len(gallery.entries)), present_QV.dtype)
         sim_QV[:, gallery.present] = present_QV
     failed = _listed(gallery.failed)

@@ -31,6 +31,7 @@ def median_rank(ranks: Ranks) -> float:
     Differs: CLIP4Clip's several-captions path takes ``torch.median``, the lower of two middle ones.
     """
     _require_some(ranks)
+    # Ranks are expectations under ties, so the median may be no whole number even of an odd count.
     return float(np.median(ranks.expected()))
 
 

@@ -42,6 +42,7 @@ def refuse_missing(missing: Sequence[tuple[str, str]], total: int, remedy: str) 
         MissingVideosError: if there is one; names at most 24 of them.
     """
     if missing:
+        # Some of them: thousands in one line would hide what to do about it.
         named = "; ".join(f"{path}: {reason}" for path, reason in missing[:LISTED])
         more = len(missing) - LISTED
         rest = f"; and {more} more" if more > 0 else ""

@@ -66,11 +66,14 @@ class Ranks:
         Of n tied items of which m are right, all right ones miss the first j places in ``C(n - j, m)`` of
         ``C(n, m)`` ways.
         """
+        # Of the first k places, those that are left to the tied.
         places = np.clip(k - self.better, 0, self.tied)
         missed = np.ones(len(self))
         for i in range(int(self.right.max(initial=0))):
             counts = i < self.right
+            # That the i-th right one misses too, given the ones before: a factor of C(n - j, m) / C(n, m).
             remaining = np.maximum(self.tied - places - i, 0)
+            # At least 1: rows with fewer right ones divide too before they are left out.
             missed[counts] *= (remaining / np.maximum(self.tied - i, 1))[counts]
         return 1.0 - missed
 
@@ -112,6 +115,7 @@ def ranks_of(scores_NM: ArrayLike, right_NM: ArrayLike) -> Ranks:
         raise ValueError(f"scores have shape {scores.shape}, right answers {right.shape}; give both alike")
     if not right.any(axis=1).all():
         raise ValueError(f"question {int((~right.any(axis=1)).argmax())} has no right answer; leave it out")
+    # Equal bits are ties, as duplicate videos and captions have them; there is no tolerance.
     best_N1 = np.where(right, scores, -np.inf).max(axis=1, keepdims=True)
     ties = scores == best_N1
     return Ranks((scores > best_N1).sum(axis=1), ties.sum(axis=1), (ties & right).sum(axis=1))
@@ -125,6 +129,7 @@ def text_to_video_ranks(sim_QV: ArrayLike, video_of_text: ArrayLike) -> Ranks:
         video_of_text: the video that each text describes, int ``(Q,)``.
     """
     scores, owner_Q = _checked(sim_QV, video_of_text)
+    # (Q, 1): one right video a caption, so the best right answer is it.
     right_Q1 = scores[np.arange(len(scores)), owner_Q][:, None]
     ties = (scores == right_Q1).sum(axis=1)
     return Ranks((scores > right_Q1).sum(axis=1), ties, np.ones(len(scores), np.int64))
@@ -152,6 +157,7 @@ def video_to_text_ranks(
     if protocol != "caption_groups":
         known = ", ".join(get_args(VideoToText))
         raise ValueError(f"video-to-text protocol {protocol!r}: expected one of {known}")
+    # (G, V): of each group of captions the best score, with every video.
     groups_GV = np.stack([scores[owner_Q == video].max(axis=0) for video in videos])
     return ranks_of(groups_GV.T[videos], np.eye(len(videos), dtype=bool))
 
@@ -168,6 +174,7 @@ def ranks_with_unanswered(ranks: Ranks, answered: ArrayLike, items: int) -> Rank
         The ranks of all N.
     """
     answered_N = np.asarray(answered, bool)
+    # Tied and right are 0: within no k, and expected at items + (0 + 1) / (0 + 1).
     better, tied, right = np.full(len(answered_N), items), *np.zeros((2, len(answered_N)), np.int64)
     better[answered_N], tied[answered_N], right[answered_N] = ranks.better, ranks.tied, ranks.right
     return Ranks(better, tied, right)
@@ -189,6 +196,7 @@ def choice_ranks(
     scores, owner_Q = _checked(sim_QV, video_of_text)
     group_V = np.asarray(group_of_video)
     right_Q1 = scores[np.arange(len(scores)), owner_Q][:, None]
+    # (Q, V): which videos are in the group of the caption's own video.
     among_QV = group_V[None, :] == group_V[owner_Q][:, None]
     better = ((scores > right_Q1) & among_QV).sum(axis=1)
     ties = ((scores == right_Q1) & among_QV).sum(axis=1)

@@ -167,6 +167,7 @@ def _sigterm_as_ctrl_c() -> Iterator[threading.Event]:
             terminated.set()
             raise KeyboardInterrupt
 
+    # Ctrl-C as well: the handlers of starting_up, around this, end the process at once.
     before = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, stop),
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -327,6 +328,7 @@ def _weights_of_start(job: GridJob) -> str:
     return _hash_of(start, facts.st_size, facts.st_mtime_ns) if facts else ""
 
 
+# By size and time too, so that weights that were replaced are read again.
 @cache
 def _hash_of(file: Path, _size: int, _changed_ns: int) -> str:
     with file.open("rb") as content:

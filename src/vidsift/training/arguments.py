@@ -45,6 +45,7 @@ def as_it_ran(recipe: Recipe, saved: Recipe) -> Recipe:
     if section.method is None or section.method != saved.model.method:
         return with_all_arguments(recipe)
     later = SAVED_WITHOUT.get(section.method, {})
+    # What the run recorded itself is no default; what it lacks is what it did without a word.
     defaults_then = {name: value for name, value in later.items() if name not in saved.model.arguments}
     return with_all_arguments(_with_arguments(recipe, {**defaults_then, **section.arguments}))
 

@@ -55,6 +55,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: the file is missing, damaged, of another format, or holds NaN or infinity.
     """
     try:
+        # Tensors and plain values only: what unpickles may run anything.
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}; start the run without --resume") from error
@@ -155,6 +156,7 @@ class Checkpoints:
             "best": best,
             "seconds": seconds,
         }
+        # Saved twice, a step must not push out the good one before it.
         previous = self.before if self._last_is_good and self.step != step else None
         with saving(f"the checkpoint of step {step}", self.last.parent):
             self.last.parent.mkdir(parents=True, exist_ok=True)
@@ -182,6 +184,7 @@ class Checkpoints:
                 continue
             if faults:
                 say(f"{faults[0]}; going on from the one before, {path}")
+            # After falling back, the damaged last one is to be replaced, not kept as the one before.
             self.step, self._last_is_good = checkpoint.step, path == self.last
             return checkpoint
         raise CheckpointError(
@@ -194,6 +197,7 @@ class Checkpoints:
 def _random_states() -> dict[str, Any]:
     version, internal, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002
+    # NumPy's array as a tensor: with weights_only, torch.load refuses arrays.
     states: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "python": [version, list(internal), gauss],
@@ -217,5 +221,6 @@ def set_random_states(states: dict[str, Any]) -> None:
     random.setstate((version, tuple(internal), gauss))
     kind, keys, *rest = states["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    # With another number of GPUs there is nothing to put the states into: that run draws anew.
     if "cuda" in states and torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])

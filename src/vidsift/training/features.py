@@ -30,6 +30,7 @@ def batch_features(model: Model, batch: Batch, dtype: torch.dtype) -> tuple[Feat
     video_inputs = inputs.video(
         None if isinstance(towers, CachedTowers) else torch.from_numpy(batch.pixels),
         torch.from_numpy(batch.mask),
+        # A copy: the times of drawn clips are one row, broadcast and read-only.
         torch.from_numpy(batch.times_seconds.copy()),
         device=device,
     )

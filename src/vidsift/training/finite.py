@@ -46,7 +46,7 @@ class StepNumbers:
         """
         weights = list(method.parameters())
         try:
-            # Without a limit this computes the norm alone.
+            # Without a limit this computes the norm alone. To be able to raise it waits for a GPU.
             norm = nn.utils.clip_grad_norm_(weights, most or math.inf, error_if_nonfinite=advice is not None)
         except RuntimeError:  # before any gradient was scaled, so that the bad ones can be named
             parts = [weight.grad.norm() for weight in weights if weight.grad is not None]

@@ -35,6 +35,7 @@ class Row(RecipeSection):
         about: what a reader should know of it.
     """
 
+    # None of the marks of an order (a > b + c) or of a table; a hyphen may be, as in wti-2.
     name: Annotated[str, Field(pattern=r"^[^\s|+>]+$")]
     method: str
     arguments: dict[str, Any] = Field(default={})
@@ -197,6 +198,7 @@ def read_grid(path: str | Path) -> Grid:
         RecipeError: the file is missing or no YAML, or keys or values are refused: each is named.
     """
     grid = validated(Grid, read_values(path), str(path))
+    # A fault in the last recipe is told now, not after a night of runs.
     list(jobs_of(grid))
     if grid.quick:
         list(jobs_of(grid.smaller()))
@@ -216,12 +218,14 @@ def jobs_of(grid: Grid) -> Iterator[GridJob]:
                     continue
                 values = copy.deepcopy(grid.base)
                 values |= {"name": f"{grid.name}/{setting}/{row.name}", "seed": seed}
+                # Later ones win: a row says it better than its setting.
                 for key, value in {
                     "model.method": row.method,
                     "model.arguments": row.arguments,
                     **changes,
                     **row.changes,
                 }.items():
+                    # Copies, or jobs would share what the next one changes.
                     set_value(values, key, copy.deepcopy(value))
                 recipe = validated(Recipe, values, f"row {row.name!r} of {setting!r}")
                 videos = recipe.data.test_videos if grid.test_videos is None else grid.test_videos

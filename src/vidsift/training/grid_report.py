@@ -64,6 +64,7 @@ def weigh(claim: Claim, setting: str, records: Sequence[Record]) -> tuple[list[M
         if len(runs) < 2:
             missing.append(row)
             continue
+        # All runs of a grid are judged on the same videos.
         of_tag = np.asarray([claim.tag in (ALL, tag) for tag in runs[0]["tags"]])
         recalls[row] = np.asarray([record["found"] for record in runs], np.float64)[:, of_tag]
         below[row] = _below_start(runs, claim.tag)
@@ -168,6 +169,7 @@ def _claims(grid: Grid, records: Sequence[Record]) -> list[str]:
         if setting in begun and claim.rows <= grid.rows_of(setting)
     ]
     title = next(iter(jobs_of(grid))).recipe.data.title
+    # All comparisons of the page together, then dealt out to the claims in this order.
     corrected = holm([comparison for _, _, measured, _ in weighed for comparison in measured])
     lines = [
         (

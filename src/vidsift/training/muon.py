@@ -10,6 +10,7 @@ from torch import Tensor
 
 __all__ = ["Muon", "orthogonalised"]
 
+# Jordan's: they lift small singular values fast and never settle at 1, which a step does not need.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
@@ -26,8 +27,10 @@ def orthogonalised(matrices_BMN: Tensor, iterations: int = 5) -> Tensor:
     Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024).
     """
     a, b, c = _COEFFICIENTS
+    # The smaller side makes the smaller Gram matrix.
     tall = matrices_BMN.shape[-2] > matrices_BMN.shape[-1]
     wide = matrices_BMN.mT if tall else matrices_BMN
+    # The Frobenius norm is no less than the largest singular value, so all start at 1 at most.
     wide = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
         gram = wide @ wide.mT
@@ -81,6 +84,7 @@ class Muon(torch.optim.AdamW):
         """Make one step with the gradients at hand; a closure is not supported."""
         every = self.param_groups
         try:
+            # AdamW steps every group that it sees: those of matrices are hidden from it.
             self.param_groups = [group for group in every if not group.get("orthogonal")]
             super().step(closure)
         finally:
@@ -96,6 +100,7 @@ class Muon(torch.optim.AdamW):
                 alike[parameter.shape].append(parameter)
         for shape, parameters in alike.items():
             moves = orthogonalised(torch.stack([self._mean(parameter) for parameter in parameters]))
+            # Decay first and apart from the move, as in AdamW.
             torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
             torch._foreach_add_(
                 parameters, list(moves.unbind()), alpha=-group["lr"] * 0.2 * max(shape) ** 0.5
@@ -111,4 +116,5 @@ class Muon(torch.optim.AdamW):
             state["momentum"] = torch.zeros_like(parameter)
         state["step"] += 1
         mean: Tensor = state["momentum"].lerp_(gradient, 1 - self.momentum)
+        # Nesterov: the gradient looks one step ahead of the mean.
         return gradient.lerp(mean, self.momentum)

@@ -50,6 +50,7 @@ def parameter_groups(
     }
     sorted_into: dict[tuple[str, str], list[nn.Parameter]] = {}
     for name, parameter in method.named_parameters():
+        # Positions of heads are bare parameters, no nn.Embedding; their names tell.
         still = parameter.ndim < 2 or id(parameter) in undecayed or "position" in name
         kind = "plain" if still else "blocks" if _IN_A_BLOCK.search(name) else "decaying"
         key = ("backbone" if id(parameter) in backbone else "new", kind)
@@ -59,10 +60,11 @@ def parameter_groups(
             "name": f"{side}, {kind}",
             "params": parameters,
             "peak_rate": backbone_learning_rate if side == "backbone" else learning_rate,
-            "lr": 0.0,
+            "lr": 0.0,  # set_rates comes before every step
             "weight_decay": 0.0 if kind == "plain" else weight_decay,
             "orthogonal": kind == "blocks",
         }
+        # Sorted: the optimiser's state is stored by the number of a parameter.
         for (side, kind), parameters in sorted(sorted_into.items())
     ]
 

@@ -357,6 +357,7 @@ def set_value(values: dict[str, Any], key: str, value: Any) -> None:
     for step in path:
         if isinstance(place, dict):
             inner = place.setdefault(step, {})
+            # "optimiser:" with nothing below it is None.
             place[step] = place = {} if inner is None else inner
         else:
             place = place[_position(place, step, key)]
@@ -395,6 +396,7 @@ def _section_at(
 ) -> type[BaseModel]:
     """The kind of section at a place in a page; what its source decides, the page's own source decides."""
     for step in location:
+        # A place in a list: its items are of one kind, which the annotation of the list holds.
         if isinstance(step, int):
             continue
         inner = _sections_of(section.model_fields[step].annotation)

@@ -101,6 +101,7 @@ class RunFolder:
         Raises:
             NotSavedError: the disk takes no more.
         """
+        # First: killed after any line here, no checkpoint stands beside a recipe that is not its own.
         self.checkpoints.forget()
         self.log.unlink(missing_ok=True)
         self._write_recipe(recipe)
@@ -125,6 +126,7 @@ class RunFolder:
                 f"({', '.join(self._changed)}) change nothing; leave them out, or name another --output"
             )
         if self.log.is_file():
+            # The log may be ahead of the checkpoint: those steps are going to be run again.
             lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
             lines_before = "".join(line for line in lines if _step_of(line) <= checkpoint.step)
             if self._changed:

@@ -46,6 +46,7 @@ def locked_folder(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -
             f"{folder} cannot be made a folder: it, or what it stands in, is a file; name another one with "
             "--output"
         ) from error
+    # The lock may be had or not, but the block runs once either way.
     with ExitStack() as stack:
         try:
             stack.enter_context(hold_lock(folder / LOCK))

@@ -53,6 +53,7 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
     torch.manual_seed(recipe.seed)
     section = recipe.model
     if section.new is not None:
+        # Learned before the weights are drawn: its size is theirs.
         words = tokenizer or _learn_vocabulary(recipe, section.new)
         towers = ClipTowers(clip_config(section.new, words), attention=section.attention)
         _spread_embeddings(towers, section.new.embedding_std)
@@ -155,6 +156,7 @@ def plan_stages(recipe: Recipe, model: Model) -> list[PlannedStage]:
 
 def _spans(shares: Sequence[float], steps: int) -> list[tuple[int, int]]:
     """First step of each stage, and the one behind its last."""
+    # Ends are rounded, not lengths: together the stages have all steps.
     ends = [round(steps * done / sum(shares)) for done in accumulate(shares, initial=0.0)]
     return list(pairwise(ends))
 
@@ -188,6 +190,7 @@ def set_trained(method: Method, prefixes: Sequence[str], *, frozen_towers: bool 
             raise RecipeError(f"no parameter begins with {prefix!r}; they begin with: {', '.join(known)}")
     count = 0
     for name, parameter in method.named_parameters():
+        # CLIP stores the scale among its weights, but it belongs to the loss.
         still = frozen_towers and name.startswith("towers.") and parameter is not method.towers.logit_scale
         parameter.requires_grad_(not still and (not prefixes or name.startswith(tuple(prefixes))))
         count += parameter.numel() * parameter.requires_grad
@@ -228,6 +231,7 @@ def cache_towers(recipe: Recipe, model: Model) -> None:
     def pixels_of(rows: slice) -> torch.Tensor:
         pixels = torch.from_numpy(stored.pixels(rows))
         mask = torch.ones(pixels.shape[:2], dtype=torch.bool)
+        # Pictures alone are wanted: their times play no part.
         return inputs.video(pixels, mask, torch.zeros(mask.shape)).pixels
 
     model.method.towers = CachedTowers(

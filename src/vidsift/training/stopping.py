@@ -66,10 +66,12 @@ class StopRequests:
     def wait_for(self, get: Callable[[], T]) -> T | None:
         """Return what is waited for, or None where a request ended the waiting, or came before it."""
         try:
+            # Idle first: a signal between the two lines raises, and is not slept through.
             self.idle = True
             if self.number is not None:
                 return None
             result = get()
+            # Before the return: a signal now must not throw the result away.
             self.idle = False
             return result
         except _StopWhileIdle:
@@ -86,6 +88,7 @@ class StopRequests:
             )
         self.number = number
         if self.idle:
+            # Python takes up a blocking call again (PEP 475) unless the handler raises.
             raise _StopWhileIdle
 
 

@@ -97,6 +97,7 @@ class Trainer:
             torch.set_num_threads(recipe.threads)
         self.device = choose_device(device)
         self.dtype = chosen_dtype(recipe.precision, self.device)
+        # A run goes on with the words that it began with: the captions may be others by now.
         known = Tokenizer.from_folder(folder.vocabulary) if folder.resuming else None
         self.model = build_model(recipe, known).to(self.device)
         cache_towers(recipe, self.model)
@@ -118,6 +119,7 @@ class Trainer:
         self._pending: list[StepNumbers] = []
         self._unreadable: set[str] = set()
         self._stop_requests = StopRequests()
+        # Building a model draws numbers too, more or fewer: the steps begin at the seed, whatever it is.
         torch.manual_seed(recipe.seed)
         if folder.resuming:
             self._restore()
@@ -210,6 +212,7 @@ class Trainer:
                 if validate is not None and self._due(
                     recipe.validation.every_steps if recipe.validation else 0
                 ):
+                    # The time of validation is no time of training.
                     self.seconds += time.perf_counter() - mark
                     self._validate(validate, log)
                     mark, marked_step, clips = time.perf_counter(), self.step, 0
@@ -267,17 +270,20 @@ class Trainer:
         at_once = self.device.type == "cpu"
         if at_once:
             numbers.check(self._advice())
+        # None and not 0: AdamW would still decay and move what takes no part in this stage.
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(losses["loss"])
         numbers.clip(self.method, recipe.clip_norm, self._advice() if at_once else None)
         self.optimiser.step()
         self.method.after_step()
+        # It waits for the next line of the log, and would keep the graph of its step till then.
         losses["loss"] = losses["loss"].detach()
         self.step += 1
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         text, video = batch_features(self.model, batch, self.dtype)
         rows = len(batch.pixels)
+        # The captions stand lap by lap, a caption of each video in a lap: each lap is a batch of pairs.
         losses = [
             self.method.loss({name: tokens[first : first + rows] for name, tokens in text.items()}, video)
             for first in range(0, len(batch.captions), rows)
@@ -345,6 +351,7 @@ class Trainer:
         report = validate(self.model)
         self.method.train()
         value = report["text_to_video"]["R@1"]
+        # R@1 may be 0, which is a best too.
         if value > self.best.get("value", -1.0):
             self.best = {"step": self.step, "value": value}
         self.say(f"validation at step {self.step}: {headline(report)}")
@@ -385,6 +392,7 @@ class Trainer:
 
     def _restore(self) -> None:
         checkpoint = self._folder.restore(self.recipe, self.say)
+        # The state that is loaded below brings the groups of the earlier recipe along.
         peaks = [group["peak_rate"] for group in self.optimiser.param_groups]
         try:
             self.method.load_state_dict(checkpoint.weights)
