@@ -38,6 +38,14 @@ def test_entries_come_in_the_order_of_the_lines(tmp_path: Path) -> None:
     assert captions_of([first, second]) == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
+def test_a_line_ends_at_a_line_feed_alone(tmp_path: Path, mark: str) -> None:
+    caption = f"a dog{mark}on a lawn"
+    line = json.dumps({"video": "a.mp4", "captions": [caption]}, ensure_ascii=False)
+    (entry,) = read_folder(folder(tmp_path, line))
+    assert entry.captions == (caption,)
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

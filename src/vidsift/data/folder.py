@@ -34,6 +34,7 @@ CAPTIONS_FILE = "captions.jsonl"
 DATASET_FILE = "dataset.json"
 _KEYS = ("video", "captions", "start", "end", "id", "tag", "group", "split", "unseen", "scene")
 _TEST_WORDS = frozenset({"test", "tests", "testing", "testset"})
+# The words of "test_1", "msrvtt-test" and "MyTest"; "latest" is one.
 _WORDS = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 
 
@@ -163,7 +164,8 @@ def _lines_of(root: Path, file: Path) -> list[str]:
     if not root.is_dir():
         raise CaptionsError(f"{root} is not a folder; give a folder of videos with {CAPTIONS_FILE}")
     try:
-        return file.read_text(encoding="utf-8").splitlines()
+        # At line feeds alone: splitlines() also parts a sentence that holds another mark (U+2028, U+0085).
+        return file.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
         absent = f"{root} has no {file.name}" if file.parent == root else f"there is no {file}"
         raise CaptionsError(
@@ -250,6 +252,7 @@ def _parse(line: str, root: Path, default_split: str, place: str, *, has_file: b
             start_seconds=_seconds(values, "start", 0.0, place),
             end_seconds=_seconds(values, "end", math.inf, place),
         )
+    # A ValueError as well, which names its line already.
     except CaptionsError:
         raise
     except ValueError as error:
@@ -274,6 +277,7 @@ def _values(line: str, place: str) -> Mapping[str, Any]:
 
 def _seconds(values: Mapping[str, Any], key: str, default: float, place: str) -> float:
     value = values.get(key, default)
+    # True is an int in Python, and no number of seconds.
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         raise CaptionsError(f"{place}: {key} is {value!r}, expected a number of seconds")
     return float(value)
