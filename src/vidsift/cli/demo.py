@@ -20,6 +20,7 @@ _SHOWN = 3
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Where videos and index go.")] = Path("demo"),
+    # At least a group of four for each of the four kinds of scenes.
     videos: Annotated[int, typer.Option(min=16, help="Videos to render, a multiple of 4.")] = 48,
     questions: Annotated[int, typer.Option(min=1, help="Sentences to search for.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another library.")] = 0,

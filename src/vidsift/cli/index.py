@@ -279,6 +279,7 @@ def _segment_length(text: str) -> SegmentLength:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
+    # NaN is refused too: no comparison with it is true.
     if not 0 < seconds < float("inf"):
         raise ValueError(f"--segment is {text!r}; expected auto, none, or a number of seconds above 0")
     return seconds

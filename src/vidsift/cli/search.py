@@ -142,6 +142,7 @@ def _filter_of(**fields: Unpack[FilterFields]) -> Filter:
     try:
         return Filter(**fields)
     except QueryError as error:
+        # Whatever a filter refuses, it says as "name is value, expected ...".
         name, problem = str(error).split(" is ", 1)
         problem = problem.removesuffix(", or None for no limit")
         raise QueryError(f"{_OPTION_OF.get(name, name)} is {problem}") from error
@@ -291,4 +292,4 @@ def _as_line(hit: Hit, *, weak: bool = False) -> str:
 
 def _percent(confidence: float) -> str:
     """Whole percent, never more than is true: 0.949 is not yet the 95% from which on something is found."""
-    return f"{math.floor(100 * confidence + 1e-9)}%"
+    return f"{math.floor(100 * confidence + 1e-9)}%"  # 100 * 0.29 is a little less than 29

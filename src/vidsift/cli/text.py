@@ -21,6 +21,7 @@ Annotations = Annotated[
     typer.Option("--annotations", help="Where a data set's annotations lie, if not among its videos."),
 ]
 
+# Surrogates stand for bytes in file names that are no UTF-8 (PEP 383): no terminal takes them.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -41,6 +42,7 @@ def clock(seconds: float) -> str:
         >>> clock(62.5), clock(3605.0)
         ('1:02.5', '1:00:05.0')
     """
+    # Rounded once and then parted: 59.96 s are 1:00.0 and not 0:60.0.
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -60,6 +62,7 @@ def _value(value: Any) -> str:
         return ", ".join(f"{name}={_value(part)}" for name, part in value.items()) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(_value(part) for part in value) or "none"
+    # Before int, as True is one in Python.
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else one_line(str(value))

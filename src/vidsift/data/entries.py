@@ -42,6 +42,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         """Refuse a part that is none."""
+        # NaN is refused too: no comparison with it is true.
         if not 0 <= self.start_seconds < self.end_seconds or math.isinf(self.start_seconds):
             raise ValueError(
                 f"{self.path}: a part from {self.start_seconds} to {self.end_seconds} s; expected a start of "
@@ -114,6 +115,7 @@ def is_inside(name: str) -> bool:
 def why_absent(path: Path) -> str:
     """Say why there is no file to read at a path; "" where there is one."""
     try:
+        # stat() and not is_file(): the reason that the system gives is told.
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file can have this name
         return "there is no such file"

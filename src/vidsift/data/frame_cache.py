@@ -83,6 +83,7 @@ class FrameCache:
             "videos": len(entries),
             "files": _digest(entries),
         }
+        # As it is read back below, tuples as lists.
         about = json.loads(json.dumps(about))
         note = root / "about.json"
         if not note.is_file():
@@ -111,6 +112,7 @@ class FrameCache:
         pixels, times, counts = (self._maps[key] for key in ("pixels", "times", "counts"))
         count = int(counts[row])
         if count:
+            # Copies: the map stays open, and other processes fill it.
             return Frames(np.array(pixels[row, :count]), np.array(times[row, :count]))
         frames = read_entry(entry, self.preprocessing.wanted_times, self.preprocessing.size_px)
         # What gives a part today may give all of it once it is mended: only whole videos are kept.
@@ -166,5 +168,6 @@ def _digest(entries: Sequence[Entry]) -> str:
         about = entry.path.stat()
         # Nothing is added for whole files: caches of version 0.1, which knew no parts, stay good.
         part = (entry.start_seconds, entry.end_seconds) if entry.is_part else ()
+        # By name and not by path: a folder that was moved holds the same pictures.
         facts.append((entry.path.name, about.st_size, about.st_mtime_ns, *part))
     return hashlib.sha256(repr(facts).encode()).hexdigest()

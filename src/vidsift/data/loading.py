@@ -122,6 +122,7 @@ class Feed:
         # Fresh processes: forking one in which torch runs threads can hang.
         context = multiprocessing.get_context("spawn")
         slots = workers * ahead
+        # Raw, without a lock: a slot belongs to one batch at a time.
         memory = context.RawArray("B", slots * maker.most_bytes)
         self._slots = np.frombuffer(memory, np.uint8).reshape(slots, maker.most_bytes)
         for _ in range(workers):
@@ -136,6 +137,7 @@ class Feed:
     def _request(self) -> None:
         if self._stop is None or self._requested < self._stop:
             _, connection = self._workers[self._requested % len(self._workers)]
+            # A worker that has died is told of when its batch is waited for, with its exit code.
             with contextlib.suppress(BrokenPipeError):
                 connection.send(self._requested)
         self._requested += 1  # behind the last step too: slots are counted by it
@@ -159,6 +161,7 @@ class Feed:
         try:
             answer = connection.recv()
         except (EOFError, OSError) as error:
+            # The exit code is known only after this.
             process.join(timeout=5)
             raise WorkerEndedError(
                 f"the process that makes batches ended by itself (exit code {process.exitcode}) at step "
@@ -208,7 +211,9 @@ def _work(maker: BatchMaker, memory: Any, slots: int, connection: Connection) ->
 def _answer(maker: BatchMaker, step: int, slot: NDArray[np.uint8]) -> Any:
     try:
         batch = maker(step)
+        # Into shared memory: only the shape and the rest go through the pipe.
         slot[: batch.pixels.size] = batch.pixels.reshape(-1)
     except Exception as error:
+        # Raised again where the batch is waited for.
         return error
     return batch.pixels.shape, tuple(batch)[1:]

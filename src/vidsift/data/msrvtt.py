@@ -27,6 +27,7 @@ class MsrVtt(AnnotatedVideos):
 
     def read(self, split: str) -> Iterator[Entry]:
         """See :class:`~vidsift.data.video_files.AnnotatedVideos`."""
+        # One caption a video, and the list holds it: MSRVTT_data.json is not needed for testing.
         if split == "1k-A":
             for row in self.csv_rows("MSRVTT_JSFUSION_test.csv", "video_id", "sentence"):
                 yield self.entry(row["video_id"], [row["sentence"]], split=split)
@@ -36,6 +37,7 @@ class MsrVtt(AnnotatedVideos):
         for sentence in sentences:
             captions[sentence["video_id"]].append(sentence["caption"])
         ids = [video["video_id"] for video in videos if video["split"] == split]
+        # Of the 10,000 videos of all three official splits: 9k is what 1k-A leaves.
         if split in {"9k", "7k"}:
             ids = [row["video_id"] for row in self.csv_rows(f"MSRVTT_train.{split}.csv", "video_id")]
         for video_id in ids:

@@ -159,6 +159,7 @@ class Shapes(DataSource):
         """Render so many videos of the test split into the folder, unless they are there."""
         count = self.test_videos if videos is None else videos
         library = folder / f"shapes-test-{count}"
+        # They are written after the videos: where they are, those are whole.
         if not (library / CAPTIONS_FILE).is_file():
             write_library(library, "test", count, seed=_SEED_OF_SPLITS)
         remedy = f"Delete the folders {library}*; the next run makes them anew"

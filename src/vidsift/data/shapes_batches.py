@@ -130,6 +130,7 @@ class ShapesSetBatches:
         rng = np.random.default_rng([self.seed, step])
         seconds = clip_times(self.clips.frames, self.clips.sampling)
         shape = (len(rows), len(seconds))
+        # Without pictures, a pixel each: a batch keeps its shape, and a worker its slots.
         pixels = self.clips.pixels(rows) if self.with_pixels else np.zeros((*shape, 1, 1, 3), np.uint8)
         times = np.broadcast_to(seconds, shape)
         # With several sentences each, no clip gets one twice before all were used.
@@ -144,6 +145,7 @@ class ShapesSetBatches:
     def _rows(self, step: int, stage: SceneStage) -> NDArray[np.int64]:
         groups, together = self.clips.clips // GROUP_SIZE, stage.batch_size // GROUP_SIZE
         epoch, place = divmod(step - stage.first_step, groups // together)
+        # By stage and epoch alone, so that any process, and a run that resumes, makes the same order.
         order = np.random.default_rng([self.seed, stage.first_step, epoch]).permutation(groups)
         group_rows = order[place * together : (place + 1) * together]
         return (group_rows[:, None] * GROUP_SIZE + np.arange(GROUP_SIZE)).reshape(-1).astype(np.int64)

@@ -112,6 +112,7 @@ class ShuffledVideos:
         """
         rows = self._rows(step)
         rng = np.random.default_rng([self.seed, step])
+        # Drawn for all rows before any is read: which files can be read must not change the draws.
         captions = [self._caption(row, rng) for row in rows]
         read = [self._read(step, row) for row in rows]
         drawn: list[int] = []
@@ -131,6 +132,7 @@ class ShuffledVideos:
         entry, preprocessing = self.entries[row], self._preprocessing(step)
         if self.cache is not None and preprocessing.frames == self.cache.preprocessing.frames:
             return self.cache.read(row, entry)
+        # A generator for each video: its seconds do not depend on what else is in the batch.
         rng = np.random.default_rng([self.seed, step, row])
         return read_entry(
             entry, lambda span: preprocessing.training_times(span, self.jitter, rng), preprocessing.size_px
@@ -195,6 +197,7 @@ def _assemble(
     )
     partial = tuple((entries[place].name, frames.damage) for place, frames in good if frames.damage)
     longest = max((len(frames) for _, frames in good), default=1)
+    # (B, F, S, S, 3), as wide as the longest video that could be read.
     pixels = np.zeros((len(good), longest, preprocessing.size_px, preprocessing.size_px, 3), np.uint8)
     mask = np.zeros((len(good), longest), bool)
     times = np.zeros((len(good), longest), np.float64)

@@ -197,12 +197,14 @@ class AnnotatedVideos(VideoFiles):
         """
         file = self._annotation_file(name)
         try:
+            # newline="" leaves line ends within quoted sentences to csv.
             with file.open(encoding="utf-8", newline="") as lines:
                 table = csv.DictReader(lines)
                 absent = [column for column in columns if column not in (table.fieldnames or ())]
                 if absent:
                     raise CaptionsError(f"{file}, line 1: no column {absent[0]!r}; expected {columns}")
                 for row in table:
+                    # A short row has None where its columns end.
                     empty = [column for column in columns if not row[column]]
                     if empty:
                         raise CaptionsError(f"{file}, line {table.line_num}: {empty[0]} is empty")

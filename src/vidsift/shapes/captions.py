@@ -1,8 +1,7 @@
-"""Sentences about scenes of the Shapes world, with what each of them statements.
+"""Sentences about scenes of the Shapes world, with what each of them states.
 
 A caption always states the facts that tell its scene from its hard negatives; everything else is stated by
-chance.
-:func:`describe` returns the statement beside the words, so that truth can be checked by
+chance. :func:`describe` returns the statement beside the words, so that truth can be checked by
 :func:`~vidsift.shapes.world.holds`.
 """
 
@@ -113,12 +112,14 @@ class _Speech:
         self.said[index] = len(self.mentions)
         self.mentions.append(Mention(thing.shape, thing.colour, size, texture))
         article = self.article
+        # The only word that may follow here and begins with a vowel.
         if article == "a " and words[0] == "orange":
             article = "an "
         return article + " ".join(words)
 
     def clause(self, event: Event, finite: bool, subject: str | None = None) -> str:
         """Say what happens, with the subject in words unless it is given (or left out as "")."""
+        # Either may be the subject of a collision.
         swap = event.motion == "collide" and subject is None and self.rng.random() < 0.5
         actor, other = (event.partner, event.subject) if swap else (event.subject, event.partner)
         assert actor is not None
@@ -142,6 +143,7 @@ class _Speech:
             if thing.place and ("place" in decisive or self.chance(0.35)):
                 where = pick(self.rng, ("in the {}", "in the {} corner", "at the {}")).format(thing.place)
                 words = f"{words} {where}"
+                # The place is said after the thing, whose mention is there already.
                 last = self.mentions[-1]
                 self.mentions[-1] = Mention(last.shape, last.colour, last.size, last.texture, thing.place)
             parts.append(f" {link} {words}")
@@ -167,6 +169,7 @@ def _still(speech: _Speech) -> Caption:
     lead = pick(speech.rng, ("", "", "", "there is ", "a video of ", "a scene with "))
     words = speech.thing(0)
     rest = speech.bystanders()
+    # Of things that stand still, "and" says the same.
     if rest and speech.rng.random() < 0.5:
         rest = rest.replace(" next to ", " and ", 1).replace(" with ", " and ", 1)
     return speech.caption(lead + words + rest + speech.setting())
@@ -226,6 +229,7 @@ def describe(scene: Scene, rng: np.random.Generator, fullness: float = 0.5) -> C
             caption = _single(speech)
         else:
             caption = _still(speech)
+        # Marks are tokens of their own: a comma is one, a hyphen parts two words and is a third.
         if len(caption.text.split()) + caption.text.count(",") + caption.text.count("-") * 2 <= MAX_WORDS:
             return caption
         fullness = max(0.0, fullness - 0.1)

@@ -77,6 +77,7 @@ def _look(rng: np.random.Generator) -> tuple[float, ...]:
 
 
 def _spinnable(thing: Thing) -> bool:
+    # Round things look the same however they turn.
     return thing.shape not in ("disc", "ring")
 
 
@@ -95,13 +96,16 @@ def _place(
 ) -> list[Thing]:
     """Put things where their ways neither leave the picture nor cross: the best of 40 draws."""
     half = np.array([_half_extents(t, m, reach) for t, m in zip(things, motions, strict=True)])
+    # Less than half, so that a way as wide as the picture still has a middle.
     margin = np.minimum(half + 0.02, 0.49)
     xy = margin + rng.random((40, len(things), 2)) * (1.0 - 2.0 * margin)
     crossing = np.zeros(40)
     for i in range(len(things)):
         for j in range(i):
             room = np.maximum(half[i] + half[j] - np.abs(xy[:, i] - xy[:, j]), 0.0)
+            # The area in which two ways overlap, 0 where they are apart along either axis.
             crossing += room[:, 0] * room[:, 1]
+        # 0.08: a tiny thing and room around it.
         for corner in CORNERS if corner_free == "all" else ():
             room = np.maximum(half[i] + 0.08 - np.abs(xy[:, i] - np.array(_CORNER_XY[corner])), 0.0)
             crossing += room[:, 0] * room[:, 1]
@@ -145,6 +149,7 @@ def _still_variants(rng: np.random.Generator, base: Scene) -> tuple[list[Scene],
     if kind == "size":
         textures = _some(rng, TEXTURES, 2)
         pairs = [(size, texture) for size in ("small", "large") for texture in textures]
+        # The middle of each range, so that two variants of one size differ in texture alone.
         radius = {size: sum(RADII[size]) / 2 for size in ("small", "large")}
         variants = [replace(first, size=s, radius=radius[s], texture=t) for s, t in pairs]
         decisive: tuple[tuple[str, int], ...] = (("size", 0), ("texture", 0))

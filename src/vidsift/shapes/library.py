@@ -67,11 +67,13 @@ class _Register:
 
     def already_described(self, scene: Scene) -> bool:
         """Say whether a sentence about another video holds of this scene."""
+        # Statements lie under their first mention, which has to be one of the scene's things.
         pairs = {(thing.shape, thing.colour) for thing in scene.things}
         return any(holds(statement, scene) for pair in pairs for statement in self.statements[pair])
 
     def is_ambiguous(self, statement: Statement) -> bool:
         """Say whether a statement holds of an accepted scene."""
+        # A scene of which it holds has its first mention among its things: only those are looked through.
         first = statement.mentions[0]
         return any(holds(statement, scene) for scene in self.scenes[first.shape, first.colour])
 
@@ -126,6 +128,7 @@ def draw_split(
     register = _Register()
     drawn: list[DrawnVideo] = []
     for number in range(videos // GROUP_SIZE):
+        # Another stream of numbers for each split and group: what one draws moves no other.
         rng = np.random.default_rng([seed, SPLITS.index(split), number])
         tag = tags[number % len(tags)]
         unseen = split == "test" and (number // len(tags)) % 2 == 1
@@ -136,6 +139,7 @@ def draw_split(
             if any(register.already_described(scene) for scene in group):
                 continue
             attempts = [_tell_apart(scene, group, register, rng, captions_per_video) for scene in group]
+            # All four or none: a group of three has lost a hard negative.
             accepted = [said for said in attempts if said is not None] if all(attempts) else []
         for scene, said in zip(group, accepted, strict=True):
             register.add(scene, said)

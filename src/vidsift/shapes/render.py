@@ -28,6 +28,7 @@ _PAINT = {
 }  # fmt: skip
 _OUTLINE = 14.0
 _OUTLINE_WIDTH = 0.1
+# A turned square reaches 1.16 radii out, a star 1.12: boxes are a little wider.
 _EXTENT = 1.2
 _SPIN_DEGREES_PER_SECOND = 100.0
 _BLINK_SECONDS = 0.7
@@ -52,6 +53,7 @@ def _progress(event: Event, times: Array) -> Array:
 
 
 def _turns(event: Event) -> int:
+    # Half as long events turn half as often: the pace is the same.
     return 2 if event.end_seconds - event.start_seconds > 2.5 else 1
 
 
@@ -74,6 +76,7 @@ def _pair_offset(event: Event, done: Array, is_subject: bool, things: Sequence[T
     if event.motion != "collide":
         return event.turn * event.reach * (1 - 2 * done) if is_subject else 0.0
     first, second = things[event.subject].radius, things[event.partner].radius
+    # They meet at 0.92 of both radii, which most shapes do not fill.
     apart = (first + second) * 0.46 + (event.reach - (first + second) * 0.46) * np.abs(1 - 2 * done)
     return event.turn * apart * (1 if is_subject else -1)
 
@@ -180,6 +183,7 @@ def _draw(canvas: Array, thing: Thing, state: _State, size_px: int) -> None:
     if state.angle.any():
         cos, sin = np.cos(state.angle)[:, None, None], np.sin(state.angle)[:, None, None]
         u, v = u * cos + v * sin, v * cos - u * sin
+    # In radii, so times the radius it is in pixels: half a pixel about the edge is blended.
     distance = _distance(thing.shape, u, v)
     pixels = radius_px[:, None, None]
     cover = np.clip(0.5 - distance * pixels, 0.0, 1.0) * state.alpha[:, None, None]
@@ -209,6 +213,7 @@ def _paste(
             continue
         inside = (slice(c - y0, d - y0), slice(a - x0, b - x0))
         target = canvas[f, c:d, a:b]
+        # A view of the canvas: blended in place.
         target += cover[f][inside] * (colour[f][inside] - target)
 
 
@@ -225,6 +230,7 @@ def _tint(base: Sequence[int], pattern: Array, swing: Sequence[int]) -> Array:
 
 def _stars(x: Array, y: Array, look: Sequence[float]) -> Array:
     index = np.arange(26, dtype=np.float32)
+    # Inverses of the golden ratio and of the plastic number: points that are spread, without a draw.
     at_x = np.mod(look[0] + index * 0.6180340, 1.0)[:, None]
     at_y = np.mod(look[1] + index * 0.7548777, 1.0)[:, None]
     wide = 0.007
@@ -267,6 +273,7 @@ def _drawing_order(scene: Scene) -> list[int]:
     order = list(range(len(scene.things)))
     for event in scene.events:
         if event.motion in ("behind", "front"):
+            # Who passes behind is drawn first, who passes in front last.
             order.remove(event.subject)
             order.insert(0 if event.motion == "behind" else len(order), event.subject)
     return order
@@ -303,5 +310,6 @@ def render(scene: Scene, times_seconds: ArrayLike, size_px: int = 128) -> NDArra
         _draw(canvas, scene.things[index], state, size_px)
     if len(canvas) == 1:
         canvas = np.repeat(canvas, len(times), axis=0)
+    # Rounded, as astype cuts off.
     pictures: NDArray[np.uint8] = np.clip(canvas + 0.5, 0.0, 255.0).astype(np.uint8)
     return pictures

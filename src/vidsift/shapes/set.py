@@ -118,6 +118,7 @@ def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...], times: NDAr
     with saving("the set of clips", root.parent), whole_folder(root) as temporary:
         with array_file(temporary / "pixels.npy", np.uint8, (clips, len(times), side, side, 3)) as add:
             for group in range(clips // GROUP_SIZE):
+                # No seed: a set is one for all runs, as they are to be compared.
                 rng = np.random.default_rng([_SET_KEY, group])
                 for scene in hard_negative_group(rng, "train", tags[group % len(tags)]):
                     add(render(scene, times, side))

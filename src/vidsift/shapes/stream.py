@@ -81,6 +81,7 @@ def stream_batch(
     texts: list[list[str]] = [[] for _ in range(captions_each)]
     stretch = DURATION_SECONDS / frames
     for number in range(groups):
+        # Counted on over steps: with few groups a batch, all tags still take turns.
         tag = tags[(step * groups + number) % len(tags)]
         scenes = hard_negative_group(rng, split, tag) if grouped else [draw_scene(rng, split, tag)]
         for place, scene in enumerate(scenes):

@@ -188,6 +188,7 @@ def held_out(shape: str, colour: str, motion: str | None = None) -> bool:
         8
     """
     shape_index, colour_index = SHAPES.index(shape), COLOURS.index(colour)
+    # 5 has an inverse modulo 8, so each shape is held out with one colour and each colour with one shape.
     if (5 * shape_index + 3) % 8 == colour_index:
         return True
     if motion is None:
@@ -223,6 +224,7 @@ def _same_event(stated: tuple[str, int, int], event: Event, chosen: Sequence[int
         return False
     actors = (chosen[subject], chosen[partner] if partner >= 0 else None)
     real = (event.subject, event.partner)
+    # Two things that collide do the same to each other: either may be named first.
     return actors == real or (motion == "collide" and actors == real[::-1])
 
 
@@ -246,6 +248,7 @@ def holds(statement: Statement, scene: Scene) -> bool:
     if len(statement.mentions) > len(scene.things):
         return False
     resizing = {event.subject for event in scene.events if event.motion in ("grow", "shrink")}
+    # A mention does not say which thing it means: all ways are gone through, each thing once.
     for chosen in permutations(range(len(scene.things)), len(statement.mentions)):
         if not all(
             _fits(m, scene.things[i], i in resizing) for m, i in zip(statement.mentions, chosen, strict=True)
@@ -254,6 +257,7 @@ def holds(statement: Statement, scene: Scene) -> bool:
         if len(statement.events) == 1:
             if any(_same_event(statement.events[0], event, chosen) for event in scene.events):
                 return True
+        # Two stated events are all that a scene has, in its order; none holds of any scene.
         elif all(_same_event(c, e, chosen) for c, e in zip(statement.events, scene.events, strict=False)):
             return True
     return False
