@@ -36,6 +36,7 @@ def under(path: str, place: str) -> bool:
         (True, False)
     """
     key = path_key(path)
+    # The separator keeps "/a/b" from holding "/a/bc"; "/" has one already, which is not doubled.
     return key == path_key(place) or key.startswith(path_key(place.rstrip(os.sep) + os.sep))
 
 

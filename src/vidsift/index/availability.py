@@ -48,12 +48,14 @@ class Availability:
     def state(self, path: str) -> State:
         """Whether something lies at a path, it is gone, or nobody can say now."""
         try:
+            # Not stat: a link is there, whether or not what it leads to is.
             os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             folder = os.path.dirname(path)  # noqa: PTH120 - text like the paths
             if folder not in self._folders:
                 self._folders[folder] = self._out_of_reach(folder)
             missing = self._folders[folder]
+        # ValueError: a path that no system takes, such as one with a zero byte.
         except (OSError, ValueError):
             missing = os.path.dirname(path)  # noqa: PTH120
         else:
@@ -97,6 +99,7 @@ def drive_mounts(
     for folder in folders:
         for above in _upwards(folder):
             if above not in mounted:
+                # The root of the file system is a mount as well, and never away.
                 mounted[above] = os.path.dirname(above) != above and os.path.ismount(above)  # noqa: PTH120
             if mounted[above]:
                 mounts.add(above)

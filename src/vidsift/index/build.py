@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Failure", "IndexingOptions", "Progress", "Report", "build_index", "update_index"]
 
+# Whichever comes first. A run that is killed loses no more; oftener would leave more small pieces.
 _COMMIT_VIDEOS, _COMMIT_SEGMENTS, _COMMIT_SECONDS = 64, 1024, 10.0
 _PAUSE_LOOK_SECONDS = 0.2
 
@@ -245,6 +246,7 @@ def _run(store: Store, model: Model, places: Sequence[IndexedFolder], options: I
     plan = make_plan(folders, known, retry=options.get("retry", False), limits=limits)
     write_mounts(store, plan.mounts)
     run = _Run(store, model, plan, options)
+    # Half of the processors: the model computes in this process meanwhile.
     run.work(options.get("workers") or max(1, (os.cpu_count() or 2) // 2), limits)
     return run.finish()
 

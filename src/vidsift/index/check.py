@@ -148,6 +148,7 @@ def check_index(
         if report.problems or report.loose:
             check.repair()
             report.repaired = True
+            # Looked at once more, and not believed; a repair changes no contents, which take the longest.
             left = {str(problem) for problem in _Check(store, False, _ignore).run().problems}
             report.problems = [
                 replace(problem, repaired=str(problem) not in left) for problem in report.problems
@@ -329,6 +330,7 @@ class _Check:
         else:
             self.report.loose = orphans
         # The segments of a video follow one another; none begins before the one before has ended.
+        # By video first, and then by start: neighbours of one video stand side by side.
         in_order = sorted((place, segment) for segment, place in places.items())
         for ((video, _, end), _), ((other, start, _), segment) in pairwise(in_order):
             if video == other and start < end - _SLACK_SECONDS:
@@ -412,6 +414,7 @@ def _add_faults(faults: list[tuple[int, str]], bad: Any, wrong: str) -> None:
 def _check_places(rows: pa.RecordBatch, faults: list[tuple[int, str]]) -> None:
     columns = ("start_seconds", "end_seconds", "duration_seconds")
     starts, ends, durations = (np.asarray(rows.column(name).to_numpy()) for name in columns)
+    # Comparisons with NaN are False, so a place that is no number makes no sense either.
     sound = (starts >= 0) & (ends > starts) & (ends <= durations + _SLACK_SECONDS)
     _add_faults(faults, ~sound, "its place in the video makes no sense")
     videos, segments = rows.column("video_id").to_pylist(), rows.column("segment_id").to_pylist()

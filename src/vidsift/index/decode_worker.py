@@ -182,10 +182,12 @@ def content_id(path: str | Path, on_progress: Callable[[], None] = _nobody) -> s
     """
     digest = hashlib.sha256()
     piece = bytearray(_PIECE_BYTES)
+    # Into one piece of memory again and again: a buffer of its own would copy all of a large file.
     with Path(path).open("rb", buffering=0) as file:
         while count := file.readinto(piece):
             digest.update(memoryview(piece)[:count])
             on_progress()
+    # 128 bits tell any library's files apart, and the id stands in every row.
     return digest.hexdigest()[:32]
 
 

@@ -137,6 +137,7 @@ class Encoder:
         rows = [row for video in new.values() for row in video.rows]
         if not rows:
             return None, set()
+        # Padded to the longest of the batch; set_to_columns pads on, to the slots of the index.
         features = concatenate_features([sets for video in new.values() for sets in video.features])
         return segment_table(rows, features, self._sets), set(new)
 

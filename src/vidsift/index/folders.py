@@ -133,6 +133,7 @@ def _covered(path: str, folders: Container[str], removed: Container[str]) -> boo
     for above in above_of(path):
         if path_key(above) in folders:
             return True
+        # The nearest decides: a folder that was indexed again below a removed one came first.
         if path_key(above) in removed:
             return False
     return False

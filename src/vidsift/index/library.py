@@ -84,6 +84,7 @@ class Library:
         for row in rows.to_pylist():
             span = Span(row["start_seconds"], row["end_seconds"])
             segments.setdefault(row["video_id"], {})[row["segment_id"]] = span
+            # Facts of the file, the same in each row of its video.
             facts[row["video_id"]] = row
         tags = _readable(store.read_tags)
         videos = {

@@ -264,6 +264,7 @@ class _SandboxedProbe:
         record = self._records.get(path_key(str(path)))
         size, modified = stamp(str(path))
         if record is not None and (size, modified) == (record.size_bytes, record.modified_ns):
+            # Looked into once and unchanged since: the index knows what the name does not say.
             return True
         try:
             return self._sandbox.run(holds_video, path)
@@ -272,6 +273,7 @@ class _SandboxedProbe:
             self.harmful[spelled] = FileRecord(
                 spelled, size, modified, reason=f"looking into it, the decoder {error}"
             )
+            # The walk takes it for a reason why the file is rejected; the record says what to write down.
             raise
 
 

@@ -224,6 +224,7 @@ def set_to_columns(name: str, tokens: TokenSet, layout: SetLayout) -> dict[str, 
             f"{layout.slots} of {layout.dim}"
         )
     padded = np.zeros((rows, layout.slots, dim), np.float16)
+    # Slots beyond stay zero, and masked: a scan multiplies them all the same.
     padded[:, :count] = tokens.tokens.cpu().numpy()
     columns: dict[str, pa.Array] = {
         # The bytes as they lie in memory; from a list of values pyarrow would copy each of them.

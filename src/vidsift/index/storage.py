@@ -54,7 +54,7 @@ SEEKING = "seeking-files"
 """Is there while rows wait for their files to be met again, after the table of files was lost."""
 
 _LOCK = "writing.lock"
-TAGS_LOCK = "notes.lock"
+TAGS_LOCK = "notes.lock"  # the name that earlier versions lock, which may be running beside this one
 _FORMAT_WITH_TAGS = 2
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
 """A search that opened a version before it was replaced has so long to read from it."""
@@ -321,9 +321,9 @@ class Store:
             raise ValueError(f"there is no video {video_id!r} in the index {self.folder}")
         if self.manifest.format < _FORMAT_WITH_TAGS:
             with self.writing():
-                pass
+                pass  # which raises the format
         if "tags" in self.damaged:
-            self.read_tags()
+            self.read_tags()  # raises, and says what to do
         with write_lock(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), explained_writing(self.folder):
             self._tables["tags"].upsert(["video_id"], pa.Table.from_pylist([row], schema=tags_schema()))
 

@@ -47,8 +47,8 @@ ROW_ID = "_rowid"
 _MERGED_PIECES = 16
 _MERGED_ROWS_AT_MOST = 1 << 14
 _MANY_SMALL_PIECES = 16
-_NEVER = timedelta(days=36_500)
-_MARGIN = timedelta(seconds=10)
+_NEVER = timedelta(days=36_500)  # no version is so old: merging by itself, though LanceDB's call also removes
+_MARGIN = timedelta(seconds=10)  # until LanceDB takes the age off its own now, time goes on
 _VALUES_IN_A_FILTER = 500
 _SALVAGED_ROWS = 64
 _SET_ASIDE = "damaged"
@@ -105,6 +105,7 @@ class Table:
     def replaced(self) -> bool:
         """Whether there is a newer version than the open one, so that this one may be cleaned up."""
         try:
+            # Opened anew: the handle at hand may be held at its version.
             return Table(self.folder, self.name).version != self.version
         except (RuntimeError, OSError, ValueError):
             return False
@@ -326,6 +327,7 @@ class VersionWatcher:
         except FileNotFoundError:
             self._made = None
             return ()
+        # An index that is made anew in the same place counts its versions from 1 again.
         made = (status.st_mtime_ns, status.st_ino)
         try:
             if self._made != made:

@@ -47,6 +47,7 @@ def captions_by_video(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]
     """Return the captions of every video that has any, each once, in the order of their files."""
     captions: dict[str, dict[str, None]] = {}
     for row in sorted(rows, key=lambda row: str(row["source"])):
+        # A dictionary in the place of a set: the order of the files stays.
         captions.setdefault(row["video_id"], {}).update(dict.fromkeys(row["captions"]))
     return {video: list(texts) for video, texts in captions.items()}
 

@@ -79,7 +79,7 @@ def watch_index(
             watch_filter=runs.concerns,
             stop_event=stopped,
             rust_timeout=round(quiet_seconds * 1000),
-            yield_on_timeout=True,
+            yield_on_timeout=True,  # an empty set then says that nothing changed for so long
             force_polling=poll,
             raise_interrupt=False,
         )

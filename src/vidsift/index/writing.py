@@ -34,6 +34,7 @@ def explained_writing(folder: Path) -> Iterator[None]:
         yield
     except IndexFolderError:
         raise
+    # LanceDB reports a disk that is full by any of these, depending on where it met it.
     except (OSError, RuntimeError, ValueError) as error:
         raise IndexWriteError(
             f"the index {folder} could not be written: {plain_words(error)}; what was committed before is "
@@ -54,6 +55,7 @@ def write_lock(folder: Path, name: str, patience_seconds: float = 0.0) -> Iterat
         IndexFolderError: another process holds it for longer, or the folder may not be written.
     """
     until = time.monotonic() + patience_seconds
+    # A lock file that may be written says nothing of the folder in which tables make new files.
     if not os.access(folder, os.W_OK):
         raise not_writable(folder)
     try:

@@ -30,6 +30,7 @@ def pad_tokens(tokens: TokenSet, length: int) -> TokenSet:
         if name == "scale":  # one for a row, so padding tokens adds none
             padded[name] = part
         else:
+            # False and 0 alike: new_zeros keeps the type of the part.
             padded[name] = torch.cat([part, part.new_zeros(len(part), missing, *part.shape[2:])], dim=1)
     return TokenSet(**padded)
 

@@ -52,4 +52,5 @@ def dual_softmax(
         raise ValueError(f"scale is {scale}, expected a positive number: 100 for cosines, 1 for scaled ones")
     # Scaled on both sides of the product, as released; for positive scales the order is the same.
     scaled_QV = sim_QV * scale
+    # Over dim 0, the queries: how much a video prefers each of them.
     return scaled_QV * torch.softmax(scaled_QV, dim=0 if direction == "text_to_video" else 1)

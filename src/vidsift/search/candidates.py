@@ -44,6 +44,7 @@ def rank_by_method(
     possible = int(wanted.allowed.sum())  # as many candidates as that, and the hits are exact
 
     def leading(batch: Sequence[Question], count: int) -> list[list[int]]:
+        # By segment even where videos are wanted: the method picks the best of each video, not the stage.
         if count < possible:
             ranked = rank(gallery, stage, batch, replace(wanted, k=count, group_by="segment"))
             return [[row for row, _ in answer.best] for answer in ranked]

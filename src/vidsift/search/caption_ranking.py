@@ -63,6 +63,7 @@ class Captions:
                 for name, tokens in batch.items()
             }
             with torch.inference_mode():
+                # (sentences, segments): a sentence counts as with its best segment
                 parts.append(terms.similarity(terms.adapt_text(texts), seen).amax(dim=1).float().cpu())
         return torch.cat(parts).double().numpy() if parts else np.zeros(0)
 

@@ -194,6 +194,7 @@ def explain_segment(
     # Scored as hits are, and not summed from the account: they agree, or a test fails.
     score = float(score_exactly(method, PrefetchedTokens(gallery), question, [segment.row])[0])
     for part, text in zip(parse(query), question.texts, strict=True):
+        # One row was asked for, of the 32 that are scored together.
         account, video = next(align_exactly(method, gallery, text, [segment.row]))
         pieces = model.tokenize([part.sentence]).pieces[0]
         traced = None if frames is None else traced_patches(model, frames, video)
@@ -307,6 +308,7 @@ def _real(part_1N: Tensor | None, tokens_N: Tensor) -> NDArray[Any] | None:
 
 def _among_real(place_X: Tensor, real_N: Tensor) -> NDArray[np.int64]:
     """Places among all tokens as places among the real ones; -1 where it is none of them."""
+    # 0, 1, 2, ... at the real tokens, however many are masked between them.
     among_N = (real_N.long().cumsum(dim=0) - 1).masked_fill(~real_N, -1)
     places: NDArray[np.int64] = among_N[place_X].numpy()
     return places

@@ -228,6 +228,7 @@ def _draw_matrix(canvas: Canvas, columns: _Columns, y: float, term: TermAccount)
     for row, column in zip(*np.nonzero(term.contributions), strict=True):
         given = float(term.contributions[row, column])
         dark = sum(colours[row][column][:3]) < 3 * 0x80
+        # On dark cells the sign of a number is its minus alone.
         colour = _WHITE if dark else _BLACK if given > 0 else TOOK
         middle = columns.middle(term, float(column))
         number = _number(given, 3).replace("0.", ".", 1)

@@ -122,6 +122,7 @@ class ScanSet:
         for block in np.unique(numbers.cpu().numpy()).tolist():
             chosen = numbers == block
             at = places[chosen] - block * self._block_size
+            # (rows, slots, dim) to (slots, rows, dim), as the block lies
             self._tokens[block][:, at] = stored.tokens[chosen].transpose(0, 1).to(self._tokens[block])
             for name, parts in self._small.items():
                 parts[block][:, at] = getattr(stored, name)[chosen].t().to(parts[block])

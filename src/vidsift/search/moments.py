@@ -84,12 +84,14 @@ def frame_shares(
         tokens = video[term.video]
         if tokens.times_seconds is None:
             continue
+        # (T, N) over the words: what each video token gave
         given_N = account[term.name].contributions[0].sum(dim=0) * term.weight
         real_N = tokens.mask[0]
         times.append(tokens.times_seconds[0][real_N])
         shares.append(given_N[real_N].double())
     if not times:
         return np.zeros(0), np.zeros(0)
+    # Tokens of several terms that were seen at one time stand for one second, and add up.
     distinct, place = np.unique(torch.cat(times).cpu().numpy(), return_inverse=True)
     summed = np.zeros(len(distinct))
     np.add.at(summed, place, torch.cat(shares).cpu().numpy())

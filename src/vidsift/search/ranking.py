@@ -172,6 +172,7 @@ def _exact(
         rows = leaders.rows[unscored].tolist()
         exact[unscored] = score_exactly(terms, tokens, question, rows).numpy()
         best = best_first(leaders, exact)
+        # NaN stands for what was not scored yet.
         scored = ~np.isnan(exact)
         # What is scored already tells how far the scan is off; twice that is safe for the others too.
         margin = 2 * float(np.abs(exact - scanned)[scored].max()) + 1e-6

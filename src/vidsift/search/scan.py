@@ -100,6 +100,7 @@ def _merge(
 ) -> tuple[Tensor, Tensor]:
     """Keep the best of the leaders so far and what is new; rows ascend in both where scores are equal."""
     scores = torch.cat([best, *waiting], dim=1)
+    # One list of rows serves all questions: (N,) seen as (Q, N), without a copy.
     new_rows = torch.cat(waiting_rows).expand(len(scores), -1)
     rows = torch.cat([best_rows, new_rows], dim=1)
     order = _leaders(scores, keep)

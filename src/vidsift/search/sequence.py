@@ -312,6 +312,7 @@ def _scan_all(
     """The scan's score of every segment, -inf where it may not be found."""
     texts = concatenate_features(question.texts)
     scores, rows = scan(gallery, terms, texts, allowed, len(gallery), mixing=mixing_of([question]))
+    # By place again: a scan gives scores in the order of their size.
     every = np.full(len(gallery), -np.inf)
     every[rows[0].cpu().numpy()] = scores[0].cpu().numpy()
     return every

@@ -108,6 +108,7 @@ def _last_picture_seconds(
     """Where the last picture of a file of some length ends; sound may go on long after it."""
     last: float | None = None
     with open_timed(path, on_progress) as video, suppress(*DECODE_ERRORS):
+        # FFmpeg lands at a key frame before; where none of its packets follows, all are read below.
         seek_before(video, file_seconds - _NEAR_THE_END_SECONDS)
         for packet in video.packets():
             ticks = packet.pts if packet.pts is not None else packet.dts

@@ -131,6 +131,7 @@ def _known(video: OpenVideo) -> PacketTable:
             known = (replace(table, held=None), other.origin_ticks)
         with _lock:
             _tables[key] = known
+            # The oldest goes: tables of long files take megabytes.
             while len(_tables) > _MOST_TABLES:
                 _tables.popitem(last=False)
     table, video.origin_ticks = known

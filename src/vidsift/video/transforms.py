@@ -127,6 +127,7 @@ def _strip(length_px: int, resized_px: int, size_px: int) -> _Strip:
     reach = _REACH * max(scale, 1.0)
     left = round((resized_px - size_px) / 2)
     first = max(0, math.floor((left + 0.5) * scale - reach))
+    # Rounded as Pillow will, so that the error is known here.
     start = np.float32(left * scale - first)
     tries = []
     for length in range(size_px, min(size_px + _SPARE, resized_px - left) + 1):
