@@ -135,6 +135,7 @@ class TokenSet:
                 f"TokenSet: tokens have shape {tuple(self.tokens.shape)}, expected (batch, tokens, channels)"
             )
         for name, part in self.tensors().items():
+            # Packed tokens are laid out for their kernel, in a shape of its own.
             expected = self.tokens.shape[:1] if name == "scale" else self.tokens.shape[:2]
             if name not in ("tokens", "packed") and part.shape != expected:
                 raise ValueError(

@@ -143,6 +143,7 @@ def read_folder(
         place = f"{file}, line {number}"
         try:
             entry = _parse(line, root, default_split, place, has_file=on_problem is not None)
+            # Names hold the seconds of a part: each part of a file has a line.
             if entry.name in line_of:
                 raise CaptionsError(
                     f"{place}: {Path(entry.name).name} is already on line {line_of[entry.name]}; "
@@ -193,6 +194,7 @@ def read_test_splits(folder: str | Path, entries: Iterable[Entry]) -> frozenset[
     present = dict.fromkeys(entry.split for entry in entries)
     declared = _declared_test_splits(Path(folder) / DATASET_FILE, [name for name in present if name])
     by_name = (name for name in present if declared is None and _TEST_WORDS & _words(name))
+    # Not even dataset.json can say that "test" is none.
     always = (name for name in present if name.casefold() == "test")
     return frozenset((*(declared or ()), *by_name, *always))
 

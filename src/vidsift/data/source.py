@@ -168,6 +168,7 @@ class DataSource(RecipeSection, ABC):
         Raises:
             ValueError: it has no such files, or needs annotations.
         """
+        # Sources of files override this.
         del source, videos, annotations
         raise CaptionsError(f"{cls.title} is drawn while it is used and has no files; name another data set")
 
@@ -247,6 +248,7 @@ class DataSource(RecipeSection, ABC):
     def identity(self) -> dict[str, Any]:
         """Return what of the section the result of a run depends on, as JSON has it."""
         values = self.model_dump(mode="json")
+        # How many processes make the batches changes none of them.
         del values["workers"]
         if "cache" in values:
             values["cache"] = values["cache"] is not None  # where pictures are kept changes none

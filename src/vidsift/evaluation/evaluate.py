@@ -256,6 +256,7 @@ def encode_gallery(
         for batch in feed:
             failed += batch.failed
             partial += batch.partial
+            # Marked and not appended: rows of a batch are those that could be read.
             present_V[batch.rows] = True
             # What is refused at the end is only looked for further, not encoded.
             if len(batch.rows) and not (failed and missing == "refuse"):
@@ -300,6 +301,7 @@ def require_readable(
     refuse_missing(absent_videos(entries), len(entries), remedy)
     maker = OrderedVideos(tuple(entries), preprocessing, batch_size)
     with Feed(maker, stop=maker.batches, workers=workers) as feed:
+        # Decoded and thrown away: nothing less tells that a file can be read.
         failed = [video for batch in feed for video in batch.failed]
     refuse_missing(failed, len(entries), remedy)
 
@@ -368,6 +370,7 @@ def evaluate_entries(
     """
     gallery = encode_gallery(model, entries, missing=missing, workers=workers, progress=progress)
     report = evaluate_gallery(model, gallery, video_to_text=video_to_text)
+    # All that the numbers depend on, so that two reports can be told comparable or not.
     report["protocol"] = {
         "split": split,
         **report["protocol"],

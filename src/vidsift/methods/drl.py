@@ -54,6 +54,7 @@ CrossText = Literal["sentence", "word"]
 Cdcr = Literal["auto", "paper", "none", "single", "random", "best_match", "best_match_summed", "weighted"]
 
 _TEXT_SET = {"dp": "sentence", "hi": "level", "mlp": "sentence", "ti": "word", "wti": "word"}
+# Black boxes match no tokens that could be correlated.
 _CDCR: dict[str, MatchForm | None] = {
     "dp": "single",
     "hi": "single",
@@ -237,6 +238,7 @@ class Drl(Method):
         classes_SBFW = torch.stack([state[:, :, 0] for state in states[-self.levels :]])
         clip = self.towers.clip
         tokens_SBFD = clip.visual_projection(clip.vision_model.post_layernorm(classes_SBFW)).float()
+        # Level by level: the head knows places in time, not depths.
         tokens_SBFD = torch.stack([self.temporal(tokens_BFD, mask_BF) for tokens_BFD in tokens_SBFD])
         frames = frame_set(tokens_SBFD[-1], mask_BF, times_BF)
         each = {
@@ -259,6 +261,7 @@ class Drl(Method):
         contrast = info_nce(self.similarity(text, video), self.scale)
         if self.cdcr is None:
             return {"loss": contrast, "info_nce": contrast.detach()}
+        # DRL compares by one interaction at a time.
         (term,) = self.terms
         text_set, video_set = text[term.text], video[term.video]
         alignment: Alignment | None = None
@@ -344,7 +347,7 @@ def complexity(
         "mlp": (layers * dim**2 + dim, dim),
         "xti": ((both * dim**2 + both**2 * dim) * layers, frames * dim),
         "ti": (words * frames * dim, frames * dim),
-        "wti": (words * frames * dim + both, frames * (dim + 1)),
+        "wti": (words * frames * dim + both, frames * (dim + 1)),  # a weight beside each frame
     }[interaction]
 
 

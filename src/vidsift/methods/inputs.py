@@ -71,6 +71,7 @@ class InputMaker:
         tokenized = self.tokenizer.encode(texts, self.max_words)
         if not self.full_width:
             return tokenized
+        # With id 0, which full-width methods encode: what OpenAI and the released loaders pad with.
         ids, mask = (_to_width(part, self.max_words) for part in (tokenized.ids, tokenized.mask))
         return replace(tokenized, ids=ids, mask=mask)
 

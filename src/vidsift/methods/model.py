@@ -97,6 +97,7 @@ class Model:
             )
         self.method = method
         self.method_name = method_name
+        # Defaults filled in: a later default must not change what a saved model means.
         self.arguments = resolve_arguments(method_name, arguments)
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
@@ -396,6 +397,7 @@ class Model:
         # Pair by pair: the matrix of which this is the diagonal grows with the square.
         pairs = []
         for row in range(text_rows):
+            # By slice, so that a batch of one stays a batch.
             sides = ({name: tokens[row : row + 1] for name, tokens in side.items()} for side in (text, video))
             pairs.append(self.similarity(*sides)[0])
         return torch.cat(pairs)

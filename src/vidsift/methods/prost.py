@@ -239,6 +239,7 @@ class Prost(Method):
 
         Source: IMCCretrieval/ProST modules/modeling.py, forward.
         """
+        # A cross-entropy each, not one of the sum: both prototypes have to tell pairs apart by themselves.
         parts = {name: info_nce(sim, self.scale) for name, sim in self.term_scores(text, video).items()}
         total = torch.stack(list(parts.values())).mean()
         return {"loss": total, **{name: part.detach() for name, part in parts.items()}}

@@ -214,6 +214,7 @@ def _weight_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _xclip(sorting: _Sorting) -> None:
     sorting.assumed["padding"] = "excluded" if sorting.corrected else "included"
+    # Their rows are the words and frames that the released model was built for.
     sorting.max_words, frames = sorting.rows("word_logit_weight"), sorting.rows("frame_logit_weight")
     sorting.take(
         ("global_mat", "local_mat", "word_logit", "frame_logit", "word_mat", "frame_mat"),

@@ -149,6 +149,7 @@ class Ts2Net(Method):
         # Positions are of tokens, not of frames, as released.
         self.temporal = temporal_head("transformer", towers, temporal_layers, max_frames * (1 + selected))
         self.max_frames = max_frames
+        # Which tokens the tiled mask hides depends on the padded width: that must not vary.
         self.full_width = frame_mask == "tiled"
 
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
@@ -166,6 +167,7 @@ class Ts2Net(Method):
         chosen_BFKD = chosen_NKD.new_zeros(*mask_BF.shape, *chosen_NKD.shape[1:])
         # Rows of N frames back to their places (B, F); padded ones stay zero.
         chosen_BFKD[encoded_BF] = chosen_NKD
+        # Padding that the tiled mask shows needs a second to be shown at.
         return {"frame": self.frame_set(chosen_BFKD, mask_BF, until_the_end(times_BF, mask_BF))}
 
     def patch_shares(self, pixels_BF3SS: Tensor, mask_BF: Tensor) -> dict[str, PatchShares]:

@@ -73,7 +73,9 @@ class XClip(Method):
     ) -> None:
         """See the class."""
         check_choice("xclip", "padding", padding, get_args(PaddedTokens))
+        # The attention has a weight for every place of a text and of a video: sizes are fixed here.
         words = towers.max_tokens if max_words is None else max_words
+        # As released: a matrix of channels where the grains are alike, one of tokens on each side of many.
         meet = SimilarityAttention
         super().__init__(
             towers,
@@ -112,6 +114,7 @@ class XClip(Method):
         return TokenSet(video_B1D, mask_BF.new_ones(len(mask_BF), 1))
 
 
+# The 2 stands for the second of two poolings, over what the first one gave.
 _RELEASED = {
     "global_mat_weight": "interactions.0.channels",
     "word_logit_weight": "interactions.1.words_first",

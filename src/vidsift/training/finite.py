@@ -50,6 +50,7 @@ class StepNumbers:
             norm = nn.utils.clip_grad_norm_(weights, most or math.inf, error_if_nonfinite=advice is not None)
         except RuntimeError:  # before any gradient was scaled, so that the bad ones can be named
             parts = [weight.grad.norm() for weight in weights if weight.grad is not None]
+            # As clip_grad_norm_ takes it, the norm of the norms.
             self.norm = torch.stack(parts).norm()
             self.check(advice or "", method.named_parameters())
             raise
@@ -88,6 +89,7 @@ def _non_finite_names(parameters: Iterable[tuple[str, nn.Parameter]]) -> str:
         return ""
     bad = non_finite(gradients)
     if not bad:
+        # Each is finite, but the sum of their squares is not.
         largest = max(gradients, key=lambda name: float(gradients[name].abs().max()))
         return f", its largest part of {largest}"
     more = ", ..." if len(bad) > _NAMED else ""

@@ -133,6 +133,7 @@ class Grid(RecipeSection):
                 else ()
             ),
         ):
+            # A misspelt row would be a claim that is never tested.
             unknown = sorted(set(used) - set(known))
             if unknown:
                 raise ValueError(f"{what} names {', '.join(unknown)}; known: {', '.join(known)}")
@@ -174,6 +175,7 @@ class Grid(RecipeSection):
             "seeds": quick.seeds,
             "claims": tuple(claim for claim in self.claims if claim.rows <= set(quick.rows)),
         }
+        # Not validated again: what names a row or setting that is gone, was left out above.
         return self.model_copy(update=changed)
 
 

@@ -18,6 +18,7 @@ __all__ = ["page", "spread", "weigh"]
 Record = Mapping[str, Any]
 
 _BELOW = "\u2020"
+# Recalls are sums of floats: equal ones may differ in the last digits.
 _ROUNDING = 1e-9
 _AMONG = "among hard negatives"
 
@@ -127,6 +128,7 @@ def _table(grid: Grid, records: Sequence[Record]) -> list[str]:
     choice = [_AMONG] if any("choice" in record["report"] for record in records) else []
     head = ["row", "method", "R@1", *tags, *choice, "seeds", "M parameters", "minutes a run"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    # Dictionaries do not hash; as text, equal starts are one line of the table.
     starts = {
         json.dumps(record["start"], sort_keys=True): record["start"]
         for record in records

@@ -61,6 +61,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes words that :class:`_Loader` would read as numbers in quotes."""
 
 
+# The dumper too: it then puts the word "1e-3" in quotes.
 for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_POWER), list("-+.0123456789"))
 
@@ -251,6 +252,7 @@ class Recipe(RecipeSection):
     threads: Positive | None = None
     model: ModelSection
     # Before stages: its source says which keys they may have, and fields are checked in their order.
+    # SerializeAsAny, here and there: else model_dump writes the fields of the base class alone.
     data: Annotated[SerializeAsAny[DataSource], BeforeValidator(check_data)]
     optimiser: OptimiserSection = OptimiserSection()
     stages: tuple[Annotated[SerializeAsAny[StageSection], BeforeValidator(_check_stage)], ...] = ()
@@ -385,8 +387,10 @@ def _fault_line(error: Mapping[str, Any], kind: type[BaseModel], values: Mapping
         return f"unknown key {key}{mean}; known here: {', '.join(known)}"
     if error["type"] == "missing":
         return f"{key} is missing"
+    # pydantic puts these words before those of a validator.
     message = str(error["msg"]).removeprefix("Value error, ")
     given = error["input"]
+    # A value is repeated, a whole section is not.
     shown = f" is {given!r}" if isinstance(given, str | int | float | bool) or given is None else ""
     return f"{key}{shown}: {message}"
 

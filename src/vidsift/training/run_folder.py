@@ -60,6 +60,7 @@ class RunFolder:
         self.checkpoints = Checkpoints(path / "checkpoints")
         self.resuming = False
         self._recipe = path / "recipe.yaml"
+        # The lock is taken in open() and let go in close(), perhaps by an error between them.
         self._hold = ExitStack()
         self._changed: dict[str, Any] = {}
 

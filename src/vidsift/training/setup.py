@@ -133,6 +133,7 @@ def plan_stages(recipe: Recipe, model: Model) -> list[PlannedStage]:
         RecipeError: if a stage gets no step, or its batches do not suit the source of the data.
     """
     data, frames = recipe.data, recipe.model.frames or model.preprocessing.frames
+    # A method's stages become those of the source, which may have options beside.
     sections = recipe.stages or tuple(data.stage(**asdict(stage)) for stage in model.method.stages())
     shares = [section.share for section in sections]
     planned = []
@@ -163,6 +164,7 @@ def _spans(shares: Sequence[float], steps: int) -> list[tuple[int, int]]:
 
 def _fewest_steps(shares: Sequence[float], too_few: int) -> str:
     """Say what is the smallest number of steps beyond ``too_few`` of which every stage gets one."""
+    # By trial: with every end rounded there is no formula.
     for steps in range(too_few + 1, too_few + _STEPS_TRIED):
         if all(first < end for first, end in _spans(shares, steps)):
             return f"the smallest number of steps of which each stage gets one is {steps}"

@@ -99,6 +99,7 @@ class Trainer:
         self.dtype = chosen_dtype(recipe.precision, self.device)
         # A run goes on with the words that it began with: the captions may be others by now.
         known = Tokenizer.from_folder(folder.vocabulary) if folder.resuming else None
+        # Drawn on the CPU, then moved: the same weights on every device.
         self.model = build_model(recipe, known).to(self.device)
         cache_towers(recipe, self.model)
         self.method = self.model.method
@@ -143,10 +144,10 @@ class Trainer:
             self._folder.close()
 
     def _run(self) -> dict[str, Any]:
-        parts = sum(parameter.numel() for parameter in self.method.parameters())
+        parameters = sum(parameter.numel() for parameter in self.method.parameters())
         self.say(
-            f"{self.recipe.name}: {parts / 1e6:.2f} M parameters, {self.recipe.steps} steps on {self.device} "
-            f"in {str(self.dtype).removeprefix('torch.')}, output {self.output}"
+            f"{self.recipe.name}: {parameters / 1e6:.2f} M parameters, {self.recipe.steps} steps on "
+            f"{self.device} in {str(self.dtype).removeprefix('torch.')}, output {self.output}"
         )
         report: dict[str, Any] = {}
         validate: Validation | None = None
@@ -218,6 +219,7 @@ class Trainer:
                     mark, marked_step, clips = time.perf_counter(), self.step, 0
                 if self._due(recipe.checkpoint_every_steps):
                     self._save_checkpoint()
+        # What is validated and saved at the end is whole, whatever the last stage left out.
         self.method.leave_out(())
         return loss
 
@@ -254,6 +256,7 @@ class Trainer:
                 f"{len(batch.rows)} can; a step needs at least 2"
             )
         recipe = self.recipe.optimiser
+        # A stage of its own rates counts its own steps, others go on over the whole run.
         stage = stage_at(self.stages, self.step)
         first, steps = 0, self.recipe.steps
         if stage.section.own_rates:
