@@ -181,6 +181,16 @@ def test_a_set_that_two_terms_prepare_differently_is_refused() -> None:
         Clash(tiny.towers())
 
 
+def test_two_terms_of_one_pair_of_sets_are_refused() -> None:
+    class Twice(TwoTerms):
+        def __init__(self, towers: ClipTowers) -> None:
+            terms = [Term("word", "frame", TokenWise()), Term("word", "frame", TokenWise(paths="t2v"), 0.5)]
+            Method.__init__(self, towers, terms)
+
+    with pytest.raises(ValueError, match="the text set 'word' with the video set 'frame'"):
+        Twice(tiny.towers())
+
+
 def test_what_is_prepared_alike_is_told_for_each_side() -> None:
     class OwnWords(TokenWise):
         """Prepares frames as the other does, and words by weights of its own."""

@@ -128,8 +128,8 @@ class FirstStage(TermSum):
         text_preparers, video_preparers: which interaction of the method prepares each of its sets.
 
     Raises:
-        ValueError: if a term is too dear to scan, has no account or has learned weights, or a set of its is
-            not stored as encoded.
+        ValueError: if a term is too dear to scan, has no account or has learned weights, a set of its is not
+            stored as encoded, or two terms compare the same pair of sets.
     """
 
     def __init__(
@@ -150,6 +150,7 @@ class FirstStage(TermSum):
         self.terms = tuple(terms)
         self.text_preparers = _preparers(self.terms, "text")
         self.video_preparers = _preparers(self.terms, "video")
+        _require_different_pairs(terms)
         # "As encoded" in the index, so prepared anew for every scan: the price of storing a set once.
         self._late_text = _prepared_late(self.text_preparers, text_preparers, "text")
         self._late_video = _prepared_late(self.video_preparers, video_preparers, "video")
@@ -213,8 +214,8 @@ class Method(nn.Module, TermSum, ABC):
             only has no account, they may give hits their moments; without them that is the whole segment.
 
     Raises:
-        ValueError: if two terms share a set but prepare it differently, or the first stage is refused, see
-            :class:`FirstStage`.
+        ValueError: if two terms compare the same pair of sets, or share a set but prepare it differently; or
+            if the first stage is refused, see :class:`FirstStage`.
     """
 
     full_width: bool = False
@@ -240,6 +241,7 @@ class Method(nn.Module, TermSum, ABC):
         self.terms = tuple(terms)
         self.text_preparers = _preparers(self.terms, "text")
         self.video_preparers = _preparers(self.terms, "video")
+        _require_different_pairs(terms)
 
     @abstractmethod
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> Features:
@@ -347,6 +349,17 @@ def _unfit_to_stand_in(interaction: Interaction) -> str:
         return "has no account itself"
     # The loss never reads a first stage, so they would stay as they were drawn.
     return "has learned weights" if any(True for _ in interaction.parameters()) else ""
+
+
+def _require_different_pairs(terms: Sequence[Term]) -> None:
+    """Refuse two terms of one pair of sets: scores and accounts go by the terms' names."""
+    names = [term.name for term in terms]
+    for term in terms:
+        if names.count(term.name) > 1:
+            raise ValueError(
+                f"two terms compare the text set {term.text!r} with the video set {term.video!r}; add them "
+                "up in one interaction, or give one of them its tokens under another set name"
+            )
 
 
 def _preparers(terms: Sequence[Term], side: Side) -> dict[str, Interaction]:
