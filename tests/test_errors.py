@@ -15,8 +15,13 @@ from vidsift.errors import FolderBusyError, LockHeldError, VideoReadError, Vidsi
 SOURCE = Path(errors.__file__).parent
 PUBLIC = sorted(errors.__all__)
 
-# How a request ends is HTTP's, and errors.py knows nothing of HTTP. Ctrl-C is no error.
-ELSEWHERE = {"ProblemError": "service/problems.py", "StoppedEarly": "training/stopping.py"}
+# How a request ends is HTTP's, and errors.py knows nothing of HTTP. Ctrl-C is no error. A missed seek is
+# caught in its room.
+ELSEWHERE = {
+    "ProblemError": "service/problems.py",
+    "SeekError": "video/packets.py",
+    "StoppedEarly": "training/stopping.py",
+}
 
 KINDS = {
     "VidsiftError",
@@ -40,7 +45,6 @@ NO_VALUE_ERRORS = {
     "VidsiftError": Exception,
     "ModelError": Exception,
     "TrainingError": Exception,
-    "SeekError": Exception,
     "NoAlignmentError": TypeError,
     "WorkerEndedError": RuntimeError,
 }

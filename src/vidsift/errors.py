@@ -45,10 +45,9 @@ value, what was expected and the remedy; the command line prints it as one line 
         + LockHeldError             another process holds a lock
       x SandboxError [ValueError]   what ran in a limited process crashed, or passed a limit
       x ServiceError [ValueError]   a service answered the client with a problem, or not at all
-      x SeekError                   inside video/ only: a seek missed, the file is decoded through
 
-Only what a request to the service is answered with stands elsewhere (``service/problems.py``): it is
-HTTP's.
+Elsewhere stand only what a request to the service is answered with (``service/problems.py``), and what is
+caught before a caller could see it.
 """
 
 from __future__ import annotations
@@ -87,7 +86,6 @@ __all__ = [
     "RecipeError",
     "SandboxError",
     "SearchError",
-    "SeekError",
     "SelectionOnTestError",
     "ServiceError",
     "SeveralProcessesError",
@@ -145,11 +143,6 @@ class VideoChangedError(VideoError):
 
 class ClipTooLargeError(VideoError):
     """The clip would be larger than it may be."""
-
-
-# Not a VideoError: reading takes ValueError from the codecs for damage, and a missed seek is none.
-class SeekError(VidsiftError):
-    """Seeking did not arrive where the table of packets says; the file has to be decoded through."""
 
 
 # Captions and sets of videos

@@ -7,11 +7,8 @@ import pytest
 from PIL import Image
 
 from vidsift.video.transforms import (
-    CLIP_MEAN,
-    CLIP_STD,
     centre_crop,
     clip_pixels,
-    normalise,
     resize_short_side,
     thumbnail,
     to_image,
@@ -115,17 +112,6 @@ def test_the_order_of_the_two_passes_is_that_of_every_pillow(shape: tuple[int, .
 def test_a_side_below_one_is_named() -> None:
     with pytest.raises(ValueError, match="size_px is 0"):
         clip_pixels(np.zeros((8, 8, 3), np.uint8), 0)
-
-
-def test_normalise_puts_channels_first() -> None:
-    pixels = np.zeros((2, 4, 5, 3), np.uint8)
-    pixels[..., 1] = 255
-    out = normalise(pixels)
-    assert out.shape == (2, 3, 4, 5)
-    assert out.dtype == np.float32
-    np.testing.assert_allclose(out[:, 0], -CLIP_MEAN[0] / CLIP_STD[0], rtol=1e-6)
-    np.testing.assert_allclose(out[:, 1], (1 - CLIP_MEAN[1]) / CLIP_STD[1], rtol=1e-6)
-    np.testing.assert_allclose(normalise(pixels[0], (0, 0, 0), (1, 1, 1))[1], 1.0)
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((3, 3, 2), np.uint8), np.zeros((3, 3, 3), np.float32)])

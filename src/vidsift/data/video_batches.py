@@ -16,6 +16,7 @@ from vidsift.data.loading import Batch, BatchStage, stage_at
 from vidsift.errors import TooFewVideosError, VideoReadError
 from vidsift.types import Frames
 from vidsift.video.preprocessing import Preprocessing
+from vidsift.video.stack import stack_videos
 
 __all__ = ["OrderedVideos", "ShuffledVideos"]
 
@@ -196,15 +197,10 @@ def _assemble(
         if isinstance(error, VideoReadError)
     )
     partial = tuple((entries[place].name, frames.damage) for place, frames in good if frames.damage)
-    longest = max((len(frames) for _, frames in good), default=1)
-    # (B, F, S, S, 3), as wide as the longest video that could be read.
-    pixels = np.zeros((len(good), longest, preprocessing.size_px, preprocessing.size_px, 3), np.uint8)
-    mask = np.zeros((len(good), longest), bool)
-    times = np.zeros((len(good), longest), np.float64)
-    for row, (_, frames) in enumerate(good):
-        pixels[row, : len(frames)], mask[row, : len(frames)] = frames.pixels, True
-        times[row, : len(frames)] = frames.times_seconds
-    said = [captions[place] for place, _ in good] if captions else []
-    return Batch(
-        pixels, mask, times, said, np.asarray([rows[place] for place, _ in good], np.int64), failed, partial
+    arrays = stack_videos(
+        [frames.pixels for _, frames in good],
+        [frames.times_seconds for _, frames in good],
+        (preprocessing.size_px, preprocessing.size_px, 3),
     )
+    said = [captions[place] for place, _ in good] if captions else []
+    return Batch(*arrays, said, np.asarray([rows[place] for place, _ in good], np.int64), failed, partial)

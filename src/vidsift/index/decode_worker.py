@@ -170,11 +170,11 @@ def _failure(path: str, reason: str) -> Failed:
         return Failed(reason, 0, 0)
 
 
-def content_id(path: str | Path, on_progress: Callable[[], None] = _nobody) -> str:
+def content_id(path: str | Path | int, on_progress: Callable[[], None] = _nobody) -> str:
     """Identity of a file's content: the first half of its SHA-256.
 
     Args:
-        path: the file.
+        path: the file; the descriptor of an open one is read on from where it stands, and closed.
         on_progress: called after every few MB.
 
     Raises:
@@ -183,7 +183,7 @@ def content_id(path: str | Path, on_progress: Callable[[], None] = _nobody) -> s
     digest = hashlib.sha256()
     piece = bytearray(_PIECE_BYTES)
     # Into one piece of memory again and again: a buffer of its own would copy all of a large file.
-    with Path(path).open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path takes no descriptor
         while count := file.readinto(piece):
             digest.update(memoryview(piece)[:count])
             on_progress()

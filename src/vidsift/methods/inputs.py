@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import TokenizedText, Tokenizer
+from vidsift.video.stack import stack_videos
 
 __all__ = ["InputMaker", "TextInputs", "VideoInputs"]
 
@@ -120,7 +121,8 @@ class InputMaker:
     ) -> VideoInputs:
         """Give the pictures of several videos to the method, see :meth:`check_pictures` and :meth:`video`."""
         self.check_pictures(pixels, times)
-        return self.video(*_stack_videos(pixels, times), dtype=dtype, device=device)
+        arrays = stack_videos(pixels, times, pixels[0].shape[1:])
+        return self.video(*map(torch.from_numpy, arrays), dtype=dtype, device=device)
 
     @staticmethod
     def check_pictures(pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]]) -> None:
@@ -207,23 +209,3 @@ def _to_width(part: Tensor, width: int) -> Tensor:
     if cut.shape[1] == width:
         return cut
     return torch.cat([cut, cut.new_zeros(len(cut), width - cut.shape[1], *cut.shape[2:])], dim=1)
-
-
-def _stack_videos(
-    pixels: Sequence[NDArray[np.uint8]], times: Sequence[NDArray[np.float64]]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Pad videos to the longest of them, F frames.
-
-    Returns:
-        uint8 pictures ``(B, F, S, S, 3)``, mask ``(B, F)``, seconds ``(B, F)`` in float64.
-    """
-    width = max(map(len, pixels))
-    frames = torch.zeros(len(pixels), width, *pixels[0].shape[1:], dtype=torch.uint8)
-    mask = torch.zeros(len(pixels), width, dtype=torch.bool)
-    seconds = torch.zeros(len(pixels), width, dtype=torch.float64)
-    for row, (pictures, shown) in enumerate(zip(pixels, times, strict=True)):
-        # torch takes no negative strides, which a mirrored array has.
-        frames[row, : len(pictures)] = torch.from_numpy(np.ascontiguousarray(pictures))
-        mask[row, : len(pictures)] = True
-        seconds[row, : len(shown)] = torch.from_numpy(np.asarray(shown, np.float64))
-    return frames, mask, seconds

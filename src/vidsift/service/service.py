@@ -5,7 +5,6 @@ A route gets it as a parameter of type :data:`CurrentService`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import tempfile
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 
 from fastapi import Depends, Request
 
+from vidsift.index.decode_worker import content_id
 from vidsift.service.limits import Slots
 
 if TYPE_CHECKING:
@@ -128,15 +128,14 @@ class ContentIdCache:
         # st_ctime_ns moves with every write; st_mtime_ns alone could be set back.
         key = (status.st_dev, status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
         with self._lock:
-            content_id = self._ids.get(key)
-        if content_id is None:
-            with os.fdopen(os.dup(descriptor), "rb") as file:
-                content_id = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+            identity = self._ids.get(key)
+        if identity is None:
+            identity = content_id(os.dup(descriptor))
             with self._lock:
-                self._ids[key] = content_id
+                self._ids[key] = identity
                 while len(self._ids) > _CONTENT_IDS:
                     self._ids.popitem(last=False)
-        return content_id
+        return identity
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidsift.errors import SeekError, VideoReadError
+from vidsift.errors import VideoReadError
 from vidsift.types import Frames
 from vidsift.video.container import OpenVideo
 from vidsift.video.decoder_loops import Shown, decode_run, decode_through, missing_end
-from vidsift.video.packets import PacketTable, packets_from, plan_runs
+from vidsift.video.packets import PacketTable, SeekError, packets_from, plan_runs
 from vidsift.video.picture import to_rgb, upright_aspect
 from vidsift.video.tiled import is_tiled
 from vidsift.video.timed import open_timed, table_of

@@ -12,9 +12,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from vidsift.errors import SeekError
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
-from vidsift.video.packets import PacketTable, Run
+from vidsift.video.packets import PacketTable, Run, SeekError
 from vidsift.video.tiled import is_tiled, put_together
 
 __all__ = ["Shown", "decode_run", "decode_through", "missing_end"]

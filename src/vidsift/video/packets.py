@@ -11,11 +11,10 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from vidsift.errors import SeekError
 from vidsift.video.clock import Clock, Timestamps, find_clock
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
 
-__all__ = ["NalReader", "PacketTable", "Run", "index_packets", "packets_from", "plan_runs"]
+__all__ = ["NalReader", "PacketTable", "Run", "SeekError", "index_packets", "packets_from", "plan_runs"]
 
 # The packets of a stream no larger than this stay in memory: its file is read once, not twice.
 _HELD_BYTES = 32 * 2**20
@@ -32,6 +31,11 @@ _LAST_SUBLAYER = 15
 _UNITS_READ = 16
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
+
+
+# Not a ValueError: reading takes that from the codecs for damage, and a missed seek is none.
+class SeekError(Exception):
+    """Seeking did not arrive where the table says; :mod:`vidsift.video.decode` then decodes through."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,19 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 __all__ = [
-    "CLIP_MEAN",
-    "CLIP_STD",
     "centre_crop",
     "clip_pixels",
-    "normalise",
     "resize_short_side",
     "shown_size",
     "thumbnail",
     "to_image",
 ]
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _BICUBIC = Image.Resampling.BICUBIC
 _REACH = 2.0  # of the bicubic filter to either side, in pixels of the smaller picture
 _SPARE = 8
@@ -170,28 +164,6 @@ def clip_pixels(pixels: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
     image = to_image(pixels[y.first : y.stop, x.first : x.stop])
     image = _resize(image, (x.length, y.length), (x.start, y.start, x.end, y.end))
     return np.array(image.crop((0, 0, size_px, size_px)).convert("RGB"), np.uint8)
-
-
-def normalise(
-    pixels_FHW3: NDArray[np.uint8],
-    mean: Sequence[float] = CLIP_MEAN,
-    std: Sequence[float] = CLIP_STD,
-) -> NDArray[np.float32]:
-    """Scale uint8 RGB to what the encoder reads: ``(pixels / 255 - mean) / std``, channels first.
-
-    Args:
-        pixels_FHW3: ``(..., H, W, 3)``.
-        mean: per channel, in [0, 1].
-        std: per channel.
-
-    Returns:
-        float32 ``(..., 3, H, W)``; within 1e-6 of OpenAI's transform (the order of float32 operations).
-
-    Source: openai/CLIP@d05afc4 clip/clip.py:83-84.
-    """
-    scaled = pixels_FHW3.astype(np.float32) / np.float32(255)
-    result = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    return np.ascontiguousarray(np.moveaxis(result, -1, -3))
 
 
 def shown_size(height_px: int, width_px: int, pixel_aspect: float) -> tuple[int, int]:
