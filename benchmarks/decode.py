@@ -128,11 +128,11 @@ def compare(rows: dict[str, Any]) -> dict[str, Any]:
     if not peers:
         return {}
     best = min(peers, key=lambda name: float(peers[name]["min_ms"]))
-    own = rows["vidsift"]
+    ours = rows["vidsift"]
     return {
         "best_peer": best,
-        "ratio_min": round(peers[best]["min_ms"] / own["min_ms"], 2),
-        "ratio_median": round(min(p["median_ms"] for p in peers.values()) / own["median_ms"], 2),
+        "ratio_min": round(peers[best]["min_ms"] / ours["min_ms"], 2),
+        "ratio_median": round(min(p["median_ms"] for p in peers.values()) / ours["median_ms"], 2),
     }
 
 
@@ -152,13 +152,13 @@ def pitfall_row(workers: dict[str, Worker], pitfall: Pitfall) -> dict[str, Any]:
 
 
 def _installed() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "missing"
-    return found
+            versions[package] = "missing"
+    return versions
 
 
 def _speed_table(files: dict[str, Any]) -> list[str]:

@@ -99,15 +99,15 @@ def opencv() -> Reader:
         capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
             raise RuntimeError("cannot open")
-        found: list[Pixels] = []
+        pictures: list[Pixels] = []
         for time in times:
             capture.set(cv2.CAP_PROP_POS_FRAMES, int(time * capture.get(cv2.CAP_PROP_FPS)))
             good, picture = capture.read()
             if not good:
                 raise RuntimeError(f"no picture at {time} s")
-            found.append(_clip(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))
+            pictures.append(_clip(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))
         capture.release()
-        return found
+        return pictures
 
     return read
 

@@ -232,33 +232,33 @@ def machine() -> dict[str, Any]:
     }
 
 
-def section(found: Mapping[str, Any]) -> str:
+def section(measured: Mapping[str, Any]) -> str:
     """Put what was found on a machine into words."""
-    of = found["machine"]
+    of = measured["machine"]
     sums = {True: " Its sums are exact here.", False: " Its sums are wrong here: they saturate."}
-    return f"""`{found["command"]}`: one thread, CPU time, cases in turn, least of
-{found["rounds"]} rounds. Random weights. {of["processor"]}; {", ".join(found["able"])};
+    return f"""`{measured["command"]}`: one thread, CPU time, cases in turn, least of
+{measured["rounds"]} rounds. Random weights. {of["processor"]}; {", ".join(measured["able"])};
 torch {of["versions"]["torch"]}, transformers
 {of["versions"]["transformers"]}. `best_inference_dtype()` chooses
 {of["chosen_number_type"]} here. bf16 is shown also where the processor only emulates it.
 
 ### Pictures: ViT-B/32, {PICTURES} at a time
 
-{table(found["pictures"])}
+{table(measured["pictures"])}
 
 "Share of products" is the time that the matrix multiplications of the blocks take alone in the same number
-type (int8: `torch._int_mm`), as a part of the whole.{sums.get(found["int8_sums_exact"], "")}
+type (int8: `torch._int_mm`), as a part of the whole.{sums.get(measured["int8_sums_exact"], "")}
 
 ### Sentences: ViT-B/32's text tower
 
-{found["captions"]}. Each row is compared with transformers' fp32 padded to 77 in the same setting (one by
+{measured["captions"]}. Each row is compared with transformers' fp32 padded to 77 in the same setting (one by
 one, or in batches).
 
-{table(found["texts"])}
+{table(measured["texts"])}
 
 ### Attention in fp32 at the size that trains from scratch
 
-{table(found["attention"])}
+{table(measured["attention"])}
 """
 
 
@@ -271,13 +271,13 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     towers = ClipTowers(CLIPModel(CLIPConfig(text_config={"eos_token_id": 49407}))).eval()
-    found: dict[str, Any] = {"command": COMMAND, "rounds": arguments.rounds, "machine": machine()}
-    found["able"] = features()
-    found["int8_sums_exact"] = multiplies_exactly(lambda text, video: torch._int_mm(text, video.t()))
-    found["texts"], found["captions"] = texts(towers, arguments.rounds)
-    found["attention"] = attention(arguments.rounds)
-    found["pictures"] = pictures(towers, arguments.rounds)
-    write_by_class(arguments.results, "encode", "Encoding", found, section)
+    measured: dict[str, Any] = {"command": COMMAND, "rounds": arguments.rounds, "machine": machine()}
+    measured["able"] = features()
+    measured["int8_sums_exact"] = multiplies_exactly(lambda text, video: torch._int_mm(text, video.t()))
+    measured["texts"], measured["captions"] = texts(towers, arguments.rounds)
+    measured["attention"] = attention(arguments.rounds)
+    measured["pictures"] = pictures(towers, arguments.rounds)
+    write_by_class(arguments.results, "encode", "Encoding", measured, section)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import BUNDLED, Model, load
 from vidsift.search import calibration
 from vidsift.search.calibration_sentences import CALIBRATION_SENTENCES
-from vidsift.search.confidence import FOUND
+from vidsift.search.confidence import MIN_CONFIDENCE
 from vidsift.search.searcher import Index
 from vidsift.shapes.library import DrawnVideo, draw_split
 from vidsift.shapes.render import render
@@ -94,7 +94,7 @@ def build(folder: Path, model: Model, clips: Sequence[DrawnVideo], features: Seq
 
 def best(index: Index, questions: Sequence[str]) -> tuple[NDArray[np.float64], list[str]]:
     """Confidence and video of the best hit of each question."""
-    hits = [found[0] for found in index.search_many(list(questions), k=1)]
+    hits = [ranked[0] for ranked in index.search_many(list(questions), k=1)]
     return np.array([hit.confidence for hit in hits], np.float64), [hit.video_id for hit in hits]
 
 
@@ -115,7 +115,7 @@ def split_in_two(clip: DrawnVideo) -> list[tuple[str, str]]:
     if len(clip.scene.events) != 2:
         return []
     parts = (TWO_EVENTS.fullmatch(text) for text in clip.captions)
-    return [(one[1], one[2]) for one in parts if one is not None]
+    return [(match[1], match[2]) for match in parts if match is not None]
 
 
 class Bench:
@@ -144,10 +144,10 @@ class Bench:
         began = time.process_time()
         assert index.calibration is not None
         spent = time.process_time() - began
-        asked = [(text, identity(self.clips[row])) for row in inside for text in self.clips[row].captions]
-        asked = [asked[place] for place in rng.permutation(len(asked))[:MOST_ASKED]]
-        sure, videos = best(index, [text for text, _ in asked])
-        right = np.array([own == found for (_, own), found in zip(asked, videos, strict=True)])
+        questions = [(text, identity(self.clips[row])) for row in inside for text in self.clips[row].captions]
+        questions = [questions[place] for place in rng.permutation(len(questions))[:MOST_ASKED]]
+        sure, videos = best(index, [text for text, _ in questions])
+        right = np.array([expected == video for (_, expected), video in zip(questions, videos, strict=True)])
         absent = {"foreign": self.foreign, "other": self.captions(outside), "alike": self.captions(left_out)}
         chance = {
             kind: best(index, [texts[place] for place in rng.permutation(len(texts))[:MOST_ASKED]])[0]
@@ -165,17 +165,21 @@ class Bench:
 
     def in_order(self, index: Index, inside: Sequence[int], rng: np.random.Generator) -> dict[str, Any]:
         """Sentences in order, of videos that are there and about nothing that is."""
-        asked = [(two, identity(self.clips[row])) for row in inside for two in split_in_two(self.clips[row])]
-        asked = [asked[place] for place in rng.permutation(len(asked))[:MOST_IN_ORDER]]
+        questions = [
+            (two, identity(self.clips[row])) for row in inside for two in split_in_two(self.clips[row])
+        ]
+        questions = [questions[place] for place in rng.permutation(len(questions))[:MOST_IN_ORDER]]
         began = time.process_time()
         best_in_order(index, [("someone opens a door", "someone sits down")])
         spent = time.process_time() - began
-        sure, videos = best_in_order(index, [two for two, _ in asked])
-        right = np.array([own == found for (_, own), found in zip(asked, videos, strict=True)], np.bool_)
+        sure, videos = best_in_order(index, [two for two, _ in questions])
+        right = np.array(
+            [expected == video for (_, expected), video in zip(questions, videos, strict=True)], np.bool_
+        )
         order = rng.permutation(len(self.foreign))[:MOST_IN_ORDER]
         pairs = [
-            (self.foreign[one], self.foreign[then])
-            for one, then in zip(order, np.roll(order, 1), strict=True)
+            (self.foreign[first], self.foreign[then])
+            for first, then in zip(order, np.roll(order, 1), strict=True)
         ]
         return {"sure": sure, "right": right, "foreign": best_in_order(index, pairs)[0], "seconds": spent}
 
@@ -192,44 +196,54 @@ class Bench:
                 [row for row, clip in enumerate(self.clips) if clip.scene.background == setting],
             )
             sure = dict(zip(SETTINGS, best(index, list(SETTINGS.values()))[0].tolist(), strict=True))
-            own = sure.pop(setting)
-            rows.append({"question": said, "videos": len(index), "own": own, "others": max(sure.values())})
+            fitting = sure.pop(setting)
+            rows.append(
+                {"question": said, "videos": len(index), "own": fitting, "others": max(sure.values())}
+            )
         return rows
 
 
 def rates(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What the libraries of one size give together."""
-    sure, right = (np.concatenate([one[name] for one in runs]) for name in ("sure", "right"))
-    chance = {kind: np.concatenate([one["chance"][kind] for one in runs]) for kind in KINDS}
-    limits = {kind: np.quantile(own, [1 - rate for rate in FALSE_RATES]) for kind, own in chance.items()}
+    sure, right = (np.concatenate([run[name] for run in runs]) for name in ("sure", "right"))
+    chance = {kind: np.concatenate([run["chance"][kind] for run in runs]) for kind in KINDS}
+    limits = {
+        kind: np.quantile(confidences, [1 - rate for rate in FALSE_RATES])
+        for kind, confidences in chance.items()
+    }
     return {
         "videos": runs[0]["videos"],
         "libraries": len(runs),
         "questions": len(sure),
         "right_first": float(right.mean()),
-        "kept": float((sure >= FOUND).mean()),
-        "kept_right": float((sure[right] >= FOUND).mean()),
-        "false": {kind: float((own >= FOUND).mean()) for kind, own in chance.items()},
-        "curve": {kind: [float((sure > limit).mean()) for limit in own] for kind, own in limits.items()},
-        "calibrating_cpu_s": float(np.median([one["seconds"] for one in runs])),
-        "in_order": rates_in_order([one["in_order"] for one in runs]),
+        "kept": float((sure >= MIN_CONFIDENCE).mean()),
+        "kept_right": float((sure[right] >= MIN_CONFIDENCE).mean()),
+        "false": {
+            kind: float((confidences >= MIN_CONFIDENCE).mean()) for kind, confidences in chance.items()
+        },
+        "curve": {
+            kind: [float((sure > limit).mean()) for limit in limits_of_kind]
+            for kind, limits_of_kind in limits.items()
+        },
+        "calibrating_cpu_s": float(np.median([run["seconds"] for run in runs])),
+        "in_order": rates_in_order([run["in_order"] for run in runs]),
     }
 
 
 def rates_in_order(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The same of sentences in order."""
     sure, right, foreign = (
-        np.concatenate([one[name] for one in runs]) for name in ("sure", "right", "foreign")
+        np.concatenate([run[name] for run in runs]) for name in ("sure", "right", "foreign")
     )
     return {
         "questions": len(sure),
         "right_first": float(right.mean()),
-        "kept": float((sure >= FOUND).mean()),
-        "kept_right": float((sure[right] >= FOUND).mean()),
-        "false": float((foreign >= FOUND).mean()),
+        "kept": float((sure >= MIN_CONFIDENCE).mean()),
+        "kept_right": float((sure[right] >= MIN_CONFIDENCE).mean()),
+        "false": float((foreign >= MIN_CONFIDENCE).mean()),
         "median_right": float(np.median(sure[right])),
         "median_foreign": float(np.median(foreign)),
-        "calibrating_cpu_s": float(np.median([one["seconds"] for one in runs])),
+        "calibrating_cpu_s": float(np.median([run["seconds"] for run in runs])),
     }
 
 
@@ -237,13 +251,16 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def page(found: dict[str, Any]) -> str:
-    sizes = found["sizes"]
+def page(measured: dict[str, Any]) -> str:
+    sizes = measured["sizes"]
     lines = [
         "# Nothing fits",
         "",
-        f"`{COMMAND}`: Shapes test split and the bundled model, from rendered pictures; {where(found)}.",
-        f"A question counts as found where the confidence of its best hit is at least {FOUND}: a limit made",
+        f"`{COMMAND}`: Shapes test split and the bundled model, from rendered pictures; {where(measured)}.",
+        (
+            "A question counts as found where the confidence of its best hit is at least "
+            f"{MIN_CONFIDENCE}: a limit made"
+        ),
         "so that 5 % of unrelated questions reach it.",
         "",
         "Percent of questions called found. The first two columns should be high: questions whose video is",
@@ -253,14 +270,14 @@ def page(found: dict[str, Any]) -> str:
             ["videos", "libraries", "in the library", "and right", *KINDS.values(), "calibrating, CPU s"],
             [
                 [
-                    one["videos"],
-                    one["libraries"],
-                    percent(one["kept"]),
-                    percent(one["kept_right"]),
-                    *(percent(one["false"][kind]) for kind in KINDS),
-                    f"{one['calibrating_cpu_s']:.2f}",
+                    size["videos"],
+                    size["libraries"],
+                    percent(size["kept"]),
+                    percent(size["kept_right"]),
+                    *(percent(size["false"][kind]) for kind in KINDS),
+                    f"{size['calibrating_cpu_s']:.2f}",
                 ]
-                for one in sizes
+                for size in sizes
             ],
         ),
         "",
@@ -274,8 +291,8 @@ def page(found: dict[str, Any]) -> str:
         *rows_of(
             ["videos", "questions about nothing", *(f"{100 * rate:g} %" for rate in FALSE_RATES)],
             [
-                [one["videos"], KINDS[kind], *(percent(kept) for kept in one["curve"][kind])]
-                for one in sizes
+                [size["videos"], KINDS[kind], *(percent(share) for share in size["curve"][kind])]
+                for size in sizes
                 for kind in KINDS
             ],
             left=2,
@@ -299,18 +316,18 @@ def page(found: dict[str, Any]) -> str:
             ],
             [
                 [
-                    one["videos"],
-                    own["questions"],
-                    percent(own["right_first"]),
-                    percent(own["kept"]),
-                    percent(own["kept_right"]),
-                    percent(own["false"]),
-                    f"{own['median_right']:.2f}",
-                    f"{own['median_foreign']:.2f}",
-                    f"{own['calibrating_cpu_s']:.2f}",
+                    size["videos"],
+                    in_order["questions"],
+                    percent(in_order["right_first"]),
+                    percent(in_order["kept"]),
+                    percent(in_order["kept_right"]),
+                    percent(in_order["false"]),
+                    f"{in_order['median_right']:.2f}",
+                    f"{in_order['median_foreign']:.2f}",
+                    f"{in_order['calibrating_cpu_s']:.2f}",
                 ]
-                for one in sizes
-                for own in [one["in_order"]]
+                for size in sizes
+                for in_order in [size["in_order"]]
             ],
         ),
         "",
@@ -320,8 +337,8 @@ def page(found: dict[str, Any]) -> str:
         *rows_of(
             ["question", "videos", "confidence", "others at most"],
             [
-                [one["question"], one["videos"], f"{one['own']:.2f}", f"{one['others']:.2f}"]
-                for one in found["settings"]
+                [setting["question"], setting["videos"], f"{setting['own']:.2f}", f"{setting['others']:.2f}"]
+                for setting in measured["settings"]
             ],
         ),
     ]
@@ -353,8 +370,14 @@ def main() -> None:
             print(sizes[-1]["videos"], sizes[-1]["kept"], sizes[-1]["false"], flush=True)
         calibration.CALIBRATION_SENTENCES = CALIBRATION_SENTENCES
         settings = bench.settings(Path(folder))
-    found = {"command": COMMAND, **machine(), "limit": FOUND, "sizes": sizes, "settings": settings}
-    write_results(given.out, "found", found, page(found))
+    measured = {
+        "command": COMMAND,
+        **machine(),
+        "limit": MIN_CONFIDENCE,
+        "sizes": sizes,
+        "settings": settings,
+    }
+    write_results(given.out, "found", measured, page(measured))
 
 
 if __name__ == "__main__":

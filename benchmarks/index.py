@@ -99,8 +99,8 @@ def main() -> None:
         segments = decode(paths, settings)
 
         def encode() -> None:
-            for one in segments:
-                model.encode_frames([one.pixels], [one.times_seconds], batch_size=1)
+            for segment in segments:
+                model.encode_frames([segment.pixels], [segment.times_seconds], batch_size=1)
 
         encode()
         rounds: list[dict[str, float]] = []
@@ -115,7 +115,7 @@ def main() -> None:
                 }
             )
             print(json.dumps(rounds[-1]), flush=True)
-    best = {name: min(one[name] for one in rounds) for name in ("decode_s", "encode_s", "whole_s")}
+    best = {name: min(turn[name] for turn in rounds) for name in ("decode_s", "encode_s", "whole_s")}
     ratio = best["whole_s"] / max(best["decode_s"], best["encode_s"])
     result = {
         "command": COMMAND,
@@ -127,7 +127,7 @@ def main() -> None:
         "whole_over_slower": round(ratio, 3),
         "target": TARGET,
     }
-    load = max(one["load"] for one in rounds)
+    load = max(turn["load"] for turn in rounds)
     times = [f"{best[name]:.2f} s" for name in ("decode_s", "encode_s", "whole_s")]
     lines = [
         "# Indexing",

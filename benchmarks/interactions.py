@@ -134,7 +134,9 @@ class Held:
         numbers = cycle(range(self.blocks))
         for _ in range(self.videos // self.block_size):
             number = next(numbers)
-            self.method.similarity(self.text, {name: one.block(number) for name, one in self.sets.items()})
+            self.method.similarity(
+                self.text, {name: scan_set.block(number) for name, scan_set in self.sets.items()}
+            )
 
 
 def hold(method: Method, first: Features, wanted: str, videos: int, device: str) -> Held:
@@ -144,27 +146,27 @@ def hold(method: Method, first: Features, wanted: str, videos: int, device: str)
         name: wanted if wanted != "int8" or scans_int8(method, name) else "fp32" for name in compact
     }
     widths = {"int8": 1, "bf16": 2, "fp32": 4}
-    most = max(one.tokens.shape[1] for one in compact.values())
+    most = max(token_set.tokens.shape[1] for token_set in compact.values())
     longest = block_of(device)
     block_size = min(max(1, FRAMES * longest // most), longest, videos)
-    row_bytes = sum(one.tokens[0].numel() * widths[kinds[name]] for name, one in compact.items())
+    row_bytes = sum(token_set.tokens[0].numel() * widths[kinds[name]] for name, token_set in compact.items())
     blocks = -(-videos // block_size)
-    kept = max(1, min(blocks, (HELD_MB << 20) // (row_bytes * block_size)))
+    held_blocks = max(1, min(blocks, (HELD_MB << 20) // (row_bytes * block_size)))
     sets = {
-        name: ScanSet(kept * block_size, one, kinds[name], torch.device(device), block_size)
-        for name, one in compact.items()
+        name: ScanSet(held_blocks * block_size, token_set, kinds[name], torch.device(device), block_size)
+        for name, token_set in compact.items()
     }
     # The same rows again and again, each in its own place: to time it takes places, not values.
     part = method.compact_video(method.prepare_video(like(first, PREPARED_TOGETHER)))
-    for at in range(0, kept * block_size, PREPARED_TOGETHER):
-        places = torch.arange(at, min(at + PREPARED_TOGETHER, kept * block_size), device=device)
-        for name, one in part.items():
-            sets[name].put(places, one[: len(places)])
+    for at in range(0, held_blocks * block_size, PREPARED_TOGETHER):
+        places = torch.arange(at, min(at + PREPARED_TOGETHER, held_blocks * block_size), device=device)
+        for name, token_set in part.items():
+            sets[name].put(places, token_set[: len(places)])
     for scanned in sets.values():
         scanned.finish()
     text = method.prepare_text(questions(method, 1, device))
     kind = "/".join(dict.fromkeys(kinds.values()))
-    return Held(method, text, sets, kind, blocks * block_size, kept, block_size)
+    return Held(method, text, sets, kind, blocks * block_size, held_blocks, block_size)
 
 
 def stored_bytes(prepared: Features) -> int:
@@ -205,19 +207,19 @@ def score_all(videos: int, rounds: int, device: str) -> list[dict[str, Any]]:
             }
         )
         print("laid out:", case.label, flush=True)
-    works = {"\n".join(key): one.score for key, one in held.items()}
+    works = {"\n".join(key): laid_out.score for key, laid_out in held.items()}
     spent = take_turns(works, rounds, clock=clock_of(device))
     for row in rows:
         for role, wanted in (("fp32", "fp32"), ("search", fast)):
             label = str(row["method"])
             key = (label, wanted if (label, wanted) in held else "fp32")
             if role == "fp32" or label not in BLACK_BOXES:
-                one, seconds = held[key], spent["\n".join(key)]
+                laid_out, seconds = held[key], spent["\n".join(key)]
                 row[role] = {
-                    "format": one.kind,
-                    "seconds": median(seconds) * videos / one.videos,
+                    "format": laid_out.kind,
+                    "seconds": median(seconds) * videos / laid_out.videos,
                     "spread": (max(seconds) - min(seconds)) / median(seconds),
-                    "extra_mb": peak_extra_mb(one.score, device),
+                    "extra_mb": peak_extra_mb(laid_out.score, device),
                 }
         print(row, flush=True)
     return rows
@@ -241,14 +243,14 @@ def scored(rows: Sequence[dict[str, Any]]) -> list[str]:
         line += [row["formula"], f"{row['multiplications'] / base['multiplications']:,.0f}"]
         line += [f"{row['stored_bytes']:,}"]
         for role in ("fp32", "search"):
-            one = row.get(role)
-            if one is None:
+            timing = row.get(role)
+            if timing is None:
                 line += ["re-ranks only", "", ""]
                 continue
-            kind = f" ({one['format']})" if role == "search" else ""
-            extra = "unknown" if one["extra_mb"] is None else f"{one['extra_mb']:.0f}"
-            seconds = f"{one['seconds']:,.0f}" if one["seconds"] >= 100 else f"{one['seconds']:.3g}"
-            line += [seconds + kind, f"{one['seconds'] / base[role]['seconds']:,.1f}", extra]
+            kind = f" ({timing['format']})" if role == "search" else ""
+            extra = "unknown" if timing["extra_mb"] is None else f"{timing['extra_mb']:.0f}"
+            seconds = f"{timing['seconds']:,.0f}" if timing["seconds"] >= 100 else f"{timing['seconds']:.3g}"
+            line += [seconds + kind, f"{timing['seconds'] / base[role]['seconds']:,.1f}", extra]
         paper = row["paper_ms"]
         line.append("" if paper is None else f"{paper / base['paper_ms']:.2f}")
         cells.append(line)
@@ -277,28 +279,28 @@ def said_of_drl(rows: Sequence[dict[str, Any]], base: float) -> str:
     )
 
 
-def report(found: dict[str, Any]) -> str:
+def report(measured: dict[str, Any]) -> str:
     """Compose the page."""
-    rows, peers = found["rows"], found["peers"]
-    clock = "CPU time" if found["device"] == "cpu" else "wall time of finished work"
+    rows, peers = measured["rows"], measured["peers"]
+    clock = "CPU time" if measured["device"] == "cpu" else "wall time of finished work"
     lines = [
         "# What scoring costs, method by method",
         "",
         (
-            f"`{COMMAND}` on {where(found)}; one thread, {clock}, methods in turn, medians of "
-            f"{found['rounds']} rounds (they differ by up to {found['spread']:.0%})."
+            f"`{COMMAND}` on {where(measured)}; one thread, {clock}, methods in turn, medians of "
+            f"{measured['rounds']} rounds (they differ by up to {measured['spread']:.0%})."
         ),
         "",
-        f"## One sentence of {WORDS} words against {found['videos']:,} videos of {FRAMES} frames, D {DIM}",
+        f"## One sentence of {WORDS} words against {measured['videos']:,} videos of {FRAMES} frames, D {DIM}",
         "",
         *scored(rows),
         "",
         (
             "Prepared sets, laid out in blocks as the search lays them out. fp32 is for comparing methods; "
-            f"the other columns are the search's own scan ({best_scan_format(found['device'])} here, where a "
-            "method can). Rows marked with a sample are extrapolated from it in proportion: the black boxes, "
-            "which the search lets re-rank the candidates of a cheap score and never scan. Of each method up "
-            f"to {HELD_MB} MB of videos are held and gone through until all are scored; "
+            f"the other columns are the search's own scan ({best_scan_format(measured['device'])} here, "
+            "where a method can). Rows marked with a sample are extrapolated from it in proportion: the "
+            "black boxes, which the search lets re-rank the candidates of a cheap score and never scan. "
+            f"Of each method up to {HELD_MB} MB of videos are held and gone through until all are scored; "
             "more MB is the growth of the peak while scoring. S = 3, L = 4, N_t = 32, N_v = 12; 49 patches "
             "of PIDRo; ProST has N_p = 28 phrases, N_o = 12 objects a frame and N_e = 3 events. The formulas "
             "are DRL's (Table 1), for the last four the same way of counting."
@@ -337,8 +339,8 @@ def main() -> None:
         peers = compare_peers(chosen.batch, min(chosen.rounds, 3), chosen.device)
     spread = max(row[role]["spread"] for row in rows for role in ("fp32", "search") if role in row)
     sizes = {"device": chosen.device, "videos": videos, "rounds": chosen.rounds, "spread": spread}
-    found = {"command": COMMAND, **machine(chosen.device), **sizes, "rows": rows, "peers": peers}
-    write_results(chosen.results, "interactions", found, report(found), chosen.device)
+    measured = {"command": COMMAND, **machine(chosen.device), **sizes, "rows": rows, "peers": peers}
+    write_results(chosen.results, "interactions", measured, report(measured), chosen.device)
 
 
 if __name__ == "__main__":

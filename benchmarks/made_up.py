@@ -36,7 +36,7 @@ def footage(method: Method, count: int, device: str) -> dict[str, TokenSet]:
 def like(first: Features, rows: int) -> dict[str, TokenSet]:
     """As many rows shaped like the first of these sets, with random tokens."""
     made = {}
-    for name, one in first.items():
-        several = one[torch.zeros(rows, dtype=torch.int64, device=one.tokens.device)]
+    for name, token_set in first.items():
+        several = token_set[torch.zeros(rows, dtype=torch.int64, device=token_set.tokens.device)]
         made[name] = several.replace(tokens=torch.randn_like(several.tokens))
     return made

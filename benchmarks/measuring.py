@@ -140,12 +140,12 @@ def processor_class(able: Sequence[str]) -> str:
     Raises:
         SystemExit: the processor imitates a lesser one, whose timings these would not be.
     """
-    told = [
+    imitating = [
         name for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_CBWR") if os.environ.get(name)
     ]
-    if told:
+    if imitating:
         raise SystemExit(
-            f"{' and '.join(told)} imitates another processor, of which no timing can be taken: unset it"
+            f"{' and '.join(imitating)} imitates another processor, of which no timing can be taken: unset it"
         )
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return platform.machine()
@@ -200,7 +200,11 @@ def rows_of(head: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1
 
 
 def write_by_class(
-    folder: Path, name: str, title: str, found: Mapping[str, Any], section: Callable[[Mapping[str, Any]], str]
+    folder: Path,
+    name: str,
+    title: str,
+    measured: Mapping[str, Any],
+    section: Callable[[Mapping[str, Any]], str],
 ) -> None:
     """Write the section of this processor's class into ``name.json`` and ``name.md``; the others stay.
 
@@ -208,20 +212,23 @@ def write_by_class(
         folder: where the files are.
         name: of the files.
         title: heading of the page.
-        found: what was measured; its ``able`` are the processor's :func:`features`.
+        measured: what is written; its ``able`` are the processor's :func:`features`.
         section: puts what was found on a machine into words, without a heading.
     """
     file = folder / f"{name}.json"
     known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    known[processor_class(found["able"])] = dict(found)
+    known[processor_class(measured["able"])] = dict(measured)
     write_results(folder, name, known, page_by_class(title, known, section))
 
 
 def page_by_class(title: str, known: Mapping[str, Any], section: Callable[[Mapping[str, Any]], str]) -> str:
     """Lay out a page with a section for each class of processor, in the order of :data:`CLASSES`."""
     parts = [f"# {title}", _ABOUT_CLASSES]
-    for one in [*CLASSES, *sorted(set(known) - set(CLASSES))]:
-        parts += [f"## {one}", section(known[one]).strip() if one in known else _UNMEASURED]
+    for class_name in [*CLASSES, *sorted(set(known) - set(CLASSES))]:
+        parts += [
+            f"## {class_name}",
+            section(known[class_name]).strip() if class_name in known else _UNMEASURED,
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -232,10 +239,10 @@ _ABOUT_CLASSES = (
 _UNMEASURED = "Not measured yet: that takes a machine of this class."
 
 
-def write_results(folder: Path, name: str, found: object, page: str, device: str = "cpu") -> None:
+def write_results(folder: Path, name: str, measured: object, page: str, device: str = "cpu") -> None:
     """Write ``name.json`` and ``name.md``, of a GPU ``name-gpu``, and show the page."""
     name += "" if device == "cpu" else "-gpu"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(page, encoding="utf-8")
     print(page, end="", flush=True)

@@ -41,7 +41,7 @@ def measure(url: str, questions: int) -> list[tuple[float, float]]:
     from playwright.sync_api import sync_playwright
 
     waited = []
-    asked = sentences()
+    texts = sentences()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=ARGUMENTS)
         page = browser.new_page(base_url=url, viewport={"width": 1280, "height": 900})
@@ -49,14 +49,14 @@ def measure(url: str, questions: int) -> list[tuple[float, float]]:
         page.add_init_script(CLOCK)
         visit(page, "/", ".home .card")
         for number in range(WARM + questions):
-            page.fill("#query", next(asked))
+            page.fill("#query", next(texts))
             page.wait_for_load_state("networkidle")
             page.press("#query", "Enter")
-            while (one := page.evaluate("window.waited")) is None:
+            while (milliseconds := page.evaluate("window.waited")) is None:
                 page.wait_for_timeout(20)
             if number >= WARM:
-                told = page.inner_text(".summary").rsplit("\u00b7", 1)[-1]
-                waited.append((float(one), float(told.removesuffix("ms"))))
+                summary = page.inner_text(".summary").rsplit("\u00b7", 1)[-1]
+                waited.append((float(milliseconds), float(summary.removesuffix("ms"))))
         browser.close()
     return waited
 

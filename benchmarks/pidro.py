@@ -140,12 +140,14 @@ def branch_counts(towers: ClipTowers, width: int, layers: int, frames: int) -> d
     state = torch.zeros(1, frames, 1 + towers.patches, towers.vision_width)
     with FlopCounterMode(display=False) as counted:
         branch([state] * (1 + towers.vision_blocks), torch.ones(1, frames, dtype=torch.bool))
-    found = {name: sum(kinds.values()) / 2e9 for name, kinds in counted.get_flop_counts().items()}
+    multiply_adds_g = {name: sum(kinds.values()) / 2e9 for name, kinds in counted.get_flop_counts().items()}
 
     def part(*names: str) -> tuple[float, float]:
         parts: list[nn.Module] = [branch.get_submodule(name) for name in names]
-        parameters = sum(value.numel() for one in parts for value in one.parameters())
-        return parameters / 1e6, sum(found.get(f"PatchBranch.{name}".rstrip("."), 0.0) for name in names)
+        parameters = sum(value.numel() for module in parts for value in module.parameters())
+        return parameters / 1e6, sum(
+            multiply_adds_g.get(f"PatchBranch.{name}".rstrip("."), 0.0) for name in names
+        )
 
     return {
         "all": part(""),
@@ -225,25 +227,25 @@ def readings(rows: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def report(found: dict[str, Any]) -> str:
+def report(measured: dict[str, Any]) -> str:
     """Compose the page."""
-    base = found["rows"][0]
+    base = measured["rows"][0]
     peak = "unknown" if base["peak_mb"] is None else f"{base['peak_mb']:.0f} MB"
-    counts = {row["case"]: row["multiply_adds_g"] for row in found["rows"]}
-    saved = counts["B + T-S"] - counts["B"] - found["readings"][0]["m12"]["multiply_adds_g"]
+    counts = {row["case"]: row["multiply_adds_g"] for row in measured["rows"]}
+    saved = counts["B + T-S"] - counts["B"] - measured["readings"][0]["m12"]["multiply_adds_g"]
     lines = [
         "# PIDRo: what its parts cost",
         "",
         (
-            f"`{COMMAND}` on {where(found)}; {FRAMES} frames, {WORDS} words, ViT-B/32, fp32, batch "
-            f"{found['batch']}. Time (median of {found['rounds']} rounds) and peak memory (weights, and what "
-            "the batch takes beside them) as ratios to the base model B; the paper's figures (V100, batch "
-            "128) in brackets. Parameters without the token embedding of 25.3 M, which is what makes the "
-            "paper's base 138 M. Multiply-adds of one video and one sentence; on a CPU those of tokens with "
-            "tokens inside the towers' attention, 1 %, are not counted."
+            f"`{COMMAND}` on {where(measured)}; {FRAMES} frames, {WORDS} words, ViT-B/32, fp32, batch "
+            f"{measured['batch']}. Time (median of {measured['rounds']} rounds) and peak memory (weights, "
+            "and what the batch takes beside them) as ratios to the base model B; the paper's figures (V100, "
+            "batch 128) in brackets. Parameters without the token embedding of 25.3 M, which is what makes "
+            "the paper's base 138 M. Multiply-adds of one video and one sentence; on a CPU those of tokens "
+            "with tokens inside the towers' attention, 1 %, are not counted."
         ),
         "",
-        *costs(found["rows"]),
+        *costs(measured["rows"]),
         "",
         (
             f"B takes {base['seconds']:.2f} s a batch and {peak} at most. Without a patch branch the last "
@@ -255,7 +257,7 @@ def report(found: dict[str, Any]) -> str:
         "",
         "Counted on the branch alone. The paper's: row B + DR + T-S, M as given, less row B + DR.",
         "",
-        *readings(found["readings"]),
+        *readings(measured["readings"]),
         "",
         "What follows from it is in `docs/pidro.md`.",
     ]
@@ -276,8 +278,8 @@ def main() -> None:
     counted = [read(towers, reading) for reading in READINGS]
     rows = measure(towers.to(chosen.device), chosen.batch, chosen.rounds, chosen.device)
     sizes = {"batch": chosen.batch, "rounds": chosen.rounds}
-    found = {"command": COMMAND, **machine(chosen.device), **sizes, "rows": rows, "readings": counted}
-    write_results(chosen.results, "pidro", found, report(found), chosen.device)
+    measured = {"command": COMMAND, **machine(chosen.device), **sizes, "rows": rows, "readings": counted}
+    write_results(chosen.results, "pidro", measured, report(measured), chosen.device)
 
 
 if __name__ == "__main__":

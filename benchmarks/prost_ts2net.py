@@ -45,7 +45,7 @@ def search_of_peers(methods: Mapping[str, Method], rounds: int, device: str) -> 
     works["TS2-Net, released"] = inside
     times = {"TS2-Net, released": 1000 / 100 * 1000 / 8}
     spent = take_turns(works, rounds, clock=clock_of(device))
-    return {name: median(one) * times.get(name, 1000 / 8) for name, one in spent.items()}
+    return {name: median(seconds) * times.get(name, 1000 / 8) for name, seconds in spent.items()}
 
 
 def training_of_peers(
@@ -70,24 +70,24 @@ def training_of_peers(
         torch.autograd.backward(losses["loss"])
 
     both: dict[str, dict[str, Callable[[], Any]]] = {
-        "features": {name: partial(features, one) for name, one in methods.items()},
-        "step": {name: partial(step, one) for name, one in methods.items()},
+        "features": {name: partial(features, method) for name, method in methods.items()},
+        "step": {name: partial(step, method) for name, method in methods.items()},
         "loss": {},
     }
-    for name, one in methods.items():
+    for name, method in methods.items():
         with torch.no_grad():
-            sides = like(questions(one, 1, device), 128), like(footage(one, 1, device), 128)
+            sides = like(questions(method, 1, device), 128), like(footage(method, 1, device), 128)
         for side in (*sides[0].values(), *sides[1].values()):
             side.tokens.requires_grad_()
-        both["loss"][name] = partial(loss, one, *sides)
-    found = {}
+        both["loss"][name] = partial(loss, method, *sides)
+    measured = {}
     with torch.enable_grad():
         for what, works in both.items():
             spent = take_turns(works, rounds, clock=clock_of(device))
             extra = {name: peak_extra_mb(work, device) for name, work in works.items()}
-            found[what] = {name: median(one) for name, one in spent.items()}, extra
-            print(what, *found[what], flush=True)
-    return found
+            measured[what] = {name: median(seconds) for name, seconds in spent.items()}, extra
+            print(what, *measured[what], flush=True)
+    return measured
 
 
 def compare_peers(batch: int, rounds: int, device: str) -> dict[str, Any]:
@@ -98,21 +98,25 @@ def compare_peers(batch: int, rounds: int, device: str) -> dict[str, Any]:
         label: build_method(name, towers, arguments[label]).to(device).eval()
         for label, name in (("TS2-Net", "ts2net"), ("ProST", "prost"))
     }
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "batch": batch,
         "search": search_of_peers(methods, rounds, device),
         "extra_mb": {},
     }
     for what, (seconds, extra) in training_of_peers(methods, batch, rounds, device).items():
-        found[what], found["extra_mb"][what] = seconds, extra
-    found["step_of_128"] = {name: found["step"][name] * 128 / batch + found["loss"][name] for name in methods}
-    return found
+        measured[what], measured["extra_mb"][what] = seconds, extra
+    measured["step_of_128"] = {
+        name: measured["step"][name] * 128 / batch + measured["loss"][name] for name in methods
+    }
+    return measured
 
 
 def said_of_prost(peers: dict[str, Any]) -> str:
     """What the second table says of the supplement's claim."""
     search = peers["search"]
-    ratio = {name: one["ProST"] / one["TS2-Net"] for name, one in peers.items() if _has_both(one)}
+    ratio = {
+        name: seconds["ProST"] / seconds["TS2-Net"] for name, seconds in peers.items() if _has_both(seconds)
+    }
     slower, faster = ratio["search"], search["TS2-Net, released"] / search["ProST"]
     if slower > 1:
         first = f"does not hold for the methods: with prepared videos ProST takes {slower:.0f} times as long"
@@ -132,8 +136,8 @@ def said_of_prost(peers: dict[str, Any]) -> str:
     )
 
 
-def _has_both(one: object) -> bool:
-    return isinstance(one, dict) and "ProST" in one and "TS2-Net" in one
+def _has_both(values: object) -> bool:
+    return isinstance(values, dict) and "ProST" in values and "TS2-Net" in values
 
 
 def compared(peers: dict[str, Any]) -> list[str]:
@@ -143,13 +147,13 @@ def compared(peers: dict[str, Any]) -> list[str]:
     batch = peers["batch"]
 
     def line(what: str, first: float, second: float, paper: Sequence[str]) -> list[str]:
-        times = [f"{one:,.0f} s" if one >= 100 else f"{one:.3g} s" for one in (first, second)]
+        times = [f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.3g} s" for seconds in (first, second)]
         return [what, *times, f"{second / first:.2f}", *paper]
 
-    told = ["3.54 s", "0.48 s", "0.14"]
+    paper_search = ["3.54 s", "0.48 s", "0.14"]
     lines = [
         line("search, 1,000 x 1,000, videos prepared", search["TS2-Net"], search["ProST"], ["", "", ""]),
-        line("search as TS2-Net's code does it", search["TS2-Net, released"], search["ProST"], told),
+        line("search as TS2-Net's code does it", search["TS2-Net, released"], search["ProST"], paper_search),
     ]
     papers = {
         "features": (f"features of {batch} videos and texts", ["47.42 s", "47.88 s", "1.01"]),

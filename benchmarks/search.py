@@ -63,8 +63,8 @@ def tokens(rows: int, count: int, rng: torch.Generator, centres: torch.Tensor, s
     """Unit tokens around the centres, in a common cone as CLIP's are: ``(rows, count, DIM)``."""
     cone = torch.zeros(DIM)
     cone[0] = 0.6
-    own = centres[:, None] + spread * torch.randn(rows, count, DIM, generator=rng) / DIM**0.5
-    return torch.nn.functional.normalize(own + cone, dim=-1)
+    scattered = centres[:, None] + spread * torch.randn(rows, count, DIM, generator=rng) / DIM**0.5
+    return torch.nn.functional.normalize(scattered + cone, dim=-1)
 
 
 def videos(rows: int, seed: int) -> dict[str, TokenSet]:
@@ -161,7 +161,7 @@ def padded(queries: list[dict[str, TokenSet]]) -> TokenSet:
 
 def gemm_alone(index: Index, queries: list[dict[str, TokenSet]]) -> Callable[[], Any]:
     """The multiplications of the scan and nothing else, in its number format and blocks."""
-    words = torch.cat([one["word"].tokens[0] for one in queries])
+    words = torch.cat([query["word"].tokens[0] for query in queries])
     blocks = [index.gallery.block(number)["frame"] for number in range(index.gallery.blocks)]
     if blocks[0].scale is not None:
         words = (words * 127).round().to(torch.int8)
@@ -173,8 +173,8 @@ def gemm_alone(index: Index, queries: list[dict[str, TokenSet]]) -> Callable[[],
 def measure(index: Index, parts: list[TokenSet], count: int, rounds: int) -> dict[str, Any]:
     queries = texts(count, 7, PART)
     wide = padded(queries)
-    together = scanned_together([Question((one,)) for one in queries])
-    groups = [concatenate_features([one.texts[0] for one in group]) for group in together]
+    together = scanned_together([Question((query,)) for query in queries])
+    groups = [concatenate_features([question.texts[0] for question in group]) for group in together]
     everything = np.ones(len(index.gallery), bool)
     method = index.model.method
     ways: dict[str, Callable[[], Any]] = {
@@ -264,10 +264,10 @@ def _stored(video: TokenSet) -> TokenSet:
     return video.replace(tokens=video.tokens.half().float())
 
 
-def section(found: Mapping[str, Any]) -> str:
+def section(measured: Mapping[str, Any]) -> str:
     """Put what was found on a machine into words."""
     cells = []
-    for row in found["rows"]:
+    for row in measured["rows"]:
         ms = row["cpu_ms"]
         extra = "unknown" if row["extra_mb"] is None else f"{row['extra_mb']:.0f}"
         cells.append([f"{row['segments']:,}", row["queries"], ms["released"], ms["search"], ms["scan"]])
@@ -282,21 +282,22 @@ def section(found: Mapping[str, Any]) -> str:
         "target",
         "GEMM/scan",
     ]
+    scanned = measured["scan"]
     lines = [
-        f"`{found['command']}`: one thread, CPU time, ways taking turns, least of the",
-        f"rounds; scanned as {found['scan']}. {FRAMES} frames x {DIM} channels a segment; queries as long as",
+        f"`{measured['command']}`: one thread, CPU time, ways taking turns, least of the",
+        f"rounds; scanned as {scanned}. {FRAMES} frames x {DIM} channels a segment; queries as long as",
         f"MSR-VTT's captions, which the released way pads to {PADDED_WORDS} words. Search is the whole:",
         "scan, choice, and exact scores from the stored tokens.",
-        f"{where(found)}; {', '.join(found['able'])}.",
+        f"{where(measured)}; {', '.join(measured['able'])}.",
         "",
         *rows_of([*head, "MB"], cells, left=0),
         "",
     ]
-    for one in found["agreement"]:
+    for agreement in measured["agreement"]:
         lines.append(
-            f"Top {HITS} of {one['queries']} queries over {one['segments']:,} segments: the same ten as fp32 "
-            f"throughout for {one['same_ten']:.2%} (target {AGREEMENT:.1%}), in the same order for "
-            f"{one['same_order']:.2%}."
+            f"Top {HITS} of {agreement['queries']} queries over {agreement['segments']:,} segments: the same "
+            f"ten as fp32 throughout for {agreement['same_ten']:.2%} (target {AGREEMENT:.1%}), in the same "
+            f"order for {agreement['same_order']:.2%}."
         )
     lines.append(
         f"Extra memory is the growth of the resident peak during a search; target {EXTRA_MB} MB at any size."
@@ -305,8 +306,8 @@ def section(found: Mapping[str, Any]) -> str:
 
 
 def write(folder: Path, rows: list[dict[str, Any]], agreed: list[dict[str, Any]], scan_format: str) -> None:
-    found = {"command": COMMAND, **machine(), "able": features(), "scan": scan_format}
-    write_by_class(folder, "search", TITLE, {**found, "rows": rows, "agreement": agreed}, section)
+    measured = {"command": COMMAND, **machine(), "able": features(), "scan": scan_format}
+    write_by_class(folder, "search", TITLE, {**measured, "rows": rows, "agreement": agreed}, section)
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def measure(url: str, clients: int, questions: list[str]) -> dict[str, Any]:
     def ask(query: str) -> float:
         with Client(url, timeout_seconds=600) as client:
             began = time.perf_counter()
-            found = client.search(query)
-            assert len(found["data"]) == 10
+            answer = client.search(query)
+            assert len(answer["data"]) == 10
             return (time.perf_counter() - began) * 1000
 
     began = time.perf_counter()
@@ -103,10 +103,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "index", chosen.segments) as url:
-        asked = sentences()
+        texts = sentences()
         wait_until_read(url)
-        measure(url, 1, [next(asked) for _ in range(8)])  # the first reads and measures
-        rows = [measure(url, clients, [next(asked) for _ in range(chosen.questions)]) for clients in (1, 32)]
+        measure(url, 1, [next(texts) for _ in range(8)])  # the first reads and measures
+        rows = [measure(url, clients, [next(texts) for _ in range(chosen.questions)]) for clients in (1, 32)]
     facts = machine()
     head = ["clients", "questions", "median ms", "95 % within ms", "answers a second"]
     page = [

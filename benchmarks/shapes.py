@@ -50,17 +50,17 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=2000)
     parser.add_argument("--results", type=Path, default=Path("results"))
     options = parser.parse_args()
-    found = measure(options.videos)
+    measured = measure(options.videos)
     options.results.mkdir(parents=True, exist_ok=True)
-    (options.results / "shapes-render.json").write_text(json.dumps(found, indent=2) + "\n")
-    rows = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in found.items())
+    (options.results / "shapes-render.json").write_text(json.dumps(measured, indent=2) + "\n")
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in measured.items())
     (options.results / "shapes-render.md").write_text(
         "# Rendering Shapes\n\n"
         "`python benchmarks/shapes.py`: 4 s clips, 128 px, 12 frames a second, H.264, all cores;\n"
         "training batches on one core (CPU time). The target is 2,000 clips in under 180 s on 2 cores.\n\n"
         f"| | |\n|---|---|\n{rows}\n"
     )
-    print(json.dumps(found, indent=2))
+    print(json.dumps(measured, indent=2))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def searches(index: Index) -> Callable[[], Any]:
     """Twenty questions, one after another, each with its exact scores from disk."""
     queries = texts(20, 7, 1)
     everything = np.ones(len(index.gallery), bool)
-    return lambda: [index.rank([one], HITS, everything) for one in queries]
+    return lambda: [index.rank([query], HITS, everything) for query in queries]
 
 
 def bytes_per_hour(folder: Path) -> float:
@@ -92,7 +92,7 @@ def main() -> None:
     centres_of(torch.zeros(1, dtype=torch.int64))
     loaded = model()
     with tempfile.TemporaryDirectory() as home:
-        many, one = Path(home) / "many", Path(home) / "one"
+        many, single = Path(home) / "many", Path(home) / "one"
         build(many, loaded, chosen.segments, np.random.default_rng(0).bytes(_THUMBNAIL_BYTES))
         spent = []
         for number in range(chosen.updates):
@@ -103,17 +103,17 @@ def main() -> None:
                 print(
                     f"{number + 1} updates, last {statistics.median(spent[-100:]) * 1000:.0f} ms", flush=True
                 )
-        rewritten(many, one)
-        opened = {"many": Index(Store.open(many), loaded), "one": Index(Store.open(one), loaded)}
+        rewritten(many, single)
+        opened = {"many": Index(Store.open(many), loaded), "one": Index(Store.open(single), loaded)}
         warm = take_turns({name: searches(index) for name, index in opened.items()}, chosen.rounds)
         opening = take_turns(
             {
                 name: (lambda folder=folder: len(Index(Store.open(folder), loaded).gallery))
-                for name, folder in (("many", many), ("one", one))
+                for name, folder in (("many", many), ("one", single))
             },
             chosen.rounds,
         )
-        pieces = {name: fragments(folder) for name, folder in (("many", many), ("one", one))}
+        pieces = {name: fragments(folder) for name, folder in (("many", many), ("one", single))}
         sizes = {"after the updates": bytes_per_hour(many)}
         store = Store.open(many)
         with store.writing():
@@ -121,8 +121,8 @@ def main() -> None:
             store.optimize(keep=timedelta(0))
             optimizing = time.process_time() - began
         sizes["after optimize --now"] = bytes_per_hour(many)
-        sizes["in one commit"] = bytes_per_hour(one)
-        shutil.rmtree(one)
+        sizes["in one commit"] = bytes_per_hour(single)
+        shutil.rmtree(single)
     search_ms = {name: statistics.median(times) * 1000 / 20 for name, times in warm.items()}
     open_ms = {name: statistics.median(times) * 1000 for name, times in opening.items()}
     result = {
@@ -148,8 +148,8 @@ def main() -> None:
 
 
 def fragments(folder: Path) -> int:
-    found: Any = lancedb.connect(folder).open_table("segments").stats()
-    return int(found["fragment_stats"]["num_fragments"])
+    stats: Any = lancedb.connect(folder).open_table("segments").stats()
+    return int(stats["fragment_stats"]["num_fragments"])
 
 
 def page(result: dict[str, Any]) -> str:

@@ -58,7 +58,7 @@ def main() -> None:
         }
         ways = {name: partial(run, command, times) for name, (command, times) in cases.items()}
         taken = take_turns(ways, chosen.rounds, clock=spent_by_children)  # the first warms the file cache
-    seconds = {name: [one / cases[name][1] for one in values] for name, values in taken.items()}
+    seconds = {name: [value / cases[name][1] for value in values] for name, values in taken.items()}
     bare = statistics.median(seconds[BARE])
     rows = {
         name: {
@@ -86,13 +86,13 @@ def main() -> None:
         for name, row in rows.items()
     ]
     how = f"{report['machine']}, {chosen.rounds} rounds, whole processes, one thread, CPU time"
-    found = (
+    summary = (
         f"`{HELP}` takes {rows[HELP]['bare_starts']:.1f} times what a bare interpreter takes (at most "
         f"{MOST_BARE_STARTS} are allowed), a cold search {ratio:.2f} times what importing torch and the CLIP "
         "classes alone takes."
     )
     table = rows_of(["process", "min s", "median s", "in bare starts"], cells)
-    lines = ["# Start-up", "", f"`{report['command']}`, {how}.", "", *table, "", found]
+    lines = ["# Start-up", "", f"`{report['command']}`, {how}.", "", *table, "", summary]
     write_results(chosen.results, "startup", report, "\n".join(lines) + "\n")
     if rows[HELP]["bare_starts"] > MOST_BARE_STARTS:
         sys.exit(f"{HELP} takes more than {MOST_BARE_STARTS} bare starts")

@@ -132,7 +132,7 @@ def _peak(rule: str, way: str, shape: tuple[int, int, int], *, full: bool, devic
     text, video = sides(rule, 2, *shape[1:], full=full, device=device)
     step(similarity, text, video)  # libraries take their memory
     text, video = sides(rule, *shape, full=full, device=device)
-    gradients = sum(one.numel() * one.element_size() for one in learned(text, video))
+    gradients = sum(tensor.numel() * tensor.element_size() for tensor in learned(text, video))
     extra = peak_extra_mb(lambda: step(similarity, text, video), device)
     if extra is None:
         raise SystemExit("the peak of memory is read from /proc, which is not here: this needs Linux")
@@ -144,7 +144,7 @@ def measure(
 ) -> dict[str, Any]:
     text, video = sides(rule, *shape, full=full, device=device)
     ways = ways_of(rule, device, shape[0])
-    steps = {way: partial(step, one, text, video) for way, one in ways.items()}
+    steps = {way: partial(step, similarity, text, video) for way, similarity in ways.items()}
     spent = take_turns(steps, rounds, clock=clock_of(device))
     gradients = {}
     same = dict(ways)
@@ -194,8 +194,8 @@ def main() -> None:
     write_results(chosen.out, "token-wise-training", result, table(result), chosen.device)
 
 
-def table(found: dict[str, Any]) -> str:
-    rows = found["rows"]
+def table(measured: dict[str, Any]) -> str:
+    rows = measured["rows"]
     ways = list(rows[0]["ms"])
     head = ["rule", "batch", "words", "frames", "sentences"]
     head += [*(f"{way} ms" for way in ways), "time", *(f"{way} MB" for way in ways), "share"]
@@ -204,7 +204,7 @@ def table(found: dict[str, Any]) -> str:
         cells.append([row[name] for name in ("rule", "batch", "words", "frames", "sentences")])
         for what, share in (("ms", f"{row['time']:.2f}"), ("extra_mb", f"{row['memory']:.3f}")):
             cells[-1] += [*(f"{row[what][way]:g}" if way in row[what] else "" for way in ways), share]
-    if found["device"] == "cpu":
+    if measured["device"] == "cpu":
         how = "one thread, CPU time, ways taking turns, least of the rounds; memory is the growth of the "
         how += "resident peak beyond tokens and gradients."
     else:
@@ -216,7 +216,7 @@ def table(found: dict[str, Any]) -> str:
     lines = [
         "# The similarity of a training step by WTI, TI and PIDRo's rule",
         "",
-        f"`{COMMAND}` on {where(found)}: forward and backward of InfoNCE in fp32, {DIM} channels, {how}",
+        f"`{COMMAND}` on {where(measured)}: forward and backward of InfoNCE in fp32, {DIM} channels, {how}",
         f"Targets: {TARGET_TIME:g} x the time, {TARGET_MEMORY:g} x the memory of the plain formula.",
         "",
         *rows_of(head, cells),

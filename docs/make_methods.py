@@ -139,7 +139,9 @@ def measure(row: Row) -> tuple[int, int]:
     text = model.encode_text(["video " * (WORDS - 2)] * PAIRS_A_SIDE)
     black = torch.zeros(FRAMES, norm.size_px, norm.size_px, 3, dtype=torch.uint8).numpy()
     video = model.encode_frames([black], [torch.arange(FRAMES, dtype=torch.float64).numpy()])
-    several = {name: one[torch.zeros(PAIRS_A_SIDE, dtype=torch.int64)] for name, one in video.items()}
+    several = {
+        name: token_set[torch.zeros(PAIRS_A_SIDE, dtype=torch.int64)] for name, token_set in video.items()
+    }
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         model.method.eval().similarity(text, several)
@@ -160,8 +162,8 @@ def _width(kind: pa.DataType) -> int:
 def section(thing: object, title: str) -> str:
     """A named paragraph of a docstring on one line, e.g. ``Source``; empty where there is none."""
     text = inspect.getdoc(thing) or ""
-    found = re.search(rf"^{title}: (.*?)(?=\n\n|\n[A-Z][a-z]+:|\Z)", text, re.DOTALL | re.MULTILINE)
-    return _plain(found[1]) if found else ""
+    match = re.search(rf"^{title}: (.*?)(?=\n\n|\n[A-Z][a-z]+:|\Z)", text, re.DOTALL | re.MULTILINE)
+    return _plain(match[1]) if match else ""
 
 
 def _plain(text: str) -> str:
@@ -182,13 +184,15 @@ def cells(row: Row, seen: set[type]) -> list[str]:
     stored, operations = measure(row)
     terms, stage = row.method.terms, row.method.first_stage
     fresh = [
-        one
-        for one in dict.fromkeys([type(row.method), *(type(term.interaction) for term in terms)])
-        if one not in seen
+        kind
+        for kind in dict.fromkeys([type(row.method), *(type(term.interaction) for term in terms)])
+        if kind not in seen
     ]
     seen.update(fresh)
-    told = {
-        title: " ".join(f"*{one.__name__}*: {section(one, title)}" for one in fresh if section(one, title))
+    paragraphs = {
+        title: " ".join(
+            f"*{kind.__name__}*: {section(kind, title)}" for kind in fresh if section(kind, title)
+        )
         for title in ("Source", "Differs")
     }
     return [
@@ -201,8 +205,8 @@ def cells(row: Row, seen: set[type]) -> list[str]:
         f"{stored:,}",
         f"{operations:,}",
         "every segment" if stage is None or row.method.scans else f"candidates of {stage.label}",
-        told["Source"],
-        told["Differs"],
+        paragraphs["Source"],
+        paragraphs["Differs"],
     ]
 
 

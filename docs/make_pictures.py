@@ -80,7 +80,9 @@ def main() -> None:
     rng = np.random.default_rng(8)
     for tag in TAGS:
         group = hard_negative_group(rng, "train", tag)
-        rows = [([describe(one, rng, 0.4).text], list(render(one, TIMES_SECONDS, SIDE_PX))) for one in group]
+        rows = [
+            ([describe(scene, rng, 0.4).text], list(render(scene, TIMES_SECONDS, SIDE_PX))) for scene in group
+        ]
         page(rows, f"shapes-{tag}.png")
 
 

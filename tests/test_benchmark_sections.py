@@ -64,8 +64,8 @@ def test_no_timing_comes_from_an_imitation(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_run_writes_its_own_section_and_leaves_the_others(tmp_path: Path) -> None:
-    def section(found: Mapping[str, Any]) -> str:
-        return f"{found['ms']} ms; {', '.join(found['able'])}.\n"
+    def section(measured: Mapping[str, Any]) -> str:
+        return f"{measured['ms']} ms; {', '.join(measured['able'])}.\n"
 
     def write(ms: int, *able: str) -> str:
         measuring.write_by_class(tmp_path, "some", "Some work", {"able": able, "ms": ms}, section)
@@ -83,7 +83,7 @@ def test_a_run_writes_its_own_section_and_leaves_the_others(tmp_path: Path) -> N
     assert "## AVX-512 with VNNI\n\n3 ms" in page
     assert page.endswith("## AVX-512\n\n5 ms; avx2, avx512_f.\n")
     known = json.loads((tmp_path / "some.json").read_text("utf-8"))
-    assert {name: one["ms"] for name, one in known.items()} == {
+    assert {name: measured["ms"] for name, measured in known.items()} == {
         "AVX-512 with VNNI": 3,
         "AVX2": 8,
         "AVX-512": 5,
@@ -96,8 +96,8 @@ def test_results_stand_under_the_class_that_their_features_name(name: str) -> No
     page = (ROOT / "results" / f"{name}.md").read_text("utf-8")
     sections = {part.split("\n", 1)[0]: part for part in page.split("\n## ")[1:]}
     assert set(sections) == {*measuring.CLASSES, *known}
-    for one, found in known.items():
-        assert measuring.processor_class(found["able"]) == one
-        assert ", ".join(found["able"]) in sections[one]
-    for one in set(sections) - set(known):
-        assert "Not measured yet" in sections[one]
+    for class_name, measured in known.items():
+        assert measuring.processor_class(measured["able"]) == class_name
+        assert ", ".join(measured["able"]) in sections[class_name]
+    for class_name in set(sections) - set(known):
+        assert "Not measured yet" in sections[class_name]

@@ -42,7 +42,7 @@ TOOLS = {"httpx2", "mypy", "pre-commit", "pytest-xdist", "ruff", "triton", "type
 
 
 def parsed(lines: Iterable[str]) -> dict[str, Requirement]:
-    return {one.name: one for one in map(Requirement, lines)}
+    return {requirement.name: requirement for requirement in map(Requirement, lines)}
 
 
 def module_of(distribution: str) -> str:
@@ -84,14 +84,14 @@ def test_the_sources_were_read() -> None:
 
 @pytest.mark.parametrize("name", parsed(PROJECT["dependencies"]))
 def test_every_dependency_is_imported(name: str) -> None:
-    assert any(module_of(name) in found for found in IMPORTS.values()), f"{name} is imported by nothing"
+    assert any(module_of(name) in imported for imported in IMPORTS.values()), f"{name} is imported by nothing"
 
 
 @pytest.mark.parametrize(
     ("extra", "name"), [(extra, name) for extra in PLACES for name in parsed(EXTRAS[extra])]
 )
 def test_every_dependency_of_an_extra_is_imported_where_the_extra_is_needed(extra: str, name: str) -> None:
-    users = [file for file, found in IMPORTS.items() if module_of(name) in found]
+    users = [file for file, imported in IMPORTS.items() if module_of(name) in imported]
     assert users, f"{name} of the extra {extra} is imported by nothing"
     assert all(inside(file, extra) for file in users), f"{users} import {name}, which only {extra!r} brings"
 
@@ -102,12 +102,12 @@ def test_every_extra_says_what_it_is_for() -> None:
 
 def test_everything_imported_is_asked_for() -> None:
     always = {module_of(name) for name in parsed(PROJECT["dependencies"])}
-    for file, found in IMPORTS.items():
+    for file, imported in IMPORTS.items():
         brought = always | OPTIONAL.get(file, set())
         for extra in PLACES:
             if inside(file, extra):
                 brought |= {module_of(name) for name in parsed(EXTRAS[extra])}
-        assert found <= brought, f"{file} imports {sorted(found - brought)}, which nothing brings"
+        assert imported <= brought, f"{file} imports {sorted(imported - brought)}, which nothing brings"
 
 
 def test_what_developers_install_is_used() -> None:
@@ -116,12 +116,12 @@ def test_what_developers_install_is_used() -> None:
     )
     pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "page").glob("*.py"))
     used |= {name for name in MODULES.values() if name in pages}
-    asked = {name for name in parsed(EXTRAS["dev"]) if name != "vidsift"}
-    assert {name for name in asked - TOOLS if module_of(name) not in used} == set()
+    declared = {name for name in parsed(EXTRAS["dev"]) if name != "vidsift"}
+    assert {name for name in declared - TOOLS if module_of(name) not in used} == set()
 
 
-def lower_bound(one: Requirement) -> Version:
-    (bound,) = (Version(part.version) for part in one.specifier if part.operator == ">=")
+def lower_bound(requirement: Requirement) -> Version:
+    (bound,) = (Version(part.version) for part in requirement.specifier if part.operator == ">=")
     return bound
 
 
@@ -132,8 +132,8 @@ def test_the_lowest_versions_are_those_that_are_stated() -> None:
     stated = parsed([*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["watch"]])
     higher = {
         name: held
-        for name, one in stated.items()
-        if Version((held := Version(version(name))).base_version) != lower_bound(one)
+        for name, requirement in stated.items()
+        if Version((held := Version(version(name))).base_version) != lower_bound(requirement)
     }
     assert not higher, f"installed are {higher}: something else asks for these; state them"
 
@@ -146,12 +146,14 @@ def test_the_workflow_covers_what_the_project_says_it_runs_on() -> None:
     ]
     assert matrix["python"] == pythons
     assert {name.partition("-")[0] for name in matrix["system"]} == {"ubuntu", "macos", "windows"}
-    assert {one["versions"] for one in matrix["include"]} | {*matrix["versions"]} == {
+    assert {entry["versions"] for entry in matrix["include"]} | {*matrix["versions"]} == {
         "newest",
         "lowest",
         "constraints",
     }
-    lowest = {(one["system"], one["python"]) for one in matrix["include"] if one["versions"] == "lowest"}
+    lowest = {
+        (entry["system"], entry["python"]) for entry in matrix["include"] if entry["versions"] == "lowest"
+    }
     assert lowest == {(system, pythons[0]) for system in matrix["system"]}
     installs = [step["run"] for step in jobs["tests"]["steps"] if "uv pip install" in step.get("run", "")]
     assert len(installs) == 3
@@ -172,13 +174,13 @@ def test_this_environment_keeps_the_bounds() -> None:
         metadata("vidsift")
     except PackageNotFoundError:
         pytest.skip("vidsift itself is not installed")
-    for name, one in {
+    for name, requirement in {
         **parsed(PROJECT["dependencies"]),
         **parsed(EXTRAS["serve"]),
         **parsed(EXTRAS["watch"]),
     }.items():
         held = Version(version(name))
-        assert one.specifier.contains(held, prereleases=True), (
-            f"{name} {held} is installed, asked for is {one}"
+        assert requirement.specifier.contains(held, prereleases=True), (
+            f"{name} {held} is installed, asked for is {requirement}"
         )
     assert requires("vidsift")

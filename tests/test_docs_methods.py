@@ -40,9 +40,9 @@ def _table(page: str) -> dict[str, dict[str, str]]:
 
 
 def test_the_committed_page_is_current(script: ModuleType, page: str) -> None:
-    kept = script.PAGE.read_text(encoding="utf-8")
-    differing = [line[:80] for line in page.splitlines() if line not in kept.splitlines()]
-    assert kept == page, f"run: python docs/make_methods.py (new lines: {differing})"
+    committed = script.PAGE.read_text(encoding="utf-8")
+    differing = [line[:80] for line in page.splitlines() if line not in committed.splitlines()]
+    assert committed == page, f"run: python docs/make_methods.py (new lines: {differing})"
 
 
 def test_every_method_has_a_row(page: str) -> None:
@@ -65,7 +65,7 @@ def test_the_numbers_of_known_rows(page: str) -> None:
 
 
 def test_sections_of_docstrings_are_put_on_one_line(script: ModuleType) -> None:
-    def told() -> None:
+    def documented() -> None:
         """Do it.
 
         Source: a paper, ``file.py``,
@@ -76,6 +76,6 @@ def test_sections_of_docstrings_are_put_on_one_line(script: ModuleType) -> None:
             none: at all.
         """
 
-    assert script.section(told, "Source") == "a paper, `file.py`, see `b`."
-    assert script.section(told, "Differs") == "here \\| there."
-    assert script.section(told, "Raises") == ""
+    assert script.section(documented, "Source") == "a paper, `file.py`, see `b`."
+    assert script.section(documented, "Differs") == "here \\| there."
+    assert script.section(documented, "Raises") == ""

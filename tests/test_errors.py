@@ -52,7 +52,7 @@ NO_VALUE_ERRORS = {
 
 def exception_classes(path: Path) -> set[str]:
     """The classes of a file whose base is called an error or an exception, or is a built-in one."""
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ClassDef):
             bases = {
@@ -64,8 +64,8 @@ def exception_classes(path: Path) -> set[str]:
                 if isinstance(kind := getattr(builtins, base, None), type) and issubclass(kind, BaseException)
             }
             if built_in or any(base.endswith(("Error", "Exception")) for base in bases):
-                found.add(node.name)
-    return found
+                names.add(node.name)
+    return names
 
 
 def test_every_public_error_is_defined_in_the_tree() -> None:

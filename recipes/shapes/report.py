@@ -104,9 +104,19 @@ def table(reports: Sequence[dict[str, Any]], command: str) -> str:
     """
     first = reports[0]
     protocol = first["protocol"]
-    rows = [("all", [one["text_to_video"] for one in reports], [one["choice"]["all"] for one in reports])]
+    rows = [
+        (
+            "all",
+            [report["text_to_video"] for report in reports],
+            [report["choice"]["all"] for report in reports],
+        )
+    ]
     rows += [
-        (tag, [one["by_tag"][tag] for one in reports], [one["choice"]["by_tag"][tag] for one in reports])
+        (
+            tag,
+            [report["by_tag"][tag] for report in reports],
+            [report["choice"]["by_tag"][tag] for report in reports],
+        )
         for tag in TAGS
     ]
     lines = [
@@ -130,14 +140,14 @@ def table(reports: Sequence[dict[str, Any]], command: str) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, recalls, choices in rows:
-        cells = [spread([one[key] for one in recalls]) for key in ("R@1", "R@5", "R@10", "MdR")]
-        cells.append(spread([one["right"] for one in choices]))
+        cells = [spread([recall[key] for recall in recalls]) for key in ("R@1", "R@5", "R@10", "MdR")]
+        cells.append(spread([choice["right"] for choice in choices]))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     for kind in ("seen", "unseen"):
-        recalls = [one["by_novelty"][kind] for one in reports]
-        cells = [spread([one[key] for one in recalls]) for key in ("R@1", "R@5", "R@10", "MdR")]
+        recalls = [report["by_novelty"][kind] for report in reports]
+        cells = [spread([recall[key] for recall in recalls]) for key in ("R@1", "R@5", "R@10", "MdR")]
         lines.append(f"| {kind} combinations | " + " | ".join(cells) + " | |")
-    backwards = spread([one["video_to_text"]["R@1"] for one in reports])
+    backwards = spread([report["video_to_text"]["R@1"] for report in reports])
     lines += [
         "",
         f"Video to text R@1: {backwards}.",
@@ -150,12 +160,12 @@ def table(reports: Sequence[dict[str, Any]], command: str) -> str:
         ),
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for one in reports:
-        how = one["training"]
+    for report in reports:
+        how = report["training"]
         cells = [how["seed"]]
         for stage in ("backbone", "wti"):
             cells += [how[stage][name] for name in ("steps", "minutes", "validation_seconds")]
-        cells += [f"{part['R@1']:.1f}" for part in (one["text_to_video"], one["by_tag"]["appearance"])]
+        cells += [f"{part['R@1']:.1f}" for part in (report["text_to_video"], report["by_tag"]["appearance"])]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
 

@@ -20,15 +20,15 @@ def run(*arguments: str) -> int:
 
 
 def test_a_quick_grid_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked, report = write(tmp_path), tmp_path / "results" / "tiny.md"
+    grid_file, report = write(tmp_path), tmp_path / "results" / "tiny.md"
     options = ("--quick", "-o", str(tmp_path / "out"), "--report", str(report), "--processes", "1")
-    assert run("ablate", str(asked), *options, "--note", "On a test machine.") == 0
+    assert run("ablate", str(grid_file), *options, "--note", "On a test machine.") == 0
     printed = capsys.readouterr().out
     assert "tiny-quick: 1 runs, 0 done before, 1 at a time" in printed
     assert f"page of 1 runs written to {report}" in printed
     page = report.read_text("utf-8")
     assert page == (tmp_path / "out" / "report.md").read_text("utf-8")
-    assert f"`vidsift ablate {asked.as_posix()} --quick`" in page
+    assert f"`vidsift ablate {grid_file.as_posix()} --quick`" in page
     assert "On a test machine." in page
     assert "## long" in page
     assert "| row | method | R@1 | appearance | motion |" in page
@@ -48,9 +48,9 @@ def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = GRID["rows"][:1]
-    asked = write(tmp_path, settings={"long": {"steps": 40}}, rows=rows, claims=[], quick=None)
+    grid_file = write(tmp_path, settings={"long": {"steps": 40}}, rows=rows, claims=[], quick=None)
     out = tmp_path / "out"
-    command = ["ablate", str(asked), "-o", str(out), "--processes"]
+    command = ["ablate", str(grid_file), "-o", str(out), "--processes"]
     child = vidsift(*command, "2", before=FORKING + SLOWLY)
     child.wait_until(lambda: sum(log.stat().st_size > 0 for log in out.rglob("metrics.jsonl")) >= 2)
     child.send(signal.SIGINT, group=True)

@@ -76,7 +76,7 @@ def run(*arguments: object) -> tuple[int, str, BaseException | None]:
     program = typer.Typer()
     for verb in (convert, info):
         program.command(verb.__name__)(verb)
-    result = CliRunner().invoke(program, [str(one) for one in arguments])
+    result = CliRunner().invoke(program, [str(argument) for argument in arguments])
     return result.exit_code, result.output, result.exception
 
 
@@ -151,10 +151,10 @@ def test_what_cannot_be_converted_is_answered(
     checkpoint: Path, tmp_path: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    own = checkpoint.parent / ".diary.2026"
-    own.mkdir()
-    given = [one.replace("CHECKPOINT/..", str(checkpoint.parent)) for one in arguments]
-    _, _, problem = run("convert", *(one.replace("CHECKPOINT", str(checkpoint)) for one in given))
+    diary = checkpoint.parent / ".diary.2026"
+    diary.mkdir()
+    given = [argument.replace("CHECKPOINT/..", str(checkpoint.parent)) for argument in arguments]
+    _, _, problem = run("convert", *(argument.replace("CHECKPOINT", str(checkpoint)) for argument in given))
     assert isinstance(problem, ValueError)
     assert message in str(problem)
-    assert own.is_dir()
+    assert diary.is_dir()

@@ -36,18 +36,18 @@ def run(assets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     def demo(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
             main(["demo", *map(str, arguments)])
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
 
     return demo
 
 
 def questions(printed: str) -> list[tuple[str, list[str], str]]:
     """Each question with its hits and its verdict."""
-    found = re.findall(
+    matches = re.findall(
         r'^"(.+)"\n((?:   .+ s(?:  <- the right one)?\n)+)   right video first: (yes|no)$', printed, re.M
     )
-    return [(sentence, hits.splitlines(), verdict) for sentence, hits, verdict in found]
+    return [(sentence, hits.splitlines(), verdict) for sentence, hits, verdict in matches]
 
 
 def listing(folder: Path) -> list[dict[str, Any]]:
@@ -72,10 +72,10 @@ def test_the_demo_renders_indexes_and_searches_and_does_only_what_changed(
     facts = describe(tmp_path / "index")
     assert (facts["videos"], facts["segments"], facts["model"]) == (VIDEOS, VIDEOS, models.BUNDLED)
 
-    asked = questions(printed)
+    answers = questions(printed)
     by_caption = {entry["captions"][0]: entry["video"] for entry in entries}
-    assert len(asked) == len({sentence for sentence, _, _ in asked}) == QUESTIONS
-    for sentence, hits, verdict in asked:
+    assert len(answers) == len({sentence for sentence, _, _ in answers}) == QUESTIONS
+    for sentence, hits, verdict in answers:
         assert len(hits) == 3
         scores = []
         for place, hit in enumerate(hits):
@@ -91,7 +91,7 @@ def test_the_demo_renders_indexes_and_searches_and_does_only_what_changed(
             if place == 0:
                 assert (verdict == "yes") == right
         assert scores == sorted(scores, reverse=True)
-    first = sum(verdict == "yes" for _, _, verdict in asked)
+    first = sum(verdict == "yes" for _, _, verdict in answers)
     assert f"The right video came first for {first} of {QUESTIONS} sentences." in printed
     for command in ("search", "explain", "serve", "index"):
         assert f"  vidsift {command} " in printed.partition("Next:")[2]
@@ -102,7 +102,7 @@ def test_the_demo_renders_indexes_and_searches_and_does_only_what_changed(
     assert f"1. The {VIDEOS} videos in {tmp_path / 'videos'} are there already." in again
     assert f"0 added, {VIDEOS} unchanged, 0 updated, 0 removed, 0 failed, in " in again
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "videos").iterdir()} == files
-    assert questions(again) == asked
+    assert questions(again) == answers
 
     status, other, _ = run(*options, "--seed", 1)
     assert status == 0
@@ -113,7 +113,7 @@ def test_the_demo_renders_indexes_and_searches_and_does_only_what_changed(
     held = {Path(path).name for path in Store.open(tmp_path / "index").read_files()}
     assert held == now
     assert describe(tmp_path / "index")["segments"] == VIDEOS
-    assert {sentence for sentence, _, _ in questions(other)} != {sentence for sentence, _, _ in asked}
+    assert {sentence for sentence, _, _ in questions(other)} != {sentence for sentence, _, _ in answers}
 
 
 @pytest.mark.parametrize(

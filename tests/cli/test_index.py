@@ -60,9 +60,9 @@ def test_what_the_person_can_repair_is_one_line_and_status_2(
         ([*places, "--device", "tpu"], "device is 'tpu', expected auto, cpu or cuda"),
     ):
         assert _run(*arguments) == 2
-        told = capsys.readouterr()
-        assert told.out == ""
-        line = told.err.strip().splitlines()[-1]
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        line = captured.err.strip().splitlines()[-1]
         assert line.startswith("vidsift: ")
         assert text in line
 
@@ -118,9 +118,9 @@ def test_the_verb_may_be_left_out_and_a_folder_may_be_called_like_one(
     assert _run() == 2
     assert "Missing argument 'FOLDER...'" in capsys.readouterr().err
     assert _run("--help") == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for verb in ("add", "update", "remove", "check", "stats", "optimize", "watch"):
-        assert verb in told
+        assert verb in printed
 
 
 def test_patterns_update_remove_stats_and_optimize(
@@ -144,12 +144,12 @@ def test_patterns_update_remove_stats_and_optimize(
     assert _run("optimize", *where, "--now") == 0
     assert re.fullmatch(r"\d+\.\d MB before, \d+\.\d MB after.\n", capsys.readouterr().out)
     assert _run("remove", str(videos / "new.mp4"), *where) == 0
-    told = capsys.readouterr().out
-    assert "1 files were taken out" in told
+    printed = capsys.readouterr().out
+    assert "1 files were taken out" in printed
     assert (
         f"{videos}/new.mp4 lies in {videos}, which the index keeps: it is left out from now on; "
         f"to take it back: vidsift index add {videos}/new.mp4\n"
-    ) in told
+    ) in printed
     assert (videos / "new.mp4").exists()
     assert _run("update", *rest) == 0
     assert "added 0  unchanged 2" in capsys.readouterr().out
@@ -173,13 +173,13 @@ def test_a_damaged_index_is_checked_and_repaired(
     segments.add(segments.to_arrow().slice(0, 1))
     capsys.readouterr()
     assert _run("check", *where) == 1
-    told = capsys.readouterr().out
-    assert "is stored 2 times" in told
-    assert "vidsift index check --repair" in told
+    printed = capsys.readouterr().out
+    assert "is stored 2 times" in printed
+    assert "vidsift index check --repair" in printed
     assert _run("check", *where, "--repair") == 0
-    told = capsys.readouterr().out
-    assert "is stored 2 times (repaired)" in told
-    assert told.endswith("vidsift index update\n")
+    printed = capsys.readouterr().out
+    assert "is stored 2 times (repaired)" in printed
+    assert printed.endswith("vidsift index update\n")
     assert _run("update", *places[1:]) == 0
     assert "added 1  unchanged 1" in capsys.readouterr().out
 
@@ -190,9 +190,9 @@ def test_a_file_beyond_the_limits_is_reported_and_left_alone_until_retry(
     png_bomb(tmp_path / "videos", "bomb", 5000)
     limit = ["--memory-limit", "0.1"]
     assert _run(*places, "--model", str(tmp_path / "model"), *limit) == 0
-    told = capsys.readouterr().out
-    assert "added 2" in told
-    assert re.search(r"bomb.mov: .*memory", told)
+    printed = capsys.readouterr().out
+    assert "added 2" in printed
+    assert re.search(r"bomb.mov: .*memory", printed)
     assert _run("update", *places[1:]) == 0
     assert "0 frames encoded" in capsys.readouterr().out
     assert _run("update", *places[1:], "--retry") == 0

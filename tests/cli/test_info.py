@@ -17,7 +17,7 @@ from vidsift.cli.info import info
 def run(*arguments: object) -> Result:
     program = typer.Typer()
     program.command()(info)
-    return CliRunner().invoke(program, [str(one) for one in arguments])
+    return CliRunner().invoke(program, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

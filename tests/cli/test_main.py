@@ -122,8 +122,8 @@ def test_the_version_is_the_packages() -> None:
 
 def test_no_verb_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 2
-    told = capsys.readouterr()
-    assert "search" in told.out + told.err
+    captured = capsys.readouterr()
+    assert "search" in captured.out + captured.err
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,9 @@ def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every verb, those of a group too, as they are written on a command line."""
     root: Any = get_command(app())
     yield (), root
-    for name, one in root.commands.items():
-        yield (name,), one
-        for below, other in getattr(one, "commands", {}).items():
+    for name, command in root.commands.items():
+        yield (name,), command
+        for below, other in getattr(command, "commands", {}).items():
             yield (name, below), other
 
 
@@ -110,4 +110,6 @@ def test_what_reads_markup_is_used_by_the_bar_alone_and_reads_none_there() -> No
     columns = [node for node in called if isinstance(node.func, ast.Name) and node.func.id == "TextColumn"]
     assert columns
     for column in columns:
-        assert any(one.arg == "markup" and ast.unparse(one.value) == "False" for one in column.keywords)
+        assert any(
+            keyword.arg == "markup" and ast.unparse(keyword.value) == "False" for keyword in column.keywords
+        )

@@ -87,9 +87,9 @@ def test_beyond_this_machine_the_address_has_a_token(
     tokens = set()
     for _ in range(2):
         assert serve("--index", str(index), "--host", "0.0.0.0", "--port", port) == 0
-        found = re.match(rf"Listening on http://[^/]+:{port}/\?token=(\S{{43}}) ", capsys.readouterr().out)
-        assert found
-        tokens.add(found[1])
+        match = re.match(rf"Listening on http://[^/]+:{port}/\?token=(\S{{43}}) ", capsys.readouterr().out)
+        assert match
+        tokens.add(match[1])
     assert len(tokens) == 2
     assert serve("--index", str(index), "--token", "mine-own-8", "--port", port) == 0
     assert f"http://127.0.0.1:{port}/?token=mine-own-8 " in capsys.readouterr().out
@@ -131,10 +131,10 @@ def test_the_service_answers_until_ctrl_c(index: Path) -> None:
     started = vidsift("serve", "--index", str(index), "--port", str(port))
     try:
         started.wait_until(lambda: started.said.endswith("\n"))
-        found = re.match(r"Listening on (http://127\.0\.0\.1:\d+) ", started.said)
-        assert found, started.said
+        match = re.match(r"Listening on (http://127\.0\.0\.1:\d+) ", started.said)
+        assert match, started.said
         question = urllib.request.Request(
-            f"{found[1]}/v1/search",
+            f"{match[1]}/v1/search",
             json.dumps({"query": "a red circle", "k": 2}).encode(),
             {"content-type": "application/json"},
         )
@@ -153,8 +153,8 @@ def _patiently(question: urllib.request.Request) -> dict[str, list[dict[str, obj
     for attempt in range(200):
         try:
             with urllib.request.urlopen(question, timeout=60) as answer:
-                found: dict[str, list[dict[str, object]]] = json.load(answer)
-                return found
+                result: dict[str, list[dict[str, object]]] = json.load(answer)
+                return result
         except OSError:
             if attempt == 199:
                 raise

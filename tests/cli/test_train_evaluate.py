@@ -69,7 +69,7 @@ def test_evaluate_prints_and_writes_what_was_measured(
     assert set(report["by_tag"]) == {"appearance", "motion"}
     assert report["choice"]["all"]["chance"] == 25.0
     assert report["text_to_video"]["questions"] == 24
-    assert [Path(one["video"]).name for one in report["failed"]] == ["broken.mp4"]
+    assert [Path(failure["video"]).name for failure in report["failed"]] == ["broken.mp4"]
 
 
 def test_missing_videos_are_refused_or_counted(

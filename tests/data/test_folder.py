@@ -110,9 +110,9 @@ def test_videos_that_are_not_there_are_entries_and_named(tmp_path: Path) -> None
         (str(root / "a.mp4/d.mp4"), "there is no such file"),
     ]
     # Who asks for every fault of a folder hears of them by line.
-    told: list[str] = []
-    assert [entry.path.name for entry in read_folder(root, told.append)] == ["a.mp4"]
-    assert [line.partition("line ")[2] for line in told] == [
+    faults: list[str] = []
+    assert [entry.path.name for entry in read_folder(root, faults.append)] == ["a.mp4"]
+    assert [line.partition("line ")[2] for line in faults] == [
         f"{number}: there is no file {root / names[number - 1]}" for number in (1, 3, 4)
     ]
 
@@ -126,8 +126,8 @@ def entries_of(*splits: str) -> list[Entry]:
 
 
 def test_a_split_with_the_word_test_in_its_name_is_a_test_split(tmp_path: Path) -> None:
-    found = read_test_splits(tmp_path, entries_of(*SPLITS))
-    assert found == {"test", "Test_1", "msrvttTest", "2-testing", "TEST2"}
+    splits = read_test_splits(tmp_path, entries_of(*SPLITS))
+    assert splits == {"test", "Test_1", "msrvttTest", "2-testing", "TEST2"}
 
 
 def test_a_folder_says_which_splits_are_test_splits(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_shapes_are_looked_at_by_the_policy_of_the_model() -> None:
 def test_an_epoch_takes_every_group_once(clips: ShapesSet) -> None:
     batches = ShapesSetBatches(clips, 5, (SceneStage(0, 8, 2),), captions_each=2)
     epoch = [batches(step) for step in range(3)]
-    assert sorted(np.concatenate([one.rows for one in epoch])) == list(range(24))
+    assert sorted(np.concatenate([batch.rows for batch in epoch])) == list(range(24))
     for batch in epoch:
         assert (batch.rows.reshape(2, 4) // 4 == batch.rows[::4, None] // 4).all()
         np.testing.assert_array_equal(batch.pixels, clips.pixels(batch.rows))
@@ -57,7 +57,7 @@ def test_an_epoch_takes_every_group_once(clips: ShapesSet) -> None:
         for place, text in enumerate(batch.captions):
             assert text in clips.captions[batch.rows[place % 8]]
         assert batch.captions[:8] != batch.captions[8:]
-    assert [list(batches(step).rows) for step in range(3, 6)] != [list(one.rows) for one in epoch]
+    assert [list(batches(step).rows) for step in range(3, 6)] != [list(batch.rows) for batch in epoch]
 
 
 def test_a_step_is_the_same_in_every_process(clips: ShapesSet) -> None:

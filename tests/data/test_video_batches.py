@@ -64,11 +64,13 @@ def test_an_epoch_sees_every_video_once_with_its_own_captions(entries: list[Entr
 
 def test_a_batch_is_a_function_of_seed_and_step(entries: list[Entry]) -> None:
     stages = (BatchStage(0, 4, 2), BatchStage(1, 2, 3))
-    one, two, other = (ShuffledVideos(tuple(entries), seed, stages, PREPROCESSING)(3) for seed in (1, 1, 2))
-    assert np.array_equal(one.pixels, two.pixels)
-    assert one.captions == two.captions
-    assert one.pixels.shape == (2, 3, 16, 16, 3)
-    assert (one.rows.tolist(), one.captions) != (other.rows.tolist(), other.captions)
+    first, again, other = (
+        ShuffledVideos(tuple(entries), seed, stages, PREPROCESSING)(3) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first.pixels, again.pixels)
+    assert first.captions == again.captions
+    assert first.pixels.shape == (2, 3, 16, 16, 3)
+    assert (first.rows.tolist(), first.captions) != (other.rows.tolist(), other.captions)
 
 
 @pytest.mark.parametrize("policy", ["uniform", "one_fps_linspace", "head"])

@@ -9,7 +9,7 @@ import pytest
 
 from vidsift.evaluation.claims import Comparison, Measured, holm, measure, parse_order, verdict
 
-FOUND = {
+RECALLS = {
     "a": np.array([[100.0, 100.0, 0.0, 100.0], [100.0, 0.0, 100.0, 100.0]]),
     "b": np.array([[0.0, 0.0, 0.0, 100.0], [0.0, 0.0, 0.0, 100.0]]),
 }
@@ -21,28 +21,28 @@ def known(difference: float, p_value: float, *, strict: bool = True, below: bool
 
 def test_a_difference_has_the_error_of_videos_and_of_seeds() -> None:
     (comparison,) = parse_order("a > b")
-    found = measure(comparison, FOUND)
-    assert found.difference == 50.0
+    measured = measure(comparison, RECALLS)
+    assert measured.difference == 50.0
     # Over videos the differences are 100, 50, 50, 0; the seeds of a mean 75 and 75, those of b 25 and 25.
-    assert found.error == pytest.approx(np.std([100, 50, 50, 0], ddof=1) / 2)
-    with_spread = FOUND | {"b": np.array([[0.0, 0.0, 0.0, 100.0], [0.0, 0.0, 0.0, 0.0]])}
+    assert measured.error == pytest.approx(np.std([100, 50, 50, 0], ddof=1) / 2)
+    with_spread = RECALLS | {"b": np.array([[0.0, 0.0, 0.0, 100.0], [0.0, 0.0, 0.0, 0.0]])}
     # Seeds of b: 25 and 0, variance 312.5, over two of them.
-    found = measure(comparison, with_spread)
-    assert found.error == pytest.approx(math.sqrt(np.var([100, 50, 50, 50], ddof=1) / 4 + 312.5 / 2))
+    measured = measure(comparison, with_spread)
+    assert measured.error == pytest.approx(math.sqrt(np.var([100, 50, 50, 50], ddof=1) / 4 + 312.5 / 2))
 
 
 def test_a_difference_in_its_errors_is_a_p_value() -> None:
     (comparison,) = parse_order("a > b")
     # 2.449 errors; what is the same has no difference, and what always differs by as much no error.
-    assert measure(comparison, FOUND).p_value == pytest.approx(0.0143059, rel=1e-5)
-    assert measure(comparison, FOUND | {"a": FOUND["b"]}).p_value == 1.0
-    assert measure(comparison, FOUND | {"a": FOUND["b"] + 1.0}).p_value == 0.0
+    assert measure(comparison, RECALLS).p_value == pytest.approx(0.0143059, rel=1e-5)
+    assert measure(comparison, RECALLS | {"a": RECALLS["b"]}).p_value == 1.0
+    assert measure(comparison, RECALLS | {"a": RECALLS["b"] + 1.0}).p_value == 0.0
 
 
 def test_a_gain_is_compared_with_a_gain() -> None:
     (comparison,) = parse_order("a - b > b - a")
     assert comparison.weights == {"a": 2.0, "b": -2.0}
-    assert measure(comparison, FOUND).difference == 100.0
+    assert measure(comparison, RECALLS).difference == 100.0
 
 
 @pytest.mark.parametrize("text", ["", "a", "a >", "> a", "a b > c", "a - > c", "a > b >= "])
@@ -54,7 +54,7 @@ def test_what_is_no_order_is_refused(text: str) -> None:
 def test_one_seed_has_no_error() -> None:
     (comparison,) = parse_order("a > b")
     with pytest.raises(ValueError, match="row 'a' has 1 seed"):
-        measure(comparison, FOUND | {"a": FOUND["a"][:1]})
+        measure(comparison, RECALLS | {"a": RECALLS["a"][:1]})
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_no_comparison_has_no_verdict() -> None:
 
 def test_the_more_was_compared_the_larger_a_difference_has_to_be() -> None:
     # Worked by hand: 4 x 0.005, 3 x 0.01, 2 x 0.03, and 0.04, which is not let fall below the one before.
-    corrected = holm([known(1.0, one) for one in (0.01, 0.04, 0.03, 0.005)])
-    assert [one.p_value for one in corrected] == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert [one.significant for one in corrected] == [True, False, False, True]
-    assert [one.p_value for one in holm([known(1.0, 0.7), known(1.0, 0.6)])] == [1.0, 1.0]
+    corrected = holm([known(1.0, p_value) for p_value in (0.01, 0.04, 0.03, 0.005)])
+    assert [measured.p_value for measured in corrected] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert [measured.significant for measured in corrected] == [True, False, False, True]
+    assert [measured.p_value for measured in holm([known(1.0, 0.7), known(1.0, 0.6)])] == [1.0, 1.0]
     assert holm([]) == []
 
 

@@ -94,9 +94,9 @@ def test_no_number_is_better_than_with_missing_videos_left_out(
 ) -> None:
     sim_QV, entries, present = gallery
     asked_Q = present[video_of_caption(entries)]
-    kept = [entry for entry, there in zip(entries, present, strict=True) if there]
+    remaining = [entry for entry, there in zip(entries, present, strict=True) if there]
     miss = retrieval_metrics(sim_QV, entries, present=present)
-    skip = retrieval_metrics(sim_QV[asked_Q][:, present], kept)
+    skip = retrieval_metrics(sim_QV[asked_Q][:, present], remaining)
     full = retrieval_metrics(sim_QV, entries)
     for name in ("R@1", "R@5", "R@10"):
         # The same captions are found, of more that are asked.
@@ -124,7 +124,7 @@ def test_a_missing_video_costs_its_captions_and_moves_others_up_by_one(orders: l
     rank_Q = text_to_video_ranks(sim_QV, np.arange(6)).expected()
     of_each = [retrieval_metrics(sim_QV, entries, present=np.arange(6) != lost) for lost in range(6)]
     for k in (1, 5):
-        mean = np.mean([one["text_to_video"][f"R@{k}"] for one in of_each])
+        mean = np.mean([metrics["text_to_video"][f"R@{k}"] for metrics in of_each])
         assert mean == pytest.approx(100 * (5 * (rank_Q <= k).mean() + k * (rank_Q == k + 1).mean()) / 6)
 
 
@@ -183,7 +183,7 @@ def evaluated(model: Model, folder: Path, missing: MissingPolicy) -> dict[str, A
 
 
 def named(videos: Sequence[dict[str, str]]) -> list[str]:
-    return [Path(one["video"]).name for one in videos]
+    return [Path(video["video"]).name for video in videos]
 
 
 def test_files_that_are_not_there_are_refused_before_anything_is_decoded(
@@ -192,13 +192,13 @@ def test_files_that_are_not_there_are_refused_before_anything_is_decoded(
     monkeypatch.setattr("vidsift.data.frame_cache.probe", lambda _path: pytest.fail("decoded"))
     with pytest.raises(
         MissingVideosError, match=r"2 of 8 videos missing: .*gone.mp4: there is no such"
-    ) as one:
+    ) as caught:
         evaluate_entries(model, read_folder(folder), split="val", workers=0)
-    assert [path for path, _ in one.value.missing] == [
+    assert [path for path, _ in caught.value.missing] == [
         str(folder / "gone.mp4"),
         str(folder / "away/gone.mp4"),
     ]
-    assert 'missing="miss"' in str(one.value)
+    assert 'missing="miss"' in str(caught.value)
 
 
 def test_all_files_that_cannot_be_read_are_refused_together(
@@ -226,7 +226,7 @@ def test_what_is_missing_counts_or_is_left_out_and_the_report_says_so(model: Mod
         assert protocol["missing_policy"] == policy
         assert (protocol["missing"]["count"], protocol["missing"]["of"]) == (4, 8)
         assert named(protocol["missing"]["videos"]) == named(report["failed"]) == gone
-        assert all(one["reason"] for one in report["failed"])
+        assert all(failure["reason"] for failure in report["failed"])
         assert named(report["partial"]) == ["cut.mkv"]  # used as far as it goes
         assert headline(report).startswith(f"4 of 8 videos missing, {words}: text to video R@1 ")
     assert (miss["protocol"]["videos"], miss["protocol"]["captions"]) == (8, 16)
@@ -243,7 +243,7 @@ def test_a_path_that_the_system_refuses_costs_its_video_alone(model: Model, fold
     strange = [Entry(folder / name, ("circle",)) for name in (f"{'x' * 300}.mp4", "a\0b.mp4", "clip0.mp4")]
     report = evaluate_entries(model, strange, split="val", missing="skip", workers=0)
     assert (report["protocol"]["videos"], len(report["failed"])) == (1, 2)
-    assert all(one["reason"] for one in report["failed"])
+    assert all(failure["reason"] for failure in report["failed"])
     with pytest.raises(MissingVideosError, match="2 of 3 videos missing"):
         evaluate_entries(model, strange, split="val", workers=0)
 

@@ -19,8 +19,8 @@ def by_trying_all_orders(scores: list[int], right: set[int]) -> tuple[float, lis
     for order in permutations(range(len(scores))):
         ranked = sorted(order, key=lambda item: -scores[item])  # stable: the order breaks the ties
         ranks.append(1 + min(ranked.index(item) for item in right))
-    found = np.asarray(ranks)
-    return float(found.mean()), [float((found <= k).mean()) for k in range(1, len(scores) + 1)]
+    all_ranks = np.asarray(ranks)
+    return float(all_ranks.mean()), [float((all_ranks <= k).mean()) for k in range(1, len(scores) + 1)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,8 +62,10 @@ def test_a_video_without_a_caption_distracts_and_is_not_asked_for() -> None:
 
 def test_both_protocols_agree_with_one_caption_each() -> None:
     sim = np.random.default_rng(0).integers(0, 4, (12, 12)).astype(float)
-    one, other = (video_to_text_ranks(sim, np.arange(12), p) for p in ("closest_caption", "caption_groups"))
-    assert one.expected().tolist() == other.expected().tolist()
+    closest, grouped = (
+        video_to_text_ranks(sim, np.arange(12), p) for p in ("closest_caption", "caption_groups")
+    )
+    assert closest.expected().tolist() == grouped.expected().tolist()
 
 
 def test_choice_ranks_within_the_group_only() -> None:

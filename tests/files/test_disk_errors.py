@@ -51,11 +51,11 @@ def fail(error: BaseException) -> None:
 def test_a_full_disk_is_known_whoever_meets_it(error: BaseException) -> None:
     assert is_disk_full(error)
     assert plain_words(error) == FULL
-    with pytest.raises(IndexWriteError) as told, explained_writing(Path("/videos/index")):
+    with pytest.raises(IndexWriteError) as caught, explained_writing(Path("/videos/index")):
         fail(error)
-    assert is_disk_full(told.value)  # through what it was raised from
-    assert FULL in str(told.value)
-    assert "make room" in str(told.value)
+    assert is_disk_full(caught.value)  # through what it was raised from
+    assert FULL in str(caught.value)
+    assert "make room" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_what_is_no_failure_of_a_disk_stays_what_it_is() -> None:
         RuntimeError("no"),
         KeyError("no"),
     ):
-        with pytest.raises(type(error)) as found, saving("x", Path("y")):
+        with pytest.raises(type(error)) as caught, saving("x", Path("y")):
             raise error
-        assert found.value is error
+        assert caught.value is error
         assert disk_errno(error) is None
 
 

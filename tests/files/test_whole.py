@@ -31,7 +31,7 @@ def test_a_text_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:
     assert path.read_text("utf-8") == "old"
     write_text_whole(path, "new ä")
     assert path.read_text("utf-8") == "new ä"
-    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_library_writes_a_file_whole(tmp_path: Path) -> None:
@@ -94,14 +94,14 @@ def test_no_file_says_what_the_others_are_while_they_are_put_in_place(tmp_path: 
 def test_leftovers_are_known_by_their_names(tmp_path: Path) -> None:
     leftover = temporary_path(tmp_path / "last.pt")
     assert leftover == tmp_path / f".last.pt.{os.getpid()}"
-    kept = ["last.pt", ".hidden", ".last.pt.new", "last.pt.12", ".diary.2026", ".a.json.d.1", "sub"]
-    for name in (leftover.name, ".a.json.12", "a.partial", *kept[:-1]):
+    untouched = ["last.pt", ".hidden", ".last.pt.new", "last.pt.12", ".diary.2026", ".a.json.d.1", "sub"]
+    for name in (leftover.name, ".a.json.12", "a.partial", *untouched[:-1]):
         (tmp_path / name).write_text("x", encoding="utf-8")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / ".a.12").write_text("x", encoding="utf-8")
     temporary_path(tmp_path / "saving").mkdir()
     remove_leftovers(tmp_path, ["last.pt", "*.json", "saving"], "a.partial")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(untouched)
     assert (tmp_path / "sub" / ".a.12").is_file()
     remove_leftovers(tmp_path / "absent", ["last.pt"])
 
@@ -179,11 +179,11 @@ def test_what_killed_processes_left_of_the_folder_is_removed(tmp_path: Path) -> 
 
 
 def test_two_that_fill_the_same_folder_leave_each_other_alone(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "set") as one:
+    with whole_folder(tmp_path / "set") as first:
         then = time.time() - 3600
-        os.utime(one / ".making", (then, then))
-        with whole_folder(tmp_path / "set") as two:
-            (two / "second").write_text("a", encoding="utf-8")
-        (one / "first").write_text("a", encoding="utf-8")
+        os.utime(first / ".making", (then, then))
+        with whole_folder(tmp_path / "set") as second:
+            (second / "second").write_text("a", encoding="utf-8")
+        (first / "first").write_text("a", encoding="utf-8")
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["second"]
     assert [path.name for path in tmp_path.iterdir()] == ["set"]

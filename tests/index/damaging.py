@@ -153,8 +153,8 @@ def read_damaged(
         assert _summary(messages[path]) == undisturbed[source], path
     ends = Counter(_kind(got[-1]) for path, got in messages.items() if path not in neighbours)
     harmful = [f"{Path(path).name}: {got[-1]}" for path, got in messages.items() if _kind(got[-1]) in _BEYOND]
-    told = f"{files} damaged files: {dict(ends)}; longest silence {slowest:.1f} s"
-    return "\n  ".join([told, *harmful])
+    summary = f"{files} damaged files: {dict(ends)}; longest silence {slowest:.1f} s"
+    return "\n  ".join([summary, *harmful])
 
 
 def _open_ones(messages: Mapping[str, Sequence[Message]]) -> list[str]:
@@ -179,14 +179,16 @@ def _whole(source: Path) -> list[object]:
 
 def _summary(messages: list[Message]) -> list[object]:
     """What the messages about a file say, but for when it was written."""
-    found: list[object] = []
+    contents: list[object] = []
     for message in messages:
         if isinstance(message, Segment):
-            found.append(
+            contents.append(
                 (message.span, message.times_seconds.tolist(), message.pixels.tobytes(), message.thumbnails)
             )
         elif isinstance(message, Facts):
-            found.append(message)
+            contents.append(message)
         else:
-            found.append((type(message), getattr(message, "damage", None), getattr(message, "reason", None)))
-    return found
+            contents.append(
+                (type(message), getattr(message, "damage", None), getattr(message, "reason", None))
+            )
+    return contents

@@ -155,7 +155,7 @@ def test_another_model_is_refused_with_the_remedy(tmp_path: Path, run: Callable[
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "message"),
     [
         (
             {"fingerprint": "0" * 64, "model": "clip-b"},
@@ -169,7 +169,7 @@ def test_who_creates_an_index_that_another_creates_just_then_mixes_nothing_in(
     run: Callable[..., Report],
     monkeypatch: pytest.MonkeyPatch,
     other: dict[str, Any],
-    told: str,
+    message: str,
 ) -> None:
     """The other one comes between the look whether there is an index and the creation."""
     library(tmp_path / "videos", 2)
@@ -180,7 +180,7 @@ def test_who_creates_an_index_that_another_creates_just_then_mixes_nothing_in(
         return create(folder, manifest)
 
     monkeypatch.setattr(Store, "create", late)
-    with pytest.raises(IndexFolderError, match=told):
+    with pytest.raises(IndexFolderError, match=message):
         run()
     store = Store.open(tmp_path / "index")
     assert (rows(tmp_path / "index"), store.read_files(), store.read_folders()) == ([], {}, [])

@@ -168,8 +168,8 @@ def test_paths_that_contradict_themselves(store: Store, made: Path) -> None:
     files.add(files.search().where(f"path = '{path}'").to_arrow().select(files_schema().names))
     store.refresh()
     store.commit(None, [FileRecord("/odd.mp4", 1, 1)])
-    found = {(problem.what, problem.wrong) for problem in check_index(store.folder).problems}
-    assert found == {
+    problems = {(problem.what, problem.wrong) for problem in check_index(store.folder).problems}
+    assert problems == {
         (path, "is there 2 times"),
         ("/odd.mp4", "is neither a readable file nor one with a reason why it is not"),
     }
@@ -292,8 +292,8 @@ def test_segments_of_lost_paths_stay_until_every_folder_was_seen(made: Path, tmp
     assert len(rows(index)) == CLIPS - 1
     report = update_index(index, made / "model", workers=1)
     assert (report.added, report.frames) == (1, 0)
-    kept = {path: record for path, record in files.items() if not path.endswith("clip1.mp4")}
-    assert Store.open(index).read_files() == kept
+    remaining = {path: record for path, record in files.items() if not path.endswith("clip1.mp4")}
+    assert Store.open(index).read_files() == remaining
     Store.open(index).drop_paths([str(tmp_path / "videos2" / "clip2.mp4")])
     report_now = check_index(index)
     assert (report_now.problems, report_now.loose) == ([], 1)
@@ -331,9 +331,9 @@ def test_another_model_in_the_models_folder_is_found(made: Path, tmp_path: Path)
 
 
 def test_progress_reaches_the_end(made: Path) -> None:
-    told: list[tuple[int, int]] = []
-    check_index(made / "index", on_progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (2 * CLIPS, 2 * CLIPS)
+    progress: list[tuple[int, int]] = []
+    check_index(made / "index", on_progress=lambda done, total: progress.append((done, total)))
+    assert progress[-1] == (2 * CLIPS, 2 * CLIPS)
 
 
 def test_the_report_counts_what_is_left() -> None:

@@ -107,11 +107,11 @@ def test_damaged_tags_and_captions_block_nothing_and_are_repaired(
     assert store.video_ids() == Store.open(made / "index").video_ids()
     if name == "tags":
         assert repaired.remarks == [f"the tags of {saved} videos could be saved"]
-        kept = store.read_tags()
-        assert len(kept) == saved
-        assert kept.items() <= tags.items()
+        saved_tags = store.read_tags()
+        assert len(saved_tags) == saved
+        assert saved_tags.items() <= tags.items()
         store.set_tags(min(tags), ["new"])
-        assert Store.open(index).read_tags() == kept | {min(tags): {"new"}}
+        assert Store.open(index).read_tags() == saved_tags | {min(tags): {"new"}}
     else:
         assert store.read_captions() == {}
         assert build_index([made / "videos"], index, made / "model", workers=1).partial == []

@@ -18,8 +18,8 @@ def test_no_damaged_file_stops_the_run_or_costs_a_neighbour(tmp_path: Path) -> N
         make(tmp_path, Recipe(frames=12, suffix=".avi", codec="mpeg4", b_frames=0), "mpeg4"),
         make(tmp_path, Recipe(frames=12, suffix=".mpg", codec="mpeg2video", gop=12, fps=25), "mpeg2"),
     ]
-    told = read_damaged(tmp_path / "damaged", sources, 80, seed=1, workers=1, limit_seconds=60)
-    counts = {kind: int(number) for kind, number in re.findall(r"'([a-z ]+)': (\d+)", told)}
+    summary = read_damaged(tmp_path / "damaged", sources, 80, seed=1, workers=1, limit_seconds=60)
+    counts = {kind: int(number) for kind, number in re.findall(r"'([a-z ]+)': (\d+)", summary)}
     assert sum(counts.values()) == 80
     # Damage shows: some give nothing, some give a part.
     assert counts["failed"] > 5

@@ -28,18 +28,18 @@ from vidsift.workers.process import ProcessLimits
 def _read(
     settings: ReadSettings, paths: list[str], workers: int, limits: ProcessLimits | None = None
 ) -> dict[str, list[Message]]:
-    found: dict[str, list[Message]] = {path: [] for path in paths}
+    results: dict[str, list[Message]] = {path: [] for path in paths}
     with decode_pool(settings, workers, limits) as pool:
         for item in pool.run(paths):
             if item is not None:
-                found[item[0]].append(item[1])
-    return found
+                results[item[0]].append(item[1])
+    return results
 
 
 def test_each_file_is_read_once_and_in_order(tmp_path: Path) -> None:
     paths = [str(path) for path in sorted(library(tmp_path, 4).iterdir())]
-    found = _read(ReadSettings(PREPROCESSING, "auto", frozenset()), paths, 2)
-    for messages in found.values():
+    results = _read(ReadSettings(PREPROCESSING, "auto", frozenset()), paths, 2)
+    for messages in results.values():
         assert [type(message) for message in messages] == [Facts, Segment, Done]
     assert not multiprocessing.active_children()
 
@@ -49,12 +49,12 @@ def test_a_file_that_kills_its_reader_fails_alone(tmp_path: Path) -> None:
     deadly = str(clip(tmp_path, "clip1b", frames=36))
     paths = [str(path) for path in sorted(tmp_path.iterdir())]
     settings = ReadSettings(DeadlyPreprocessing(**asdict(PREPROCESSING)), "auto", frozenset())
-    found = _read(settings, paths, 1)
-    last = found.pop(deadly)[-1]
+    results = _read(settings, paths, 1)
+    last = results.pop(deadly)[-1]
     assert isinstance(last, Failed)
     assert last.reason == "the decoder crashed (signal 9)"
     assert last.size_bytes == Path(deadly).stat().st_size
-    assert all(isinstance(messages[-1], Done) for messages in found.values())
+    assert all(isinstance(messages[-1], Done) for messages in results.values())
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,13 @@ def test_a_file_beyond_the_limits_fails_alone(
         lambda pool, worker: 2.0 if worker.started and worker.task == harmful else usual(pool, worker),
     )
     paths = [str(path) for path in sorted(tmp_path.iterdir())]
-    found = _read(ReadSettings(preprocessing(**asdict(PREPROCESSING)), "auto", frozenset()), paths, 1, limits)
-    last = found.pop(harmful)[-1]
+    results = _read(
+        ReadSettings(preprocessing(**asdict(PREPROCESSING)), "auto", frozenset()), paths, 1, limits
+    )
+    last = results.pop(harmful)[-1]
     status = Path(harmful).stat()
     assert last == Failed(reason, status.st_size, status.st_mtime_ns)
-    assert all(isinstance(messages[-1], Done) for messages in found.values())
+    assert all(isinstance(messages[-1], Done) for messages in results.values())
     assert not multiprocessing.active_children()
 
 
@@ -97,8 +99,8 @@ def test_a_picture_that_inflates_beyond_the_limit_fails_alone(tmp_path: Path) ->
     whole = str(clip(tmp_path, "whole"))
     bomb = str(png_bomb(tmp_path, "bomb", 4500))
     limits = ProcessLimits(memory_limit_bytes=100 << 20)
-    found = _read(ReadSettings(PREPROCESSING, "auto", frozenset()), [bomb, whole], 1, limits)
-    last = found[bomb][-1]
+    results = _read(ReadSettings(PREPROCESSING, "auto", frozenset()), [bomb, whole], 1, limits)
+    last = results[bomb][-1]
     assert isinstance(last, Failed)
     assert "memory" in last.reason
-    assert isinstance(found[whole][-1], Done)
+    assert isinstance(results[whole][-1], Done)

@@ -134,14 +134,14 @@ def test_what_was_removed_stays_out_until_it_is_asked_for(tmp_path: Path, run: C
     run("videos")
     out = [tmp_path / "videos" / "old", tmp_path / "videos" / "clip0.mp4"]
     assert remove_paths(tmp_path / "index", out) == 2
-    kept = ["videos/other/clip0.mp4"]  # of the same name as one that was removed
-    assert _names(tmp_path) == kept
+    remaining = ["videos/other/clip0.mp4"]  # of the same name as one that was removed
+    assert _names(tmp_path) == remaining
     assert _update(tmp_path).added == 0
     assert run("videos").added == 0  # the folder above brings nothing back
     assert run("videos", exclude=("drafts",)).added == 0
     clip(tmp_path / "videos" / "old", "new", frames=24)
     assert _update(tmp_path).added == 0
-    assert _names(tmp_path) == kept
+    assert _names(tmp_path) == remaining
     (folder,) = Store.open(tmp_path / "index").read_folders()
     assert folder == IndexedFolder(str(tmp_path / "videos"), (), ("drafts",), tuple(sorted(map(str, out))))
 
@@ -150,7 +150,7 @@ def test_what_was_removed_stays_out_until_it_is_asked_for(tmp_path: Path, run: C
     assert _update(tmp_path).added == 0
     assert run("videos/old").added == 1
     assert _update(tmp_path).added == 0
-    assert _names(tmp_path) == [*sorted(["videos/old/deep/clip0.mp4", "videos/old/new.mp4"]), *kept]
+    assert _names(tmp_path) == [*sorted(["videos/old/deep/clip0.mp4", "videos/old/new.mp4"]), *remaining]
     assert run("videos/clip0.mp4").added == 1
     assert run("videos").unchanged == 4
     assert Store.open(tmp_path / "index").read_folders() == [IndexedFolder(str(tmp_path / "videos"))]

@@ -68,11 +68,11 @@ def test_dying_at_any_moment_costs_only_what_was_in_flight(home: Path) -> None:
         indexer.start(moment)
         assert indexer.wait() == -signal.SIGKILL, moment
         Store.open(index).read_files()
-    kept = len(Store.open(index).read_files())
+    committed = len(Store.open(index).read_files())
     indexer.start("never")
     assert indexer.wait() == 0, indexer.errors
-    assert kept >= 2
-    assert f"unchanged {kept}" in indexer.said
+    assert committed >= 2
+    assert f"unchanged {committed}" in indexer.said
 
     build_index([home / "videos"], home / "undisturbed", home / "model", workers=1)
     assert rows(index) == rows(home / "undisturbed")

@@ -34,8 +34,8 @@ def _home(folder: Path) -> Path:
 
 
 def _expected(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((_home(folder) / "expected.json").read_text())
-    return found
+    expected: dict[str, object] = json.loads((_home(folder) / "expected.json").read_text())
+    return expected
 
 
 def test_every_format_has_its_fixture() -> None:

@@ -158,11 +158,11 @@ def test_places_that_overlap_hide_nothing_from_each_other(tmp_path: Path) -> Non
 
 
 def test_what_was_removed_is_passed_over_with_all_that_is_in_it(tmp_path: Path) -> None:
-    kept, same_name = _file(tmp_path / "old.mp4"), _file(tmp_path / "deep" / "old.mp4")
+    old, same_name = _file(tmp_path / "old.mp4"), _file(tmp_path / "deep" / "old.mp4")
     _file(tmp_path / "out" / "deep" / "a.mp4"), _file(tmp_path / "deep" / "b[1].mp4")
     removed = tuple(str(tmp_path / name) for name in ("out", "deep/b[1].mp4"))
     plan = make_plan([IndexedFolder(str(tmp_path), removed=removed)], KnownState(), retry=False)
-    assert plan.to_read == [kept.path, same_name.path]
+    assert plan.to_read == [old.path, same_name.path]
     named = make_plan([IndexedFolder(str(tmp_path / "out"))], KnownState(), retry=False)
     assert named.to_read == [str(tmp_path / "out" / "deep" / "a.mp4")]
 
@@ -171,23 +171,23 @@ def test_a_path_in_another_spelling_is_the_same_file_where_the_system_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The index may know ``C:\\Videos`` and be asked for ``c:\\videos``."""
-    found = _file(tmp_path / "videos" / "clip.mp4")
+    lowercase = _file(tmp_path / "videos" / "clip.mp4")
     (tmp_path / "Videos").symlink_to(tmp_path / "videos")  # both spellings lead there, as on Windows
-    known = replace(found, path=str(tmp_path / "Videos" / "clip.mp4"))
-    gone = replace(found, path=str(tmp_path / "Videos" / "gone.mp4"), video_id="gone")
+    known = replace(lowercase, path=str(tmp_path / "Videos" / "clip.mp4"))
+    gone = replace(lowercase, path=str(tmp_path / "Videos" / "gone.mp4"), video_id="gone")
     before = {record.path: record for record in (known, gone)}
     places = [IndexedFolder(str(tmp_path / "videos"))]
     apart = make_plan(places, KnownState(before), retry=False)
-    assert (apart.to_read, apart.unchanged, apart.gone) == ([found.path], [], [])
+    assert (apart.to_read, apart.unchanged, apart.gone) == ([lowercase.path], [], [])
     monkeypatch.setattr(os.path, "normcase", ntpath.normcase)
     plan = make_plan(places, KnownState(before), retry=False)
     assert (plan.to_read, plan.unchanged, plan.gone) == ([], [known.path], [gone.path])
 
 
 def test_patterns_belong_to_their_place_and_what_they_leave_out_is_not_gone(tmp_path: Path) -> None:
-    kept, left = _file(tmp_path / "a" / "kept.mp4"), _file(tmp_path / "a" / "drafts" / "left.mp4")
+    included, left = _file(tmp_path / "a" / "kept.mp4"), _file(tmp_path / "a" / "drafts" / "left.mp4")
     other = _file(tmp_path / "b" / "drafts" / "other.mp4")
     places = [IndexedFolder(str(tmp_path / "a"), exclude=("drafts",)), IndexedFolder(str(tmp_path / "b"))]
-    assert make_plan(places, KnownState(), retry=False).to_read == [kept.path, other.path]
+    assert make_plan(places, KnownState(), retry=False).to_read == [included.path, other.path]
     plan = make_plan(places, KnownState({left.path: left}), retry=False)
     assert plan.gone == []

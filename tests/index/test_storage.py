@@ -102,9 +102,9 @@ def test_tables_with_rows_outlive_the_loss_of_the_manifest(store: Store, emptied
 def test_a_path_is_stored_once_with_what_was_seen_last(store: Store) -> None:
     store.commit(None, [FileRecord("/it's.mp4", 1, 1, "aa"), FileRecord("/b.mp4", 1, 1, None, "is empty")])
     store.commit(None, [FileRecord("/it's.mp4", 2, 2, "bb", damage="ends early")])
-    found = store.read_files()
-    assert found["/it's.mp4"] == FileRecord("/it's.mp4", 2, 2, "bb", damage="ends early")
-    assert found["/b.mp4"].reason == "is empty"
+    files = store.read_files()
+    assert files["/it's.mp4"] == FileRecord("/it's.mp4", 2, 2, "bb", damage="ends early")
+    assert files["/b.mp4"].reason == "is empty"
 
 
 def test_forgetting_the_only_path_of_a_video_drops_its_segments(store: Store) -> None:

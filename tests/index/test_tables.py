@@ -96,5 +96,5 @@ def test_lancedb_is_spoken_in_one_file() -> None:
     spoken = re.compile(r"\blancedb\b|\.(?:to_arrow|with_row_id|merge_insert|count_rows|open_table)\(")
     source = Path(vidsift.__file__).parent
     files = {path.relative_to(source).as_posix(): path for path in source.rglob("*.py")}
-    found = {name for name, path in files.items() if spoken.search(path.read_text(encoding="utf-8"))}
-    assert found == {"index/tables.py"}
+    speakers = {name for name, path in files.items() if spoken.search(path.read_text(encoding="utf-8"))}
+    assert speakers == {"index/tables.py"}

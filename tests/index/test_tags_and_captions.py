@@ -16,7 +16,7 @@ from vidsift.index.tables import Table
 from vidsift.index.tags_and_captions import clean_tags
 from vidsift.index.writing import write_lock
 
-ONE, TWO = f"{0:032x}", f"{1:032x}"
+FIRST, SECOND = f"{0:032x}", f"{1:032x}"
 
 
 @pytest.fixture
@@ -26,34 +26,34 @@ def store(tmp_path: Path) -> Store:
 
 def test_tags_belong_to_content_and_are_replaced_whole(store: Store) -> None:
     assert store.read_tags() == {}
-    store.set_tags(ONE, ["holiday", " it's 2019 ", "holiday", "été"])
-    store.set_tags(TWO, ["work"])
-    assert Store.open(store.folder).read_tags() == {ONE: {"holiday", "it's 2019", "été"}, TWO: {"work"}}
-    store.set_tags(ONE, ["other"])
-    store.set_tags(TWO, [])
-    assert Store.open(store.folder).read_tags() == {ONE: {"other"}}
+    store.set_tags(FIRST, ["holiday", " it's 2019 ", "holiday", "été"])
+    store.set_tags(SECOND, ["work"])
+    assert Store.open(store.folder).read_tags() == {FIRST: {"holiday", "it's 2019", "été"}, SECOND: {"work"}}
+    store.set_tags(FIRST, ["other"])
+    store.set_tags(SECOND, [])
+    assert Store.open(store.folder).read_tags() == {FIRST: {"other"}}
 
 
 def test_tags_wait_for_a_video_that_goes_and_comes_back(store: Store) -> None:
-    store.set_tags(ONE, ["holiday"])
+    store.set_tags(FIRST, ["holiday"])
     store.drop_paths(["/videos/a/0.mp4"])
     assert store.drop_orphans() == 1
-    assert store.read_tags() == {ONE: {"holiday"}}
+    assert store.read_tags() == {FIRST: {"holiday"}}
     with pytest.raises(ValueError, match="there is no video"):
-        store.set_tags(ONE, [])
+        store.set_tags(FIRST, [])
 
 
 def test_tags_can_be_given_while_an_indexing_run_writes(store: Store) -> None:
     with store.writing():
-        store.commit(None, [FileRecord("/new.mp4", 1, 1, ONE)])
-        Store.open(store.folder).set_tags(ONE, ["meanwhile"])
-        store.commit(None, [FileRecord("/newer.mp4", 1, 1, ONE)])
-    assert Store.open(store.folder).read_tags() == {ONE: {"meanwhile"}}
+        store.commit(None, [FileRecord("/new.mp4", 1, 1, FIRST)])
+        Store.open(store.folder).set_tags(FIRST, ["meanwhile"])
+        store.commit(None, [FileRecord("/newer.mp4", 1, 1, FIRST)])
+    assert Store.open(store.folder).read_tags() == {FIRST: {"meanwhile"}}
 
 
 def test_many_at_once_lose_no_tag(store: Store) -> None:
     def give(number: int) -> None:
-        Store.open(store.folder).set_tags((ONE, TWO)[number % 2], [f"tag {number // 2}"])
+        Store.open(store.folder).set_tags((FIRST, SECOND)[number % 2], [f"tag {number // 2}"])
 
     threads = [threading.Thread(target=give, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -61,7 +61,7 @@ def test_many_at_once_lose_no_tag(store: Store) -> None:
     for thread in threads:
         thread.join()
     tags = Store.open(store.folder).read_tags()
-    assert set(tags) == {ONE, TWO}
+    assert set(tags) == {FIRST, SECOND}
     assert all(len(some) == 1 for some in tags.values())
 
 
@@ -79,16 +79,17 @@ def test_too_many_tags_are_refused() -> None:
 def test_captions_follow_their_files(store: Store) -> None:
     a, b = "/it's/captions.jsonl", "/b/captions.jsonl"
     assert (
-        store.write_captions({a: {ONE: ["a dog", "a cat"], TWO: ["x"]}, b: {ONE: ["a cat", "a bird"]}}) == 2
+        store.write_captions({a: {FIRST: ["a dog", "a cat"], SECOND: ["x"]}, b: {FIRST: ["a cat", "a bird"]}})
+        == 2
     )
-    assert Store.open(store.folder).read_captions() == {ONE: ["a cat", "a bird", "a dog"], TWO: ["x"]}
+    assert Store.open(store.folder).read_captions() == {FIRST: ["a cat", "a bird", "a dog"], SECOND: ["x"]}
     version = lance_table(store.folder, "captions").version
-    assert store.write_captions({a: {ONE: ["a dog", "a cat"], TWO: ["x"]}}) == 0
+    assert store.write_captions({a: {FIRST: ["a dog", "a cat"], SECOND: ["x"]}}) == 0
     assert lance_table(store.folder, "captions").version == version
-    assert store.write_captions({a: {ONE: ["a dog"]}}) == 1
-    assert Store.open(store.folder).read_captions() == {ONE: ["a cat", "a bird", "a dog"]}
+    assert store.write_captions({a: {FIRST: ["a dog"]}}) == 1
+    assert Store.open(store.folder).read_captions() == {FIRST: ["a cat", "a bird", "a dog"]}
     assert store.write_captions({}, gone=[b, "/never"]) == 1
-    assert Store.open(store.folder).read_captions() == {ONE: ["a dog"]}
+    assert Store.open(store.folder).read_captions() == {FIRST: ["a dog"]}
     assert store.write_captions({a: {}}) == 1
     assert Store.open(store.folder).read_captions() == {}
 
@@ -98,7 +99,7 @@ def test_tags_wait_while_their_pieces_are_merged(
     store: Store, monkeypatch: pytest.MonkeyPatch, by_the_run: bool
 ) -> None:
     """Whoever gives tags takes their lock; merging rewrites the table under it."""
-    store.set_tags(ONE, ["holiday"])
+    store.set_tags(FIRST, ["holiday"])
     free: dict[str, bool] = {}
 
     def look(table: Table, _keep: timedelta) -> None:
@@ -117,11 +118,11 @@ def test_tags_wait_while_their_pieces_are_merged(
 
 
 def test_a_run_ends_though_somebody_is_giving_tags(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.set_tags(ONE, ["holiday"])
+    store.set_tags(FIRST, ["holiday"])
     monkeypatch.setattr(storage, "TAGS_PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(tables, "_MANY_SMALL_PIECES", 1)
     with store.writing(), write_lock(store.folder, storage.TAGS_LOCK):
         store.compact()
         with pytest.raises(IndexFolderError, match="another process is writing"):
             store.optimize()
-    assert store.read_tags() == {ONE: {"holiday"}}
+    assert store.read_tags() == {FIRST: {"holiday"}}

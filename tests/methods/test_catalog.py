@@ -64,8 +64,8 @@ def test_saved_and_loaded_scores_are_the_same_bits(
     model.save(tmp_path / "model")
     again = load(tmp_path / "model", device="cpu")
     pixels, times = tiny.videos([4, 1, 3])
-    for one in (model, again):
-        assert one.method_name == method
+    for instance in (model, again):
+        assert instance.method_name == method
     text, video = model.encode_text(tiny.CAPTIONS), model.encode_frames(pixels, times)
     text_again, video_again = again.encode_text(tiny.CAPTIONS), again.encode_frames(pixels, times)
     for name, tokens in {**text, **video}.items():
@@ -143,7 +143,7 @@ def test_training_encodes_in_bf16_and_scores_in_fp32(method: str, arguments: Map
     torch.autograd.backward(model.method.loss(words, frames)["loss"])
     gradients = [part.grad for part in model.method.parameters() if part.grad is not None]
     assert gradients
-    assert all(bool(one.isfinite().all()) for one in gradients)
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
 
 
 @pytest.mark.parametrize("name", METHODS)

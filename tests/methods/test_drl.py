@@ -72,9 +72,9 @@ def test_hi_compares_what_transformers_gives_at_the_last_three_blocks() -> None:
         words = clip.text_model(ids, output_hidden_states=True).hidden_states[-3:]
         pictures = model.norm(torch.from_numpy(pixels[row]))
         frames = clip.vision_model(pictures, output_hidden_states=True).hidden_states[-3:]
-        sentences = [clip.text_projection(clip.text_model.final_layer_norm(one[0, -1])) for one in words]
-        classes = [clip.visual_projection(clip.vision_model.post_layernorm(one[:, 0])) for one in frames]
-        means = [normalize(one, dim=-1).mean(dim=0) for one in classes]
+        sentences = [clip.text_projection(clip.text_model.final_layer_norm(state[0, -1])) for state in words]
+        classes = [clip.visual_projection(clip.vision_model.post_layernorm(state[:, 0])) for state in frames]
+        means = [normalize(tokens, dim=-1).mean(dim=0) for tokens in classes]
         cosines = torch.stack(
             [cosine_similarity(*pair, dim=0) for pair in zip(sentences, means, strict=True)]
         )
@@ -249,7 +249,9 @@ def test_towers_may_compute_in_bf16_while_training(arguments: Mapping[str, Any])
         with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
             words = method.text_features(tokenized.ids, tokenized.mask)
             frames = method.video_features(pictures, mask, seconds)
-        assert all(one.tokens.dtype == torch.float32 for one in (*words.values(), *frames.values()))
+        assert all(
+            token_set.tokens.dtype == torch.float32 for token_set in (*words.values(), *frames.values())
+        )
         losses.append(method.loss(method.prepare_text(words), method.prepare_video(frames))["loss"])
         torch.autograd.backward(losses[-1])
     assert losses[0] != losses[1]
@@ -269,7 +271,8 @@ def test_mlp_has_the_layers_asked_for() -> None:
 
 def test_xti_reads_the_sentence_or_all_words() -> None:
     both = [
-        deep({"interaction": "xti", "cross_layers": 1, "cross_text": one}) for one in ("sentence", "word")
+        deep({"interaction": "xti", "cross_layers": 1, "cross_text": text_set})
+        for text_set in ("sentence", "word")
     ]
     assert [model.method.terms[0].name for model in both] == ["sentence-frame", "word-frame"]
     positions = [len(model.method.terms[0].interaction.positions) for model in both]  # type: ignore[arg-type]

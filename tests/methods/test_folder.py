@@ -82,7 +82,7 @@ def test_half_precision_files_load_as_the_rounded_model(model: Model, tmp_path: 
     again = load(tmp_path, device="cpu")
     assert again.precision == torch.float32
     assert again.fingerprint == again.compute_fingerprint() != model.fingerprint
-    exact, near = (one.encode_text(tiny.CAPTIONS)["word"].tokens for one in (model, again))
+    exact, near = (instance.encode_text(tiny.CAPTIONS)["word"].tokens for instance in (model, again))
     torch.testing.assert_close(near, exact, atol=5e-3, rtol=5e-2)
     again.save(tmp_path / "again", dtype=torch.float16)
     assert load(tmp_path / "again", device="cpu").fingerprint == again.fingerprint

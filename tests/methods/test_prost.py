@@ -109,12 +109,12 @@ def test_padded_frames_never_reach_a_prototype(network: Prost, model: Model) -> 
 
 def test_padded_words_form_no_phrase_unless_they_are_included(model: Model) -> None:
     released = tiny.model("prost", {**ARGUMENTS, "padding": "included"})
-    for one, same in ((model, True), (released, False)):
-        text = one.tokenize(["two triangles", tiny.CAPTIONS[1]])
+    for variant, same in ((model, True), (released, False)):
+        text = variant.tokenize(["two triangles", tiny.CAPTIONS[1]])
         with torch.inference_mode():
-            before = one.method.text_features(text.ids, text.mask)["phrase"].tokens[0]
+            before = variant.method.text_features(text.ids, text.mask)["phrase"].tokens[0]
             other_ids = text.ids.masked_fill(~text.mask, 7)
-            after = one.method.text_features(other_ids, text.mask)["phrase"].tokens[0]
+            after = variant.method.text_features(other_ids, text.mask)["phrase"].tokens[0]
         assert torch.equal(before, after) == same
 
 
@@ -132,8 +132,8 @@ def test_whole_videos_and_texts_are_alike_under_both_rules(model: Model) -> None
     released = tiny.model("prost", {**ARGUMENTS, "padding": "included"})
     pixels, times = tiny.videos([tiny.FRAMES] * 2)
     ours, theirs = model.encode_frames(pixels, times), released.encode_frames(pixels, times)
-    for name, one in ours.items():
-        torch.testing.assert_close(one.tokens, theirs[name].tokens, atol=1e-6, rtol=1e-5)
+    for name, token_set in ours.items():
+        torch.testing.assert_close(token_set.tokens, theirs[name].tokens, atol=1e-6, rtol=1e-5)
 
 
 def test_maps_say_where_prototypes_come_from(network: Prost, model: Model) -> None:
@@ -227,9 +227,9 @@ def test_the_index_keeps_both_sets_as_they_were_encoded(model: Model, store: Sto
     for part in ("times_seconds", "frame", "group"):
         read, known = getattr(stored["object"], part), getattr(encoded["object"], part)
         assert torch.equal(read[:, :real], known)
-    for name, one in encoded.items():
-        near = stored[name].tokens[:, : one.tokens.shape[1]]
-        torch.testing.assert_close(near, one.tokens, atol=1e-3, rtol=0)
+    for name, token_set in encoded.items():
+        near = stored[name].tokens[:, : token_set.tokens.shape[1]]
+        torch.testing.assert_close(near, token_set.tokens, atol=1e-3, rtol=0)
     assert (stored["event"].times_seconds, stored["event"].frame) == (None, None)
 
 

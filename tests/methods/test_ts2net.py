@@ -76,8 +76,8 @@ def test_the_tiled_mask_shows_padding_and_hides_real_frames() -> None:
     whole, half = torch.ones(1, 6, dtype=torch.bool), torch.tensor([[True] * 3 + [False] * 3])
     for mask, expected in ((whole, [True] * 6), (half, [True, False, True, True, False, True])):
         with torch.inference_mode():
-            one = method.frame_set(torch.randn(1, 6, 4, 16), mask, torch.zeros(1, 6))
-        assert one.mask.tolist() == [expected]
+            selected = method.frame_set(torch.randn(1, 6, 4, 16), mask, torch.zeros(1, 6))
+        assert selected.mask.tolist() == [expected]
     proper = network(max_frames=6)
     with torch.inference_mode():
         assert proper.frame_set(torch.randn(1, 6, 4, 16), half, torch.zeros(1, 6)).mask.equal(half)
@@ -98,17 +98,17 @@ def test_shift_and_selection_let_frames_see_each_other() -> None:
     for blocks, reaches in (([], False), ([0, 1], True)):
         method = network(shift_blocks=blocks)
         with torch.inference_mode():
-            one, two = (
+            of_pixels, of_other = (
                 method.towers.encode_frames(some, mask, method.shift_blocks)[0, 1, 0]
                 for some in (pixels, other)
             )
-        assert torch.equal(one, two) is not reaches
+        assert torch.equal(of_pixels, of_other) is not reaches
     method = network(shift_blocks=[])
     with torch.inference_mode():
-        one, two = (
+        of_pixels, of_other = (
             method.video_features(some, mask, times)["frame"].tokens[0, 1] for some in (pixels, other)
         )
-    assert not torch.allclose(one, two, atol=1e-4)
+    assert not torch.allclose(of_pixels, of_other, atol=1e-4)
 
 
 def test_selected_patches_are_those_of_the_highest_scores() -> None:

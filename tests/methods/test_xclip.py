@@ -110,7 +110,9 @@ def test_features_encoded_under_bf16_autocast_are_fp32_and_score_nearly_the_same
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 words = model.method.text_features(text.ids, text.mask)
                 frames = model.method.video_features(pictures, mask, seconds)
-            assert all(one.tokens.dtype == torch.float32 for one in (*words.values(), *frames.values()))
+            assert all(
+                token_set.tokens.dtype == torch.float32 for token_set in (*words.values(), *frames.values())
+            )
             words, frames = model.method.prepare_text(words), model.method.prepare_video(frames)
             scores.append(model.method.similarity(words, frames))
     torch.testing.assert_close(scores[1], scores[0], atol=0.05, rtol=0.05)

@@ -57,4 +57,4 @@ def test_segments_are_asked_for_by_footage_too(tmp_path: Path) -> None:
     hit = index.search(QUERY, k=1)[0]
     similar = index.similar(hit.segment_id, k=3)
     assert len(similar) == 3
-    assert hit.segment_id not in {one.segment_id for one in similar}
+    assert hit.segment_id not in {neighbour.segment_id for neighbour in similar}

@@ -251,12 +251,12 @@ def test_a_first_stage_that_cannot_be_one_is_refused(
 
 
 def test_a_first_stage_may_have_sets_of_its_own() -> None:
-    class Own(WithBlackBox):
+    class SeparateSets(WithBlackBox):
         def __init__(self, towers: ClipTowers) -> None:
             term = Term("sentence", "raw", PairMlp(towers.dim))
             Method.__init__(self, towers, [term], [Term("word", "frame", TokenWise())])
 
-    method = Own(tiny.towers()).eval()
+    method = SeparateSets(tiny.towers()).eval()
     assert (set(method.text_preparers), set(method.video_preparers)) == (
         {"sentence", "word"},
         {"raw", "frame"},

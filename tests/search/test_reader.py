@@ -30,7 +30,7 @@ REMEDY = r"the version that was read is cleaned up; call refresh\(\)"
 Ask = Callable[[Index], object]
 
 
-ASKED: dict[str, Ask] = {
+REQUESTS: dict[str, Ask] = {
     "search": lambda index: index.search(QUERY, k=3),
     "in order": lambda index: index.search([QUERY, "circle"], k=3),
     "similar": lambda index: index.similar(FIRST_SEGMENT, k=3),
@@ -73,13 +73,13 @@ def store(model: Model, tmp_path: Path) -> Store:
 def test_questions_are_answered_by_the_index_as_it_is_now(
     store: Store, model: Model, read_before: bool
 ) -> None:
-    opened = {name: Index.open(store.folder, model) for name in ASKED}
+    opened = {name: Index.open(store.folder, model) for name in REQUESTS}
     for index in opened.values():
         if read_before:
             assert len(index.gallery) == len(COUNTS)
-    expected = {name: ask(Index.open(store.folder, model)) for name, ask in ASKED.items()}
+    expected = {name: ask(Index.open(store.folder, model)) for name, ask in REQUESTS.items()}
     tidied(store)
-    assert {name: ask(opened[name]) for name, ask in ASKED.items()} == expected
+    assert {name: ask(opened[name]) for name, ask in REQUESTS.items()} == expected
 
 
 def test_who_wants_one_version_is_told(store: Store, model: Model) -> None:

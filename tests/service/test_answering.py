@@ -154,8 +154,8 @@ def test_a_video_has_to_carry_all_tags_that_are_asked_for(client: TestClient, fi
     client.put(f"/v1/videos/{second}/tags", json={"tags": ["beach"]})
     try:
         for tags, expected in ((["beach"], {first, second}), (["beach", "dog"], {first}), (["cat"], set())):
-            found = ask(client, k=9, filter={"tags": tags})["data"]
-            assert {hit["video_id"] for hit in found} == expected
+            hits = ask(client, k=9, filter={"tags": tags})["data"]
+            assert {hit["video_id"] for hit in hits} == expected
     finally:
         for video in (first, second):
             client.put(f"/v1/videos/{video}/tags", json={"tags": []})

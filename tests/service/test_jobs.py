@@ -152,11 +152,11 @@ def test_what_goes_wrong_is_told_without_insides(client: TestClient, work: Worke
 def events(client: TestClient, job: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     answer = client.get(f"/v1/index/jobs/{job['job_id']}/events")
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-    found = []
+    received = []
     for block in answer.text.strip().split("\n\n"):
         name, data = block.split("\n")
-        found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
-    return found
+        received.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return received
 
 
 def test_progress_comes_as_events(client: TestClient, work: Worked) -> None:

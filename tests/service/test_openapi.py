@@ -50,8 +50,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def document(client: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = client.get("/openapi.json").json()
-    return found
+    parsed: dict[str, Any] = client.get("/openapi.json").json()
+    return parsed
 
 
 def test_the_document_holds_every_path_and_every_answer(document: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ def test_the_document_holds_every_path_and_every_answer(document: dict[str, Any]
         "description": "Find videos by what they show.",
         "version": vidsift.__version__,
     }
-    found = {
+    documented = {
         (method, path): set(about["responses"]) - EVERYWHERE
         for path, methods in document["paths"].items()
         for method, about in methods.items()
@@ -69,7 +69,7 @@ def test_the_document_holds_every_path_and_every_answer(document: dict[str, Any]
         operation: statuses | ({"408"} if "413" in statuses else set())
         for operation, statuses in ANSWERS.items()
     }
-    assert found == expected
+    assert documented == expected
 
 
 def test_every_operation_and_answer_is_described(document: dict[str, Any]) -> None:

@@ -218,13 +218,13 @@ def test_names_are_never_run(tmp_path: Path) -> None:
     index = index_of(tmp_path / "index", [file])
     Store.open(tmp_path / "index").set_tags(video_id(file), [hostile])
     with served(index) as opened:
-        told = [
+        answers = [
             opened.get("/v1/videos"),
             opened.get(f"/v1/videos/{video_id(file)}"),
             opened.post("/v1/search", json={"query": "circle", "filter": {"tags": [hostile]}}),
             opened.get("/v1/index"),
         ]
-        for answer in told:
+        for answer in answers:
             assert hostile in json.dumps(answer.json(), ensure_ascii=False).replace('\\"', '"')
             assert answer.headers["content-type"] == "application/json"
             assert answer.headers["x-content-type-options"] == "nosniff"

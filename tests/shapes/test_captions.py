@@ -25,9 +25,9 @@ def test_a_caption_holds_of_its_scene_and_of_no_hard_negative(tag: str, fullness
 
 def test_captions_of_a_scene_differ() -> None:
     scene = hard_negative_group(np.random.default_rng(0), "train", "order")[0]
-    found = captions(scene, np.random.default_rng(1), 6)
-    assert len(set(found)) == 6
-    assert found == captions(scene, np.random.default_rng(1), 6)
+    texts = captions(scene, np.random.default_rng(1), 6)
+    assert len(set(texts)) == 6
+    assert texts == captions(scene, np.random.default_rng(1), 6)
 
 
 def test_people_would_say_it_so() -> None:

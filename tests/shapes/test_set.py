@@ -33,11 +33,11 @@ def test_the_set_is_rendered_once_and_the_same_everywhere(
 
 
 def test_groups_are_hard_negatives_and_tags_take_turns(tmp_path: Path) -> None:
-    one = ShapesSet.open(tmp_path, clips=8, frames=2, size_px=16, tags=("detail",))
-    two = ShapesSet.open(tmp_path, clips=8, frames=2, size_px=16, tags=("motion",))
-    assert one.folder != two.folder
-    assert one.captions[0] != two.captions[0]
-    assert len({texts[0] for texts in one.captions}) == 8
+    detail = ShapesSet.open(tmp_path, clips=8, frames=2, size_px=16, tags=("detail",))
+    motion = ShapesSet.open(tmp_path, clips=8, frames=2, size_px=16, tags=("motion",))
+    assert detail.folder != motion.folder
+    assert detail.captions[0] != motion.captions[0]
+    assert len({texts[0] for texts in detail.captions}) == 8
 
 
 def test_a_set_shows_the_seconds_that_models_look_at(tmp_path: Path, clips: ShapesSet) -> None:
@@ -47,8 +47,8 @@ def test_a_set_shows_the_seconds_that_models_look_at(tmp_path: Path, clips: Shap
         ShapesSet.open(tmp_path, clips=4, frames=6, size_px=16, tags=("detail",), sampling=policy)
         for policy in ("uniform", "one_fps_linspace", "head")
     ]
-    assert len({one.folder for one in sets}) == 3
-    shapes = [one.pixels(slice(None)).shape for one in sets]
+    assert len({shapes_set.folder for shapes_set in sets}) == 3
+    shapes = [shapes_set.pixels(slice(None)).shape for shapes_set in sets]
     assert shapes == [(4, 6, 16, 16, 3), (4, 4, 16, 16, 3), (4, 4, 16, 16, 3)]
 
 

@@ -87,8 +87,8 @@ def test_a_group_shares_everything_but_the_fact_of_its_tag(tag: str) -> None:
         assert {scene.tag for scene in group} == {tag}
         if tag in ("motion", "order"):
             assert all(scene.things == first.things for scene in group)
-            told = [tuple((e.motion, e.subject, e.partner) for e in scene.events) for scene in group]
-            assert len(set(told)) == GROUP_SIZE
+            events = [tuple((e.motion, e.subject, e.partner) for e in scene.events) for scene in group]
+            assert len(set(events)) == GROUP_SIZE
         else:
             assert all(scene.events == first.events for scene in group)
             assert len({(scene.things, scene.background) for scene in group}) == GROUP_SIZE
@@ -106,11 +106,11 @@ def test_a_group_shares_everything_but_the_fact_of_its_tag(tag: str) -> None:
 
 def test_the_same_state_gives_the_same_group() -> None:
     for tag in TAGS:
-        one = hard_negative_group(np.random.default_rng(5), "test", tag)
-        two = hard_negative_group(np.random.default_rng(5), "test", tag)
+        first = hard_negative_group(np.random.default_rng(5), "test", tag)
+        again = hard_negative_group(np.random.default_rng(5), "test", tag)
         other = hard_negative_group(np.random.default_rng(6), "test", tag)
-        assert one == two
-        assert one != other
+        assert first == again
+        assert first != other
 
 
 def test_unknown_names_are_refused() -> None:

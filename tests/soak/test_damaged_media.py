@@ -37,12 +37,14 @@ _MADE = {
 
 def _sources(folder: Path) -> list[Path]:
     folder.mkdir()
-    found = [make(folder, one, name) for name, one in _MADE.items() if one.codec in av.codecs_available]
-    found.append(copy_packets(found[0], folder / "stream.ts"))
+    sources = [
+        make(folder, recipe, name) for name, recipe in _MADE.items() if recipe.codec in av.codecs_available
+    ]
+    sources.append(copy_packets(sources[0], folder / "stream.ts"))
     if MEDIA.is_dir():
         real = sorted(path for path in MEDIA.iterdir() if path.is_file() and _readable(path))
-        found += [path for path in real if path.stat().st_size <= _LARGEST_BYTES]
-    return found
+        sources += [path for path in real if path.stat().st_size <= _LARGEST_BYTES]
+    return sources
 
 
 def _readable(path: Path) -> bool:
@@ -58,6 +60,8 @@ def test_no_damaged_file_stops_the_run_or_costs_a_neighbour(tmp_path: Path) -> N
         folder = tmp_path / "damaged"
         files = min(_AT_ONCE, FILES - first)
         seed = count("SEED", 0) + first
-        told = read_damaged(folder, sources, files, seed=seed, workers=WORKERS, limit_seconds=LIMIT_SECONDS)
-        print(f"from {first}: {told}", flush=True)
+        summary = read_damaged(
+            folder, sources, files, seed=seed, workers=WORKERS, limit_seconds=LIMIT_SECONDS
+        )
+        print(f"from {first}: {summary}", flush=True)
         shutil.rmtree(folder)

@@ -42,10 +42,12 @@ def test_kills_at_random_steps_change_no_bit(tmp_path: Path) -> None:
         assert_nobody_left(process)
     assert kills >= KILLS
     assert losses(output) == losses(tmp_path / "undisturbed")
-    one, two = (load(folder, "cpu").method.state_dict() for folder in (output, tmp_path / "undisturbed"))
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[name], two[name]) for name in one)
-    kept = sorted(path.name for path in (output / "checkpoints").iterdir())
-    assert kept == ["before.pt", "last.pt", "tokenizer"]  # no half of one
+    killed, undisturbed = (
+        load(folder, "cpu").method.state_dict() for folder in (output, tmp_path / "undisturbed")
+    )
+    assert killed.keys() == undisturbed.keys()
+    assert all(torch.equal(killed[name], undisturbed[name]) for name in killed)
+    names = sorted(path.name for path in (output / "checkpoints").iterdir())
+    assert names == ["before.pt", "last.pt", "tokenizer"]  # no half of one
     assert "Traceback" not in log.read_text("utf-8")
     print(f"{kills} kills")

@@ -40,7 +40,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str,
 
 def test_every_run_is_judged_on_the_test_files(done: tuple[Path, list[dict[str, Any]]]) -> None:
     folder, records = done
-    assert [(one["setting"], one["row"], one["seed"]) for one in records] == [
+    assert [(record["setting"], record["row"], record["seed"]) for record in records] == [
         (job.setting, job.row, job.recipe.seed) for job in jobs_of(grid())
     ]
     for record in records:
@@ -87,11 +87,11 @@ def test_the_record_of_a_run_is_that_of_training_and_judging_by_hand(
 
 
 def test_a_run_is_known_by_all_that_its_result_depends_on(tmp_path: Path) -> None:
-    one, *_ = jobs_of(grid())
+    original, *_ = jobs_of(grid())
     renamed, *_ = jobs_of(grid(name="other"))
     fewer, *_ = jobs_of(grid(test_videos=4))
     slower, *_ = jobs_of(grid(settings={"short": {"steps": 2, "threads": 2}, "long": {}}))
-    assert digest_of(renamed) == digest_of(slower) == digest_of(one) != digest_of(fewer)
+    assert digest_of(renamed) == digest_of(slower) == digest_of(original) != digest_of(fewer)
     start = {"start": str(tmp_path), "method": "drl", "frames": 2}
     from_folder, *_ = jobs_of(grid(base=GRID["base"] | {"model": start}))
     (tmp_path / "model.safetensors").write_bytes(b"weights")
@@ -105,23 +105,23 @@ def test_a_row_that_cannot_be_trained_fails_alone(tmp_path: Path) -> None:
         {"name": "bad", "method": "drl", "arguments": {"interaction": "hi", "levels": 9}},
         GRID["rows"][0],
     ]
-    asked = grid(rows=rows, settings={"short": {"steps": 1}}, seeds=[0], claims=[])
-    bad, good = ablate(asked, tmp_path, say=silent)
+    small_grid = grid(rows=rows, settings={"short": {"steps": 1}}, seeds=[0], claims=[])
+    bad, good = ablate(small_grid, tmp_path, say=silent)
     assert "levels is 9, expected 1 to 1" in bad["failed"]
     assert "report" in good
-    write_report(asked, [bad, good], tmp_path / "page.md", command="ablate", note="Here.")
+    write_report(small_grid, [bad, good], tmp_path / "page.md", command="ablate", note="Here.")
     page = (tmp_path / "page.md").read_text("utf-8")
     assert "- short / bad / seed 0: drl: levels is 9" in page
     assert "| dp |" in page
     assert "found" not in json.loads((tmp_path / "page.json").read_text("utf-8"))[1]
     # It is tried again next time.
     lines: list[str] = []
-    ablate(asked, tmp_path, say=lines.append)
+    ablate(small_grid, tmp_path, say=lines.append)
     assert "1 done before" in lines[0]
 
 
 def test_a_stopped_grid_goes_on_inside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = grid(settings={"short": {"steps": 4}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
+    small_grid = grid(settings={"short": {"steps": 4}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
     whole, steps = Trainer._train_step, []
 
     def step(self: Trainer, batch: Any) -> None:
@@ -131,8 +131,8 @@ def test_a_stopped_grid_goes_on_inside_the_run(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(trainer.Trainer, "_train_step", step)
     with pytest.raises(StoppedEarly):
-        ablate(asked, tmp_path, say=silent)
-    (record,) = ablate(asked, tmp_path, say=silent)
+        ablate(small_grid, tmp_path, say=silent)
+    (record,) = ablate(small_grid, tmp_path, say=silent)
     assert steps == [0, 1, 2, 3]
     assert record["steps"] == 4
 
@@ -141,7 +141,7 @@ def test_a_run_whose_checkpoints_are_no_good_is_begun_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would fail for ever; what killed processes left beside it goes too."""
-    asked = grid(settings={"short": {"steps": 4}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
+    small_grid = grid(settings={"short": {"steps": 4}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
     place = tmp_path / "short" / "dp" / "seed0"
     whole = Trainer._train_step
 
@@ -152,14 +152,14 @@ def test_a_run_whose_checkpoints_are_no_good_is_begun_anew(
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_train_step", step)
         with pytest.raises(StoppedEarly):
-            ablate(asked, tmp_path, say=silent)
+            ablate(small_grid, tmp_path, say=silent)
     last = place / "run" / "checkpoints" / "last.pt"
     content = torch.load(last, weights_only=True)
     content["weights"]["towers.clip.logit_scale"].fill_(float("nan"))
     torch.save(content, last)
     for left in (place / ".result.json.47", tmp_path / ".report.md.47"):
         left.write_text("half", encoding="utf-8")
-    (record,) = ablate(asked, tmp_path, say=silent)
+    (record,) = ablate(small_grid, tmp_path, say=silent)
     assert "failed" not in record
     assert record["steps"] == 4
     assert not (place / ".result.json.47").exists()
@@ -168,13 +168,13 @@ def test_a_run_whose_checkpoints_are_no_good_is_begun_anew(
 
 def test_two_processes_give_the_same_records(done: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
     _, records = done
-    asked = grid(settings={"short": {"steps": 2}}, claims=[])
-    expected = [one for one in records if one["setting"] == "short"]
-    found = ablate(asked, tmp_path, processes=2, say=silent)
+    small_grid = grid(settings={"short": {"steps": 2}}, claims=[])
+    expected = [record for record in records if record["setting"] == "short"]
+    parallel = ablate(small_grid, tmp_path, processes=2, say=silent)
     times = ("train_seconds", "test_seconds")
-    for one, two in zip(found, expected, strict=True):
-        assert {k: v for k, v in one.items() if k not in times} == {
-            k: v for k, v in two.items() if k not in times
+    for record, reference in zip(parallel, expected, strict=True):
+        assert {k: v for k, v in record.items() if k not in times} == {
+            k: v for k, v in reference.items() if k not in times
         }
 
 
@@ -186,24 +186,28 @@ def test_found_per_video_shares_ties() -> None:
 def test_runs_are_told_what_their_start_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(write(tmp_path, steps=1), output=tmp_path / "start", device="cpu", say=silent)
     model = {"start": str(tmp_path / "start"), "method": "drl"}
-    asked = grid(
+    small_grid = grid(
         base=GRID["base"] | {"model": model},
         settings={"as before": {"model.frames": 2}, "one frame": {"model.frames": 1}},
         rows=[{"name": "mean", "method": "clip4clip", "changes": {"steps": 1}}],
         seeds=[0, 1],
         claims=[{"say": "the mean is the mean", "order": "mean >= mean"}],
     )
-    records = ablate(asked, tmp_path / "grid", say=silent)
+    records = ablate(small_grid, tmp_path / "grid", say=silent)
     library = read_folder(tmp_path / "grid" / "shapes-test-8")
     before = evaluate_entries(load(tmp_path / "start", device="cpu"), library, split="test", workers=0)
     of_two, of_one = (records[place]["start"] for place in (0, 1))
     assert (of_two["model"], of_two["frames"], of_one["frames"]) == (model["start"], 2, 1)
     assert of_two["report"]["text_to_video"] == before["text_to_video"]
     assert of_one["report"]["text_to_video"] != before["text_to_video"]
-    assert [one["start"] for one in records] == [of_two, of_one] * 2
+    assert [record["start"] for record in records] == [of_two, of_one] * 2
     # It is judged once, and known after an interruption too.
     monkeypatch.setattr(module, "load", lambda *_args, **_options: pytest.fail("judged again"))
-    assert ablate(asked, tmp_path / "grid", say=silent) == finished(asked, tmp_path / "grid") == records
+    assert (
+        ablate(small_grid, tmp_path / "grid", say=silent)
+        == finished(small_grid, tmp_path / "grid")
+        == records
+    )
 
 
 def test_a_grid_on_a_folder_is_judged_on_its_test_split(tmp_path: Path) -> None:
@@ -215,43 +219,43 @@ def test_a_grid_on_a_folder_is_judged_on_its_test_split(tmp_path: Path) -> None:
         line["split"] = "train" if number < 5 else "test"
     file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     data = {"source": "folder", "path": str(videos), "batch_size": 4, "workers": 0}
-    asked = grid(
+    small_grid = grid(
         base=GRID["base"] | {"data": data},
         settings={"short": {"steps": 1}},
         seeds=[0],
         claims=[{"say": "x", "order": "dp >= mean", "tag": "any kind of question"}],
         test_videos=None,
     )
-    records = ablate(asked, tmp_path / "grid", say=silent)
+    records = ablate(small_grid, tmp_path / "grid", say=silent)
     assert [len(record["found"]) for record in records] == [3, 3]
-    write_report(asked, records, tmp_path / "page.md", command="ablate")
+    write_report(small_grid, records, tmp_path / "page.md", command="ablate")
     page = (tmp_path / "page.md").read_text("utf-8")
     assert "Test split of a folder of videos: 3 videos decoded from their files, chance 33.33 % R@1" in page
     (videos / lines[6]["video"]).unlink()
     fewer = {"settings": {"short": {"steps": 2}}, "rows": GRID["rows"][:1], "claims": []}
-    changed = grid(**asked.model_dump() | fewer)
+    changed = grid(**small_grid.model_dump() | fewer)
     (record,) = ablate(changed, tmp_path / "grid", say=silent)
     assert record["failed"].startswith(f"1 of 3 videos missing: {videos / lines[6]['video']}: there is no")
 
 
-def asked_test_set(asked: Grid, folder: Path) -> GridTestSet:
-    job = next(iter(jobs_of(asked)))
+def grid_test_set(small_grid: Grid, folder: Path) -> GridTestSet:
+    job = next(iter(jobs_of(small_grid)))
     return job.recipe.data.test_set(folder, job.test_videos)
 
 
 def test_a_grid_does_not_judge_on_part_of_its_test_videos(tmp_path: Path) -> None:
-    asked = grid(settings={"short": {"steps": 1}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
-    library = tmp_path / asked_test_set(asked, tmp_path).name
+    small_grid = grid(settings={"short": {"steps": 1}}, seeds=[0], claims=[], rows=[GRID["rows"][0]])
+    library = tmp_path / grid_test_set(small_grid, tmp_path).name
     for name in ("test-00001.mp4", "test-00005.mp4"):
         (library / name).write_text("no video", encoding="utf-8")
-    (record,) = ablate(asked, tmp_path, say=silent)
+    (record,) = ablate(small_grid, tmp_path, say=silent)
     assert record["failed"].startswith("2 of 8 videos missing: ")
     assert "test-00001.mp4: " in record["failed"]
     assert "test-00005.mp4: " in record["failed"]
     assert record["failed"].endswith(f"Delete the folders {library}*; the next run makes them anew")
     for made in tmp_path.glob("shapes-test-8*"):
         shutil.rmtree(made)
-    assert "report" in ablate(asked, tmp_path, say=silent)[0]
+    assert "report" in ablate(small_grid, tmp_path, say=silent)[0]
 
 
 def frozen(folder: Path, **data: Any) -> Path:
@@ -278,6 +282,8 @@ def test_remembered_towers_train_as_towers_that_look(tmp_path: Path, monkeypatch
     train(recipe, output=tmp_path / "one", device="cpu", say=silent)
     monkeypatch.setattr(trainer, "cache_towers", lambda _recipe, _model: None)
     train(recipe, output=tmp_path / "two", device="cpu", say=silent)
-    one, two = (load(tmp_path / name, device="cpu").method.state_dict() for name in ("one", "two"))
-    for name, value in one.items():
-        torch.testing.assert_close(value, two[name], rtol=0, atol=1e-5, msg=name)
+    with_cache, without_cache = (
+        load(tmp_path / name, device="cpu").method.state_dict() for name in ("one", "two")
+    )
+    for name, value in with_cache.items():
+        torch.testing.assert_close(value, without_cache[name], rtol=0, atol=1e-5, msg=name)

@@ -42,7 +42,7 @@ def _begun(folder: Path, seed: int) -> bool:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
 
 
 def _is_gone(pid: int) -> bool:

@@ -97,10 +97,10 @@ def test_a_model_saved_earlier_is_what_it_was(tmp_path: Path) -> None:
     (tmp_path / "now" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     earlier = load(tmp_path / "now", device="cpu")
     earlier.save(tmp_path / "again")
-    for one in (earlier, load(tmp_path / "again", device="cpu")):
-        assert isinstance(one.method, Drl)
-        assert (one.method.cdcr_orientation, one.method.cdcr_deviation) == ("released", "plain")
-        assert one.fingerprint == earlier.fingerprint == one.compute_fingerprint()
+    for instance in (earlier, load(tmp_path / "again", device="cpu")):
+        assert isinstance(instance.method, Drl)
+        assert (instance.method.cdcr_orientation, instance.method.cdcr_deviation) == ("released", "plain")
+        assert instance.fingerprint == earlier.fingerprint == instance.compute_fingerprint()
 
 
 @pytest.mark.parametrize("method", SAVED_WITHOUT)

@@ -28,12 +28,12 @@ def saved(path: Path) -> tuple[nn.Linear, torch.optim.AdamW]:
 def test_everything_comes_back(tmp_path: Path) -> None:
     layer, optimiser = saved(tmp_path / "a" / "last.pt")
     expected = (random.random(), np.random.random(), torch.rand(3))  # noqa: NPY002
-    found = load_checkpoint(tmp_path / "a" / "last.pt")
-    assert (found.step, found.best, found.seconds) == (7, {"step": 5, "value": 12.5}, 3.5)
-    assert torch.equal(found.weights["weight"], layer.weight)
-    average = found.optimiser["state"][0]["exp_avg"]
+    loaded = load_checkpoint(tmp_path / "a" / "last.pt")
+    assert (loaded.step, loaded.best, loaded.seconds) == (7, {"step": 5, "value": 12.5}, 3.5)
+    assert torch.equal(loaded.weights["weight"], layer.weight)
+    average = loaded.optimiser["state"][0]["exp_avg"]
     assert torch.equal(average, optimiser.state[layer.weight]["exp_avg"])
-    set_random_states(found.random)
+    set_random_states(loaded.random)
     assert (random.random(), np.random.random()) == expected[:2]  # noqa: NPY002
     assert torch.equal(torch.rand(3), expected[2])
 
@@ -77,10 +77,10 @@ def network() -> tuple[nn.Linear, torch.optim.AdamW]:
 
 
 def three(folder: Path) -> tuple[Checkpoints, nn.Linear, torch.optim.AdamW]:
-    kept, (layer, optimiser) = Checkpoints(folder), network()
+    checkpoints, (layer, optimiser) = Checkpoints(folder), network()
     for step in (2, 4, 6):
-        kept.save(layer, optimiser, step=step, best={}, seconds=0.0)
-    return kept, layer, optimiser
+        checkpoints.save(layer, optimiser, step=step, best={}, seconds=0.0)
+    return checkpoints, layer, optimiser
 
 
 def poison(path: Path, value: float = float("nan"), *, optimiser: bool = False) -> None:
@@ -91,8 +91,8 @@ def poison(path: Path, value: float = float("nan"), *, optimiser: bool = False) 
 
 
 def test_the_last_two_are_kept(tmp_path: Path) -> None:
-    kept, _, _ = three(tmp_path)
-    assert [load_checkpoint(path).step for path in (kept.last, kept.before)] == [6, 4]
+    checkpoints, _, _ = three(tmp_path)
+    assert [load_checkpoint(path).step for path in (checkpoints.last, checkpoints.before)] == [6, 4]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["before.pt", "last.pt"]
     lines: list[str] = []
     assert Checkpoints(tmp_path).load(lines.append).step == 6
@@ -101,54 +101,54 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["nan", "inf of the optimiser", "cut short", "absent"])
 def test_a_last_one_that_is_no_good_is_passed_over_and_replaced(tmp_path: Path, damage: str) -> None:
-    kept, layer, optimiser = three(tmp_path)
+    checkpoints, layer, optimiser = three(tmp_path)
     if damage == "nan":
-        poison(kept.last)
+        poison(checkpoints.last)
     elif damage == "inf of the optimiser":
-        poison(kept.last, float("inf"), optimiser=True)
+        poison(checkpoints.last, float("inf"), optimiser=True)
     elif damage == "cut short":
-        kept.last.write_bytes(kept.last.read_bytes()[:-100])
+        checkpoints.last.write_bytes(checkpoints.last.read_bytes()[:-100])
     else:
-        kept.last.unlink()
+        checkpoints.last.unlink()
     lines: list[str] = []
     again = Checkpoints(tmp_path)
     assert again.there
     assert again.load(lines.append).step == again.step == 4
     if damage != "absent":
         (line,) = lines
-        assert line.startswith(f"{kept.last} ")
-        assert line.endswith(f"; going on from the one before, {kept.before}")
+        assert line.startswith(f"{checkpoints.last} ")
+        assert line.endswith(f"; going on from the one before, {checkpoints.before}")
     # What is no good never becomes the one before, over the last good one.
     again.save(layer, optimiser, step=5, best={}, seconds=0.0)
-    assert [load_checkpoint(path).step for path in (kept.last, kept.before)] == [5, 4]
+    assert [load_checkpoint(path).step for path in (checkpoints.last, checkpoints.before)] == [5, 4]
     again.save(layer, optimiser, step=6, best={}, seconds=0.0)
-    assert [load_checkpoint(path).step for path in (kept.last, kept.before)] == [6, 5]
+    assert [load_checkpoint(path).step for path in (checkpoints.last, checkpoints.before)] == [6, 5]
 
 
 def test_two_bad_ones_are_refused_with_both_reasons(tmp_path: Path) -> None:
-    kept, _, _ = three(tmp_path)
-    poison(kept.last)
-    kept.before.write_bytes(b"half a file")
+    checkpoints, _, _ = three(tmp_path)
+    poison(checkpoints.last)
+    checkpoints.before.write_bytes(b"half a file")
     with pytest.raises(CheckpointError, match=r"last\.pt holds NaN.*before\.pt cannot be read.*--no-resume"):
         Checkpoints(tmp_path).load(print)
 
 
 def test_what_is_no_number_is_not_written(tmp_path: Path) -> None:
-    kept, layer, optimiser = three(tmp_path)
+    checkpoints, layer, optimiser = three(tmp_path)
     layer.bias.data[1] = float("inf")
     with pytest.raises(CheckpointError, match=r"1 of 8 weights .* \(the first is bias\)"):
-        kept.save(layer, optimiser, step=8, best={}, seconds=0.0)
+        checkpoints.save(layer, optimiser, step=8, best={}, seconds=0.0)
     layer.bias.data.zero_()
     optimiser.state[layer.weight]["exp_avg"].fill_(float("nan"))
     with pytest.raises(CheckpointError, match="exp_avg of parameter 0"):
-        kept.save(layer, optimiser, step=8, best={}, seconds=0.0)
-    assert [load_checkpoint(path).step for path in (kept.last, kept.before)] == [6, 4]
+        checkpoints.save(layer, optimiser, step=8, best={}, seconds=0.0)
+    assert [load_checkpoint(path).step for path in (checkpoints.last, checkpoints.before)] == [6, 4]
 
 
 def test_a_full_disk_leaves_both(tmp_path: Path) -> None:
-    kept, layer, optimiser = three(tmp_path)
+    checkpoints, layer, optimiser = three(tmp_path)
     words = rf"the checkpoint of step 8 could not be written to {tmp_path}: .*run the same command again"
     with pytest.raises(NotSavedError, match=words), full_disk(500):
-        kept.save(layer, optimiser, step=8, best={}, seconds=0.0)
-    assert [load_checkpoint(path).step for path in (kept.last, kept.before)] == [6, 4]
+        checkpoints.save(layer, optimiser, step=8, best={}, seconds=0.0)
+    assert [load_checkpoint(path).step for path in (checkpoints.last, checkpoints.before)] == [6, 4]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["before.pt", "last.pt"]

@@ -43,8 +43,8 @@ def batch_of(counts: list[int], captions: list[str]) -> Batch:
 def scored(model: Model, batch: Batch) -> torch.Tensor:
     """What inference says of a batch, video by video."""
     counts = batch.mask.sum(axis=1)
-    pixels = [one[:count] for one, count in zip(batch.pixels, counts, strict=True)]
-    times = [one[:count] for one, count in zip(batch.times_seconds, counts, strict=True)]
+    pixels = [frames[:count] for frames, count in zip(batch.pixels, counts, strict=True)]
+    times = [seconds[:count] for seconds, count in zip(batch.times_seconds, counts, strict=True)]
     return model.similarity(model.encode_text(batch.captions), model.encode_frames(pixels, times))
 
 

@@ -14,8 +14,8 @@ from vidsift.training.grid_report import page, weigh
 TAGS = ["motion", "motion", "order", "order"] * 25
 
 
-def record(row: str, seed: int, found: list[float], **changes: Any) -> dict[str, Any]:
-    per_video = np.array(found * 25)
+def record(row: str, seed: int, recalls: list[float], **changes: Any) -> dict[str, Any]:
+    per_video = np.array(recalls * 25)
     by_tag = {tag: {"R@1": float(per_video[np.array(TAGS) == tag].mean())} for tag in ("motion", "order")}
     return {
         "setting": "short",
@@ -89,15 +89,15 @@ def started(*recalls: float) -> list[dict[str, Any]]:
     """The records, each with what its start scores; R@1 of dp and mean are 56.2 and 31.2."""
     of_row = dict(zip(("dp", "mean"), recalls, strict=True))
     return [
-        one
+        run
         | {
             "start": {
                 "model": "before",
                 "frames": 8,
-                "report": record("", 0, [of_row[one["row"]]] * 4)["report"],
+                "report": record("", 0, [of_row[run["row"]]] * 4)["report"],
             }
         }
-        for one in RECORDS
+        for run in RECORDS
     ]
 
 

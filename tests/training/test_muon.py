@@ -85,11 +85,11 @@ def test_training_reduces_the_loss_and_resumes_to_the_same_bits() -> None:
     assert losses[-1] < losses[0] / 4
     first = Muon(groups(broken), betas=(0.9, 0.98), eps=1e-6)
     take_steps(broken, first, 0, 25)
-    kept = copy.deepcopy((broken.state_dict(), first.state_dict()))
+    states = copy.deepcopy((broken.state_dict(), first.state_dict()))
     resumed = small_model()
     second = Muon(groups(resumed), betas=(0.9, 0.98), eps=1e-6)
-    resumed.load_state_dict(kept[0])
-    second.load_state_dict(kept[1])
+    resumed.load_state_dict(states[0])
+    second.load_state_dict(states[1])
     assert take_steps(resumed, second, 25, 35) == losses[25:]
 
 

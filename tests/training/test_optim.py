@@ -78,7 +78,7 @@ def test_the_rate_rises_then_falls_like_a_cosine() -> None:
     assert factors[55] == pytest.approx(0.2 + 0.8 * 0.5)
     assert factors[100] == pytest.approx(0.2)
     assert factors[28] == pytest.approx(0.2 + 0.4 * (1 + math.cos(math.pi * 18 / 90)))
-    assert all(one >= two for one, two in pairwise(factors[10:]))
+    assert all(earlier >= later for earlier, later in pairwise(factors[10:]))
 
 
 def test_a_run_without_warm_up_starts_at_the_peak() -> None:

@@ -23,16 +23,16 @@ def with_temporal(head: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("head", ["lstm", "transformer"])
 def test_bf16_follows_fp32(tmp_path: Path, head: str) -> None:
-    found = {}
+    curves = {}
     for name in ("fp32", "bf16"):
         recipe = write(tmp_path, precision=name, **with_temporal(head))
         train(recipe, output=tmp_path / name, device="cpu", say=silent)
-        found[name] = torch.tensor(list(losses(tmp_path / name).values()))
-    assert len(found["bf16"]) == 3
-    assert not torch.equal(found["bf16"], found["fp32"])
-    torch.testing.assert_close(found["bf16"][0], found["fp32"][0], rtol=0.02, atol=0)
+        curves[name] = torch.tensor(list(losses(tmp_path / name).values()))
+    assert len(curves["bf16"]) == 3
+    assert not torch.equal(curves["bf16"], curves["fp32"])
+    torch.testing.assert_close(curves["bf16"][0], curves["fp32"][0], rtol=0.02, atol=0)
     # Rounding sends the two runs different ways.
-    torch.testing.assert_close(found["bf16"], found["fp32"], rtol=0.1, atol=0)
+    torch.testing.assert_close(curves["bf16"], curves["fp32"], rtol=0.1, atol=0)
 
 
 def test_auto_is_what_this_processor_computes(tmp_path: Path) -> None:

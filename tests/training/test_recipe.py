@@ -162,8 +162,8 @@ def test_a_recipe_is_frozen_and_survives_writing(tmp_path: Path) -> None:
 )
 def test_powers_of_ten_are_numbers_in_recipes_too(tmp_path: Path, text: str, number: float | str) -> None:
     path = write(tmp_path)
-    found = read_recipe(path, [f"model.arguments.cdcr_lambda={text}"]).model.arguments["cdcr_lambda"]
-    assert (found, type(found)) == (number, type(number))
+    value = read_recipe(path, [f"model.arguments.cdcr_lambda={text}"]).model.arguments["cdcr_lambda"]
+    assert (value, type(value)) == (number, type(number))
     path.write_text(path.read_text("utf-8").replace("cdcr: none", f"cdcr: {text}"), encoding="utf-8")
     assert read_recipe(path).model.arguments["cdcr"] == number
 

@@ -55,12 +55,12 @@ def test_two_runs_never_write_to_one_folder(tmp_path: Path, run: Path) -> None:
 
 def test_a_trainer_holds_its_folder_until_it_has_run(tmp_path: Path) -> None:
     recipe = read_recipe(write(tmp_path, steps=2))
-    one = Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
+    trainer = Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
     with pytest.raises(FolderBusyError):
         Trainer(recipe, tmp_path / "run", device="cpu", say=silent)
     with pytest.raises(GridBusyError):
         ablate(Grid.model_validate(GRID), tmp_path / "run", say=silent)
-    one.run()
+    trainer.run()
     with hold_lock(tmp_path / "run" / LOCK):
         pass
     with hold_lock(tmp_path / "run" / LOCK), pytest.raises(FolderBusyError):
@@ -132,7 +132,7 @@ def test_a_checkpoint_that_does_not_fit_any_more_is_no_fault_of_ours(tmp_path: P
     shutil.copytree(run, tmp_path / "run")
     recipe, last = tmp_path / "run" / "recipe.yaml", tmp_path / "run" / "checkpoints" / "last.pt"
     content = torch.load(last, weights_only=True)
-    name, weight = next((name, one) for name, one in content["weights"].items() if one.ndim == 2)
+    name, weight = next((name, tensor) for name, tensor in content["weights"].items() if tensor.ndim == 2)
     torch.save(content | {"weights": content["weights"] | {name: weight[1:]}}, last)
     with pytest.raises(
         CheckpointError, match=rf"of step 2 in .* does not fit .*mismatch for {name}.*--no-res"
@@ -165,8 +165,8 @@ def test_what_killed_runs_left_is_swept_by_who_holds_the_folder(tmp_path: Path, 
         "model.safetensors.partial",
         "config.json.partial",
     ]
-    own = {"notes.txt", ".gitignore", ".diary.2026/monday", ".config.1", "checkpoints/.keep"}
-    for name in (*left, *own):
+    users_files = {"notes.txt", ".gitignore", ".diary.2026/monday", ".config.1", "checkpoints/.keep"}
+    for name in (*left, *users_files):
         (run / name).parent.mkdir(exist_ok=True)
         (run / name).write_text("x", encoding="utf-8")
     with hold_lock(run / LOCK), pytest.raises(FolderBusyError):
@@ -175,7 +175,7 @@ def test_what_killed_runs_left_is_swept_by_who_holds_the_folder(tmp_path: Path, 
     train(run / "recipe.yaml", output=run, device="cpu", say=silent)
     there = files(run)
     assert not there & {*left, ".saving.99"}
-    assert own <= there
+    assert users_files <= there
 
 
 def test_a_full_disk_is_one_line_wherever_the_run_is(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load(folder, device="cpu").method.state_dict()
 
 
-def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
 def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
@@ -209,9 +209,9 @@ def test_several_captions_each_give_the_mean_of_their_losses(tmp_path: Path) -> 
     batch = maker(0)
     turned = batch._replace(captions=batch.captions[1:] + batch.captions[:1])
     both = batch._replace(captions=batch.captions + turned.captions)
-    one, two, mean = (float(run._losses(b)["loss"].detach()) for b in (batch, turned, both))
-    assert mean == pytest.approx((one + two) / 2, rel=1e-5)
-    assert one != pytest.approx(two, rel=1e-3)
+    of_batch, of_turned, mean = (float(run._losses(b)["loss"].detach()) for b in (batch, turned, both))
+    assert mean == pytest.approx((of_batch + of_turned) / 2, rel=1e-5)
+    assert of_batch != pytest.approx(of_turned, rel=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +275,7 @@ def test_a_batch_that_cannot_be_read_is_replaced_and_a_resumed_run_sees_the_same
     assert str(videos) in line
     log = (tmp_path / "whole" / "metrics.jsonl").read_text("utf-8")
     logged = [json.loads(line) for line in log.splitlines()]
-    assert all(Path(one).is_file() for line in logged for one in line.get("replacements", ()))
+    assert all(Path(path).is_file() for line in logged for path in line.get("replacements", ()))
     assert {line["unreadable"] for line in logged if "unreadable" in line} <= {
         str(videos / line["video"]) for line in lines[3:]
     }
@@ -300,8 +300,8 @@ def test_training_looks_where_the_model_does(tmp_path: Path, library: Path, poli
     data = {"source": "folder", "path": str(library), "batch_size": 4, "workers": 0}
     model = RECIPE["model"] | {"sampling": policy, "frames": 6}
     shapes: dict[str, Any] = {"source": "shapes-stream", "batch_size": 4, "workers": 0}
-    kept = shapes | {"clips": 8, "jitter": 0.0, "cache": str(tmp_path / "set")}
-    for number, source in enumerate((data, shapes, kept)):
+    cached = shapes | {"clips": 8, "jitter": 0.0, "cache": str(tmp_path / "set")}
+    for number, source in enumerate((data, shapes, cached)):
         recipe = read_recipe(write(tmp_path, data=source, model=model))
         run = Trainer(recipe, tmp_path / f"run{number}", device="cpu", say=silent)
         batch = batch_maker(recipe, run.model, run.stages)(0)

@@ -107,7 +107,7 @@ def tiled_heif(
     grid = bytes([0, 0, len(tiles) // columns - 1, columns - 1]) + struct.pack(">HH", *size)
     entries = [(1, b"grid"), *((item + 2, b"hvc1") for item in range(count))]
     names = [box(b"infe", b"\2\0\0\0" + struct.pack(">HH", item, 0) + kind + b"\0") for item, kind in entries]
-    spatial = [struct.pack(">4xII", *one) for one in (size, (side[1], side[0]))]
+    spatial = [struct.pack(">4xII", *pair) for pair in (size, (side[1], side[0]))]
     properties = box(b"ispe", spatial[0]) + box(b"ispe", spatial[1]) + box(b"hvcC", setup) + b"".join(turns)
     links = struct.pack(">4xI", count + 1) + struct.pack(">HBB", 1, 1 + len(turns), 1)
     links += bytes(4 + number for number in range(len(turns)))
@@ -152,5 +152,5 @@ def _coded_tile(pixels: NDArray[np.uint8]) -> tuple[bytes, bytes]:
         container.mux(stream.encode(None))
     buffer.seek(0)
     with av.open(buffer, "r") as container:
-        packet = next(one for one in container.demux(video=0) if one.size)
+        packet = next(packet for packet in container.demux(video=0) if packet.size)
         return container.streams.video[0].codec_context.extradata or b"", bytes(packet)

@@ -57,7 +57,7 @@ def test_what_people_see_has_the_shape_that_a_player_shows(tmp_path: Path, case:
     assert info.pixel_aspect == pytest.approx(wide / high, rel=0.01)
     assert size_of(thumbnail_at(source(path), 0.5, 640)) == (wide, high)
     messages = read_video(str(path), ReadSettings(PREPROCESSING, None, frozenset()))
-    segment = next(one for one in messages if isinstance(one, Segment))
+    segment = next(message for message in messages if isinstance(message, Segment))
     assert size_of(segment.thumbnails[0]) == (wide, high)
     # A clip that is encoded anew has square pixels; one that is copied says what its source says.
     clip = cut_clip(source(path), 0.1, 0.9, str(tmp_path / "clip.mp4"), 1 << 30)
@@ -88,7 +88,7 @@ def test_a_shape_that_no_picture_has_is_not_believed(tmp_path: Path) -> None:
 def test_the_model_sees_what_the_published_loaders_see(tmp_path: Path) -> None:
     path = anamorphic(tmp_path, SQUARE, (16, 9))
     plain = make(tmp_path, SQUARE, "plain")
-    stretched, square = (read_frames(one, [0.0, 0.5]) for one in (path, plain))
+    stretched, square = (read_frames(file, [0.0, 0.5]) for file in (path, plain))
     assert stretched.pixels.shape == (2, 64, 64, 3)
     assert np.array_equal(stretched.pixels, square.pixels)
     assert stretched.pixel_aspect == pytest.approx(16 / 9)

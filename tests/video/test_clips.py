@@ -70,9 +70,9 @@ def test_sound_that_ends_early_is_not_waited_for(tmp_path: Path, monkeypatch: py
     dated = clips._dated
 
     def counted(*arguments: Any) -> Iterator[tuple[Any, float, float]]:
-        for one in dated(*arguments):
-            read.append(one[1])
-            yield one
+        for dated_packet in dated(*arguments):
+            read.append(dated_packet[1])
+            yield dated_packet
 
     monkeypatch.setattr(clips, "_dated", counted)
     clip = tmp_path / "clip.mp4"
@@ -193,7 +193,7 @@ def test_a_broadcast_with_a_pause_or_a_counter_that_wraps_is_cut(
 
 def test_an_avi_is_cut_where_the_index_saw_pictures_after_a_pause(tmp_path: Path) -> None:
     """A picture is repeated by empty packets, which give none: counting what comes leads astray."""
-    one = make(tmp_path, Recipe(".avi", codec="mpeg4", b_frames=0), "film")
-    film = moved(one, tmp_path / "moved.avi", lambda n, s: s + 5 * (n >= 30))
+    plain = make(tmp_path, Recipe(".avi", codec="mpeg4", b_frames=0), "film")
+    film = moved(plain, tmp_path / "moved.avi", lambda n, s: s + 5 * (n >= 30))
     assert not cut(film, 6.2, 6.7, tmp_path / "clip.mp4")
     assert shows_what_the_index_saw(film, 6.2, tmp_path / "clip.mp4")

@@ -146,7 +146,7 @@ def test_parts_that_are_reordered_otherwise_do_not_overlap(tmp_path: Path) -> No
 def test_one_wrong_timestamp_has_no_consequences(seconds: int, number: int, tmp_path: Path) -> None:
     part = make(tmp_path, Recipe(suffix=".ts", frames=60, fps=10, gop=20, b_frames=0))
     ticks = sorted(packet.pts for packet in _packets_of(part))[number]
-    path = restamped(part, lambda one: one + 100 * SECOND + (seconds * SECOND if one == ticks else 0))
+    path = restamped(part, lambda pts: pts + 100 * SECOND + (seconds * SECOND if pts == ticks else 0))
     check(path, list(range(60)), 10)
 
 
@@ -271,12 +271,14 @@ def test_the_real_files(media: Callable[[str], Path]) -> None:
 
 
 def clock_of(pts: list[int], dts: list[int], *, close_jumps: bool = True) -> tuple[list[int], list[int]]:
-    own = Timestamps(pts, dts, [100 * at for at in range(len(pts))], [0] * len(pts), 100, Fraction(1, 1000))
-    clock = find_clock(own, close_jumps=close_jumps)
+    timestamps = Timestamps(
+        pts, dts, [100 * at for at in range(len(pts))], [0] * len(pts), 100, Fraction(1, 1000)
+    )
+    clock = find_clock(timestamps, close_jumps=close_jumps)
     if clock is None:
         return pts, dts
-    shown, decoded = clock.timestamps(own)
-    return [one or 0 for one in shown], [one or 0 for one in decoded]
+    shown, decoded = clock.timestamps(timestamps)
+    return [ticks or 0 for ticks in shown], [ticks or 0 for ticks in decoded]
 
 
 @settings(max_examples=60, deadline=None)
@@ -289,7 +291,7 @@ def test_any_parts_follow_each_other(lengths: list[int], starts: list[int], dela
     """Pictures lie a step apart, but where a part happens to begin as the one before ends, or soon after."""
     pts: list[int] = []
     dts: list[int] = []
-    for length, start in zip(lengths, [one * 1000 for one in starts], strict=False):
+    for length, start in zip(lengths, [start * 1000 for start in starts], strict=False):
         order = [at ^ 1 if delay and at ^ 1 < length else at for at in range(length)]
         pts += [start + (at + delay) * 100 for at in order]
         dts += [start + at * 100 for at in range(length)]

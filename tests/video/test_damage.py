@@ -198,10 +198,10 @@ def test_an_impossible_size_is_refused_before_memory_is_taken(tmp_path: Path) ->
     absurd = claim_size(make(tmp_path, raw), 100_000, 100_000)
     large = png_bomb(tmp_path, "large", 11_600)
     for path in (absurd, large):
-        for read in (probe, lambda one: read_frames(one, [0.0])):
-            with pytest.raises(VideoReadError, match=r"or one of more than 134,217,728 pixels") as told:
+        for read in (probe, lambda path: read_frames(path, [0.0])):
+            with pytest.raises(VideoReadError, match=r"or one of more than 134,217,728 pixels") as caught:
                 read(path)
-            assert told.value.path == path
+            assert caught.value.path == path
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ def test_an_impossible_size_is_refused_before_memory_is_taken(tmp_path: Path) ->
     ],
 )
 def test_progress_is_told_while_a_file_is_read(tmp_path: Path, recipe: Recipe) -> None:
-    told: list[int] = []
-    stream = iter_frames(make(tmp_path, recipe), [0.0, 1.0, 1.9], on_progress=lambda: told.append(1))
+    calls: list[int] = []
+    stream = iter_frames(make(tmp_path, recipe), [0.0, 1.0, 1.9], on_progress=lambda: calls.append(1))
     assert len(list(stream)) == 3
-    assert 30 < len(told) < 200
+    assert 30 < len(calls) < 200
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe to see who opens it")

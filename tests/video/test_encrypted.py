@@ -39,7 +39,7 @@ def undeclared(folder: Path) -> Path:
     path = make(folder, SMALL)
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
-        places = [(one.pos or 0, one.size) for one in container.demux(video=0) if one.size]
+        places = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
     for start, size in places:
         at = start
         while at < start + size:
@@ -143,17 +143,17 @@ def fragmented(folder: Path) -> Path:
         (dvd, "DVD, CSS"),
         (blu_ray, "Blu-ray, AACS"),
     ],
-    ids=lambda one: getattr(one, "__name__", one),
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_encrypted_is_said_and_not_damaged(tmp_path: Path, made: Callable[[Path], Path], how: str) -> None:
     path = made(tmp_path)
-    with pytest.raises(VideoReadError) as told:
+    with pytest.raises(VideoReadError) as caught:
         read_frames(path, [0.0, 0.5, 0.9])
-    assert told.value.reason == WORDS.format(how)
+    assert caught.value.reason == WORDS.format(how)
     if made is not dvd:  # what is scrambled in places only is found out when it is read through
-        with pytest.raises(VideoReadError) as told:
+        with pytest.raises(VideoReadError) as caught:
             probe(path)
-        assert told.value.reason == WORDS.format(how)
+        assert caught.value.reason == WORDS.format(how)
 
 
 def test_what_is_not_encrypted_is_read(tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ def test_what_is_not_encrypted_is_read(tmp_path: Path) -> None:
     at = data.index(b"mdat") + 4
     scrambled(data, at, data.index(b"moov") - 4)
     broken.write_bytes(data)
-    with pytest.raises(VideoReadError, match="damaged") as told:
+    with pytest.raises(VideoReadError, match="damaged") as caught:
         probe(broken)
-    assert "encrypted" not in told.value.reason
+    assert "encrypted" not in caught.value.reason
 
 
 def test_the_encrypted_file(media: Callable[[str], Path]) -> None:

@@ -32,9 +32,9 @@ def library(tmp_path: Path) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    found = list(find_videos([root]))
-    assert all(one.rejected is None for one in found)
-    return [one.path.relative_to(root).as_posix() for one in found]
+    files = list(find_videos([root]))
+    assert all(file.rejected is None for file in files)
+    return [file.path.relative_to(root).as_posix() for file in files]
 
 
 def test_videos_are_found_by_name_and_by_content(library: Path) -> None:
@@ -49,25 +49,25 @@ def test_links_are_followed_once_and_loops_end(library: Path) -> None:
     outside.mkdir()
     make(outside, Recipe(frames=20), "far")
     (library / "c").symlink_to(outside, target_is_directory=True)
-    found = names(library)
-    assert sorted(found) == sorted(
+    listed = names(library)
+    assert sorted(listed) == sorted(
         ["again.mp4", "broken.MP4", "b/no extension", "b/deep/stream.ts", "c/far.mp4"]
     )
 
 
 def test_places_named_outright(library: Path) -> None:
     hidden = library / ".hidden" / "made.mp4"
-    found = list(find_videos([hidden, library / "absent", library / "b" / "notes.txt", hidden]))
-    assert [one.path for one in found] == [hidden, library / "absent", library / "b" / "notes.txt"]
-    assert [one.rejected for one in found] == [None, "there is no such file or folder", None]
+    files = list(find_videos([hidden, library / "absent", library / "b" / "notes.txt", hidden]))
+    assert [file.path for file in files] == [hidden, library / "absent", library / "b" / "notes.txt"]
+    assert [file.rejected for file in files] == [None, "there is no such file or folder", None]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_what_cannot_be_opened_is_said(library: Path) -> None:
     (library / "b").chmod(0)
-    rejected = [one for one in find_videos([library]) if one.rejected]
+    rejected = [file for file in find_videos([library]) if file.rejected]
     (library / "b").chmod(0o755)
-    assert [one.path.name for one in rejected] == ["b"]
+    assert [file.path.name for file in rejected] == ["b"]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts", ".mpg", ".flv", ".nut", ".gif"])
@@ -82,16 +82,16 @@ def test_containers_are_recognised_by_their_bytes(tmp_path: Path, suffix: str) -
 
 
 def test_patterns_choose_files_and_folders(library: Path) -> None:
-    def found(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> list[str]:
+    def matching(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> list[str]:
         some = find_videos([library], include=include, exclude=exclude)
-        return [one.path.relative_to(library).as_posix() for one in some]
+        return [file.path.relative_to(library).as_posix() for file in some]
 
-    assert found(include=("*.mp4",)) == ["broken.MP4", "one.mp4"]
-    assert found(include=("b/deep/*",)) == ["b/deep/stream.ts"]
-    assert found(include=("deep",)) == ["b/deep/stream.ts"]
-    assert found(exclude=("b",)) == ["broken.MP4", "one.mp4"]
-    assert found(exclude=("B/Deep", "broken*")) == ["one.mp4", "b/no extension"]
-    assert found(include=("b",), exclude=("*.ts",)) == ["b/no extension"]
+    assert matching(include=("*.mp4",)) == ["broken.MP4", "one.mp4"]
+    assert matching(include=("b/deep/*",)) == ["b/deep/stream.ts"]
+    assert matching(include=("deep",)) == ["b/deep/stream.ts"]
+    assert matching(exclude=("b",)) == ["broken.MP4", "one.mp4"]
+    assert matching(exclude=("B/Deep", "broken*")) == ["one.mp4", "b/no extension"]
+    assert matching(include=("b",), exclude=("*.ts",)) == ["b/no extension"]
     assert next(find_videos([library / "one.mp4"], exclude=("*.mp4",))).rejected is None
     with pytest.raises(ValueError, match="the pattern '/' is empty"):
         Patterns(["/"])
@@ -108,9 +108,9 @@ def test_names_in_any_script_and_long_paths(tmp_path: Path) -> None:
         folder.mkdir()
     make(folder, Recipe(frames=4), "x" * 251)
     assert len(str(folder).encode()) > 1400
-    found = list(find_videos([tmp_path]))
-    assert len(found) == 8
-    assert all(one.rejected is None and is_video(one.path) for one in found)
+    files = list(find_videos([tmp_path]))
+    assert len(files) == 8
+    assert all(file.rejected is None and is_video(file.path) for file in files)
 
 
 def test_what_systems_keep_and_what_leads_nowhere_is_passed_over(tmp_path: Path) -> None:
@@ -126,12 +126,12 @@ def test_what_systems_keep_and_what_leads_nowhere_is_passed_over(tmp_path: Path)
 
 
 def test_a_file_that_is_dangerous_to_look_into_is_rejected_with_the_reason(library: Path) -> None:
-    asked: list[str] = []
+    looked_into: list[str] = []
 
     def look(path: Path) -> bool:
-        asked.append(path.name)
+        looked_into.append(path.name)
         raise ValueError("crashed")
 
-    rejected = [one for one in find_videos([library], look_inside=look) if one.rejected]
-    assert sorted(asked) == ["ftyp.dat", "no extension", "stream.ts"]
-    assert {one.rejected for one in rejected} == {"crashed"}
+    rejected = [file for file in find_videos([library], look_inside=look) if file.rejected]
+    assert sorted(looked_into) == ["ftyp.dat", "no extension", "stream.ts"]
+    assert {file.rejected for file in rejected} == {"crashed"}

@@ -45,7 +45,7 @@ _NAMED_ONLY = {".mjpeg"}
 def test_a_format_is_found_and_read(tmp_path: Path, suffix: str) -> None:
     recipe = replace(FORMATS[suffix], suffix=suffix)
     path = make(tmp_path, recipe)
-    assert [one.path for one in find_videos([tmp_path])] == [path]
+    assert [file.path for file in find_videos([tmp_path])] == [path]
     fps = 25 if suffix == ".mjpeg" else recipe.fps
     info = probe(path)
     assert info.duration_seconds == pytest.approx(recipe.frames / fps, abs=0.07)
@@ -57,7 +57,7 @@ def test_a_format_is_found_and_read(tmp_path: Path, suffix: str) -> None:
     assert frames.damage is None
     assert all_numbers(frames.pixels) == wanted.tolist()
     unnamed = path.rename(tmp_path / "unnamed")
-    assert [one.path for one in find_videos([tmp_path])] == ([] if suffix in _NAMED_ONLY else [unnamed])
+    assert [file.path for file in find_videos([tmp_path])] == ([] if suffix in _NAMED_ONLY else [unnamed])
 
 
 def test_what_recorders_begin_their_streams_with() -> None:
@@ -78,7 +78,7 @@ def test_broadcasts_are_found_wherever_their_file_begins(tmp_path: Path, packet:
     for name in ("film.ts", "film.part2"):
         (folder / name).write_bytes(b"".join(parts)[cut:])
     (folder / "code.ts").write_text("const GRID = 'G';\n" * 100)
-    assert [found.path.name for found in find_videos([folder])] == ["film.part2", "film.ts"]
+    assert [file.path.name for file in find_videos([folder])] == ["film.part2", "film.ts"]
 
 
 def test_one_picture_in_an_animations_format_is_a_photo(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_what_is_left_out_by_decision_is_told(tmp_path: Path) -> None:
     pictures[0].save(tmp_path / "moving.webp", save_all=True, append_images=pictures[1:])
     pictures[0].save(tmp_path / "still.webp")
     over: list[tuple[str, str]] = []
-    found = list(find_videos([tmp_path], on_passed_over=lambda path, what: over.append((path.name, what))))
-    assert (found, over) == ([], [("moving.webp", "animated WebP file")])
+    files = list(find_videos([tmp_path], on_passed_over=lambda path, what: over.append((path.name, what))))
+    assert (files, over) == ([], [("moving.webp", "animated WebP file")])
 
 
 def test_a_sequence_of_pictures_is_a_video_and_one_is_none(tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ KINDS = {
 
 
 def joined(folder: Path, kind: str, number: int, **changes: object) -> Path:
-    one = make(folder, replace(KINDS[kind], frames=40, fps=10, gop=5, **changes))  # type: ignore[arg-type]
-    path = folder / f"joined{one.suffix}"
-    path.write_bytes(one.read_bytes() * number)
+    part = make(folder, replace(KINDS[kind], frames=40, fps=10, gop=5, **changes))  # type: ignore[arg-type]
+    path = folder / f"joined{part.suffix}"
+    path.write_bytes(part.read_bytes() * number)
     return path
 
 
@@ -47,7 +47,7 @@ def test_lengths_tell_where_parts_begin_and_what_is_not_read_is_told(
 ) -> None:
     path = joined(tmp_path, kind, number)
     part = path.stat().st_size // number
-    assert starts_of_parts(path) == [part * one for one in range(number)]
+    assert starts_of_parts(path) == [part * place for place in range(number)]
     assert probe(path).duration_seconds == pytest.approx(4.0 * read, abs=0.15)
     said = unread_end(path)
     if read == number:
@@ -92,10 +92,10 @@ def test_fragments_that_begin_anew_are_told_and_those_that_go_on_are_not(tmp_pat
     said = unread_end(joined(tmp_path, "fragments.mp4", 2))
     assert said is not None
     assert said.startswith("the last 50 % of the file cannot be read")
-    one = (tmp_path / "made.mp4").read_bytes()
-    first, second = one.index(b"moof") - 4, one.index(b"moof", len(one) // 2) - 4
+    data = (tmp_path / "made.mp4").read_bytes()
+    first, second = data.index(b"moof") - 4, data.index(b"moof", len(data) // 2) - 4
     path = tmp_path / "stream.mp4"
-    path.write_bytes(one[:second] + one[:first] + one[second:])
+    path.write_bytes(data[:second] + data[:first] + data[second:])
     assert len(starts_of_parts(path)) > 1
     assert probe(path).duration_seconds == pytest.approx(4.0, abs=0.15)
     assert unread_end(path) is None

@@ -12,19 +12,19 @@ from tests.video.making import Recipe, make
 
 from vidsift.video import probe, read_frames
 
-ONE = 1 << 16
+UNIT = 1 << 16
 Pixels = NDArray[np.uint8]
 
 # (a, b, c, d) of the display matrix, the clockwise turn it means, and what it does to the stored picture.
 CASES: dict[str, tuple[tuple[int, int, int, int], int, Callable[[Pixels], Pixels]]] = {
-    "as stored": ((ONE, 0, 0, ONE), 0, lambda p: p),
-    "quarter right": ((0, ONE, -ONE, 0), 90, lambda p: np.rot90(p, 3)),
-    "upside down": ((-ONE, 0, 0, -ONE), 180, lambda p: p[::-1, ::-1]),
-    "quarter left": ((0, -ONE, ONE, 0), 270, lambda p: np.rot90(p, 1)),
-    "mirrored": ((-ONE, 0, 0, ONE), 180, lambda p: p[:, ::-1]),
-    "flipped": ((ONE, 0, 0, -ONE), 0, lambda p: p[::-1]),
-    "transposed": ((0, ONE, ONE, 0), 90, lambda p: p.swapaxes(0, 1)),
-    "transposed the other way": ((0, -ONE, -ONE, 0), 270, lambda p: p[::-1, ::-1].swapaxes(0, 1)),
+    "as stored": ((UNIT, 0, 0, UNIT), 0, lambda p: p),
+    "quarter right": ((0, UNIT, -UNIT, 0), 90, lambda p: np.rot90(p, 3)),
+    "upside down": ((-UNIT, 0, 0, -UNIT), 180, lambda p: p[::-1, ::-1]),
+    "quarter left": ((0, -UNIT, UNIT, 0), 270, lambda p: np.rot90(p, 1)),
+    "mirrored": ((-UNIT, 0, 0, UNIT), 180, lambda p: p[:, ::-1]),
+    "flipped": ((UNIT, 0, 0, -UNIT), 0, lambda p: p[::-1]),
+    "transposed": ((0, UNIT, UNIT, 0), 90, lambda p: p.swapaxes(0, 1)),
+    "transposed the other way": ((0, -UNIT, -UNIT, 0), 270, lambda p: p[::-1, ::-1].swapaxes(0, 1)),
 }
 
 

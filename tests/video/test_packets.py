@@ -35,10 +35,10 @@ def unit(kind: int, layer: int) -> bytes:
 def test_layers(in_container: bool, units: list[bytes], expected: tuple[int, bool]) -> None:
     if in_container:
         reader = NalReader(b"\x01" + bytes(20) + b"\xff" + bytes(2))
-        data = b"".join(len(one).to_bytes(4, "big") + one for one in units)
+        data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
     else:
         reader = NalReader(None)
-        data = b"".join(b"\x00\x00\x00\x01" + one for one in units)
+        data = b"".join(b"\x00\x00\x00\x01" + unit for unit in units)
     assert reader.layer(av.Packet(data)) == expected
 
 

@@ -27,7 +27,7 @@ NAMES = ["google.jpg", "older.JPG", "elements.jpeg", "samsung.jpg", "motion.heic
 def test_the_video_of_a_photo_is_read(tmp_path: Path, video: bytes, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(dict(motion_photos(video))[name])
-    assert [one.path for one in find_videos([tmp_path])] == [path]
+    assert [file.path for file in find_videos([tmp_path])] == [path]
     assert probe(path).duration_seconds == pytest.approx(1.0)
     for method in ("through", "seek"):
         frames = read_frames(path, [0.1, 0.5, 0.9], method=method)
@@ -81,8 +81,8 @@ def test_the_photos_that_once_led_the_results(media: Callable[[str], Path]) -> N
     """A still AVIF is known by its first bytes, a still GIF when it is read."""
     folder = media("hard/photo.avif").parent
     over: list[str] = []
-    found = find_videos([folder], on_passed_over=lambda path, what: over.append(f"{path.name}: {what}"))
-    names = {one.path.name for one in found}
+    files = find_videos([folder], on_passed_over=lambda path, what: over.append(f"{path.name}: {what}"))
+    names = {file.path.name for file in files}
     assert {"one.gif", "anamorphic.mp4"} <= names
     assert over == ["photo.avif: single picture"]
     assert probe(folder / "one.gif").single_picture
@@ -116,6 +116,6 @@ def test_a_photo_costs_a_few_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     real = Path.open
     monkeypatch.setattr(Path, "open", lambda path, *mode, **more: Counting(real(path, *mode, **more)))
-    found = find_videos([tmp_path], look_inside=lambda path: pytest.fail(f"{path} was looked into"))
-    assert list(found) == []
+    files = find_videos([tmp_path], look_inside=lambda path: pytest.fail(f"{path} was looked into"))
+    assert list(files) == []
     assert sum(read) < 21 * 600

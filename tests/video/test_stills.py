@@ -17,9 +17,9 @@ from vidsift.video import find_videos, probe, read_frames
 
 @pytest.mark.parametrize("suffix", STILLS)
 def test_one_picture_is_a_still_and_more_are_none(tmp_path: Path, suffix: str) -> None:
-    one = still(tmp_path, suffix)
-    assert probe(one).single_picture
-    assert len(read_frames(one, [0.0]).pixels) == 1  # and can be read
+    path = still(tmp_path, suffix)
+    assert probe(path).single_picture
+    assert len(read_frames(path, [0.0]).pixels) == 1  # and can be read
     assert not probe(still(tmp_path, suffix, frames=5)).single_picture
 
 
@@ -45,8 +45,8 @@ def test_a_damaged_video_of_which_one_picture_is_left_is_no_still(tmp_path: Path
     else:
         path = make(tmp_path, recipe)
     whole = path.read_bytes()
-    kept = next(stop for stop in range(500, len(whole), 50) if _pictures(path, whole[:stop]) == 1)
-    for data in (whole[:kept], whole[:kept] + bytes(300_000)):
+    length = next(stop for stop in range(500, len(whole), 50) if _pictures(path, whole[:stop]) == 1)
+    for data in (whole[:length], whole[:length] + bytes(300_000)):
         if _pictures(path, data) == 1:
             assert not probe(path).single_picture
 

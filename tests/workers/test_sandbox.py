@@ -52,8 +52,8 @@ def _lambda() -> object:
 
 
 class _StrangeError(ValueError):
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__(f"{one} and {two}")
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(f"{first} and {second}")
 
 
 def _strange() -> None:
@@ -69,9 +69,9 @@ def test_a_function_runs_elsewhere_and_the_process_stays_warm(box: Sandbox) -> N
 
 def test_what_the_function_raises_comes_back(box: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("hello")
-    with pytest.raises(VideoReadError, match="is not a video") as told:
+    with pytest.raises(VideoReadError, match="is not a video") as caught:
         box.run(probe, tmp_path / "a.mp4")
-    assert told.value.path == tmp_path / "a.mp4"
+    assert caught.value.path == tmp_path / "a.mp4"
     with pytest.raises(FileNotFoundError):
         box.run(os.stat, tmp_path / "absent")
     with pytest.raises(ValueError, match="1 and 2"):
@@ -145,14 +145,14 @@ def test_what_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_threads_share_the_processes() -> None:
     with Sandbox(processes=2) as box:
-        found: list[int] = []
-        threads = [threading.Thread(target=lambda: found.append(box.run(os.getpid))) for _ in range(6)]
+        pids: list[int] = []
+        threads = [threading.Thread(target=lambda: pids.append(box.run(os.getpid))) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(found) == 6
-        assert len(set(found)) <= 2
+        assert len(pids) == 6
+        assert len(set(pids)) <= 2
 
 
 def test_closing_ends_every_process() -> None:
