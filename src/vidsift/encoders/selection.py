@@ -191,6 +191,7 @@ class _PerturbedTopK(torch.autograd.Function):
         grad_BkS = grad_BkN.gather(2, chosen_BkS)
         # Both are mean(choice * noise) / sigma, of which a draw's choice has k ones: only those are added up.
         if ctx.gradient == "full":
+            # (B, 1, S) @ (B, S, N)
             result_BN = (grad_BkS.sum(dim=1, keepdim=True) @ noise_BSN).squeeze(1)
         else:
             chosen_noise_BkS = noise_BSN.gather(2, chosen_BkS.transpose(1, 2)).transpose(1, 2)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckReport", "IndexProblem", "check_index"]
 
+# Names of segments tell milliseconds; closer than that nothing is told apart.
 _SLACK_SECONDS = 1e-3
 
 Kind = Literal["table", "segment", "file", "model"]

@@ -469,6 +469,7 @@ def _is_one_of(column: str, values: Sequence[str]) -> Iterator[str]:
 
 
 def _literal(text: str) -> str:
+    # Standard SQL: a quote is doubled, and a backslash is a letter like any other.
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -259,6 +259,7 @@ def _word_gradients(  # noqa: PLR0917
             )
             video, frame = first_video + column // FRAMES, column % FRAMES
             column_exists = (video < videos) & (frame < frame_count)
+            # (VIDEOS * FRAMES, CHANNELS)
             tokens = tl.load(
                 frames + (video.to(tl.int64) * frame_count + frame)[:, None] * dim + channel[None, :],
                 mask=column_exists[:, None] & (channel < dim)[None, :],
@@ -297,6 +298,7 @@ def _frame_gradients(  # noqa: PLR0917
     first_video = tl.program_id(0) * VIDEOS
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     sums = tl.zeros((VIDEOS * FRAMES, CHANNELS), tl.float32)
+    # One program sees all texts of its videos: nobody else adds to these frames, so nothing is atomic.
     for text in range(texts):
         start, end = tl.load(starts + text), tl.load(starts + text + 1)
         for first_word in range(start, end, WORDS):
@@ -317,6 +319,7 @@ def _frame_gradients(  # noqa: PLR0917
                 FRAMES,
             )
             word = first_word + tl.arange(0, WORDS)
+            # (WORDS, CHANNELS)
             tokens = tl.load(
                 words + word[:, None].to(tl.int64) * dim + channel[None, :],
                 mask=(word < end)[:, None] & (channel < dim)[None, :],

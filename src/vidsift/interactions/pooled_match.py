@@ -99,6 +99,7 @@ class _BlockedScore(Function):
             torch.mm(words_PD, frames_ND.t(), out=products_PN)
             _fill(block_matches, products_PN[: sum(lengths)], padded_VF, lengths)
             sims.append(pool(block, video, block_matches.text_best, block_matches.video_best))
+        # A function and no tensor, so it is not for save_for_backward.
         ctx.pool = pool
         ctx.save_for_backward(*sides, *matches)
         return torch.cat(sims)
@@ -268,6 +269,7 @@ def _add_frame_gradients(
     for first in range(0, videos, videos_at_once):
         stretch = slice(first, first + videos_at_once)
         total_ND = total_VFD[stretch].flatten(0, 1)
+        # A frame has one best word in each text: bags of one size. Of how many words it is the best, varies.
         word_NQ = rows.word[:, stretch].flatten(1).t().contiguous()
         grad_NQ = match_grads.video_best[:, stretch].flatten(1).t().contiguous()
         total_ND.add_(embedding_bag(word_NQ, words_PD, mode="sum", per_sample_weights=grad_NQ))

@@ -107,6 +107,7 @@ def draw_places(canvas: Canvas, middle: float, top: float, term: TermAccount, fr
     """
     assert term.grid is not None
     assert term.group is not None
+    # Tokens of one place add up: add.at, as += would count each place once.
     given_RC = np.zeros(term.grid)
     np.add.at(given_RC.reshape(-1), term.group, term.contributions.sum(axis=0, dtype=np.float64))
     given_RC[np.abs(given_RC) < _VISIBLE * np.abs(given_RC).max()] = 0

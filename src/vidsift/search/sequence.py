@@ -261,6 +261,7 @@ def _bounds(gallery: Gallery, scanned_QV: NDArray[np.float64]) -> NDArray[np.flo
     videos = int(gallery.video_numbers.max()) + 1
     best = np.full((len(scanned_QV), videos), -np.inf)
     for scores, best_of_video in zip(scanned_QV, best, strict=True):
+        # Unbuffered: a video's number comes as often as it has segments.
         np.maximum.at(best_of_video, gallery.video_numbers, scores)
     bounds: NDArray[np.float64] = best.mean(axis=0)
     return bounds
