@@ -40,6 +40,7 @@ OS_ERRORS = {
     "LockHeldError",
     "FolderBusyError",
     "GridBusyError",
+    "ProcessStartError",
 }
 NO_VALUE_ERRORS = {
     "VidsiftError": Exception,

@@ -44,6 +44,7 @@ value, what was expected and the remedy; the command line prints it as one line 
         + IndexWriteError           the index could not be written
         + LockHeldError             another process holds a lock
       x SandboxError [ValueError]   what ran in a limited process crashed, or passed a limit
+      x ProcessStartError [OSError] a process ended before it began
       x ServiceError [ValueError]   a service answered the client with a problem, or not at all
 
 Elsewhere stand only what a request to the service is answered with (``service/problems.py``), and what is
@@ -82,6 +83,7 @@ __all__ = [
     "NotSearchableError",
     "PictureError",
     "PrecisionError",
+    "ProcessStartError",
     "QueryError",
     "RecipeError",
     "SandboxError",
@@ -320,6 +322,10 @@ class LockHeldError(DiskError):
 
 class SandboxError(VidsiftError, ValueError):
     """What ran in a limited process crashed, took too long or too much memory; the message says which."""
+
+
+class ProcessStartError(VidsiftError, OSError):
+    """A process ended before it began: too little memory, or its program; no file is to blame."""
 
 
 class ServiceError(VidsiftError, ValueError):

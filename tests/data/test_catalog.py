@@ -68,3 +68,14 @@ def test_a_home_folder_may_be_called_by_its_sign(tmp_path: Path, monkeypatch: py
     (tmp_path / "annotations" / "MSRVTT_data.json").write_text("{}", encoding="utf-8")
     with pytest.raises(CaptionsError, match="no key 'videos'"):
         open_source("msrvtt", "~/videos", "~/annotations").entries("9k")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"source": "folder", "path": "videos"}, {"source": "shapes-stream", "clips": 8, "jitter": 0.0}],
+    ids=lambda values: values["source"],
+)
+def test_where_pictures_are_kept_is_no_part_of_a_run(values: dict[str, Any]) -> None:
+    here, there = (check_data(values | {"cache": place}).identity() for place in ("here", "there"))
+    assert here == there
+    assert here["cache"] is True

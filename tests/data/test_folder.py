@@ -206,3 +206,15 @@ def test_captions_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert entry.path.is_file()
     with pytest.raises(CaptionsError, match=r"there is no .*yours.jsonl; write one line a video"):
         open_source("folder", str(root), str(tmp_path / "yours.jsonl")).entries(None)
+
+
+def test_a_tilde_in_a_recipe_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    (tmp_path / "vids").mkdir()
+    line = json.dumps({"video": "b.mp4", "captions": ["x"], "split": "test"})
+    (tmp_path / "vids" / "captions.jsonl").write_text(line, encoding="utf-8")
+    (entry,) = open_source("folder", "~/vids", None).entries("test")
+    assert entry.path == tmp_path / "vids" / "b.mp4"
+    elsewhere = open_source("folder", "~/vids", "~/vids/captions.jsonl")
+    assert (elsewhere.entries("test"), elsewhere.test_splits()) == ([entry], ("test",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -16,12 +17,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
+from vidsift.encoders import weights as checkpoints
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.openai_weights import PUBLISHED_SHA256
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
 from vidsift.encoders.weights import load_clip, read_state_dict, save_clip, towers_from_openai
-from vidsift.errors import WeightsError
+from vidsift.errors import NotSavedError, WeightsError
 
 PICTURES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -29,6 +31,20 @@ PICTURES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     return train_tokenizer(["a red square moves left then the blue disc grows slowly behind it"] * 2, 560)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
+    folder: Path, towers: ClipTowers, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_file", fail)
+    with pytest.raises(NotSavedError, match="the towers could not be written"):
+        save_clip(folder, towers, tokenizer, PixelNorm(32))
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from vidsift.errors import IndexFolderError, IndexWriteError
 from vidsift.index.writing import explained_writing
 from vidsift.service.problems import error_message, service_problem
+from vidsift.workers.process import not_started
 
 FULL_DISK = RuntimeError(
     "lance error: LanceError(IO): No space left on device (os error 28), /src/writer.rs:258:9"
@@ -41,3 +42,11 @@ def test_what_another_library_says_stays_in_the_log() -> None:
     assert error_message(io_error).endswith("look at the disk and the folder of the index, then ask again")
     assert "secret" not in error_message(io_error)
     assert service_problem(io_error) is None
+
+
+def test_a_process_that_cannot_be_started_is_the_service_s_own() -> None:
+    problem = service_problem(not_started("crashed (exit status 3)"))
+    assert problem is not None
+    assert problem.status_code == 503
+    assert problem.detail.startswith("a process could not be started: it crashed (exit status 3);")
+    assert service_problem(OSError("the volume could not be started")) is None

@@ -7,6 +7,7 @@ import multiprocessing
 import pytest
 from tests.workers.work import MIB, die, letters, linger
 
+from vidsift.errors import ProcessStartError
 from vidsift.workers import pool as pools
 from vidsift.workers.pool import ProcessPool
 from vidsift.workers.process import ProcessLimits
@@ -97,7 +98,7 @@ def test_a_process_that_cannot_start_blames_no_task(
     if already_gone:
         monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", begin_and_wait)
     monkeypatch.setattr(pools, "_serve", die)
-    with pytest.raises(OSError, match=r"could not be started: it crashed \(exit status 3\)"):
+    with pytest.raises(ProcessStartError, match=r"could not be started: it crashed \(exit status 3\)"):
         _run(["a", "b"])
     assert not multiprocessing.active_children()
 

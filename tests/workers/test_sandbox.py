@@ -192,7 +192,7 @@ def test_a_program_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None
     assert ended.returncode == 1
     line = ended.stderr.strip().splitlines()[-1]
     assert line.startswith(
-        "OSError: a process that decodes could not be started: it crashed (exit status 1);"
+        "vidsift.errors.ProcessStartError: a process could not be started: it crashed (exit status 1);"
     )
     assert 'has to stand below if __name__ == "__main__": since' in line
     program.write_text(

@@ -65,6 +65,7 @@ def demo(
 
 def _library(folder: Path, videos: int, seed: int) -> list[dict[str, Any]]:
     """Render the library unless it is there, and return its captions."""
+    from vidsift.files.whole import write_text_whole
     from vidsift.shapes.library import write_library
 
     listing, made_by = folder / "captions.jsonl", folder / "demo.json"
@@ -78,7 +79,7 @@ def _library(folder: Path, videos: int, seed: int) -> list[dict[str, Any]]:
             for entry in _read(listing):
                 (folder / entry["video"]).unlink(missing_ok=True)
         write_library(folder, "test", videos, seed, spoken_names=True)
-        made_by.write_text(wanted, encoding="utf-8")
+        write_text_whole(made_by, wanted)
     return _read(listing)
 
 

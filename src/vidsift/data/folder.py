@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from vidsift.data.entries import Entry, is_inside, of_split, why_absent
-from vidsift.data.source import DataSource, StageSection
+from vidsift.data.source import DataSource, StageSection, expanded
 from vidsift.data.video_files import VideoFiles
 from vidsift.errors import CaptionsError
 from vidsift.shapes.library import split_of_library
@@ -83,8 +83,9 @@ class CaptionedFolder(VideoFiles):
 
     def test_splits(self) -> tuple[str, ...]:
         """See :func:`read_test_splits`."""
-        place = self.path if self.annotations is None else Path(self.annotations).parent
-        return tuple(sorted(read_test_splits(place, self._read())))
+        captions = self._captions_file()
+        folder = expanded(self.path) if captions is None else captions.parent
+        return tuple(sorted(read_test_splits(folder, self._read())))
 
     def entries(self, split: str | None) -> list[Entry]:
         """See :class:`~vidsift.data.source.DataSource`."""
@@ -106,7 +107,10 @@ class CaptionedFolder(VideoFiles):
         return {name: value for name, value in values.items() if (name, value) != ("annotations", None)}
 
     def _read(self) -> list[Entry]:
-        return read_folder(self.path, captions_file=self.annotations)
+        return read_folder(expanded(self.path), captions_file=self._captions_file())
+
+    def _captions_file(self) -> Path | None:
+        return None if self.annotations is None else expanded(self.annotations)
 
 
 def read_folder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -13,7 +13,15 @@ from vidsift.data.entries import Entry
 from vidsift.data.folder import CAPTIONS_FILE, read_folder
 from vidsift.data.loading import BatchMaker
 from vidsift.data.shapes_batches import SceneStage, ShapesBatches, ShapesSetBatches
-from vidsift.data.source import DataSource, GridTestSet, PlannedStage, Positive, StageSection, ValidationSet
+from vidsift.data.source import (
+    DataSource,
+    GridTestSet,
+    PlannedStage,
+    Positive,
+    StageSection,
+    ValidationSet,
+    expanded,
+)
 from vidsift.errors import CaptionsError
 from vidsift.shapes.captions import captions
 from vidsift.shapes.groups import GROUP_SIZE, draw_scene
@@ -135,7 +143,7 @@ class Shapes(DataSource):
         if self.clips is None or self.cache is None:
             return None
         return ShapesSet.open(
-            self.cache,
+            expanded(self.cache),
             clips=self.clips,
             frames=preprocessing.frames,
             size_px=preprocessing.size_px,
@@ -164,6 +172,11 @@ class Shapes(DataSource):
             write_library(library, "test", count, seed=_SEED_OF_SPLITS)
         remedy = f"Delete the folders {library}*; the next run makes them anew"
         return GridTestSet(library.name, read_folder(library), remedy)
+
+    def identity(self) -> dict[str, Any]:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        # Where the clips are kept changes none.
+        return super().identity() | {"cache": self.cache is not None}
 
 
 def _scene_stage(stage: PlannedStage) -> SceneStage:

@@ -33,9 +33,15 @@ __all__ = [
     "StageSection",
     "StoredClips",
     "ValidationSet",
+    "expanded",
 ]
 
 Positive = Annotated[int, Field(gt=0)]
+
+
+def expanded(path: str) -> Path:
+    """Where a path of a recipe leads: in a file no shell has made ``~`` the home folder."""
+    return Path(path).expanduser()
 
 
 class RecipeSection(BaseModel):
@@ -250,6 +256,4 @@ class DataSource(RecipeSection, ABC):
         values = self.model_dump(mode="json")
         # How many processes make the batches changes none of them.
         del values["workers"]
-        if "cache" in values:
-            values["cache"] = values["cache"] is not None  # where pictures are kept changes none
         return values

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from vidsift.data.entries import Entry, captions_of, is_inside
 from vidsift.data.frame_cache import FrameCache
 from vidsift.data.loading import BatchMaker, BatchStage
-from vidsift.data.source import DataSource, GridTestSet, PlannedStage, ValidationSet
+from vidsift.data.source import DataSource, GridTestSet, PlannedStage, ValidationSet, expanded
 from vidsift.data.video_batches import ShuffledVideos
 from vidsift.errors import CaptionsError
 from vidsift.video.find import VIDEO_EXTENSIONS
@@ -62,7 +62,9 @@ class VideoFiles(DataSource):
         """See :class:`~vidsift.data.source.DataSource`."""
         del with_pixels
         entries = tuple(self.training_files())
-        cache = None if self.cache is None else FrameCache.open(self.cache, entries, preprocessing)
+        cache = None
+        if self.cache is not None:
+            cache = FrameCache.open(expanded(self.cache), entries, preprocessing)
         planned = tuple(BatchStage(stage.first_step, stage.batch_size, stage.frames) for stage in stages)
         jitter = 1.0 if self.jitter is None else self.jitter
         return ShuffledVideos(entries, seed, planned, preprocessing, cache, jitter)
@@ -93,6 +95,7 @@ class VideoFiles(DataSource):
         """See :class:`~vidsift.data.source.DataSource`."""
         # Version 0.1 knew no jitter, and judged all grids on Shapes.
         values = super().identity() | {"judged_on": "its test split"}
+        values["cache"] = self.cache is not None  # where pictures are kept changes none
         return {name: value for name, value in values.items() if (name, value) != ("jitter", None)}
 
 
@@ -177,12 +180,12 @@ class AnnotatedVideos(VideoFiles):
         if not is_inside(video_id):
             raise CaptionsError(f"{self.where}: the video {video_id!r} lies outside the folder of videos")
         name = self.files_by_id.get(video_id, f"{video_id}.mp4")
-        return Path(self.videos).expanduser() / name
+        return expanded(self.videos) / name
 
     @cached_property
     def files_by_id(self) -> dict[str, str]:
         """The name of each video file in the folder by its stem; MP4 where there are several."""
-        folder = Path(self.videos).expanduser()
+        folder = expanded(self.videos)
         if not folder.is_dir():
             raise CaptionsError(f"{folder} is not a folder; expected the videos of {self.title}")
         names = [path.name for path in folder.iterdir() if path.suffix.lower() in VIDEO_EXTENSIONS]
@@ -229,7 +232,7 @@ class AnnotatedVideos(VideoFiles):
         return [values[key] for key in keys]
 
     def _annotation_file(self, name: str) -> Path:
-        file = Path(self.annotations).expanduser() / name
+        file = expanded(self.annotations) / name
         if not file.is_file():
             raise CaptionsError(
                 f"there is no {file}; expected the folder of {self.title}'s annotation files, with {name}"

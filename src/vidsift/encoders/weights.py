@@ -29,7 +29,7 @@ from vidsift.encoders.state_dict import UNSAVED, load_strictly, require_finite
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import WeightsError
 from vidsift.files.disk_errors import plain_words, saving
-from vidsift.files.whole import whole_file, write_json_whole
+from vidsift.files.whole import whole_files, write_json_whole
 
 __all__ = [
     "LoadedClip",
@@ -148,12 +148,13 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
     }
     with saving("the towers", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        # Written by hand: save_pretrained of the model draws a progress bar.
-        towers.config.save_pretrained(folder)
-        with whole_file(folder / "model.safetensors") as temporary:
-            save_file(weights, temporary, metadata={"format": "pt"})
-        tokenizer.save(folder)
-        write_json_whole(folder / "preprocessor_config.json", settings)
+        # Nothing is loaded without its config: a killed process leaves the old checkpoint, or none.
+        with whole_files(folder, "checkpoint", last="config.json") as temporary:
+            # Written by hand: save_pretrained of the model draws a progress bar.
+            towers.config.save_pretrained(temporary)
+            save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
+            tokenizer.save(temporary)
+            write_json_whole(temporary / "preprocessor_config.json", settings)
 
 
 def towers_from_openai(

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from vidsift.errors import IndexFolderError, QueryError, VideoReadError, VidsiftError
+from vidsift.errors import IndexFolderError, ProcessStartError, QueryError, VideoReadError, VidsiftError
 from vidsift.files.disk_errors import is_disk_full
 from vidsift.service.schemas import Problem
 
@@ -117,7 +117,7 @@ def service_problem(error: OSError) -> ProblemError | None:
     """
     if is_disk_full(error):
         return ProblemError(503, "there is no room for temporary files; make room on the service's disk")
-    if error.errno is None and "could not be started" in str(error):
+    if isinstance(error, ProcessStartError):
         return ProblemError(503, str(error))
     return None
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from vidsift.errors import ProcessStartError
 from vidsift.workers.memory import EXIT_OUT_OF_MEMORY, limit_memory
 
 __all__ = ["START_SECONDS", "LimitedProcess", "ProcessLimits", "SilenceTimer", "not_started"]
@@ -131,12 +132,12 @@ class LimitedProcess:
             self._process.join(timeout=_END_SECONDS)
 
 
-def not_started(how: str) -> OSError:
-    """Return the error for a process that ended before it began; no file is to blame."""
-    return OSError(
-        f"a process that decodes could not be started: it {how}; Python has to be able to start itself, and "
-        "there has to be memory for it. In a program of your own, what indexes or decodes has to stand below "
-        'if __name__ == "__main__": since each such process imports that program anew'
+def not_started(how: str) -> ProcessStartError:
+    """Return the error for a process that ended before it began, ``how`` says in what way."""
+    return ProcessStartError(
+        f"a process could not be started: it {how}; Python has to be able to start itself, and there has to "
+        "be memory for it. In a program of your own, whatever starts processes has to stand below "
+        'if __name__ == "__main__": since each of them imports that program anew'
     )
 
 
