@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from tests.index.library import clip, filled
+from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.errors import QueryError
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search.searcher import Index
-from vidsift.search.similar import read_footage
 from vidsift.types import Frames
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
@@ -102,25 +99,3 @@ def test_what_makes_no_question_is_refused(index: Index) -> None:
     large = Frames(np.zeros((2, 20, 30, 3), np.uint8), np.arange(2.0))
     with pytest.raises(QueryError, match=r"2 pictures of 30 x 20 px, expected at least one of 16 x 16"):
         index.similar(frames=large)
-
-
-def test_footage_is_read_from_images_and_videos(tmp_path: Path) -> None:
-    model = tiny.model()
-    video = clip(tmp_path, "clip", frames=24, fps=12)
-    whole = read_footage(video, model)
-    assert whole.pixels.shape == (tiny.FRAMES, 16, 16, 3)
-    still = read_footage(video, model, 1.0)
-    assert (still.pixels.shape, still.times_seconds.tolist()) == ((1, 16, 16, 3), [1.0])
-    Image.fromarray(np.full((40, 60, 3), (200, 10, 10), np.uint8)).save(tmp_path / "red.png")
-    picture = read_footage(tmp_path / "red.png", model)
-    assert picture.pixels.shape == (1, 16, 16, 3)
-    assert picture.pixels.reshape(-1, 3).min(axis=0).tolist() == [200, 10, 10]
-    with pytest.raises(QueryError, match="is an image and has no second 2"):
-        read_footage(tmp_path / "red.png", model, 2.0)
-    with pytest.raises(QueryError, match=r"lasts 2\.0 s; there is no second 9"):
-        read_footage(video, model, 9.0)
-    with pytest.raises(QueryError, match="there is no such file"):
-        read_footage(tmp_path / "none.mp4", model)
-    (tmp_path / "text.mp4").write_text("no video")
-    with pytest.raises(ValueError, match=r"text\.mp4"):
-        read_footage(tmp_path / "text.mp4", model)

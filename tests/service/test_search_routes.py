@@ -22,6 +22,8 @@ from vidsift.search.confidence import Fits
 from vidsift.search.searcher import Index
 from vidsift.service.limits import ServiceLimits
 from vidsift.service.schemas import SearchRequest
+from vidsift.service.service import Service
+from vidsift.video.footage import read_footage
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +165,28 @@ def test_a_picture_can_be_asked_with(client: TestClient, kind: str) -> None:
     assert (len(answer["data"]), answer["label"]) == (9, "similar footage")
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "GIF"])
+def test_a_picture_is_read_as_python_and_the_command_line_read_it(
+    client: TestClient, tmp_path: Path, kind: str
+) -> None:
+    tall = Image.effect_mandelbrot((90, 40), (-2, -1, 1, 1), 50).convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a phone that was held upright
+    more: dict[str, Any] = {"exif": turned} if kind != "GIF" else {}
+    if kind == "GIF":
+        more = {"save_all": True, "append_images": [tall.rotate(180)], "duration": 500}
+    file = tmp_path / f"picture.{kind.lower()}"
+    tall.save(file, kind, **more)
+    service: Service = client.app.state.service  # type: ignore[attr-defined]
+    read = read_footage(file, service.snapshot().opened().model.preprocessing)
+    headers = {"content-type": f"image/{kind.lower()}"}
+    upload_id = client.post("/v1/uploads", content=file.read_bytes(), headers=headers).json()["upload_id"]
+    upload = service.uploads.get(upload_id)
+    assert upload is not None
+    np.testing.assert_array_equal(upload.frames.pixels, read.pixels)
+    assert (len(read) > 1) is (kind == "GIF")
+
+
 def test_an_upload_leaves_no_file(client: TestClient) -> None:
     folder = Path(client.app.state.service._folder.name)  # type: ignore[attr-defined]
     client.post("/v1/uploads", content=png(), headers={"content-type": "image/png"})
@@ -174,7 +198,7 @@ def test_an_upload_leaves_no_file(client: TestClient) -> None:
     ("content", "kind", "status", "message"),
     [
         (b"", "image/png", 422, "is empty"),
-        (b"no picture", "image/png", 422, "cannot be read; send a whole JPEG"),
+        (b"no picture", "image/png", 422, "cannot be read; give a whole JPEG"),
         (png()[:60], "image/png", 422, "cannot be read"),
         (b"no video", "video/mp4", 422, "the video"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", 422, "cannot be read"),

@@ -176,16 +176,16 @@ def _hits(index: Index, question: _Question, top: int, filter: Filter) -> list[H
     if question.like is None:
         return index.search(question.sentences, top, filter=filter)
 
-    from vidsift.search.similar import read_footage
+    from vidsift.video.footage import read_footage
 
     if index.holds(question.like):
         return index.similar(question.like, k=top, filter=filter)
     at_second = _AT_SECOND.match(question.like)
     # A file may be called so too; then it is meant as a whole.
     if at_second is not None and not Path(question.like).expanduser().exists():
-        frames = read_footage(at_second["file"], index.model, float(at_second["seconds"]))
+        frames = read_footage(at_second["file"], index.model.preprocessing, float(at_second["seconds"]))
     else:
-        frames = read_footage(question.like, index.model)
+        frames = read_footage(question.like, index.model.preprocessing)
     return index.similar(frames=frames, k=top, filter=filter)
 
 

@@ -273,7 +273,7 @@ class Index:
         Args:
             segment_id: more like this one, which itself is left out.
             frames: more like these pictures, cropped to the model's size; see
-                :func:`~vidsift.search.similar.read_footage`.
+                :func:`~vidsift.video.footage.read_footage`.
             k: how many hits at most.
             filter: as for :meth:`search`; ``candidates`` has no meaning here.
             conditions: likewise.

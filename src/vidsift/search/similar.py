@@ -9,7 +9,6 @@ of texts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,11 +23,9 @@ from vidsift.interactions.token_wise import TokenWise
 from vidsift.methods.base import Method, Term, TermSum
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
-from vidsift.types import Features, Frames, Span, TokenSet
-from vidsift.video import probe, read_frames
-from vidsift.video.transforms import clip_pixels
+from vidsift.types import Features, Frames, TokenSet
 
-__all__ = ["KIND", "SimilarFootage", "encode_footage", "footage_set", "holds_frames", "read_footage"]
+__all__ = ["KIND", "SimilarFootage", "encode_footage", "footage_set", "holds_frames"]
 
 KIND: Literal["similar footage"] = "similar footage"
 
@@ -108,47 +105,3 @@ def encode_footage(model: Model, frames: Frames) -> dict[str, TokenSet]:
     most = model.preprocessing.frames
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))
     return model.encode_frames([frames.pixels[chosen]], [frames.times_seconds[chosen]])
-
-
-def read_footage(path: str | Path, model: Model, at_seconds: float | None = None) -> Frames:
-    """Read a picture, a whole video, or the picture at a second of a video.
-
-    Args:
-        path: of an image that Pillow reads, or of a video.
-        model: says how many pictures of which size.
-        at_seconds: which second of a video; the whole of it when None.
-
-    Raises:
-        QueryError: if there is no such file, or an image is asked for a second.
-        VideoReadError: if it is neither an image nor a video that can be read.
-    """
-    file, side = Path(path).expanduser(), model.preprocessing.size_px
-    if not file.is_file():
-        raise QueryError(f"{file}: there is no such file")
-    image = _read_image(file)
-    if image is not None:
-        if at_seconds is not None:
-            raise QueryError(f"{file} is an image and has no second {at_seconds:g}; leave out @SECONDS")
-        return Frames(clip_pixels(image, side)[None], np.zeros(1))
-    info = probe(file)
-    if at_seconds is None:
-        return read_frames(file, model.wanted_times(Span(0.0, info.duration_seconds)), size_px=side)
-    if not 0 <= at_seconds <= info.duration_seconds:
-        raise QueryError(f"{file} lasts {info.duration_seconds:.1f} s; there is no second {at_seconds:g}")
-    return read_frames(file, np.array([at_seconds]), size_px=side)
-
-
-def _read_image(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None:
-    """Upright RGB pixels of a still image; None if the file is none."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as image:
-            # An animation is a video, and read as one.
-            if getattr(image, "n_frames", 1) > 1:
-                return None
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
-    except UnidentifiedImageError:
-        return None
-    except (OSError, Image.DecompressionBombError) as error:
-        raise QueryError(f"{file}: the image cannot be read: {error}") from error

@@ -10,7 +10,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from vidsift.errors import NoAlignmentError, SandboxError
+from vidsift.errors import NoAlignmentError, SandboxError, VideoReadError
 from vidsift.service import schemas
 from vidsift.service.answering import (
     Settings,
@@ -37,7 +37,7 @@ from vidsift.service.schemas import (
 )
 from vidsift.service.service import CurrentService, Service, Upload
 from vidsift.service.transfer import receive_body, too_large
-from vidsift.video.preprocessing import frames_of_file
+from vidsift.video.footage import UNREADABLE_PICTURE, read_footage
 
 __all__ = ["UPLOADS", "router"]
 
@@ -130,12 +130,15 @@ async def upload(service: CurrentService, request: Request) -> UploadResponse:
         try:
             await receive_body(request, path, limit_bytes)
             # The frames are all that stays; the model looks at them when it is asked about them.
-            frames = await service.upload_decoder.run(frames_of_file, str(path), kind, preprocessing)
+            frames = await service.upload_decoder.run(read_footage, str(path), preprocessing)
         except SandboxError as error:
             raise ProblemError(422, f"the {kind} cannot be read here: the work on it {error}") from error
         except (OSError, ValueError) as error:
             problem = service_problem(error) if isinstance(error, OSError) else None
-            raise problem or ProblemError(422, _without_path(str(error), path, kind)) from error
+            # What is no picture was tried as a video too; whoever sent it as a picture hears of that.
+            no_picture = kind == "image" and isinstance(error, VideoReadError)
+            text = UNREADABLE_PICTURE if no_picture else _without_path(str(error), path, kind)
+            raise problem or ProblemError(422, text) from error
         finally:
             path.unlink(missing_ok=True)
     upload_id = service.uploads.put(Upload(kind, frames))

@@ -20,6 +20,7 @@ The room, file by file, in the order in which a file is met:
     sampling         segments of a long video, and which seconds of a stretch to look at
     transforms       pictures to CLIP's pixels; thumbnails
     preprocessing    what of a stretch a model looks at
+    footage          a picture or a video that somebody searches with
     stack            videos of different lengths in one array
     indexed_file     what is read again of a file that was indexed
     clips            seconds of a video as a file of their own

@@ -5,29 +5,18 @@ Beside the decoders and not beside the models: the processes that decode use it,
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from vidsift.types import Frames, Span
+from vidsift.types import Span
 from vidsift.video import sampling
-from vidsift.video.decode import read_frames
-from vidsift.video.probe import probe
-from vidsift.video.transforms import clip_pixels
 
-__all__ = ["SAMPLING", "Preprocessing", "Sampling", "frames_of_file", "jittered_times"]
-
-# No others: Pillow hands some to other programs (EPS to Ghostscript).
-_IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-_MOST_IMAGE_PIXELS = 100_000_000
+__all__ = ["SAMPLING", "Preprocessing", "Sampling", "jittered_times"]
 
 Sampling = Literal["uniform", "one_fps_linspace", "head"]
 
@@ -123,43 +112,3 @@ class Preprocessing:
                 f"reading holds {', '.join(values) or 'nothing'}; expected frames, sampling, size_px, mean "
                 "and std"
             ) from error
-
-
-def frames_of_file(path: str, kind: Literal["image", "video"], preprocessing: Preprocessing) -> Frames:
-    """Read what a model looks at in an image or a whole video.
-
-    Args:
-        path: the file.
-        kind: an image is a video of one frame.
-        preprocessing: how the model looks.
-
-    Returns:
-        Cropped pictures ``(F, S, S, 3)`` and their times.
-
-    Raises:
-        ValueError: it is no image or video that can be read.
-    """
-    if kind == "video":
-        span = Span(0.0, probe(path).duration_seconds)
-        return read_frames(path, preprocessing.wanted_times(span), size_px=preprocessing.size_px)
-    pixels_1SS3 = clip_pixels(_read_image(Path(path)), preprocessing.size_px)[None]
-    return Frames(pixels_1SS3, np.zeros(1))
-
-
-def _read_image(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(path.read_bytes()), formats=_IMAGE_FORMATS) as image:
-                if image.width * image.height > _MOST_IMAGE_PIXELS:
-                    raise ValueError(
-                        f"the picture has {image.width} x {image.height} pixels; send one of at most "
-                        f"{_MOST_IMAGE_PIXELS:,}"
-                    )
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-    # SyntaxError is what Pillow raises at a broken PNG.
-    except (OSError, SyntaxError, Image.DecompressionBombError, EOFError) as error:
-        raise ValueError(
-            "the picture cannot be read; send a whole JPEG, PNG, WebP, GIF or BMP file"
-        ) from error
-    return np.asarray(upright, np.uint8)
