@@ -19,7 +19,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import lancedb
 import numpy as np
 import pyarrow as pa
 import torch
@@ -30,6 +29,7 @@ from vidsift.index.encode import segment_table
 from vidsift.index.library import describe
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
+from vidsift.index.tables import Table
 from vidsift.search.searcher import Index
 
 COMMAND = command_line(__file__)
@@ -113,7 +113,9 @@ def main() -> None:
             },
             chosen.rounds,
         )
-        pieces = {name: fragments(folder) for name, folder in (("many", many), ("one", single))}
+        pieces = {
+            name: Table(folder, "segments").pieces() for name, folder in (("many", many), ("one", single))
+        }
         sizes = {"after the updates": bytes_per_hour(many)}
         store = Store.open(many)
         with store.writing():
@@ -145,11 +147,6 @@ def main() -> None:
         "bytes_per_hour": {name: round(size) for name, size in sizes.items()},
     }
     write_results(chosen.out, "small-updates", result, page(result))
-
-
-def fragments(folder: Path) -> int:
-    stats: Any = lancedb.connect(folder).open_table("segments").stats()
-    return int(stats["fragment_stats"]["num_fragments"])
 
 
 def page(result: dict[str, Any]) -> str:

@@ -12,8 +12,9 @@ from tests.methods import tiny
 
 import vidsift
 from vidsift.index import storage
+from vidsift.index.schema import ROW_ID
 from vidsift.index.storage import Store
-from vidsift.index.tables import ROW_ID, Table, age_of_unread
+from vidsift.index.tables import Table, age_of_unread
 
 ROWS = 40
 
@@ -98,3 +99,6 @@ def test_lancedb_is_spoken_in_one_file() -> None:
     files = {path.relative_to(source).as_posix(): path for path in source.rglob("*.py")}
     speakers = {name for name, path in files.items() if spoken.search(path.read_text(encoding="utf-8"))}
     assert speakers == {"index/tables.py"}
+    behind = re.compile(r"\bindex(?:\.| import )tables\b")
+    outside = {name: path for name, path in files.items() if not name.startswith("index/")}
+    assert not [name for name, path in outside.items() if behind.search(path.read_text(encoding="utf-8"))]

@@ -15,6 +15,7 @@ The files, first what works on an index, then what it is made of:
 
     storage.py               the store: all that is read or written goes through it  Store
       tables.py              its tables; LanceDB is spoken here alone
+      versions.py            one version read, new ones noticed
       schema.py              their columns, and token sets to columns and back
       tags_and_captions.py   what is said of videos beside what they show
       manifest.py            where an index is, and index.json: what it was made with

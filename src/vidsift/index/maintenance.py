@@ -68,8 +68,12 @@ def drop_places(store: Store, known: Mapping[str, FileRecord], places: Iterable[
     gone = [path for path in known if inside(path, roots)]
     store.drop_paths(gone)
     store.drop_orphans(known.values())
+    left = {record.video_id for path, record in known.items() if not inside(path, roots)}
     with suppress(IndexFolderError):  # damaged captions, which a check reports
         store.write_captions({}, [source for source in store.caption_sources() if inside(source, roots)])
+        # What a data set says lies in no file among the places: it goes with the videos.
+        removed = {known[path].video_id for path in gone} - left
+        store.drop_captions(sorted(store.read_captions().keys() & removed))
     store.compact()
     return len(gone)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "READABLE_FORMATS",
+    "ROW_ID",
     "SINGLE_PICTURE",
     "FileRecord",
     "SetLayout",
@@ -35,6 +36,7 @@ __all__ = [
     "set_to_columns",
     "sets_from_table",
     "stored_tokens",
+    "table_schemas",
     "tags_schema",
     "token_columns",
 ]
@@ -49,6 +51,9 @@ FORMAT = 2
 
 READABLE_FORMATS = frozenset({1, 2})
 """Formats that this reads; what is older than :data:`FORMAT` is raised to it when it is written to."""
+
+ROW_ID = "_rowid"
+"""Column of row ids beside those that were asked for; they find a row again in the same version."""
 
 SINGLE_PICTURE = "is a single picture, no video"
 """The reason that stands with a file which holds one picture; earlier versions show it as one that failed."""
@@ -197,6 +202,16 @@ def captions_schema() -> pa.Schema:
             pa.field("captions", pa.list_(pa.string()), nullable=False),
         ]
     )
+
+
+def table_schemas(sets: Mapping[str, SetLayout]) -> dict[TableName, pa.Schema]:
+    """Columns of every table of an index that holds these sets."""
+    return {
+        "segments": segments_schema(sets),
+        "files": files_schema(),
+        "tags": tags_schema(),
+        "captions": captions_schema(),
+    }
 
 
 def token_columns(sets: Mapping[str, SetLayout]) -> list[str]:

@@ -29,12 +29,11 @@ from vidsift.index.schema import (
     TableName,
     captions_schema,
     files_schema,
-    segments_schema,
+    table_schemas,
     tags_schema,
 )
 from vidsift.index.tables import (
     Table,
-    TableReader,
     connect,
     explained_reading,
     make_whole,
@@ -43,6 +42,7 @@ from vidsift.index.tables import (
     value_or_reason,
     was_written,
 )
+from vidsift.index.versions import TableReader
 from vidsift.index.writing import explained_writing, not_writable, write_lock
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Store:
         with write_lock(folder, _LOCK), explained_writing(folder):
             # Another process may have made it in the meantime.
             if not (folder / MANIFEST).exists():
-                schemas = _schemas(manifest)
+                schemas = table_schemas(manifest.sets)
                 if any(was_written(folder, name) for name in schemas):
                     raise IndexFolderError(
                         f"the index {folder} is damaged: {MANIFEST} is gone, its tables hold rows; put the "
@@ -171,7 +171,7 @@ class Store:
         """Make an index of an older format one of this; if that ends half-way, it begins anew."""
         with explained_writing(self.folder):
             for name in _TAGS_AND_CAPTIONS:
-                Table.create(self.folder, name, _schemas(self.manifest)[name])
+                Table.create(self.folder, name, table_schemas(self.manifest.sets)[name])
             self.manifest = replace(self.manifest, format=FORMAT)
             write_manifest(self.folder, self.manifest)
 
@@ -370,6 +370,11 @@ class Store:
             self._tables["captions"].delete("source", lost)
         return len(changed.keys() | set(lost))
 
+    def drop_captions(self, video_ids: Sequence[str]) -> None:
+        """Remove what any source says of some videos; while writing, and where the table is not damaged."""
+        with explained_writing(self.folder):
+            self._tables["captions"].delete("video_id", video_ids)
+
     # Folders
 
     def read_folders(self) -> list[IndexedFolder]:
@@ -443,7 +448,7 @@ class Store:
 
     def has_its_columns(self, name: TableName) -> bool:
         """Whether a table has the columns of the format, and no others."""
-        return bool(self._tables[name].schema.equals(_schemas(self.manifest)[name]))
+        return bool(self._tables[name].schema.equals(table_schemas(self.manifest.sets)[name]))
 
     def why_unreadable(self, name: TableName) -> str | None:
         """Read every byte of a table, and return why that cannot be done; None where it can."""
@@ -452,17 +457,17 @@ class Store:
 
     def batches(self, name: TableName) -> Iterator[pa.RecordBatch]:
         """Yield all rows of a table with all columns of the format."""
-        yield from self._tables[name].batches(_schemas(self.manifest)[name].names, _READ_ROWS)
+        yield from self._tables[name].batches(table_schemas(self.manifest.sets)[name].names, _READ_ROWS)
 
     def salvage(self, name: TableName) -> Iterator[pa.RecordBatch | None]:
         """Yield every row of a damaged table that can be read, in order, and None for each that cannot."""
-        yield from self._tables[name].salvage(_schemas(self.manifest)[name].names)
+        yield from self._tables[name].salvage(table_schemas(self.manifest.sets)[name].names)
 
     def keep_salvaged(self, name: TableName) -> None:
         """Leave of a damaged table, in one commit, what can be read of it; while writing."""
         rows = (batch for batch in self.salvage(name) if batch is not None)
         with explained_writing(self.folder):
-            self._tables[name].replace_all(_schemas(self.manifest)[name], rows)
+            self._tables[name].replace_all(table_schemas(self.manifest.sets)[name], rows)
 
     def repair_tags(self) -> int:
         """Make a damaged table of tags whole again, with what can be read of it; while writing.
@@ -480,16 +485,6 @@ class Store:
         with write_lock(self.folder, TAGS_LOCK, TAGS_PATIENCE_SECONDS), explained_writing(self.folder):
             Table.create(self.folder, "captions", captions_schema())
         self.refresh()
-
-
-def _schemas(manifest: Manifest) -> dict[TableName, pa.Schema]:
-    """Columns of every table of an index."""
-    return {
-        "segments": segments_schema(manifest.sets),
-        "files": files_schema(),
-        "tags": tags_schema(),
-        "captions": captions_schema(),
-    }
 
 
 def _holds_nothing_else(folder: Path) -> bool:

@@ -19,17 +19,13 @@ from numpy.typing import NDArray
 
 from vidsift.errors import IndexFolderError, IndexVersionGoneError
 from vidsift.files.disk_errors import plain_words
-from vidsift.index.manifest import MANIFEST
-from vidsift.index.schema import TableName
+from vidsift.index.schema import ROW_ID, TableName
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "ROW_ID",
     "Table",
-    "TableReader",
-    "VersionWatcher",
     "age_of_unread",
     "connect",
     "explained_reading",
@@ -40,9 +36,6 @@ __all__ = [
     "value_or_reason",
     "was_written",
 ]
-
-ROW_ID = "_rowid"
-"""Column of row ids beside those that were asked for; they find a row again in the same version."""
 
 _MERGED_PIECES = 16
 _MERGED_ROWS_AT_MOST = 1 << 14
@@ -101,6 +94,10 @@ class Table:
     def see_newest(self) -> None:
         """See what others have written since."""
         self._table.checkout_latest()
+
+    def stay(self) -> None:
+        """Stay at the version that is open, and write no more."""
+        self._table.checkout(self.version)
 
     def replaced(self) -> bool:
         """Whether there is a newer version than the open one, so that this one may be cleaned up."""
@@ -209,6 +206,10 @@ class Table:
 
     # Looking after: commits leave pieces and old versions behind.
 
+    def pieces(self) -> int:
+        """In how many pieces the rows lie."""
+        return int(self._table.stats()["fragment_stats"]["num_fragments"])
+
     def in_many_pieces(self) -> bool:
         """Whether so many small pieces lie there that merging them is worth it."""
         return bool(self._table.stats()["fragment_stats"]["num_small_fragments"] >= _MANY_SMALL_PIECES)
@@ -226,7 +227,7 @@ class Table:
             How many rows were written anew; 0 where nothing was to do, or the pieces are so large that only
             :meth:`merge_everything` should.
         """
-        if self._table.stats()["fragment_stats"]["num_fragments"] < _MERGED_PIECES:
+        if self.pieces() < _MERGED_PIECES:
             return 0
         rows = self.read([key], row_ids=True)
         # Merging by key would make one row of two with the same; such damage is the check's to report.
@@ -259,86 +260,6 @@ class Table:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that nothing may be kept was asked for
             self._table.optimize(cleanup_older_than=age_of_unread(made, keep))
-
-
-class TableReader:
-    """A table at one version, whatever is written or cleaned up meanwhile.
-
-    Every method raises :class:`IndexVersionGoneError` where the version is cleaned up, and
-    :class:`IndexFolderError` where the table is damaged.
-
-    Args:
-        table: open; it stays at its version, and can no longer be written.
-    """
-
-    def __init__(self, table: Table) -> None:
-        """See the class."""
-        self._table = table
-        with self._reading():
-            table._table.checkout(table.version)
-
-    @property
-    def version(self) -> int:
-        """Number of the version."""
-        return self._table.version
-
-    def read(self, columns: Sequence[str]) -> pa.Table:
-        """Return all rows, with the column :data:`ROW_ID`."""
-        with self._reading():
-            return self._table.read(columns, row_ids=True)
-
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield all rows, at most so many at a time, with the column :data:`ROW_ID`."""
-        with self._reading():
-            yield from self._table.batches(columns, rows, row_ids=True)
-
-    def take(self, row_ids: NDArray[np.uint64], columns: Sequence[str]) -> pa.Table:
-        """Return rows by their ids, in the order of the ids."""
-        with self._reading():
-            return self._table.take(row_ids, columns)
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        with explained_reading(self._table.folder, [self._table]):
-            yield
-
-
-class VersionWatcher:
-    """Says what changes whenever an index does, at the cost of milliseconds.
-
-    Args:
-        folder: of the index, which need not exist yet.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """See the class; nothing is read yet."""
-        self._folder = folder
-        self._made: tuple[int, int] | None = None
-        self._tables: list[Table] = []
-
-    def versions(self) -> tuple[object, ...]:
-        """When the index was made, and the versions of its tables now; empty where there is no index.
-
-        Raises:
-            IndexFolderError: it cannot be read.
-        """
-        try:
-            status = (self._folder / MANIFEST).stat()
-        except FileNotFoundError:
-            self._made = None
-            return ()
-        # An index that is made anew in the same place counts its versions from 1 again.
-        made = (status.st_mtime_ns, status.st_ino)
-        try:
-            if self._made != made:
-                self._tables = [Table(self._folder, name) for name in table_names(self._folder)]
-                self._made = made
-            for table in self._tables:
-                table.see_newest()
-            return (made, *(table.version for table in self._tables))
-        except Exception as error:
-            self._made = None
-            raise IndexFolderError(f"the index {self._folder} cannot be read") from error
 
 
 @contextmanager

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.encoders.device import multiplies_bytes
-from vidsift.index.schema import SetLayout, parts_from_table, sets_from_table, token_columns
+from vidsift.index.schema import ROW_ID, SetLayout, parts_from_table, sets_from_table, token_columns
 from vidsift.index.storage import Store
-from vidsift.index.tables import ROW_ID, TableReader
+from vidsift.index.versions import TableReader
 from vidsift.interactions.product_checks import rounds_within_bound
 from vidsift.interactions.quantised import pack, packs, quantise
 from vidsift.methods.base import Method, TermSum

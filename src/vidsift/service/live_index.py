@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from vidsift.errors import IndexFolderError
 from vidsift.index.library import Library, Video
-from vidsift.index.tables import VersionWatcher
+from vidsift.index.versions import VersionWatcher
 from vidsift.search.reader import ask_again
 from vidsift.search.searcher import Index
 from vidsift.service.problems import ProblemError
