@@ -11,23 +11,14 @@ from tests.files.full_disk import full_disk
 from tests.video.making import Recipe, make
 
 from vidsift.data.entries import Entry
-from vidsift.data.folder import read_folder
 from vidsift.data.frame_cache import FrameCache, read_entry
 from vidsift.data.loading import BatchStage
 from vidsift.data.video_batches import ShuffledVideos
 from vidsift.errors import FrameCacheError, NotSavedError, VideoReadError
-from vidsift.shapes.library import write_library
 from vidsift.types import Frames
 from vidsift.video.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(2, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-
-@pytest.fixture(scope="module")
-def entries(tmp_path_factory: pytest.TempPathFactory) -> list[Entry]:
-    folder = tmp_path_factory.mktemp("videos")
-    write_library(folder, "train", 8, size_px=32, frames_per_second=4, workers=1)
-    return read_folder(folder)
 
 
 def test_a_part_of_a_file_is_looked_at_as_if_it_were_alone(tmp_path: Path) -> None:

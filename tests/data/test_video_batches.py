@@ -10,23 +10,14 @@ import pytest
 from tests.video.making import Recipe, make
 
 from vidsift.data.entries import Entry
-from vidsift.data.folder import read_folder
 from vidsift.data.loading import BatchStage, Feed
 from vidsift.data.video_batches import OrderedVideos, ShuffledVideos
 from vidsift.errors import TooFewVideosError
-from vidsift.shapes.library import write_library
 from vidsift.types import Span
 from vidsift.video import read_frames
 from vidsift.video.preprocessing import Preprocessing, Sampling
 
 PREPROCESSING = Preprocessing(2, "uniform", 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-
-@pytest.fixture(scope="module")
-def entries(tmp_path_factory: pytest.TempPathFactory) -> list[Entry]:
-    folder = tmp_path_factory.mktemp("videos")
-    write_library(folder, "train", 8, size_px=32, frames_per_second=4, workers=1)
-    return read_folder(folder)
 
 
 def test_every_video_comes_once_in_order(entries: list[Entry]) -> None:

@@ -44,14 +44,9 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return stored
 
 
-def filled(
-    folder: Path, model: Model, counts: Sequence[int], *, order: Sequence[int] | None = None, commits: int = 1
-) -> Store:
-    """An index of made-up videos with so many frames each, added in an order, in several commits.
-
-    Video ``i`` has identity ``i`` and lies at ``/videos/{a or b}/{i}.mp4``; every third one has two segments.
-    """
-    manifest = Manifest(
+def manifest_of(model: Model) -> Manifest:
+    """What an index says that this model made of videos, which it cut by ``auto``."""
+    return Manifest(
         "",
         model.name,
         model.method_name,
@@ -60,6 +55,16 @@ def filled(
         model.preprocessing.to_dict(),
         sets_of(model),
     )
+
+
+def filled(
+    folder: Path, model: Model, counts: Sequence[int], *, order: Sequence[int] | None = None, commits: int = 1
+) -> Store:
+    """An index of made-up videos with so many frames each, added in an order, in several commits.
+
+    Video ``i`` has identity ``i`` and lies at ``/videos/{a or b}/{i}.mp4``; every third one has two segments.
+    """
+    manifest = manifest_of(model)
     store = Store.create(folder, manifest)
     pixels, times = tiny.videos(counts, seed=3)
     chosen = list(range(len(counts))) if order is None else list(order)

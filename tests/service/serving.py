@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
+from tests.index.library import manifest_of
 from tests.methods import tiny
 
 from vidsift.index.decode_worker import Done, Facts, ReadSettings, Segment, content_id, read_video
-from vidsift.index.encode import Encoder, sets_of
-from vidsift.index.manifest import Manifest
+from vidsift.index.encode import Encoder
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
@@ -25,11 +25,7 @@ HERE = "http://127.0.0.1:8765"
 def index_of(folder: Path, files: Sequence[Path], model: Model | None = None) -> Index:
     """An index of real files, read in this process."""
     model = model or tiny.model()
-    sets = sets_of(model)
-    manifest = Manifest(
-        "", model.name, model.method_name, model.fingerprint, "auto", model.preprocessing.to_dict(), sets
-    )
-    store = Store.create(folder, manifest)
+    store = Store.create(folder, manifest_of(model))
     add(store, model, files)
     return Index(Store.open(folder), model)
 
@@ -53,6 +49,14 @@ def add(store: Store, model: Model, files: Sequence[Path]) -> None:
     encoder.flush()
     table, _ = encoder.take_finished(store.video_ids())
     store.commit(table, records)
+
+
+def ask(client: TestClient, query: Any = "a red circle", **question: Any) -> dict[str, Any]:
+    """What a search over HTTP answers."""
+    answer = client.post("/v1/search", json={"query": query, **question})
+    assert answer.status_code == 200, answer.text
+    answer_body: dict[str, Any] = answer.json()
+    return answer_body
 
 
 def video_id(path: Path) -> str:

@@ -4,7 +4,6 @@ import io
 import json
 import re
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
-from tests.index.library import clip
 from tests.methods import tiny
-from tests.service.serving import index_of, problem, served, video_id
+from tests.service.serving import ask, index_of, problem, served, video_id
 
 from vidsift.search import calibration
 from vidsift.search.confidence import Fits
@@ -24,32 +22,6 @@ from vidsift.service.limits import ServiceLimits
 from vidsift.service.schemas import SearchRequest
 from vidsift.service.service import Service
 from vidsift.video.footage import read_footage
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Eight clips, the last one of two segments."""
-    folder = tmp_path_factory.mktemp("videos")
-    short = [clip(folder, f"clip{number}", frames=8 + number) for number in range(7)]
-    return [*short, clip(folder, "long", frames=64, fps=2)]
-
-
-@pytest.fixture(scope="module")
-def index(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Index:
-    return index_of(tmp_path_factory.mktemp("search") / "index", files)
-
-
-@pytest.fixture(scope="module")
-def client(index: Index) -> Iterator[TestClient]:
-    with served(index) as opened:
-        yield opened
-
-
-def ask(client: TestClient, query: Any = "a red circle", **question: Any) -> dict[str, Any]:
-    answer = client.post("/v1/search", json={"query": query, **question})
-    assert answer.status_code == 200, answer.text
-    answer_body: dict[str, Any] = answer.json()
-    return answer_body
 
 
 def test_a_hit_says_all_that_is_known(client: TestClient, index: Index, files: list[Path]) -> None:
