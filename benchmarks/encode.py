@@ -3,7 +3,9 @@
     PYTHONPATH=src python benchmarks/encode.py     # its class's part of results/encode.md
 
 One thread, CPU time of the process, the cases of a table taking turns round after round; the least of
-the rounds counts. Weights are random: nothing here depends on their values but the cosines.
+the rounds counts. Packed texts are what the tower can do (`ClipTowers.encode_text_packed`);
+`Model.encode_text` takes texts of like length together instead, which is not measured here. Weights are
+random: nothing here depends on their values but the cosines.
 """
 
 from __future__ import annotations

@@ -12,6 +12,13 @@ from tests.methods import tiny
 
 import vidsift
 
+BELOW_THE_DOOR = {
+    "encode.py": "times the towers, each way of giving them sentences and pictures against the others",
+    "made_up.py": "random ids and numbers of the shapes that a method takes: no sentence, no picture",
+    "pidro.py": "as made_up, with the same numbers for every row of the paper's table",
+}
+"""Benchmark -> why it gives towers or a method inputs that the door did not make."""
+
 PADDED_OUT = ("drl", {"interaction": "wti", "temporal": "none"})
 PADDED_IN = ("drl", {"interaction": "ti", "temporal": "none", "padding": "zero"})
 
@@ -83,3 +90,11 @@ def test_nothing_else_gives_a_method_its_inputs() -> None:
     for alone in ("tokenizer.encode()", "norm()", "model.norm()", "inputs.norm()"):
         assert {name for name, made in calls.items() if alone in made} <= {"methods/inputs.py"}
     assert "tokenizer.encode()" in calls["methods/inputs.py"]
+
+
+def test_benchmarks_go_through_the_door_but_for_those_below_it() -> None:
+    folder = Path(__file__).parents[2] / "benchmarks"
+    calls = {path.name: called(path) for path in folder.glob("*.py")}
+    inside = {".text_features()", ".video_features()", ".encode_text_packed()", ".encode_images()", ".norm()"}
+    tokenising = {"tokenizer.encode()", "Tokenizer.from_bpe_file()", "Tokenizer()"}
+    assert {name for name, made in calls.items() if made & (inside | tokenising)} == set(BELOW_THE_DOOR)
