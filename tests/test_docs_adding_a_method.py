@@ -68,6 +68,7 @@ def test_it_trains_is_saved_and_loaded_and_padding_and_company_have_no_say(
     checks.test_contributions_sum_to_the_score_or_the_method_says_why_not(best_frame, {})
     checks.test_bf16_towers_score_nearly_the_same(best_frame, {}, tmp_path / "rounded")
     checks.test_training_encodes_in_bf16_and_scores_in_fp32(best_frame, {})
+    checks.test_every_method_says_when_to_use_it_and_its_example_runs(best_frame)
 
 
 def test_it_is_indexed_searched_and_explained(best_frame: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers
 from vidsift.errors import NoAlignmentError
-from vidsift.interactions.base import Interaction
+from vidsift.interactions.base import Interaction, UnitTokens
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.token_wise import TokenWise, WeightedTokenWise
 from vidsift.losses.contrastive import info_nce
@@ -19,6 +20,7 @@ from vidsift.methods import catalog
 from vidsift.methods.base import MAX_LOGIT_SCALE, Method, Stage, Term
 from vidsift.methods.model import Model, load
 from vidsift.methods.parts import frame_set, sentence_set, word_set
+from vidsift.methods.zero_shot import ZeroShot
 from vidsift.types import Features, TokenSet
 
 
@@ -231,3 +233,38 @@ def test_the_backbone_is_the_towers_and_nothing_else() -> None:
     backbone = dict(method.backbone_parameters())
     assert {id(value) for value in backbone.values()} == {id(value) for value in method.towers.parameters()}
     assert set(backbone) < set(dict(method.named_parameters()))
+
+
+class _Misnamed(TwoTerms):
+    def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
+        return {"sentence": word_set(self.towers.encode_text(ids_QT, mask_QT), mask_QT)}
+
+
+class _Bare(TwoTerms):
+    def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> Any:
+        return super().video_features(pixels_BF3SS, mask_BF, times_BF)["frame"]
+
+
+def test_features_without_a_set_that_the_terms_name_are_refused() -> None:
+    method = _Misnamed(tiny.towers())
+    ids = torch.ones(1, 3, dtype=torch.long)
+    features = method.text_features(ids, ids.bool())
+    with pytest.raises(ValueError, match=r"text_features returned the sets sentence, and .* word too"):
+        method.prepare_text(features)
+    with pytest.raises(ValueError, match="returned a TokenSet, expected a dictionary"):
+        _Bare(tiny.towers()).prepare_video(tiny.token_set([2], 2))  # type: ignore[arg-type]
+
+
+class _NoAccount(UnitTokens):
+    def score(self, text: TokenSet, video: TokenSet) -> Tensor:
+        return text.tokens[:, 0] @ video.tokens[:, 0].T
+
+
+def test_an_interaction_whose_account_was_forgotten_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"_NoAccount has no align\(\).*set explains = False"):
+        _Summed(tiny.towers(), [Term("sentence", "frame", _NoAccount())])
+
+
+class _Summed(ZeroShot):
+    def __init__(self, towers: ClipTowers, terms: list[Term]) -> None:
+        Method.__init__(self, towers, terms)

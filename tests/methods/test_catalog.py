@@ -20,6 +20,7 @@ from vidsift.errors import NoAlignmentError
 from vidsift.methods.catalog import METHODS, build_method, resolve_arguments
 from vidsift.methods.inputs import TextInputs, VideoInputs
 from vidsift.methods.model import Model, load
+from vidsift.methods.zero_shot import ZeroShot
 
 
 def captioned(model: Model) -> tuple[TextInputs, VideoInputs]:
@@ -152,7 +153,7 @@ def test_every_method_says_when_to_use_it_and_its_example_runs(name: str) -> Non
     for words in ("Use it", "It needs", "gives? up", "Source: "):
         assert re.search(words, " ".join(text.split())), words
     example = re.search(r"Example:\n +``(.+)``", text)
-    assert example is not None
+    assert example is not None, f'end the docstring with Example: and ``Model.create("{name}", *clip)``'
     clip = (tiny.towers(), tiny.tokenizer(), PixelNorm(tiny.SIZE_PX))
     made = eval(example[1], {"Model": Model, "clip": clip})
     assert isinstance(made.method, METHODS[name])  # type: ignore[arg-type]
@@ -163,6 +164,17 @@ def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
         ValueError, match=r"unknown method 'dlr'; known methods: .*clip4clip, drl.*mean 'drl'"
     ):
         build_method("dlr", tiny.towers())
+
+
+def test_an_argument_without_a_default_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Needs(ZeroShot):
+        def __init__(self, towers: ClipTowers, dim: int) -> None:
+            super().__init__(towers)
+            self.dim = dim
+
+    monkeypatch.setitem(METHODS, "needs", Needs)
+    with pytest.raises(ValueError, match=r"argument 'dim' has no default; give it one in Needs.__init__"):
+        resolve_arguments("needs")
 
 
 def test_an_unknown_argument_is_answered_with_the_known_ones() -> None:

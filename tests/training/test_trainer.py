@@ -154,6 +154,14 @@ def test_a_loss_that_is_no_number_ends_the_run_by_its_step(tmp_path: Path) -> No
     assert all(torch.isfinite(value).all() for value in run.method.state_dict().values())
 
 
+@pytest.mark.parametrize("returned", [torch.tensor(1.0), {"total": torch.tensor(1.0)}])
+def test_a_loss_without_its_name_is_refused(tmp_path: Path, returned: Any) -> None:
+    run = Trainer(read_recipe(write(tmp_path)), tmp_path / "run", device="cpu", say=silent)
+    run.method.loss = lambda *_: returned  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=r"Drl.loss returned .*, expected a dictionary of scalars"):
+        run.run()
+
+
 def test_stages_freeze_and_change_what_is_seen(tmp_path: Path) -> None:
     stages = [
         {"name": "stills", "share": 1, "frames": 1, "batch_size": 12, "trained": ["interactions"]},

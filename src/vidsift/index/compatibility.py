@@ -54,6 +54,8 @@ def open_with_model(
     # Checked now, and not after hours of reading videos.
     check_searchable(loaded, sets)
     if store is None:
+        # Indexing reads no text: a method that cannot read one would be found out at the first search.
+        loaded.encode_text(["video"])
         manifest = Manifest(
             model=name,
             model_name=loaded.name,

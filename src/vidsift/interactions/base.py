@@ -130,7 +130,10 @@ def weights_of(tokens: TokenSet) -> Tensor:
         ValueError: if it has none, so that it was not prepared.
     """
     if tokens.weights is None:
-        raise ValueError("got a token set without weights; pass it through prepare_text or prepare_video")
+        raise ValueError(
+            "got a token set without weights; pass it through prepare_text or prepare_video of an "
+            "interaction that weighs tokens, such as TokenWise"
+        )
     return tokens.weights
 
 

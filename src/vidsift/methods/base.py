@@ -214,8 +214,9 @@ class Method(nn.Module, TermSum, ABC):
             only has no account, they may give hits their moments; without them that is the whole segment.
 
     Raises:
-        ValueError: if two terms compare the same pair of sets, or share a set but prepare it differently; or
-            if the first stage is refused, see :class:`FirstStage`.
+        ValueError: if two terms compare the same pair of sets, or share a set but prepare it differently; if
+            an interaction neither has ``align`` nor says that it does not explain; or if the first stage is
+            refused, see :class:`FirstStage`.
     """
 
     full_width: bool = False
@@ -242,6 +243,7 @@ class Method(nn.Module, TermSum, ABC):
         self.text_preparers = _preparers(self.terms, "text")
         self.video_preparers = _preparers(self.terms, "video")
         _require_different_pairs(terms)
+        _require_accounts(terms)
 
     @abstractmethod
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> Features:
@@ -285,11 +287,21 @@ class Method(nn.Module, TermSum, ABC):
         return {}
 
     def prepare_text(self, features: Features) -> dict[str, TokenSet]:
-        """Do for every text set what its interaction needs of that side alone."""
+        """Do for every text set what its interaction needs of that side alone.
+
+        Raises:
+            ValueError: if a set that a term names is not among the features.
+        """
+        _require_sets(f"{type(self).__name__}.text_features", features, self.text_preparers)
         return {name: meet.prepare_text(features[name]) for name, meet in self.text_preparers.items()}
 
     def prepare_video(self, features: Features) -> dict[str, TokenSet]:
-        """Do for every video set what its interaction needs of that side alone; the index stores this."""
+        """Do for every video set what its interaction needs of that side alone; the index stores this.
+
+        Raises:
+            ValueError: if a set that a term names is not among the features.
+        """
+        _require_sets(f"{type(self).__name__}.video_features", features, self.video_preparers)
         return {name: meet.prepare_video(features[name]) for name, meet in self.video_preparers.items()}
 
     @property
@@ -360,6 +372,32 @@ def _require_different_pairs(terms: Sequence[Term]) -> None:
                 f"two terms compare the text set {term.text!r} with the video set {term.video!r}; add them "
                 "up in one interaction, or give one of them its tokens under another set name"
             )
+
+
+def _require_accounts(terms: Sequence[Term]) -> None:
+    """Refuse an interaction whose author forgot its account: every search would end with that."""
+    for term in terms:
+        kind = type(term.interaction)
+        if kind.explains and kind.align is Interaction.align:
+            raise ValueError(
+                f"{kind.__name__} has no align(), which says what each meeting gave to the score: write it, "
+                "or set explains = False in the class"
+            )
+
+
+def _require_sets(source: str, features: object, names: Collection[str]) -> None:
+    """Refuse what a method returned in place of the sets that its terms name."""
+    if not isinstance(features, Mapping):
+        raise ValueError(
+            f"{source} returned a {type(features).__name__}, expected a dictionary of token sets: "
+            f"{', '.join(names)}"
+        )
+    missing = [name for name in names if name not in features]
+    if missing:
+        raise ValueError(
+            f"{source} returned the sets {', '.join(features) or 'none'}, and the terms compare "
+            f"{', '.join(missing)} too; return it, or name another set in the terms"
+        )
 
 
 def _preparers(terms: Sequence[Term], side: Side) -> dict[str, Interaction]:

@@ -86,6 +86,12 @@ def resolve_arguments(name: str, arguments: Mapping[str, Any] | None = None) -> 
             raise ValueError(
                 f"method {name!r} has no argument {key!r}; its arguments: {known}{_closest(key, parameters)}"
             )
+    for key, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty:
+            raise ValueError(
+                f"method {name!r}: its argument {key!r} has no default; give it one in "
+                f"{METHODS[name].__name__}.__init__, as a recipe need not name it"
+            )
     defaults = {key: parameter.default for key, parameter in parameters.items()}
     for key, value in given.items():
         # Where the default is None or a word, the method itself checks.

@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
@@ -291,6 +291,11 @@ class Trainer:
             self.method.loss({name: tokens[first : first + rows] for name, tokens in text.items()}, video)
             for first in range(0, len(batch.captions), rows)
         ]
+        if not isinstance(losses[0], Mapping) or "loss" not in losses[0]:
+            raise ValueError(
+                f"{type(self.method).__name__}.loss returned {losses[0]!r}, expected a dictionary of scalars "
+                "in which 'loss' is the one to minimise"
+            )
         return {name: torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
 
     def _advice(self) -> str:
