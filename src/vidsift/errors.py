@@ -103,7 +103,7 @@ __all__ = [
 
 
 class VidsiftError(Exception):
-    """The base of every error that vidsift itself raises for what a person can mend."""
+    """The base of every error that vidsift itself raises for what its caller can put right."""
 
 
 # Videos
@@ -285,7 +285,17 @@ class NotSearchableError(SearchError):
 
 
 class QueryError(SearchError):
-    """The question cannot be answered as it is; the message says what to change."""
+    """The question cannot be answered as it is; the message says what to change.
+
+    Attributes:
+        field: of a :class:`~vidsift.types.Filter` that is wrong; None where it is something else. The message
+            then begins with it.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        """See the class."""
+        super().__init__(message)
+        self.field = field
 
 
 # Disks and locks

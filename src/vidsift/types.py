@@ -333,22 +333,26 @@ class Filter:
         """Refuse values that make no sense, and bring equal filters into one form."""
         # A string is a sequence too: each of its letters would be a tag.
         if isinstance(self.tags, str):
-            raise QueryError(f"tags is {self.tags!r}, expected a list of tags: [{self.tags!r}]")
+            raise QueryError(f"tags is {self.tags!r}, expected a list of tags: [{self.tags!r}]", field="tags")
         # Equal questions are answered together, so the order of tags must not tell filters apart.
         object.__setattr__(self, "tags", tuple(sorted(set(self.tags))))
         for name in ("min_duration_seconds", "max_duration_seconds"):
             seconds = getattr(self, name)
             # NaN orders with no length; infinity may be, as a limit that nothing reaches.
             if seconds is not None and math.isnan(seconds):
-                raise QueryError(f"{name} is {seconds}, expected seconds, or None for no limit")
+                raise QueryError(f"{name} is {seconds}, expected seconds, or None for no limit", field=name)
         if self.min_score is not None and not math.isfinite(self.min_score):
-            raise QueryError(f"min_score is {self.min_score}, expected a number, or None for no limit")
+            raise QueryError(
+                f"min_score is {self.min_score}, expected a number, or None for no limit", field="min_score"
+            )
         if self.group_by not in ("segment", "video"):
-            raise QueryError(f"group_by is {self.group_by!r}, expected 'segment' or 'video'")
+            raise QueryError(
+                f"group_by is {self.group_by!r}, expected 'segment' or 'video'", field="group_by"
+            )
         if self.candidates is not None and self.candidates < 1:
-            raise QueryError(f"candidates is {self.candidates}, expected at least 1")
+            raise QueryError(f"candidates is {self.candidates}, expected at least 1", field="candidates")
         if self.skip < 0:
-            raise QueryError(f"skip is {self.skip}, expected 0 or more")
+            raise QueryError(f"skip is {self.skip}, expected 0 or more", field="skip")
 
     @property
     def narrows(self) -> bool:

@@ -125,7 +125,7 @@ def test_others_take_the_places_of_a_batch_that_cannot_be_read(entries: list[Ent
 def test_a_set_of_which_one_can_be_read_is_refused_by_names(entries: list[Entry], tmp_path: Path) -> None:
     mixed = (entries[0], *broken(tmp_path, 7))
     maker = ShuffledVideos(mixed, 7, (BatchStage(0, 4, 2),), PREPROCESSING)
-    words = r"7 of all 8 training videos cannot be read, .*broken\d.mp4: .*; and 2 more\); mend or replace"
+    words = r"7 of all 8 training videos cannot be read, .*broken\d.mp4: .*; and 2 more\); repair or replace"
     with pytest.raises(TooFewVideosError, match=words), Feed(maker, stop=1) as feed:
         next(feed)
 

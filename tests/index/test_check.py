@@ -91,14 +91,17 @@ def test_a_whole_index_passes(made: Path) -> None:
         (_poison, "its tokens of frame are not finite"),
         (_zero, "its tokens of frame are all zero"),
         (lambda row: row.update(frame_mask=[0] * tiny.FRAMES), "its mask of frame leaves no token"),
-        (lambda row: row.update(frame_mask=[7] * tiny.FRAMES), "its mask of frame is neither yes nor no"),
+        (
+            lambda row: row.update(frame_mask=[7] * tiny.FRAMES),
+            "its mask of frame holds values other than 0 and 1",
+        ),
         (
             lambda row: row.update(frame_times_seconds=[float("inf")] * tiny.FRAMES),
             "its frame_times_seconds are not finite",
         ),
-        (lambda row: row.update(pooled=[0.0] * 16), "its pooled vector is no direction"),
+        (lambda row: row.update(pooled=[0.0] * 16), "its pooled vector is zero or not finite"),
         (lambda row: row.update(thumbnail=row["thumbnail"][:40]), "its thumbnail cannot be read"),
-        (lambda row: row.update(end_seconds=-1.0), "its place in the video makes no sense"),
+        (lambda row: row.update(end_seconds=-1.0), "its start and end are no stretch of the video"),
         (lambda row: row.update(start_seconds=0.1), "its name does not fit its video and place"),
     ],
 )
@@ -151,7 +154,7 @@ def test_segments_without_a_path_and_a_path_without_segments(store: Store, made:
 def test_segments_without_a_path_are_a_note_and_go_with_the_next_run(store: Store, made: Path) -> None:
     path = min(store.read_files())
     store.drop_paths([path])
-    loose = "1 segments lie at no known path, as a run that was cut off leaves; "
+    loose = "1 segments belong to no known path: a run was stopped while writing them; "
     report = check_index(store.folder)
     assert (report.problems, report.whole) == ([], True)
     assert report.sentences()[0] == loose + "the next run drops them"
@@ -171,7 +174,7 @@ def test_paths_that_contradict_themselves(store: Store, made: Path) -> None:
     problems = {(problem.what, problem.wrong) for problem in check_index(store.folder).problems}
     assert problems == {
         (path, "is there 2 times"),
-        ("/odd.mp4", "is neither a readable file nor one with a reason why it is not"),
+        ("/odd.mp4", "records neither a video nor a reason why the file failed"),
     }
     _repaired(store, made, lost=1)
 
@@ -282,7 +285,7 @@ def test_segments_of_lost_paths_stay_until_every_folder_was_seen(made: Path, tmp
     again = check_index(index, repair=True)
     assert (again.problems, again.remarks) == (
         [],
-        ["2 segments wait until their files are met again; run: vidsift index update"],
+        ["2 segments belong to no known path; vidsift index update finds their files"],
     )
     build_index([tmp_path / "videos1"], index, made / "model", workers=1)
     assert rows(index) == before

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from vidsift.losses.contrastive import info_nce
-from vidsift.losses.decorrelation import decorrelation
+from vidsift.losses.decorrelation import channel_correlation, decorrelation
 
 
-@pytest.mark.parametrize("loss", [info_nce, decorrelation])
+@pytest.mark.parametrize("loss", [info_nce, decorrelation, channel_correlation])
 def test_a_loss_says_when_to_use_it_and_shows_how(loss: Callable[..., Any]) -> None:
     assert loss.__doc__ is not None
-    for part in ("Use it", "needs", "Example:", ">>>", "Raises:"):
+    for part in ("Use it", "needs", "gives up", "Example:", ">>>", "Raises:", "Source:"):
         assert part in loss.__doc__

@@ -284,7 +284,9 @@ def test_the_command_line_says_what_the_hits_are_the_best_of(
     assert "the best of 4 candidates found by MeanDot(sentence, frame); --candidates N takes more" in errors
     hits = [json.loads(line) for line in lines]
     assert [hit["candidates"] for hit in hits] == [4, 4]
-    assert hits[0]["account"] == "black box: no account; the moment is that of the first stage"
+    assert hits[0]["account"] == (
+        "none: the model cannot say what each frame or word gave; the moment is that of the first stage"
+    )
     lines, errors = run(*arguments, "--json")
     assert "candidates" not in errors
     assert json.loads(lines[0])["candidates"] is None

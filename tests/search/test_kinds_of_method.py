@@ -216,7 +216,11 @@ def test_the_command_line_says_what_kind_it_is(
     hit = json.loads(run("search", QUERY, "--index", str(folder), "-t", "1", "--json")[0])
     assert ("candidates" in hit) is not kind.scans
     moment = "that of the first stage" if kind.first_stage else "the whole segment"
-    expected = None if kind.explains else f"black box: no account; the moment is {moment}"
+    expected = (
+        None
+        if kind.explains
+        else f"none: the model cannot say what each frame or word gave; the moment is {moment}"
+    )
     assert hit.get("account") == expected
 
 

@@ -64,7 +64,7 @@ def client(index: Index, work: Worked) -> Iterator[TestClient]:
     with served(
         index,
         run_job=work,
-        limits=ServiceLimits(jobs_waiting=2, jobs_remembered=3, streams=2, poll_seconds=0.02),
+        limits=ServiceLimits(jobs_waiting=2, jobs_listed=3, streams=2, poll_seconds=0.02),
     ) as opened:
         yield opened
         work.go.set()

@@ -200,7 +200,7 @@ def test_a_decompression_bomb_costs_only_itself(client: TestClient) -> None:
 
 
 def test_uploads_are_limited_and_forgotten(tmp_path: Path, files: list[Path]) -> None:
-    limits = ServiceLimits(image_bytes=1 << 20, video_bytes=1 << 20, uploads_remembered=2, body_bytes=4096)
+    limits = ServiceLimits(image_bytes=1 << 20, video_bytes=1 << 20, uploads_held=2, body_bytes=4096)
     with served(index_of(tmp_path / "index", files[:2]), limits=limits) as client:
         large = b"\0" * ((1 << 20) + 1)
         for content in (large, iter([large[: 1 << 19]] * 3)):
@@ -269,7 +269,7 @@ def test_thirty_two_ask_at_once_and_each_gets_its_own(client: TestClient) -> Non
         ({"query": "a", "filter": {"min_duration": -1}}, "filter.min_duration"),
         ({"query": "a", "filter": {"modified_after": "soon"}}, "filter.modified_after"),
         ({"query": "a", "filter": {"colour": "red"}}, "filter.colour"),
-        ({"query": "a -"}, "has nothing"),
+        ({"query": "a -"}, "needs a sentence on both sides"),
         ({"query": "a", "min_score": 1e9}, "min_score"),
     ],
 )

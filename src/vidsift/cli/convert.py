@@ -39,7 +39,11 @@ _Sampling = Annotated[
 ]
 _Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="An argument of the method that shapes do not tell."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="An argument of the method that the weights' shapes do not determine.",
+    ),
 ]
 
 
@@ -209,7 +213,9 @@ def _report(model: Model, release: Release | None) -> None:
     for line in release.cut:
         typer.echo(f"Cut to the longest video: {line}")
     if release.dead:
-        typer.echo(f"Left out, no one reads them ({len(release.dead)}): {', '.join(release.dead)}")
+        typer.echo(
+            f"Ignored, as the released code never uses them ({len(release.dead)}): {', '.join(release.dead)}"
+        )
 
 
 def _shown(value: Any) -> str:

@@ -79,7 +79,7 @@ def app(verb: str | None = None) -> typer.Typer:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the program; exits with 0, 2 for what the person can mend, 1 for a fault of ours, 130 for Ctrl-C.
+    """Run the program; exits with 0, 2 for what the user can fix, 1 for a fault of ours, 130 for Ctrl-C.
 
     Args:
         arguments: the command line without the program's name; that of the process when None.

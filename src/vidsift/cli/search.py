@@ -24,8 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
-_OPTION_OF = {"min_score": "--min-score", "group_by": "--by"}
-"""What typer cannot check by itself."""
+_OPTION_OF = {
+    "min_duration_seconds": "--min-duration",
+    "max_duration_seconds": "--max-duration",
+    "tags": "--tag",
+    "min_score": "--min-score",
+    "group_by": "--by",
+    "candidates": "--candidates",
+    "skip": "--skip",
+}
+"""Which option gives a field of the filter; typer does not see, for example, that a number is NaN."""
 
 _AT_SECOND = re.compile(r"^(?P<file>.+)@(?P<seconds>\d+(\.\d+)?)$")
 
@@ -78,8 +86,9 @@ CandidatesOption = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="Only for models that are too slow to score the whole library (vidsift info calls them "
-        "black boxes): a quick look picks the N likeliest segments, and the model ranks these alone. "
+        help="Only for models that are too slow to score the whole library (vidsift info "
+        "says how a model scores): a quick look picks the N likeliest segments, and the model ranks these "
+        "alone. "
         "Leave it out unless a video that you know to be there is not found: then a larger N finds more, "
         "and takes longer. All other models score everything and refuse it.",
         show_default="100",
@@ -138,14 +147,16 @@ def search(  # noqa: PLR0917 - the options of the verb
 
 
 def _filter_of(**fields: Unpack[FilterFields]) -> Filter:
-    """Build the filter; what it refuses is told by the name of the option."""
+    """Build the filter; what it refuses is said with the name of the option."""
     try:
         return Filter(**fields)
     except QueryError as error:
+        option = _OPTION_OF.get(error.field or "")
+        if option is None:
+            raise
         # Whatever a filter refuses, it says as "name is value, expected ...".
-        name, problem = str(error).split(" is ", 1)
-        problem = problem.removesuffix(", or None for no limit")
-        raise QueryError(f"{_OPTION_OF.get(name, name)} is {problem}") from error
+        problem = str(error).removeprefix(error.field or "").removesuffix(", or None for no limit")
+        raise QueryError(f"{option}{problem}", field=error.field) from error
 
 
 @dataclass(frozen=True)
@@ -203,8 +214,8 @@ def _say_of_candidates(index: Index, hits: list[Hit]) -> None:
     stage = index.model.method.first_stage
     if stage is None:
         message = (
-            f"the best of the {hits[0].candidates} videos that were looked at, the likeliest first; to have "
-            "all of some looked at, narrow the search, as by --under FOLDER"
+            f"only the {hits[0].candidates} likeliest videos were ranked; narrow the search "
+            "(--under FOLDER) to rank all of fewer"
         )
     else:
         message = (
@@ -215,7 +226,7 @@ def _say_of_candidates(index: Index, hits: list[Hit]) -> None:
 
 
 def _nothing_fits(index: Index, question: _Question, hits: list[Hit], filter: Filter) -> bool:
-    """Whether all hits are no surer than chance; with a least score, the asker decides what fits."""
+    """Whether all hits are no surer than chance; with ``min_score``, the caller decides what fits."""
     if not hits or question.like is not None or filter.min_score is not None:
         return False
     return index.found(question.sentences, hits, filter=filter) is False
@@ -278,7 +289,7 @@ def _as_object(hit: Hit, method: Method) -> dict[str, Any]:
         facts["candidates"] = hit.candidates
     if of_method and not method.explains:
         moment = "that of the first stage" if method.first_stage is not None else "the whole segment"
-        facts["account"] = f"black box: no account; the moment is {moment}"
+        facts["account"] = f"none: the model cannot say what each frame or word gave; the moment is {moment}"
     if hit.parts:
         facts["parts"] = [_as_object(part, method) for part in hit.parts]
     return facts

@@ -85,10 +85,10 @@ class FrameCache:
         }
         # As it is read back below, tuples as lists.
         about = json.loads(json.dumps(about))
-        note = root / "about.json"
-        if not note.is_file():
+        about_file = root / "about.json"
+        if not about_file.is_file():
             _lay_out(root, _layout(len(entries), preprocessing), json.dumps(about))
-        if json.loads(note.read_text(encoding="utf-8")) != about:
+        if json.loads(about_file.read_text(encoding="utf-8")) != about:
             raise FrameCacheError(
                 f"the cache {root} was made from other videos, or looks at them otherwise; delete it or "
                 "name another"
@@ -115,7 +115,7 @@ class FrameCache:
             # Copies: the map stays open, and other processes fill it.
             return Frames(np.array(pixels[row, :count]), np.array(times[row, :count]))
         frames = read_entry(entry, self.preprocessing.wanted_times, self.preprocessing.size_px)
-        # What gives a part today may give all of it once it is mended: only whole videos are kept.
+        # What gives a part today may give all of it once it is repaired: only whole videos are kept.
         if isinstance(frames, VideoReadError) or frames.damage:
             return frames
         # The count comes last: whoever reads it, in any process, finds the pictures there.

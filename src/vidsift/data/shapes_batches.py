@@ -90,7 +90,7 @@ class ShapesSetBatches:
         seed: of the order and of the choice of sentences.
         stages: batch size over the steps; the set says how many frames.
         captions_each: sentences for each clip.
-        with_pixels: False leaves the pictures out, for towers that remember them.
+        with_pixels: False leaves the pictures out, for towers that have their features cached.
     """
 
     clips: ShapesSet

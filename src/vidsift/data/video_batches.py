@@ -174,8 +174,8 @@ def _too_few(failed: Sequence[VideoReadError], videos: int) -> TooFewVideosError
     more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
     return TooFewVideosError(
         f"{len(failed)} of all {videos} training videos cannot be read, a step needs {_FEWEST} that can "
-        f"({named}{more}); mend or replace the files, or look whether their drive is there, and run the same "
-        "command again"
+        f"({named}{more}); repair or replace the files, or look whether their drive is there, and run the "
+        "same command again"
     )
 
 

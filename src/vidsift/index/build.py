@@ -356,8 +356,8 @@ class _Run:
     def _drop_lost(self) -> None:
         """Remove segments that no path holds; where paths were lost, only once all folders were seen."""
         whole = not (self.report.missing or self._plan.rejected)
-        remembered = path_keys(folder.path for folder in self._store.read_folders())
-        if whole and remembered <= path_keys(folder.path for folder in self._plan.folders):
+        indexed_folders = path_keys(folder.path for folder in self._store.read_folders())
+        if whole and indexed_folders <= path_keys(folder.path for folder in self._plan.folders):
             self._store.lost_paths_marker.unlink(missing_ok=True)
         self._store.drop_orphans(self._plan.known.records.values())
 

@@ -97,7 +97,7 @@ class CheckReport:
         if self.loose:
             then = "they were dropped" if self.repaired else "the next run drops them"
             lines.append(
-                f"{self.loose} segments lie at no known path, as a run that was cut off leaves; {then}"
+                f"{self.loose} segments belong to no known path: a run was stopped while writing them; {then}"
             )
         if self.unreadable:
             which = f", {self.encrypted} of them because of encryption" if self.encrypted else ""
@@ -263,7 +263,7 @@ class _Check:
         path = record.path
         if (record.video_id is None) == (record.reason is None):
             self._bad_paths.add(path)
-            self._wrong("file", path, "is neither a readable file nor one with a reason why it is not")
+            self._wrong("file", path, "records neither a video nor a reason why the file failed")
         elif self._lacks_segments(record):
             self._bad_paths.add(path)
             self._wrong("file", path, "none of its segments is stored")
@@ -326,7 +326,7 @@ class _Check:
                 self._wrong_segment(places[segment][0], segment, f"is stored {more + 1} times")
         if orphans and self._store.lost_paths_marker.exists():
             self.report.remarks.append(
-                f"{orphans} segments wait until their files are met again; run: vidsift index update"
+                f"{orphans} segments belong to no known path; vidsift index update finds their files"
             )
         else:
             self.report.loose = orphans
@@ -396,7 +396,9 @@ def check_rows(rows: pa.RecordBatch, sets: Mapping[str, SetLayout]) -> Iterator[
         _check_set(rows, name, layout, faults)
     pooled = rows.column("pooled").flatten().to_numpy().reshape(len(videos), -1)
     _add_faults(
-        faults, ~(np.isfinite(pooled).all(1) & (pooled != 0).any(1)), "its pooled vector is no direction"
+        faults,
+        ~(np.isfinite(pooled).all(1) & (pooled != 0).any(1)),
+        "its pooled vector is zero or not finite",
     )
     for row, data in enumerate(rows.column("thumbnail").to_pylist()):
         try:
@@ -417,7 +419,7 @@ def _check_places(rows: pa.RecordBatch, faults: list[tuple[int, str]]) -> None:
     starts, ends, durations = (np.asarray(rows.column(name).to_numpy()) for name in columns)
     # Comparisons with NaN are False, so a place that is no number makes no sense either.
     sound = (starts >= 0) & (ends > starts) & (ends <= durations + _SLACK_SECONDS)
-    _add_faults(faults, ~sound, "its place in the video makes no sense")
+    _add_faults(faults, ~sound, "its start and end are no stretch of the video")
     videos, segments = rows.column("video_id").to_pylist(), rows.column("segment_id").to_pylist()
     for row in np.flatnonzero(sound).tolist():
         if segments[row] != segment_id(videos[row], Span(float(starts[row]), float(ends[row]))):
@@ -430,7 +432,7 @@ def _check_set(rows: pa.RecordBatch, name: str, layout: SetLayout, faults: list[
     _add_faults(faults, ~(tokens != 0).any((1, 2)), f"its tokens of {name} are all zero")
     parts = parts_from_table(rows, {name: layout})
     mask = parts.pop(f"{name}_mask")
-    _add_faults(faults, ~(mask <= 1).all(1), f"its mask of {name} is neither yes nor no")
+    _add_faults(faults, ~(mask <= 1).all(1), f"its mask of {name} holds values other than 0 and 1")
     _add_faults(faults, ~mask.any(1), f"its mask of {name} leaves no token")
     for column, values in parts.items():
         _add_faults(faults, ~np.isfinite(values).all(1), f"its {column} are not finite")

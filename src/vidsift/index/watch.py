@@ -45,7 +45,7 @@ def watch_index(
     What is still being written when a minute is over is read in the next run.
 
     Args:
-        folders: what to watch; what the index remembers when none is named.
+        folders: what to watch; those of the index when none is named.
         index: see :func:`~vidsift.index.build.build_index`.
         model: likewise; it is loaded once.
         stopped: once set, the run in hand is finished and the watching ends.
@@ -67,7 +67,7 @@ def watch_index(
         raise ImportError("watching needs the extra 'watch': pip install 'vidsift[watch]'") from missing
 
     folder = index_folder(index)
-    places = [IndexedFolder(absolute(path)) for path in folders] or _remembered(folder)
+    places = [IndexedFolder(absolute(path)) for path in folders] or _existing_folders(folder)
     if (folder / MANIFEST).exists():
         segment = Store.open(folder).manifest.segment
     _, loaded = open_with_model(folder, model, segment, options.get("device", "auto"))
@@ -151,12 +151,12 @@ class _Runs:
             self._on_trouble(trouble)
 
 
-def _remembered(index: Path) -> list[IndexedFolder]:
+def _existing_folders(index: Path) -> list[IndexedFolder]:
     folders = Store.open(index).indexed_folders()
     there = [folder for folder in folders if Path(folder.path).exists()]
     if not there:
         raise IndexFolderError(
-            f"the index {index} remembers no folder that is there; name one: vidsift index watch FOLDER"
+            f"none of the folders of the index {index} exists now; name one: vidsift index watch FOLDER"
         )
     return there
 

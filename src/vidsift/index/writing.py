@@ -38,7 +38,7 @@ def explained_writing(folder: Path) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError) as error:
         raise IndexWriteError(
             f"the index {folder} could not be written: {plain_words(error)}; what was committed before is "
-            "whole: make room or mend the disk, and run the same command again"
+            "whole: make room or repair the disk, and run the same command again"
         ) from error
 
 

@@ -20,9 +20,9 @@ class AttentionPooling(Interaction):
     """Cosine of the sentence with the frames, pooled by the attention that this sentence pays them.
 
     Use it where a clip shows more than the sentence says, so that a mean over all frames is a mean over too
-    much. It needs one text token (the sentence) and a set of frames. It gives up the cheap scan: a video has
-    no vector of its own, every pair costs a product of ``D x D``, and a frame is stored twice, as key and as
-    value, for which int8 has no use.
+    much. It needs one text token (the sentence) and a set of frames. It scans, but it gives up speed and
+    room: a video has no vector of its own, so that every pair costs a product of ``D x D``, and a frame is
+    stored twice, as key and as value, which int8 does not speed up.
 
     With ``q`` the query of a sentence and ``k_f``, ``v_f`` key and value of a frame::
 

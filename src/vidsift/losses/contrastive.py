@@ -14,7 +14,8 @@ def info_nce(sim_BB: Tensor, scale: Tensor | float) -> Tensor:
 
     Use it where pairs are all there is to learn from, as nearly every method here does. It needs no
     negatives: the other videos of the batch are the wrong answers, so a larger batch is a harder question. It
-    knows one right answer for each text: two captions of one video in a batch count as each other's mistakes.
+    gives up all but one right answer for each text: two captions of one video in a batch count as each
+    other's mistakes.
 
     Args:
         sim_BB: unscaled similarities; row i and column i belong together.

@@ -100,8 +100,8 @@ def decorrelation(
 
     Use it beside a contrastive loss, with a small weight (DRL's is 0.001), to keep channels of the shared
     space from saying the same thing twice. It needs at least two pairs, and for best matches their alignment.
-    It knows nothing of wrong pairs, so alone it trains no retrieval. A channel that does not vary over the
-    matches (black videos) takes no part.
+    It gives up wrong pairs, of which it knows nothing: alone it trains no retrieval. A channel that does not
+    vary over the matches (black videos) takes no part.
 
     Args:
         text: prepared, ``(B, T, D)``; row i belongs to video i.
@@ -125,6 +125,9 @@ def decorrelation(
         >>> sides = [TokenSet(t[:, None], torch.ones(4, 1).bool()) for t in (square, square[:, [0, 0]])]
         >>> [f"{decorrelation(side, side, 'single').off_diagonal:.1f}" for side in sides]
         ['0.0', '1.1']
+
+    Source: DRL (arXiv 2203.07111) Eq. 8, Algorithms 3 and 4; foolwood/DRL tvr/models/modeling.py.
+    Differs: see the module; ``centred``, ``orientation`` and ``deviation`` give the other rules.
     """
     if form not in get_args(MatchForm):
         raise ValueError(f"decorrelation form {form!r}: expected one of {', '.join(get_args(MatchForm))}")
@@ -175,7 +178,9 @@ def channel_correlation(
 ) -> ChannelCorrelation:
     """Correlation of every channel on the left with every channel on the right.
 
-    A channel takes no part whose variance over the matches is no more than epsilon of its number type times
+    Use it to see which channels say the same, or to make another loss of them. It needs matched rows, at
+    least two where channels are centred. It gives up which match it was that two channels agreed on. A
+    channel takes no part whose variance over the matches is no more than epsilon of its number type times
     its mean square: half of the digits are then the same in all matches, and of the others rounding in what
     made them takes a share. Uncentred, one that is zero takes none.
 
@@ -191,6 +196,18 @@ def channel_correlation(
 
     Raises:
         ValueError: with fewer than two matches to standardise over.
+
+    Example:
+        The second channel is the first one turned round, and so is its correlation with it.
+
+        >>> side = torch.tensor([[1.0, -1], [2, -2], [3, -3]])
+        >>> channel_correlation(side, side).values
+        tensor([[ 0.6667, -0.6667],
+                [-0.6667,  0.6667]])
+
+    Source: DRL (arXiv 2203.07111) Eq. 8, Algorithms 3 and 4; foolwood/DRL tvr/models/modeling.py.
+    Differs: there channels that do not vary are divided by zero; ``deviation`` and ``centred`` as in
+        :func:`decorrelation`.
     """
     matches, dtype = len(left_MD), torch.promote_types(left_MD.dtype, torch.float32)
     if not centred:

@@ -84,8 +84,8 @@ class Drl(Method):
 
     Args:
         towers: the CLIP towers.
-        interaction: "dp", "hi", "mlp", "xti", "ti" or "wti"; for the black boxes, MLP and XTI, a search finds
-            candidates as DP does.
+        interaction: "dp", "hi", "mlp", "xti", "ti" or "wti"; for MLP and XTI, which are too slow to score a
+            whole library, a search finds candidates as DP does.
         weight_layers: fully connected layers of each weight head of WTI: 1, 2 or 3.
         temporal: the head across frames: "none", "lstm" or "transformer".
         temporal_layers: blocks of the transformer across frames.

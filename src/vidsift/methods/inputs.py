@@ -165,8 +165,8 @@ class InputMaker:
         """Give pictures to the method.
 
         Args:
-            pixels_BFSS3: uint8 RGB of the model's size; None where the towers remember them, and the pictures
-                returned are empty; see :class:`~vidsift.encoders.feature_cache.CachedTowers`.
+            pixels_BFSS3: uint8 RGB of the model's size; None where the towers have their features cached, and
+                the pictures returned are empty; see :class:`~vidsift.encoders.feature_cache.CachedTowers`.
             mask_BF: bool, real frames first.
             times_BF: when each frame is shown, in seconds.
             dtype: of the normalised pictures.

@@ -89,7 +89,7 @@ class TermAccount:
 
     @property
     def note(self) -> str:
-        """What has to be known to read the account; "" where it says all itself."""
+        """How to read the numbers of this term; "" where nothing has to be said."""
         if self.times_seconds is not None:
             return ""
         tokens = self.name.split("-", 1)[-1]

@@ -235,7 +235,7 @@ class Gallery:
             ids = batch.column(ROW_ID).to_numpy()
             rows = order[np.searchsorted(ascending, ids)]
             parts = parts_from_table(batch, self._score_sets)
-            self._remember(rows, parts)
+            self._cache_rows(rows, parts)
             self._put(rows, sets_from_table(batch, self._score_sets, parts), terms, scan_format)
         for scan_set in self.scan.values():
             scan_set.finish()
@@ -259,7 +259,7 @@ class Gallery:
                 self.scan[name] = ScanSet(len(self), tokens, chosen, self.device, self.block_size)
             self.scan[name].put(places.to(self.device), tokens)
 
-    def _remember(self, rows: NDArray[np.int64], parts: Mapping[str, NDArray[Any]]) -> None:
+    def _cache_rows(self, rows: NDArray[np.int64], parts: Mapping[str, NDArray[Any]]) -> None:
         for name, values in parts.items():
             if name not in self._known:
                 self._known[name] = np.zeros((len(self), values.shape[1]), values.dtype)
@@ -275,7 +275,7 @@ class Gallery:
         Raises:
             IndexVersionGoneError, IndexFolderError: as for :meth:`read`.
         """
-        # ids, spans and what is remembered are shared; only the scan sets are others
+        # ids, spans and cached rows are shared; only the scan sets are others
         other = replace(self, scan={}, block_size=block_of(self.device))
         other._fill(terms, scan_format)
         return other

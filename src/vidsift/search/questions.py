@@ -70,8 +70,8 @@ def parse(query: str) -> list[QueryPart]:
         return [QueryPart(sentences[0], 1.0)]
     if not all(sentences):
         raise QueryError(
-            f"{query!r}: a + or - with spaces around adds or takes off what stands beside it, and there one "
-            'has nothing; write for example: "a dog + snow - person"'
+            f"{query!r}: a + or - between spaces needs a sentence on both sides; write for example: "
+            '"a dog + snow - person"'
         )
     if len(sentences) > MOST_PARTS:
         raise QueryError(

@@ -123,7 +123,7 @@ class Index:
 
         Raises:
             IndexFolderError: there is no index, it is damaged, of another format, or of another model.
-            NotSearchableError: the model is a black box without a first stage.
+            NotSearchableError: the model is too slow to score every segment, and has no first stage.
             ValueError: there is no such device or number format.
         """
         choose_device(device)

@@ -187,7 +187,7 @@ def answer_similar(live_index: LiveIndex, settings: Settings, footage: str | Upl
             if footage not in snapshot.library.owners:
                 raise ProblemError(
                     404,
-                    f"no segment of the index and no upload that is remembered has the id {footage!r}; "
+                    f"no segment of the index and no upload has the id {footage!r}, or it was dropped since; "
                     "search again, or upload it again",
                 )
             hits = snapshot.index.similar(footage, k=settings.k + 1, filter=settings.filter)

@@ -140,7 +140,7 @@ async def _events(service: Service, job_id: str) -> AsyncIterator[bytes]:
         try:
             job, changes, final = service.jobs.look(job_id, brief=True)
         except ProblemError:
-            return  # ended so long ago that it is not remembered
+            return  # ended so long ago that it is not listed
         # Without changes an event now and then: a proxy closes what is silent.
         if changes != last_changes or time.monotonic() - sent > _KEEP_ALIVE_SECONDS:
             last_changes, sent = changes, time.monotonic()

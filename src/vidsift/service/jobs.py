@@ -77,7 +77,7 @@ class Jobs:
     Args:
         index: folder of the index.
         run_job: does what a job asks for.
-        limits: how many may wait, and are remembered after their end.
+        limits: how many may wait, and are listed after their end.
         model: for an index that is not there yet.
         device: where to encode.
         on_end: called when a job has ended.
@@ -230,7 +230,8 @@ class Jobs:
         entry = self._entries.get(job_id)
         if entry is None:
             raise ProblemError(
-                404, f"no job with job_id {job_id!r} is remembered; GET /v1/index/jobs lists those that are"
+                404,
+                f"there is no job with job_id {job_id!r}, or it ended long ago; GET /v1/index/jobs lists all",
             )
         return entry
 
@@ -250,7 +251,7 @@ class Jobs:
 
     def _drop_oldest(self) -> None:
         ended = [entry.job_id for entry in self._entries.values() if entry.final]
-        for job_id in ended[: max(0, len(ended) - self._limits.jobs_remembered)]:
+        for job_id in ended[: max(0, len(ended) - self._limits.jobs_listed)]:
             del self._entries[job_id]
 
     def _work(self) -> None:

@@ -31,7 +31,7 @@ class ServiceLimits:
         body_bytes: of a JSON body.
         image_bytes, video_bytes: of an upload.
         uploads_at_once: that are received and decoded side by side.
-        uploads_remembered, upload_seconds: frames of so many uploads stay for so long after their last use.
+        uploads_held, upload_seconds: frames of so many uploads stay for so long after their last use.
         waiting_questions: that wait for their turn.
         decoders: processes that decode thumbnails side by side.
         decode_seconds, decode_bytes: of time and memory for a thumbnail or an upload.
@@ -40,7 +40,7 @@ class ServiceLimits:
         clip_seconds, clip_bytes: length and size of a clip.
         cut_seconds: of time for cutting one.
         clips_at_once: that wait, are cut or are sent.
-        jobs_waiting, jobs_remembered: index jobs that wait, and that are listed after their end.
+        jobs_waiting, jobs_listed: index jobs that wait, and that are listed after their end.
         streams: progress streams that are open at once.
         poll_seconds: between two looks at whether the index has grown.
         stop_seconds: that an index job has to end when the service does.
@@ -51,7 +51,7 @@ class ServiceLimits:
     image_bytes: int = 32 << 20
     video_bytes: int = 512 << 20
     uploads_at_once: int = 4
-    uploads_remembered: int = 32
+    uploads_held: int = 32
     upload_seconds: float = 1800.0
     waiting_questions: int = 512
     decoders: int = 2
@@ -64,7 +64,7 @@ class ServiceLimits:
     cut_seconds: float = 300.0
     clips_at_once: int = 8
     jobs_waiting: int = 16
-    jobs_remembered: int = 100
+    jobs_listed: int = 100
     streams: int = 64
     poll_seconds: float = 1.0
     stop_seconds: float = 30.0

@@ -216,9 +216,9 @@ def _file_problems() -> Iterator[None]:
     try:
         yield
     except SandboxError as error:
-        raise ProblemError(422, f"this file cannot be read here: the work on it {error}") from error
+        raise ProblemError(422, f"this file could not be read: decoding it {error}") from error
     except VideoReadError as error:
-        raise ProblemError(422, f"this file cannot be read here: it {error.reason}") from error
+        raise ProblemError(422, f"this file could not be read: it {error.reason}") from error
     except ClipTooLargeError as error:
         raise ProblemError(422, f"the clip {error}") from error
     except (VideoChangedError, OSError) as error:

@@ -125,7 +125,7 @@ class SearchRequest(BaseModel):
         default=None,
         ge=1,
         le=10_000,
-        description="Only for models that are too slow to score the whole library (black boxes): a quick "
+        description="Only for models that are too slow to score the whole library: a quick "
         "look picks this many likely segments, and the model ranks these; for sentences in order, videos. "
         "100 when left out. More is slower and misses less. All other models score everything and refuse it.",
     )
@@ -188,7 +188,7 @@ class ExplanationTerm(BaseModel):
     )
     map_note: str = Field(description="What a map of the picture shows and what not; empty without 'grid'.")
     total: float = Field(description="What the term gave to the score.")
-    note: str = Field(description="What has to be known to read the account; empty where it says all itself.")
+    note: str = Field(description="How to read the numbers of this term; empty where nothing has to be said.")
 
 
 class Explanation(BaseModel):
@@ -207,13 +207,14 @@ class Explanation(BaseModel):
         "come from."
     )
     maps_missing: str = Field(
-        description="Why that is not told although it was asked for, as where the file is away; else empty."
+        description="Why the patches are missing although they were asked for, for example because the file "
+        "is not there; else empty."
     )
     terms: list[ExplanationTerm] = Field(description="The parts that the score is the sum of.")
 
 
 class Strip(BaseModel):
-    """What each second that was looked at gave to a score; empty for black boxes."""
+    """What each second that was looked at gave to a score; empty where the model cannot say."""
 
     times: list[float] = Field(description="Seconds of the frames that were looked at, ascending.")
     shares: list[float] = Field(description="What each of them gave to the score.")
@@ -249,14 +250,16 @@ class SearchHit(BaseModel):
     media_url: str = Field(description="The video file itself, with range requests.")
     strip: Strip = Field(description="The segment's frames: what each gave to the score.")
     explanation: Explanation | None = Field(
-        description="Why it was found; null unless asked for, for black boxes, and for sentences in order."
+        description="Why it was found; null unless asked for, for models that cannot say what each frame or "
+        "word gave, and for sentences in order."
     )
     parts: list[SearchPart] = Field(
         description="For sentences in order, where each of them fits; empty for one sentence."
     )
     candidates: int | None = Field(
         description="How many were scored where others were left out, of which this is one of the best: "
-        "where the model is a black box, segments that its first stage found; for sentences in order, "
+        "where the model is too slow to score the whole library, segments that its first stage found; for "
+        "sentences in order, "
         "videos, the likeliest first. Null where nothing that was left out can be better."
     )
 

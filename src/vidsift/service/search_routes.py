@@ -132,7 +132,7 @@ async def upload(service: CurrentService, request: Request) -> UploadResponse:
             # The frames are all that stays; the model looks at them when it is asked about them.
             frames = await service.upload_decoder.run(read_footage, str(path), preprocessing)
         except SandboxError as error:
-            raise ProblemError(422, f"the {kind} cannot be read here: the work on it {error}") from error
+            raise ProblemError(422, f"the {kind} could not be read: decoding it {error}") from error
         except (OSError, ValueError) as error:
             problem = service_problem(error) if isinstance(error, OSError) else None
             # What is no picture was tried as a video too; whoever sent it as a picture hears of that.
@@ -174,7 +174,7 @@ def _footage(service: Service, question: SearchRequest) -> str | Upload:
         return stored
     if kind == "image":
         raise ProblemError(
-            404, f"no picture with the upload_id {name!r} is remembered, or not any more; upload it again"
+            404, f"there is no picture with the upload_id {name!r}, or it was dropped since; upload it again"
         )
     return name
 

@@ -187,7 +187,7 @@ class Service:
         limits = self.limits
         self.content_ids = ContentIdCache()
         self.thumbnails = BytesCache(limits.thumbnails_bytes)
-        self.uploads: ExpiringStore[Upload] = ExpiringStore(limits.uploads_remembered, limits.upload_seconds)
+        self.uploads: ExpiringStore[Upload] = ExpiringStore(limits.uploads_held, limits.upload_seconds)
         self.upload_slots = Slots(limits.uploads_at_once, "uploads")
         self.thumbnail_slots = Slots(limits.thumbnails_waiting, "thumbnails")
         self.clip_slots = Slots(limits.clips_at_once, "clips")

@@ -16,7 +16,7 @@ def batch_features(model: Model, batch: Batch, dtype: torch.dtype) -> tuple[Feat
     """Encode and prepare the captions and the videos of a batch, with gradients.
 
     Args:
-        model: in training mode; its towers may remember the pictures.
+        model: in training mode; its towers may have the features of all pictures cached.
         batch: with at least one video.
         dtype: bfloat16 computes the towers and what follows them by autocast.
 

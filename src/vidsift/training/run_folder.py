@@ -30,7 +30,7 @@ _NOT_OF_THE_RESULT = {
     "threads",
     "data.workers",
 }
-# What may differ besides where somebody asks to go on: what mends a run whose numbers left the range.
+# What may differ besides where somebody asks to go on: what saves a run whose numbers left the range.
 _CHANGED_ON_RESUME = {
     "precision",
     "optimiser.learning_rate",

@@ -210,8 +210,8 @@ def batch_maker(recipe: Recipe, model: Model, stages: Sequence[PlannedStage]) ->
         ValueError: if the data do not suit the stages.
     """
     _refuse_unfit(recipe.data)
-    remembered = isinstance(model.method.towers, CachedTowers)
-    return recipe.data.batches(stages, model.preprocessing, recipe.seed, with_pixels=not remembered)
+    cached = isinstance(model.method.towers, CachedTowers)
+    return recipe.data.batches(stages, model.preprocessing, recipe.seed, with_pixels=not cached)
 
 
 def _refuse_unfit(data: DataSource) -> None:
