@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vidsift.shapes.captions import describe
+from vidsift.shapes.captions import describe_scene
 from vidsift.shapes.groups import hard_negative_group
 from vidsift.shapes.render import render
 from vidsift.shapes.world import (
@@ -81,7 +81,8 @@ def main() -> None:
     for tag in TAGS:
         group = hard_negative_group(rng, "train", tag)
         rows = [
-            ([describe(scene, rng, 0.4).text], list(render(scene, TIMES_SECONDS, SIDE_PX))) for scene in group
+            ([describe_scene(scene, rng, 0.4).text], list(render(scene, TIMES_SECONDS, SIDE_PX)))
+            for scene in group
         ]
         page(rows, f"shapes-{tag}.png")
 

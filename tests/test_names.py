@@ -46,6 +46,17 @@ SHARED_FILES = {
 }
 """File name -> why files of two rooms are called so: a verb of the command line and what it calls, mostly."""
 
+SHARED_FUNCTIONS = {
+    "ablate": "the verb, and what it runs",
+    "check": "verbs of two groups: of an index, and of a data set",
+    "explain": "the verb, and the route; the route's name is part of the HTTP interface",
+    "index": "the verb, and the route; likewise",
+    "search": "the verb, and the route; likewise",
+    "serve": "the verb, and what it runs",
+    "train": "the verb, and what it runs",
+}
+"""Public function name -> why functions of two files are called so."""
+
 
 NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs)
 
@@ -90,3 +101,13 @@ def test_files_of_two_rooms_have_two_names() -> None:
             homes[path.stem].append(str(path.relative_to(SOURCE)))
     shared = {name: files for name, files in homes.items() if len(files) > 1}
     assert set(shared) == set(SHARED_FILES), f"one name for several files: {shared}"
+
+
+def test_public_functions_of_two_files_have_two_names() -> None:
+    homes: dict[str, list[str]] = defaultdict(list)
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+                homes[node.name].append(str(path.relative_to(SOURCE)))
+    shared = {name: files for name, files in homes.items() if len(files) > 1}
+    assert set(shared) == set(SHARED_FUNCTIONS), f"one name for several functions: {shared}"

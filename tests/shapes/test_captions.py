@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vidsift.shapes.captions import MAX_WORDS, captions, describe
+from vidsift.shapes.captions import MAX_WORDS, describe_scene, draw_captions
 from vidsift.shapes.groups import hard_negative_group
 from vidsift.shapes.world import TAGS, Event, Scene, Thing, holds
 
@@ -17,7 +17,7 @@ def test_a_caption_holds_of_its_scene_and_of_no_hard_negative(tag: str, fullness
     for _ in range(25):
         group = hard_negative_group(rng, "test", tag)
         for i, scene in enumerate(group):
-            caption = describe(scene, rng, fullness)
+            caption = describe_scene(scene, rng, fullness)
             truth = [holds(caption.statement, other) for other in group]
             assert truth == [j == i for j in range(4)], caption.text
             assert len(caption.text.split()) <= MAX_WORDS
@@ -25,9 +25,9 @@ def test_a_caption_holds_of_its_scene_and_of_no_hard_negative(tag: str, fullness
 
 def test_captions_of_a_scene_differ() -> None:
     scene = hard_negative_group(np.random.default_rng(0), "train", "order")[0]
-    texts = captions(scene, np.random.default_rng(1), 6)
+    texts = draw_captions(scene, np.random.default_rng(1), 6)
     assert len(set(texts)) == 6
-    assert texts == captions(scene, np.random.default_rng(1), 6)
+    assert texts == draw_captions(scene, np.random.default_rng(1), 6)
 
 
 def test_people_would_say_it_so() -> None:
@@ -35,7 +35,7 @@ def test_people_would_say_it_so() -> None:
         "grass", (Thing("square", "red", "medium", "plain"),), (Event("left", 0),), "motion", (), (0.0,) * 8
     )
     rng = np.random.default_rng(0)
-    said = {describe(scene, rng, 0.3).text for _ in range(600)}
+    said = {describe_scene(scene, rng, 0.3).text for _ in range(600)}
     assert {"a red square moves left", "the red square moves to the left", "red square moving left"} <= said
 
 
@@ -44,7 +44,7 @@ def test_two_events_are_told_in_several_ways() -> None:
     events = (Event("left", 0, end_seconds=1.9), Event("grow", 1, start_seconds=2.1))
     scene = Scene("grass", things, events, "order", (), (0.0,) * 8)
     rng = np.random.default_rng(0)
-    said = {describe(scene, rng, 0.0).text for _ in range(1500)}
+    said = {describe_scene(scene, rng, 0.0).text for _ in range(1500)}
     assert "the red square moves left, then the blue disc grows" in said
     assert "the blue disc grows after the red square moves left" in said
     assert "a red square moves left before a blue disc grows" in said
@@ -54,6 +54,6 @@ def test_an_before_orange_only() -> None:
     rng = np.random.default_rng(0)
     for colour, article in (("orange", "an orange"), ("red", "a red")):
         scene = Scene("sand", (Thing("star", colour, "medium", "plain"),), (), "appearance", (), (0.0,) * 8)
-        said = [describe(scene, rng, 0.0).text for _ in range(60)]
+        said = [describe_scene(scene, rng, 0.0).text for _ in range(60)]
         assert any(text.startswith(f"{article} star") for text in said)
         assert not any("a orange" in text for text in said)

@@ -58,13 +58,13 @@ def test_finished_runs_stay_and_changed_ones_are_run_again(
 ) -> None:
     folder, records = done
     ran: list[str] = []
-    whole = module.run_job
+    whole = module.run_grid_job
 
     def watched(job: Any, *rest: Any) -> Any:
         ran.append(job.place.as_posix())
         return whole(job, *rest)
 
-    monkeypatch.setattr(module, "run_job", watched)
+    monkeypatch.setattr(module, "run_grid_job", watched)
     assert ablate(grid(), folder, say=silent) == records
     assert ran == []
     lines: list[str] = []

@@ -19,7 +19,7 @@ from vidsift.types import Frames
 from vidsift.video import probe, read_frames
 from vidsift.video.clips import cut_clip
 from vidsift.video.indexed_file import IndexedFile, thumbnail_at
-from vidsift.video.transforms import shown_size, thumbnail
+from vidsift.video.transforms import shown_size, shrunk_jpeg
 
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 SQUARE = Recipe(frames=12, fps=12, gop=4, width_px=64, height_px=64)
@@ -104,9 +104,9 @@ def test_explanations_are_drawn_in_that_shape() -> None:
 
 def test_thumbnails_keep_to_their_longer_side() -> None:
     pixels = np.zeros((180, 180, 3), np.uint8)
-    assert size_of(thumbnail(pixels, 160, pixel_aspect=16 / 9)) == (160, 90)
-    assert size_of(thumbnail(pixels, 160, pixel_aspect=0.5)) == (80, 160)
-    assert size_of(thumbnail(pixels, 160)) == (160, 160)
+    assert size_of(shrunk_jpeg(pixels, 160, pixel_aspect=16 / 9)) == (160, 90)
+    assert size_of(shrunk_jpeg(pixels, 160, pixel_aspect=0.5)) == (80, 160)
+    assert size_of(shrunk_jpeg(pixels, 160)) == (160, 160)
 
 
 def test_the_anamorphic_file(media: Callable[[str], Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from vidsift.video.transforms import (
     centre_crop,
     clip_pixels,
     resize_short_side,
-    thumbnail,
+    shrunk_jpeg,
     to_image,
 )
 
@@ -121,7 +121,7 @@ def test_what_is_not_a_picture_is_named(pixels: np.ndarray) -> None:
 
 
 def test_a_thumbnail_is_a_small_jpeg_of_the_whole_picture() -> None:
-    data = thumbnail(np.full((300, 600, 3), 90, np.uint8), side_px=100)
+    data = shrunk_jpeg(np.full((300, 600, 3), 90, np.uint8), side_px=100)
     with Image.open(io.BytesIO(data)) as image:
         assert (image.format, image.size, image.mode) == ("JPEG", (100, 50), "RGB")
         assert abs(np.asarray(image).astype(int) - 90).max() <= 2

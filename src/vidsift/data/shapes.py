@@ -23,7 +23,7 @@ from vidsift.data.source import (
     expanded,
 )
 from vidsift.errors import CaptionsError
-from vidsift.shapes.captions import captions
+from vidsift.shapes.captions import draw_captions
 from vidsift.shapes.groups import GROUP_SIZE, draw_scene
 from vidsift.shapes.library import draw_split, write_library
 from vidsift.shapes.render import render
@@ -112,7 +112,8 @@ class Shapes(DataSource):
         """See :class:`~vidsift.data.source.DataSource`."""
         rng = np.random.default_rng([seed, _VOCABULARY_KEY])
         return [
-            captions(draw_scene(rng, "train", TAGS[number % len(TAGS)]), rng, 1)[0] for number in range(count)
+            draw_captions(draw_scene(rng, "train", TAGS[number % len(TAGS)]), rng, 1)[0]
+            for number in range(count)
         ]
 
     def batches(

@@ -22,7 +22,7 @@ from vidsift.evaluation.ranks import (
     VideoToText,
     choice_ranks,
     ranks_with_unanswered,
-    require_finite,
+    require_finite_scores,
     text_to_video_ranks,
     video_to_text_ranks,
 )
@@ -112,7 +112,7 @@ def retrieval_metrics(
     present_V = np.ones(len(entries), bool) if present is None else np.asarray(present, bool)
     # Zeros where nothing was measured: no rank below reads them.
     scores_QV = np.asarray(sim_QV) if present_V.all() else np.where(present_V, sim_QV, 0.0)
-    require_finite(scores_QV)
+    require_finite_scores(scores_QV)
     ranks_Q = _text_to_video(scores_QV, owner_Q, present_V)
     ranks_V = _video_to_text(scores_QV, owner_Q, present_V, video_to_text)
     result: dict[str, Any] = {"text_to_video": summary(ranks_Q), "video_to_text": summary(ranks_V)}

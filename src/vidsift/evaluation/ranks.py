@@ -22,7 +22,7 @@ __all__ = [
     "choice_ranks",
     "ranks_of",
     "ranks_with_unanswered",
-    "require_finite",
+    "require_finite_scores",
     "text_to_video_ranks",
     "video_to_text_ranks",
 ]
@@ -78,7 +78,7 @@ class Ranks:
         return 1.0 - missed
 
 
-def require_finite(sim_QV: ArrayLike) -> NDArray[np.floating]:
+def require_finite_scores(sim_QV: ArrayLike) -> NDArray[np.floating]:
     """Return the matrix as an array; refuse one with a NaN or an infinity, naming the first row that has one.
 
     Raises:
@@ -110,7 +110,7 @@ def ranks_of(scores_NM: ArrayLike, right_NM: ArrayLike) -> Ranks:
     Raises:
         ValueError: if scores are not finite, shapes differ, or a question has no right answer.
     """
-    scores, right = require_finite(scores_NM), np.asarray(right_NM, bool)
+    scores, right = require_finite_scores(scores_NM), np.asarray(right_NM, bool)
     if scores.shape != right.shape:
         raise ValueError(f"scores have shape {scores.shape}, right answers {right.shape}; give both alike")
     if not right.any(axis=1).all():
@@ -204,7 +204,7 @@ def choice_ranks(
 
 
 def _checked(sim_QV: ArrayLike, video_of_text: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
-    scores, owner_Q = require_finite(sim_QV), np.asarray(video_of_text, np.int64)
+    scores, owner_Q = require_finite_scores(sim_QV), np.asarray(video_of_text, np.int64)
     texts, videos = scores.shape
     if owner_Q.shape != (texts,) or owner_Q.min() < 0 or owner_Q.max() >= videos:
         raise ValueError(

@@ -21,7 +21,7 @@ from vidsift.types import Span
 from vidsift.video import FrameStream, cut, iter_frames, probe
 from vidsift.video.completeness import unread_end
 from vidsift.video.preprocessing import Preprocessing
-from vidsift.video.transforms import clip_pixels, thumbnail
+from vidsift.video.transforms import clip_pixels, shrunk_jpeg
 from vidsift.workers.pool import ProcessPool
 from vidsift.workers.process import ProcessLimits
 
@@ -277,7 +277,7 @@ def _segments(
             # A picture that answers several times is one object: cropped once.
             if picture.pixels is not before:
                 crop = clip_pixels(picture.pixels, size_px)
-                small = thumbnail(picture.pixels, pixel_aspect=stream.pixel_aspect)
+                small = shrunk_jpeg(picture.pixels, pixel_aspect=stream.pixel_aspect)
             before = picture.pixels
             times.append(picture.time_seconds)
             crops.append(crop)

@@ -119,15 +119,12 @@ def decorrelation(
         ValueError: if the batch is too small to standardise, or the form does not suit what is given.
 
     Example:
-        Channels that are independent of each other are not redundant; two copies of one are.
-
         >>> square = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
         >>> sides = [TokenSet(t[:, None], torch.ones(4, 1).bool()) for t in (square, square[:, [0, 0]])]
         >>> [f"{decorrelation(side, side, 'single').off_diagonal:.1f}" for side in sides]
         ['0.0', '1.1']
 
-    Source: DRL (arXiv 2203.07111) Eq. 8, Algorithms 3 and 4; foolwood/DRL tvr/models/modeling.py.
-    Differs: see the module; ``centred``, ``orientation`` and ``deviation`` give the other rules.
+    Source: DRL Eq. 8, Algorithms 3 and 4, and its code; the module says where this differs.
     """
     if form not in get_args(MatchForm):
         raise ValueError(f"decorrelation form {form!r}: expected one of {', '.join(get_args(MatchForm))}")
@@ -178,11 +175,10 @@ def channel_correlation(
 ) -> ChannelCorrelation:
     """Correlation of every channel on the left with every channel on the right.
 
-    Use it to see which channels say the same, or to make another loss of them. It needs matched rows, at
-    least two where channels are centred. It gives up which match it was that two channels agreed on. A
-    channel takes no part whose variance over the matches is no more than epsilon of its number type times
-    its mean square: half of the digits are then the same in all matches, and of the others rounding in what
-    made them takes a share. Uncentred, one that is zero takes none.
+    Use it to see which channels say the same. It needs matched rows, two to centre. It gives up which
+    match it was that two channels agreed on. A channel takes no part whose variance over the matches is no
+    more than epsilon of its number type times its mean square: half of the digits are then the same in all
+    matches, and rounding takes a share of the others. Uncentred, one that is zero takes none.
 
     Args:
         left_MD: one side of M matches; half precision is computed in fp32.
@@ -198,16 +194,11 @@ def channel_correlation(
         ValueError: with fewer than two matches to standardise over.
 
     Example:
-        The second channel is the first one turned round, and so is its correlation with it.
-
         >>> side = torch.tensor([[1.0, -1], [2, -2], [3, -3]])
-        >>> channel_correlation(side, side).values
-        tensor([[ 0.6667, -0.6667],
-                [-0.6667,  0.6667]])
+        >>> channel_correlation(side, side).values[0]
+        tensor([ 0.6667, -0.6667])
 
-    Source: DRL (arXiv 2203.07111) Eq. 8, Algorithms 3 and 4; foolwood/DRL tvr/models/modeling.py.
-    Differs: there channels that do not vary are divided by zero; ``deviation`` and ``centred`` as in
-        :func:`decorrelation`.
+    Source: DRL Eq. 8, Algorithms 3 and 4, and its code, which divides by zero where a channel does not vary.
     """
     matches, dtype = len(left_MD), torch.promote_types(left_MD.dtype, torch.float32)
     if not centred:

@@ -49,9 +49,9 @@ __all__ = [
     "answer_in_order",
     "answer_sentences",
     "answer_similar",
-    "calibrate_in_order",
-    "explain_segment",
+    "explanation_of",
     "is_calibrated",
+    "measure_in_order",
     "next_page",
     "settings_of",
     "strip_of_video",
@@ -151,7 +151,7 @@ def is_calibrated(snapshot: Snapshot, sentences: Sequence[str]) -> bool:
     return not all(len(parse(sentence)) == 1 for sentence in sentences)
 
 
-def calibrate_in_order(live_index: LiveIndex, sentences: Sequence[str]) -> None:
+def measure_in_order(live_index: LiveIndex, sentences: Sequence[str]) -> None:
     """Measure how sure answers to so many sentences in order are: seconds, once for a version."""
 
     def calibrate(snapshot: Snapshot) -> None:
@@ -198,7 +198,7 @@ def answer_similar(live_index: LiveIndex, settings: Settings, footage: str | Upl
     return live_index.run(answer)
 
 
-def explain_segment(
+def explanation_of(
     live_index: LiveIndex, sentence: str, segment_id: str, frames: Frames | str | None
 ) -> schemas.Explanation:
     """Account for the score of a sentence with a segment.

@@ -16,9 +16,9 @@ from vidsift.service.answering import (
     Settings,
     answer_in_order,
     answer_similar,
-    calibrate_in_order,
-    explain_segment,
+    explanation_of,
     is_calibrated,
+    measure_in_order,
     next_page,
     settings_of,
     strip_of_video,
@@ -89,7 +89,7 @@ async def explain(service: CurrentService, request: Request, body: ExplainReques
             "mean: ask for each with the segment_id of its part",
         )
     frames = await patch_map_frames(service, segment_id) if body.maps else None
-    waiting = service.engine.run(lambda: explain_segment(live_index, sentence, segment_id, frames))
+    waiting = service.engine.run(lambda: explanation_of(live_index, sentence, segment_id, frames))
     try:
         account = await wait_for(waiting, request)
     except NoAlignmentError as error:
@@ -155,7 +155,7 @@ async def _answer(
     elif query is not None:
         if not is_calibrated(service.snapshot(), query):
             # Takes seconds, in which the engine has to answer others.
-            calibration = service.calibration_engine.run(lambda: calibrate_in_order(live_index, query))
+            calibration = service.calibration_engine.run(lambda: measure_in_order(live_index, query))
             await wait_for(calibration, request)
         waiting = service.engine.run(lambda: answer_in_order(live_index, settings, query))
     else:

@@ -1,7 +1,7 @@
 """Sentences about scenes of the Shapes world, with what each of them states.
 
 A caption always states the facts that tell its scene from its hard negatives; everything else is stated by
-chance. :func:`describe` returns the statement beside the words, so that truth can be checked by
+chance. :func:`describe_scene` returns the statement beside the words, so that truth can be checked by
 :func:`~vidsift.shapes.world.holds`.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from vidsift.shapes.world import Event, Mention, Scene, Statement, pick
 
-__all__ = ["MAX_WORDS", "Caption", "captions", "describe"]
+__all__ = ["MAX_WORDS", "Caption", "describe_scene", "draw_captions"]
 
 MAX_WORDS = 28
 """No caption is longer, so that with start and end 32 tokens hold it."""
@@ -210,7 +210,7 @@ def _double(speech: _Speech) -> Caption:
     return speech.caption(text + rest + speech.setting(), (earlier, later))
 
 
-def describe(scene: Scene, rng: np.random.Generator, fullness: float = 0.5) -> Caption:
+def describe_scene(scene: Scene, rng: np.random.Generator, fullness: float = 0.5) -> Caption:
     """Say one sentence about a scene, true of it and of none of its hard negatives.
 
     Args:
@@ -235,11 +235,11 @@ def describe(scene: Scene, rng: np.random.Generator, fullness: float = 0.5) -> C
         fullness = max(0.0, fullness - 0.1)
 
 
-def captions(scene: Scene, rng: np.random.Generator, count: int = 3) -> list[str]:
+def draw_captions(scene: Scene, rng: np.random.Generator, count: int = 3) -> list[str]:
     """Return different sentences about a scene, e.g. ``"a red square moves left on grass"``."""
     sentences: list[str] = []
     while len(sentences) < count:
-        text = describe(scene, rng).text
+        text = describe_scene(scene, rng).text
         if text not in sentences:
             sentences.append(text)
     return sentences

@@ -21,7 +21,7 @@ import numpy as np
 
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import write_json_whole, write_text_whole
-from vidsift.shapes.captions import Caption, describe
+from vidsift.shapes.captions import Caption, describe_scene
 from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group
 from vidsift.shapes.render import render
 from vidsift.shapes.world import (
@@ -92,7 +92,7 @@ def _tell_apart(
     """Find sentences that no other video fits, longer ones where short ones do; None if there are none."""
     said: list[Caption] = []
     for attempt in range(_ATTEMPTS * count):
-        caption = describe(scene, rng, min(1.0, 0.5 + 0.5 * attempt / (_ATTEMPTS * count - 1)))
+        caption = describe_scene(scene, rng, min(1.0, 0.5 + 0.5 * attempt / (_ATTEMPTS * count - 1)))
         unclear = any(other is not scene and holds(caption.statement, other) for other in group)
         if unclear or register.is_ambiguous(caption.statement) or caption.text in {c.text for c in said}:
             continue

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import array_file, whole_folder
-from vidsift.shapes.captions import describe
+from vidsift.shapes.captions import describe_scene
 from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group
 from vidsift.shapes.render import render
 from vidsift.shapes.stream import clip_times
@@ -122,6 +122,6 @@ def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...], times: NDAr
                 rng = np.random.default_rng([_SET_KEY, group])
                 for scene in hard_negative_group(rng, "train", tags[group % len(tags)]):
                     add(render(scene, times, side))
-                    captions.append([describe(scene, rng).text for _ in range(CAPTIONS_EACH)])
+                    captions.append([describe_scene(scene, rng).text for _ in range(CAPTIONS_EACH)])
         (temporary / "captions.json").write_text(json.dumps(captions), encoding="utf-8")
         (temporary / "about.json").write_text(json.dumps(about), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.shapes.captions import describe
+from vidsift.shapes.captions import describe_scene
 from vidsift.shapes.groups import GROUP_SIZE, draw_scene, hard_negative_group
 from vidsift.shapes.render import render
 from vidsift.shapes.world import DURATION_SECONDS, SPLITS, TAGS
@@ -92,5 +92,5 @@ def stream_batch(
                 times = times + (1.0 if frames == 1 else jitter) * stretch * (rng.random(frames) - 0.5)
             pixels[number * together + place] = render(scene, times, size_px)
             for row in texts:
-                row.append(describe(scene, rng).text)
+                row.append(describe_scene(scene, rng).text)
     return StreamBatch(pixels, [text for row in texts for text in row])

@@ -45,7 +45,7 @@ from vidsift.training.stopping import StoppedEarly
 from vidsift.training.trainer import Trainer
 from vidsift.types import Frames
 
-__all__ = ["ablate", "digest_of", "finished", "recall_at_1_per_video", "run_job", "write_report"]
+__all__ = ["ablate", "digest_of", "finished", "recall_at_1_per_video", "run_grid_job", "write_report"]
 
 Say = Callable[[str], None]
 Record = dict[str, Any]
@@ -117,7 +117,7 @@ def _run_remaining(grid: Grid, folder: Path, processes: int, say: Say) -> list[R
 
     if processes == 1:
         for job in remaining:
-            note_finished(job, run_job(job, folder))
+            note_finished(job, run_grid_job(job, folder))
     elif remaining:
         _side_by_side(remaining, folder, processes, note_finished)
     return [records[job.place] | _start(folder, job) for job in jobs]
@@ -139,7 +139,7 @@ def _side_by_side(
     with ProcessPoolExecutor(processes, context, _begin_process, (stop,)) as pool:
         try:
             with _ignoring_ctrl_c():
-                waiting = {pool.submit(run_job, job, folder): job for job in jobs}
+                waiting = {pool.submit(run_grid_job, job, folder): job for job in jobs}
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -231,7 +231,7 @@ def _end_with_the_grid() -> None:
         os._exit(1)
 
 
-def run_job(job: GridJob, folder: Path) -> Record:
+def run_grid_job(job: GridJob, folder: Path) -> Record:
     """Train one run and judge it; what cannot be trained is a record too.
 
     Args:

@@ -10,7 +10,7 @@ from vidsift.types import Frames, Span
 from vidsift.video import read_frames
 from vidsift.video.container import open_video
 from vidsift.video.preprocessing import Preprocessing
-from vidsift.video.transforms import shown_size, thumbnail
+from vidsift.video.transforms import shown_size, shrunk_jpeg
 
 __all__ = [
     "IndexedFile",
@@ -53,7 +53,7 @@ def thumbnail_at(file: IndexedFile, at_seconds: float, width_px: int) -> bytes:
     height, width = shown_size(frames.pixels.shape[1], frames.pixels.shape[2], frames.pixel_aspect)
     # The longer side is what is limited: an upright picture may be higher than it is wide.
     side_px = max(1, round(width_px * max(1.0, height / width)))
-    return thumbnail(frames.pixels[0], side_px, pixel_aspect=frames.pixel_aspect)
+    return shrunk_jpeg(frames.pixels[0], side_px, pixel_aspect=frames.pixel_aspect)
 
 
 def clock_origin_seconds(file: IndexedFile) -> float:

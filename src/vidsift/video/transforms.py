@@ -16,7 +16,7 @@ __all__ = [
     "clip_pixels",
     "resize_short_side",
     "shown_size",
-    "thumbnail",
+    "shrunk_jpeg",
     "to_image",
 ]
 
@@ -178,7 +178,7 @@ def shown_size(height_px: int, width_px: int, pixel_aspect: float) -> tuple[int,
     return max(1, round(height_px / pixel_aspect)), width_px
 
 
-def thumbnail(
+def shrunk_jpeg(
     pixels_HW3: NDArray[np.uint8], side_px: int = 160, quality: int = 80, pixel_aspect: float = 1.0
 ) -> bytes:
     """Return a small JPEG of a picture whose longer side is at most ``side_px``; nothing is cropped.
