@@ -89,7 +89,7 @@ def test_what_cannot_be_explained_says_why(
          "drl: there is no account to show. PairPerceptron is a black box"),
         ((QUERY, "/none.mp4", "--index", str(folder / "index")), "the index holds no video at /none.mp4"),
         ((QUERY, segment, "--index", str(tmp_path / "none")), "there is no index at"),
-        (("a + ", segment, "--index", str(black)), "adds or takes off what stands beside it"),
+        (("a + ", segment, "--index", str(black)), "needs a sentence on both sides"),
     ):  # fmt: skip
         assert _run(*arguments) == 2
         assert message in " ".join(capsys.readouterr().err.split())

@@ -197,7 +197,7 @@ def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.
         (("circle", "--like", "x.mp4"), "leave TEXT and --then out, or leave --like out"),
         (("circle", "--then", " "), "the query is empty"),
         (("--like", "/none.mp4"), "/none.mp4: there is no such file"),
-        (("a + ",), "adds or takes off what stands beside it"),
+        (("a + ",), "needs a sentence on both sides"),
         (("circle", "--by", "folder"), "--by is 'folder', expected 'segment' or 'video'"),
         (("circle", "--min-score", "nan"), "--min-score is nan, expected a number"),
     ],
@@ -223,8 +223,8 @@ def test_videos_that_were_not_looked_at_are_told(
     out, err = capsys.readouterr()
     looked_at = json.loads(out)["candidates"]
     assert 1 <= looked_at < 6
-    assert f"the best of the {looked_at} videos that were looked at" in err
-    assert "narrow the search, as by --under FOLDER" in err
+    assert f"only the {looked_at} likeliest videos were ranked" in err
+    assert "narrow the search (--under FOLDER)" in err
 
 
 def test_the_help_says_when_to_change_the_candidates(capsys: pytest.CaptureFixture[str]) -> None:

@@ -356,7 +356,7 @@ def test_prost(golden: Any, tmp_path: Path) -> None:
     )
     assert model.preprocessing.frames == 4
     assert "padding=included, window=0.2" in report
-    assert "transformerClip.resblocks.0.ln_1.bias" in report.partition("Left out")[2]
+    assert "transformerClip.resblocks.0.ln_1.bias" in report.partition("Ignored")[2]
     method = model.method
     assert isinstance(method, Prost)
     assert (method.objects, model.arguments["phrases"], model.arguments["events"]) == (5, 6, 3)

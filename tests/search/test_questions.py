@@ -27,7 +27,7 @@ def test_operators_have_spaces_around(query: str, expected: list[tuple[str, floa
 
 @pytest.mark.parametrize("query", ["a dog + ", "a + - b", "a dog -", " - ", "+ +"])
 def test_an_operator_without_something_beside_it_is_refused(query: str) -> None:
-    with pytest.raises(ValueError, match="adds or takes off what stands beside it"):
+    with pytest.raises(ValueError, match="needs a sentence on both sides"):
         parse(query)
 
 
