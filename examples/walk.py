@@ -12,7 +12,7 @@ import vidsift
 from vidsift.data.folder import read_folder
 from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.shapes.library import write_library
-from vidsift.video.preprocessing import frames_of_file
+from vidsift.video.footage import read_footage
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def walk(place: Path) -> None:
 
     # video/: file -> frames with times
     model = vidsift.load("shapes")
-    frames = frames_of_file(str(path), "video", model.preprocessing)
+    frames = read_footage(path, model.preprocessing)
     print(f"video         {frames}")
 
     # encoders/ and interactions/: frames and words -> prepared token sets

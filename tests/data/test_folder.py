@@ -218,3 +218,26 @@ def test_a_tilde_in_a_recipe_is_the_home_folder(tmp_path: Path, monkeypatch: pyt
     assert entry.path == tmp_path / "vids" / "b.mp4"
     elsewhere = open_source("folder", "~/vids", "~/vids/captions.jsonl")
     assert (elsewhere.entries("test"), elsewhere.test_splits()) == ([entry], ("test",))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"video": "a.mp4", "captions": ["a\\ud800b"]}', "holds half a character"),
+        ("[" * 100_000, "nested too deeply"),
+        (
+            '{"video": "a.mp4", "captions": ["a"], "start": 1%s}' % ("0" * 400),
+            "start is larger than any",
+        ),
+    ],
+)
+def test_what_json_allows_and_nothing_else_can_hold_is_refused_by_its_line(
+    tmp_path: Path, line: str, problem: str
+) -> None:
+    with pytest.raises(CaptionsError, match=rf"line 1: .*{problem}"):
+        read_folder(folder(tmp_path, line))
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    root = folder(tmp_path, "\ufeff" + json.dumps({"video": "a.mp4", "captions": ["a dog"]}))
+    assert [entry.captions for entry in read_folder(root)] == [("a dog",)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def test_a_run_does_not_start_without_its_videos(home: Path, tmp_path: Path) -> 
         ("MSRVTT_JSFUSION_test.csv", "video_id,sentence\n../x,y\n", "1k-A", "'../x' lies outside the folder"),
         ("MSRVTT_train.9k.csv", "video_id\nvideo77\n", "9k", "video77 has no caption"),
         ("MSRVTT_data.json", "[]", "9k", "no key 'videos'; expected an object with videos, sentences"),
-        ("MSRVTT_data.json", "{", "9k", "MSRVTT_data.json cannot be read: "),
+        ("MSRVTT_data.json", "{", "9k", "MSRVTT_data.json: no JSON: "),
     ],
 )
 def test_what_it_does_not_understand_it_names(
@@ -130,3 +131,43 @@ def test_what_it_does_not_understand_it_names(
     (folder / name).write_text(text, encoding="utf-8")
     with pytest.raises(CaptionsError, match=words):
         open_source("msrvtt", str(tmp_path), str(folder)).entries(split)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("", "is empty; expected the columns video_id, sentence"),
+        (
+            'video_id,sentence\nvideo7010,"a circle\nvideo9999,a square\n',
+            "unexpected end of data",
+        ),
+        ("video_id,sentence\nvideo7010,a circle, slowly\n", "line 2: more values than columns"),
+    ],
+)
+def test_a_list_that_would_lose_sentences_is_refused(tmp_path: Path, table: str, problem: str) -> None:
+    (tmp_path / "MSRVTT_JSFUSION_test.csv").write_text(table, encoding="utf-8")
+    with pytest.raises(CaptionsError, match=problem):
+        open_source("msrvtt", str(tmp_path), str(tmp_path)).entries("1k-A")
+
+
+def test_a_video_that_is_listed_twice_is_one_video(tmp_path: Path) -> None:
+    rows = ("video_id,sentence", "video1,a circle", "video2,a square", "video1,a disc", "video2,a square")
+    # Excel begins files with a mark.
+    (tmp_path / "MSRVTT_JSFUSION_test.csv").write_text("\n".join(rows), encoding="utf-8-sig")
+    entries = open_source("msrvtt", str(tmp_path), str(tmp_path)).entries("1k-A")
+    assert [(entry.id, entry.captions) for entry in entries] == [
+        ("video1", ("a circle", "a disc")),
+        ("video2", ("a square",)),
+    ]
+
+
+@pytest.mark.parametrize("caption", [5, None, ["a circle"], "  "])
+def test_captions_that_are_no_sentences_are_refused(home: Path, tmp_path: Path, caption: Any) -> None:
+    annotations = tmp_path / "annotations"
+    msrvtt(annotations, SPLIT_OF, TRAIN_9K, TEST_1K)
+    file = annotations / "MSRVTT_data.json"
+    values = json.loads(file.read_text("utf-8"))
+    values["sentences"][0]["caption"] = caption
+    file.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(CaptionsError, match=r"MSR-VTT .*video0: caption .*, expected a sentence"):
+        open_source("msrvtt", str(home / "videos"), str(annotations)).entries("train")

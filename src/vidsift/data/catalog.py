@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from vidsift.data.folder import CaptionedFolder
@@ -30,7 +31,9 @@ def source_of(name: object) -> type[DataSource]:
     source = SOURCES.get(name) if isinstance(name, str) else None
     if source is None:
         given = "is missing" if name is None else f"{name!r} is unknown"
-        raise ValueError(f"source {given}; expected one of {', '.join(map(repr, SOURCES))}")
+        close = difflib.get_close_matches(str(name), SOURCES, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"source {given}; expected one of {', '.join(map(repr, SOURCES))}{hint}")
     return source
 
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
 import stat
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from vidsift.errors import CaptionsError
 from vidsift.types import Span
 
-__all__ = ["Entry", "absent_videos", "captions_of", "is_inside", "of_split", "why_absent"]
+__all__ = [
+    "Entry",
+    "absent_videos",
+    "captions_of",
+    "checked_captions",
+    "is_inside",
+    "joined_entries",
+    "of_split",
+    "parsed_json",
+    "why_absent",
+]
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,59 @@ class Entry:
             duration_seconds: of the file; a part that ends later ends there.
         """
         return Span(self.start_seconds, min(self.end_seconds, duration_seconds))
+
+
+def parsed_json(text: str, place: str) -> Any:
+    """Parse JSON that somebody else wrote.
+
+    Raises:
+        CaptionsError: it is none; ``place`` is where it stands, for the message.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CaptionsError(f"{place}: no JSON: {error}") from error
+    except RecursionError as error:  # thousands of brackets
+        raise CaptionsError(f"{place}: no JSON that can be read: it is nested too deeply") from error
+
+
+def checked_captions(captions: object, place: str) -> tuple[str, ...]:
+    """Return captions that are a list of sentences.
+
+    Raises:
+        CaptionsError: they are not; ``place`` is where they stand, for the message.
+    """
+    # A string would give its letters, a mapping its keys.
+    if isinstance(captions, str | Mapping) or not isinstance(captions, Iterable):
+        raise CaptionsError(f"{place}: captions is {captions!r}, expected a list with at least one sentence")
+    sentences = tuple(captions)
+    if not sentences:
+        raise CaptionsError(f"{place}: captions is {captions!r}, expected a list with at least one sentence")
+    for caption in sentences:
+        if not isinstance(caption, str) or not caption.strip():
+            raise CaptionsError(f"{place}: caption {caption!r}, expected a sentence")
+        try:
+            caption.encode("utf-8")
+        except (
+            UnicodeEncodeError
+        ) as error:  # half of a pair, as JSON may spell: no file and no table takes it
+            raise CaptionsError(
+                f"{place}: caption {caption!r} holds half a character; write it anew"
+            ) from error
+    return sentences
+
+
+def joined_entries(entries: Iterable[Entry]) -> list[Entry]:
+    """Make one entry of those that mean the same video, or part: it is one video with all their captions.
+
+    What is listed twice with the same captions counts once.
+    """
+    by_name: dict[str, Entry] = {}
+    for entry in entries:
+        first = by_name.setdefault(entry.name, entry)
+        if first is not entry and first.captions != entry.captions:
+            by_name[entry.name] = replace(first, captions=first.captions + entry.captions)
+    return list(by_name.values())
 
 
 def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:

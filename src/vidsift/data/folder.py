@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from vidsift.data.entries import Entry, is_inside, of_split, why_absent
+from vidsift.data.entries import Entry, checked_captions, is_inside, of_split, parsed_json, why_absent
 from vidsift.data.source import DataSource, StageSection, expanded
 from vidsift.data.video_files import VideoFiles
 from vidsift.errors import CaptionsError
@@ -170,7 +170,7 @@ def _lines_of(root: Path, file: Path) -> list[str]:
         raise CaptionsError(f"{root} is not a folder; give a folder of videos with {CAPTIONS_FILE}")
     try:
         # At line feeds alone: splitlines() also parts a sentence that holds another mark (U+2028, U+0085).
-        return file.read_text(encoding="utf-8").split("\n")
+        return file.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError as error:
         absent = f"{root} has no {file.name}" if file.parent == root else f"there is no {file}"
         raise CaptionsError(
@@ -211,10 +211,10 @@ def _declared_test_splits(file: Path, present: Sequence[str]) -> list[str] | Non
     """The names in a ``dataset.json``; None where there is no such file."""
     expected = 'expected {"test_splits": ["name of a split"]}'
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CaptionsError(f"{file} cannot be read: {error}; {expected}") from error
     if not isinstance(values, dict) or list(values) != ["test_splits"]:
         keys = ", ".join(map(repr, values)) if isinstance(values, dict) else type(values).__name__
@@ -240,16 +240,12 @@ def _parse(line: str, root: Path, default_split: str, place: str, *, has_file: b
         raise CaptionsError(f"{place}: video {video!r} lies outside the folder; give a path inside it")
     if has_file and why_absent(root / video):
         raise CaptionsError(f"{place}: there is no file {root / video}")
-    if not isinstance(captions, list) or not captions:
-        raise CaptionsError(f"{place}: captions is {captions!r}, expected a list with at least one sentence")
-    for caption in captions:
-        if not isinstance(caption, str) or not caption.strip():
-            raise CaptionsError(f"{place}: caption {caption!r}, expected a sentence")
+    sentences = checked_captions(captions, place)
     unseen = values.get("unseen")
     try:
         return Entry(
             root / video,
-            tuple(captions),
+            sentences,
             tag=_text(values, "tag", place),
             group=_text(values, "group", place),
             split=_text(values, "split", place) or default_split,
@@ -267,10 +263,7 @@ def _parse(line: str, root: Path, default_split: str, place: str, *, has_file: b
 
 def _values(line: str, place: str) -> Mapping[str, Any]:
     """The keys and values of a line, all of them known."""
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise CaptionsError(f"{place}: no JSON: {error}") from error
+    values = parsed_json(line, place)
     if not isinstance(values, dict):
         raise CaptionsError(
             f"{place}: holds {type(values).__name__}, expected an object with video and captions"
@@ -284,9 +277,15 @@ def _values(line: str, place: str) -> Mapping[str, Any]:
 def _seconds(values: Mapping[str, Any], key: str, default: float, place: str) -> float:
     value = values.get(key, default)
     # True is an int in Python, and no number of seconds.
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise CaptionsError(f"{place}: {key} is {value!r}, expected a number of seconds")
-    return float(value)
+    try:
+        seconds = float(value)
+    except OverflowError as error:  # JSON knows whole numbers of any length
+        raise CaptionsError(f"{place}: {key} is larger than any number of seconds") from error
+    if math.isnan(seconds):
+        raise CaptionsError(f"{place}: {key} is {value!r}, expected a number of seconds")
+    return seconds
 
 
 def _text(values: Mapping[str, Any], key: str, place: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from vidsift.data.entries import Entry, captions_of, is_inside
+from vidsift.data.entries import (
+    Entry,
+    captions_of,
+    checked_captions,
+    is_inside,
+    joined_entries,
+    parsed_json,
+)
 from vidsift.data.frame_cache import FrameCache
 from vidsift.data.loading import BatchMaker, BatchStage
 from vidsift.data.source import DataSource, GridTestSet, PlannedStage, ValidationSet, expanded
@@ -151,10 +157,11 @@ class AnnotatedVideos(VideoFiles):
         if split not in self.splits:
             raise CaptionsError(f"{self.where} has no split {split!r}; its splits: {known}")
         try:
-            entries = list(self.read(split))
+            entries = joined_entries(self.read(split))
         except CaptionsError:
             raise
-        except (KeyError, TypeError, ValueError) as error:  # a key that is not there, a number that is none
+        # A key that is not there, a number that is none, a list in place of an object.
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise CaptionsError(
                 f"{self.where}: the annotations of {split!r} are not in the format that they are expected in "
                 f"({type(error).__name__}: {error})"
@@ -167,12 +174,12 @@ class AnnotatedVideos(VideoFiles):
         """Return the entry of a video; more may be ``start_seconds``, ``end_seconds``, ``tag`` and so on.
 
         Raises:
-            CaptionsError: there is no caption.
+            CaptionsError: the captions are no list of sentences.
         """
-        said = tuple(captions)
-        if not said or not all(caption.strip() for caption in said):
-            raise CaptionsError(f"{self.where}: {video_id} has no caption, or an empty one")
-        return Entry(self.file_of(video_id), said, id=video_id, **more)
+        if captions in ((), []):
+            raise CaptionsError(f"{self.where}: {video_id} has no caption")
+        sentences = checked_captions(captions, f"{self.where}: {video_id}")
+        return Entry(self.file_of(video_id), sentences, id=video_id, **more)
 
     def file_of(self, video_id: str) -> Path:
         """Return the file of a video, called by its id with any extension; with .mp4 where none is there."""
@@ -188,7 +195,7 @@ class AnnotatedVideos(VideoFiles):
         folder = expanded(self.videos)
         if not folder.is_dir():
             raise CaptionsError(f"{folder} is not a folder; expected the videos of {self.title}")
-        names = [path.name for path in folder.iterdir() if path.suffix.lower() in VIDEO_EXTENSIONS]
+        names = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in VIDEO_EXTENSIONS]
         names.sort(key=lambda name: name.endswith(".mp4"))  # the last one of a stem stays
         return {Path(name).stem: name for name in names}
 
@@ -200,9 +207,12 @@ class AnnotatedVideos(VideoFiles):
         """
         file = self._annotation_file(name)
         try:
-            # newline="" leaves line ends within quoted sentences to csv.
-            with file.open(encoding="utf-8", newline="") as lines:
-                table = csv.DictReader(lines)
+            # newline="" leaves line ends within quoted sentences to csv; Excel begins a file with a mark.
+            with file.open(encoding="utf-8-sig", newline="") as lines:
+                # Strict: a quote that is left open would take in all lines that follow.
+                table = csv.DictReader(lines, strict=True)
+                if table.fieldnames is None:
+                    raise CaptionsError(f"{file} is empty; expected the columns {', '.join(columns)}")
                 absent = [column for column in columns if column not in (table.fieldnames or ())]
                 if absent:
                     raise CaptionsError(f"{file}, line 1: no column {absent[0]!r}; expected {columns}")
@@ -211,25 +221,35 @@ class AnnotatedVideos(VideoFiles):
                     empty = [column for column in columns if not row[column]]
                     if empty:
                         raise CaptionsError(f"{file}, line {table.line_num}: {empty[0]} is empty")
+                    if None in row:
+                        raise CaptionsError(
+                            f"{file}, line {table.line_num}: more values than columns; a sentence with "
+                            "commas stands in quotes"
+                        )
                     yield row
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise CaptionsError(f"{file} cannot be read: {error}") from error
 
     def json_values(self, name: str, *keys: str) -> list[Any]:
-        """Read a file with a JSON object, and return the values of some of its keys.
+        """Read a file with a JSON object, and return the values of some of its keys, in this order.
 
         Raises:
             CaptionsError: it cannot be read, or lacks a key.
         """
         file = self._annotation_file(name)
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CaptionsError(f"{file} cannot be read: {error}") from error
+        values = parsed_json(_text_of(file), str(file))
         absent = [key for key in keys if not isinstance(values, dict) or key not in values]
         if absent:
             raise CaptionsError(f"{file}: no key {absent[0]!r}; expected an object with {', '.join(keys)}")
         return [values[key] for key in keys]
+
+    def lines(self, name: str) -> list[str]:
+        """Read a file with one id, or other word, a line; empty lines are left out.
+
+        Raises:
+            CaptionsError: it cannot be read.
+        """
+        return [line.strip() for line in _text_of(self._annotation_file(name)).split("\n") if line.strip()]
 
     def _annotation_file(self, name: str) -> Path:
         file = expanded(self.annotations) / name
@@ -238,3 +258,10 @@ class AnnotatedVideos(VideoFiles):
                 f"there is no {file}; expected the folder of {self.title}'s annotation files, with {name}"
             )
         return file
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaptionsError(f"{file} cannot be read: {error}") from error
