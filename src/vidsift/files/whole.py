@@ -67,8 +67,12 @@ def whole_file(path: Path, *, temporary: Path | None = None, previous: Path | No
         OSError: it cannot be written; the old file stays.
 
     Example:
-        >>> with whole_file(folder / "model.safetensors") as temporary:
-        ...     save_file(weights, temporary)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     place = Path(folder, "notes.txt")
+        ...     with whole_file(place) as temporary:
+        ...         _ = temporary.write_text("all of it", encoding="utf-8")
+        ...     place.read_text(encoding="utf-8")
+        'all of it'
     """
     temporary = temporary_path(path) if temporary is None else temporary
     try:

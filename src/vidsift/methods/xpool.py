@@ -25,9 +25,9 @@ class XPool(Method):
 
     Use it where clips show more than is said of them: a mean over all frames is a mean over too much. It
     needs training; until then the attention is CLIP's own likeness, see
-    :class:`~vidsift.interactions.attention_pooling.AttentionPooling`. Search scans every segment,
-    but a pair costs a product of ``D x D`` where a dot product costs ``D``; every frame is stored twice, and
-    words have no account, as a sentence is one vector.
+    :class:`~vidsift.interactions.attention_pooling.AttentionPooling`. It gives up
+    speed and room, as a pair costs a product of ``D x D`` where a dot product costs ``D`` and every frame is
+    stored twice (a search still scans all segments), and an account of words, as a sentence is one vector.
 
     Source: Gorti et al., CVPR 2022; layer6ai-labs/xpool model/clip_transformer.py, modules/transformer.py.
     Differs: padded frames get no attention; in the released code a video of too few frames repeats its last.
