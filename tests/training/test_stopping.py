@@ -19,9 +19,9 @@ from vidsift.data.loading import Batch, Feed
 from vidsift.data.shapes_batches import ShapesBatches
 from vidsift.errors import WorkerEndedError
 from vidsift.training.recipe import read_recipe
-from vidsift.training.setup import Validation
 from vidsift.training.stopping import StoppedEarly, starting_up
 from vidsift.training.trainer import Trainer, train
+from vidsift.training.validation import Validation
 
 FOR_EVER = 60.0
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

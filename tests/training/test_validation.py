@@ -14,8 +14,8 @@ from tests.training.small import silent, write
 from vidsift.errors import MissingVideosError, SelectionOnTestError
 from vidsift.shapes.library import write_library
 from vidsift.training.recipe import read_recipe
-from vidsift.training.setup import Validation
 from vidsift.training.trainer import Trainer
+from vidsift.training.validation import Validation
 
 Lines = list[dict[str, Any]]
 

@@ -1,17 +1,16 @@
-"""From a recipe to the things that train: the model, the batches, the stages, the validation set."""
+"""From a recipe to the things that train: the model, the batches, the stages."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
 
-from vidsift.data.catalog import DEFAULT, open_source
-from vidsift.data.entries import absent_videos, captions_of
+from vidsift.data.entries import absent_videos
 from vidsift.data.loading import BatchMaker
 from vidsift.data.source import DataSource, PlannedStage
 from vidsift.encoders.clip import ClipTowers
@@ -19,25 +18,15 @@ from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
 from vidsift.errors import RecipeError
-from vidsift.evaluation.evaluate import (
-    encode_gallery,
-    evaluate_gallery,
-    refuse_test_split,
-    require_readable,
-    retrieval_metrics,
-)
-from vidsift.evaluation.missing import MissingPolicy, refuse_missing
+from vidsift.evaluation.evaluate import refuse_test_split
+from vidsift.evaluation.missing import refuse_missing
 from vidsift.methods.base import Method
 from vidsift.methods.model import Model, load
 from vidsift.training.recipe import NewClip, Recipe
 
-__all__ = ["Validation", "batch_maker", "build_model", "cache_towers", "plan_stages", "set_trained"]
+__all__ = ["batch_maker", "build_model", "cache_towers", "plan_stages", "set_trained"]
 
 _STEPS_TRIED = 20_000
-_REMEDY = (
-    "Replace the files or take their captions out, or say what they count: validation.missing=miss (their "
-    "captions are not found) or validation.missing=skip (left out, and every line of validation says so)"
-)
 
 
 def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
@@ -239,53 +228,3 @@ def cache_towers(recipe: Recipe, model: Model) -> None:
     model.method.towers = CachedTowers(
         model.method.towers, clips.folder / "towers", clips.clips, pixels_of, asdict(model.norm)
     )
-
-
-class Validation:
-    """The validation split, looked at on the way.
-
-    Files are decoded each time; pictures that a source draws are kept in memory.
-
-    Args:
-        recipe: with a validation part.
-        model: tells how videos are looked at.
-        say: takes a line where this takes a while.
-
-    Raises:
-        SelectionOnTestError: somebody asks for a test split.
-        MissingVideosError: a video is missing, and the recipe does not say what that counts.
-        ValueError: there are no validation videos.
-    """
-
-    def __init__(
-        self, recipe: Recipe, model: Model, *, say: Callable[[str], None] = lambda _line: None
-    ) -> None:
-        """See the class."""
-        section = recipe.validation
-        if section is None:
-            raise ValueError("the recipe asks for no validation")
-        self._workers = min(1, recipe.data.workers)
-        data = recipe.data if section.path is None else open_source(DEFAULT, section.path)
-        purpose = f"validation in {data.where}"
-        refuse_test_split(section.split, data.test_splits(), purpose, data.test_split_remedy)
-        self.entries, self._frames = data.validation_set(section.split, section.videos, model.preprocessing)
-        if self._frames is None and section.missing == "refuse":
-            say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
-            require_readable(self.entries, model.preprocessing, remedy=_REMEDY, workers=self._workers)
-        # What breaks later costs its captions, not the run.
-        self._missing: MissingPolicy = "skip" if section.missing == "skip" else "miss"
-
-    def __call__(self, model: Model) -> dict[str, Any]:
-        """Judge the model.
-
-        Returns:
-            What :func:`~vidsift.evaluation.evaluate.evaluate_gallery` gives of files, and
-            :func:`~vidsift.evaluation.evaluate.retrieval_metrics` of pictures in memory.
-        """
-        if self._frames is None:
-            gallery = encode_gallery(model, self.entries, missing=self._missing, workers=self._workers)
-            return evaluate_gallery(model, gallery)
-        pixels, times = zip(*((frames.pixels, frames.times_seconds) for frames in self._frames), strict=True)
-        videos = model.encode_frames(pixels, times, batch_size=32)
-        texts = model.encode_text(captions_of(self.entries))
-        return retrieval_metrics(model.similarity(texts, videos).float().cpu().numpy(), self.entries)

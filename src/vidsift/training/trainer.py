@@ -28,15 +28,9 @@ from vidsift.training.optim import build_optimiser, parameter_groups, rate_facto
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
 from vidsift.training.run_lock import refuse_several_processes
-from vidsift.training.setup import (
-    Validation,
-    batch_maker,
-    build_model,
-    cache_towers,
-    plan_stages,
-    set_trained,
-)
+from vidsift.training.setup import batch_maker, build_model, cache_towers, plan_stages, set_trained
 from vidsift.training.stopping import StoppedEarly, StopRequests
+from vidsift.training.validation import Validation
 
 __all__ = [
     "StoppedEarly",

@@ -1,0 +1,76 @@
+"""Looking at a validation split while a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vidsift.data.catalog import DEFAULT, open_source
+from vidsift.data.entries import captions_of
+from vidsift.evaluation.evaluate import (
+    encode_gallery,
+    evaluate_gallery,
+    refuse_test_split,
+    require_readable,
+    retrieval_metrics,
+)
+from vidsift.evaluation.missing import MissingPolicy
+from vidsift.methods.model import Model
+from vidsift.training.recipe import Recipe
+
+__all__ = ["Validation"]
+
+_REMEDY = (
+    "Replace the files or take their captions out, or say what they count: validation.missing=miss (their "
+    "captions are not found) or validation.missing=skip (left out, and every line of validation says so)"
+)
+
+
+class Validation:
+    """The validation split, looked at on the way.
+
+    Files are decoded each time; pictures that a source draws are kept in memory.
+
+    Args:
+        recipe: with a validation part.
+        model: tells how videos are looked at.
+        say: takes a line where this takes a while.
+
+    Raises:
+        SelectionOnTestError: somebody asks for a test split.
+        MissingVideosError: a video is missing, and the recipe does not say what that counts.
+        ValueError: there are no validation videos.
+    """
+
+    def __init__(
+        self, recipe: Recipe, model: Model, *, say: Callable[[str], None] = lambda _line: None
+    ) -> None:
+        """See the class."""
+        section = recipe.validation
+        if section is None:
+            raise ValueError("the recipe asks for no validation")
+        self._workers = min(1, recipe.data.workers)
+        data = recipe.data if section.path is None else open_source(DEFAULT, section.path)
+        purpose = f"validation in {data.where}"
+        refuse_test_split(section.split, data.test_splits(), purpose, data.test_split_remedy)
+        self.entries, self._frames = data.validation_set(section.split, section.videos, model.preprocessing)
+        if self._frames is None and section.missing == "refuse":
+            say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
+            require_readable(self.entries, model.preprocessing, remedy=_REMEDY, workers=self._workers)
+        # What breaks later costs its captions, not the run.
+        self._missing: MissingPolicy = "skip" if section.missing == "skip" else "miss"
+
+    def __call__(self, model: Model) -> dict[str, Any]:
+        """Judge the model.
+
+        Returns:
+            What :func:`~vidsift.evaluation.evaluate.evaluate_gallery` gives of files, and
+            :func:`~vidsift.evaluation.evaluate.retrieval_metrics` of pictures in memory.
+        """
+        if self._frames is None:
+            gallery = encode_gallery(model, self.entries, missing=self._missing, workers=self._workers)
+            return evaluate_gallery(model, gallery)
+        pixels, times = zip(*((frames.pixels, frames.times_seconds) for frames in self._frames), strict=True)
+        videos = model.encode_frames(pixels, times, batch_size=32)
+        texts = model.encode_text(captions_of(self.entries))
+        return retrieval_metrics(model.similarity(texts, videos).float().cpu().numpy(), self.entries)
