@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,10 +19,10 @@ from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import CheckpointError, NonFiniteStateError, WorkerEndedError
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
-from vidsift.files.disk_errors import saving
 from vidsift.training.checkpoint import set_random_states
 from vidsift.training.features import batch_features
 from vidsift.training.finite import StepNumbers, remedies
+from vidsift.training.log import RunLog
 from vidsift.training.optim import build_optimiser, parameter_groups, rate_factor, set_rates
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
@@ -109,10 +108,10 @@ class Trainer:
         self.optimiser = build_optimiser(
             groups, algorithm=rates.algorithm, beta1=rates.beta1, beta2=rates.beta2, epsilon=rates.epsilon
         )
-        self.step, self.seconds = 0, 0.0
+        self.step = 0
+        self.log = RunLog(folder.log, self.say, steps=recipe.steps)
         self.best: dict[str, float] = {}
         self._pending: list[StepNumbers] = []
-        self._unreadable: set[str] = set()
         self._stop_requests = StopRequests()
         # Building a model draws numbers too, more or fewer: the steps begin at the seed, whatever it is.
         torch.manual_seed(recipe.seed)
@@ -155,26 +154,26 @@ class Trainer:
             # What an earlier run left goes only now that this one's videos are there, too.
             if not self._folder.resuming:
                 self._folder.begin(self.recipe, self.model.tokenizer)
-            with self._folder.log.open("a", encoding="utf-8") as log:
+            with self.log.opened():
                 if maker is not None:
-                    last_loss = self._loop(log, maker, validate)
+                    last_loss = self._loop(maker, validate)
                 if validate is not None:
-                    report = self._validate(validate, log)
+                    report = self._validate(validate)
             self._save_checkpoint()
             self.model.save(self.output, card=self._card(report))
-        self.say(f"model written to {self.output} after {self.seconds / 60:.1f} min of training")
+        self.say(f"model written to {self.output} after {self.log.seconds / 60:.1f} min of training")
         return {
             "steps": self.step,
-            "seconds": self.seconds,
+            "seconds": self.log.seconds,
             "loss": last_loss,
             "validation": report,
-            "unreadable": sorted(self._unreadable),
+            "unreadable": sorted(self.log.unreadable),
         }
 
-    def _loop(self, log: TextIO, maker: BatchMaker, validate: Validation | None) -> float:
+    def _loop(self, maker: BatchMaker, validate: Validation | None) -> float:
         recipe, steps = self.recipe, self.recipe.steps
-        loss, clips, mark, marked_step = math.nan, 0, time.perf_counter(), self.step
-        stage = None
+        loss, stage = math.nan, None
+        self.log.start_clock(self.step)
         with Feed(maker, start=self.step, stop=steps, workers=recipe.data.workers) as feed:
             self.method.train()
             for batch in self._batches(feed):
@@ -188,29 +187,25 @@ class Trainer:
                         f"stage {section.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} "
                         f"frames, batches of {stage.batch_size}"
                     )
-                self._note_unreadable(batch, log)
+                self.log.note_unreadable(batch, self.step)
                 self._train_step(batch)
-                clips += len(batch.pixels)
+                self.log.count(len(batch.pixels))
                 if self.step % recipe.log_every_steps == 0 or self.step == steps:
                     values = self._mean_losses()
-                    now_seconds = time.perf_counter()
-                    interval_seconds, self.seconds = now_seconds - mark, self.seconds + now_seconds - mark
                     loss = values["loss"]
-                    self._log_line(
-                        log, values, clips / interval_seconds, interval_seconds / (self.step - marked_step)
-                    )
-                    clips, mark, marked_step = 0, now_seconds, self.step
+                    rate = max(group["lr"] for group in self.optimiser.param_groups)
+                    self.log.line(self.step, values, rate=rate, scale=float(self.method.scale.detach()))
                 if self._stop_requests.number is not None or self._should_stop():
-                    self.seconds += time.perf_counter() - mark
+                    self.log.stop_clock()
                     self._stop_early()
                 # The check at the very end is made by the caller, after the loop.
                 if validate is not None and self._due(
                     recipe.validation.every_steps if recipe.validation else 0
                 ):
                     # The time of validation is no time of training.
-                    self.seconds += time.perf_counter() - mark
-                    self._validate(validate, log)
-                    mark, marked_step, clips = time.perf_counter(), self.step, 0
+                    self.log.stop_clock()
+                    self._validate(validate)
+                    self.log.start_clock(self.step)
                 if self._due(recipe.checkpoint_every_steps):
                     self._save_checkpoint()
         # What is validated and saved at the end is whole, whatever the last stage left out.
@@ -234,7 +229,8 @@ class Trainer:
                 raise
 
         while self.step < self.recipe.steps:
-            batch = self._stop_requests.wait_for(following)
+            with self.log.waiting():
+                batch = self._stop_requests.wait_for(following)
             if batch is None:
                 self._stop_early()
             yield batch
@@ -311,41 +307,7 @@ class Trainer:
         self._pending.clear()
         return means
 
-    def _log_line(
-        self, log: TextIO, values: dict[str, float], clips_per_second: float, step_seconds: float
-    ) -> None:
-        rate = max(group["lr"] for group in self.optimiser.param_groups)
-        seconds_left = step_seconds * (self.recipe.steps - self.step)
-        self.say(
-            f"step {self.step}/{self.recipe.steps}  loss {values['loss']:.4f}  "
-            f"{clips_per_second:.0f} clips/s  rate {rate:.1e}  {_minutes(seconds_left)} left"
-        )
-        _write(
-            log,
-            {
-                "step": self.step,
-                **values,
-                "rate": rate,
-                "scale": float(self.method.scale.detach()),
-                "clips_per_second": round(clips_per_second, 1),
-                "seconds": round(self.seconds, 2),
-            },
-        )
-
-    def _note_unreadable(self, batch: Batch, log: TextIO) -> None:
-        for path, reason in (*batch.failed, *batch.partial):
-            if path not in self._unreadable:
-                self._unreadable.add(path)
-                self.say(f"cannot read all of {path}: {reason}")
-                _write(log, {"step": self.step, "unreadable": path, "reason": reason})
-        if batch.replacements:
-            self.say(
-                f"step {self.step}: fewer than 2 videos of its batch can be read; others take the places of "
-                f"those that cannot: {', '.join(batch.replacements)}"
-            )
-            _write(log, {"step": self.step, "replacements": batch.replacements})
-
-    def _validate(self, validate: Validation, log: TextIO) -> dict[str, Any]:
+    def _validate(self, validate: Validation) -> dict[str, Any]:
         self._check_pending()
         with self._finite():
             self._folder.checkpoints.require_finite(self.method, self.optimiser)
@@ -358,14 +320,14 @@ class Trainer:
             self.best = {"step": self.step, "value": value}
         self.say(f"validation at step {self.step}: {headline(report)}")
         seconds = round(time.perf_counter() - begin, 2)
-        _write(log, {"step": self.step, "validation": report, "validation_seconds": seconds})
+        self.log.write({"step": self.step, "validation": report, "validation_seconds": seconds})
         return report
 
     def _save_checkpoint(self) -> None:
         self._check_pending()
         save = self._folder.checkpoints.save
         with self._finite():
-            save(self.method, self.optimiser, step=self.step, best=self.best, seconds=self.seconds)
+            save(self.method, self.optimiser, step=self.step, best=self.best, seconds=self.log.seconds)
 
     def _check_pending(self) -> None:
         """Make sure that no loss and no gradient since the last line was NaN."""
@@ -410,13 +372,13 @@ class Trainer:
         for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
             group["peak_rate"] = peak  # which the recipe may have changed
         set_random_states(checkpoint.random)
-        self.step, self.seconds, self.best = checkpoint.step, checkpoint.seconds, checkpoint.best
+        self.step, self.log.seconds, self.best = checkpoint.step, checkpoint.seconds, checkpoint.best
         self.say(f"going on after step {self.step}")
 
     def _card(self, report: dict[str, Any]) -> dict[str, Any]:
         recipe = self.recipe
         trained = (
-            f"recipe `{recipe.name}`, {recipe.steps} steps, seed {recipe.seed}, {self.seconds / 60:.1f} "
+            f"recipe `{recipe.name}`, {recipe.steps} steps, seed {recipe.seed}, {self.log.seconds / 60:.1f} "
             f"minutes on {self.device.type}; the whole recipe is in `recipe.yaml`"
         )
         card: dict[str, Any] = {"Training": trained, **recipe.card}
@@ -441,13 +403,3 @@ def train(
     read = read_recipe(recipe, overrides)
     folder = Path("runs") / read.name if output is None else Path(output)
     return Trainer(read, folder, device=device, resume=resume, say=say).run()
-
-
-def _write(log: TextIO, values: dict[str, Any]) -> None:
-    with saving("the log", Path(log.name)):
-        log.write(json.dumps(values) + "\n")
-        log.flush()
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
