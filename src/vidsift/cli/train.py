@@ -10,11 +10,14 @@ import typer
 __all__ = ["train"]
 
 
-def train(
+def train(  # noqa: PLR0917 - the options of the verb
     recipe: Annotated[Path, typer.Argument(help="A recipe, e.g. recipes/shapes/wti.yaml.")],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Changes, e.g. optimiser.learning_rate=3e-4."),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Of those that the recipe names below variants, e.g. b16.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the run.", show_default="runs/NAME")
@@ -43,7 +46,7 @@ def train(
         from vidsift.training.recipe import read_recipe
         from vidsift.training.trainer import Trainer
 
-        read = read_recipe(recipe, overrides or ())
+        read = read_recipe(recipe, overrides or (), variant=variant)
         folder = Path("runs") / read.name if output is None else output
         try:
             Trainer(read, folder, device=device, resume=resume, say=typer.echo).run()

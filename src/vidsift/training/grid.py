@@ -13,7 +13,8 @@ from vidsift.data.catalog import source_of
 from vidsift.data.source import Positive, RecipeSection
 from vidsift.errors import RecipeError
 from vidsift.evaluation.claims import Comparison, parse_order
-from vidsift.training.recipe import Recipe, read_values, set_value, validated
+from vidsift.training.recipe import Recipe, set_value, validated
+from vidsift.training.yaml_files import read_values
 
 __all__ = ["ALL", "Claim", "Grid", "GridJob", "QuickGrid", "Row", "jobs_of", "read_grid"]
 

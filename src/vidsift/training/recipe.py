@@ -7,7 +7,6 @@ A recipe says what is trained (model), on what (data), how (stages, optimiser, p
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -28,6 +27,8 @@ from vidsift.data.source import DataSource, Positive, RecipeSection, StageSectio
 from vidsift.errors import RecipeError
 from vidsift.evaluation.missing import MissingPolicy
 from vidsift.files.whole import write_text_whole
+from vidsift.training.inheritance import INHERITANCE_KEYS, MergedValues, read_merged
+from vidsift.training.yaml_files import parsed_value, yaml_text
 
 __all__ = [
     "Algorithm",
@@ -37,7 +38,6 @@ __all__ = [
     "Recipe",
     "ValidationSection",
     "read_recipe",
-    "read_values",
     "set_value",
     "validated",
     "write_recipe",
@@ -47,23 +47,6 @@ Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 Checked = TypeVar("Checked", bound=BaseModel)
-
-
-# PyYAML follows YAML 1.1, in which 1e-3 is a word; a number there needs a point and a sign (1.0e-3).
-_POWER = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+\Z"
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads 1e-3 as the number that it is in YAML 1.2."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes words that :class:`_Loader` would read as numbers in quotes."""
-
-
-# The dumper too: it then puts the word "1e-3" in quotes.
-for _kind in (_Loader, _Dumper):
-    _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_POWER), list("-+.0123456789"))
 
 
 class NewClip(RecipeSection):
@@ -273,59 +256,42 @@ class Recipe(RecipeSection):
         return self
 
 
-def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and change it.
+def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, variant: str | None = None) -> Recipe:
+    """Read a recipe with all that it extends, and change it.
 
     Args:
-        path: a YAML file.
+        path: a YAML file; see :mod:`~vidsift.training.inheritance` for files that share.
         overrides: ``key=value``, the key with dots (``data.batch_size=32``, ``stages.0.share=0.2``), the
-            value read as YAML.
+            value read as YAML; they win over everything in files.
+        variant: one of the recipe's ``variants``.
 
     Raises:
-        RecipeError: the file is missing or no YAML, or keys or values are refused: each is named.
+        RecipeError: a file is missing or no YAML, there is no such variant, or keys or values are refused:
+            each is named, with the file in which it stands.
     """
-    values = read_values(path)
+    merged = read_merged(path, variant)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise RecipeError(f"override {override!r}: expected key=value, e.g. optimiser.learning_rate=3e-4")
         try:
-            value = yaml.load(text, _Loader)  # noqa: S506 - safe: it is a SafeLoader
+            value = parsed_value(text)
         except yaml.YAMLError as error:
             raise RecipeError(f"override {override!r}: the value is no YAML: {error}") from error
-        set_value(values, key, value)
-    return validated(Recipe, values, str(path))
+        set_value(merged.values, key, value)
+    return validated(Recipe, merged.values, str(path), merged)
 
 
-def read_values(path: str | Path) -> dict[str, Any]:
-    """Read the keys and values of a YAML file.
-
-    Raises:
-        RecipeError: the file is missing, cannot be read, or holds something else.
-    """
-    file = Path(path)
-    try:
-        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506
-    except FileNotFoundError as error:
-        raise RecipeError(f"there is no recipe {file}; give the path of a YAML file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{file} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{file} is no YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(
-            f"{file} holds {type(values).__name__}, expected keys and values such as steps: 100"
-        )
-    return values
-
-
-def validated(kind: type[Checked], values: Mapping[str, Any], where: str) -> Checked:
+def validated(
+    kind: type[Checked], values: Mapping[str, Any], where: str, merged: MergedValues | None = None
+) -> Checked:
     """Check values against a kind of page.
 
     Args:
         kind: :class:`Recipe`, or another page.
         values: as read from YAML.
         where: what the page is called in errors.
+        merged: tells in which of several files a refused value stands.
 
     Raises:
         RecipeError: naming every key and value that is refused.
@@ -333,14 +299,18 @@ def validated(kind: type[Checked], values: Mapping[str, Any], where: str) -> Che
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(_fault_line(fault, kind, values) for fault in error.errors())
-        raise RecipeError(f"{where}: {faults}") from error
+        faults: dict[str, list[str]] = {}
+        for fault in error.errors():
+            file = where if merged is None else merged.files_of(fault["loc"])
+            faults.setdefault(file, []).append(_fault_line(fault, kind, values))
+        lines = "; ".join(f"{file}: {'; '.join(its_faults)}" for file, its_faults in faults.items())
+        raise RecipeError(lines) from error
 
 
 def write_recipe(recipe: Recipe, path: str | Path) -> None:
     """Write a recipe with every default filled in; :func:`read_recipe` gives an equal one."""
     values = recipe.model_dump(mode="json")
-    write_text_whole(Path(path), yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    write_text_whole(Path(path), yaml_text(values))
 
 
 def set_value(values: dict[str, Any], key: str, value: Any) -> None:
@@ -382,6 +352,8 @@ def _fault_line(error: Mapping[str, Any], kind: type[BaseModel], values: Mapping
     key = ".".join(place) or "the recipe"
     if error["type"] == "extra_forbidden":
         known = list(_section_at(error["loc"][:-1], kind, values).model_fields)
+        if kind is Recipe and len(place) == 1:
+            known += INHERITANCE_KEYS
         close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
         mean = f" (did you mean {close[0]!r}?)" if close else ""
         return f"unknown key {key}{mean}; known here: {', '.join(known)}"

@@ -394,12 +394,13 @@ def train(
     recipe: str | Path,
     overrides: tuple[str, ...] = (),
     *,
+    variant: str | None = None,
     output: str | Path | None = None,
     device: str = "auto",
     resume: bool | None = None,
     say: Say = print,
 ) -> dict[str, Any]:
     """Follow a recipe; see :class:`Trainer` and :func:`~vidsift.training.recipe.read_recipe`."""
-    read = read_recipe(recipe, overrides)
+    read = read_recipe(recipe, overrides, variant=variant)
     folder = Path("runs") / read.name if output is None else Path(output)
     return Trainer(read, folder, device=device, resume=resume, say=say).run()
