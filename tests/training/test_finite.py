@@ -151,7 +151,7 @@ def test_a_run_goes_on_with_a_lower_rate_where_somebody_asks_to(tmp_path: Path) 
 def test_numbers_are_looked_at_later_too_as_on_a_gpu(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     fine = {"loss": torch.tensor(1.0)}
-    run._pending = [
+    run._take_step.pending = [
         StepNumbers(0, 0.1, fine, torch.tensor(2.0)),
         StepNumbers(1, 0.1, fine, torch.tensor(math.nan)),
     ]
@@ -165,9 +165,11 @@ def test_numbers_are_looked_at_later_too_as_on_a_gpu(tmp_path: Path) -> None:
     numbers.clip(run.method, 1.0, None)  # says nothing yet
     with pytest.raises(NonFiniteGradientError, match="is nan at step 1"):
         numbers.check("")
-    run._pending = [StepNumbers(2, 0.1, {"loss": torch.tensor(math.inf), "cdcr": torch.tensor(3e21)})]
+    run._take_step.pending = [
+        StepNumbers(2, 0.1, {"loss": torch.tensor(math.inf), "cdcr": torch.tensor(3e21)})
+    ]
     with pytest.raises(NonFiniteLossError, match=r"loss is inf \(cdcr 3e\+21\) at step 2"):
-        run._mean_losses()
+        run._take_step.mean_losses()
     assert not run._folder.checkpoints.there
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import torch
-from torch import Tensor
 
 from vidsift.data.loading import Batch, BatchMaker, Feed, stage_at
 from vidsift.encoders.device import choose_device, chosen_dtype
@@ -20,14 +19,14 @@ from vidsift.errors import CheckpointError, NonFiniteStateError, WorkerEndedErro
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
 from vidsift.training.checkpoint import set_random_states
-from vidsift.training.features import batch_features
-from vidsift.training.finite import StepNumbers, remedies
+from vidsift.training.finite import remedies
 from vidsift.training.log import RunLog
-from vidsift.training.optim import build_optimiser, parameter_groups, rate_factor, set_rates
+from vidsift.training.optim import build_optimiser, parameter_groups
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
 from vidsift.training.run_lock import refuse_several_processes
 from vidsift.training.setup import batch_maker, build_model, cache_towers, plan_stages, set_trained
+from vidsift.training.step import TrainingStep
 from vidsift.training.stopping import StoppedEarly, StopRequests
 from vidsift.training.validation import Validation
 
@@ -111,7 +110,9 @@ class Trainer:
         self.step = 0
         self.log = RunLog(folder.log, self.say, steps=recipe.steps)
         self.best: dict[str, float] = {}
-        self._pending: list[StepNumbers] = []
+        self._take_step = TrainingStep(
+            recipe, self.model, self.optimiser, self.stages, dtype=self.dtype, advice=self._advice
+        )
         self._stop_requests = StopRequests()
         # Building a model draws numbers too, more or fewer: the steps begin at the seed, whatever it is.
         torch.manual_seed(recipe.seed)
@@ -191,7 +192,7 @@ class Trainer:
                 self._train_step(batch)
                 self.log.count(len(batch.pixels))
                 if self.step % recipe.log_every_steps == 0 or self.step == steps:
-                    values = self._mean_losses()
+                    values = self._take_step.mean_losses()
                     loss = values["loss"]
                     rate = max(group["lr"] for group in self.optimiser.param_groups)
                     self.log.line(self.step, values, rate=rate, scale=float(self.method.scale.detach()))
@@ -240,53 +241,8 @@ class Trainer:
 
     def _train_step(self, batch: Batch) -> None:
         """One step of the optimiser."""
-        if len(batch.rows) < 2:
-            raise ValueError(
-                f"step {self.step}: {len(batch.failed)} videos of the batch cannot be read, "
-                f"{len(batch.rows)} can; a step needs at least 2"
-            )
-        recipe = self.recipe.optimiser
-        # A stage of its own rates counts its own steps, others go on over the whole run.
-        stage = stage_at(self.stages, self.step)
-        first, steps = 0, self.recipe.steps
-        if stage.section.own_rates:
-            first, steps = stage.first_step, stage.steps
-        factor = rate_factor(
-            self.step - first, steps, warmup_share=recipe.warmup_share, final_share=recipe.final_share
-        )
-        set_rates(self.optimiser, factor)
-        losses = self._losses(batch)
-        rate = max(group["lr"] for group in self.optimiser.param_groups)
-        numbers = StepNumbers(self.step, rate, losses)
-        self._pending.append(numbers)
-        # On a CPU a check costs nothing; on a GPU it would wait for the step, so it is made with the log.
-        at_once = self.device.type == "cpu"
-        if at_once:
-            numbers.check(self._advice())
-        # None and not 0: AdamW would still decay and move what takes no part in this stage.
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(losses["loss"])
-        numbers.clip(self.method, recipe.clip_norm, self._advice() if at_once else None)
-        self.optimiser.step()
-        self.method.after_step()
-        # It waits for the next line of the log, and would keep the graph of its step till then.
-        losses["loss"] = losses["loss"].detach()
+        self._take_step(self.step, batch)
         self.step += 1
-
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        text, video = batch_features(self.model, batch, self.dtype)
-        rows = len(batch.pixels)
-        # The captions stand lap by lap, a caption of each video in a lap: each lap is a batch of pairs.
-        losses = [
-            self.method.loss({name: tokens[first : first + rows] for name, tokens in text.items()}, video)
-            for first in range(0, len(batch.captions), rows)
-        ]
-        if not isinstance(losses[0], Mapping) or "loss" not in losses[0]:
-            raise ValueError(
-                f"{type(self.method).__name__}.loss returned {losses[0]!r}, expected a dictionary of scalars "
-                "in which 'loss' is the one to minimise"
-            )
-        return {name: torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
 
     def _advice(self) -> str:
         checkpoints = self._folder.checkpoints
@@ -296,19 +252,8 @@ class Trainer:
             good_checkpoint=None if checkpoints.step is None else f"of step {checkpoints.step}",
         )
 
-    def _mean_losses(self) -> dict[str, float]:
-        """Return the means of the losses since last time, after making sure that they are numbers."""
-        self._check_pending()
-        count = len(self._pending)
-        names = self._pending[0].losses if count else ()
-        means = {
-            n: sum(float(numbers.losses[n].detach()) for numbers in self._pending) / count for n in names
-        }
-        self._pending.clear()
-        return means
-
     def _validate(self, validate: Validation) -> dict[str, Any]:
-        self._check_pending()
+        self._take_step.check_pending()
         with self._finite():
             self._folder.checkpoints.require_finite(self.method, self.optimiser)
         begin = time.perf_counter()
@@ -324,15 +269,10 @@ class Trainer:
         return report
 
     def _save_checkpoint(self) -> None:
-        self._check_pending()
+        self._take_step.check_pending()
         save = self._folder.checkpoints.save
         with self._finite():
             save(self.method, self.optimiser, step=self.step, best=self.best, seconds=self.log.seconds)
-
-    def _check_pending(self) -> None:
-        """Make sure that no loss and no gradient since the last line was NaN."""
-        for numbers in self._pending:
-            numbers.check(self._advice())
 
     @contextmanager
     def _finite(self) -> Iterator[None]:
