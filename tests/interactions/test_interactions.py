@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.methods import tiny
 
 from vidsift.errors import NoAlignmentError
-from vidsift.interactions.base import Interaction, pooled
+from vidsift.interactions.base import Interaction, pooled, weights_of
 from vidsift.interactions.batches import pad_tokens
 from vidsift.interactions.best_match import best_matches
 from vidsift.interactions.cross import CrossTransformer
@@ -38,7 +38,9 @@ def seeded(build: Callable[[], Interaction]) -> Interaction:
 
 INTERACTIONS: dict[str, Interaction] = {
     "dot": MeanDot(),
+    "dot-raw": MeanDot("raw"),
     "ti": TokenWise(),
+    "ti-sum": TokenWise(pooling="sum"),
     "wti1": seeded(lambda: WeightedTokenWise(DIM, 1)),
     "wti2": seeded(lambda: WeightedTokenWise(DIM, 2)),
     "wti3": seeded(lambda: WeightedTokenWise(DIM, 3)),
@@ -300,6 +302,41 @@ def test_a_worked_example_of_the_mean_frame() -> None:
     assert score(MeanDot(), text, video).item() == pytest.approx(2**-0.5)
     account = MeanDot().align(MeanDot().prepare_text(text), MeanDot().prepare_video(video))
     torch.testing.assert_close(account.contributions, torch.tensor([[[2**-0.5, 0.0]]]))
+
+
+def test_raw_frames_count_by_their_length() -> None:
+    """DRL Eq. 1: the mean of (1, 0) and (0, 9) is (0.5, 4.5)."""
+    text = TokenSet(torch.tensor([[[5.0, 0.0]]]), torch.ones(1, 1, dtype=torch.bool))
+    video = TokenSet(
+        torch.tensor([[[1.0, 0.0], [0.0, 9.0], [7.0, 7.0]]]), torch.tensor([[True, True, False]])
+    )
+    raw = MeanDot("raw")
+    assert score(raw, text, video).item() == pytest.approx(1 / 82**0.5)
+    prepared = raw.prepare_video(video)
+    assert weights_of(prepared)[0].tolist() == pytest.approx([1 / 82**0.5, 9 / 82**0.5, 0])
+    torch.testing.assert_close(
+        raw.align(raw.prepare_text(text), prepared).values, torch.tensor([[[1.0, 0, 0]]])
+    )
+    assert raw.video_preparation != MeanDot().video_preparation
+    with pytest.raises(ValueError, match="frames is 'mean', expected one of unit, raw"):
+        MeanDot("mean")  # type: ignore[arg-type]
+
+
+def test_best_matches_are_added_up_as_eq_5_is_printed() -> None:
+    text, video = tiny.token_set([3, 1], 3, DIM), tiny.token_set([4, 2], 4, DIM, seed=1)
+    summed, expected = TokenWise(pooling="sum"), torch.zeros(2, 2)
+    for row in range(2):
+        for column in range(2):
+            met = torch.nn.functional.cosine_similarity(
+                text.tokens[row][text.mask[row]][:, None],
+                video.tokens[column][video.mask[column]][None],
+                dim=-1,
+            )
+            expected[row, column] = (met.amax(dim=1).sum() + met.amax(dim=0).sum()) / 2
+    torch.testing.assert_close(score(summed, text, video), expected)
+    assert summed.text_preparation != TokenWise().text_preparation
+    with pytest.raises(ValueError, match="pooling 'max': expected one of mean, sum"):
+        TokenWise(pooling="max")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("layers", [0, 4])

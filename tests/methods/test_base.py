@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,41 @@ def test_two_interactions_that_prepare_alike_may_share_a_set() -> None:
             )
 
     assert len(Alike(tiny.towers()).interactions) == 2
+
+
+def test_sets_of_the_first_stage_stay_when_terms_are_left_out() -> None:
+    class Partly(TwoTerms):
+        """Its first stage reads sentences, which no term does, and words, which a term prepares."""
+
+        def __init__(self, towers: ClipTowers) -> None:
+            stage = [Term("sentence", "frame", MeanDot()), Term("word", "patch", TokenWise())]
+            self.every = [
+                Term("word", "frame", PairMlp(towers.dim)),
+                Term("word", "patch", PairMlp(towers.dim)),
+            ]
+            Method.__init__(self, towers, self.every, stage)
+
+        def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
+            tokens = self.towers.encode_text(ids_QT, mask_QT)
+            return {"word": word_set(tokens, mask_QT), "sentence": sentence_set(tokens, mask_QT)}
+
+        def leave_out(self, parts: Collection[str]) -> None:
+            self._use_terms(self.every[: 2 - len(parts)])
+
+    method = Partly(tiny.towers())
+    whole = dict(method.text_preparers), dict(method.video_preparers)
+    method.leave_out(["patch"])
+    assert set(method.text_preparers) == {"word", "sentence"}
+    assert set(method.video_preparers) == {"frame", "patch"}
+    stage = method.first_stage
+    assert stage is not None
+    # No term prepares patches now: the first stage itself does, and has nothing left to do with them.
+    assert isinstance(method.video_preparers["patch"], TokenWise)
+    patches = {"frame": tiny.token_set([2], 2, 16), "patch": tiny.token_set([3], 3, 16)}
+    prepared = method.prepare_video(patches)
+    assert torch.equal(stage.adapt_video(prepared)["patch"].tokens, prepared["patch"].tokens)
+    method.leave_out([])
+    assert (method.text_preparers, method.video_preparers) == whole
 
 
 def test_the_learned_scale_stays_below_its_clamp() -> None:

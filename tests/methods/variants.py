@@ -16,6 +16,8 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "clip4clip-seqTransf": ("clip4clip", {"head": "seqTransf", "temporal_layers": 2}),
     "clip4clip-tightTransf": ("clip4clip", {"head": "tightTransf", "cross_layers": 1}),
     "drl-dp": ("drl", {"interaction": "dp", "temporal": "none"}),
+    "drl-dp-raw": ("drl", {"interaction": "dp", "temporal": "none", "dp_frames": "raw"}),
+    "drl-ti-sum": ("drl", {"interaction": "ti", "temporal": "none", "ti_pooling": "sum"}),
     "drl-ti": ("drl", {"interaction": "ti", "temporal": "lstm"}),
     "drl-ti-zero": ("drl", {"interaction": "ti", "padding": "zero", "temporal_layers": 1}),
     "drl-wti": ("drl", {"temporal_layers": 1}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from torch import Tensor
 
 from vidsift.interactions.base import Interaction, weights_of
@@ -9,7 +11,10 @@ from vidsift.interactions.masked import masked_mean, uniform_weights, unit_token
 from vidsift.interactions.quantised import product, quantise
 from vidsift.types import Alignment, TokenSet
 
-__all__ = ["MeanDot"]
+__all__ = ["FrameMean", "MeanDot"]
+
+FrameMean = Literal["unit", "raw"]
+"""Whether frames are made unit length before their mean is taken, or count by their length."""
 
 
 class MeanDot(Interaction):
@@ -18,13 +23,21 @@ class MeanDot(Interaction):
     Tokens are made unit length, averaged over the real ones, and the mean is made unit length again.
     The prepared set keeps the tokens and gives each the weight ``1 / (n |mean|)``, so that the score is
     the sum over frames of weight times cosine: the moment and the explanation come from the score itself.
+    With ``frames="raw"`` a longer frame has a larger part in the mean, and so has its weight.
 
     Use it as the baseline, and where an index has to be small and fast: a video is one vector. It needs
     nothing learned beyond the encoders. It gives up which frame a sentence is about: a moment of one second
     in a minute is a sixtieth of the mean.
 
     Source: CLIP4Clip modules/modeling.py (meanP, loose similarity); DRL tvr/models/modeling.py (dp).
-    Differs: DRL's Eq. 1 averages frames as they are; its code, like ours, normalises each frame first.
+    Differs: DRL's Eq. 1 averages frames as they are (``frames="raw"``); its code, like ours, normalises each
+        frame first.
+
+    Args:
+        frames: "unit" or "raw", see above.
+
+    Raises:
+        ValueError: if ``frames`` is neither.
 
     Example:
         One of two frames is what the sentence says.
@@ -37,14 +50,22 @@ class MeanDot(Interaction):
         tensor([[0.7071]])
     """
 
-    text_preparation = video_preparation = "unit mean"
+    text_preparation = "unit mean"
     scans_int8 = True
+
+    def __init__(self, frames: FrameMean = "unit") -> None:
+        """See the class."""
+        super().__init__()
+        if frames not in get_args(FrameMean):
+            raise ValueError(f"frames is {frames!r}, expected one of {', '.join(get_args(FrameMean))}")
+        self.frames: FrameMean = frames
+        self.video_preparation = f"{frames} mean"
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
         return _unit_mean(text)
 
     def _prepare_video(self, video: TokenSet) -> TokenSet:
-        return _unit_mean(video)
+        return _unit_mean(video) if self.frames == "unit" else _raw_mean(video)
 
     def score(self, text: TokenSet, video: TokenSet) -> Tensor:
         """Return the cosines of the pooled sides, ``sim_QV``."""
@@ -85,6 +106,14 @@ def _unit_mean(tokens: TokenSet) -> TokenSet:
     # Tokens that cancel out exactly have a mean without a direction: clamped, they score 0.
     length_B1 = masked_mean(unit_BND, tokens.mask).norm(dim=-1, keepdim=True).clamp_min(1e-12)
     return tokens.replace(tokens=unit_BND, weights=uniform_weights(tokens.mask, unit_BND.dtype) / length_B1)
+
+
+def _raw_mean(tokens: TokenSet) -> TokenSet:
+    # Unit tokens again, each weighed by its length: the same sum, and cosines for the account.
+    size_BN = tokens.tokens.norm(dim=-1).masked_fill(~tokens.mask, 0)
+    length_B1 = masked_mean(tokens.tokens, tokens.mask).norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    weights_BN = uniform_weights(tokens.mask, size_BN.dtype) * size_BN / length_B1
+    return tokens.replace(tokens=unit_tokens(tokens), weights=weights_BN)
 
 
 def _score_int8(text: TokenSet, video: TokenSet) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,11 @@ from vidsift.interactions.matches import Padding, align_matches, pair_matches
 from vidsift.interactions.pooled_match import pooled_matches
 from vidsift.types import Alignment, TokenSet
 
-__all__ = ["Paths", "TokenWise", "WeightedTokenWise", "token_wise"]
+__all__ = ["MatchSum", "Paths", "TokenWise", "WeightedTokenWise", "token_wise"]
 
 Paths = Literal["dual", "t2v", "v2t"]
+MatchSum = Literal["mean", "sum"]
+"""Whether best matches are averaged over the tokens of their side, or added up."""
 
 _SHARES: dict[Paths, tuple[float, float]] = {"dual": (0.5, 0.5), "t2v": (1.0, 0.0), "v2t": (0.0, 1.0)}
 """What the words' best matches and the frames' count for in the score."""
@@ -30,13 +32,13 @@ def token_wise(
     """Half the weighted sum of the words' best matches plus half that of the frames'.
 
     Args:
-        text: prepared, unit tokens ``(Q, T, D)`` with weights that sum to 1.
-        video: prepared, unit tokens ``(V, F, D)`` with weights that sum to 1.
+        text: prepared, unit tokens ``(Q, T, D)`` with weights.
+        video: prepared, unit tokens ``(V, F, D)`` with weights.
         padding: see :func:`~vidsift.interactions.best_match.best_matches`.
         paths: "dual" takes both; "t2v" the words' best frames alone, "v2t" the frames' best words.
 
     Returns:
-        ``sim_QV`` in [-1, 1].
+        ``sim_QV``, in [-1, 1] where the weights of each side sum to 1.
 
     Source: DRL (arXiv 2203.07111) Eq. 5 and 6, Table 3 (``paths``); foolwood/DRL tvr/models/modeling.py,
         wti_interaction.
@@ -73,14 +75,16 @@ class TokenWise(Interaction):
     as many times larger than one of their means. It gives up importance: "the" counts as much as "dog".
 
     Source: DRL Eq. 5; released as ``--interaction ti``.
-    Differs: the paper sums, the code and we average over the real tokens.
+    Differs: the paper sums (``pooling="sum"``), the code and we average over the real tokens.
 
     Args:
         padding: "zero" reproduces the released treatment of padding, see :func:`token_wise`.
         paths: one direction alone or both, see :func:`token_wise`.
+        pooling: "mean", or "sum" for Eq. 5 as printed: every token has the weight 1, so that long sentences
+            and long videos score higher.
 
     Raises:
-        ValueError: if ``paths`` is not one of its choices.
+        ValueError: if ``paths`` or ``pooling`` is not one of its choices.
 
     Example:
         Both frames show the first word; the second is nowhere. Words get 1/2, frames 1.
@@ -100,16 +104,27 @@ class TokenWise(Interaction):
     scans_int8 = True
     quantises_text = True
 
-    def __init__(self, padding: Padding = "excluded", paths: Paths = "dual") -> None:
+    def __init__(
+        self, padding: Padding = "excluded", paths: Paths = "dual", pooling: MatchSum = "mean"
+    ) -> None:
         """See the class."""
         super().__init__()
         if paths not in _SHARES:
             raise ValueError(f"token-wise paths {paths!r}: expected one of {', '.join(_SHARES)}")
+        if pooling not in get_args(MatchSum):
+            raise ValueError(
+                f"token-wise pooling {pooling!r}: expected one of {', '.join(get_args(MatchSum))}"
+            )
         self.padding: Padding = padding
         self.paths: Paths = paths
+        self.pooling: MatchSum = pooling
+        if pooling == "sum" and self.text_preparation is not None:
+            self.text_preparation = self.video_preparation = "unit, one each"
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
-        return text.replace(tokens=self._unit(text), weights=uniform_weights(text.mask, text.tokens.dtype))
+        dtype = text.tokens.dtype
+        weights = text.mask.to(dtype) if self.pooling == "sum" else uniform_weights(text.mask, dtype)
+        return text.replace(tokens=self._unit(text), weights=weights)
 
     def _prepare_video(self, video: TokenSet) -> TokenSet:
         return self._prepare_text(video)

@@ -228,22 +228,29 @@ class Method(nn.Module, TermSum, ABC):
         self.towers = towers
         # Terms are a tuple, in which nn.Module finds no weights; one that two terms share is registered once.
         self.interactions = nn.ModuleList(dict.fromkeys(term.interaction for term in terms))
-        self._use_terms(terms)
         self.first_stage: FirstStage | None = None
+        self._use_terms(terms, first_stage)
+
+    def _use_terms(self, terms: Sequence[Term], first_stage: Sequence[Term] | None = None) -> None:
+        """Let the similarity be the sum of these terms, whose interactions are all registered.
+
+        Args:
+            terms: the summands.
+            first_stage: its terms; those that it has already when None.
+        """
+        self.terms = tuple(terms)
+        self.text_preparers = _preparers(self.terms, "text")
+        self.video_preparers = _preparers(self.terms, "video")
+        _require_different_pairs(terms)
+        _require_accounts(terms)
+        if first_stage is None:
+            first_stage = () if self.first_stage is None else self.first_stage.terms
         if first_stage:
             # What the method itself prepares stays as it is: the first stage adapts to what is stored.
             stage = FirstStage(first_stage, self.text_preparers, self.video_preparers)
             self.first_stage = stage
             self.text_preparers = self.text_preparers | _added(stage.text_preparers, self.text_preparers)
             self.video_preparers = self.video_preparers | _added(stage.video_preparers, self.video_preparers)
-
-    def _use_terms(self, terms: Sequence[Term]) -> None:
-        """Let the similarity be the sum of these terms, whose interactions are all registered."""
-        self.terms = tuple(terms)
-        self.text_preparers = _preparers(self.terms, "text")
-        self.video_preparers = _preparers(self.terms, "video")
-        _require_different_pairs(terms)
-        _require_accounts(terms)
 
     @abstractmethod
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> Features:

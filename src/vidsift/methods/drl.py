@@ -19,7 +19,7 @@ interaction  how a sentence and a video meet                             operati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -27,11 +27,11 @@ from torch import Tensor
 from vidsift.encoders.clip import ClipTowers, end_of_text
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.cross import CrossTransformer
-from vidsift.interactions.dot import MeanDot
+from vidsift.interactions.dot import FrameMean, MeanDot
 from vidsift.interactions.hierarchical import Hierarchical
 from vidsift.interactions.matches import Padding
 from vidsift.interactions.mlp import PairPerceptron
-from vidsift.interactions.token_wise import Paths, TokenWise, WeightedTokenWise
+from vidsift.interactions.token_wise import MatchSum, Paths, TokenWise, WeightedTokenWise
 from vidsift.losses.contrastive import info_nce
 from vidsift.losses.decorrelation import Deviation, MatchForm, Orientation, decorrelation
 from vidsift.methods.base import Method, Term
@@ -62,6 +62,18 @@ _CDCR: dict[str, MatchForm | None] = {
     "xti": None,
     "ti": "best_match",
     "wti": "weighted",
+}
+
+_CHOICES: dict[str, Any] = {
+    "interaction": DrlInteraction,
+    "cdcr": Cdcr,
+    "padding": Padding,
+    "paths": Paths,
+    "cross_text": CrossText,
+    "cdcr_orientation": Orientation,
+    "cdcr_deviation": Deviation,
+    "dp_frames": FrameMean,
+    "ti_pooling": MatchSum,
 }
 
 
@@ -114,6 +126,9 @@ class Drl(Method):
             of opposite signs cancels.
         cdcr_deviation: "plain" standardises the weighted matches of CDCR as if all counted alike, as the code
             does; its correlations may then leave [-1, 1].
+        dp_frames: what DP takes the mean of: "unit" frames (code), or "raw" ones (paper, Eq. 1).
+        ti_pooling: how TI puts best matches together: their "mean" (code) or their "sum" (paper, Eq. 5),
+            with which the loss takes a scale that fits so many tokens.
 
     Raises:
         ValueError: if an argument is not one of its choices, or CDCR is asked of a black box.
@@ -146,41 +161,36 @@ class Drl(Method):
         cdcr_centred: bool = True,
         cdcr_orientation: Orientation = "paper",
         cdcr_deviation: Deviation = "weighted",
+        dp_frames: FrameMean = "unit",
+        ti_pooling: MatchSum = "mean",
     ) -> None:
         """See the class."""
-        for name, value, choices in (
-            ("interaction", interaction, DrlInteraction),
-            ("cdcr", cdcr, Cdcr),
-            ("padding", padding, Padding),
-            ("paths", paths, Paths),
-            ("cross_text", cross_text, CrossText),
-            ("cdcr_orientation", cdcr_orientation, Orientation),
-            ("cdcr_deviation", cdcr_deviation, Deviation),
-        ):
-            check_choice("drl", name, value, get_args(choices))
+        _check(interaction=interaction, cdcr=cdcr, padding=padding, paths=paths, cross_text=cross_text)
+        _check(cdcr_orientation=cdcr_orientation, cdcr_deviation=cdcr_deviation)
+        _check(dp_frames=dp_frames, ti_pooling=ti_pooling)
         meeting: Interaction
-        if interaction in ("ti", "wti"):
-            meeting = _token_wise(interaction, towers, weight_layers, padding, paths)
+        if interaction == "ti":
+            meeting = TokenWise(padding, paths, ti_pooling)
+        elif interaction == "wti":
+            meeting = WeightedTokenWise(towers.dim, weight_layers, padding, paths)
         elif interaction == "xti":
             meeting = _cross(towers, cross_layers, max_frames, cross_text)
         else:
-            meeting = _of_means(interaction, towers, levels, mlp_layers)
+            meeting = _of_means(interaction, towers, levels, mlp_layers, dp_frames)
         text_set = cross_text if interaction == "xti" else _TEXT_SET[interaction]
         stage = [] if meeting.scans else [Term("sentence", "frame", MeanDot())]
-        terms = [Term(text_set, "level" if interaction == "hi" else "frame", meeting)]
-        super().__init__(towers, terms, stage)
+        super().__init__(
+            towers, [Term(text_set, "level" if interaction == "hi" else "frame", meeting)], stage
+        )
         self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames)
         self.cdcr = _cdcr_form(cdcr, interaction)
         self.paths: Paths = paths if interaction in ("ti", "wti") else "dual"
         self.levels = levels if interaction == "hi" else 1
-        self.cdcr_alpha = cdcr_alpha
-        self.cdcr_on_diagonal = cdcr_on_diagonal
-        self.cdcr_lambda = cdcr_lambda
+        self.cdcr_alpha, self.cdcr_on_diagonal, self.cdcr_lambda = cdcr_alpha, cdcr_on_diagonal, cdcr_lambda
         self.cdcr_centred = cdcr_centred
         self.cdcr_orientation: Orientation = cdcr_orientation
         self.cdcr_deviation: Deviation = cdcr_deviation
-        self.shift_blocks = tuple(shift_blocks)
-        self.shift_n_div = shift_n_div
+        self.shift_blocks, self.shift_n_div = tuple(shift_blocks), shift_n_div
         self.full_width = padding == "zero" and interaction in ("ti", "wti")
 
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
@@ -284,13 +294,9 @@ class Drl(Method):
         return {"loss": loss, "info_nce": contrast.detach(), "cdcr": redundancy.detach()}
 
 
-def _token_wise(
-    interaction: str, towers: ClipTowers, weight_layers: int, padding: Padding, paths: Paths
-) -> Interaction:
-    """TI, or WTI with its heads."""
-    if interaction == "ti":
-        return TokenWise(padding, paths)
-    return WeightedTokenWise(towers.dim, weight_layers, padding, paths)
+def _check(**arguments: str) -> None:
+    for name, value in arguments.items():
+        check_choice("drl", name, value, get_args(_CHOICES[name]))
 
 
 def _cross(towers: ClipTowers, layers: int, max_frames: int, text: CrossText) -> Interaction:
@@ -302,11 +308,13 @@ def _cross(towers: ClipTowers, layers: int, max_frames: int, text: CrossText) ->
     return cross
 
 
-def _of_means(interaction: str, towers: ClipTowers, levels: int, mlp_layers: int) -> Interaction:
+def _of_means(
+    interaction: str, towers: ClipTowers, levels: int, mlp_layers: int, frames: FrameMean
+) -> Interaction:
     """DP, HI or MLP: the sentence with the mean frame."""
     if interaction == "hi":
         return Hierarchical(towers.dim, _check_levels(levels, towers))
-    return PairPerceptron(towers.dim, mlp_layers) if interaction == "mlp" else MeanDot()
+    return PairPerceptron(towers.dim, mlp_layers) if interaction == "mlp" else MeanDot(frames)
 
 
 def complexity(
