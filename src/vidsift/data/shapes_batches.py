@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.data.loading import Batch, stage_at
+from vidsift.data.share import WHOLE, Share
 from vidsift.shapes.groups import GROUP_SIZE
 from vidsift.shapes.set import CAPTIONS_EACH, ShapesSet
 from vidsift.shapes.stream import clip_times, stream_batch
@@ -43,6 +44,7 @@ class ShapesBatches:
         jitter: how far a picture may be from where it belongs; the times given are those without.
         tags: kinds of groups that take turns; empty for all.
         sampling: which seconds of a clip are looked at.
+        share: whose rows are rendered.
     """
 
     seed: int
@@ -52,15 +54,18 @@ class ShapesBatches:
     jitter: float = 0.0
     tags: tuple[str, ...] = ()
     sampling: Sampling = "uniform"
+    share: Share = WHOLE
 
     @property
     def most_bytes(self) -> int:
         """Bytes of the largest batch's pictures."""
-        return max(stage.batch_size * stage.frames for stage in self.stages) * self.size_px**2 * 3
+        rows = self.share.most_rows
+        return max(rows(stage.batch_size) * stage.frames for stage in self.stages) * self.size_px**2 * 3
 
     def __call__(self, step: int) -> Batch:
-        """Draw and render the batch of a step."""
+        """Draw the batch of a step and render it, or this process's rows of it."""
         _, batch, frames, grouped, tags = stage_at(self.stages, step)
+        mine = self.share.rows(batch)
         pixels, captions = stream_batch(
             self.seed,
             step,
@@ -72,10 +77,11 @@ class ShapesBatches:
             grouped=grouped,
             tags=tags or self.tags or TAGS,
             sampling=self.sampling,
+            rendered=range(mine.start, mine.stop),
         )
         fixed = clip_times(frames, self.sampling)
-        times = np.broadcast_to(fixed, (batch, len(fixed)))
-        rows = np.arange(batch, dtype=np.int64) + step * batch
+        rows = np.arange(batch, dtype=np.int64)[mine] + step * batch
+        times = np.broadcast_to(fixed, (len(rows), len(fixed)))
         return Batch(pixels, np.ones(times.shape, bool), times, captions, rows)
 
 
@@ -91,6 +97,7 @@ class ShapesSetBatches:
         stages: batch size over the steps; the set says how many frames.
         captions_each: sentences for each clip.
         with_pixels: False leaves the pictures out, for towers that have their features cached.
+        share: whose rows are given.
     """
 
     clips: ShapesSet
@@ -98,6 +105,7 @@ class ShapesSetBatches:
     stages: tuple[SceneStage, ...]
     captions_each: int = 1
     with_pixels: bool = True
+    share: Share = WHOLE
 
     def __post_init__(self) -> None:
         """Refuse what the set cannot give."""
@@ -118,23 +126,27 @@ class ShapesSetBatches:
     @property
     def most_bytes(self) -> int:
         """Bytes of the largest batch's pictures."""
-        return max(stage.batch_size for stage in self.stages) * self.clips.frames * self._side**2 * 3
+        most = max(self.share.most_rows(stage.batch_size) for stage in self.stages)
+        return most * self.clips.frames * self._side**2 * 3
 
     @property
     def _side(self) -> int:
         return self.clips.size_px if self.with_pixels else 1
 
     def __call__(self, step: int) -> Batch:
-        """Return the batch of a step."""
+        """Return the batch of a step, or this process's rows of it."""
         rows = self._rows(step, stage_at(self.stages, step))
+        mine = self.share.rows(len(rows))
         rng = np.random.default_rng([self.seed, step])
+        # Drawn for all rows, of which this process may have some.
+        # With several sentences each, no clip gets one twice before all were used.
+        orders = [rng.permutation(CAPTIONS_EACH) for _ in rows][mine]
+        rows = rows[mine]
         seconds = clip_times(self.clips.frames, self.clips.sampling)
         shape = (len(rows), len(seconds))
         # Without pictures, a pixel each: a batch keeps its shape, and a worker its slots.
         pixels = self.clips.pixels(rows) if self.with_pixels else np.zeros((*shape, 1, 1, 3), np.uint8)
         times = np.broadcast_to(seconds, shape)
-        # With several sentences each, no clip gets one twice before all were used.
-        orders = [rng.permutation(CAPTIONS_EACH) for _ in rows]
         captions = [
             self.clips.captions[row][order[number % CAPTIONS_EACH]]
             for number in range(self.captions_each)

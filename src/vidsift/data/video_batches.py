@@ -13,6 +13,7 @@ import numpy as np
 from vidsift.data.entries import Entry
 from vidsift.data.frame_cache import FrameCache, read_entry
 from vidsift.data.loading import Batch, BatchStage, stage_at
+from vidsift.data.share import WHOLE, Share
 from vidsift.errors import TooFewVideosError, VideoReadError
 from vidsift.types import Frames
 from vidsift.video.preprocessing import Preprocessing
@@ -81,6 +82,8 @@ class ShuffledVideos:
         cache: decoded pictures kept on disk, always of the same seconds; None decodes every time.
         jitter: how far a picture that is not from the cache may move, see
             :meth:`~vidsift.video.preprocessing.Preprocessing.training_times`.
+        share: whose rows are read. A process that has a part of them cannot tell how many of all can be read,
+            and so puts no video in the place of another.
     """
 
     entries: tuple[Entry, ...]
@@ -89,6 +92,7 @@ class ShuffledVideos:
     preprocessing: Preprocessing
     cache: FrameCache | None = None
     jitter: float = 1.0
+    share: Share = WHOLE
 
     def __post_init__(self) -> None:
         """Refuse too few videos for a batch."""
@@ -101,12 +105,12 @@ class ShuffledVideos:
     @property
     def most_bytes(self) -> int:
         """Bytes of the largest batch's pictures."""
-        return (
-            max(stage.batch_size * stage.frames for stage in self.stages) * self.preprocessing.size_px**2 * 3
-        )
+        rows = self.share.most_rows
+        most = max(rows(stage.batch_size) * stage.frames for stage in self.stages)
+        return most * self.preprocessing.size_px**2 * 3
 
     def __call__(self, step: int) -> Batch:
-        """Decode the batch of a step.
+        """Decode the batch of a step, or this process's rows of it.
 
         Raises:
             TooFewVideosError: of all videos, fewer than two can be read.
@@ -115,9 +119,11 @@ class ShuffledVideos:
         rng = np.random.default_rng([self.seed, step])
         # Drawn for all rows before any is read: which files can be read must not change the draws.
         captions = [self._caption(row, rng) for row in rows]
+        mine = self.share.rows(len(rows))
+        rows, captions = rows[mine], captions[mine]
         read = [self._read(step, row) for row in rows]
         drawn: list[int] = []
-        if _readable(read) < _FEWEST:
+        if self.share.processes == 1 and _readable(read) < _FEWEST:
             drawn = self._replace(step, rows, captions, read)
         entries = [self.entries[row] for row in rows]
         batch = _assemble(rows, entries, read, captions, self._preprocessing(step))

@@ -50,6 +50,7 @@ def stream_batch(
     tags: Sequence[str] = TAGS,
     grouped: bool = True,
     sampling: Sampling = "uniform",
+    rendered: range | None = None,
 ) -> StreamBatch:
     """Draw and render the batch of one step.
 
@@ -67,6 +68,7 @@ def stream_batch(
         grouped: False draws scenes one by one, so that a batch holds no hard negatives (easier).
         sampling: which seconds a clip is looked at; "uniform" takes the middles of ``frames`` equal
             stretches, others may give fewer pictures.
+        rendered: which clips of the batch are wanted, the same as in the whole batch; all when None.
 
     Raises:
         ValueError: a batch that is no multiple of four, or an unknown split.
@@ -77,20 +79,31 @@ def stream_batch(
     together = GROUP_SIZE if grouped else 1
     groups = batch // together
     fixed = clip_times(frames, sampling)
-    pixels = np.empty((batch, len(fixed), size_px, size_px, 3), np.uint8)
+    wanted = range(batch) if rendered is None else rendered
+    pixels = np.empty((len(wanted), len(fixed), size_px, size_px, 3), np.uint8)
     texts: list[list[str]] = [[] for _ in range(captions_each)]
-    stretch = DURATION_SECONDS / frames
     for number in range(groups):
         # Counted on over steps: with few groups a batch, all tags still take turns.
         tag = tags[(step * groups + number) % len(tags)]
         scenes = hard_negative_group(rng, split, tag) if grouped else [draw_scene(rng, split, tag)]
         for place, scene in enumerate(scenes):
-            times = fixed
-            if sampling != "uniform":
-                times = random_within_seconds(times, Span(0.0, DURATION_SECONDS), rng, jitter)
-            elif frames == 1 or jitter:
-                times = times + (1.0 if frames == 1 else jitter) * stretch * (rng.random(frames) - 0.5)
-            pixels[number * together + place] = render(scene, times, size_px)
+            # All that is drawn is drawn for every clip, whichever are wanted.
+            times = _moved(fixed, frames, sampling, jitter, rng)
+            clip = number * together + place
+            if clip in wanted:
+                pixels[clip - wanted.start] = render(scene, times, size_px)
             for row in texts:
                 row.append(describe_scene(scene, rng).text)
-    return StreamBatch(pixels, [text for row in texts for text in row])
+    return StreamBatch(pixels, [text for row in texts for text in row[wanted.start : wanted.stop]])
+
+
+def _moved(
+    times: NDArray[np.float64], frames: int, sampling: Sampling, jitter: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Move the pictures of a clip in what they stand for; a still may be at any time."""
+    if sampling != "uniform":
+        return random_within_seconds(times, Span(0.0, DURATION_SECONDS), rng, jitter)
+    if frames == 1 or jitter:
+        stretch = DURATION_SECONDS / frames
+        return times + (1.0 if frames == 1 else jitter) * stretch * (rng.random(frames) - 0.5)
+    return times
