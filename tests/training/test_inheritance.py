@@ -156,6 +156,15 @@ def test_a_fault_names_the_file_in_which_it_stands(home: Path) -> None:
         read_recipe(nameless, ["name=b", "seed=-2"])
 
 
+def test_files_are_named_without_detours(home: Path) -> None:
+    write_file(home / "base" / "bad.yaml", seed=-1)
+    bases = ["../base/model.yaml", "../base/data.yaml", "../base/bad.yaml"]
+    path = write_file(home / "set" / "a.yaml", extends=bases, name="a")
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    assert str(caught.value).startswith(f"{home / 'base' / 'bad.yaml'}: seed is -1")
+
+
 def test_a_fault_of_a_section_names_all_files_that_make_it_up(home: Path) -> None:
     path = write_file(home / "a.yaml", extends=BASES, name="a", model={"start": "elsewhere"})
     with pytest.raises(RecipeError, match=r"model.yaml and .*a.yaml: model: give either start .* or new"):

@@ -132,6 +132,20 @@ def test_a_split_that_shapes_does_not_have_is_refused(tmp_path: Path) -> None:
         read_recipe(write(tmp_path, validation={"split": split, "path": "elsewhere"}))
 
 
+def test_how_a_model_is_judged_is_checked_and_changes_no_run(tmp_path: Path) -> None:
+    judged = read_recipe(
+        write(tmp_path, evaluation={"split": "test", "video_to_text": "caption_groups"})
+    ).evaluation
+    assert (judged.split, judged.video_to_text) == ("test", "caption_groups")
+    with pytest.raises(RecipeError, match=r"evaluation.split is 'val': the test splits of Shapes are test"):
+        read_recipe(write(tmp_path, evaluation={"split": "val"}))
+    with pytest.raises(RecipeError, match=r"evaluation.video_to_text is 'groups': .*'caption_groups'"):
+        read_recipe(write(tmp_path, evaluation={"video_to_text": "groups"}))
+    folder = {"source": "folder", "path": "videos"}
+    elsewhere = read_recipe(write(tmp_path, data=folder, evaluation={"split": "mine"}))
+    assert elsewhere.evaluation.split == "mine"
+
+
 def test_what_a_missing_video_counts_is_one_of_three(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"validation.missing is 'drop': .*'refuse', 'miss' or 'skip'"):
         read_recipe(write(tmp_path, validation={"missing": "drop"}))

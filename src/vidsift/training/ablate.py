@@ -311,7 +311,16 @@ def digest_of(job: GridJob) -> str:
     number of test videos.
     """
     values = job.recipe.model_dump(mode="json")
-    for name in ("name", "threads", "card", "validation", "log_every_steps", "checkpoint_every_steps"):
+    unseen = (
+        "name",
+        "threads",
+        "card",
+        "validation",
+        "evaluation",
+        "log_every_steps",
+        "checkpoint_every_steps",
+    )
+    for name in unseen:
         del values[name]
     values["data"] = job.recipe.data.identity()
     values["model"]["arguments"] |= changed_defaults(job.recipe)

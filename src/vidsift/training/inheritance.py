@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,9 @@ def _bases(extended: Any, file: Path) -> list[Path]:
     for name, base in zip(names, bases, strict=True):
         if not base.is_file():
             raise RecipeError(f"{file} extends {name}, and there is no file {base}")
-    return bases
+    # For people: recipes/base/x.yaml and not recipes/msrvtt/../base/x.yaml, unless a link is in the way.
+    shorter = [Path(os.path.normpath(base)) for base in bases]
+    return [short if short.is_file() else base for short, base in zip(shorter, bases, strict=True)]
 
 
 def _checked_variants(merged: MergedValues) -> dict[str, dict[str, Any]]:

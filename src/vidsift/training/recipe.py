@@ -26,12 +26,14 @@ from vidsift.data.catalog import check_data, source_of
 from vidsift.data.source import DataSource, Positive, RecipeSection, StageSection
 from vidsift.errors import RecipeError
 from vidsift.evaluation.missing import MissingPolicy
+from vidsift.evaluation.ranks import VideoToText
 from vidsift.files.whole import write_text_whole
 from vidsift.training.inheritance import INHERITANCE_KEYS, MergedValues, read_merged
 from vidsift.training.yaml_files import parsed_value, yaml_text
 
 __all__ = [
     "Algorithm",
+    "EvaluationSection",
     "ModelSection",
     "NewClip",
     "OptimiserSection",
@@ -198,6 +200,21 @@ class ValidationSection(RecipeSection):
         return self
 
 
+class EvaluationSection(RecipeSection):
+    """How the finished model is judged: what ``vidsift evaluate`` takes where its command line says nothing.
+
+    It changes no weight, and goes with the model folder in its ``recipe.yaml``.
+
+    Attributes:
+        split: the one that numbers are reported on, a test split of the source.
+        video_to_text: protocol of videos with several captions, see
+            :func:`~vidsift.evaluation.ranks.video_to_text_ranks`.
+    """
+
+    split: str | None = None
+    video_to_text: VideoToText = "closest_caption"
+
+
 def _check_stage(values: Any, info: ValidationInfo) -> Any:
     """Let the source of the data say which keys a stage may have."""
     if not isinstance(values, dict):
@@ -223,6 +240,7 @@ class Recipe(RecipeSection):
         optimiser: how.
         stages: stretches of the run; the default is what the method declares.
         validation: looking at the validation split on the way; null for never.
+        evaluation: how the finished model is judged.
         checkpoint_every_steps: what a run that is killed loses at most.
         log_every_steps: how often a line is written.
         card: sections of the model card, title to text.
@@ -240,9 +258,21 @@ class Recipe(RecipeSection):
     optimiser: OptimiserSection = OptimiserSection()
     stages: tuple[Annotated[SerializeAsAny[StageSection], BeforeValidator(_check_stage)], ...] = ()
     validation: ValidationSection | None = ValidationSection()
+    evaluation: EvaluationSection = EvaluationSection()
     checkpoint_every_steps: Positive = 200
     log_every_steps: Positive = 20
     card: dict[str, str] = Field(default={})
+
+    @model_validator(mode="after")
+    def _judged_on_a_test_split(self) -> Recipe:
+        split = self.evaluation.split
+        tests = self.data.test_splits() if self.data.splits else ()
+        if split is not None and self.data.splits and split not in tests:
+            raise ValueError(
+                f"evaluation.split is {split!r}: the test splits of {self.data.title} are "
+                f"{' and '.join(tests)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _source_has_the_split(self) -> Recipe:

@@ -26,6 +26,7 @@ _NOT_OF_THE_RESULT = {
     "checkpoint_every_steps",
     "log_every_steps",
     "validation",
+    "evaluation",
     "card",
     "threads",
     "data.workers",
