@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,12 @@ def ranks_at(*places: int) -> Ranks:
 
 def test_known_ranks() -> None:
     ranks = ranks_at(1, 2, 6, 11)
-    assert summary(ranks) == {"R@1": 25.0, "R@5": 50.0, "R@10": 75.0, "MdR": 4.0, "MnR": 5.0, "questions": 4}
+    # nDCG: places 1, 2, 6 of ten, worth 1, 1 / log2(3) and 1 / log2(7).
+    gain = (1 + 1 / math.log2(3) + 1 / math.log2(7)) / 4
+    assert summary(ranks) == {
+        "R@1": 25.0, "R@5": 50.0, "R@10": 75.0, "R@50": 100.0, "MdR": 4.0, "MnR": 5.0,
+        "nDCG@10": pytest.approx(100 * gain), "questions": 4,
+    }  # fmt: skip
     assert recall(ranks, 11) == 100.0
 
 
@@ -32,7 +39,8 @@ def test_rsum_adds_six_recalls() -> None:
 
 
 def test_no_question_has_no_metric() -> None:
-    empty = Ranks(*(np.zeros(0, np.int64) for _ in range(3)))
+    nothing = np.zeros(0, np.int64)
+    empty = Ranks(nothing, nothing, nothing)
     with pytest.raises(ValueError, match="no question"):
         recall(empty, 1)
     with pytest.raises(ValueError, match="at least 1"):

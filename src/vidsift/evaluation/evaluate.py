@@ -8,24 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from vidsift import __version__
 from vidsift.data.entries import Entry, absent_videos, captions_of
 from vidsift.data.loading import Feed
 from vidsift.data.video_batches import OrderedVideos
 from vidsift.errors import SelectionOnTestError
-from vidsift.evaluation.metrics import recall, rsum, summary
 from vidsift.evaluation.missing import RULES, MissingPolicy, missing_note, refuse_missing
-from vidsift.evaluation.ranks import (
-    Ranks,
-    VideoToText,
-    choice_ranks,
-    ranks_with_unanswered,
-    require_finite_scores,
-    text_to_video_ranks,
-    video_to_text_ranks,
-)
+from vidsift.evaluation.ranks import VideoToText
+from vidsift.evaluation.retrieval import retrieval_metrics, video_of_caption
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import Model
 from vidsift.types import Features
@@ -68,132 +60,6 @@ def refuse_test_split(split: str, test_splits: Collection[str], purpose: str, re
             f"{purpose} on the split {split!r}, a test split: a model that was trained there, or chosen by "
             f"its score there, has no test score left; use another split. {remedy}".rstrip()
         )
-
-
-def video_of_caption(entries: Sequence[Entry]) -> NDArray[np.int64]:
-    """Return for each caption, video by video, the number of its video, ``(Q,)``."""
-    return np.repeat(np.arange(len(entries)), [len(entry.captions) for entry in entries])
-
-
-def retrieval_metrics(
-    sim_QV: ArrayLike,
-    entries: Sequence[Entry],
-    *,
-    video_to_text: VideoToText = "closest_caption",
-    present: ArrayLike | None = None,
-) -> dict[str, Any]:
-    """Turn similarities into numbers.
-
-    A video that is not ``present`` counts as not found, and the gallery stays as large as it is: its captions
-    are in no R@K and take the rank behind the last video; asked for its captions, it takes the rank behind
-    the last one; among hard negatives its captions are wrong. To the captions of other videos it is no rival,
-    as nobody knows where it would stand (with K missing, such a caption may stand up to K ranks better), so a
-    model that guesses scores what it would with all videos there. Its captions stay rivals to other videos.
-
-    Args:
-        sim_QV: every caption of the entries, in order, with every video, in order.
-        entries: what is true: captions, tags, groups of hard negatives.
-        video_to_text: protocol with several captions a video, see
-            :func:`~vidsift.evaluation.ranks.video_to_text_ranks`.
-        present: bool ``(V,)``, False for videos that are missing, whose columns may hold anything; None where
-            none is.
-
-    Returns:
-        ``text_to_video`` and ``video_to_text`` (R@1, R@5, R@10, MdR, MnR, questions), ``rsum``, and where the
-        entries have them: ``by_tag`` (text to video, for each tag), ``by_novelty`` ("seen", "unseen"),
-        ``choice`` (percentage of captions that pick the right video among its hard negatives, overall and by
-        tag, with the percentage that chance gives).
-
-    Raises:
-        NonFiniteScoresError: if a similarity is NaN or infinite.
-        ValueError: if every video is missing, or shapes do not fit.
-    """
-    owner_Q = video_of_caption(entries)
-    present_V = np.ones(len(entries), bool) if present is None else np.asarray(present, bool)
-    # Zeros where nothing was measured: no rank below reads them.
-    scores_QV = np.asarray(sim_QV) if present_V.all() else np.where(present_V, sim_QV, 0.0)
-    require_finite_scores(scores_QV)
-    ranks_Q = _text_to_video(scores_QV, owner_Q, present_V)
-    ranks_V = _video_to_text(scores_QV, owner_Q, present_V, video_to_text)
-    result: dict[str, Any] = {"text_to_video": summary(ranks_Q), "video_to_text": summary(ranks_V)}
-    result["rsum"] = rsum(result["text_to_video"], result["video_to_text"])
-    tag_Q = np.asarray([entry.tag for entry in entries])[owner_Q]
-    if any(tag_Q):
-        result["by_tag"] = {str(tag): summary(ranks_Q[tag_Q == tag]) for tag in dict.fromkeys(tag_Q) if tag}
-    novelty_Q = np.asarray([_novelty(entry) for entry in entries])[owner_Q]
-    if any(novelty_Q):
-        kinds = sorted({str(kind) for kind in novelty_Q if kind})
-        result["by_novelty"] = {kind: summary(ranks_Q[novelty_Q == kind]) for kind in kinds}
-    choice = _choice(scores_QV, owner_Q, present_V, entries, tag_Q)
-    return result | ({"choice": choice} if choice else {})
-
-
-def _novelty(entry: Entry) -> str:
-    return "" if entry.unseen is None else "unseen" if entry.unseen else "seen"
-
-
-def _among_present(
-    sim_QV: NDArray[Any], owner_Q: NDArray[np.int64], present_V: NDArray[np.bool_]
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the captions of the videos that are there with those videos, and the owners counted anew."""
-    if present_V.all():
-        return sim_QV, owner_Q
-    present_Q = present_V[owner_Q]
-    # Old number of a video -> its number among those that are there.
-    return sim_QV[present_Q][:, present_V], (np.cumsum(present_V) - 1)[owner_Q[present_Q]]
-
-
-def _text_to_video(sim_QV: NDArray[Any], owner_Q: NDArray[np.int64], present_V: NDArray[np.bool_]) -> Ranks:
-    # Only videos that are there are rivals; a caption of a missing one stands behind all V.
-    ranks = text_to_video_ranks(*_among_present(sim_QV, owner_Q, present_V))
-    return ranks_with_unanswered(ranks, present_V[owner_Q], len(present_V))
-
-
-def _video_to_text(
-    sim_QV: NDArray[Any],
-    owner_Q: NDArray[np.int64],
-    present_V: NDArray[np.bool_],
-    protocol: VideoToText,
-) -> Ranks:
-    ranks = video_to_text_ranks(sim_QV, owner_Q, protocol)
-    # Ranks come for the videos that have a caption, ascending.
-    answered_V = present_V[np.unique(owner_Q)]
-    items = len(owner_Q) if protocol == "closest_caption" else len(answered_V)
-    return ranks_with_unanswered(ranks[answered_V], answered_V, items)
-
-
-def _choice(
-    sim_QV: NDArray[Any],
-    owner_Q: NDArray[np.int64],
-    present_V: NDArray[np.bool_],
-    entries: Sequence[Entry],
-    tag_Q: NDArray[np.str_],
-) -> dict[str, Any]:
-    # Videos without a group share the name ""; named_Q takes them out below.
-    names = {name: number for number, name in enumerate(sorted({entry.group for entry in entries}))}
-    group_V = np.asarray([names[entry.group] for entry in entries])
-    scores, owner = _among_present(sim_QV, owner_Q, present_V)
-    present_ranks, present_size = choice_ranks(scores, owner, group_V[present_V])
-    answered_Q = present_V[owner_Q]
-    ranks = ranks_with_unanswered(present_ranks, answered_Q, len(entries))
-    # A guess hits one of the videos that are there, and never one that is missing.
-    chance_Q = np.zeros(len(owner_Q))
-    chance_Q[answered_Q] = 1 / present_size
-    named_Q = np.asarray([bool(entry.group) for entry in entries])[owner_Q]
-    # Alone in a group there is nothing to choose from.
-    in_group_Q = named_Q & (np.bincount(group_V)[group_V[owner_Q]] > 1)
-    if not in_group_Q.any():
-        return {}
-
-    def row(chosen: NDArray[np.bool_]) -> dict[str, float]:
-        return {
-            "right": recall(ranks[chosen], 1),
-            "chance": 100.0 * float(chance_Q[chosen].mean()),
-            "questions": int(chosen.sum()),
-        }
-
-    tags = {str(tag): row(in_group_Q & (tag_Q == tag)) for tag in dict.fromkeys(tag_Q[in_group_Q]) if tag}
-    return {"all": row(in_group_Q)} | ({"by_tag": tags} if tags else {})
 
 
 @dataclass(frozen=True, eq=False)

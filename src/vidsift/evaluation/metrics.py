@@ -1,4 +1,4 @@
-"""The field's numbers: pure functions of ranks, recalls in percent."""
+"""The field's numbers: pure functions of ranks, recalls and nDCG in percent."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 
 from vidsift.evaluation.ranks import Ranks
 
-__all__ = ["mean_rank", "median_rank", "recall", "rsum", "summary"]
+__all__ = ["RECALLS", "mean_rank", "median_rank", "ndcg", "recall", "rsum", "summary"]
 
-_AT = (1, 5, 10)
+RECALLS = (1, 5, 10, 50)
+"""The k of the recalls that are reported."""
+
+_SUMMED = (1, 5, 10)
 
 
 def recall(ranks: Ranks, k: int) -> float:
@@ -41,21 +44,37 @@ def mean_rank(ranks: Ranks) -> float:
     return float(ranks.expected().mean())
 
 
+def ndcg(ranks: Ranks) -> float:
+    """Return nDCG@10 in percent: the mean over questions, every right answer a gain of 1.
+
+    Source: see :mod:`~vidsift.evaluation.ranks`.
+    Differs: trec_eval breaks ties by the documents' ids; this is the expectation over their orders.
+    """
+    _require_some(ranks)
+    return 100.0 * float(ranks.ndcg_at_10.mean())
+
+
 def summary(ranks: Ranks) -> dict[str, float]:
-    """Return R@1, R@5, R@10, MdR, MnR and the number of questions.
+    """Return R@1, R@5, R@10, R@50, MdR, MnR, nDCG@10 and the number of questions.
 
     Example:
         >>> from vidsift.evaluation.ranks import text_to_video_ranks
-        >>> summary(text_to_video_ranks([[0.9, 0.1], [0.3, 0.2]], [0, 1]))
-        {'R@1': 50.0, 'R@5': 100.0, 'R@10': 100.0, 'MdR': 1.5, 'MnR': 1.5, 'questions': 2}
+        >>> metrics = summary(text_to_video_ranks([[0.9, 0.1], [0.3, 0.2]], [0, 1]))
+        >>> metrics["R@1"], metrics["R@5"], metrics["MdR"], round(metrics["nDCG@10"], 2)
+        (50.0, 100.0, 1.5, 81.55)
     """
-    recalls = {f"R@{k}": recall(ranks, k) for k in _AT}
-    return recalls | {"MdR": median_rank(ranks), "MnR": mean_rank(ranks), "questions": len(ranks)}
+    return {
+        **{f"R@{k}": recall(ranks, k) for k in RECALLS},
+        "MdR": median_rank(ranks),
+        "MnR": mean_rank(ranks),
+        "nDCG@10": ndcg(ranks),
+        "questions": len(ranks),
+    }
 
 
 def rsum(text_to_video: Mapping[str, float], video_to_text: Mapping[str, float]) -> float:
-    """Return the sum of the six recalls of both directions, 600 at best."""
-    return sum(side[f"R@{k}"] for side in (text_to_video, video_to_text) for k in _AT)
+    """Return the sum of R@1, R@5 and R@10 of both directions, 600 at best."""
+    return sum(side[f"R@{k}"] for side in (text_to_video, video_to_text) for k in _SUMMED)
 
 
 def _require_some(ranks: Ranks) -> None:
