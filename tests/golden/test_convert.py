@@ -372,6 +372,73 @@ def test_prost(golden: Any, tmp_path: Path) -> None:
     torch.testing.assert_close(sim, expected, atol=1e-5, rtol=1e-5)
 
 
+# CLIP2Video: no golden file exists; the names of its checkpoints, over a model with weights of ours
+
+
+def clip2video(method: Method) -> Weights:
+    """A checkpoint's weights beside the CLIP, as the released code names them."""
+    names = {
+        "interactions.1.selectors": "weight_center",
+        "interactions.1.centres": "emb_center",
+        "temporal.types": "type_position_embeddings.weight",
+        "temporal.positions": "frame_position_embeddings.weight",
+        "temporal.norm.weight": "trans_layernorm.weight",
+        "temporal.norm.bias": "trans_layernorm.bias",
+        "temporal.blocks.": "transformerClip.resblocks.",
+        "temporal.difference_block": "frame2t_attention.resblocks.0",
+        "temporal.enhancing_block": "actionClip.resblocks.0",
+        "attention_in.": "attn.in_proj_",
+        "attention_out": "attn.out_proj",
+        "attention_norm": "ln_1",
+        "mlp_norm": "ln_2",
+        "mlp_in": "mlp.c_fc",
+        "mlp_out": "mlp.c_proj",
+    }
+    weights: Weights = {}
+    for key, value in method.state_dict().items():
+        renamed = key
+        for ours, theirs in names.items():
+            renamed = renamed.replace(ours, theirs)
+        if not key.startswith("towers."):
+            weights[renamed] = value
+    return weights
+
+
+def test_clip2video(golden: Any, tmp_path: Path) -> None:
+    clip = golden("openai_clip_tiny").under("w.")
+    arguments = {"temporal_layers": 2, "max_frames": 9, "centres": 7}
+    method = build_method("clip2video", tiny.towers(dim=32), arguments)
+    with torch.no_grad():
+        for value in method.parameters():
+            value.add_(torch.randn_like(value) * 0.1)
+    rest = clip2video(method)
+    options = ["--from", "clip2video", "--frames", 6, "--max-words", 10]
+    model, report = converted(tmp_path, with_clip(clip, rest), *options)
+    assert "alignment_weight=0.5" in report
+    assert model.arguments == {
+        **arguments,
+        "temporal_difference": "attention",
+        "temporal_alignment": "auto",
+        "alignment_weight": 0.5,
+    }
+    for name, value in method.state_dict().items():
+        if not name.startswith("towers."):
+            assert torch.equal(model.method.state_dict()[name], value), name
+    # Without the blocks, what is left is a transformer across frames; its norm is there all the same.
+    parts = ("frame_position", "transformerClip.", "trans_layernorm.")
+    other = tmp_path / "other"
+    other.mkdir()
+    model, report = converted(
+        other, with_clip(clip, {key: rest[key] for key in rest if key.startswith(parts)}), *options
+    )
+    assert (model.arguments["temporal_difference"], model.arguments["temporal_alignment"]) == ("none", "none")
+    assert "never uses them (2): trans_layernorm.bias, trans_layernorm.weight" in report
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    with pytest.raises(WeightsError, match=r"unexpected \(1\): actionClip.resblocks.1.ln_1.bias"):
+        run(strange, with_clip(clip, rest | {"actionClip.resblocks.1.ln_1.bias": torch.zeros(2)}), *options)
+
+
 # X-Pool: no golden file exists; the names of its checkpoints, over a model with weights of ours
 
 

@@ -14,6 +14,7 @@ from vidsift.errors import NoAlignmentError
 from vidsift.interactions.base import Interaction, pooled, weights_of
 from vidsift.interactions.batches import pad_tokens
 from vidsift.interactions.best_match import best_matches
+from vidsift.interactions.centre_alignment import CentreAlignment
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.interactions.dot import MeanDot
 from vidsift.interactions.frame_softmax import FrameSoftmax
@@ -44,6 +45,7 @@ INTERACTIONS: dict[str, Interaction] = {
     "wti1": seeded(lambda: WeightedTokenWise(DIM, 1)),
     "wti2": seeded(lambda: WeightedTokenWise(DIM, 2)),
     "wti3": seeded(lambda: WeightedTokenWise(DIM, 3)),
+    "centres": seeded(lambda: CentreAlignment(DIM, 3)),
     "sharpened": SharpenedTokenWise(20.0),
     "cross": seeded(lambda: CrossTransformer(DIM, layers=1, heads=2, max_positions=24)),
 }

@@ -48,6 +48,15 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
         {"temporal_layers": 1, "frame_mask": "tiled", "selected": 2, "gradient": "full"},
     ),
     "xpool": ("xpool", {}),
+    "clip2video": ("clip2video", {"temporal_layers": 1}),
+    "clip2video-linear": (
+        "clip2video",
+        {"temporal_layers": 1, "temporal_difference": "linear", "temporal_alignment": "none"},
+    ),
+    "clip2video-frame": (
+        "clip2video",
+        {"temporal_layers": 1, "temporal_difference": "none", "temporal_alignment": "frame", "centres": 2},
+    ),
 }
 
 every_variant = pytest.mark.parametrize(("method", "arguments"), VARIANTS.values(), ids=list(VARIANTS))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["convert"]
 
 # In words and not from PROJECTS, for which --help would import torch.
-_FORMS = ("clip4clip", "drl", "xclip", "ts2net", "prost", "xpool", "openai")
+_FORMS = ("clip4clip", "drl", "xclip", "ts2net", "prost", "xpool", "clip2video", "openai")
 
 
 _Source = Annotated[

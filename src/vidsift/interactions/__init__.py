@@ -26,5 +26,6 @@ The interactions:
     similarity_attention  attention over the similarity matrix: X-CLIP
     frame_softmax         frames weighted by how well they fit the sentence: TS2-Net
     attention_pooling     frames pooled anew for each sentence: X-Pool
+    centre_alignment      tokens gathered around centres that both sides share: CLIP2Video
     mlp, cross            black boxes: a perceptron, a transformer over the pair
 """

@@ -50,7 +50,7 @@ class MeanDot(Interaction):
         tensor([[0.7071]])
     """
 
-    text_preparation = "unit mean"
+    text_preparation: str | None = "unit mean"
     scans_int8 = True
 
     def __init__(self, frames: FrameMean = "unit") -> None:
@@ -59,7 +59,7 @@ class MeanDot(Interaction):
         if frames not in get_args(FrameMean):
             raise ValueError(f"frames is {frames!r}, expected one of {', '.join(get_args(FrameMean))}")
         self.frames: FrameMean = frames
-        self.video_preparation = f"{frames} mean"
+        self.video_preparation: str | None = f"{frames} mean"
 
     def _prepare_text(self, text: TokenSet) -> TokenSet:
         return _unit_mean(text)

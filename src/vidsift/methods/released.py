@@ -18,6 +18,7 @@ from vidsift.encoders.temporal import temporal_weights_from_release
 from vidsift.errors import WeightsError
 from vidsift.interactions.cross import cross_weights_from_release
 from vidsift.methods.base import Method
+from vidsift.methods.clip2video import clip2video_weights_from_release
 from vidsift.methods.folder import assemble_method
 from vidsift.methods.prost import prost_weights_from_release
 from vidsift.methods.ts2net import selector_weights_from_release
@@ -277,6 +278,26 @@ def _xpool(sorting: _Sorting) -> None:
     sorting.frames, sorting.max_words = 12, sorting.positions
 
 
+def _clip2video(sorting: _Sorting) -> None:
+    """Sort the temporal blocks; both ways to enhance frames have the same weights, so one is assumed."""
+    kind = "none"
+    if sorting.has("type_position_embeddings."):
+        kind = "linear" if sorting.has("frame2t_projection") else "plain"
+        kind = "attention" if sorting.has("frame2t_attention.") else kind
+    if kind in ("plain", "none"):
+        sorting.drop("trans_layernorm.")  # built whatever it is used for
+    sorting.fixed["temporal_difference"] = kind
+    if sorting.has("actionClip.", "weight_center"):
+        sorting.fixed["centres"] = sorting.rows("weight_center")
+        sorting.assumed["temporal_alignment"] = "auto"
+        sorting.assumed["alignment_weight"] = 0.5
+    else:
+        sorting.fixed["temporal_alignment"] = "none"
+    sorting.longest = sorting.fixed["max_frames"] = sorting.rows(_POSITIONS)
+    sorting.take("", clip2video_weights_from_release)
+    sorting.fixed["temporal_layers"] = sorting.blocks("temporal.blocks.")
+
+
 def _shift(sorting: _Sorting) -> None:
     """Blocks with token shift are those that stand in a wrapper (``attn.net``)."""
     if sorting.shifted:
@@ -295,6 +316,7 @@ PROJECTS: dict[str, Callable[[_Sorting], None]] = {
     "ts2net": _ts2net,
     "prost": _prost,
     "xpool": _xpool,
+    "clip2video": _clip2video,
 }
 """Project -> how its weights beside the CLIP are sorted; each is a method of the same name."""
 

@@ -270,7 +270,7 @@ def _account_of_term(
     seen, weight = video[term.video], term.weight * part.weight
     return TermAccount(
         name=term.name,
-        words=_words(term.text, int(words_T.sum()), part.sentence, pieces),
+        words=_words(term.text, words_T, part.sentence, pieces),
         times_seconds=_real(seen.times_seconds, tokens_N),
         frame=_real(seen.frame, tokens_N),
         group=_real(seen.group, tokens_N),
@@ -314,11 +314,18 @@ def _among_real(place_X: Tensor, real_N: Tensor) -> NDArray[np.int64]:
     return places
 
 
-def _words(name: str, count: int, query: str, pieces: Sequence[str]) -> list[str]:
-    """Readable names of a set's tokens: words where there is one each, the sentence, or numbers."""
+def _words(name: str, real_T: Tensor, query: str, pieces: Sequence[str]) -> list[str]:
+    """Readable names of a set's real tokens: words where there is one each, the sentence, or numbers."""
+    count = int(real_T.sum())
     if count == len(pieces):
         return list(pieces)
-    return [query] if count == 1 else [f"{name} {number + 1}" for number in range(count)]
+    if count == 1:
+        return [query]
+    numbered = [f"{name} {number + 1}" for number in range(len(real_T))]
+    # A set of words may leave some out (start of text), or go on behind the last.
+    if len(pieces) <= len(real_T):
+        numbered[: len(pieces)] = pieces
+    return [words for words, real in zip(numbered, real_T.tolist(), strict=True) if real]
 
 
 def read_as_indexed(records: Sequence[FileRecord], span: Span, preprocessing: Preprocessing) -> Frames:
