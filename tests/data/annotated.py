@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from tests.video.making import Recipe, make
 
+from vidsift.data.catalog import open_source
+from vidsift.data.source import DataSource
+
 SHARED = Path(__file__).parents[3] / "shared" / "annotations"
 
 
@@ -19,6 +22,22 @@ def shared(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the annotation files of {name} in {folder}, which are not in this repository")
     return folder
+
+
+def write_files(folder: Path, files: Mapping[str, Any]) -> Path:
+    """Write annotation files: strings as they are, anything else as JSON."""
+    for name, content in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def source_with(folder: Path, name: str, files: Mapping[str, Any]) -> DataSource:
+    """A data set with these annotation files, and a folder of videos that is empty unless filled before."""
+    (folder / "videos").mkdir(exist_ok=True)
+    write_files(folder / "annotations", files)
+    return open_source(name, str(folder / "videos"), str(folder / "annotations"))
 
 
 def stand_ins(folder: Path, ids: Iterable[str]) -> Path:

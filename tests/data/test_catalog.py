@@ -15,7 +15,9 @@ from vidsift.errors import CaptionsError
 LEAST: dict[str, dict[str, Any]] = {
     "shapes-stream": {},
     "folder": {"path": "videos"},
-    "msrvtt": {"videos": "videos", "annotations": "annotations"},
+} | {
+    name: {"videos": "videos", "annotations": "annotations"}
+    for name in ("msrvtt", "msvd", "lsmdc", "didemo", "activitynet", "vatex", "youcook2")
 }
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from vidsift.data.activitynet import ActivityNet
+from vidsift.data.didemo import Didemo
 from vidsift.data.folder import CaptionedFolder
+from vidsift.data.lsmdc import Lsmdc
 from vidsift.data.msrvtt import MsrVtt
+from vidsift.data.msvd import Msvd
 from vidsift.data.shapes import Shapes
 from vidsift.data.source import DataSource
+from vidsift.data.vatex import Vatex
+from vidsift.data.youcook2 import YouCook2
 
 __all__ = ["DEFAULT", "SOURCES", "check_data", "open_source", "source_of"]
 
@@ -16,6 +22,12 @@ SOURCES: dict[str, type[DataSource]] = {
     "shapes-stream": Shapes,
     "folder": CaptionedFolder,
     "msrvtt": MsrVtt,
+    "msvd": Msvd,
+    "lsmdc": Lsmdc,
+    "didemo": Didemo,
+    "activitynet": ActivityNet,
+    "vatex": Vatex,
+    "youcook2": YouCook2,
 }
 
 DEFAULT = "folder"

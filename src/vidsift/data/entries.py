@@ -8,13 +8,14 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from vidsift.errors import CaptionsError
 from vidsift.types import Span
 
 __all__ = [
     "Entry",
+    "Moment",
     "absent_videos",
     "captions_of",
     "checked_captions",
@@ -24,6 +25,20 @@ __all__ = [
     "parsed_json",
     "why_absent",
 ]
+
+
+class Moment(NamedTuple):
+    """A sentence and when what it says is seen.
+
+    Attributes:
+        caption: the sentence; it need not be one of the entry's captions, as where those are paragraphs.
+        start_seconds: where it begins in the file, whatever part of the file the entry is.
+        end_seconds: where it ends in the file.
+    """
+
+    caption: str
+    start_seconds: float
+    end_seconds: float
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,7 @@ class Entry:
         id: what the data set calls it, or "".
         start_seconds: where the part begins.
         end_seconds: where the part ends; infinity for the end of the video.
+        moments: sentences with the seconds at which they hold, where the data set says; times in the file.
     """
 
     path: Path
@@ -51,15 +67,22 @@ class Entry:
     id: str = ""
     start_seconds: float = 0.0
     end_seconds: float = math.inf
+    moments: tuple[Moment, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a part that is none."""
+        """Refuse a part that is none, and a moment that is none."""
         # NaN is refused too: no comparison with it is true.
         if not 0 <= self.start_seconds < self.end_seconds or math.isinf(self.start_seconds):
             raise ValueError(
                 f"{self.path}: a part from {self.start_seconds} to {self.end_seconds} s; expected a start of "
                 "at least 0 and an end after it"
             )
+        for moment in self.moments:
+            if not 0 <= moment.start_seconds < moment.end_seconds < math.inf:
+                raise ValueError(
+                    f"{self.path}: the moment of {moment.caption!r} is from {moment.start_seconds} to "
+                    f"{moment.end_seconds} s; expected a start of at least 0 and an end after it"
+                )
 
     @property
     def is_part(self) -> bool:
@@ -131,8 +154,9 @@ def joined_entries(entries: Iterable[Entry]) -> list[Entry]:
     by_name: dict[str, Entry] = {}
     for entry in entries:
         first = by_name.setdefault(entry.name, entry)
-        if first is not entry and first.captions != entry.captions:
-            by_name[entry.name] = replace(first, captions=first.captions + entry.captions)
+        if first is not entry and (first.captions, first.moments) != (entry.captions, entry.moments):
+            moments = tuple(dict.fromkeys(first.moments + entry.moments))
+            by_name[entry.name] = replace(first, captions=first.captions + entry.captions, moments=moments)
     return list(by_name.values())
 
 

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from vidsift.data.annotation_files import AnnotationFolder
 from vidsift.data.entries import (
     Entry,
     captions_of,
     checked_captions,
     is_inside,
     joined_entries,
-    parsed_json,
 )
 from vidsift.data.frame_cache import FrameCache
 from vidsift.data.loading import BatchMaker, BatchStage
 from vidsift.data.source import DataSource, GridTestSet, PlannedStage, ValidationSet, expanded
 from vidsift.data.video_batches import ShuffledVideos
+from vidsift.data.videos_on_disk import VideosOnDisk
 from vidsift.errors import CaptionsError
-from vidsift.video.find import VIDEO_EXTENSIONS
 from vidsift.video.preprocessing import Preprocessing
 
-__all__ = ["AnnotatedVideos", "VideoFiles"]
+__all__ = ["AnnotatedVideos", "CaptionProtocol", "VideoFiles"]
+
+CaptionProtocol = Literal["one caption", "every caption", "paragraph"]
+"""What a query of a benchmark is."""
 
 
 class VideoFiles(DataSource):
@@ -113,12 +115,22 @@ class AnnotatedVideos(VideoFiles):
 
     Attributes:
         tests: the splits that are test splits, the usual one first.
+        validation_split: the split to choose a model by after training on the default split. None where
+            there is none that is not trained on: one has to be cut from the training videos.
+        caption_protocol: what a query is where papers report numbers: the only caption of a video, each of
+            its captions, or all of them joined to a paragraph.
+        max_words: tokens of a text that papers look at.
+        frames: pictures of a video that papers look at.
         videos: folder of the videos, absolute or relative to the working directory.
         annotations: folder of the annotation files, likewise.
         split: which videos to train on.
     """
 
     tests: ClassVar[tuple[str, ...]]
+    validation_split: ClassVar[str | None] = None
+    caption_protocol: ClassVar[CaptionProtocol] = "every caption"
+    max_words: ClassVar[int] = 32
+    frames: ClassVar[int] = 12
 
     videos: str
     annotations: str
@@ -171,7 +183,13 @@ class AnnotatedVideos(VideoFiles):
         return entries
 
     def entry(self, video_id: str, captions: Iterable[str], **more: Any) -> Entry:
-        """Return the entry of a video; more may be ``start_seconds``, ``end_seconds``, ``tag`` and so on.
+        """Return the entry of a video.
+
+        Args:
+            video_id: what its file is called.
+            captions: what is said of it.
+            more: ``start_seconds`` and ``end_seconds`` of a part, ``moments``, ``tag`` and so on; ``id``
+                where the data set calls the part otherwise than the file.
 
         Raises:
             CaptionsError: the captions are no list of sentences.
@@ -179,89 +197,36 @@ class AnnotatedVideos(VideoFiles):
         if captions in ((), []):
             raise CaptionsError(f"{self.where}: {video_id} has no caption")
         sentences = checked_captions(captions, f"{self.where}: {video_id}")
-        return Entry(self.file_of(video_id), sentences, id=video_id, **more)
+        return Entry(self.file_of(video_id), sentences, **({"id": video_id} | more))
 
     def file_of(self, video_id: str) -> Path:
-        """Return the file of a video, called by its id with any extension; with .mp4 where none is there."""
+        """Return the file of a video, see :class:`~vidsift.data.videos_on_disk.VideosOnDisk`."""
         # Annotations come from elsewhere: they do not decide what else on this disk is read.
         if not is_inside(video_id):
             raise CaptionsError(f"{self.where}: the video {video_id!r} lies outside the folder of videos")
-        name = self.files_by_id.get(video_id, f"{video_id}.mp4")
-        return expanded(self.videos) / name
+        on_disk = self.on_disk
+        return expanded(self.videos) / (on_disk.find(video_id) or on_disk.expected(video_id))
 
     @cached_property
-    def files_by_id(self) -> dict[str, str]:
-        """The name of each video file in the folder by its stem; MP4 where there are several."""
-        folder = expanded(self.videos)
-        if not folder.is_dir():
-            raise CaptionsError(f"{folder} is not a folder; expected the videos of {self.title}")
-        names = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in VIDEO_EXTENSIONS]
-        names.sort(key=lambda name: name.endswith(".mp4"))  # the last one of a stem stays
-        return {Path(name).stem: name for name in names}
+    def on_disk(self) -> VideosOnDisk:
+        """The video files that there are."""
+        return VideosOnDisk(expanded(self.videos), self.title)
 
-    def csv_rows(self, name: str, *columns: str) -> Iterator[dict[str, str]]:
-        """Read a file of comma-separated values that begins with the names of its columns.
+    # Annotation files are read through these: each takes the first of several names that is there.
 
-        Raises:
-            CaptionsError: it cannot be read, lacks one of the columns, or a value in one.
-        """
-        file = self._annotation_file(name)
-        try:
-            # newline="" leaves line ends within quoted sentences to csv; Excel begins a file with a mark.
-            with file.open(encoding="utf-8-sig", newline="") as lines:
-                # Strict: a quote that is left open would take in all lines that follow.
-                table = csv.DictReader(lines, strict=True)
-                if table.fieldnames is None:
-                    raise CaptionsError(f"{file} is empty; expected the columns {', '.join(columns)}")
-                absent = [column for column in columns if column not in (table.fieldnames or ())]
-                if absent:
-                    raise CaptionsError(f"{file}, line 1: no column {absent[0]!r}; expected {columns}")
-                for row in table:
-                    # A short row has None where its columns end.
-                    empty = [column for column in columns if not row[column]]
-                    if empty:
-                        raise CaptionsError(f"{file}, line {table.line_num}: {empty[0]} is empty")
-                    if None in row:
-                        raise CaptionsError(
-                            f"{file}, line {table.line_num}: more values than columns; a sentence with "
-                            "commas stands in quotes"
-                        )
-                    yield row
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise CaptionsError(f"{file} cannot be read: {error}") from error
+    @cached_property
+    def files(self) -> AnnotationFolder:
+        """The annotation files."""
+        return AnnotationFolder(expanded(self.annotations), self.title)
 
-    def json_values(self, name: str, *keys: str) -> list[Any]:
-        """Read a file with a JSON object, and return the values of some of its keys, in this order.
+    def csv_rows(self, names: str | Sequence[str], *columns: str) -> Iterator[dict[str, str]]:
+        """See :meth:`~vidsift.data.annotation_files.AnnotationFolder.csv_rows`."""
+        return self.files.csv_rows(names, *columns)
 
-        Raises:
-            CaptionsError: it cannot be read, or lacks a key.
-        """
-        file = self._annotation_file(name)
-        values = parsed_json(_text_of(file), str(file))
-        absent = [key for key in keys if not isinstance(values, dict) or key not in values]
-        if absent:
-            raise CaptionsError(f"{file}: no key {absent[0]!r}; expected an object with {', '.join(keys)}")
-        return [values[key] for key in keys]
+    def json_values(self, names: str | Sequence[str], *keys: str) -> list[Any]:
+        """See :meth:`~vidsift.data.annotation_files.AnnotationFolder.json_values`."""
+        return self.files.json_values(names, *keys)
 
-    def lines(self, name: str) -> list[str]:
-        """Read a file with one id, or other word, a line; empty lines are left out.
-
-        Raises:
-            CaptionsError: it cannot be read.
-        """
-        return [line.strip() for line in _text_of(self._annotation_file(name)).split("\n") if line.strip()]
-
-    def _annotation_file(self, name: str) -> Path:
-        file = expanded(self.annotations) / name
-        if not file.is_file():
-            raise CaptionsError(
-                f"there is no {file}; expected the folder of {self.title}'s annotation files, with {name}"
-            )
-        return file
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaptionsError(f"{file} cannot be read: {error}") from error
+    def lines(self, *names: str) -> list[str]:
+        """See :meth:`~vidsift.data.annotation_files.AnnotationFolder.lines`."""
+        return self.files.lines(*names)
