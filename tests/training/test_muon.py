@@ -97,3 +97,20 @@ def test_only_matrices_can_be_orthogonalised() -> None:
     bias = nn.Parameter(torch.zeros(4))
     with pytest.raises(ValueError, match=r"shape \(4,\).*matrices only"):
         Muon([{"params": [bias], "lr": 0.1, "orthogonal": True}], betas=(0.9, 0.98), eps=1e-6)
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch.optim.Muon came with PyTorch 2.9")
+def test_torchs_own_differs_by_its_bf16_alone() -> None:
+    ours, theirs = (nn.Parameter(torch.ones(24, 12)) for _ in range(2))
+    group = {"params": [ours], "lr": 0.1, "weight_decay": 0.5, "orthogonal": True}
+    muon = Muon([group], betas=(0.9, 0.98), eps=1e-8)
+    peer = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.5, adjust_lr_fn="match_rms_adamw")
+    for step in range(3):
+        before = ours.detach().clone()
+        theirs.data.copy_(before)
+        ours.grad = torch.randn(24, 12, generator=torch.Generator().manual_seed(step))
+        theirs.grad = ours.grad.clone()
+        muon.step()
+        peer.step()  # type: ignore[no-untyped-call]
+        length = (ours.detach() - before).norm()
+        assert 1e-4 * length < (ours.detach() - theirs.detach()).norm() < 0.02 * length

@@ -11,9 +11,16 @@ import pytest
 import torch
 from tests.training.small import write
 
-from vidsift.training.optim import build_optimiser, parameter_groups, rate_factor, set_rates
+from vidsift.training.optim import (
+    build_optimiser,
+    parameter_groups,
+    rate_factor,
+    set_rates,
+    slow_backbone,
+)
 from vidsift.training.recipe import read_recipe
 from vidsift.training.setup import build_model
+from vidsift.training.trainer import train
 
 
 @pytest.fixture
@@ -83,3 +90,29 @@ def test_the_rate_rises_then_falls_like_a_cosine() -> None:
 
 def test_a_run_without_warm_up_starts_at_the_peak() -> None:
     assert rate_factor(0, 10, warmup_share=0.0, final_share=0.0) == 1.0
+
+
+def test_as_released_all_but_biases_decay(tmp_path: Path) -> None:
+    method = build_model(read_recipe(write(tmp_path))).method
+    made = parameter_groups(
+        method, learning_rate=1e-3, backbone_learning_rate=1e-5, weight_decay=0.1, decay="all_but_biases"
+    )
+    decaying = {id(p) for group in made if group["weight_decay"] for p in group["params"]}
+    names = dict(method.named_parameters())
+    assert {name for name in names if id(names[name]) not in decaying} == {n for n in names if "bias" in n}
+    assert id(names["towers.clip.logit_scale"]) in decaying
+    # Muon takes matrices only: norms that decay stand outside the blocks' matrices.
+    assert all(p.ndim == 2 for group in made if group["orthogonal"] for p in group["params"])
+
+
+def test_a_rate_that_moves_nothing_is_said(tmp_path: Path) -> None:
+    assert "1.0e-07 in fp32" in slow_backbone(1e-7, "adamw", half=False)
+    assert slow_backbone(1e-7, "bertadam", half=True) == slow_backbone(1e-6, "adamw", half=False) == ""
+    said: list[str] = []
+    train(
+        write(tmp_path, steps=1),
+        ("optimiser.backbone_learning_rate=1e-7",),
+        output=tmp_path / "run",
+        say=said.append,
+    )
+    assert any("hardly change" in line for line in said)

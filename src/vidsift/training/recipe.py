@@ -29,14 +29,13 @@ from vidsift.evaluation.missing import MissingPolicy
 from vidsift.evaluation.ranks import VideoToText
 from vidsift.files.whole import write_text_whole
 from vidsift.training.inheritance import INHERITANCE_KEYS, MergedValues, read_merged
+from vidsift.training.sections import OptimiserSection
 from vidsift.training.yaml_files import parsed_value, yaml_text
 
 __all__ = [
-    "Algorithm",
     "EvaluationSection",
     "ModelSection",
     "NewClip",
-    "OptimiserSection",
     "Recipe",
     "ValidationSection",
     "read_recipe",
@@ -44,9 +43,6 @@ __all__ = [
     "validated",
     "write_recipe",
 ]
-
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -142,37 +138,6 @@ class ModelSection(RecipeSection):
         return self
 
 
-Algorithm = Literal["adamw", "muon"]
-
-
-class OptimiserSection(RecipeSection):
-    """AdamW or Muon, a linear warm-up, and a cosine down to ``final_share`` of the rate.
-
-    Attributes:
-        algorithm: adamw, or muon (see :func:`~vidsift.training.optim.build_optimiser`).
-        learning_rate: of the parts that are new.
-        backbone_learning_rate: of the towers; the same where absent.
-        weight_decay: of matrices; biases, norms, embeddings and the logit scale do not decay.
-        beta1: decay of the mean of the gradients.
-        beta2: decay of the mean of their squares.
-        epsilon: added to the root of the latter.
-        warmup_share: part of all steps in which the rate grows from 0.
-        final_share: part of the rate that is left at the end.
-        clip_norm: largest norm of all gradients together; 0 clips nothing.
-    """
-
-    algorithm: Algorithm = "adamw"
-    learning_rate: Rate = 1e-3
-    backbone_learning_rate: Rate | None = None
-    weight_decay: Rate = 0.05
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.98
-    epsilon: Annotated[float, Field(gt=0)] = 1e-6
-    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    final_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    clip_norm: Rate = 1.0
-
-
 class ValidationSection(RecipeSection):
     """Looking at a validation split on the way; never at a test split.
 
@@ -232,6 +197,9 @@ class Recipe(RecipeSection):
         name: of the model that comes out.
         steps: steps of the optimiser; the schedule is fitted to them.
         seed: of weights, data and dropout.
+        weights: of the towers while they learn: "fp32", or "fp16" to round them, their gradients and their
+            means as the released recipes do (see :class:`~vidsift.training.bertadam.BertAdam`, which it
+            needs). It changes how weights move, not what is computed in, nor what memory that takes.
         precision: what the towers compute in: "fp32", "bf16", or "auto" for bf16 where the device has it.
             A run is refused where the device has no right kernels for bf16 (an LSTM alone stays in fp32).
         threads: threads of the CPU; the default is torch's.
@@ -249,6 +217,7 @@ class Recipe(RecipeSection):
     name: Annotated[str, Field(min_length=1)]
     steps: Positive
     seed: Annotated[int, Field(ge=0)] = 0
+    weights: Literal["fp32", "fp16"] = "fp32"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: Positive | None = None
     model: ModelSection
@@ -271,6 +240,15 @@ class Recipe(RecipeSection):
             raise ValueError(
                 f"evaluation.split is {split!r}: the test splits of {self.data.title} are "
                 f"{' and '.join(tests)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fp16_as_released(self) -> Recipe:
+        if self.weights == "fp16" and self.optimiser.algorithm != "bertadam":
+            raise ValueError(
+                f"weights is fp16, which only optimiser.algorithm bertadam steps, not "
+                f"{self.optimiser.algorithm}; use bertadam, or weights: fp32"
             )
         return self
 

@@ -114,7 +114,11 @@ class TrainingStep:
         if stage.section.own_rates:
             first, steps = stage.first_step, stage.steps
         return rate_factor(
-            step - first, steps, warmup_share=recipe.warmup_share, final_share=recipe.final_share
+            step - first,
+            steps,
+            warmup_share=recipe.warmup_share,
+            final_share=recipe.final_share,
+            schedule=recipe.schedule,
         )
 
 

@@ -18,10 +18,11 @@ from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import CheckpointError, NonFiniteStateError, WorkerEndedError
 from vidsift.evaluation.evaluate import headline
 from vidsift.evaluation.missing import missing_note
+from vidsift.training.bertadam import round_to_half
 from vidsift.training.checkpoint import set_random_states
 from vidsift.training.finite import remedies
 from vidsift.training.log import RunLog
-from vidsift.training.optim import build_optimiser, parameter_groups
+from vidsift.training.optim import build_optimiser, parameter_groups, slow_backbone
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
 from vidsift.training.run_lock import refuse_several_processes
@@ -96,17 +97,7 @@ class Trainer:
         cache_towers(recipe, self.model)
         self.method = self.model.method
         self.stages = plan_stages(recipe, self.model)
-        rates = recipe.optimiser
-        backbone = rates.backbone_learning_rate
-        groups = parameter_groups(
-            self.method,
-            learning_rate=rates.learning_rate,
-            backbone_learning_rate=rates.learning_rate if backbone is None else backbone,
-            weight_decay=rates.weight_decay,
-        )
-        self.optimiser = build_optimiser(
-            groups, algorithm=rates.algorithm, beta1=rates.beta1, beta2=rates.beta2, epsilon=rates.epsilon
-        )
+        self.optimiser = self._optimiser()
         self.step = 0
         self.log = RunLog(folder.log, self.say, steps=recipe.steps)
         self.best: dict[str, float] = {}
@@ -118,6 +109,33 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         if folder.resuming:
             self._restore()
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        rates = self.recipe.optimiser
+        half = self.recipe.weights == "fp16"
+        backbone = (
+            rates.learning_rate if rates.backbone_learning_rate is None else rates.backbone_learning_rate
+        )
+        if not self.recipe.model.frozen_towers and (
+            note := slow_backbone(backbone, rates.algorithm, half=half)
+        ):
+            self.say(note)
+        groups = parameter_groups(
+            self.method,
+            learning_rate=rates.learning_rate,
+            backbone_learning_rate=backbone,
+            weight_decay=rates.weight_decay,
+            decay=rates.decay,
+            half=round_to_half(self.method.towers) if half else (),
+        )
+        return build_optimiser(
+            groups,
+            algorithm=rates.algorithm,
+            beta1=rates.beta1,
+            beta2=rates.beta2,
+            epsilon=rates.epsilon,
+            clip_norm=rates.clip_norm,
+        )
 
     def run(self) -> dict[str, Any]:
         """Train to the end and write the model.
