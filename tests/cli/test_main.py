@@ -15,7 +15,8 @@ from vidsift.cli import main as program
 from vidsift.cli.main import main
 
 VERBS = {
-    "index", "search", "explain", "demo", "serve", "train", "ablate", "data", "evaluate", "convert", "info"
+    "index", "search", "explain", "demo", "serve", "train", "ablate", "data", "evaluate", "table", "convert",
+    "info",
 }  # fmt: skip
 
 # No colours and no narrow lines, wherever the tests run.

@@ -28,6 +28,7 @@ _VERBS = {
     "and weigh the claims.",
     "data": "Look after data sets for training and evaluation.",
     "evaluate": "Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives.",
+    "table": "Put our results on a benchmark beside those of papers, by backbone and protocol, as markdown.",
     "convert": "Turn a released checkpoint into a vidsift folder.",
     "info": "Say what a model or an index is: method, token sets, terms, size, fingerprint.",
 }
