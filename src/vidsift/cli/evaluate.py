@@ -84,7 +84,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
         report["protocol"]["source"] = data
     if annotations is not None:
         report["protocol"]["annotations"] = str(annotations)
-    for line in table(report):
+    for line in _lines(report):
         typer.echo(line)
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
         _list(what, [(video["video"], video["reason"]) for video in report[kind]])
@@ -133,7 +133,7 @@ def _refuse(problem: MissingVideosError, listed_in: str) -> None:
     )
 
 
-def table(report: Mapping[str, Any]) -> list[str]:
+def _lines(report: Mapping[str, Any]) -> list[str]:
     """Return the lines that a person reads."""
     from vidsift.evaluation.missing import missing_note
 
