@@ -32,7 +32,11 @@ MODULES = {
 }
 
 # Which part of the sources each extra is for.
-PLACES = {"serve": ("service/", "cli/serve.py"), "watch": ("index/watch.py",)}
+PLACES = {
+    "serve": ("service/", "cli/serve.py"),
+    "watch": ("index/watch.py",),
+    "mteb": ("evaluation/mteb.py",),
+}
 
 # Not asked for: it comes with PyTorch for CUDA, and without it the plain formulas are used.
 OPTIONAL = {"interactions/fused_match.py": {"triton"}}
@@ -165,7 +169,13 @@ def test_every_name_and_lower_bound_is_stated_once() -> None:
         names = [Requirement(line).name for line in lines]
         assert len(names) == len(set(names))
         assert names == sorted(names) or lines is EXTRAS["dev"]
-    for line in (*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["watch"], *EXTRAS["dev"][1:]):
+    for line in (
+        *PROJECT["dependencies"],
+        *EXTRAS["serve"],
+        *EXTRAS["watch"],
+        *EXTRAS["mteb"],
+        *EXTRAS["dev"][1:],
+    ):
         assert re.search(r">=\d", line), f"{line}: say from which version on it works"
 
 
