@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 import yaml
+
+from vidsift.methods.model import load
+from vidsift.training.trainer import Trainer
 
 RECIPE: dict[str, Any] = {
     "name": "small",
@@ -52,3 +59,25 @@ def losses(output: Path) -> dict[int, float]:
 
 def silent(_line: str) -> None:
     """Say nothing."""
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a model folder."""
+    return load(folder, device="cpu").method.state_dict()
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Whether two sets of weights are the same to the bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    """Send a signal to this process in the middle of a step, as a person would."""
+    whole = Trainer._train_step
+
+    def step(self: Trainer, batch: Any) -> None:
+        if self.step == steps - 1:
+            os.kill(os.getpid(), number)
+        whole(self, batch)
+
+    monkeypatch.setattr(Trainer, "_train_step", step)

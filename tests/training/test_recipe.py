@@ -46,7 +46,8 @@ def test_overrides_change_what_they_name(tmp_path: Path) -> None:
         ("model.new.width=8", r"unknown key model.new.width.*vision_width"),
         ("step=8", r"unknown key step \(did you mean 'steps'\?\)"),
         ("steps=many", "steps is 'many': Input should be a valid integer"),
-        ("steps=0", "steps is 0: Input should be greater than 0"),
+        ("steps=-2", "steps is -2: Input should be greater than or equal to 0"),
+        ("epochs=0", "epochs is 0: Input should be greater than 0"),
         ("data.batch_size=6", "data.batch_size is 6: .*multiple of 4"),
         ("data.source=disk", "data: .*'disk'.*'shapes-stream', 'folder'"),
         ("data.source=null", "data: source is missing; expected one of 'shapes-stream', 'folder'"),
@@ -190,7 +191,8 @@ def test_words_that_look_like_numbers_survive_writing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_recipes_of_the_house_can_be_read(path: Path) -> None:
-    assert read_recipe(path).steps > 0
+    recipe = read_recipe(path)
+    assert (recipe.steps is None) == (recipe.epochs is not None)
 
 
 def test_there_are_recipes() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import torch
 import transformers
 from packaging.version import Version
-from tests.training.small import RECIPE, losses, silent, write
+from tests.training.small import RECIPE, losses, same, silent, stop_after, weights, write
 
 from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.errors import NonFiniteLossError, RecipeError
@@ -24,26 +23,6 @@ from vidsift.training.recipe import read_recipe
 from vidsift.training.setup import batch_maker
 from vidsift.training.trainer import StoppedEarly, Trainer, train
 from vidsift.types import Span
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load(folder, device="cpu").method.state_dict()
-
-
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-
-
-def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
-    """Send a signal to this process in the middle of a step, as a person would."""
-    whole = Trainer._train_step
-
-    def step(self: Trainer, batch: Any) -> None:
-        if self.step == steps - 1:
-            os.kill(os.getpid(), number)
-        whole(self, batch)
-
-    monkeypatch.setattr(Trainer, "_train_step", step)
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +259,7 @@ def test_a_batch_that_cannot_be_read_is_replaced_and_a_resumed_run_sees_the_same
     recipe = write(tmp_path, data=data, steps=4)
     said: list[str] = []
     train(recipe, output=tmp_path / "whole", device="cpu", say=said.append)
-    (line, *_) = [line for line in said if "take the places" in line]
+    (line, *_) = [line for line in said if "it takes others" in line]
     assert line.startswith("step ")
     assert str(videos) in line
     log = (tmp_path / "whole" / "metrics.jsonl").read_text("utf-8")

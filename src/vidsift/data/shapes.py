@@ -15,6 +15,7 @@ from vidsift.data.loading import BatchMaker
 from vidsift.data.shapes_batches import SceneStage, ShapesBatches, ShapesSetBatches
 from vidsift.data.source import (
     DataSource,
+    Epoch,
     GridTestSet,
     PlannedStage,
     Positive,
@@ -107,6 +108,14 @@ class Shapes(DataSource):
     def training_files(self) -> list[Entry]:
         """Return nothing: what is trained on is drawn."""
         return []
+
+    def epoch(self) -> Epoch:
+        """See :class:`~vidsift.data.source.DataSource`; scenes that are drawn anew have none."""
+        if self.clips is None:
+            raise CaptionsError(
+                f"{self.title} has no epochs where all scenes are drawn anew: give steps, or data.clips"
+            )
+        return Epoch(f"an epoch is every clip once: {self.clips:,} clips", self.clips, whole_batches=True)
 
     def sentences(self, seed: int, count: int) -> list[str]:
         """See :class:`~vidsift.data.source.DataSource`."""

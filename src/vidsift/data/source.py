@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 
@@ -26,6 +27,7 @@ from vidsift.video.preprocessing import Preprocessing
 
 __all__ = [
     "DataSource",
+    "Epoch",
     "GridTestSet",
     "PlannedStage",
     "Positive",
@@ -89,6 +91,25 @@ class PlannedStage:
     steps: int
     frames: int
     batch_size: int
+
+
+class Epoch(NamedTuple):
+    """What one round through the training data is.
+
+    Attributes:
+        about: in a sentence: "an epoch is every caption once: 180,000 captions".
+        items: how many captions, or videos, it has.
+        whole_batches: whether what fills no batch is left out of each epoch; else it begins the next one.
+    """
+
+    about: str
+    items: int
+    whole_batches: bool
+
+    def steps(self, batch_size: int) -> Fraction:
+        """Steps of an epoch; no whole number where epochs share a batch."""
+        exact = Fraction(self.items, batch_size)
+        return Fraction(int(exact)) if self.whole_batches else exact
 
 
 class StoredClips(Protocol):
@@ -207,6 +228,14 @@ class DataSource(RecipeSection, ABC):
     def training_files(self) -> list[Entry]:
         """Return what is trained on, as far as it lies in files: those have to be there."""
         return self.entries(self.training_split)
+
+    def epoch(self) -> Epoch:
+        """Return what an epoch of the training data is.
+
+        Raises:
+            CaptionsError: the data have no end, or cannot be read.
+        """
+        raise CaptionsError(f"{self.title} has no epochs: say for how many steps to train")
 
     @abstractmethod
     def sentences(self, seed: int, count: int) -> list[str]:

@@ -6,10 +6,12 @@ A video that cannot be read has no row in its batch and is named in ``Batch.fail
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
+from vidsift.data.caption_order import CaptionOrder
 from vidsift.data.entries import Entry
 from vidsift.data.frame_cache import FrameCache, read_entry
 from vidsift.data.loading import Batch, BatchStage, stage_at
@@ -19,12 +21,16 @@ from vidsift.types import Frames
 from vidsift.video.preprocessing import Preprocessing
 from vidsift.video.stack import stack_videos
 
-__all__ = ["OrderedVideos", "ShuffledVideos"]
+__all__ = ["CaptionsTaken", "OrderedVideos", "ShuffledVideos"]
+
+CaptionsTaken: TypeAlias = Literal["one", "every"]
 
 # A step compares videos with each other.
 _FEWEST = 2
 # Keeps the draws of replacements apart from those of captions, which have the same seed and step.
 _REPLACEMENTS_KEY = 29
+# And the order of every caption from that of the videos.
+_EVERY_KEY = 31
 _NAMED = 5
 
 
@@ -66,10 +72,11 @@ class OrderedVideos:
 
 @dataclass(frozen=True)
 class ShuffledVideos:
-    """Videos in random order, each once an epoch, with one of its captions at random.
+    """Videos in random order, each once an epoch with one of its captions at random, or with every caption.
 
     Batches take no video twice, so no caption of a batch holds of another video for being the same video.
-    The last videos of an epoch that fill no batch are left out of it.
+    With one caption each, the last videos of an epoch that fill no batch are left out of it; with every
+    caption, they begin the next one's first batch (see :class:`~vidsift.data.caption_order.CaptionOrder`).
 
     Where fewer than two videos of a batch can be read, others take the places of those that cannot: which, is
     decided by seed and step alone, so that a run that is resumed draws the same.
@@ -84,6 +91,7 @@ class ShuffledVideos:
             :meth:`~vidsift.video.preprocessing.Preprocessing.training_times`.
         share: whose rows are read. A process that has a part of them cannot tell how many of all can be read,
             and so puts no video in the place of another.
+        captions: an epoch is every video once, with "one" of its captions, or "every" caption once.
     """
 
     entries: tuple[Entry, ...]
@@ -93,9 +101,17 @@ class ShuffledVideos:
     cache: FrameCache | None = None
     jitter: float = 1.0
     share: Share = WHOLE
+    captions: CaptionsTaken = "one"
+    _orders: dict[int, CaptionOrder] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse too few videos for a batch."""
+        """Refuse too few videos for a batch, and captions that cannot be parted into batches."""
+        if self.captions == "every":
+            counts = [len(entry.captions) for entry in self.entries]
+            for stage in self.stages:
+                seed = (self.seed, stage.first_step, _EVERY_KEY)
+                self._orders[stage.first_step] = CaptionOrder(counts, stage.batch_size, seed)
+            return
         most = max(stage.batch_size for stage in self.stages)
         if len(self.entries) < most:
             raise ValueError(
@@ -115,10 +131,7 @@ class ShuffledVideos:
         Raises:
             TooFewVideosError: of all videos, fewer than two can be read.
         """
-        rows = self._rows(step)
-        rng = np.random.default_rng([self.seed, step])
-        # Drawn for all rows before any is read: which files can be read must not change the draws.
-        captions = [self._caption(row, rng) for row in rows]
+        rows, captions = self._chosen(step)
         mine = self.share.rows(len(rows))
         rows, captions = rows[mine], captions[mine]
         read = [self._read(step, row) for row in rows]
@@ -128,6 +141,17 @@ class ShuffledVideos:
         entries = [self.entries[row] for row in rows]
         batch = _assemble(rows, entries, read, captions, self._preprocessing(step))
         return batch._replace(replacements=tuple(self.entries[row].name for row in drawn))
+
+    def _chosen(self, step: int) -> tuple[list[int], list[str]]:
+        """Which videos a step takes, and which caption of each."""
+        if self.captions == "every":
+            first = stage_at(self.stages, step).first_step
+            chosen = self._orders[first].batch(step - first)
+            return [row for row, _ in chosen], [self.entries[row].captions[place] for row, place in chosen]
+        rows = self._rows(step)
+        rng = np.random.default_rng([self.seed, step])
+        # Drawn for all rows before any is read: which files can be read must not change the draws.
+        return rows, [self._caption(row, rng) for row in rows]
 
     def _preprocessing(self, step: int) -> Preprocessing:
         return replace(self.preprocessing, frames=stage_at(self.stages, step).frames)

@@ -21,8 +21,8 @@ from vidsift.data.entries import (
 )
 from vidsift.data.frame_cache import FrameCache
 from vidsift.data.loading import BatchMaker, BatchStage
-from vidsift.data.source import DataSource, GridTestSet, PlannedStage, ValidationSet, expanded
-from vidsift.data.video_batches import ShuffledVideos
+from vidsift.data.source import DataSource, Epoch, GridTestSet, PlannedStage, ValidationSet, expanded
+from vidsift.data.video_batches import CaptionsTaken, ShuffledVideos
 from vidsift.data.videos_on_disk import VideosOnDisk
 from vidsift.errors import CaptionsError
 from vidsift.video.preprocessing import Preprocessing
@@ -43,10 +43,12 @@ class VideoFiles(DataSource):
             video for sampling "uniform", around the middle; the second that it begins for the others): 1 for
             anywhere in it, which is the default without a cache, 0 for the very pictures that the finished
             model looks at. There are as many pictures as it looks at, whatever the jitter.
+        captions: an epoch is every video once, with "one" of its captions at random, or "every" caption once.
     """
 
     cache: str | None = None
     jitter: Annotated[float, Field(ge=0, le=1)] | None = None
+    captions: CaptionsTaken = "one"
 
     @model_validator(mode="after")
     def _cache_keeps_still(self) -> VideoFiles:
@@ -58,6 +60,15 @@ class VideoFiles(DataSource):
         """See :class:`~vidsift.data.source.DataSource`; the first ones, whatever the seed."""
         del seed
         return captions_of(self.training_files())[:count]
+
+    def epoch(self) -> Epoch:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        entries = self.training_files()
+        if self.captions == "one":
+            about = f"an epoch is every video once, with one caption: {len(entries):,} videos"
+            return Epoch(about, len(entries), whole_batches=True)
+        count = len(captions_of(entries))
+        return Epoch(f"an epoch is every caption once: {count:,} captions", count, whole_batches=False)
 
     def batches(
         self,
@@ -75,7 +86,7 @@ class VideoFiles(DataSource):
             cache = FrameCache.open(expanded(self.cache), entries, preprocessing)
         planned = tuple(BatchStage(stage.first_step, stage.batch_size, stage.frames) for stage in stages)
         jitter = 1.0 if self.jitter is None else self.jitter
-        return ShuffledVideos(entries, seed, planned, preprocessing, cache, jitter)
+        return ShuffledVideos(entries, seed, planned, preprocessing, cache, jitter, captions=self.captions)
 
     def validation_set(self, split: str, videos: int, preprocessing: Preprocessing) -> ValidationSet:
         """See :class:`~vidsift.data.source.DataSource`; the first ones."""
@@ -104,7 +115,8 @@ class VideoFiles(DataSource):
         # Version 0.1 knew no jitter, and judged all grids on Shapes.
         values = super().identity() | {"judged_on": "its test split"}
         values["cache"] = self.cache is not None  # where pictures are kept changes none
-        return {name: value for name, value in values.items() if (name, value) != ("jitter", None)}
+        later = {"jitter": None, "captions": "one"}
+        return {name: value for name, value in values.items() if (name, value) not in later.items()}
 
 
 class AnnotatedVideos(VideoFiles):

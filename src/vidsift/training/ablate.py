@@ -267,7 +267,7 @@ def _run(job: GridJob, folder: Path) -> Record:
         begin = time.perf_counter()
         record |= _judged(model, _test_set(job, folder), folder)
         record |= {
-            "steps": job.recipe.steps,
+            "steps": trained["steps"],
             "parameters": sum(weights.numel() for weights in model.method.parameters()),
             "train_seconds": round(trained["seconds"], 1),
             "test_seconds": round(time.perf_counter() - begin, 1),
@@ -322,6 +322,9 @@ def digest_of(job: GridJob) -> str:
     )
     for name in unseen:
         del values[name]
+    # A key of later versions that is not used: what earlier ones finished goes by the same digest.
+    if job.recipe.epochs is None:
+        del values["epochs"]
     values["data"] = job.recipe.data.identity()
     values["model"]["arguments"] |= changed_defaults(job.recipe)
     return _digest([values, _weights_of_start(job), job.test_videos])

@@ -5,9 +5,10 @@
     variants:
       b16: {model: {start: openai/clip-vit-base-patch16}}
 
-Sections are merged key by key; anything else, lists too, is replaced as a whole. Of the files that are named
-the later ones win, and the file that names them wins over all; the variant that is chosen wins over that.
-Files that are extended extend nothing themselves: whoever reads a recipe has to open these files and no more.
+Sections are merged key by key; anything else, lists too, is replaced as a whole, and ``steps`` takes the
+place of ``epochs`` or the other way round. Of the files that are named the later ones win, and the file that
+names them wins over all; the variant that is chosen wins over that. Files that are extended extend nothing
+themselves: whoever reads a recipe has to open these files and no more.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from typing import Any
 from vidsift.errors import RecipeError
 from vidsift.training.yaml_files import read_values
 
-__all__ = ["INHERITANCE_KEYS", "MergedValues", "read_merged"]
+__all__ = ["EITHER", "INHERITANCE_KEYS", "MergedValues", "read_merged"]
 
 INHERITANCE_KEYS = ("extends", "variants")
 """What a file of a recipe may say beside the keys of the recipe."""
+
+EITHER = {"steps": "epochs", "epochs": "steps"}
+"""Keys of a recipe that exclude each other: the later one replaces the other."""
 
 _Place = tuple[str, ...]
 
@@ -55,6 +59,9 @@ class MergedValues:
             if isinstance(value, Mapping) and isinstance(inner, dict):
                 self._merge(inner, value, file, here)
                 continue
+            # A run is so many steps or epochs: who says one says that it is not the other.
+            if not place and value is not None and EITHER.get(key, key) not in values:
+                below.pop(EITHER[key], None)
             # Copies: a section of a variant is merged into, and may be read again.
             below[key] = copy.deepcopy(value)
             self._files = {known: f for known, f in self._files.items() if known[: len(here)] != here}

@@ -110,6 +110,13 @@ class RunLog:
         )
         self.start_clock(step)
 
+    def note_epoch(self, step: int, about: str) -> None:
+        """Say what an epoch of the run is; the file holds it from the first step on."""
+        if about:
+            self.say(about)
+            if step == 0:
+                self.write({"step": step, "epoch": about})
+
     def note_unreadable(self, batch: Batch, step: int) -> None:
         """Say which videos of a batch could not be read, each once, and which took their places."""
         for path, reason in (*batch.failed, *batch.partial):
@@ -118,9 +125,10 @@ class RunLog:
                 self.say(f"cannot read all of {path}: {reason}")
                 self.write({"step": step, "unreadable": path, "reason": reason})
         if batch.replacements:
+            bad = ", ".join(path for path, _ in batch.failed)
             self.say(
-                f"step {step}: fewer than 2 videos of its batch can be read; others take the places of "
-                f"those that cannot: {', '.join(batch.replacements)}"
+                f"step {step}: fewer than 2 videos of its batch can be read; for those that cannot ({bad}) "
+                f"it takes others: {', '.join(batch.replacements)}"
             )
             self.write({"step": step, "replacements": batch.replacements})
 

@@ -28,7 +28,7 @@ from vidsift.errors import RecipeError
 from vidsift.evaluation.missing import MissingPolicy
 from vidsift.evaluation.ranks import VideoToText
 from vidsift.files.whole import write_text_whole
-from vidsift.training.inheritance import INHERITANCE_KEYS, MergedValues, read_merged
+from vidsift.training.inheritance import EITHER, INHERITANCE_KEYS, MergedValues, read_merged
 from vidsift.training.sections import OptimiserSection
 from vidsift.training.yaml_files import parsed_value, yaml_text
 
@@ -195,7 +195,10 @@ class Recipe(RecipeSection):
 
     Attributes:
         name: of the model that comes out.
-        steps: steps of the optimiser; the schedule is fitted to them.
+        steps: steps of the optimiser; the schedule is fitted to them. 0 leaves the weights as they start, to
+            be validated and saved.
+        epochs: rounds through the training data, instead of steps; their data say what one is
+            (:class:`~vidsift.data.source.Epoch`).
         seed: of weights, data and dropout.
         weights: of the towers while they learn: "fp32", or "fp16" to round them, their gradients and their
             means as the released recipes do (see :class:`~vidsift.training.bertadam.BertAdam`, which it
@@ -215,7 +218,8 @@ class Recipe(RecipeSection):
     """
 
     name: Annotated[str, Field(min_length=1)]
-    steps: Positive
+    steps: Annotated[int, Field(ge=0)] | None = None
+    epochs: Annotated[float, Field(gt=0)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     weights: Literal["fp32", "fp16"] = "fp32"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -250,6 +254,13 @@ class Recipe(RecipeSection):
                 f"weights is fp16, which only optimiser.algorithm bertadam steps, not "
                 f"{self.optimiser.algorithm}; use bertadam, or weights: fp32"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Recipe:
+        if (self.steps is None) == (self.epochs is None):
+            given = "neither is there" if self.steps is None else "both are there"
+            raise ValueError(f"give steps or epochs, one of them: {given}")
         return self
 
     @model_validator(mode="after")
@@ -332,6 +343,8 @@ def set_value(values: dict[str, Any], key: str, value: Any) -> None:
     Raises:
         RecipeError: if the key names nothing.
     """
+    if value is not None:
+        values.pop(EITHER.get(key, ""), None)
     *path, last = key.split(".")
     place: Any = values
     for step in path:

@@ -114,17 +114,22 @@ class RunFolder:
         with saving("the recipe", self.path):
             write_recipe(recipe, self._recipe)
 
-    def restore(self, recipe: Recipe, say: Callable[[str], None]) -> Checkpoint:
+    def restore(self, recipe: Recipe, steps: int, say: Callable[[str], None]) -> Checkpoint:
         """Return the last good checkpoint, and cut the log where it ends.
+
+        Args:
+            recipe: the run's.
+            steps: of the whole run.
+            say: takes a line where the last checkpoint is no good.
 
         Raises:
             CheckpointError: none is good.
             RecipeError: values were changed that no step is left for.
         """
         checkpoint = self.checkpoints.load(say)
-        if self._changed and checkpoint.step >= recipe.steps:
+        if self._changed and checkpoint.step >= steps:
             raise RecipeError(
-                f"all {recipe.steps} steps of the run in {self.path} are done, so that new values "
+                f"all {steps} steps of the run in {self.path} are done, so that new values "
                 f"({', '.join(self._changed)}) change nothing; leave them out, or name another --output"
             )
         if self.log.is_file():

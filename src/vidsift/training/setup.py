@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from fractions import Fraction
 from itertools import accumulate, pairwise
+from math import floor
 from typing import Any
 
 import torch
@@ -17,14 +19,22 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
-from vidsift.errors import RecipeError
+from vidsift.errors import CaptionsError, RecipeError
 from vidsift.evaluation.evaluate import refuse_test_split
 from vidsift.evaluation.missing import refuse_missing
 from vidsift.methods.base import Method
 from vidsift.methods.model import Model, load
 from vidsift.training.recipe import NewClip, Recipe
 
-__all__ = ["batch_maker", "build_model", "cache_towers", "plan_stages", "set_trained"]
+__all__ = [
+    "batch_maker",
+    "build_model",
+    "cache_towers",
+    "epoch_line",
+    "plan_stages",
+    "set_trained",
+    "steps_of",
+]
 
 _STEPS_TRIED = 20_000
 
@@ -116,32 +126,79 @@ def _learn_vocabulary(recipe: Recipe, sizes: NewClip) -> Tokenizer:
 
 
 def plan_stages(recipe: Recipe, model: Model) -> list[PlannedStage]:
-    """Fit the stages to the steps; those of the recipe, or else those that the method declares.
+    """Fit the stages to the steps, or epochs; those of the recipe, or else those that the method declares.
+
+    Shares are of the steps, or of the epochs: where batches differ in size, so do the steps of an epoch.
+
+    Returns:
+        The stages with their steps; none where the recipe wants no step.
 
     Raises:
         RecipeError: if a stage gets no step, or its batches do not suit the source of the data.
+        CaptionsError: epochs are asked for of data that have none.
     """
+    if recipe.steps == 0:
+        return []
     data, frames = recipe.data, recipe.model.frames or model.preprocessing.frames
     # A method's stages become those of the source, which may have options beside.
     sections = recipe.stages or tuple(data.stage(**asdict(stage)) for stage in model.method.stages())
+    sizes = [section.batch_size or data.batch_size for section in sections]
+    for section, size in zip(sections, sizes, strict=True):
+        _refuse_size(data, section.name, size)
     shares = [section.share for section in sections]
+    spans = (
+        _spans(shares, recipe.steps)
+        if recipe.steps is not None
+        else _epoch_spans(shares, [data.epoch().steps(size) for size in sizes], recipe.epochs or 0.0)
+    )
     planned = []
-    for section, (first, end) in zip(sections, _spans(shares, recipe.steps), strict=True):
-        name, clips = section.name, section.batch_size or data.batch_size
-        planned.append(PlannedStage(section, first, end - first, section.frames or frames, clips))
+    for section, size, (first, end) in zip(sections, sizes, spans, strict=True):
+        planned.append(PlannedStage(section, first, end - first, section.frames or frames, size))
         if first == end:
-            fewest = _fewest_steps(shares, recipe.steps)
-            raise RecipeError(
-                f"stage {name!r} gets none of the {recipe.steps} steps; raise its share or steps ({fewest})"
-            )
-        if clips < 2:
-            raise RecipeError(f"stage {name!r}: batch_size is {clips}, expected at least 2 videos to compare")
-        if clips % data.group_size:
-            raise RecipeError(
-                f"stage {name!r}: batch_size is {clips}, expected a multiple of {data.group_size} for "
-                f"{data.title}"
-            )
+            if recipe.steps is None:
+                length, remedy = f"{recipe.epochs:g} epochs", "raise its share or epochs, or lower batch_size"
+            else:
+                length = f"{recipe.steps} steps"
+                remedy = f"raise its share or steps ({_fewest_steps(shares, recipe.steps)})"
+            raise RecipeError(f"stage {section.name!r} gets none of the {length}; {remedy}")
     return planned
+
+
+def _refuse_size(data: DataSource, stage: str, size: int) -> None:
+    """Refuse batches that are too small, or no whole groups of the source."""
+    if size < 2:
+        raise RecipeError(f"stage {stage!r}: batch_size is {size}, expected at least 2 videos to compare")
+    if size % data.group_size:
+        raise RecipeError(
+            f"stage {stage!r}: batch_size is {size}, expected a multiple of {data.group_size} for "
+            f"{data.title}"
+        )
+
+
+def steps_of(stages: Sequence[PlannedStage]) -> int:
+    """Return the steps of the whole run."""
+    return sum(stage.steps for stage in stages)
+
+
+def epoch_line(recipe: Recipe, stages: Sequence[PlannedStage]) -> str:
+    """Say what an epoch is and how many steps the run has; "" for data without epochs.
+
+    Example:
+        an epoch is every caption once: 180,000 captions, steps of 128: 1,406.25; 5 epochs are 7,031 steps
+    """
+    try:
+        epoch = recipe.data.epoch()
+    except CaptionsError:
+        return ""
+    sizes = dict.fromkeys(stage.batch_size for stage in stages)
+    steps = ", ".join(f"steps of {size}: {_number(float(epoch.steps(size)))}" for size in sizes)
+    run = sum(stage.steps / epoch.steps(stage.batch_size) for stage in stages)
+    epochs = float(run) if recipe.epochs is None else recipe.epochs
+    return f"{epoch.about}, {steps}; {_number(epochs)} epochs are {steps_of(stages):,} steps"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def _spans(shares: Sequence[float], steps: int) -> list[tuple[int, int]]:
@@ -149,6 +206,19 @@ def _spans(shares: Sequence[float], steps: int) -> list[tuple[int, int]]:
     # Ends are rounded, not lengths: together the stages have all steps.
     ends = [round(steps * done / sum(shares)) for done in accumulate(shares, initial=0.0)]
     return list(pairwise(ends))
+
+
+def _epoch_spans(
+    shares: Sequence[float], epoch_steps: Sequence[Fraction], epochs: float
+) -> list[tuple[int, int]]:
+    """Likewise, of so many epochs, each stage with its own steps an epoch."""
+    # Fractions, of the decimal numbers that people write: 3 epochs of a third are whole ones.
+    exact = [Fraction(str(share)) for share in shares]
+    lengths = [
+        Fraction(str(epochs)) * share / sum(exact) * steps
+        for share, steps in zip(exact, epoch_steps, strict=True)
+    ]
+    return list(pairwise(floor(end) for end in accumulate(lengths, initial=Fraction(0))))
 
 
 def _fewest_steps(shares: Sequence[float], too_few: int) -> str:

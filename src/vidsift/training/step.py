@@ -110,7 +110,7 @@ class TrainingStep:
         recipe = self.recipe.optimiser
         # A stage of its own rates counts its own steps, others go on over the whole run.
         stage = stage_at(self.stages, step)
-        first, steps = 0, self.recipe.steps
+        first, steps = 0, sum(stage.steps for stage in self.stages)
         if stage.section.own_rates:
             first, steps = stage.first_step, stage.steps
         return rate_factor(

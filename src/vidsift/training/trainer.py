@@ -26,7 +26,15 @@ from vidsift.training.optim import build_optimiser, parameter_groups, slow_backb
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
 from vidsift.training.run_lock import refuse_several_processes
-from vidsift.training.setup import batch_maker, build_model, cache_towers, plan_stages, set_trained
+from vidsift.training.setup import (
+    batch_maker,
+    build_model,
+    cache_towers,
+    epoch_line,
+    plan_stages,
+    set_trained,
+    steps_of,
+)
 from vidsift.training.step import TrainingStep
 from vidsift.training.stopping import StoppedEarly, StopRequests
 from vidsift.training.validation import Validation
@@ -97,9 +105,10 @@ class Trainer:
         cache_towers(recipe, self.model)
         self.method = self.model.method
         self.stages = plan_stages(recipe, self.model)
+        self.steps = steps_of(self.stages)
         self.optimiser = self._optimiser()
         self.step = 0
-        self.log = RunLog(folder.log, self.say, steps=recipe.steps)
+        self.log = RunLog(folder.log, self.say, steps=self.steps)
         self.best: dict[str, float] = {}
         self._take_step = TrainingStep(
             recipe, self.model, self.optimiser, self.stages, dtype=self.dtype, advice=self._advice
@@ -158,7 +167,7 @@ class Trainer:
     def _run(self) -> dict[str, Any]:
         parameters = sum(parameter.numel() for parameter in self.method.parameters())
         self.say(
-            f"{self.recipe.name}: {parameters / 1e6:.2f} M parameters, {self.recipe.steps} steps on "
+            f"{self.recipe.name}: {parameters / 1e6:.2f} M parameters, {self.steps} steps on "
             f"{self.device} in {str(self.dtype).removeprefix('torch.')}, output {self.output}"
         )
         report: dict[str, Any] = {}
@@ -168,13 +177,14 @@ class Trainer:
         with self._stop_requests.listening():
             if self.recipe.validation is not None:
                 validate = self._wait_for(lambda: Validation(self.recipe, self.model, say=self.say))
-            if self.step < self.recipe.steps:
+            if self.step < self.steps:
                 maker = self._wait_for(lambda: batch_maker(self.recipe, self.model, self.stages))
             # What an earlier run left goes only now that this one's videos are there, too.
             if not self._folder.resuming:
                 self._folder.begin(self.recipe, self.model.tokenizer)
             with self.log.opened():
                 if maker is not None:
+                    self.log.note_epoch(self.step, epoch_line(self.recipe, self.stages))
                     last_loss = self._loop(maker, validate)
                 if validate is not None:
                     report = self._validate(validate)
@@ -190,7 +200,7 @@ class Trainer:
         }
 
     def _loop(self, maker: BatchMaker, validate: Validation | None) -> float:
-        recipe, steps = self.recipe, self.recipe.steps
+        recipe, steps = self.recipe, self.steps
         loss, stage = math.nan, None
         self.log.start_clock(self.step)
         with Feed(maker, start=self.step, stop=steps, workers=recipe.data.workers) as feed:
@@ -247,7 +257,7 @@ class Trainer:
                 time.sleep(_GRACE_SECONDS)
                 raise
 
-        while self.step < self.recipe.steps:
+        while self.step < self.steps:
             with self.log.waiting():
                 batch = self._stop_requests.wait_for(following)
             if batch is None:
@@ -255,7 +265,7 @@ class Trainer:
             yield batch
 
     def _due(self, every: int) -> bool:
-        return self.step % every == 0 and self.step < self.recipe.steps
+        return self.step % every == 0 and self.step < self.steps
 
     def _train_step(self, batch: Batch) -> None:
         """One step of the optimiser."""
@@ -303,17 +313,17 @@ class Trainer:
     def _stop_early(self) -> NoReturn:
         number = self._stop_requests.number or signal.SIGINT
         if self.step in (0, self._folder.checkpoints.step):
-            after = f"after step {self.step} of {self.recipe.steps}" if self.step else "before the first step"
+            after = f"after step {self.step} of {self.steps}" if self.step else "before the first step"
             raise StoppedEarly(f"stopped {after}; nothing is lost, the same command goes on", number)
         self._save_checkpoint()
         raise StoppedEarly(
-            f"stopped after step {self.step} of {self.recipe.steps}; saved. The same command goes on "
+            f"stopped after step {self.step} of {self.steps}; saved. The same command goes on "
             f"from there (checkpoint {self._folder.checkpoints.last})",
             number,
         )
 
     def _restore(self) -> None:
-        checkpoint = self._folder.restore(self.recipe, self.say)
+        checkpoint = self._folder.restore(self.recipe, self.steps, self.say)
         # The state that is loaded below brings the groups of the earlier recipe along.
         peaks = [group["peak_rate"] for group in self.optimiser.param_groups]
         try:
@@ -336,7 +346,7 @@ class Trainer:
     def _card(self, report: dict[str, Any]) -> dict[str, Any]:
         recipe = self.recipe
         trained = (
-            f"recipe `{recipe.name}`, {recipe.steps} steps, seed {recipe.seed}, {self.log.seconds / 60:.1f} "
+            f"recipe `{recipe.name}`, {self.steps} steps, seed {recipe.seed}, {self.log.seconds / 60:.1f} "
             f"minutes on {self.device.type}; the whole recipe is in `recipe.yaml`"
         )
         card: dict[str, Any] = {"Training": trained, **recipe.card}
