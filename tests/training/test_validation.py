@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from tests.training.small import silent, write
 
-from vidsift.errors import MissingVideosError, SelectionOnTestError
+from vidsift.data.folder import CaptionedFolder
+from vidsift.data.video_batches import ShuffledVideos
+from vidsift.errors import CaptionsError, MissingVideosError, RecipeError, SelectionOnTestError
 from vidsift.shapes.library import write_library
 from vidsift.training.recipe import read_recipe
+from vidsift.training.setup import batch_maker
 from vidsift.training.trainer import Trainer
 from vidsift.training.validation import Validation
 
@@ -49,6 +52,7 @@ def folder(tmp_path: Path, videos: Path) -> Callable[..., Path]:
 
 def trainer(tmp_path: Path, root: Path, say: Callable[[str], None] = silent, **validation: Any) -> Trainer:
     data = {"source": "folder", "path": str(root), "batch_size": 4, "workers": 0}
+    tmp_path.mkdir(exist_ok=True)
     recipe = write(tmp_path, data=data, steps=2, validation={"every_steps": 1, "videos": 9} | validation)
     return Trainer(read_recipe(recipe), tmp_path / "run", device="cpu", say=say)
 
@@ -151,6 +155,74 @@ def test_what_is_missing_counts_as_the_recipe_says(
     assert len(said) == 2
     assert all(f": 1 of 5 videos missing, {words}: text to video R@1" in line for line in said)
     assert f"1 of 5 videos missing, {words}" in (tmp_path / "run" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("missing", ["miss", "skip"])
+def test_a_run_does_not_start_where_no_validation_video_can_be_read(
+    tmp_path: Path, folder: Callable[..., Path], missing: str
+) -> None:
+    root = folder()
+    for line in (root / "captions.jsonl").read_text("utf-8").splitlines()[4:]:
+        (root / json.loads(line)["video"]).write_text("no video", encoding="utf-8")
+    run = trainer(tmp_path, root, missing=missing)
+    with pytest.raises(MissingVideosError, match=r"4 of 4 videos missing: .*Look whether their drive"):
+        run.run()
+    assert run.step == 0
+
+
+def test_another_data_set_can_be_validated_on(tmp_path: Path, folder: Callable[..., Path]) -> None:
+    other = {"source": "folder", "path": str(folder("final"))}
+    recipe = write(tmp_path, steps=1, validation={"split": "final", "data": other})
+    result = Trainer(read_recipe(recipe), tmp_path / "run", device="cpu", say=silent).run()
+    assert result["validation"]["protocol"]["videos"] == 4
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").validation == read_recipe(recipe).validation
+    both = {"split": "final", "data": other, "path": "x"}
+    with pytest.raises(RecipeError, match="path and data each say what to validate on; give one of them"):
+        read_recipe(write(tmp_path, validation=both))
+    with pytest.raises(RecipeError, match=r"unknown key validation\.data\.pth .*known here: .*cache, jitter"):
+        read_recipe(write(tmp_path, validation={"data": other | {"pth": "x"}}))
+
+
+def test_where_there_is_no_validation_split_one_is_cut_from_training(
+    tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    root = folder("train")
+    lines: list[str] = []
+    run = trainer(tmp_path, root, lines.append, cut=3)
+    result = run.run()
+    note = "3 of 8 training videos, cut by seed 0, are validated on, not trained on"
+    assert note in lines
+    assert note in (tmp_path / "run" / "README.md").read_text("utf-8")
+    assert result["validation"]["protocol"]["videos"] == 3
+    cut = {entry.path for entry in run.recipe.data.cut_entries}
+    maker = batch_maker(run.recipe, run.model, run.stages)
+    assert isinstance(maker, ShuffledVideos)
+    assert {entry.path for entry in maker.entries} == set(root.glob("*.mp4")) - cut
+    # The seed alone decides, not the order of the lines.
+    captions = (root / "captions.jsonl").read_text("utf-8").splitlines()
+    (root / "captions.jsonl").write_text("\n".join(reversed(captions)), encoding="utf-8")
+    assert {entry.path for entry in run.recipe.data.cut_for_validation(3, 0).cut_entries} == cut
+    assert {entry.path for entry in run.recipe.data.cut_for_validation(3, 1).cut_entries} != cut
+    with pytest.raises(RecipeError, match=r"holds another run \(different: validation\.cut\)"):
+        trainer(tmp_path, root, cut=2)
+    with pytest.raises(CaptionsError, match=r"validation\.cut is 7, but .* has 8 videos to train on"):
+        trainer(tmp_path / "run", root, cut=7)
+
+
+def test_parts_of_a_cut_file_go_with_it(tmp_path: Path, folder: Callable[..., Path]) -> None:
+    root = folder("train")
+    parts = [json.loads(line) for line in (root / "captions.jsonl").read_text("utf-8").splitlines()]
+    lines = [part | {"start": start, "end": start + 1} for part in parts for start in (0, 1)]
+    (root / "captions.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    smaller = CaptionedFolder.from_files("folder", str(root), None).cut_for_validation(2, 0)
+    assert len(smaller.cut_entries) == 4
+    assert len({entry.path for entry in smaller.cut_entries}) == 2
+    assert smaller.epoch().items == 12
+
+
+def test_shapes_have_a_split_to_validate_on(tmp_path: Path) -> None:
+    with pytest.raises(CaptionsError, match=r"Shapes has splits to validate on: leave validation\.cut out"):
+        Trainer(read_recipe(write(tmp_path, validation={"cut": 4})), tmp_path / "run", say=silent)
 
 
 def test_a_video_that_breaks_on_the_way_does_not_end_the_run(

@@ -229,6 +229,28 @@ class DataSource(RecipeSection, ABC):
         """Return what is trained on, as far as it lies in files: those have to be there."""
         return self.entries(self.training_split)
 
+    @property
+    def cut_entries(self) -> tuple[Entry, ...]:
+        """The videos that :meth:`cut_for_validation` took out of the training split."""
+        return ()
+
+    def cut_for_validation(self, videos: int, seed: int) -> DataSource:
+        """Return the source with a smaller training split: what it lacks is to be validated on.
+
+        Args:
+            videos: how many to take out.
+            seed: which ones; the same for everybody with this seed.
+
+        Raises:
+            CaptionsError: there are no files to take out, or too few.
+        """
+        del videos, seed
+        raise CaptionsError(f"{self.title} has splits to validate on: leave validation.cut out")
+
+    def cut_note(self) -> str:
+        """Say in a sentence what was taken out; "" if nothing was."""
+        return ""
+
     def epoch(self) -> Epoch:
         """Return what an epoch of the training data is.
 

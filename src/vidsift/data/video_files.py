@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+import numpy as np
+from pydantic import Field, PrivateAttr, model_validator
 
 from vidsift.data.annotation_files import AnnotationFolder
 from vidsift.data.entries import (
@@ -32,6 +33,9 @@ __all__ = ["AnnotatedVideos", "CaptionProtocol", "VideoFiles"]
 CaptionProtocol = Literal["one caption", "every caption", "paragraph"]
 """What a query of a benchmark is."""
 
+# Keeps the draw of what is cut for validation apart from all others of the same seed.
+_CUT_KEY = 37
+
 
 class VideoFiles(DataSource):
     """Videos in files.
@@ -50,20 +54,55 @@ class VideoFiles(DataSource):
     jitter: Annotated[float, Field(ge=0, le=1)] | None = None
     captions: CaptionsTaken = "one"
 
+    _cut: tuple[Entry, ...] = PrivateAttr(default=())
+    _cut_note: str = PrivateAttr(default="")
+
     @model_validator(mode="after")
     def _cache_keeps_still(self) -> VideoFiles:
         if self.cache is not None and self.jitter:
             raise ValueError("a cache keeps the pictures of fixed seconds: leave jitter out, or cache")
         return self
 
+    @property
+    def cut_entries(self) -> tuple[Entry, ...]:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        return self._cut
+
+    def cut_for_validation(self, videos: int, seed: int) -> DataSource:
+        """See :class:`~vidsift.data.source.DataSource`; whole files, with all their parts."""
+        entries = self.training_files()
+        # By name and not by place: annotations in another order cut the same.
+        files = sorted({entry.path for entry in entries}, key=lambda path: path.as_posix())
+        if videos > len(files) - 2:
+            raise CaptionsError(
+                f"validation.cut is {videos}, but {self.where} has {len(files)} videos to train on; cut fewer"
+            )
+        drawn = np.random.default_rng([seed, _CUT_KEY]).permutation(len(files))[:videos]
+        chosen = {files[number] for number in drawn.tolist()}
+        # A copy: the source itself is frozen, and others may hold it.
+        smaller = self.model_copy()
+        smaller._cut = tuple(entry for entry in entries if entry.path in chosen)
+        some = f"{videos} of {len(files)} training videos, cut by seed {seed}"
+        smaller._cut_note = f"{some}, are validated on, not trained on"
+        return smaller
+
+    def cut_note(self) -> str:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        return self._cut_note
+
+    def _trained_on(self) -> list[Entry]:
+        """The training split without what was cut from it."""
+        cut = {entry.path for entry in self._cut}
+        return [entry for entry in self.training_files() if entry.path not in cut]
+
     def sentences(self, seed: int, count: int) -> list[str]:
         """See :class:`~vidsift.data.source.DataSource`; the first ones, whatever the seed."""
         del seed
-        return captions_of(self.training_files())[:count]
+        return captions_of(self._trained_on())[:count]
 
     def epoch(self) -> Epoch:
         """See :class:`~vidsift.data.source.DataSource`."""
-        entries = self.training_files()
+        entries = self._trained_on()
         if self.captions == "one":
             about = f"an epoch is every video once, with one caption: {len(entries):,} videos"
             return Epoch(about, len(entries), whole_batches=True)
@@ -80,7 +119,7 @@ class VideoFiles(DataSource):
     ) -> BatchMaker:
         """See :class:`~vidsift.data.source.DataSource`."""
         del with_pixels
-        entries = tuple(self.training_files())
+        entries = tuple(self._trained_on())
         cache = None
         if self.cache is not None:
             cache = FrameCache.open(expanded(self.cache), entries, preprocessing)

@@ -322,6 +322,8 @@ def digest_of(job: GridJob) -> str:
     )
     for name in unseen:
         del values[name]
+    if (section := job.recipe.validation) is not None and (section.cut or section.select != "last"):
+        values["validation"] = {"cut": section.cut, "select": section.select}
     # A key of later versions that is not used: what earlier ones finished goes by the same digest.
     if job.recipe.epochs is None:
         del values["epochs"]

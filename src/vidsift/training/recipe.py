@@ -37,6 +37,7 @@ __all__ = [
     "ModelSection",
     "NewClip",
     "Recipe",
+    "Selected",
     "ValidationSection",
     "read_recipe",
     "set_value",
@@ -138,6 +139,10 @@ class ModelSection(RecipeSection):
         return self
 
 
+Selected = Literal["last", "best"]
+"""Which weights a run's folder holds; the others lie in a folder of that name in it."""
+
+
 class ValidationSection(RecipeSection):
     """Looking at a validation split on the way; never at a test split.
 
@@ -146,6 +151,11 @@ class ValidationSection(RecipeSection):
         videos: how many videos, of some sources a multiple of a number.
         split: its name. What is a test split the source says; it is refused when the run starts.
         path: another folder of videos than the one trained on.
+        data: another data set than the one trained on, its keys as below the recipe's ``data``.
+        cut: take so many videos, all that are validated on, out of the training split, where there is no
+            validation split; which, the run's seed decides. Nothing of them is trained on.
+        select: which weights the run's folder gets at its end, the last or the best on validation (see
+            :class:`~vidsift.training.best.BestWeights`); the others lie beside them, in ``best`` or ``last``.
         missing: what a video counts that is not there or cannot be read. "refuse" does not start the run: all
             are read once before the first step. Then, and with "miss", its captions count as not found;
             "skip" leaves it out. No run ends because a video breaks on the way.
@@ -155,6 +165,9 @@ class ValidationSection(RecipeSection):
     videos: Annotated[int, Field(ge=2)] = 200
     split: str = "val"
     path: str | None = None
+    data: Annotated[SerializeAsAny[DataSource] | None, BeforeValidator(check_data)] = None
+    cut: Annotated[int, Field(ge=2)] | None = None
+    select: Selected = "last"
     missing: MissingPolicy = "refuse"
 
     @model_validator(mode="after")
@@ -162,6 +175,10 @@ class ValidationSection(RecipeSection):
         # Other names are known to be test splits only by their source.
         if self.split.casefold() == "test":
             raise ValueError("split: models are not chosen by their score on test; use a validation split")
+        places = {"path": self.path, "data": self.data, "cut": self.cut}
+        given = [name for name, value in places.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} each say what to validate on; give one of them")
         return self
 
 
@@ -265,12 +282,16 @@ class Recipe(RecipeSection):
 
     @model_validator(mode="after")
     def _source_has_the_split(self) -> Recipe:
-        section, tests = self.validation, self.data.test_splits() if self.data.splits else ()
-        known = [split for split in self.data.splits if split not in tests]
-        if section is not None and section.path is None and known and section.split not in known:
+        section = self.validation
+        if section is None or section.path is not None or section.cut is not None:
+            return self
+        data = section.data or self.data
+        tests = data.test_splits() if data.splits else ()
+        known = [split for split in data.splits if split not in tests]
+        if known and section.split not in known:
             raise ValueError(
-                f"validation.split is {section.split!r}: {self.data.title} has {' and '.join(known)} to "
-                "validate on; give one of them, or validation: null"
+                f"validation.split is {section.split!r}: {data.title} has {' and '.join(known)} to "
+                "validate on; give one of them, validation.cut, or validation: null"
             )
         return self
 
@@ -392,16 +413,18 @@ def _section_at(
     location: Sequence[str | int], section: type[BaseModel], values: Mapping[str, Any]
 ) -> type[BaseModel]:
     """The kind of section at a place in a page; what its source decides, the page's own source decides."""
+    place: Any = values
     for step in location:
         # A place in a list: its items are of one kind, which the annotation of the list holds.
         if isinstance(step, int):
             continue
+        place = place.get(step) if isinstance(place, Mapping) else None
         inner = _sections_of(section.model_fields[step].annotation)
         if len(inner) != 1:
             continue
         section = inner[0]
-        if section is DataSource:
-            section = source_of(values["data"]["source"])
+        if section is DataSource and isinstance(place, Mapping):
+            section = source_of(place.get("source"))
         elif section is StageSection:
             section = source_of(values["data"]["source"]).stage
     return section

@@ -164,6 +164,9 @@ class RunFolder:
             ) from error
         recipe, before = as_it_ran(recipe, saved), as_saved(saved)
         changed = _differences(before.model_dump(mode="json"), recipe.model_dump(mode="json"))
+        # How it validates changes no weight, but for what it takes away from training.
+        if _cut_of(before) != _cut_of(recipe):
+            changed["validation.cut"] = _cut_of(recipe)
         if not changed.keys() <= _CHANGED_ON_RESUME or (changed and resume is None):
             ways = "name another --output, or start it anew with --no-resume"
             if changed.keys() <= _CHANGED_ON_RESUME:
@@ -171,6 +174,10 @@ class RunFolder:
             raise RecipeError(f"{self.path} holds another run (different: {', '.join(changed)}); {ways}")
         self._changed = changed
         return recipe
+
+
+def _cut_of(recipe: Recipe) -> int | None:
+    return None if recipe.validation is None else recipe.validation.cut
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -17,8 +17,8 @@ from vidsift.encoders.device import choose_device, chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import CheckpointError, NonFiniteStateError, WorkerEndedError
 from vidsift.evaluation.evaluate import headline
-from vidsift.evaluation.missing import missing_note
 from vidsift.training.bertadam import round_to_half
+from vidsift.training.best import BestWeights, remove_other_models, save_selected
 from vidsift.training.checkpoint import set_random_states
 from vidsift.training.finite import remedies
 from vidsift.training.log import RunLog
@@ -37,7 +37,7 @@ from vidsift.training.setup import (
 )
 from vidsift.training.step import TrainingStep
 from vidsift.training.stopping import StoppedEarly, StopRequests
-from vidsift.training.validation import Validation
+from vidsift.training.validation import Validation, cut_for_validation
 
 __all__ = [
     "StoppedEarly",
@@ -86,6 +86,7 @@ class Trainer:
         self.output, self.say = Path(output), say
         self._folder = RunFolder(self.output)
         self.recipe = self._folder.open(recipe, resume)
+        self._section = self.recipe.validation
         try:
             self._set_up(device)
         except BaseException:
@@ -93,6 +94,8 @@ class Trainer:
             raise
 
     def _set_up(self, device: str) -> None:
+        # Before anything reads the training data: nothing else may see what is validated on.
+        self.recipe = cut_for_validation(self.recipe, self.say)
         recipe, folder = self.recipe, self._folder
         if recipe.threads is not None:
             torch.set_num_threads(recipe.threads)
@@ -109,7 +112,7 @@ class Trainer:
         self.optimiser = self._optimiser()
         self.step = 0
         self.log = RunLog(folder.log, self.say, steps=self.steps)
-        self.best: dict[str, float] = {}
+        self.best = BestWeights(folder.checkpoints.last.parent)
         self._take_step = TrainingStep(
             recipe, self.model, self.optimiser, self.stages, dtype=self.dtype, advice=self._advice
         )
@@ -150,7 +153,8 @@ class Trainer:
         """Train to the end and write the model.
 
         Returns:
-            ``steps``, ``seconds``, ``loss`` (mean of the last lines of the log) and ``validation``.
+            ``steps``, ``seconds``, ``loss`` (mean of the last lines of the log), ``validation`` (of the last
+            weights), ``best`` (``step`` and ``validation`` of the best ones) and ``unreadable`` (paths).
 
         Raises:
             NonFiniteLossError: at a loss that is no number; the checkpoints before stay.
@@ -182,6 +186,8 @@ class Trainer:
             # What an earlier run left goes only now that this one's videos are there, too.
             if not self._folder.resuming:
                 self._folder.begin(self.recipe, self.model.tokenizer)
+                self.best.forget()
+                remove_other_models(self.output)
             with self.log.opened():
                 if maker is not None:
                     self.log.note_epoch(self.step, epoch_line(self.recipe, self.stages))
@@ -189,19 +195,30 @@ class Trainer:
                 if validate is not None:
                     report = self._validate(validate)
             self._save_checkpoint()
-            self.model.save(self.output, card=self._card(report))
+            save_selected(
+                self.model,
+                self.output,
+                self.best,
+                step=self.step,
+                report=report,
+                select=self._section.select if self._section is not None else "last",
+                card=self._card(),
+            )
         self.say(f"model written to {self.output} after {self.log.seconds / 60:.1f} min of training")
         return {
             "steps": self.step,
             "seconds": self.log.seconds,
             "loss": last_loss,
             "validation": report,
+            "best": {"step": self.best.step, "validation": self.best.facts["report"]} if report else {},
             "unreadable": sorted(self.log.unreadable),
         }
 
     def _loop(self, maker: BatchMaker, validate: Validation | None) -> float:
         recipe, steps = self.recipe, self.steps
         loss, stage = math.nan, None
+        if validate is not None:
+            self._validate_what_was_stopped(validate)
         self.log.start_clock(self.step)
         with Feed(maker, start=self.step, stop=steps, workers=recipe.data.workers) as feed:
             self.method.train()
@@ -228,9 +245,7 @@ class Trainer:
                     self.log.stop_clock()
                     self._stop_early()
                 # The check at the very end is made by the caller, after the loop.
-                if validate is not None and self._due(
-                    recipe.validation.every_steps if recipe.validation else 0
-                ):
+                if validate is not None and self._validation_due():
                     # The time of validation is no time of training.
                     self.log.stop_clock()
                     self._validate(validate)
@@ -267,6 +282,15 @@ class Trainer:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 and self.step < self.steps
 
+    def _validation_due(self) -> bool:
+        return self._section is not None and self._due(self._section.every_steps)
+
+    def _validate_what_was_stopped(self, validate: Validation) -> None:
+        """Validate a run that was stopped right before it would have been: its best may be that one."""
+        if self.step and self._validation_due() and self.best.facts.get("validated", 0) < self.step:
+            self.method.leave_out(stage_at(self.stages, self.step - 1).section.without)
+            self._validate(validate)
+
     def _train_step(self, batch: Batch) -> None:
         """One step of the optimiser."""
         self._take_step(self.step, batch)
@@ -287,20 +311,18 @@ class Trainer:
         begin = time.perf_counter()
         report = validate(self.model)
         self.method.train()
-        value = report["text_to_video"]["R@1"]
-        # R@1 may be 0, which is a best too.
-        if value > self.best.get("value", -1.0):
-            self.best = {"step": self.step, "value": value}
         self.say(f"validation at step {self.step}: {headline(report)}")
         seconds = round(time.perf_counter() - begin, 2)
         self.log.write({"step": self.step, "validation": report, "validation_seconds": seconds})
+        self.best.judged(report, self.method, self.step, last=self.step == self.steps)
         return report
 
     def _save_checkpoint(self) -> None:
         self._take_step.check_pending()
         save = self._folder.checkpoints.save
         with self._finite():
-            save(self.method, self.optimiser, step=self.step, best=self.best, seconds=self.log.seconds)
+            save(self.method, self.optimiser, step=self.step, best=self.best.facts, seconds=self.log.seconds)
+        self.best.checkpoint_saved()
 
     @contextmanager
     def _finite(self) -> Iterator[None]:
@@ -340,21 +362,19 @@ class Trainer:
         for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
             group["peak_rate"] = peak  # which the recipe may have changed
         set_random_states(checkpoint.random)
-        self.step, self.log.seconds, self.best = checkpoint.step, checkpoint.seconds, checkpoint.best
+        self.step, self.log.seconds = checkpoint.step, checkpoint.seconds
+        self.best.restore(checkpoint.best, checkpoint.step, self.say)
         self.say(f"going on after step {self.step}")
 
-    def _card(self, report: dict[str, Any]) -> dict[str, Any]:
+    def _card(self) -> dict[str, Any]:
         recipe = self.recipe
         trained = (
             f"recipe `{recipe.name}`, {self.steps} steps, seed {recipe.seed}, {self.log.seconds / 60:.1f} "
             f"minutes on {self.device.type}; the whole recipe is in `recipe.yaml`"
         )
         card: dict[str, Any] = {"Training": trained, **recipe.card}
-        if report:
-            text_to_video = report["text_to_video"]
-            note = missing_note(report)
-            card["Validation"] = {name: round(value, 1) for name, value in text_to_video.items()}
-            card["Validation"] |= {"missing": note} if note else {}
+        if cut := self.recipe.data.cut_note():
+            card["Validation split"] = cut
         return card
 
 

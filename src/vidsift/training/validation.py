@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vidsift.data.catalog import DEFAULT, open_source
-from vidsift.data.entries import captions_of
+from vidsift.data.entries import Entry, captions_of
+from vidsift.data.frame_cache import read_entry
+from vidsift.data.source import ValidationSet
 from vidsift.evaluation.evaluate import (
     encode_gallery,
     evaluate_gallery,
@@ -14,11 +16,12 @@ from vidsift.evaluation.evaluate import (
     require_readable,
     retrieval_metrics,
 )
-from vidsift.evaluation.missing import MissingPolicy
+from vidsift.evaluation.missing import MissingPolicy, refuse_missing
 from vidsift.methods.model import Model
-from vidsift.training.recipe import Recipe
+from vidsift.training.recipe import Recipe, ValidationSection
+from vidsift.types import Frames
 
-__all__ = ["Validation"]
+__all__ = ["Validation", "cut_for_validation"]
 
 _REMEDY = (
     "Replace the files or take their captions out, or say what they count: validation.missing=miss (their "
@@ -38,7 +41,7 @@ class Validation:
 
     Raises:
         SelectionOnTestError: somebody asks for a test split.
-        MissingVideosError: a video is missing, and the recipe does not say what that counts.
+        MissingVideosError: a video is missing, and the recipe does not say what that counts; or all are.
         ValueError: there are no validation videos.
     """
 
@@ -50,13 +53,12 @@ class Validation:
         if section is None:
             raise ValueError("the recipe asks for no validation")
         self._workers = min(1, recipe.data.workers)
-        data = recipe.data if section.path is None else open_source(DEFAULT, section.path)
-        purpose = f"validation in {data.where}"
-        refuse_test_split(section.split, data.test_splits(), purpose, data.test_split_remedy)
-        self.entries, self._frames = data.validation_set(section.split, section.videos, model.preprocessing)
+        self.entries, self._frames = _validation_set(recipe, section, model)
         if self._frames is None and section.missing == "refuse":
             say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
             require_readable(self.entries, model.preprocessing, remedy=_REMEDY, workers=self._workers)
+        elif self._frames is None:
+            _require_one_readable(self.entries, model)
         # What breaks later costs its captions, not the run.
         self._missing: MissingPolicy = "skip" if section.missing == "skip" else "miss"
 
@@ -74,3 +76,43 @@ class Validation:
         videos = model.encode_frames(pixels, times, batch_size=32)
         texts = model.encode_text(captions_of(self.entries))
         return retrieval_metrics(model.similarity(texts, videos).float().cpu().numpy(), self.entries)
+
+
+def cut_for_validation(recipe: Recipe, say: Callable[[str], None]) -> Recipe:
+    """Return the recipe with a source whose training split lacks the videos to validate on.
+
+    Args:
+        recipe: without ``validation.cut`` it is returned as it is.
+        say: takes the line about it.
+
+    Raises:
+        CaptionsError: the source has no files to cut, or too few.
+    """
+    if recipe.validation is None or recipe.validation.cut is None:
+        return recipe
+    data = recipe.data.cut_for_validation(recipe.validation.cut, recipe.seed)
+    say(data.cut_note())
+    return recipe.model_copy(update={"data": data})
+
+
+def _validation_set(recipe: Recipe, section: ValidationSection, model: Model) -> ValidationSet:
+    if section.cut is not None:
+        return ValidationSet(list(recipe.data.cut_entries), None)
+    data = section.data or recipe.data
+    if section.path is not None:
+        data = open_source(DEFAULT, section.path)
+    purpose = f"validation in {data.where}"
+    refuse_test_split(section.split, data.test_splits(), purpose, data.test_split_remedy)
+    return data.validation_set(section.split, section.videos, model.preprocessing)
+
+
+def _require_one_readable(entries: Sequence[Entry], model: Model) -> None:
+    """Make sure that there is anything to validate on, whatever the missing videos count."""
+    looks = model.preprocessing
+    failed: list[tuple[str, str]] = []
+    for entry in entries:
+        read = read_entry(entry, looks.wanted_times, looks.size_px)
+        if isinstance(read, Frames):
+            return
+        failed.append((entry.name, read.reason))
+    refuse_missing(failed, len(entries), "Look whether their drive is there")
