@@ -48,6 +48,11 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
         {"temporal_layers": 1, "frame_mask": "tiled", "selected": 2, "gradient": "full"},
     ),
     "xpool": ("xpool", {}),
+    "video_colbert": ("video_colbert", {"temporal_layers": 1}),
+    "video_colbert-bare": (
+        "video_colbert",
+        {"temporal_layers": 1, "query_expansion": False, "visual_expansion": 0, "video_lambda": 0.5},
+    ),
     "clip2video": ("clip2video", {"temporal_layers": 1}),
     "clip2video-linear": (
         "clip2video",

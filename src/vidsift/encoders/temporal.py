@@ -140,16 +140,24 @@ class TemporalTransformer(nn.Module):
         """
         require_real(mask_BF, "video", "frame")
         frames = frames_BFD.shape[1]
-        if frames > self.max_frames:
-            raise ValueError(
-                f"a video has {frames} frames, the temporal head takes at most {self.max_frames}; "
-                "sample fewer frames, or build and train the head with a larger max_frames"
-            )
+        self.require_positions(frames)
         state_BFD = frames_BFD + self.positions[:frames]
         padding_B11F = ~mask_BF[:, None, None, :]
         for block in self.blocks:
             state_BFD = block(state_BFD, padding_B11F)
         return _clear_padding(state_BFD + frames_BFD, mask_BF)
+
+    def require_positions(self, frames: int) -> None:
+        """Refuse a video of more frames than there are positions.
+
+        Raises:
+            ValueError: with both numbers.
+        """
+        if frames > self.max_frames:
+            raise ValueError(
+                f"a video has {frames} frames, the temporal head takes at most {self.max_frames}; "
+                "sample fewer frames, or build and train the head with a larger max_frames"
+            )
 
     def init_from_text(self, towers: ClipTowers) -> None:
         """Start from CLIP's text tower: copy its first blocks and its positions.

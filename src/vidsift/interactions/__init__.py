@@ -20,7 +20,7 @@ The interactions:
 
     dot                   sentence and mean frame: CLIP, CLIP4Clip, DRL DP
     hierarchical          the same at several depths of the towers: DRL HI
-    token_wise            every word its best frame and back, alike or weighted: DRL TI and WTI
+    token_wise            every word its best frame and back, alike or weighted: DRL TI and WTI, Video-ColBERT
     sharpened             the best matches weigh themselves: PIDRo
     prototype             every object its best phrase in its best frame: ProST
     similarity_attention  attention over the similarity matrix: X-CLIP

@@ -16,6 +16,7 @@ from vidsift.methods.drl import Drl
 from vidsift.methods.pidro import Pidro
 from vidsift.methods.prost import Prost
 from vidsift.methods.ts2net import Ts2Net
+from vidsift.methods.video_colbert import VideoColbert
 from vidsift.methods.xclip import XClip
 from vidsift.methods.xpool import XPool
 from vidsift.methods.zero_shot import ZeroShot
@@ -32,6 +33,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "ts2net": Ts2Net,
     "xpool": XPool,
     "clip2video": Clip2Video,
+    "video_colbert": VideoColbert,
 }
 """Name -> class; each takes the towers and keyword arguments that JSON can hold."""
 
