@@ -18,7 +18,7 @@ def test_it_is_the_loss_of_siglip() -> None:
     torch.manual_seed(0)
     siglip = SiglipModel(
         SiglipConfig(text_config=text, vision_config=tower | {"image_size": 8, "patch_size": 4})
-    ).eval()
+    )
     siglip.logit_scale.fill_(math.log(7.0))
     siglip.logit_bias.fill_(-2.0)
     out = siglip(torch.randint(20, (3, 6)), torch.randn(3, 3, 8, 8), return_loss=True)

@@ -24,14 +24,14 @@ def test_the_score_is_two_means_of_best_matches() -> None:
     inputs, method = model.inputs, model.method
     text = method.text_features(*inputs.text(inputs.tokenize(tiny.CAPTIONS)))["word"]
     video = method.video_features(*inputs.pictures(*tiny.videos([5, 2])))
-    found = method.similarity(method.prepare_text({"word": text}), method.prepare_video(video))
+    sim = method.similarity(method.prepare_text({"word": text}), method.prepare_video(video))
     for row in range(len(tiny.CAPTIONS)):
         for column in range(2):
             words, parts = text.tokens[row][text.mask[row]], []
             for tokens in video.values():
                 seen = tokens.tokens[column][tokens.mask[column]]
                 parts.append(cosine_similarity(words[:, None], seen[None], dim=-1).amax(dim=1).mean())
-            torch.testing.assert_close(found[row, column], parts[0] + parts[1], atol=2e-6, rtol=0)
+            torch.testing.assert_close(sim[row, column], parts[0] + parts[1], atol=2e-6, rtol=0)
 
 
 @torch.inference_mode()

@@ -48,6 +48,8 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
         {"temporal_layers": 1, "frame_mask": "tiled", "selected": 2, "gradient": "full"},
     ),
     "xpool": ("xpool", {}),
+    "clip2tv": ("clip2tv", {"temporal_layers": 1, "matching_layers": 1}),
+    "clip2tv-align": ("clip2tv", {"temporal_layers": 1, "matching": False, "distillation": 0.0}),
     "video_colbert": ("video_colbert", {"temporal_layers": 1}),
     "video_colbert-bare": (
         "video_colbert",

@@ -101,15 +101,15 @@ class CrossTransformer(Interaction):
         ).unbind(dim=1)
         # Pairs are split, not texts or videos: one text with all videos may be too much already.
         scores = [
-            self._score_pairs(text[text_index], video[video_index])
+            self.score_pairs(text[text_index], video[video_index])
             for text_index, video_index in zip(
                 torch.split(text_P, pairs_at_once), torch.split(video_P, pairs_at_once), strict=True
             )
         ]
         return torch.cat(scores).view(len(text), len(video))
 
-    def _score_pairs(self, text: TokenSet, video: TokenSet) -> Tensor:
-        """Score text i with video i, ``(B,)``."""
+    def score_pairs(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Score text i with video i, ``(B,)``; their tokens fit the positions as in :meth:`score`."""
         words, frames = text.tokens.shape[1], video.tokens.shape[1]
         index = torch.arange(max(words, frames), device=text.mask.device)
         # Frames count on from the last real word, not from the padded width: padding must not move them.

@@ -10,6 +10,7 @@ from typing import Any
 
 from vidsift.encoders.clip import ClipTowers
 from vidsift.methods.base import Method
+from vidsift.methods.clip2tv import Clip2Tv
 from vidsift.methods.clip2video import Clip2Video
 from vidsift.methods.clip4clip import Clip4Clip
 from vidsift.methods.drl import Drl
@@ -33,6 +34,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "ts2net": Ts2Net,
     "xpool": XPool,
     "clip2video": Clip2Video,
+    "clip2tv": Clip2Tv,
     "video_colbert": VideoColbert,
 }
 """Name -> class; each takes the towers and keyword arguments that JSON can hold."""
