@@ -35,6 +35,7 @@ MODULES = {
 PLACES = {
     "serve": ("service/", "cli/serve.py"),
     "watch": ("index/watch.py",),
+    "figures": ("figures/",),
     "mteb": ("evaluation/mteb.py",),
 }
 

@@ -31,6 +31,7 @@ ROOMS = [
     "training",
     "index",
     "search",
+    "figures",
     "service",
     "cli",
 ]
@@ -44,6 +45,7 @@ SPOKEN_IN = {
     "fastapi": "service",
     "starlette": "service",
     "uvicorn": "service",
+    "matplotlib": "figures",
 }
 """Libraries that one room alone imports, so that it alone changes when they do."""
 

@@ -29,12 +29,13 @@ _VERBS = {
     "data": "Look after data sets for training and evaluation.",
     "evaluate": "Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives.",
     "table": "Put our results on a benchmark beside those of papers, by backbone and protocol, as markdown.",
+    "figure": "Draw the figures of papers from saved results and models; docs/figures.md shows each.",
     "convert": "Turn a released checkpoint into a vidsift folder.",
     "info": "Say what a model or an index is: method, token sets, terms, size, fingerprint.",
 }
 
 # Verbs with verbs of their own: their function builds the group.
-_GROUPS = frozenset({"data", "index"})
+_GROUPS = frozenset({"data", "figure", "index"})
 
 _DEBUG = "VIDSIFT_DEBUG"
 _VERSION = "--version"

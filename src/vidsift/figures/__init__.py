@@ -1,0 +1,1 @@
+"""Saved results and models -> the figures of papers."""
