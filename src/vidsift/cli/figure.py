@@ -124,7 +124,7 @@ def _word_frames(
         [word_frames(*explain_pair(model, path, sentence)) for model in loaded]
         for path, sentence in zip(video, text, strict=True)
     ]
-    _write(draw_word_frames(rows, [model.name for model in loaded]), output)
+    _write(draw_word_frames(rows, [Path(model).name for model in models]), output)
 
 
 def _meetings(
