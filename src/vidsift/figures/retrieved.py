@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vidsift.data.entries import Entry
 from vidsift.errors import VideoReadError
-from vidsift.evaluation.evaluate import video_of_caption
+from vidsift.evaluation.retrieval import video_of_caption
 from vidsift.figures.page import Drawing, new_page
 from vidsift.video import probe, read_frames
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from vidsift.data.entries import captions_of
 from vidsift.encoders.tokenizer import END, START
-from vidsift.evaluation.evaluate import EncodedGallery, video_of_caption
+from vidsift.evaluation.evaluate import EncodedGallery
+from vidsift.evaluation.retrieval import video_of_caption
 from vidsift.figures.page import COLOURS, Drawing, new_page
 from vidsift.methods.model import Model
 
