@@ -16,7 +16,7 @@ from vidsift.cli.main import main
 
 VERBS = {
     "index", "search", "explain", "demo", "serve", "train", "ablate", "data", "evaluate", "table", "convert",
-    "info",
+    "figure", "info",
 }  # fmt: skip
 
 # No colours and no narrow lines, wherever the tests run.
