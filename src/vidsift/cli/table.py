@@ -108,7 +108,7 @@ def _as_json(
                 {
                     "kind": group.kind,
                     "backbone": group.backbone,
-                    "rows": [asdict(row) | {"transductive": row.transductive} for row in group.rows],
+                    "rows": [asdict(row) for row in group.rows],
                 }
                 for group in of_direction
             ]

@@ -26,8 +26,11 @@ TRANSDUCTIVE: Mapping[str, bool] = {
     "tvh": True,
     "qbnorm": False,
 }
-"""Whether a post-processing reads the other test queries: QB-Norm's bank holds captions of training."""
+"""Whether a post-processing of the papers reads the other test queries: QB-Norm's bank is of training."""
 
+_WIDTHS = {"768": "B", "1024": "L", "1280": "H", "1408": "g"}
+
+_TOWER = re.compile(r"patches of (\d+) px, \d+ blocks, width (\d+)")
 _VIT = re.compile(
     r"(?:^|[^a-z])(?:vit[-_ ]?)?(b|l|h|g|base|large|huge)[-_/ ]?(?:patch)?[-_/ ]?(\d{2})\b", re.I
 )
@@ -47,6 +50,7 @@ class TableRow:
         split: "" where nobody says.
         frames: of a video; None likewise.
         max_words: tokens of a caption; None likewise.
+        transductive: whether it saw the other test queries; None where nobody says.
         differences: in what the protocol is another than the benchmark's; empty where it is the same.
         remarks: what is ambiguous.
     """
@@ -60,13 +64,9 @@ class TableRow:
     split: str = ""
     frames: int | None = None
     max_words: int | None = None
+    transductive: bool | None = False
     differences: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-    @property
-    def transductive(self) -> bool | None:
-        """Whether it saw the other test queries; None where the post-processing is unknown here."""
-        return TRANSDUCTIVE.get(self.post) if self.post else False
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,17 @@ class TableGroup:
 
 
 def usual_backbone(name: str | None) -> str | None:
-    """Write a backbone as papers do, whatever a checkpoint calls it.
+    """Write a backbone as papers do, whatever a checkpoint or a report calls it.
 
     Example:
-        >>> usual_backbone("openai/clip-vit-base-patch32"), usual_backbone("ViT-B/16"), usual_backbone(None)
-        ('ViT-B/32', 'ViT-B/16', None)
+        >>> usual_backbone("openai/clip-vit-base-patch32"), usual_backbone(None)
+        ('ViT-B/32', None)
+        >>> usual_backbone("CLIP ViT, patches of 16 px, 12 blocks, width 768; text width 512; shared 512")
+        'ViT-B/16'
     """
+    tower = _TOWER.search(name) if name else None
+    if tower and tower[2] in _WIDTHS:
+        return f"ViT-{_WIDTHS[tower[2]]}/{tower[1]}"
     match = _VIT.search(name) if name else None
     return f"ViT-{match[1][0].upper()}/{match[2]}" if match else name
 
@@ -142,8 +147,9 @@ def own_rows(
     differences = tuple(protocol_differences(report, benchmark, direction))
     backbone = usual_backbone(protocol.get("backbone"))
     rows = []
-    for post, values in _measured(report).items():
-        if direction not in values:
+    for post, values in {"": report, **report.get("post_processed", {})}.items():
+        # QB-Norm without a bank for it has no numbers from video to text.
+        if not values.get(direction):
             continue
         rows.append(
             TableRow(
@@ -156,15 +162,11 @@ def own_rows(
                 split=str(protocol.get("split", "")),
                 frames=protocol.get("frames"),
                 max_words=protocol.get("max_words"),
+                transductive=values.get("transductive") if post else False,
                 differences=differences,
             )
         )
     return rows
-
-
-def _measured(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The numbers by post-processing, "" for none."""
-    return {"": report} | dict(report.get("post", {}))
 
 
 def benchmark_groups(
@@ -231,6 +233,7 @@ def _published_row(result: PublishedResult) -> TableRow:
         split=result.split,
         frames=result.frames,
         max_words=result.max_words,
+        transductive=TRANSDUCTIVE.get(result.post) if result.post else False,
         remarks=result.remarks,
     )
 
