@@ -43,6 +43,7 @@ SHARED_FILES = {
     "folder": "of a model, and of videos with captions, which is what people call them",
     "library": "of clips that are drawn, and what lies in an index: people call both so",
     "maintenance": "the verbs, and what they run",
+    "moments": "which stretch a search shows, and how right such a stretch is",
 }
 """File name -> why files of two rooms are called so: a verb of the command line and what it calls, mostly."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vidsift.data.catalog import open_source
-from vidsift.data.entries import Entry, absent_videos, captions_of
+from vidsift.data.entries import Entry, Moment, absent_videos, captions_of
 from vidsift.data.folder import read_folder, read_test_splits
 from vidsift.errors import CaptionsError, SelectionOnTestError
 from vidsift.evaluation.evaluate import refuse_test_split
@@ -36,6 +36,28 @@ def test_entries_come_in_the_order_of_the_lines(tmp_path: Path) -> None:
     assert first == Entry(root / "clips/b.mp4", ("one", "two"), "motion", "3", "", True)
     assert second == Entry(root / "a.mp4", ("three",), split="val")
     assert captions_of([first, second]) == ["one", "two", "three"]
+
+
+def test_moments_are_sentences_with_their_seconds(tmp_path: Path) -> None:
+    moments = [{"caption": "a dog", "start": 0, "end": 2.5}, {"caption": "a cat", "start": 1.5, "end": 3}]
+    (entry,) = read_folder(folder(tmp_path, {"video": "a.mp4", "captions": ["both"], "moments": moments}))
+    assert entry.moments == (Moment("a dog", 0.0, 2.5), Moment("a cat", 1.5, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("moments", "words"),
+    [
+        ({}, "moments is {}, expected a list"),
+        ([{"caption": "x", "start": 1}], "expected an object with caption, start and end"),
+        ([{"caption": "", "start": 1, "end": 2}], "caption '', expected a sentence"),
+        ([{"caption": "x", "start": "1", "end": 2}], "start is '1', expected a number of seconds"),
+        ([{"caption": "x", "start": 2, "end": 2}], "the moment of 'x' is from 2.0 to 2.0 s"),
+    ],
+)
+def test_a_moment_that_is_none_is_named_by_its_line(tmp_path: Path, moments: Any, words: str) -> None:
+    with pytest.raises(CaptionsError, match="line 1: ") as refused:
+        read_folder(folder(tmp_path, {"video": "a.mp4", "captions": ["x"], "moments": moments}))
+    assert words in str(refused.value)
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])

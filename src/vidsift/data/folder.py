@@ -4,7 +4,10 @@
 
 ``video`` is a path inside the folder. Optional: ``start`` and ``end`` (seconds of the part that is meant; a
 file may have several), ``id``, ``tag`` (kind of question, for a breakdown), ``group`` (videos that are hard
-negatives of each other), ``split``, ``unseen`` (what training never showed) and ``scene`` (ignored).
+negatives of each other), ``split``, ``unseen`` (what training never showed), ``scene`` (ignored), and
+``moments`` (when what a sentence says is seen, in seconds of the file):
+
+    "moments": [{"caption": "a dog runs", "start": 2.5, "end": 6}]
 
 Which splits are test splits, ``dataset.json`` beside it may say (:func:`read_test_splits`):
 
@@ -22,7 +25,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from vidsift.data.entries import Entry, checked_captions, is_inside, of_split, parsed_json, why_absent
+from vidsift.data.entries import Entry, Moment, checked_captions, is_inside, of_split, parsed_json, why_absent
 from vidsift.data.source import DataSource, StageSection, expanded
 from vidsift.data.video_files import VideoFiles
 from vidsift.errors import CaptionsError
@@ -32,7 +35,7 @@ __all__ = ["CAPTIONS_FILE", "DATASET_FILE", "CaptionedFolder", "read_folder", "r
 
 CAPTIONS_FILE = "captions.jsonl"
 DATASET_FILE = "dataset.json"
-_KEYS = ("video", "captions", "start", "end", "id", "tag", "group", "split", "unseen", "scene")
+_KEYS = ("video", "captions", "start", "end", "id", "tag", "group", "split", "unseen", "moments", "scene")
 _TEST_WORDS = frozenset({"test", "tests", "testing", "testset"})
 # The words of "test_1", "msrvtt-test" and "MyTest"; "latest" is one.
 _WORDS = re.compile("[A-Z]?[a-z]+|[A-Z]+")
@@ -253,6 +256,7 @@ def _parse(line: str, root: Path, default_split: str, place: str, *, has_file: b
             id=_text(values, "id", place),
             start_seconds=_seconds(values, "start", 0.0, place),
             end_seconds=_seconds(values, "end", math.inf, place),
+            moments=_moments(values.get("moments", []), place),
         )
     # A ValueError as well, which names its line already.
     except CaptionsError:
@@ -272,6 +276,22 @@ def _values(line: str, place: str) -> Mapping[str, Any]:
     if unknown:
         raise CaptionsError(f"{place}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
     return values
+
+
+def _moments(values: object, place: str) -> tuple[Moment, ...]:
+    """Read the moments of a line; the entry refuses those that are none."""
+    if not isinstance(values, list):
+        raise CaptionsError(f"{place}: moments is {values!r}, expected a list")
+    moments = []
+    for value in values:
+        if not isinstance(value, dict) or set(value) != {"caption", "start", "end"}:
+            raise CaptionsError(
+                f"{place}: a moment is {value!r}, expected an object with caption, start and end"
+            )
+        (caption,) = checked_captions([value["caption"]], place)
+        start, end = (_seconds(value, key, 0.0, place) for key in ("start", "end"))
+        moments.append(Moment(caption, start, end))
+    return tuple(moments)
 
 
 def _seconds(values: Mapping[str, Any], key: str, default: float, place: str) -> float:

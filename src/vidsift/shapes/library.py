@@ -18,6 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import write_json_whole, write_text_whole
@@ -34,7 +35,14 @@ from vidsift.shapes.world import (
     unseen_combinations,
 )
 
-__all__ = ["DrawnVideo", "draw_split", "split_of_library", "write_library", "write_video"]
+__all__ = [
+    "DrawnVideo",
+    "draw_split",
+    "split_of_library",
+    "write_library",
+    "write_pictures",
+    "write_video",
+]
 
 _ATTEMPTS = 12
 
@@ -151,13 +159,18 @@ def draw_split(
 
 def write_video(path: Path | str, scene: Scene, *, size_px: int = 128, frames_per_second: int = 12) -> None:
     """Write a scene as an H.264 file of four seconds, replacing what is there."""
-    import av
-
     length = round(DURATION_SECONDS * frames_per_second)
     pictures = render(scene, np.arange(length) / frames_per_second, size_px)
+    write_pictures(path, pictures, frames_per_second)
+
+
+def write_pictures(path: Path | str, pictures: NDArray[np.uint8], frames_per_second: int) -> None:
+    """Write square pictures ``(F, S, S, 3)`` as an H.264 file, replacing what is there."""
+    import av
+
     with av.open(str(path), "w", format="mp4") as container:
         track = container.add_stream("libx264", rate=Fraction(frames_per_second))
-        track.width = track.height = size_px
+        track.width = track.height = pictures.shape[1]
         track.pix_fmt = "yuv420p"
         # One thread: the encoder's choices, and with them the bytes, do not depend on the machine's load.
         track.options = {"preset": "veryfast", "crf": "18", "threads": "1", "g": "24"}
