@@ -11,7 +11,9 @@ from vidsift.errors import RecipeError
 from vidsift.training.recipe import read_recipe, write_recipe
 
 RECIPES = [
-    path for path in sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml")) if path.stem != "methods"
+    path
+    for path in sorted((Path(__file__).parents[2] / "recipes" / "shapes").glob("*.yaml"))
+    if path.stem != "methods"
 ]
 
 
