@@ -37,6 +37,7 @@ PLACES = {
     "watch": ("index/watch.py",),
     "figures": ("figures/",),
     "mteb": ("evaluation/mteb.py",),
+    "evaluate": ("postprocess/assignment.py",),
 }
 
 # Not asked for: it comes with PyTorch for CUDA, and without it the plain formulas are used.
@@ -134,7 +135,7 @@ def test_the_lowest_versions_are_those_that_are_stated() -> None:
     """Where the lowest versions are asked for (``make test-lowest``), no higher ones are tested."""
     if not os.environ.get("VIDSIFT_LOWEST"):
         pytest.skip("set VIDSIFT_LOWEST=1 in an environment of the lowest versions")
-    stated = parsed([*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["watch"]])
+    stated = parsed([*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["watch"], *EXTRAS["evaluate"]])
     higher = {
         name: held
         for name, requirement in stated.items()
@@ -170,13 +171,8 @@ def test_every_name_and_lower_bound_is_stated_once() -> None:
         names = [Requirement(line).name for line in lines]
         assert len(names) == len(set(names))
         assert names == sorted(names) or lines is EXTRAS["dev"]
-    for line in (
-        *PROJECT["dependencies"],
-        *EXTRAS["serve"],
-        *EXTRAS["watch"],
-        *EXTRAS["mteb"],
-        *EXTRAS["dev"][1:],
-    ):
+    extras = [line for name in (*PLACES, "dev") for line in EXTRAS[name] if "vidsift[" not in line]
+    for line in (*PROJECT["dependencies"], *extras):
         assert re.search(r">=\d", line), f"{line}: say from which version on it works"
 
 
@@ -189,6 +185,7 @@ def test_this_environment_keeps_the_bounds() -> None:
         **parsed(PROJECT["dependencies"]),
         **parsed(EXTRAS["serve"]),
         **parsed(EXTRAS["watch"]),
+        **parsed(EXTRAS["evaluate"]),
     }.items():
         held = Version(version(name))
         assert requirement.specifier.contains(held, prereleases=True), (

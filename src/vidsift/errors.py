@@ -34,6 +34,8 @@ value, what was expected and the remedy; the command line prints it as one line 
       x EvaluationError [ValueError]
         + SelectionOnTestError      a model would be chosen, or trained, on a test split
         + NonFiniteScoresError      a similarity is NaN or infinite
+        + SavedResultError          a saved evaluation cannot be read, or one is in the way
+        + NotComparableError        two evaluations were not asked the same
       x SearchError [ValueError]
         + IndexFolderError          a folder is no index, or not one that can be used
           + IndexVersionGoneError   the version that was open is cleaned up
@@ -79,6 +81,7 @@ __all__ = [
     "NonFiniteScoresError",
     "NonFiniteStateError",
     "NonFiniteWeightsError",
+    "NotComparableError",
     "NotSavedError",
     "NotSearchableError",
     "PictureError",
@@ -87,6 +90,7 @@ __all__ = [
     "QueryError",
     "RecipeError",
     "SandboxError",
+    "SavedResultError",
     "SearchError",
     "SelectionOnTestError",
     "ServiceError",
@@ -263,6 +267,14 @@ class SelectionOnTestError(EvaluationError):
 
 class NonFiniteScoresError(EvaluationError):
     """A similarity is NaN or infinite, so there is no order."""
+
+
+class SavedResultError(EvaluationError):
+    """A folder holds no saved evaluation that can be read, or holds something where one shall be written."""
+
+
+class NotComparableError(EvaluationError):
+    """Two evaluations were asked different questions, or counted by different rules; says which."""
 
 
 # Index and search

@@ -16,7 +16,7 @@ from vidsift.cli.main import main
 
 VERBS = {
     "index", "search", "explain", "demo", "serve", "train", "ablate", "data", "evaluate", "table", "convert",
-    "figure", "info",
+    "compare", "figure", "info",
 }  # fmt: skip
 
 # No colours and no narrow lines, wherever the tests run.
@@ -80,7 +80,10 @@ def test_help_lists_every_verb_with_a_line_about_it() -> None:
 
 def test_every_verb_has_a_module_and_a_help(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(program.__file__).parent
-    helpers = {"__init__", "main", "text", "maintenance", "opening", "calibrate", "plain"}
+    helpers = {
+        "__init__", "main", "text", "maintenance", "opening", "calibrate", "plain", "score_table",
+        "run_recipe",
+    }  # fmt: skip
     assert {path.stem for path in folder.glob("*.py")} - helpers == VERBS
     for verb in sorted(VERBS):
         assert run(verb, "--help") == 0

@@ -258,6 +258,7 @@ def test_where_nothing_is_missing_the_policies_agree(model: Model, folder: Path)
     for report in reports:
         assert report["protocol"].pop("missing_policy")
         assert report["protocol"].pop("missing_rule")
+        assert set(report["protocol"].pop("seconds")) == {"videos", "texts", "similarity", "metrics"}
         assert report["protocol"]["missing"] == {"count": 0, "of": 4, "videos": []}
         assert headline(report).startswith("text to video")
     assert reports[0] == reports[1] == reports[2]

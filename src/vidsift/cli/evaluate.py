@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vidsift.cli.score_table import score_table
 from vidsift.cli.text import Annotations, one_line
 
 if TYPE_CHECKING:
     from vidsift.data.entries import Entry
+    from vidsift.data.source import DataSource
     from vidsift.errors import MissingVideosError
+    from vidsift.evaluation.evaluate import Evaluation
+    from vidsift.evaluation.post_processed import BankSource
 
 __all__ = ["evaluate"]
 
@@ -34,62 +38,168 @@ class MissingVideos(StrEnum):
     skip = "skip"
 
 
+class FrameSampling(StrEnum):
+    """Which seconds of a video are looked at."""
+
+    uniform = "uniform"
+    one_fps_linspace = "one_fps_linspace"
+    head = "head"
+
+
+class Post(StrEnum):
+    """What is done to the similarities before they are ranked, in a row of its own."""
+
+    dsl = "dsl"
+    inverted_softmax = "inverted-softmax"
+    qbnorm = "qbnorm"
+    sinkhorn = "sinkhorn"
+    tvh = "tvh"
+
+
+ModelName = Annotated[str, typer.Argument(help="A model folder, a CLIP on the hub, or shapes.")]
+Videos = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA", help="A folder of videos with captions.jsonl; or of the data set that --data names."
+    ),
+]
+Data = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A data set, such as msrvtt; the recipes' data.source.")
+]
+Split = Annotated[
+    str | None, typer.Option(help="Which split; by default what the model's recipe names for this data set.")
+]
+Save = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep the matrix, each question's ranks, TREC files and report here."),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", "-o", "--output", help="Write all numbers and the protocol here.")
+]
+VideoToTextOption = Annotated[
+    VideoToTextProtocol | None,
+    typer.Option(
+        help="Videos with several captions: the closest counts, or CLIP4Clip's groups. By default what the "
+        "model's recipe says, else the closest."
+    ),
+]
+PostOption = Annotated[
+    list[Post] | None, typer.Option(help="Add a row with post-processed similarities; may be repeated.")
+]
+BankSplit = Annotated[
+    str | None, typer.Option(help="Split whose captions are qbnorm's bank; by default the training split.")
+]
+BankCaptions = Annotated[int, typer.Option(min=1, help="Captions of the bank, drawn by seed.")]
+BankVideos = Annotated[
+    int, typer.Option(min=0, help="Videos of the bank, which video to text needs; drawn by seed.")
+]
+PositivesFile = Annotated[
+    Path | None,
+    typer.Option(help="Which further videos are right for captions (JSON lines); scored beside the rest."),
+]
+FrameCount = Annotated[int | None, typer.Option(min=1, help="Frames of a video, in place of the model's.")]
+Seconds = Annotated[FrameSampling | None, typer.Option(help="Which seconds, in place of the model's.")]
+MaxWords = Annotated[int | None, typer.Option(min=3, help="Longest text in tokens, in place of the model's.")]
+Missing = Annotated[
+    MissingVideos,
+    typer.Option(
+        help="Videos that are not there or cannot be read: refuse to evaluate, count their captions as "
+        "not found (miss), or leave them out and say so (skip)."
+    ),
+]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that decode; 0 for none but this one.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")]
+
+
 def evaluate(  # noqa: PLR0917 - the verb's options
-    model: Annotated[str, typer.Argument(help="A model folder, a CLIP on the hub, or shapes.")],
-    videos: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder of videos with captions.jsonl; or of the data set that --data names.",
-        ),
-    ],
-    data: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A data set, such as msrvtt; the recipes' data.source.")
-    ] = None,
+    model: ModelName,
+    videos: Videos,
+    data: Data = None,
     annotations: Annotations = None,
-    split: Annotated[
-        str | None, typer.Option(help="Which split; needed where the captions name several.")
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", "-o", "--output", help="Write all numbers and the protocol here.")
-    ] = None,
-    video_to_text: Annotated[
-        VideoToTextProtocol,
-        typer.Option(help="Videos with several captions: the closest counts, or CLIP4Clip's groups."),
-    ] = VideoToTextProtocol.closest,
-    missing: Annotated[
-        MissingVideos,
-        typer.Option(
-            help="Videos that are not there or cannot be read: refuse to evaluate, count their captions as "
-            "not found (miss), or leave them out and say so (skip)."
-        ),
-    ] = MissingVideos.refuse,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that decode; 0 for none but this one.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
+    split: Split = None,
+    save: Save = None,
+    json_file: JsonFile = None,
+    video_to_text: VideoToTextOption = None,
+    post: PostOption = None,
+    bank_split: BankSplit = None,
+    bank_captions: BankCaptions = 10_000,
+    bank_videos: BankVideos = 0,
+    positives: PositivesFile = None,
+    frames: FrameCount = None,
+    sampling: Seconds = None,
+    max_words: MaxWords = None,
+    missing: Missing = MissingVideos.refuse,
+    workers: Workers = 1,
+    device: Device = "auto",
 ) -> None:
     """Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives."""
+    from vidsift.cli.run_recipe import evaluation_defaults
     from vidsift.data.catalog import DEFAULT, open_source
     from vidsift.errors import MissingVideosError
+    from vidsift.evaluation.saved import refuse_occupied
 
+    if save is not None:
+        refuse_occupied(save)  # before hours of work
     source = open_source(data or DEFAULT, str(videos), None if annotations is None else str(annotations))
-    entries = source.entries(split)
-    options = {"missing": missing.value, "video_to_text": video_to_text.value, "workers": workers}
+    defaults = evaluation_defaults(model, source)
+    entries = source.entries(split or defaults.split)
+    names = list(dict.fromkeys(kind.value for kind in post or ()))
+    facts: dict[str, Any] = {
+        "data": str(videos),
+        "source": data,
+        "annotations": annotations and str(annotations),
+    }
+    facts |= {"caption_protocol": getattr(source, "caption_protocol", None), "seeds": defaults.seeds}
+    options = _right_videos(positives, entries, facts) | {
+        "missing": missing.value,
+        "video_to_text": video_to_text.value if video_to_text else defaults.video_to_text,
+        "workers": workers,
+        "post_processing": names,
+        "facts": {name: value for name, value in facts.items() if value is not None},
+    }
+    if Post.qbnorm.value in names:
+        options["bank"] = _bank(source, entries[0].split, bank_split, bank_captions, bank_videos)
+    looking = {"frames": frames, "sampling": sampling and sampling.value, "max_words": max_words}
     try:
-        report = _measured(model, entries, device, options)
+        evaluation = _measured(model, entries, device, looking, options)
     except MissingVideosError as problem:
         _refuse(problem, source.listed_in)
         raise typer.Exit(2) from None
-    report["protocol"]["data"] = str(videos)
-    if data is not None:
-        report["protocol"]["source"] = data
-    if annotations is not None:
-        report["protocol"]["annotations"] = str(annotations)
-    for line in _lines(report):
+    _show(evaluation, json_file, save)
+
+
+def _show(evaluation: Evaluation, json_file: Path | None, save: Path | None) -> None:
+    from vidsift.evaluation.saved import save_result
+    from vidsift.files.disk_errors import saving
+
+    for line in score_table(evaluation.report):
         typer.echo(line)
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
-        _list(what, [(video["video"], video["reason"]) for video in report[kind]])
+        _list(what, [(video["video"], video["reason"]) for video in evaluation.report[kind]])
     if json_file is not None:
-        _write(report, json_file)
+        _write(evaluation.report, json_file)
+    if save is not None:
+        with saving("the evaluation", save):
+            save_result(evaluation, save)
+        typer.echo(f"saved in {save}", err=True)
+
+
+def _right_videos(file: Path | None, entries: list[Entry], facts: dict[str, Any]) -> dict[str, Any]:
+    """Read which further videos are right, and say in the protocol where that stands."""
+    from vidsift.data.positives import read_positives
+
+    if file is None:
+        return {}
+    right = read_positives(file, entries)
+    facts["positives"] = {"file": str(file), "pairs": right.added}
+    return {"positives": right.rows}
+
+
+def _bank(source: DataSource, split: str, bank_split: str | None, captions: int, videos: int) -> BankSource:
+    from vidsift.evaluation.post_processed import BankSource
+
+    named = bank_split or source.training_split
+    return BankSource(source.entries(named), named, captions, videos, transductive=named == split)
 
 
 def _write(report: dict[str, Any], file: Path) -> None:
@@ -102,29 +212,30 @@ def _write(report: dict[str, Any], file: Path) -> None:
     typer.echo(f"written to {file}", err=True)
 
 
-def _measured(model: str, entries: list[Entry], device: str, options: dict[str, Any]) -> dict[str, Any]:
+def _measured(
+    model: str, entries: list[Entry], device: str, looking: dict[str, Any], options: dict[str, Any]
+) -> Evaluation:
     """Load the model and evaluate it, with a bar; what is missing is refused before the model is loaded."""
     from vidsift.data.entries import absent_videos
-    from vidsift.evaluation.evaluate import evaluate_entries
+    from vidsift.evaluation.evaluate import evaluate_model
     from vidsift.evaluation.missing import refuse_missing
+    from vidsift.evaluation.protocol import look_differently
     from vidsift.methods.model import load
 
     if options["missing"] == MissingVideos.refuse.value:
         refuse_missing(absent_videos(entries), len(entries), "")
     loaded = load(model, device)
+    changed = look_differently(loaded, **looking)
+    if changed:
+        options["facts"]["changed_by_hand"] = changed
     with typer.progressbar(length=len(entries), label="videos", file=sys.stderr) as bar:
         name = entries[0].split or "not named"
-        return evaluate_entries(loaded, entries, split=name, progress=bar.update, **options)
+        return evaluate_model(loaded, entries, split=name, progress=bar.update, **options)
 
 
 def _refuse(problem: MissingVideosError, listed_in: str) -> None:
     """Say which videos are missing, and what can be done."""
-    from vidsift.evaluation.missing import LISTED
-
-    _list("missing", problem.missing[:LISTED])
-    more = len(problem.missing) - LISTED
-    if more > 0:
-        typer.echo(f"missing: and {more} more (--missing skip --json FILE lists all of them)", err=True)
+    _list("missing", problem.missing)
     typer.echo(
         f"vidsift: {len(problem.missing)} of {problem.total} videos missing, nothing was evaluated; "
         f"replace them or take them out of {listed_in}, or say what they count: --missing miss "
@@ -133,41 +244,12 @@ def _refuse(problem: MissingVideosError, listed_in: str) -> None:
     )
 
 
-def _lines(report: Mapping[str, Any]) -> list[str]:
-    """Return the lines that a person reads."""
-    from vidsift.evaluation.missing import missing_note
-
-    protocol, note = report["protocol"], missing_note(report)
-    lines = [
-        (
-            f"{note}{'; ' if note else ''}"
-            f"{protocol['model']} ({protocol['method']}), {protocol['frames']} frames; "
-            f"split {protocol['split']}: {protocol['videos']} videos, {protocol['captions']} captions; "
-            f"video to text: {protocol['video_to_text']}"
-        ),
-        f"{'':24}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'MdR':>7}{'MnR':>8}{'questions':>11}",
-        _row("text to video", report["text_to_video"]),
-        _row("video to text", report["video_to_text"]),
-    ]
-    for kind in ("by_tag", "by_novelty"):
-        lines += [_row(f"  {name}", values) for name, values in report.get(kind, {}).items()]
-    choice = report.get("choice")
-    if choice:
-        parts = {"all": choice["all"], **choice.get("by_tag", {})}
-        lines.append(
-            f"right among hard negatives (chance {choice['all']['chance']:.0f} %): "
-            + ", ".join(f"{name} {values['right']:.1f} %" for name, values in parts.items())
-        )
-    return lines
-
-
 def _list(what: str, videos: Sequence[tuple[str, str]]) -> None:
-    for path, reason in videos:
+    """Name the first ones, and say where all of them are named."""
+    from vidsift.evaluation.missing import LISTED
+
+    for path, reason in videos[:LISTED]:
         typer.echo(f"{what}: {one_line(path)}: {one_line(reason)}", err=True)
-
-
-def _row(name: str, values: Mapping[str, float]) -> str:
-    return (
-        f"{name:24}{values['R@1']:7.1f}{values['R@5']:7.1f}{values['R@10']:7.1f}"
-        f"{values['MdR']:7.1f}{values['MnR']:8.1f}{values['questions']:11.0f}"
-    )
+    more = len(videos) - LISTED
+    if more > 0:
+        typer.echo(f"{what}: and {more} more (--missing skip --json FILE lists all of them)", err=True)

@@ -30,6 +30,7 @@ _VERBS = {
     "evaluate": "Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives.",
     "table": "Put our results on a benchmark beside those of papers, by backbone and protocol, as markdown.",
     "figure": "Draw the figures of papers from saved results and models; docs/figures.md shows each.",
+    "compare": "Compare two saved evaluations: paired differences, intervals, and which questions flipped.",
     "convert": "Turn a released checkpoint into a vidsift folder.",
     "info": "Say what a model or an index is: method, token sets, terms, size, fingerprint.",
 }

@@ -23,6 +23,7 @@ __all__ = [
     "choose_device",
     "chosen_dtype",
     "multiplies_bytes",
+    "processor_features",
     "refuse_wrong",
     "wrong_parts",
 ]
@@ -141,7 +142,7 @@ def autocast_runs_lstm(dtype: torch.dtype, device_type: str) -> bool:
 
 def multiplies_bytes() -> bool:
     """Return whether this CPU has an instruction for sums of int8 products: VNNI or AMX on x86."""
-    return any(_features().get(name, False) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
+    return any(processor_features().get(name, False) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
 def _cpu_computes_bf16() -> bool:
@@ -150,7 +151,9 @@ def _cpu_computes_bf16() -> bool:
     oneDNN has the last word: it may be told to use less (``ONEDNN_MAX_CPU_ISA``), and then emulates.
     """
     # Names of x86 and of ARM alike; a processor has those of its own kind at most.
-    hardware = any(_features().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+    hardware = any(
+        processor_features().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+    )
     return hardware and _onednn_computes_bf16()
 
 
@@ -163,7 +166,7 @@ def _onednn_computes_bf16() -> bool:
         return True  # A torch that does not say; what is wrong is found by trying.
 
 
-def _features() -> Mapping[str, object]:
+def processor_features() -> Mapping[str, object]:
     """What the processor can do, as far as PyTorch says; older releases know three features of x86."""
     if hasattr(torch.cpu, "get_capabilities"):
         capabilities: Mapping[str, object] = torch.cpu.get_capabilities()

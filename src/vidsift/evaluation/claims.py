@@ -16,7 +16,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVEL", "Comparison", "Measured", "Verdict", "holm", "measure", "parse_order", "verdict"]
+__all__ = [
+    "LEVEL",
+    "Comparison",
+    "Measured",
+    "Verdict",
+    "holm",
+    "holm_corrected",
+    "measure",
+    "parse_order",
+    "verdict",
+]
 
 Verdict = Literal["agrees", "disagrees", "cannot tell", "below the start"]
 
@@ -84,12 +94,23 @@ def holm(measured: Sequence[Measured]) -> list[Measured]:
     Args:
         measured: all comparisons that were made, not only those that look large.
     """
+    values = holm_corrected([item.p_value for item in measured])
+    return [replace(item, p_value=value) for item, value in zip(measured, values, strict=True)]
+
+
+def holm_corrected(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values, see :func:`holm`.
+
+    Example:
+        >>> holm_corrected([0.01, 0.04])
+        [0.02, 0.04]
+    """
     # From the smallest p-value up.
-    order = sorted(range(len(measured)), key=lambda place: measured[place].p_value)
-    corrected, so_far = list(measured), 0.0
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected, so_far = list(p_values), 0.0
     for done, place in enumerate(order):
-        so_far = max(so_far, min(1.0, (len(measured) - done) * measured[place].p_value))
-        corrected[place] = replace(measured[place], p_value=so_far)
+        so_far = max(so_far, min(1.0, (len(p_values) - done) * p_values[place]))
+        corrected[place] = so_far
     return corrected
 
 

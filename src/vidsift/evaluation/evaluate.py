@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,24 +11,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift import __version__
 from vidsift.data.entries import Entry, absent_videos, captions_of
 from vidsift.data.loading import Feed
 from vidsift.data.video_batches import OrderedVideos
 from vidsift.errors import SelectionOnTestError
+from vidsift.evaluation.bootstrap import SEED, bootstrap_intervals
 from vidsift.evaluation.missing import RULES, MissingPolicy, missing_note, refuse_missing
-from vidsift.evaluation.ranks import VideoToText
-from vidsift.evaluation.retrieval import retrieval_metrics, video_of_caption
+from vidsift.evaluation.post_processed import Bank, BankSource, bank_similarities, post_processed_row
+from vidsift.evaluation.protocol import code_version, hardware, model_facts
+from vidsift.evaluation.ranks import RightVideos, VideoToText
+from vidsift.evaluation.retrieval import BothWays, both_ways, retrieval_metrics, video_of_caption
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import Model
+from vidsift.postprocess.apply import PostProcessing
 from vidsift.types import Features
 from vidsift.video.preprocessing import Preprocessing
 
 __all__ = [
     "EncodedGallery",
+    "Evaluation",
     "encode_gallery",
     "evaluate_entries",
     "evaluate_gallery",
+    "evaluate_model",
+    "gallery_similarity",
     "headline",
     "refuse_test_split",
     "require_readable",
@@ -172,6 +179,38 @@ def require_readable(
     refuse_missing(failed, len(entries), remedy)
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A model measured on a gallery: the numbers, and what they were made of.
+
+    Attributes:
+        report: see :func:`evaluate_entries`.
+        similarity: every caption with every video, fp32 ``(Q, V)``; 0 in columns of missing videos.
+        entries: the videos that count, with their captions.
+        present: which of them are there, bool ``(V,)``.
+        ranks: where the right answers stand, both ways.
+        post_processed: the same with post-processed similarities, by name, where both ways are.
+    """
+
+    report: dict[str, Any]
+    similarity: NDArray[Any]
+    entries: list[Entry]
+    present: NDArray[np.bool_]
+    ranks: BothWays
+    post_processed: dict[str, BothWays]
+
+
+def gallery_similarity(model: Model, gallery: EncodedGallery, texts: Features) -> NDArray[Any]:
+    """Return every text with every video of a gallery, ``(Q, V)``; what no video gave is 0."""
+    present_QV: NDArray[Any] = model.similarity(texts, gallery.videos).float().cpu().numpy()
+    if gallery.present.all():
+        return present_QV
+    # Never read, see retrieval_metrics.
+    sim_QV = np.zeros((len(present_QV), len(gallery.entries)), present_QV.dtype)
+    sim_QV[:, gallery.present] = present_QV
+    return sim_QV
+
+
 def evaluate_gallery(
     model: Model, gallery: EncodedGallery, *, video_to_text: VideoToText = "closest_caption"
 ) -> dict[str, Any]:
@@ -182,23 +221,23 @@ def evaluate_gallery(
         policy for missing videos, its rule, how many they are and which; ``failed`` (the missing ones) and
         ``partial``.
     """
-    captions = captions_of(gallery.entries)
-    sim_QV = model.similarity(model.encode_text(captions), gallery.videos).float().cpu().numpy()
-    if not gallery.present.all():
-        present_QV = sim_QV
-        # What no video gave stays 0 and is never read, see retrieval_metrics.
-        sim_QV = np.zeros((len(captions), len(gallery.entries)), present_QV.dtype)
-        sim_QV[:, gallery.present] = present_QV
+    sim_QV = gallery_similarity(model, gallery, model.encode_text(captions_of(gallery.entries)))
+    return _report(gallery, sim_QV, video_to_text, None)
+
+
+def _report(
+    gallery: EncodedGallery, sim_QV: NDArray[Any], video_to_text: VideoToText, positives: RightVideos | None
+) -> dict[str, Any]:
     failed = _listed(gallery.failed)
     protocol = {
         "videos": len(gallery.entries),
-        "captions": len(captions),
+        "captions": len(sim_QV),
         "missing_policy": gallery.policy,
         "missing_rule": RULES[gallery.policy],
         "missing": {"count": len(failed), "of": gallery.named, "videos": failed},
     }
     report = {"protocol": protocol} | retrieval_metrics(
-        sim_QV, gallery.entries, video_to_text=video_to_text, present=gallery.present
+        sim_QV, gallery.entries, video_to_text=video_to_text, present=gallery.present, positives=positives
     )
     return report | {"failed": failed, "partial": _listed(gallery.partial)}
 
@@ -213,7 +252,7 @@ def evaluate_entries(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a model on videos and their captions.
+    """Evaluate a model on videos and their captions; :func:`evaluate_model` gives the matrix too.
 
     Args:
         model: what is judged.
@@ -227,32 +266,164 @@ def evaluate_entries(
         progress: called with the number of videos after each batch.
 
     Returns:
-        What :func:`retrieval_metrics` gives, with ``protocol`` (all that the numbers depend on), ``failed``
-        (the missing videos) and ``partial``.
+        What :func:`retrieval_metrics` gives, with ``intervals`` (see
+        :func:`~vidsift.evaluation.bootstrap.bootstrap_intervals`), ``post_processed`` (rows by name),
+        ``protocol`` (all that the numbers depend on), ``failed`` (the missing videos) and ``partial``.
 
     Raises:
         MissingVideosError: with "refuse", if a video is missing; see :func:`encode_gallery`.
         ValueError: if no video can be read.
     """
+    return evaluate_model(
+        model,
+        entries,
+        split=split,
+        missing=missing,
+        video_to_text=video_to_text,
+        workers=workers,
+        progress=progress,
+    ).report
+
+
+def evaluate_model(
+    model: Model,
+    entries: Sequence[Entry],
+    *,
+    split: str,
+    missing: MissingPolicy = "refuse",
+    video_to_text: VideoToText = "closest_caption",
+    workers: int = 1,
+    progress: Progress | None = None,
+    positives: RightVideos | None = None,
+    post_processing: Sequence[PostProcessing] = (),
+    bank: BankSource | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    """Evaluate a model on videos and their captions, and keep what the numbers were made of.
+
+    Args:
+        model: what is judged.
+        entries: videos and captions, of one split.
+        split: its name, for the record.
+        missing: see :func:`evaluate_entries`.
+        video_to_text: see :func:`retrieval_metrics`.
+        workers: processes that decode.
+        progress: called with the number of videos after each batch.
+        positives: for each caption of the entries, in order, the places of all entries that are right for it,
+            as :class:`~vidsift.data.positives.Positives` has them; None where nobody says.
+        post_processing: which rows of post-processed numbers to add.
+        bank: questions for "qbnorm".
+        facts: what else the protocol shall say.
+
+    Raises:
+        MissingVideosError: with "refuse", if a video is missing; see :func:`encode_gallery`.
+        ValueError: if no video can be read; "qbnorm" without a bank.
+    """
+    if "qbnorm" in post_processing and bank is None:
+        raise ValueError("qbnorm needs a bank of other questions: name the split that they are of")
+    clock = _Stopwatch()
     gallery = encode_gallery(model, entries, missing=missing, workers=workers, progress=progress)
-    report = evaluate_gallery(model, gallery, video_to_text=video_to_text)
-    # All that the numbers depend on, so that two reports can be told comparable or not.
-    report["protocol"] = {
+    clock.lap("videos")
+    texts = model.encode_text(captions_of(gallery.entries))
+    clock.lap("texts")
+    sim_QV = gallery_similarity(model, gallery, texts)
+    clock.lap("similarity")
+    right = None if positives is None else _among_counted(positives, entries, gallery.entries)
+    report = _report(gallery, sim_QV, video_to_text, right)
+    owner_Q = video_of_caption(gallery.entries)
+    ranks = both_ways(sim_QV, owner_Q, video_to_text=video_to_text, present=gallery.present)
+    report["intervals"] = bootstrap_intervals(ranks, owner_Q)
+    clock.lap("metrics")
+    compared = None
+    if bank is not None and "qbnorm" in post_processing:
+        compared = _compared_bank(model, bank, gallery, texts, workers)
+    rows, post_ranks = _post_processed(post_processing, sim_QV, gallery, video_to_text, compared)
+    if rows:
+        report["post_processed"] = rows
+        clock.lap("post_processing")
+    known = {"post_processing": list(rows), "seconds": clock.laps} | dict(facts or {})
+    report["protocol"] = _protocol(model, split, video_to_text, report["protocol"], known)
+    return Evaluation(report, sim_QV, gallery.entries, gallery.present, ranks, post_ranks)
+
+
+def _post_processed(
+    names: Sequence[PostProcessing],
+    sim_QV: NDArray[Any],
+    gallery: EncodedGallery,
+    video_to_text: VideoToText,
+    bank: Bank | None,
+) -> tuple[dict[str, Any], dict[str, BothWays]]:
+    owner_Q = video_of_caption(gallery.entries)
+    rows: dict[str, Any] = {}
+    ranks: dict[str, BothWays] = {}
+    for name in names:
+        rows[name], both = post_processed_row(
+            name, sim_QV, owner_Q, video_to_text=video_to_text, present=gallery.present, bank=bank
+        )
+        if both is not None:
+            ranks[name] = both
+            rows[name]["intervals"] = bootstrap_intervals(both, owner_Q)
+    return rows, ranks
+
+
+def _protocol(
+    model: Model, split: str, video_to_text: VideoToText, counted: dict[str, Any], known: dict[str, Any]
+) -> dict[str, Any]:
+    """All that the numbers depend on, so that two reports can be told comparable or not."""
+    seeds = {"intervals": SEED} | known.pop("seeds", {})
+    return {
         "split": split,
-        **report["protocol"],
+        **counted,
         "ties": "expected values over random order",
         "video_to_text": video_to_text,
-        "frames": model.preprocessing.frames,
-        "sampling": model.preprocessing.sampling,
-        "size_px": model.preprocessing.size_px,
-        "max_words": model.max_words,
-        "precision": str(model.precision).removeprefix("torch."),
-        "model": model.name,
-        "method": model.method_name,
-        "fingerprint": model.fingerprint,
-        "version": __version__,
+        **model_facts(model),
+        **known,
+        "seeds": seeds,
+        **code_version(),
+        "hardware": hardware(model.device),
     }
-    return report
+
+
+def _compared_bank(
+    model: Model, bank: BankSource, gallery: EncodedGallery, texts: Features, workers: int
+) -> Bank:
+    videos = None
+    if bank.videos:
+        rng = np.random.default_rng(bank.seed)
+        drawn = sorted(rng.permutation(len(bank.entries))[: bank.videos])
+        chosen = [bank.entries[place] for place in drawn]
+        # One that cannot be read is one question less.
+        videos = encode_gallery(model, chosen, missing="skip", workers=workers).videos
+    return bank_similarities(model, bank, texts, gallery.videos, videos)
+
+
+def _among_counted(
+    positives: RightVideos, named: Sequence[Entry], counted: Sequence[Entry]
+) -> list[list[int]]:
+    """Number the right videos among those that count; the others are right and cannot be found."""
+    owner_Q = video_of_caption(named)
+    if len(positives) != len(owner_Q):
+        raise ValueError(f"right videos are given for {len(positives)} captions; there are {len(owner_Q)}")
+    place = {entry.name: number for number, entry in enumerate(counted)}
+    # Captions of videos that are left out go with them.
+    return [
+        [place[named[number].name] for number in right if named[number].name in place]
+        for owner, right in zip(owner_Q, positives, strict=True)
+        if named[owner].name in place
+    ]
+
+
+class _Stopwatch:
+    """Wall time of the parts of an evaluation, in seconds."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
 
 
 def _listed(videos: Sequence[tuple[str, str]]) -> list[dict[str, str]]:

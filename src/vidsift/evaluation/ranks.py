@@ -22,8 +22,8 @@ from vidsift.errors import NonFiniteScoresError
 
 __all__ = [
     "DISCOUNTED",
-    "Positives",
     "Ranks",
+    "RightVideos",
     "VideoToText",
     "choice_ranks",
     "ranks_of",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 VideoToText = Literal["closest_caption", "caption_groups"]
-Positives = Sequence[Sequence[int]]
+RightVideos = Sequence[Sequence[int]]
 """For each text the videos that are right for it, by number."""
 
 DISCOUNTED = 10
@@ -153,7 +153,7 @@ def ranks_of(scores_NM: ArrayLike, right_NM: ArrayLike) -> Ranks:
 
 
 def text_to_video_ranks(
-    sim_QV: ArrayLike, video_of_text: ArrayLike, also_right: Positives | None = None
+    sim_QV: ArrayLike, video_of_text: ArrayLike, also_right: RightVideos | None = None
 ) -> Ranks:
     """Rank the videos for each text; every caption is a question of its own.
 
@@ -179,7 +179,7 @@ def video_to_text_ranks(
     sim_QV: ArrayLike,
     video_of_text: ArrayLike,
     protocol: VideoToText = "closest_caption",
-    also_right: Positives | None = None,
+    also_right: RightVideos | None = None,
 ) -> Ranks:
     """Rank the texts for each video that has one.
 

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from vidsift.data.entries import Entry
 from vidsift.evaluation.metrics import recall, rsum, summary
 from vidsift.evaluation.ranks import (
-    Positives,
     Ranks,
+    RightVideos,
     VideoToText,
     choice_ranks,
     ranks_with_unanswered,
@@ -53,7 +53,7 @@ def both_ways(
     *,
     video_to_text: VideoToText = "closest_caption",
     present: NDArray[np.bool_] | None = None,
-    positives: Positives | None = None,
+    positives: RightVideos | None = None,
     to_text_QV: ArrayLike | None = None,
 ) -> BothWays:
     """Rank the videos for every caption, and the captions for every video.
@@ -87,7 +87,7 @@ def retrieval_metrics(
     *,
     video_to_text: VideoToText = "closest_caption",
     present: ArrayLike | None = None,
-    positives: Positives | None = None,
+    positives: RightVideos | None = None,
 ) -> dict[str, Any]:
     """Turn similarities into numbers.
 
@@ -178,7 +178,7 @@ def _text_to_video(
     sim_QV: NDArray[Any],
     owner_Q: NDArray[np.int64],
     present_V: NDArray[np.bool_],
-    positives: Positives | None,
+    positives: RightVideos | None,
 ) -> Ranks:
     if present_V.all():
         return text_to_video_ranks(sim_QV, owner_Q, positives)
@@ -201,7 +201,7 @@ def _video_to_text(
     owner_Q: NDArray[np.int64],
     present_V: NDArray[np.bool_],
     protocol: VideoToText,
-    positives: Positives | None,
+    positives: RightVideos | None,
 ) -> Ranks:
     ranks = video_to_text_ranks(sim_QV, owner_Q, protocol, positives)
     # Ranks come for the videos that have a caption, ascending.

@@ -2,6 +2,10 @@
 
 Transductive: the score of one query depends on which other queries are asked. It belongs into rows of its
 own, labelled so, and not into search, where one query is asked at a time.
+
+The product of a similarity and a share underflows in fp32 where exponents differ by more than about 100, as
+those of a black box's logits or of scaled cosines do; all such entries are 0 and tie. ``log=True`` orders by
+the logarithm instead.
 """
 
 from __future__ import annotations
@@ -12,9 +16,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-__all__ = ["CLIP_SCALE", "LABEL", "Direction", "dual_softmax"]
-
-LABEL = "dual softmax (transductive: uses all test queries)"
+__all__ = ["CLIP_SCALE", "Direction", "dual_softmax"]
 
 CLIP_SCALE = 100.0
 """The scale of CLIP's similarities: what its published models learned, which is where it was clamped."""
@@ -23,7 +25,11 @@ Direction = Literal["text_to_video", "video_to_text"]
 
 
 def dual_softmax(
-    sim_QV: Tensor, scale: float = CLIP_SCALE, *, direction: Direction = "text_to_video"
+    sim_QV: Tensor,
+    scale: float = CLIP_SCALE,
+    *,
+    direction: Direction = "text_to_video",
+    log: bool = False,
 ) -> Tensor:
     """Multiply each similarity by how much the item prefers this question among all questions.
 
@@ -33,6 +39,8 @@ def dual_softmax(
             nothing; give 1 for similarities that were multiplied by a scale already.
         direction: "text_to_video" weighs by the softmax over the texts of each video; "video_to_text" by the
             softmax over the videos of each text.
+        log: give fp64 numbers in the same order that tell apart what underflows in the product: 0 for 0, and
+            for others the sign times the logarithm of the magnitude, moved so that all are at least 1.
 
     Returns:
         ``scale * sim * softmax(scale * sim)``, ``(Q, V)``; higher is better, for the named direction only.
@@ -53,4 +61,11 @@ def dual_softmax(
     # Scaled on both sides of the product, as released; for positive scales the order is the same.
     scaled_QV = sim_QV * scale
     # Over dim 0, the queries: how much a video prefers each of them.
-    return scaled_QV * torch.softmax(scaled_QV, dim=0 if direction == "text_to_video" else 1)
+    dim = 0 if direction == "text_to_video" else 1
+    if not log:
+        return scaled_QV * torch.softmax(scaled_QV, dim=dim)
+    size_QV = torch.log_softmax(scaled_QV.double(), dim=dim)
+    size_QV += scaled_QV.double().abs().log()
+    # Minus infinity where the similarity is 0: its place is between the negative and the positive ones.
+    smallest = torch.where(scaled_QV == 0, math.inf, size_QV).min().clamp(max=0.0)
+    return torch.where(scaled_QV == 0, 0.0, torch.sign(scaled_QV.double()) * (size_QV - smallest + 1.0))

@@ -29,7 +29,9 @@ class QueryBankResult(NamedTuple):
     normalised: Tensor
 
 
-def query_bank_norm(sim_QV: Tensor, bank_BV: Tensor, *, beta: float = 20.0, k: int = 1) -> QueryBankResult:
+def query_bank_norm(
+    sim_QV: Tensor, bank_BV: Tensor, *, beta: float = 20.0, k: int = 1, log: bool = False
+) -> QueryBankResult:
     """Normalise, by dynamic inverted softmax, the queries whose best video is a hub.
 
     Args:
@@ -37,6 +39,8 @@ def query_bank_norm(sim_QV: Tensor, bank_BV: Tensor, *, beta: float = 20.0, k: i
         bank_BV: unscaled similarities of the bank's queries with the same videos.
         beta: inverse temperature.
         k: a video is a hub when it is among the best k of some bank query.
+        log: give the logarithm of these rows, in fp64: in the same order, and it neither overflows nor
+            underflows, whatever the similarities.
 
     Returns:
         Rows whose best video is a hub hold ``exp(beta s) / sum over the bank of exp(beta s_bank)``.
@@ -61,9 +65,13 @@ def query_bank_norm(sim_QV: Tensor, bank_BV: Tensor, *, beta: float = 20.0, k: i
     normalised = torch.isin(sim_QV.argmax(dim=1), hubs).nonzero().squeeze(1)
     # A sum of exponentials overflows or vanishes; its logarithm does neither.
     bank_mass_V = torch.logsumexp(bank_BV.double() * beta, dim=0)
-    quotient = torch.exp(sim_QV[normalised].double() * beta - bank_mass_V)
+    quotient = sim_QV[normalised].double() * beta - bank_mass_V
+    if log:
+        result_QV = sim_QV.double().clone()
+        result_QV[normalised] = quotient
+        return QueryBankResult(result_QV, hubs, normalised)
     result_QV = sim_QV.clone()
-    result_QV[normalised] = quotient.to(sim_QV.dtype)
+    result_QV[normalised] = torch.exp(quotient).to(sim_QV.dtype)
     if not torch.isfinite(result_QV).all():
         raise ValueError(
             f"with beta {beta} the normalised similarities overflow; give cosines, not similarities that "
