@@ -49,7 +49,6 @@ SHARED_FILES = {
 
 SHARED_FUNCTIONS = {
     "ablate": "the verb, and what it runs",
-    "check": "verbs of two groups: of an index, and of a data set",
     "explain": "the verb, and the route; the route's name is part of the HTTP interface",
     "index": "the verb, and the route; likewise",
     "search": "the verb, and the route; likewise",

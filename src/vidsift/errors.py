@@ -12,6 +12,7 @@ value, what was expected and the remedy; the command line prints it as one line 
         + ClipTooLargeError         a clip to cut out would be larger than allowed
       x DataError [ValueError]
         + CaptionsError             captions, or what is said of them, cannot be read
+          + AnnotationsMissingError an annotation file is not there
         + MissingVideosError        videos are missing, and what that counts is not settled
         + TooFewVideosError         fewer than two videos can be read
         + FrameCacheError           a cache of frames was made for something else
@@ -59,6 +60,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = [
+    "AnnotationsMissingError",
     "CaptionsError",
     "CheckpointError",
     "ClipTooLargeError",
@@ -160,6 +162,10 @@ class DataError(VidsiftError, ValueError):
 
 class CaptionsError(DataError):
     """Captions, or what is said of them, that cannot be read; says where and what was expected."""
+
+
+class AnnotationsMissingError(CaptionsError):
+    """An annotation file of a data set is not there; says which one was looked for."""
 
 
 class MissingVideosError(DataError):

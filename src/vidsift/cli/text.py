@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Annotations", "IndexFolder", "clock", "one_line", "show_facts"]
+__all__ = ["Annotations", "IndexFolder", "clock", "one_line", "show_facts", "show_table"]
 
 IndexFolder = Annotated[
     Path | None,
@@ -18,7 +18,11 @@ IndexFolder = Annotated[
 
 Annotations = Annotated[
     Path | None,
-    typer.Option("--annotations", help="Where a data set's annotations lie, if not among its videos."),
+    typer.Option(
+        "--annotations",
+        help="The folder of a data set's annotation files; for a folder of videos, the file of their "
+        "captions where that lies elsewhere.",
+    ),
 ]
 
 # Surrogates stand for bytes in file names that are no UTF-8 (PEP 383): no terminal takes them.
@@ -55,6 +59,15 @@ def show_facts(facts: Mapping[str, Any]) -> None:
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         typer.echo(f"{name:<{width}}  {_value(value)}")
+
+
+def show_table(head: Sequence[str], rows: Sequence[Sequence[str | int]]) -> None:
+    """Print a table: the first column to the left, the others to the right."""
+    cells = [list(head), *([_value(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for first, *others in cells:
+        numbers = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
+        typer.echo("  ".join([f"{first:<{widths[0]}}", *numbers]).rstrip())
 
 
 def _value(value: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vidsift.data.entries import parsed_json
-from vidsift.errors import CaptionsError
+from vidsift.errors import AnnotationsMissingError, CaptionsError
 
 __all__ = ["AnnotationFolder", "text_of"]
 
@@ -43,12 +43,13 @@ class AnnotationFolder:
         """Return the first of some files that is there: the one nearest to the folder.
 
         Raises:
-            CaptionsError: none is there, or two that are as near as each other.
+            AnnotationsMissingError: none is there.
+            CaptionsError: two of them are as near as each other.
         """
         places = self._all_places()
         name = self.present(*names)
         if name is None:
-            raise CaptionsError(self._why_not(names))
+            raise AnnotationsMissingError(self._why_not(names))
         nearest = [path for path in places[name] if len(path.parts) == len(places[name][0].parts)]
         if len(nearest) > 1:
             raise CaptionsError(
@@ -175,6 +176,8 @@ class AnnotationFolder:
         return self._places
 
     def _why_not(self, names: Sequence[str]) -> str:
+        if self.folder.is_file():
+            return f"{self.folder} is a file; expected the folder of {self.title}'s annotation files"
         others = f", or else {', '.join(names[1:])}" if len(names) > 1 else ""
         why = (
             f"there is no {self.folder / names[0]}; expected the folder of {self.title}'s annotation files, "

@@ -16,7 +16,7 @@ from vidsift.data.source import DataSource
 from vidsift.data.vatex import Vatex
 from vidsift.data.youcook2 import YouCook2
 
-__all__ = ["DEFAULT", "SOURCES", "check_data", "open_source", "source_of"]
+__all__ = ["DEFAULT", "SOURCES", "check_data", "open_annotations", "open_source", "source_of"]
 
 SOURCES: dict[str, type[DataSource]] = {
     "shapes-stream": Shapes,
@@ -76,3 +76,16 @@ def open_source(name: str, videos: str, annotations: str | None = None) -> DataS
         ValueError: there is no such data set, or it lacks something.
     """
     return source_of(name).from_files(name, videos, annotations)
+
+
+def open_annotations(name: str, annotations: str) -> DataSource:
+    """Return a data set of which only the annotations are there, to be counted.
+
+    Args:
+        name: of the data set.
+        annotations: folder, or file, of its annotations.
+
+    Raises:
+        ValueError: there is no such data set, or it has no annotations.
+    """
+    return source_of(name).from_annotations(name, annotations)

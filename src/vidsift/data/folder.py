@@ -79,6 +79,14 @@ class CaptionedFolder(VideoFiles):
         """See :class:`~vidsift.data.source.DataSource`."""
         return cls.model_validate({"source": source, "path": videos, "annotations": annotations})
 
+    @classmethod
+    def from_annotations(cls, source: str, annotations: str) -> DataSource:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        place = expanded(annotations)
+        if place.is_dir():
+            return cls.from_files(source, annotations, None)
+        return cls.from_files(source, str(place.parent), annotations)
+
     @property
     def where(self) -> str:
         """See :class:`~vidsift.data.source.DataSource`."""

@@ -199,6 +199,19 @@ class DataSource(RecipeSection, ABC):
         del source, videos, annotations
         raise CaptionsError(f"{cls.title} is drawn while it is used and has no files; name another data set")
 
+    @classmethod
+    def from_annotations(cls, source: str, annotations: str) -> DataSource:
+        """Return the source for which only annotations are there, to be counted.
+
+        Args:
+            source: its name.
+            annotations: as for :meth:`from_files`.
+
+        Raises:
+            ValueError: as for :meth:`from_files`.
+        """
+        return cls.from_files(source, annotations, annotations)
+
     @property
     @abstractmethod
     def where(self) -> str:

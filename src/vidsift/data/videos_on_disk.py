@@ -35,6 +35,7 @@ class VideosOnDisk:
         if not folder.is_dir():
             raise CaptionsError(f"{folder} is not a folder; expected the videos of {title}")
         paths = sorted(_files_below(folder), key=_preference)
+        self._folder = folder
         self._whole = set(paths)
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
@@ -72,6 +73,17 @@ class VideosOnDisk:
             if inside:
                 return inside
         return []
+
+    def others(self, path: Path) -> list[str]:
+        """Return further files that an id could mean as well: in other folders, or of other extensions.
+
+        Args:
+            path: the file that was taken.
+        """
+        stem, _ = _parted(path.name)
+        below = path.relative_to(self._folder).as_posix()
+        # An id that is a path, or a whole name, means one file; one that is none means the first of these.
+        return [other for other in self._by_stem.get(stem, ()) if other != below]
 
     def expected(self, video_id: str) -> str:
         """Return the path that a video which is not there would most likely have."""
