@@ -74,8 +74,8 @@ def test_a_line_ends_at_a_line_feed_alone(tmp_path: Path, mark: str) -> None:
         ("{", "line 2: no JSON"),
         ("[1]", "line 2: holds list, expected an object"),
         (
-            {"video": "clips/b.mp4", "captions": ["x"], "caption": "x"},
-            "line 2: unknown key 'caption'; known: video",
+            {"video": "clips/b.mp4", "captions": ["x"], "captoin": "x"},
+            "line 2: unknown key 'captoin'; known: video",
         ),
         ({"captions": ["x"]}, "line 2: video is None"),
         ({"video": "../b.mp4", "captions": ["x"]}, "line 2: video '../b.mp4' lies outside the folder"),

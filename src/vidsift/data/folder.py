@@ -1,13 +1,18 @@
-"""A folder of videos with ``captions.jsonl``: one JSON object a line, read strictly.
+"""A folder of videos with a captions file, read strictly.
+
+``captions.jsonl`` holds one JSON object a line:
 
     {"video": "clips/one.mp4", "captions": ["a dog runs", "the dog is running"], "split": "test"}
 
-``video`` is a path inside the folder. Optional: ``start`` and ``end`` (seconds of the part that is meant; a
-file may have several), ``id``, ``tag`` (kind of question, for a breakdown), ``group`` (videos that are hard
-negatives of each other), ``split``, ``unseen`` (what training never showed), ``scene`` (ignored), and
-``moments`` (when what a sentence says is seen, in seconds of the file):
+In place of it there may be ``captions.json`` (a list of such objects), ``captions.csv`` or
+``captions.parquet`` (a row each, see :mod:`vidsift.data.caption_rows`), or a file of one of these kinds that
+lies elsewhere.
 
-    "moments": [{"caption": "a dog runs", "start": 2.5, "end": 6}]
+``video`` is a path inside the folder, ``captions`` a list of sentences. In place of it, ``caption`` is one
+sentence: then several rows about a video are one video. Optional: ``start`` and ``end`` (seconds of the part
+that is meant; a file may have several), ``moments`` (a list of ``caption``, ``start`` and ``end``: sentences
+with their seconds in the file), ``id``, ``tag`` (kind of question, for a breakdown), ``group`` (videos that
+are hard negatives of each other), ``split``, ``unseen`` (what training never showed) and ``scene`` (ignored).
 
 Which splits are test splits, ``dataset.json`` beside it may say (:func:`read_test_splits`):
 
@@ -19,13 +24,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from vidsift.data.entries import Entry, Moment, checked_captions, is_inside, of_split, parsed_json, why_absent
+from vidsift.data.caption_rows import CAPTIONS_FILES, caption_rows, captions_file_in
+from vidsift.data.entries import Entry, Moment, checked_captions, is_inside, of_split, why_absent
 from vidsift.data.source import DataSource, StageSection, expanded
 from vidsift.data.video_files import VideoFiles
 from vidsift.errors import CaptionsError
@@ -33,9 +40,22 @@ from vidsift.shapes.library import split_of_library
 
 __all__ = ["CAPTIONS_FILE", "DATASET_FILE", "CaptionedFolder", "read_folder", "read_test_splits"]
 
-CAPTIONS_FILE = "captions.jsonl"
+CAPTIONS_FILE = CAPTIONS_FILES[0]
 DATASET_FILE = "dataset.json"
-_KEYS = ("video", "captions", "start", "end", "id", "tag", "group", "split", "unseen", "moments", "scene")
+_KEYS = (
+    "video",
+    "captions",
+    "caption",
+    "start",
+    "end",
+    "moments",
+    "id",
+    "tag",
+    "group",
+    "split",
+    "unseen",
+    "scene",
+)
 _TEST_WORDS = frozenset({"test", "tests", "testing", "testset"})
 # The words of "test_1", "msrvtt-test" and "MyTest"; "latest" is one.
 _WORDS = re.compile("[A-Z]?[a-z]+|[A-Z]+")
@@ -57,7 +77,8 @@ class CaptionedFolder(VideoFiles):
 
     Attributes:
         path: the folder, absolute or relative to the working directory.
-        annotations: the file of captions, where it is another one than ``captions.jsonl`` in the folder.
+        annotations: the file of captions, or the folder that holds it, where it is another one than the one
+            in the folder of videos.
         split: which videos to train on, where the captions name splits.
     """
 
@@ -121,7 +142,10 @@ class CaptionedFolder(VideoFiles):
         return read_folder(expanded(self.path), captions_file=self._captions_file())
 
     def _captions_file(self) -> Path | None:
-        return None if self.annotations is None else expanded(self.annotations)
+        if self.annotations is None:
+            return None
+        place = expanded(self.annotations)
+        return captions_file_in(place) if place.is_dir() else place
 
 
 def read_folder(
@@ -144,51 +168,61 @@ def read_folder(
             the wrong kind, a video lies outside the folder or is named twice.
     """
     root = Path(folder)
-    file = root / CAPTIONS_FILE if captions_file is None else Path(captions_file)
-    lines = _lines_of(root, file)
+    if not root.is_dir():
+        raise CaptionsError(f"{root} is not a folder; give a folder of videos with {CAPTIONS_FILE}")
+    file = captions_file_in(root) if captions_file is None else Path(captions_file)
     try:
         default_split = split_of_library(root)
     except ValueError as error:
         raise CaptionsError(str(error)) from error
-    entries: list[Entry] = []
-    line_of: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        place = f"{file}, line {number}"
+    entries: dict[str, Entry] = {}
+    places: dict[str, str] = {}
+    for place, row in _rows(root, file):
         try:
-            entry = _parse(line, root, default_split, place, has_file=on_problem is not None)
+            if isinstance(row, CaptionsError):
+                raise row
+            entry = _parse(row, root, default_split, place, has_file=on_problem is not None)
             # Names hold the seconds of a part: each part of a file has a line.
-            if entry.name in line_of:
-                raise CaptionsError(
-                    f"{place}: {Path(entry.name).name} is already on line {line_of[entry.name]}; "
-                    "put all captions of a video, or of a part of one, on one line"
-                )
+            if entry.name in entries:
+                entry = _joined(entries[entry.name], entry, row, place, places[entry.name])
         except CaptionsError as problem:
             if on_problem is None:
                 raise
             on_problem(str(problem))
             continue
-        line_of[entry.name] = number
-        entries.append(entry)
+        places.setdefault(entry.name, place)
+        entries[entry.name] = entry
     if not entries and on_problem is None:
         raise CaptionsError(f"{file} is empty; write one line a video")
-    return entries
+    return list(entries.values())
 
 
-def _lines_of(root: Path, file: Path) -> list[str]:
-    if not root.is_dir():
-        raise CaptionsError(f"{root} is not a folder; give a folder of videos with {CAPTIONS_FILE}")
+def _rows(root: Path, file: Path) -> Iterator[tuple[str, Mapping[str, Any] | CaptionsError]]:
     try:
-        # At line feeds alone: splitlines() also parts a sentence that holds another mark (U+2028, U+0085).
-        return file.read_text(encoding="utf-8-sig").split("\n")
+        yield from caption_rows(file)
     except FileNotFoundError as error:
         absent = f"{root} has no {file.name}" if file.parent == root else f"there is no {file}"
         raise CaptionsError(
             f'{absent}; write one line a video: {{"video": "name.mp4", "captions": ["what it shows"]}}'
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaptionsError(f"{file} cannot be read: {error}") from error
+
+
+def _joined(first: Entry, entry: Entry, row: Mapping[str, Any], place: str, first_place: str) -> Entry:
+    """One entry of two rows with a caption each, which have to agree in all else."""
+    where = first_place.rpartition(", ")[2]
+    if "captions" in row:
+        raise CaptionsError(
+            f"{place}: {Path(entry.name).name} is already on {where}; "
+            "put all captions of a video, or of a part of one, on one line"
+        )
+    captions, moments = first.captions + entry.captions, first.moments + entry.moments
+    joined = replace(entry, captions=captions, moments=tuple(dict.fromkeys(moments)))
+    if joined != replace(first, captions=captions, moments=joined.moments):
+        raise CaptionsError(
+            f"{place}: {Path(entry.name).name} is already on {where} with another id, tag, group, split or "
+            "unseen; they are of the video and have to be the same in all its rows"
+        )
+    return joined
 
 
 def read_test_splits(folder: str | Path, entries: Iterable[Entry]) -> frozenset[str]:
@@ -242,9 +276,11 @@ def _declared_test_splits(file: Path, present: Sequence[str]) -> list[str] | Non
     return names
 
 
-def _parse(line: str, root: Path, default_split: str, place: str, *, has_file: bool) -> Entry:
-    values = _values(line, place)
+def _parse(row: Mapping[str, Any], root: Path, default_split: str, place: str, *, has_file: bool) -> Entry:
+    values = _checked_keys(row, place)
     video, captions = values.get("video"), values.get("captions")
+    if "caption" in values:
+        captions = [values["caption"]]
     if not isinstance(video, str) or not video:
         raise CaptionsError(f"{place}: video is {video!r}, expected a path inside the folder")
     if not is_inside(video):
@@ -273,17 +309,14 @@ def _parse(line: str, root: Path, default_split: str, place: str, *, has_file: b
         raise CaptionsError(f"{place}: {error}") from error
 
 
-def _values(line: str, place: str) -> Mapping[str, Any]:
-    """The keys and values of a line, all of them known."""
-    values = parsed_json(line, place)
-    if not isinstance(values, dict):
-        raise CaptionsError(
-            f"{place}: holds {type(values).__name__}, expected an object with video and captions"
-        )
-    unknown = [key for key in values if key not in _KEYS]
+def _checked_keys(row: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """A row whose keys are all known."""
+    unknown = [key for key in row if key not in _KEYS]
     if unknown:
         raise CaptionsError(f"{place}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
-    return values
+    if "caption" in row and "captions" in row:
+        raise CaptionsError(f"{place}: has caption and captions; give captions, a list, or one caption")
+    return row
 
 
 def _moments(values: object, place: str) -> tuple[Moment, ...]:
