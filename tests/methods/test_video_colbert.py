@@ -97,7 +97,7 @@ def test_it_is_scanned_and_explained_in_every_format(tmp_path: Path) -> None:
         for term in (frames, video):
             assert term.words[: len(pieces)] == pieces
             assert term.words[len(pieces) :] == [
-                f"word {place + 1}" for place in range(len(pieces), tiny.MAX_WORDS)
+                f"padding {number + 1}" for number in range(tiny.MAX_WORDS - len(pieces))
             ]
         assert video.times_seconds is None
         assert account.moment_from == ["word-frame"]

@@ -127,8 +127,8 @@ class Drl(Method):
         cdcr_deviation: "plain" standardises the weighted matches of CDCR as if all counted alike, as the code
             does; its correlations may then leave [-1, 1].
         dp_frames: what DP takes the mean of: "unit" frames (code), or "raw" ones (paper, Eq. 1).
-        ti_pooling: how TI puts best matches together: their "mean" (code) or their "sum" (paper, Eq. 5),
-            with which the loss takes a scale that fits so many tokens.
+        ti_pooling: how TI puts best matches together: their "mean" (code) or their "sum" (paper, Eq. 5), of
+            which the learned scale, made for cosines, has to fall first.
 
     Raises:
         ValueError: if an argument is not one of its choices, or CDCR is asked of a black box.

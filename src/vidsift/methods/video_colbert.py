@@ -47,7 +47,9 @@ class VideoColbert(Method):
         temporal_layers: blocks of the temporal transformer.
         max_frames: longest video, in frames, that it knows positions for.
         frame_lambda, video_lambda: weights of the two losses.
-        log_scale: what the logarithm of the scale starts from; that of the published SigLIP, as its bias.
+        log_scale: what the logarithm of the scale starts from: that of the published SigLIP, as is the bias.
+            CLIP's cosines are larger, so that at first all pairs look right by these and the loss is high;
+            2.3 and -10, from which SigLIP itself was trained, start lower.
         bias: what the bias starts from.
 
     Raises:

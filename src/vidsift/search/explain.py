@@ -322,9 +322,10 @@ def _words(name: str, real_T: Tensor, query: str, pieces: Sequence[str]) -> list
     if count == 1:
         return [query]
     numbered = [f"{name} {number + 1}" for number in range(len(real_T))]
-    # A set of words may leave some out (start of text), or go on behind the last.
-    if len(pieces) <= len(real_T):
-        numbered[: len(pieces)] = pieces
+    # A set of words may leave some out (start of text), or go on with padding where a method reads that.
+    if pieces and len(pieces) <= len(real_T):
+        padding = [f"padding {number + 1}" for number in range(len(real_T) - len(pieces))]
+        numbered = [*pieces, *padding]
     return [words for words, real in zip(numbered, real_T.tolist(), strict=True) if real]
 
 
