@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.data.annotated import msrvtt, shared, stand_ins
+from tests.data.annotated import msrvtt, shared, source_with, stand_ins
+from tests.methods import tiny
 from tests.training.small import silent, write
 
+from vidsift.cli.main import main
+from vidsift.cli.run_recipe import videos_trained_on
 from vidsift.data.catalog import open_source
 from vidsift.data.entries import absent_videos
 from vidsift.errors import CaptionsError, MissingVideosError, RecipeError
 from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.methods.model import load
-from vidsift.training.recipe import read_recipe
+from vidsift.training.recipe import read_recipe, write_recipe
 from vidsift.training.trainer import train
 
 SPLIT_OF = dict.fromkeys(("video0", "video1", "video2", "video3"), "train") | {
@@ -85,11 +89,60 @@ def test_each_split_holds_its_videos_with_all_their_captions(home: Path) -> None
 def test_a_model_is_trained_on_it_and_evaluated_on_1k_a(home: Path, tmp_path: Path) -> None:
     validation = {"every_steps": 2, "videos": 9, "split": "validate"}
     recipe = write(tmp_path, data=data(home), steps=2, validation=validation)
-    result = train(recipe, output=tmp_path / "run", device="cpu", say=silent)
+    lines: list[str] = []
+    result = train(recipe, output=tmp_path / "run", device="cpu", say=lines.append)
     assert result["validation"]["text_to_video"]["questions"] == 4
+    # All of validate is in 9k: what it says of the model is worth nothing.
+    (warning,) = [line for line in lines if "trained on as well" in line]
+    assert warning.startswith("2 of 2 validation videos are trained on as well (split '9k')")
     entries = open_source("msrvtt", str(home / "videos"), str(home / "annotations")).entries("1k-A")
     report = evaluate_entries(load(tmp_path / "run", device="cpu"), entries, split="1k-A", workers=0)
     assert (report["protocol"]["videos"], report["text_to_video"]["questions"]) == (2, 2)
+
+
+def test_evaluating_on_what_was_trained_on_is_told(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = open_source("msrvtt", str(home / "videos"), str(home / "annotations"))
+    write_recipe(read_recipe(write(tmp_path, data=data(home))), tmp_path / "recipe.yaml")
+    validate = source.entries("validate")
+    assert videos_trained_on(str(tmp_path), source, validate) == {"split": "9k", "videos": 2, "of": 2}
+    assert videos_trained_on(str(tmp_path), source, source.entries("1k-A")) is None
+    # Without a recipe, or without the annotations of its split, nobody can say.
+    assert videos_trained_on(str(tmp_path / "nowhere"), source, validate) is None
+    (tmp_path / "few").mkdir()
+    shutil.copy(home / "annotations" / "MSRVTT_JSFUSION_test.csv", tmp_path / "few")
+    few = open_source("msrvtt", str(home / "videos"), str(tmp_path / "few"))
+    assert videos_trained_on(str(tmp_path), few, few.entries("1k-A")) is None
+    tiny.model().save(tmp_path / "model")
+    shutil.copy(tmp_path / "recipe.yaml", tmp_path / "model")
+    command = [
+        "evaluate",
+        str(tmp_path / "model"),
+        str(home / "videos"),
+        "--data",
+        "msrvtt",
+        "--split",
+        "validate",
+    ]
+    report = tmp_path / "report.json"
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                *command,
+                "--annotations",
+                str(home / "annotations"),
+                "--workers",
+                "0",
+                "--device",
+                "cpu",
+                "--json",
+                str(report),
+            ]
+        )
+    assert ended.value.code == 0
+    assert "2 of 2 videos were trained on (split '9k'): the numbers say nothing" in capsys.readouterr().err
+    assert json.loads(report.read_text("utf-8"))["protocol"]["trained_on"]["videos"] == 2
 
 
 def test_it_is_not_trained_on_what_it_is_tested_on(home: Path, tmp_path: Path) -> None:
@@ -171,3 +224,50 @@ def test_captions_that_are_no_sentences_are_refused(home: Path, tmp_path: Path, 
     file.write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(CaptionsError, match=r"MSR-VTT .*video0: caption .*, expected a sentence"):
         open_source("msrvtt", str(home / "videos"), str(annotations)).entries("train")
+
+
+def test_the_files_of_other_projects_hold_the_same_splits(tmp_path: Path) -> None:
+    ids = {"train": ["video0", "video1"], "val": ["video6513"], "test": ["video7010", "video9999"]}
+    everything = [video_id for listed in ids.values() for video_id in listed]
+    captions = [{"image_id": video_id, "caption": f"about {video_id}"} for video_id in everything]
+    files: dict[str, Any] = {
+        "annotation/MSR_VTT.json": {"annotations": captions, "images": []},
+        "high-quality/structured-symlinks/train_list_jsfusion.txt": "video0\nvideo6513\n",
+        "MSRVTT_test.full.csv": "video_id\nvideo7010\nvideo9999\n",
+    }
+    files |= {f"{name}_list_full.txt": "\n".join(listed) for name, listed in ids.items()}
+    source = source_with(tmp_path, "msrvtt", files)
+    held = {
+        split: [entry.id for entry in source.entries(split)] for split in ("9k", "train", "validate", "test")
+    }
+    assert held == {
+        "9k": ["video0", "video6513"],
+        "train": ids["train"],
+        "validate": ids["val"],
+        "test": ids["test"],
+    }
+    assert source.entries("validate")[0].captions == ("about video6513",)
+
+
+def test_captions_may_lie_in_the_two_files_of_its_authors(tmp_path: Path) -> None:
+    msrvtt(tmp_path / "whole", SPLIT_OF, TRAIN_9K, TEST_1K)
+    whole = json.loads((tmp_path / "whole" / "MSRVTT_data.json").read_text("utf-8"))
+
+    def part(*splits: str) -> dict[str, Any]:
+        videos = [video for video in whole["videos"] if video["split"] in splits]
+        ids = {video["video_id"] for video in videos}
+        return {
+            "videos": videos,
+            "sentences": [said for said in whole["sentences"] if said["video_id"] in ids],
+        }
+
+    files = {
+        "train_val_videodatainfo.json": part("train", "validate"),
+        "test_videodatainfo.json": part("test"),
+        "MSRVTT_train.7k.csv": "video_id\nvideo0\nvideo6513\n",
+    }
+    source = source_with(tmp_path, "msrvtt", files)
+    other = open_source("msrvtt", str(tmp_path / "videos"), str(tmp_path / "whole"))
+    for split in ("train", "validate", "test"):
+        assert source.entries(split) == other.entries(split)
+    assert [entry.id for entry in source.entries("7k")] == ["video0", "video6513"]

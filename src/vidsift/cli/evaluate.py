@@ -149,6 +149,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
         "source": data,
         "annotations": annotations and str(annotations),
     }
+    facts |= _trained_on(model, source, entries)
     facts |= {"caption_protocol": getattr(source, "caption_protocol", None), "seeds": defaults.seeds}
     options = _right_videos(positives, entries, facts) | {
         "missing": missing.value,
@@ -182,6 +183,21 @@ def _show(evaluation: Evaluation, json_file: Path | None, save: Path | None) -> 
         with saving("the evaluation", save):
             save_result(evaluation, save)
         typer.echo(f"saved in {save}", err=True)
+
+
+def _trained_on(model: str, source: DataSource, entries: list[Entry]) -> dict[str, Any]:
+    """Say how many videos the model was trained on, where its recipe tells; the fact for the protocol."""
+    from vidsift.cli.run_recipe import videos_trained_on
+
+    seen = videos_trained_on(model, source, entries)
+    if seen is None:
+        return {}
+    typer.echo(
+        f"{seen['videos']:,} of {seen['of']:,} videos were trained on (split {seen['split']!r}): the numbers "
+        "say nothing of unseen videos",
+        err=True,
+    )
+    return {"trained_on": seen}
 
 
 def _right_videos(file: Path | None, entries: list[Entry], facts: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vidsift.data.entries import Entry
     from vidsift.data.source import DataSource
     from vidsift.evaluation.ranks import VideoToText
 
-__all__ = ["EvaluationDefaults", "evaluation_defaults"]
+__all__ = ["EvaluationDefaults", "evaluation_defaults", "videos_trained_on"]
 
 
 class EvaluationDefaults(NamedTuple):
@@ -48,3 +51,33 @@ def evaluation_defaults(model: str, source: DataSource) -> EvaluationDefaults:
     return EvaluationDefaults(
         section.split if trained_on == source.source else None, section.video_to_text, seeds
     )
+
+
+def videos_trained_on(model: str, source: DataSource, entries: Sequence[Entry]) -> dict[str, Any] | None:
+    """Count how many of the videos the recipe beside a model trained on.
+
+    Args:
+        model: its folder, or the name of one that has no recipe.
+        source: the data set that the videos are of.
+        entries: the videos.
+
+    Returns:
+        ``split``, the split that was trained on, ``videos``, how many files are of it too, and ``of``, how
+        many there are. None where it is none, or where nobody can say: the recipe trains on another
+        data set, or the annotations of its split are not there.
+    """
+    from vidsift.data.catalog import check_data
+    from vidsift.data.summary import count_shared
+    from vidsift.training.yaml_files import read_values
+
+    file = Path(model) / "recipe.yaml"
+    data = read_values(file).get("data") if file.is_file() else None
+    if not isinstance(data, dict) or data.get("source") != source.source:
+        return None
+    try:
+        split = check_data(data).training_split
+        trained = source.entries(split)
+    except ValueError:  # annotations of it are not there, or the recipe is of another version
+        return None
+    videos = count_shared(trained, entries)
+    return {"split": split, "videos": videos, "of": count_shared(entries, entries)} if videos else None

@@ -9,6 +9,7 @@ from vidsift.data.catalog import DEFAULT, open_source
 from vidsift.data.entries import Entry, captions_of
 from vidsift.data.frame_cache import read_entry
 from vidsift.data.source import ValidationSet
+from vidsift.data.summary import count_shared
 from vidsift.evaluation.evaluate import (
     encode_gallery,
     evaluate_gallery,
@@ -54,6 +55,8 @@ class Validation:
             raise ValueError("the recipe asks for no validation")
         self._workers = min(1, recipe.data.workers)
         self.entries, self._frames = _validation_set(recipe, section, model)
+        if self._frames is None and section.cut is None:
+            _warn_of_trained(recipe, self.entries, say)
         if self._frames is None and section.missing == "refuse":
             say(f"reading {len(self.entries)} validation videos once, to find those that are missing")
             require_readable(self.entries, model.preprocessing, remedy=_REMEDY, workers=self._workers)
@@ -104,6 +107,18 @@ def _validation_set(recipe: Recipe, section: ValidationSection, model: Model) ->
     purpose = f"validation in {data.where}"
     refuse_test_split(section.split, data.test_splits(), purpose, data.test_split_remedy)
     return data.validation_set(section.split, section.videos, model.preprocessing)
+
+
+def _warn_of_trained(recipe: Recipe, entries: Sequence[Entry], say: Callable[[str], None]) -> None:
+    """Say how many validation videos are trained on: of MSR-VTT's 9k, for one, all of validate."""
+    shared = count_shared(recipe.data.training_files(), entries)
+    if shared:
+        files = len({entry.path for entry in entries})
+        say(
+            f"{shared} of {files} validation videos are trained on as well (split "
+            f"{recipe.data.training_split!r}): their score says nothing of unseen videos, nor which weights "
+            "are best; cut validation videos out of training with validation.cut in place of validation.split"
+        )
 
 
 def _require_one_readable(entries: Sequence[Entry], model: Model) -> None:
