@@ -24,10 +24,13 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import train_tokenizer
 from vidsift.encoders.weights import save_clip
+from vidsift.shapes.groups import GROUP_SIZE
 from vidsift.shapes.library import DrawnVideo, draw_split, write_video
 from vidsift.shapes.world import TAGS
 from vidsift.training.recipe import NewClip
 from vidsift.training.setup import clip_config
+
+_LOT = 64
 
 SMALL = NewClip(
     dim=128,
@@ -60,8 +63,8 @@ def write_msrvtt(
 
     Args:
         folder: gets ``videos`` and ``annotations``; files of the same names are replaced.
-        training: videos in ``MSRVTT_train.9k.csv``, a multiple of four; three quarters are in ``.7k.csv``.
-        test: videos in ``MSRVTT_JSFUSION_test.csv``, a multiple of four.
+        training: videos in ``MSRVTT_train.9k.csv``, three quarters of them in ``.7k.csv``.
+        test: videos in ``MSRVTT_JSFUSION_test.csv``.
         captions: of each video of training, which all are trained on; the list for testing names one.
         size_px: height and width, even.
         frames_per_second: 3, as released recipes compress theirs.
@@ -73,9 +76,9 @@ def write_msrvtt(
         The captions of training.
     """
     drawn = {
-        "train": draw_split("train", training, seed, captions_per_video=captions, tags=tags),
+        "train": _scenes("train", training, seed, captions, tags),
         # The official file has captions of the videos of 1k-A too.
-        "test": draw_split("test", test, seed, captions_per_video=captions, tags=tags),
+        "test": _scenes("test", test, seed, captions, tags),
     }
     numbered = [(split, video) for split, videos in drawn.items() for video in videos]
     (folder / "videos").mkdir(parents=True, exist_ok=True)
@@ -91,6 +94,20 @@ def write_msrvtt(
             _render(job)
     _annotate(folder / "annotations", numbered)
     return [caption for video in drawn["train"] for caption in video.captions]
+
+
+def _scenes(split: str, count: int, seed: int, captions: int, tags: Sequence[str]) -> list[DrawnVideo]:
+    """Draw scenes without look-alikes, which MSR-VTT has none of: one of each group of four.
+
+    As there, a sentence may hold of several videos, if of few.
+    """
+    drawn: list[DrawnVideo] = []
+    # In lots: telling every scene from all others costs the square of their number.
+    while len(drawn) < count:
+        videos = GROUP_SIZE * min(_LOT, count - len(drawn))
+        lot = draw_split(split, videos, seed + len(drawn), captions_per_video=captions, tags=tags)
+        drawn += lot[::GROUP_SIZE]
+    return drawn
 
 
 def _render(job: tuple[Path, DrawnVideo, int, int]) -> None:
@@ -167,8 +184,8 @@ def main() -> None:
     )
     options.add_argument("folder", type=Path, help="Gets videos and annotations, e.g. data/msrvtt.")
     options.add_argument("--clip", type=Path, help="Write a small CLIP here, too.")
-    options.add_argument("--training", type=int, default=128, help="Videos to train on, a multiple of 4.")
-    options.add_argument("--test", type=int, default=64, help="Videos of 1k-A, a multiple of 4.")
+    options.add_argument("--training", type=int, default=128, help="Videos to train on.")
+    options.add_argument("--test", type=int, default=64, help="Videos of 1k-A.")
     options.add_argument("--workers", type=int, default=1, help="Processes that render.")
     chosen = options.parse_args()
     captions = write_msrvtt(chosen.folder, training=chosen.training, test=chosen.test, workers=chosen.workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,21 @@ def test_a_recipe_trains_and_is_evaluated(data_set: str, system: str, home: Path
     assert report["text_to_video"]["questions"] == QUERIES.get(data_set, TEST)
     assert report["video_to_text"]["questions"] == TEST
     assert 1 <= report["text_to_video"]["MdR"] <= TEST
+
+
+def test_a_folder_of_footage_trains_too(home: Path, tmp_path: Path) -> None:
+    footage = Footage(tmp_path / "videos")
+    shown = footage.place(tmp_path / "mine", [f"{number}.mp4" for number in range(8)])
+    lines = [
+        json.dumps({"video": f"{number}.mp4", "captions": video.captions})
+        for number, video in enumerate(shown)
+    ]
+    (tmp_path / "mine" / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    changes = [f"model.start={home / 'clip'}", f"data.path={tmp_path / 'mine'}", *SHRUNK, "validation.cut=2"]
+    recipe = read_recipe(ROOT / "footage.yaml", [*changes, "steps=2", "data.batch_size=4"])
+    done = Trainer(recipe, tmp_path / "run", device="cpu", say=silent).run()
+    # The two that were cut out, with all their captions.
+    assert done["validation"]["text_to_video"]["questions"] == 2 * CAPTIONS
 
 
 def judged(run: Path) -> dict[str, Any]:
