@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,65 @@ def test_prototypes_of_a_video(folder: Path, tmp_path: Path, capsys: pytest.Capt
     assert len(json.loads((tmp_path / "prototypes.json").read_text())["objects shown"]) == 2
     assert _run("prototypes", folder / "wti", *arguments) == 2
     assert "shows the objects and events of prost" in capsys.readouterr().err
+
+
+def _saved(folder: Path, model: str) -> Path:
+    """An evaluation of the four videos, saved."""
+    target = folder / f"{model}-result"
+    if not target.exists():
+        arguments = ["evaluate", folder / model, folder / "videos", "--workers", 0, "--save", target]
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        assert not ended.value.code
+    return target
+
+
+def test_what_was_found_by_one_model_and_by_two(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wti, prost = _saved(folder, "wti"), _saved(folder, "prost")
+    assert _run("retrieved", wti, "--caption", 4, "--shown", 4, "-o", tmp_path / "wti.png") == 0
+    [row] = json.loads((tmp_path / "wti.json").read_text())
+    # Captions 3 to 5 are of the second of the four videos.
+    assert (row["model"], row["right"], sorted(row["videos"])) == ("wti-result", 1, [0, 1, 2, 3])
+    assert row["files"][row["videos"].index(1)].endswith("test-00001.mp4")
+    assert row["scores"] == sorted(row["scores"], reverse=True)
+    assert _run("retrieved", wti, prost, "--caption", 0, "-o", tmp_path / "both.png") == 0
+    both = json.loads((tmp_path / "both.json").read_text())
+    assert [row["model"] for row in both] == ["wti-result", "prost-result"]
+    assert both[0]["caption"] == both[1]["caption"]
+    capsys.readouterr()
+    assert _run("retrieved", wti, wti, wti, "-o", tmp_path / "x.png") == 2
+    assert "3 folders; give one for its mistakes, or two to compare" in capsys.readouterr().err
+    assert _run("retrieved", folder / "videos", "-o", tmp_path / "x.png") == 2
+    assert "holds no saved evaluation" in capsys.readouterr().err
+
+
+def test_gains_by_scenes_are_differences_of_recall(folder: Path, tmp_path: Path) -> None:
+    wti, prost = _saved(folder, "wti"), _saved(folder, "prost")
+    assert _run("gain-by-scenes", wti, prost, "-o", tmp_path / "gain.png") == 0
+    [bar] = json.loads((tmp_path / "gain.json").read_text())["bars"]
+    recalls = [
+        json.loads((result / "report.json").read_text())["text_to_video"]["R@1"] for result in (wti, prost)
+    ]
+    # Drawn clips have no cuts, and as many captions each.
+    assert (bar["scenes"], bar["videos"]) == (1, 4)
+    assert bar["gain"] == pytest.approx(recalls[1] - recalls[0])
+
+
+def test_an_evaluation_whose_videos_are_gone_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "result"
+    shutil.copytree(_saved(folder, "wti"), result)
+    report = json.loads((result / "report.json").read_text())
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "captions.jsonl").write_text('{"video": "other.mp4", "captions": ["a ring"]}')
+    report["protocol"]["data"] = str(tmp_path / "videos")
+    (result / "report.json").write_text(json.dumps(report))
+    capsys.readouterr()
+    assert _run("retrieved", result, "-o", tmp_path / "x.png") == 2
+    assert "does not list any more (4 of 4); evaluate once more" in capsys.readouterr().err
 
 
 def test_help_says_of_every_figure_which_paper_has_it(capsys: pytest.CaptureFixture[str]) -> None:

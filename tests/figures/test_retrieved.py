@@ -41,6 +41,13 @@ def test_rescued_are_those_that_the_second_model_alone_finds() -> None:
     assert rescued_captions(SECOND, FIRST, ENTRIES, 5) == []
 
 
+def test_a_missing_video_is_no_mistake() -> None:
+    scores = FIRST.copy()
+    scores[:, 0] = -np.inf
+    # Captions 0 and 1 are of the video that is missing.
+    assert failed_captions(scores, ENTRIES, 5) == []
+
+
 def test_boxes_tell_right_from_wrong(clips: list[Entry]) -> None:
     entries = [*clips[:2], Entry(Path("absent.mp4"), ("a video that is gone",))]
     captions = sum(len(entry.captions) for entry in entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -225,6 +226,66 @@ def _prototypes(
     _write(draw_prototypes(video_prototypes(loaded, frames), frames, objects=objects), output)
 
 
+def _retrieved(
+    results: Annotated[list[Path], typer.Argument(help="What evaluate --save wrote: one folder, or two.")],
+    output: Output,
+    caption: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Row of a caption.", show_default="those that tell most"),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many captions, where none is named.")] = 3,
+    shown: Annotated[int, typer.Option(min=1, help="How many videos of each.")] = 3,
+) -> None:
+    """What was found: mistakes of one model, or what a second one finds (PIDRo Fig. 6, ProST Fig. 2)."""
+    from vidsift.evaluation.saved import load_result
+    from vidsift.figures.results import require_same_videos, scores_of, videos_of
+    from vidsift.figures.retrieved import draw_retrieved, failed_captions, rescued_captions, retrieved
+
+    if len(results) > 2:
+        raise ValueError(f"{len(results)} folders; give one for its mistakes, or two to compare")
+    loaded = [load_result(folder) for folder in results]
+    require_same_videos(loaded[0], loaded[-1])
+    entries, scores = videos_of(loaded[0]), [scores_of(result) for result in loaded]
+    rows = caption
+    if not rows and len(scores) == 2:
+        rows = rescued_captions(scores[0], scores[1], entries, count)
+    rows = rows or failed_captions(scores[-1], entries, count)
+    names = [folder.resolve().name for folder in results]
+    drawn = [
+        retrieved(matrix, entries, row, model=name, videos=shown)
+        for row in rows
+        for name, matrix in zip(names, scores, strict=True)
+    ]
+    _write(draw_retrieved(drawn, entries), output)
+
+
+def _gain_by_scenes(
+    first: Annotated[Path, typer.Argument(metavar="DIR_A", help="What evaluate --save wrote.")],
+    second: Annotated[Path, typer.Argument(metavar="DIR_B", help="Of the same videos and captions.")],
+    output: Output,
+) -> None:
+    """What the second model gains over the first by the number of scenes in a video (DRL Fig. 7)."""
+    from vidsift.evaluation.saved import load_result
+    from vidsift.figures.results import recall_of_videos, require_same_videos, videos_of
+    from vidsift.figures.scenes import count_scenes, draw_gain_by_scenes
+    from vidsift.video import probe
+
+    before, after = load_result(first), load_result(second)
+    require_same_videos(before, after)
+    if (before.present != after.present).any():
+        raise ValueError(f"{first} and {second} could not read the same videos; evaluate both once more")
+    there = [entry for entry, present in zip(videos_of(before), before.present, strict=True) if present]
+    scenes = []
+    with typer.progressbar(there, label="videos", file=sys.stderr) as bar:
+        for entry in bar:
+            span = entry.span(probe(entry.path).duration_seconds)
+            scenes.append(count_scenes(entry.path, span))
+    names = (first.resolve().name, second.resolve().name)
+    _write(
+        draw_gain_by_scenes(scenes, recall_of_videos(before), recall_of_videos(after), names=names), output
+    )
+
+
 _FIGURES: dict[str, Callable[..., None]] = {
     "sweep": _sweep,
     "training-loss": _training_loss,
@@ -232,6 +293,8 @@ _FIGURES: dict[str, Callable[..., None]] = {
     "meetings": _meetings,
     "word-weights": _word_weights,
     "word-cloud": _word_cloud,
+    "retrieved": _retrieved,
+    "gain-by-scenes": _gain_by_scenes,
     "prototypes": _prototypes,
 }
 """What ``vidsift figure`` draws, by name."""

@@ -87,10 +87,13 @@ def retrieved(
 
 
 def failed_captions(sim_QV: Matrix, entries: Sequence[Entry], count: int) -> list[int]:
-    """Return captions that another video fits best, the surest mistakes first (ProST supplement Fig. 2)."""
+    """Return captions that another video fits best, the surest mistakes first (ProST supplement Fig. 2).
+
+    Captions of a video that is missing (minus infinity) are no mistakes of the model.
+    """
     owner_Q = video_of_caption(entries)
-    rows = np.arange(len(sim_QV))
-    lead_Q = sim_QV.max(axis=1) - sim_QV[rows, owner_Q]
+    right_Q = sim_QV[np.arange(len(sim_QV)), owner_Q]
+    lead_Q = np.where(np.isfinite(right_Q), sim_QV.max(axis=1) - right_Q, 0.0)
     order = np.argsort(-lead_Q, kind="stable")
     return [int(row) for row in order[:count] if lead_Q[row] > 0]
 
