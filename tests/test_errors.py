@@ -48,6 +48,8 @@ NO_VALUE_ERRORS = {
     "TrainingError": Exception,
     "NoAlignmentError": TypeError,
     "WorkerEndedError": RuntimeError,
+    "ProcessEndedError": RuntimeError,
+    "ProcessesDifferError": RuntimeError,
 }
 
 

@@ -28,7 +28,9 @@ value, what was expected and the remedy; the command line prints it as one line 
         + NonFiniteLossError [ValueError]
         + NonFiniteGradientError [ValueError]
         + NonFiniteStateError [ValueError]
-        + SeveralProcessesError [ValueError]    a run was started as several processes
+        + SeveralProcessesError [ValueError]    processes were started that cannot train together
+        + ProcessEndedError [RuntimeError]      another process of the run ended
+        + ProcessesDifferError [RuntimeError]   the processes of a run do not hold the same weights
         + WorkerEndedError [RuntimeError]       a process that makes batches ended by itself
         + FolderBusyError [OSError]             another process trains in the folder
           + GridBusyError                       another process runs a grid there
@@ -88,7 +90,9 @@ __all__ = [
     "NotSearchableError",
     "PictureError",
     "PrecisionError",
+    "ProcessEndedError",
     "ProcessStartError",
+    "ProcessesDifferError",
     "QueryError",
     "RecipeError",
     "SandboxError",
@@ -245,7 +249,15 @@ class NonFiniteStateError(TrainingError, ValueError):
 
 
 class SeveralProcessesError(TrainingError, ValueError):
-    """One run was started as several processes, which this version cannot bring together."""
+    """Several processes were started that cannot train together: which launcher, and how to start them."""
+
+
+class ProcessEndedError(TrainingError, RuntimeError):
+    """Another one of the processes that train together ended; its own message says why."""
+
+
+class ProcessesDifferError(TrainingError, RuntimeError):
+    """The processes that train together do not hold the same weights; says after which step."""
 
 
 class WorkerEndedError(TrainingError, RuntimeError):

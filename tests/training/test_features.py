@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tests.methods import tiny
 from tests.methods.variants import every_variant
 from tests.training import small
+from tests.training.made import LONG, batch_of
 
 from vidsift.data.loading import Batch
 from vidsift.methods.model import Model
@@ -19,25 +19,6 @@ from vidsift.training.features import batch_features
 from vidsift.training.recipe import read_recipe
 from vidsift.training.setup import batch_maker
 from vidsift.training.trainer import Trainer
-
-LONG = "a large blue square grows while a small green star spins in the middle and two triangles move left"
-
-
-def batch_of(counts: list[int], captions: list[str]) -> Batch:
-    """Videos of so many frames, padded to the longest as decoded files are."""
-    pixels, times = tiny.videos(counts)
-    shape = len(counts), max(counts)
-    batch = Batch(
-        np.zeros((*shape, *pixels[0].shape[1:]), np.uint8),
-        np.zeros(shape, bool),
-        np.zeros(shape, np.float64),
-        captions,
-        np.arange(len(counts)),
-    )
-    for row, count in enumerate(counts):
-        batch.pixels[row, :count], batch.times_seconds[row, :count] = pixels[row], times[row]
-        batch.mask[row, :count] = True
-    return batch
 
 
 def scored(model: Model, batch: Batch) -> torch.Tensor:
@@ -77,4 +58,6 @@ def test_the_trainer_learns_from_the_inputs_that_inference_has(tmp_path: Path) -
     texts = trainer.model.encode_text(batch.captions)
     videos = trainer.model.encode_frames(list(batch.pixels), list(batch.times_seconds))
     expected = trainer.method.loss(texts, videos)["loss"]
-    assert trainer._take_step.losses(batch)["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert trainer._take_step.batch_loss(0, batch).losses["loss"].item() == pytest.approx(
+        expected.item(), rel=1e-5
+    )

@@ -19,13 +19,12 @@ from vidsift.errors import (
     GridBusyError,
     NotSavedError,
     RecipeError,
-    SeveralProcessesError,
 )
 from vidsift.files.locks import hold_lock
 from vidsift.training.ablate import ablate
 from vidsift.training.grid import Grid
 from vidsift.training.recipe import read_recipe
-from vidsift.training.run_lock import LOCK, locked_folder, refuse_several_processes
+from vidsift.training.run_lock import LOCK, locked_folder
 from vidsift.training.trainer import Trainer, train
 
 
@@ -109,23 +108,6 @@ def test_a_run_that_cannot_begin_anew_leaves_what_is_there(tmp_path: Path) -> No
     with pytest.raises(NotSavedError, match="the recipe could not be written"), full_disk(100):
         Trainer(recipe, tmp_path / "run", resume=False, device="cpu", say=silent).run()
     assert (tmp_path / "run" / "recipe.yaml").read_bytes() == old
-
-
-@pytest.mark.parametrize("name", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
-def test_several_processes_are_refused_before_anything_is_touched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    recipe = read_recipe(write(tmp_path))
-    monkeypatch.setenv(name, "4")
-    for begin in (
-        lambda: Trainer(recipe, tmp_path / "run", device="cpu", say=silent),
-        lambda: ablate(Grid.model_validate(GRID), tmp_path / "run", say=silent),
-    ):
-        with pytest.raises(SeveralProcessesError, match=rf"{name} is 4: .* without torchrun"):
-            begin()
-    assert not (tmp_path / "run").exists()
-    for fine in ("1", "", "0", "many"):
-        refuse_several_processes({name: fine})
 
 
 def test_a_checkpoint_that_does_not_fit_any_more_is_no_fault_of_ours(tmp_path: Path, run: Path) -> None:

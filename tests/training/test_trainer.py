@@ -197,7 +197,7 @@ def test_several_captions_each_give_the_mean_of_their_losses(tmp_path: Path) -> 
     turned = batch._replace(captions=batch.captions[1:] + batch.captions[:1])
     both = batch._replace(captions=batch.captions + turned.captions)
     of_batch, of_turned, mean = (
-        float(run._take_step.losses(b)["loss"].detach()) for b in (batch, turned, both)
+        float(run._take_step.batch_loss(0, b).losses["loss"].detach()) for b in (batch, turned, both)
     )
     assert mean == pytest.approx((of_batch + of_turned) / 2, rel=1e-5)
     assert of_batch != pytest.approx(of_turned, rel=1e-3)

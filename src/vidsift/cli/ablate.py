@@ -37,7 +37,7 @@ def ablate(  # noqa: PLR0917 - the options of the verb
     Run the same command again to go on after an interruption: finished runs stay. The page is written to
     the folder of the runs as report.md, after an interruption too.
     """
-    from vidsift.training.run_lock import refuse_several_processes
+    from vidsift.training.placement import refuse_several_processes
     from vidsift.training.stopping import StoppedEarly, starting_up
 
     refuse_several_processes()

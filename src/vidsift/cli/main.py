@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -14,7 +15,7 @@ from vidsift.cli.plain import Group, program
 from vidsift.errors import VidsiftError
 from vidsift.files.disk_errors import is_disk_full, plain_words
 
-__all__ = ["app", "main"]
+__all__ = ["app", "end_with", "main"]
 
 # What each verb is for: the first line of its own help, here so that no verb is imported to list them all.
 _VERBS = {
@@ -87,8 +88,13 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: the command line without the program's name; that of the process when None.
     """
+    end_with(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+
+
+def end_with(run: Callable[[], Any]) -> NoReturn:
+    """Run something and end the process by its answer, with a line where it went wrong; see :func:`main`."""
     try:
-        sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+        sys.exit(_answer(run))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -107,13 +113,19 @@ def _leave_pipe() -> NoReturn:
 
 
 def _run(arguments: list[str]) -> Any:
+    if arguments[:1] == [_VERSION]:
+        typer.echo(f"vidsift {__version__}")
+        return 0
+    return app(next(iter(arguments), ""))(arguments, standalone_mode=True)
+
+
+def _answer(run: Callable[[], Any]) -> Any:
     try:
-        if arguments[:1] == [_VERSION]:
-            typer.echo(f"vidsift {__version__}")
-            return 0
-        return app(next(iter(arguments), ""))(arguments, standalone_mode=True)
+        return run()
     except (KeyboardInterrupt, BrokenPipeError):
         raise
+    except typer.Exit as ended:
+        return ended.exit_code
     except Exception as problem:
         if os.environ.get(_DEBUG):
             raise

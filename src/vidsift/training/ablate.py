@@ -40,7 +40,8 @@ from vidsift.methods.model import Model, load
 from vidsift.training.arguments import changed_defaults, with_all_arguments
 from vidsift.training.grid import Grid, GridJob, jobs_of
 from vidsift.training.grid_report import page
-from vidsift.training.run_lock import locked_folder, refuse_several_processes
+from vidsift.training.placement import refuse_several_processes
+from vidsift.training.run_lock import locked_folder
 from vidsift.training.stopping import StoppedEarly
 from vidsift.training.trainer import Trainer
 from vidsift.types import Frames

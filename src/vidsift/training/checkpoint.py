@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Checkpoint:
         random: states of the random generators.
         best: best validation so far, ``{"step": ..., "value": ...}``.
         seconds: training time so far.
+        processes: how many trained it.
     """
 
     step: int
@@ -46,6 +47,7 @@ class Checkpoint:
     random: dict[str, Any]
     best: dict[str, float]
     seconds: float
+    processes: int = 1
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -67,7 +69,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} has format {version!r}, this version reads {_FORMAT}; start the run anew"
         )
-    missing = [field.name for field in fields(Checkpoint) if field.name not in content]
+    missing = [
+        field.name for field in fields(Checkpoint) if field.default is MISSING and field.name not in content
+    ]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}; start the run anew")
     checkpoint = Checkpoint(**{name: value for name, value in content.items() if name != "format"})
@@ -136,6 +140,7 @@ class Checkpoints:
         step: int,
         best: dict[str, float],
         seconds: float,
+        processes: int = 1,
     ) -> None:
         """Write a checkpoint; the last good one becomes the one before.
 
@@ -155,6 +160,7 @@ class Checkpoints:
             "random": _random_states(),
             "best": best,
             "seconds": seconds,
+            "processes": processes,
         }
         # Saved twice, a step must not push out the good one before it.
         previous = self.before if self._last_is_good and self.step != step else None

@@ -231,6 +231,8 @@ class Recipe(RecipeSection):
         evaluation: how the finished model is judged.
         checkpoint_every_steps: what a run that is killed loses at most.
         log_every_steps: how often a line is written.
+        chunk: how many videos, and captions, of a batch a device encodes at a time, with the gradients of the
+            whole batch; each but the last is encoded twice. All at once where absent.
         card: sections of the model card, title to text.
     """
 
@@ -251,6 +253,7 @@ class Recipe(RecipeSection):
     evaluation: EvaluationSection = EvaluationSection()
     checkpoint_every_steps: Positive = 200
     log_every_steps: Positive = 20
+    chunk: Positive | None = None
     card: dict[str, str] = Field(default={})
 
     @model_validator(mode="after")

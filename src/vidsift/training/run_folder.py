@@ -37,6 +37,7 @@ _CHANGED_ON_RESUME = {
     "optimiser.learning_rate",
     "optimiser.backbone_learning_rate",
     "optimiser.clip_norm",
+    "chunk",
 }
 # What earlier versions called files of a model while they wrote them.
 _PARTIAL = ("model.safetensors.partial", "config.json.partial")

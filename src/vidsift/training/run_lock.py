@@ -1,27 +1,23 @@
-"""One process at a time writes to the folder of a run or of a grid, and no run is of several processes."""
+"""One process at a time writes to the folder of a run or of a grid."""
 
 from __future__ import annotations
 
 import errno
 import logging
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from vidsift.errors import FolderBusyError, LockHeldError, SeveralProcessesError
+from vidsift.errors import FolderBusyError, LockHeldError
 from vidsift.files.locks import hold_lock
 
-__all__ = ["LOCK", "locked_folder", "refuse_several_processes"]
+__all__ = ["LOCK", "locked_folder"]
 
 LOCK = "running.lock"
 
 # What file systems answer that know no locks, as some of clusters do.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 _log = logging.getLogger(__name__)
-
-# Set in each process by torchrun and accelerate, by Open MPI, and by MPICH and Intel MPI.
-_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 @contextmanager
@@ -61,19 +57,3 @@ def locked_folder(folder: Path, kind: type[FolderBusyError] = FolderBusyError) -
                 raise
             _log.warning("the disk of %s knows no locks: let no other process train there", folder)
         yield
-
-
-def refuse_several_processes(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse to be one of several processes of a launcher: each would train the whole run by itself.
-
-    Raises:
-        SeveralProcessesError: the launcher says that there are more than one.
-    """
-    for name in _SIZES:
-        size = environment.get(name, "").strip()
-        if size.isdigit() and int(size) > 1:
-            raise SeveralProcessesError(
-                f"{name} is {size}: this was started as {size} processes, but one process trains a run, on "
-                "one device. Start it without torchrun, accelerate launch or mpirun (vidsift train RECIPE); "
-                f"where {name} is left over, unset it"
-            )

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 
 from vidsift.data.loading import Batch, stage_at
 from vidsift.data.source import PlannedStage
-from vidsift.methods.base import Method
+from vidsift.errors import RecipeError
 from vidsift.methods.model import Model
-from vidsift.training.features import batch_features
+from vidsift.training.batch_loss import BatchLoss, refuse_batch_statistics
+from vidsift.training.distributed import ALONE, Processes
+from vidsift.training.features import BatchEncoder
 from vidsift.training.finite import StepNumbers
 from vidsift.training.optim import rate_factor, set_rates
 from vidsift.training.recipe import Recipe
-from vidsift.types import Features
 
-__all__ = ["TrainingStep", "pair_losses"]
+__all__ = ["TrainingStep"]
 
 
 class TrainingStep:
@@ -26,6 +26,9 @@ class TrainingStep:
     Attributes:
         pending: what the steps gave since somebody last took the means.
 
+    Raises:
+        RecipeError: if a batch is to be encoded in chunks or by several processes, and cannot be.
+
     Args:
         recipe: the run.
         model: what learns.
@@ -33,6 +36,7 @@ class TrainingStep:
         stages: of the run.
         dtype: bfloat16 computes the towers by autocast.
         advice: says what to do about numbers that left the range.
+        processes: that take the same steps, each with its own rows of the batches.
     """
 
     def __init__(
@@ -44,34 +48,44 @@ class TrainingStep:
         *,
         dtype: torch.dtype,
         advice: Callable[[], str],
+        processes: Processes = ALONE,
     ) -> None:
         """See the class."""
         self.recipe, self.model, self.optimiser = recipe, model, optimiser
         self.stages, self.dtype = stages, dtype
         self.pending: list[StepNumbers] = []
-        self._advice = advice
+        self._advice, self._processes = advice, processes
+        if recipe.chunk is not None:
+            refuse_batch_statistics(model.method, f"chunk: {recipe.chunk}")
+        if processes.count > 1:
+            refuse_batch_statistics(model.method, f"training in {processes.count} processes")
+            _refuse_small_batches(stages, processes.count)
 
-    def __call__(self, step: int, batch: Batch) -> None:
+    def __call__(self, step: int, batch: Batch) -> int:
         """Take one step.
 
         Args:
             step: its number, from 0.
-            batch: of videos and what is said of them.
+            batch: of videos and what is said of them, or this process's rows of it.
+
+        Returns:
+            How many videos the whole batch has.
 
         Raises:
             ValueError: if there are not two videos to compare, or the method gives no loss.
             NonFiniteLossError: at a loss that is no number; on a GPU it is looked at later.
             NonFiniteGradientError: likewise, at gradients.
         """
-        if len(batch.rows) < 2:
+        videos, longest = self._sizes(batch)
+        if videos < 2:
             raise ValueError(
-                f"step {step}: {len(batch.failed)} videos of the batch cannot be read, "
-                f"{len(batch.rows)} can; a step needs at least 2"
+                f"step {step}: {len(batch.failed)} videos of the batch cannot be read, {videos} can; a step "
+                "needs at least 2"
             )
         set_rates(self.optimiser, self._rate_factor(step))
-        losses = self.losses(batch)
+        loss = self.batch_loss(step, batch, longest=longest)
         rate = max(group["lr"] for group in self.optimiser.param_groups)
-        numbers = StepNumbers(step, rate, losses)
+        numbers = StepNumbers(step, rate, loss.losses)
         self.pending.append(numbers)
         # On a CPU a check costs nothing; on a GPU it would wait for the step, so it is made with the log.
         at_once = self.model.device.type == "cpu"
@@ -79,18 +93,36 @@ class TrainingStep:
             numbers.check(self._advice())
         # None and not 0: AdamW would still decay and move what takes no part in this stage.
         self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(losses["loss"])
+        loss.backward()
         clip_norm = self.recipe.optimiser.clip_norm
         numbers.clip(self.model.method, clip_norm, self._advice() if at_once else None)
         self.optimiser.step()
         self.model.method.after_step()
-        # It waits for the next line of the log, and would keep the graph of its step till then.
-        losses["loss"] = losses["loss"].detach()
+        return videos
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses of a batch as scalars, ``"loss"`` with its graph."""
-        text, video = batch_features(self.model, batch, self.dtype)
-        return pair_losses(self.model.method, text, video)
+    def batch_loss(self, step: int, batch: Batch, *, longest: int = 0) -> BatchLoss:
+        """Return the loss of a batch, from which the gradients can be taken.
+
+        Args:
+            step: its number: with several processes, what is random hangs on it.
+            batch: this process's rows.
+            longest: see :class:`~vidsift.training.features.BatchEncoder`.
+        """
+        seed, processes = self.recipe.seed, self._processes
+        processes.seed_draws(seed, step)
+        return BatchLoss(
+            self.model.method,
+            BatchEncoder(self.model, batch, self.dtype, longest=longest),
+            chunk=self.recipe.chunk,
+            processes=processes,
+            before_loss=lambda: processes.seed_draws(seed, step, alike=True),
+        )
+
+    def _sizes(self, batch: Batch) -> tuple[int, int]:
+        """How many videos all processes have together, and how many frames the longest of them has."""
+        longest = int(batch.mask.sum(axis=1).max(initial=0))
+        videos, widths = zip(*self._processes.exchange([len(batch.rows), longest]), strict=True)
+        return sum(videos), max(widths)
 
     def check_pending(self) -> None:
         """Make sure that no loss and no gradient since the last line was NaN."""
@@ -122,28 +154,10 @@ class TrainingStep:
         )
 
 
-def pair_losses(method: Method, text: Features, video: Features) -> dict[str, Tensor]:
-    """Compose the losses of videos and their captions.
-
-    Args:
-        method: whose loss.
-        text: prepared; the captions stand lap by lap, a caption of each video in a lap.
-        video: prepared.
-
-    Returns:
-        Named scalars, the means over the laps: each lap is a batch of pairs.
-
-    Raises:
-        ValueError: if what the method returns is no such dictionary.
-    """
-    rows, captions = (len(next(iter(side.values()))) for side in (video, text))
-    losses = [
-        method.loss({name: tokens[first : first + rows] for name, tokens in text.items()}, video)
-        for first in range(0, captions, rows)
-    ]
-    if not isinstance(losses[0], Mapping) or "loss" not in losses[0]:
-        raise ValueError(
-            f"{type(method).__name__}.loss returned {losses[0]!r}, expected a dictionary of scalars "
-            "in which 'loss' is the one to minimise"
-        )
-    return {name: torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
+def _refuse_small_batches(stages: Sequence[PlannedStage], processes: int) -> None:
+    for stage in stages:
+        if stage.batch_size < processes:
+            raise RecipeError(
+                f"stage {stage.section.name!r}: batches of {stage.batch_size} videos for {processes} "
+                "processes; raise data.batch_size, which all processes divide among them, or start fewer"
+            )

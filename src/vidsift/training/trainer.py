@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import torch
 
 from vidsift.data.loading import Batch, BatchMaker, Feed, stage_at
+from vidsift.data.share import share_batches
 from vidsift.encoders.device import choose_device, chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
-from vidsift.errors import CheckpointError, NonFiniteStateError, WorkerEndedError
+from vidsift.errors import CheckpointError, NonFiniteStateError, ProcessEndedError, WorkerEndedError
 from vidsift.evaluation.evaluate import headline
 from vidsift.training.bertadam import round_to_half
 from vidsift.training.best import BestWeights, remove_other_models, save_selected
 from vidsift.training.checkpoint import set_random_states
+from vidsift.training.distributed import Processes, device_of
 from vidsift.training.finite import remedies
 from vidsift.training.log import RunLog
 from vidsift.training.optim import build_optimiser, parameter_groups, slow_backbone
+from vidsift.training.placement import placement
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
-from vidsift.training.run_lock import refuse_several_processes
 from vidsift.training.setup import (
     batch_maker,
     build_model,
@@ -37,6 +41,7 @@ from vidsift.training.setup import (
 )
 from vidsift.training.step import TrainingStep
 from vidsift.training.stopping import StoppedEarly, StopRequests
+from vidsift.training.together import agree_on_batch, open_together, set_threads
 from vidsift.training.validation import Validation, cut_for_validation
 
 __all__ = [
@@ -52,7 +57,9 @@ _GRACE_SECONDS = 1.0
 
 
 class Trainer:
-    """One run.
+    """One run, or this process's part of one that a launcher started as several (:mod:`placement`).
+
+    The first process alone writes, validates and says something.
 
     Args:
         recipe: what to do.
@@ -64,8 +71,8 @@ class Trainer:
         should_stop: asked after every step whether to save and end, as after Ctrl-C.
 
     Raises:
-        ValueError: if the recipe cannot be followed, ``output`` holds another run, or this is one of several
-            processes of a launcher.
+        ValueError: if the recipe cannot be followed, or ``output`` holds another run.
+        SeveralProcessesError: a launcher started several processes which cannot train together.
         FolderBusyError: another process trains in ``output``; a trainer holds it from here to the end of
             :meth:`run`.
     """
@@ -81,25 +88,29 @@ class Trainer:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """See the class."""
-        refuse_several_processes()
+        place = placement()
         self._should_stop = should_stop
-        self.output, self.say = Path(output), say
+        self.device = device_of(place, choose_device(device))
+        self.processes = Processes(place, self.device)
+        self.output, self.say = Path(output), say if self.processes.first else _say_nothing
         self._folder = RunFolder(self.output)
-        self.recipe = self._folder.open(recipe, resume)
-        self._section = self.recipe.validation
         try:
-            self._set_up(device)
+            self.recipe = open_together(self._folder, recipe, resume, self.processes)
+            self._section = self.recipe.validation
+            set_threads(recipe.threads, place, self.device)
+            self._set_up()
         except BaseException:
-            self._folder.close()
+            self._close()
             raise
 
-    def _set_up(self, device: str) -> None:
+    def _close(self) -> None:
+        self._folder.close()
+        self.processes.close()
+
+    def _set_up(self) -> None:
         # Before anything reads the training data: nothing else may see what is validated on.
         self.recipe = cut_for_validation(self.recipe, self.say)
         recipe, folder = self.recipe, self._folder
-        if recipe.threads is not None:
-            torch.set_num_threads(recipe.threads)
-        self.device = choose_device(device)
         self.dtype = chosen_dtype(recipe.precision, self.device)
         # A run goes on with the words that it began with: the captions may be others by now.
         known = Tokenizer.from_folder(folder.vocabulary) if folder.resuming else None
@@ -111,16 +122,24 @@ class Trainer:
         self.steps = steps_of(self.stages)
         self.optimiser = self._optimiser()
         self.step = 0
-        self.log = RunLog(folder.log, self.say, steps=self.steps)
+        log = folder.log if self.processes.first else Path(os.devnull)
+        self.log = RunLog(log, self.say, steps=self.steps)
         self.best = BestWeights(folder.checkpoints.last.parent)
         self._take_step = TrainingStep(
-            recipe, self.model, self.optimiser, self.stages, dtype=self.dtype, advice=self._advice
+            recipe,
+            self.model,
+            self.optimiser,
+            self.stages,
+            dtype=self.dtype,
+            advice=self._advice,
+            processes=self.processes,
         )
         self._stop_requests = StopRequests()
         # Building a model draws numbers too, more or fewer: the steps begin at the seed, whatever it is.
         torch.manual_seed(recipe.seed)
         if folder.resuming:
             self._restore()
+        self.processes.send_weights(self.method)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         rates = self.recipe.optimiser
@@ -162,29 +181,39 @@ class Trainer:
             NonFiniteStateError: at weights, or a state of the optimiser, that are no numbers.
             NotSavedError: the disk takes no more; the checkpoints before stay.
             StoppedEarly: after Ctrl-C or SIGTERM, once the run is saved.
+            ProcessEndedError: another process of the run ended by itself.
+            ProcessesDifferError: the processes of the run do not hold the same weights.
         """
         try:
             return self._run()
+        except ProcessEndedError:
+            # Whoever stops all of them may reach another one first.
+            if self._stop_requests.number is None:
+                raise
+            raise StoppedEarly(
+                "stopped with the other processes; the same command goes on from the last checkpoint",
+                self._stop_requests.number,
+            ) from None
         finally:
-            self._folder.close()
+            self._close()
 
     def _run(self) -> dict[str, Any]:
         parameters = sum(parameter.numel() for parameter in self.method.parameters())
         self.say(
             f"{self.recipe.name}: {parameters / 1e6:.2f} M parameters, {self.steps} steps on "
-            f"{self.device} in {str(self.dtype).removeprefix('torch.')}, output {self.output}"
+            f"{self._hardware} in {str(self.dtype).removeprefix('torch.')}, output {self.output}"
         )
         report: dict[str, Any] = {}
         validate: Validation | None = None
         maker: BatchMaker | None = None
         last_loss = math.nan
         with self._stop_requests.listening():
-            if self.recipe.validation is not None:
+            if self.recipe.validation is not None and self.processes.first:
                 validate = self._wait_for(lambda: Validation(self.recipe, self.model, say=self.say))
             if self.step < self.steps:
                 maker = self._wait_for(lambda: batch_maker(self.recipe, self.model, self.stages))
             # What an earlier run left goes only now that this one's videos are there, too.
-            if not self._folder.resuming:
+            if not self._folder.resuming and self.processes.first:
                 self._folder.begin(self.recipe, self.model.tokenizer)
                 self.best.forget()
                 remove_other_models(self.output)
@@ -195,24 +224,29 @@ class Trainer:
                 if validate is not None:
                     report = self._validate(validate)
             self._save_checkpoint()
-            save_selected(
-                self.model,
-                self.output,
-                self.best,
-                step=self.step,
-                report=report,
-                select=self._section.select if self._section is not None else "last",
-                card=self._card(),
-            )
+            validations = self.processes.from_first(lambda: self._save_model(report))
         self.say(f"model written to {self.output} after {self.log.seconds / 60:.1f} min of training")
         return {
             "steps": self.step,
             "seconds": self.log.seconds,
             "loss": last_loss,
-            "validation": report,
-            "best": {"step": self.best.step, "validation": self.best.facts["report"]} if report else {},
+            **validations,
             "unreadable": sorted(self.log.unreadable),
         }
+
+    def _save_model(self, report: dict[str, Any]) -> dict[str, Any]:
+        """Write the model; returns what validation said of its last and its best weights."""
+        save_selected(
+            self.model,
+            self.output,
+            self.best,
+            step=self.step,
+            report=report,
+            select=self._section.select if self._section is not None else "last",
+            card=self._card(),
+        )
+        best = {"step": self.best.step, "validation": self.best.facts["report"]} if report else {}
+        return {"validation": report, "best": best}
 
     def _loop(self, maker: BatchMaker, validate: Validation | None) -> float:
         recipe, steps = self.recipe, self.steps
@@ -220,9 +254,10 @@ class Trainer:
         if validate is not None:
             self._validate_what_was_stopped(validate)
         self.log.start_clock(self.step)
-        with Feed(maker, start=self.step, stop=steps, workers=recipe.data.workers) as feed:
+        mine = share_batches(maker, self.processes.share)
+        with Feed(mine, start=self.step, stop=steps, workers=recipe.data.workers) as feed:
             self.method.train()
-            for batch in self._batches(feed):
+            for batch in self._batches(feed, maker):
                 if stage is not (now := stage_at(self.stages, self.step)):
                     stage, section = now, now.section
                     self.method.leave_out(section.without)
@@ -235,15 +270,14 @@ class Trainer:
                     )
                 self.log.note_unreadable(batch, self.step)
                 self._train_step(batch)
-                self.log.count(len(batch.pixels))
                 if self.step % recipe.log_every_steps == 0 or self.step == steps:
                     values = self._take_step.mean_losses()
                     loss = values["loss"]
                     rate = max(group["lr"] for group in self.optimiser.param_groups)
                     self.log.line(self.step, values, rate=rate, scale=float(self.method.scale.detach()))
-                if self._stop_requests.number is not None or self._should_stop():
+                if number := self.processes.largest(self._stop_request()):
                     self.log.stop_clock()
-                    self._stop_early()
+                    self._stop_early(number)
                 # The check at the very end is made by the caller, after the loop.
                 if validate is not None and self._validation_due():
                     # The time of validation is no time of training.
@@ -260,10 +294,16 @@ class Trainer:
         """Return what takes long before a step; Ctrl-C and SIGTERM end the run there and then."""
         result = self._stop_requests.wait_for(get)
         if result is None:
-            self._stop_early()
+            raise self._stopped_in_time(self._stop_requests.number or signal.SIGINT)
         return result
 
-    def _batches(self, feed: Feed) -> Iterator[Batch]:
+    def _stop_request(self) -> int:
+        """Return the number of the signal by which somebody wants the run to end, or 0."""
+        return self._stop_requests.number or (signal.SIGINT if self._should_stop() else 0)
+
+    def _batches(self, feed: Feed, maker: BatchMaker) -> Iterator[Batch]:
+        """The batches of the steps; with several processes the rows of this one."""
+
         def following() -> Batch | None:
             try:
                 return next(feed, None)
@@ -275,8 +315,13 @@ class Trainer:
         while self.step < self.steps:
             with self.log.waiting():
                 batch = self._stop_requests.wait_for(following)
-            if batch is None:
-                self._stop_early()
+                # One that was asked to stop has none, and the others have to know.
+                number = 0 if batch is not None else self._stop_requests.number or signal.SIGINT
+                if number := self.processes.largest(number):
+                    self._stop_early(number)
+                assert batch is not None, "without a batch it stops"
+                whole = partial(maker, self.step)
+                batch = agree_on_batch(batch, whole, self.processes)
             yield batch
 
     def _due(self, every: int) -> bool:
@@ -293,7 +338,7 @@ class Trainer:
 
     def _train_step(self, batch: Batch) -> None:
         """One step of the optimiser."""
-        self._take_step(self.step, batch)
+        self.log.count(self._take_step(self.step, batch))
         self.step += 1
 
     def _advice(self) -> str:
@@ -319,9 +364,18 @@ class Trainer:
 
     def _save_checkpoint(self) -> None:
         self._take_step.check_pending()
-        save = self._folder.checkpoints.save
+        self.processes.require_same_weights(self.method, self.step)
+        if not self.processes.first:
+            return
         with self._finite():
-            save(self.method, self.optimiser, step=self.step, best=self.best.facts, seconds=self.log.seconds)
+            self._folder.checkpoints.save(
+                self.method,
+                self.optimiser,
+                step=self.step,
+                best=self.best.facts,
+                seconds=self.log.seconds,
+                processes=self.processes.count,
+            )
         self.best.checkpoint_saved()
 
     @contextmanager
@@ -332,12 +386,18 @@ class Trainer:
         except CheckpointError as error:
             raise NonFiniteStateError(f"after step {self.step} {error}; {self._advice()}") from error
 
-    def _stop_early(self) -> NoReturn:
-        number = self._stop_requests.number or signal.SIGINT
-        if self.step in (0, self._folder.checkpoints.step):
-            after = f"after step {self.step} of {self.steps}" if self.step else "before the first step"
-            raise StoppedEarly(f"stopped {after}; nothing is lost, the same command goes on", number)
+    def _stopped_in_time(self, number: int) -> StoppedEarly:
+        """What ends a run of which everything is saved."""
+        after = f"after step {self.step} of {self.steps}" if self.step else "before the first step"
+        return StoppedEarly(f"stopped {after}; nothing is lost, the same command goes on", number)
+
+    def _stop_early(self, number: int) -> NoReturn:
+        """Save the run and end it, in all processes."""
+        if self.step in (0, self.processes.from_first(lambda: self._folder.checkpoints.step)):
+            raise self._stopped_in_time(number)
         self._save_checkpoint()
+        # Nobody leaves before the first has saved: launchers end the rest when one has ended.
+        self.processes.from_first(lambda: None)
         raise StoppedEarly(
             f"stopped after step {self.step} of {self.steps}; saved. The same command goes on "
             f"from there (checkpoint {self._folder.checkpoints.last})",
@@ -345,7 +405,11 @@ class Trainer:
         )
 
     def _restore(self) -> None:
-        checkpoint = self._folder.restore(self.recipe, self.steps, self.say)
+        folder = self._folder
+        if self.processes.first:
+            checkpoint = folder.restore(self.recipe, self.steps, self.say)
+        else:
+            checkpoint = folder.checkpoints.load(self.say)
         # The state that is loaded below brings the groups of the earlier recipe along.
         peaks = [group["peak_rate"] for group in self.optimiser.param_groups]
         try:
@@ -364,13 +428,20 @@ class Trainer:
         set_random_states(checkpoint.random)
         self.step, self.log.seconds = checkpoint.step, checkpoint.seconds
         self.best.restore(checkpoint.best, checkpoint.step, self.say)
-        self.say(f"going on after step {self.step}")
+        before, now = checkpoint.processes, self.processes.count
+        others = f" in {now} process{'es' if now > 1 else ''}, {before} before" if before != now else ""
+        self.say(f"going on after step {self.step}{others}")
+
+    @property
+    def _hardware(self) -> str:
+        count = self.processes.count
+        return f"{count} x {self.device.type}" if count > 1 else self.device.type
 
     def _card(self) -> dict[str, Any]:
         recipe = self.recipe
         trained = (
             f"recipe `{recipe.name}`, {self.steps} steps, seed {recipe.seed}, {self.log.seconds / 60:.1f} "
-            f"minutes on {self.device.type}; the whole recipe is in `recipe.yaml`"
+            f"minutes on {self._hardware}; the whole recipe is in `recipe.yaml`"
         )
         card: dict[str, Any] = {"Training": trained, **recipe.card}
         if cut := self.recipe.data.cut_note():
@@ -392,3 +463,7 @@ def train(
     read = read_recipe(recipe, overrides, variant=variant)
     folder = Path("runs") / read.name if output is None else Path(output)
     return Trainer(read, folder, device=device, resume=resume, say=say).run()
+
+
+def _say_nothing(_line: str) -> None:
+    """What processes say that are not the first."""
