@@ -80,6 +80,37 @@ def test_every_row_is_whole() -> None:
     assert seen == {(paper, table) for paper, tables in TABLES.items() for table in tables}
 
 
+def test_remarks_that_point_to_another_table_are_true() -> None:
+    seen = 0
+    rows = load_published().results
+    for result in rows:
+        for remark in result.remarks:
+            same = re.match(r"(\S+ \d) prints the same figures as (text to video|video to text)$", remark)
+            other = re.match(r"(\S+ \d) prints (other figures|MdR ([\d.]+))", remark)
+            if not (same or other):
+                continue
+            seen += 1
+            source = (same or other)[1]  # type: ignore[index]
+            direction = same[2].replace(" ", "_") if same else result.direction
+            # CLIP4Clip's heads have rows of their own in PIDRo's tables.
+            pointed = [
+                row.metrics
+                for row in rows
+                if (row.benchmark, row.direction) == (result.benchmark, direction)
+                and source in row.sources
+                and row.method.split("-")[0] == result.method.split("-")[0]
+            ]
+            assert pointed, (result, remark)
+            alike = [
+                all(of[name] == result.metrics[name] for name in of if name in result.metrics)
+                for of in pointed
+            ]
+            assert any(alike) if same else not any(alike), (result, remark)
+            if other and other[3]:
+                assert float(other[3]) in [of.get("MdR") for of in pointed]
+    assert seen > 20
+
+
 def test_no_row_stands_twice() -> None:
     keys = [json.dumps(raw, sort_keys=True) for raw in CONTENT["rows"]]
     assert len(keys) == len(set(keys)) == 216
