@@ -51,7 +51,7 @@ def test_results_of_files_and_folders_stand_in_the_table(
     )
     other = lines.index("### Ours, of another protocol: not to be compared with the rows above", first)
     assert other < lines.index("## Video to text")
-    assert lines[other + 4].endswith(f"| 1k-A | 8 | 32 | {unlike} | 8 frames, papers 12 |")
+    assert lines[other + 4].endswith(f"| 1k-A | 8 | 32 | {unlike} | ViT-B/32 | 8 frames, papers 12 |")
     assert lines.count(lines[other + 4]) == 1
     assert "| **ours: not measured** | - | - | - | - | - | - | - | - | - |" in lines
     assert any(line.startswith("drl N: table N of Wang et al.") for line in lines)

@@ -174,7 +174,7 @@ def _group_lines(group: TableGroup, remarks: list[str]) -> list[str]:
     if any(row.post for row in group.rows):
         columns[-1:] = ["post-processing", "transductive", "source"]
     if group.kind == "other protocol":
-        columns.append("differs in")
+        columns += ["backbone", "differs in"]
     lines = ["| " + " | ".join(columns) + " |", "|" + "|".join("---" for _ in columns) + "|"]
     for row in group.rows:
         cells = _cells(row, remarks)
@@ -199,6 +199,7 @@ def _cells(row: TableRow, remarks: list[str]) -> dict[str, str]:
         "post-processing": row.post or "-",
         "transductive": transductive if row.metrics else "-",
         "source": _plain_cell(row.source) or "-",
+        "backbone": _plain_cell(row.backbone or "-"),
         "differs in": _plain_cell("; ".join(row.differences)),
     }
 
