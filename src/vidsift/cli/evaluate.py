@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vidsift.cli.moment_scores import Moments, moment_lines, refuse_without_moments, score_moments
 from vidsift.cli.score_table import score_table
 from vidsift.cli.text import Annotations, one_line
 
@@ -129,6 +130,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     sampling: Seconds = None,
     max_words: MaxWords = None,
     missing: Missing = MissingVideos.refuse,
+    moments: Moments = False,
     workers: Workers = 1,
     device: Device = "auto",
 ) -> None:
@@ -162,7 +164,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
         options["bank"] = _bank(source, entries[0].split, bank_split, bank_captions, bank_videos)
     looking = {"frames": frames, "sampling": sampling and sampling.value, "max_words": max_words}
     try:
-        evaluation = _measured(model, entries, device, looking, options)
+        evaluation = _measured(model, entries, device, looking, options, moments=moments)
     except MissingVideosError as problem:
         _refuse(problem, source.listed_in)
         raise typer.Exit(2) from None
@@ -174,6 +176,8 @@ def _show(evaluation: Evaluation, json_file: Path | None, save: Path | None) -> 
     from vidsift.files.disk_errors import saving
 
     for line in score_table(evaluation.report):
+        typer.echo(line)
+    for line in moment_lines(evaluation.report["moments"]) if "moments" in evaluation.report else ():
         typer.echo(line)
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
         _list(what, [(video["video"], video["reason"]) for video in evaluation.report[kind]])
@@ -229,7 +233,13 @@ def _write(report: dict[str, Any], file: Path) -> None:
 
 
 def _measured(
-    model: str, entries: list[Entry], device: str, looking: dict[str, Any], options: dict[str, Any]
+    model: str,
+    entries: list[Entry],
+    device: str,
+    looking: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    moments: bool,
 ) -> Evaluation:
     """Load the model and evaluate it, with a bar; what is missing is refused before the model is loaded."""
     from vidsift.data.entries import absent_videos
@@ -238,6 +248,8 @@ def _measured(
     from vidsift.evaluation.protocol import look_differently
     from vidsift.methods.model import load
 
+    if moments:
+        refuse_without_moments(entries)
     if options["missing"] == MissingVideos.refuse.value:
         refuse_missing(absent_videos(entries), len(entries), "")
     loaded = load(model, device)
@@ -246,7 +258,11 @@ def _measured(
         options["facts"]["changed_by_hand"] = changed
     with typer.progressbar(length=len(entries), label="videos", file=sys.stderr) as bar:
         name = entries[0].split or "not named"
-        return evaluate_model(loaded, entries, split=name, progress=bar.update, **options)
+        evaluation = evaluate_model(loaded, entries, split=name, progress=bar.update, **options)
+    if moments:
+        scored = score_moments(loaded, entries, missing=options["missing"], workers=options["workers"])
+        evaluation.report["moments"] = scored
+    return evaluation
 
 
 def _refuse(problem: MissingVideosError, listed_in: str) -> None:
