@@ -38,6 +38,7 @@ PLACES = {
     "figures": ("figures/",),
     "mteb": ("evaluation/mteb.py",),
     "evaluate": ("postprocess/assignment.py",),
+    "jpeg": ("data/picture_codec.py",),
 }
 
 # Not asked for: it comes with PyTorch for CUDA, and without it the plain formulas are used.
@@ -135,7 +136,8 @@ def test_the_lowest_versions_are_those_that_are_stated() -> None:
     """Where the lowest versions are asked for (``make test-lowest``), no higher ones are tested."""
     if not os.environ.get("VIDSIFT_LOWEST"):
         pytest.skip("set VIDSIFT_LOWEST=1 in an environment of the lowest versions")
-    stated = parsed([*PROJECT["dependencies"], *EXTRAS["serve"], *EXTRAS["watch"], *EXTRAS["evaluate"]])
+    extras = ("serve", "watch", "evaluate", "jpeg")
+    stated = parsed([*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])])
     higher = {
         name: held
         for name, requirement in stated.items()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from vidsift.cli.data_cache import data_cache
 from vidsift.cli.data_check import data_check
 from vidsift.cli.data_summary import print_json, protocol_of, show_notes, split_title, summary_as_json
 from vidsift.cli.plain import Group, program
@@ -24,6 +25,7 @@ def data() -> typer.Typer:
     group.command("info")(data_info)
     group.command("check")(data_check)
     group.command("convert")(data_convert)
+    group.command("cache")(data_cache)
     return group
 
 

@@ -1,4 +1,4 @@
-"""Pictures of entries, decoded from their files; and a cache of them on disk."""
+"""Pictures of entries, decoded from their files; and the cache of them that earlier versions laid out."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.data.entries import Entry
-from vidsift.errors import FrameCacheError, NotSavedError, VideoReadError
+from vidsift.errors import FrameCacheError, VideoReadError
 from vidsift.files.disk_errors import saving
-from vidsift.files.whole import whole_folder
 from vidsift.types import Frames, Span
 from vidsift.video import read_frames
 from vidsift.video.preprocessing import Preprocessing
 from vidsift.video.probe import probe
 
-__all__ = ["FrameCache", "read_entry"]
+__all__ = ["OLD_ABOUT_FILE", "FrameCache", "read_entry"]
+
+OLD_ABOUT_FILE = "about.json"
+"""By this file a cache of an earlier version is known; new ones are shards."""
 
 _File: TypeAlias = tuple[str, str, tuple[int, ...], type[np.generic]]
 
@@ -52,7 +54,10 @@ def read_entry(
 
 @dataclass(frozen=True)
 class FrameCache:
-    """Decoded pictures of many videos in one file, filled as they are first wanted.
+    """Decoded pictures of many videos in one file, as earlier versions laid them out.
+
+    They go on being read, and filled as videos are first wanted; new caches are
+    :class:`~vidsift.data.frame_shards.FrameShards`.
 
     The folder holds ``about.json`` (what the pictures were made from), ``pixels.u8``, ``times.f64`` and
     ``counts.i32`` (pictures of each video, 0 while absent). Several processes may fill it: a video's
@@ -71,7 +76,7 @@ class FrameCache:
 
     @classmethod
     def open(cls, folder: str | Path, entries: Sequence[Entry], preprocessing: Preprocessing) -> FrameCache:
-        """Open a cache, or lay out an empty one.
+        """Open a cache.
 
         Raises:
             FrameCacheError: the folder holds the pictures of other files, or of another way to look at them.
@@ -85,10 +90,7 @@ class FrameCache:
         }
         # As it is read back below, tuples as lists.
         about = json.loads(json.dumps(about))
-        about_file = root / "about.json"
-        if not about_file.is_file():
-            _lay_out(root, _layout(len(entries), preprocessing), json.dumps(about))
-        if json.loads(about_file.read_text(encoding="utf-8")) != about:
+        if json.loads((root / OLD_ABOUT_FILE).read_text(encoding="utf-8")) != about:
             raise FrameCacheError(
                 f"the cache {root} was made from other videos, or looks at them otherwise; delete it or "
                 "name another"
@@ -130,27 +132,6 @@ class FrameCache:
         with (self.folder / name).open("r+b") as file:
             file.seek(at)
             file.write(np.ascontiguousarray(values).data)
-
-
-def _lay_out(root: Path, layout: Sequence[_File], about: str) -> None:
-    """Put an empty cache in place whole: another process may want the same one now."""
-    try:
-        with saving("the cache of decoded pictures", root), whole_folder(root) as temporary:
-            for name, _, shape, kind in layout:
-                with (temporary / name).open("wb") as file:
-                    # A file of holes: zeros that take no room until they are written.
-                    file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
-            (temporary / "about.json").write_text(about, encoding="utf-8")
-    except NotSavedError:
-        raise
-    except OSError as error:
-        raise FrameCacheError(
-            f"the cache {root} cannot be laid out: {error}; name an empty folder"
-        ) from error
-    if not (root / "about.json").is_file():
-        raise FrameCacheError(
-            f"the cache {root} cannot be laid out: it holds other files; name an empty folder"
-        )
 
 
 def _layout(videos: int, preprocessing: Preprocessing) -> list[_File]:

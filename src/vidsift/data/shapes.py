@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -132,8 +132,10 @@ class Shapes(DataSource):
         seed: int,
         *,
         with_pixels: bool = True,
+        say: Callable[[str], None] = lambda _line: None,
     ) -> BatchMaker:
         """See :class:`~vidsift.data.source.DataSource`."""
+        del say  # a set that is rendered is a matter of seconds
         planned = tuple(_scene_stage(stage) for stage in stages)
         clips = self.stored_clips(preprocessing)
         if clips is not None:

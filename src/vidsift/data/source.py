@@ -9,7 +9,7 @@ parse annotations. ``data/catalog.py`` lists all sources; nothing else knows one
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -284,6 +284,7 @@ class DataSource(RecipeSection, ABC):
         seed: int,
         *,
         with_pixels: bool = True,
+        say: Callable[[str], None] = lambda _line: None,
     ) -> BatchMaker:
         """Return what makes the training batch of any step.
 
@@ -292,6 +293,7 @@ class DataSource(RecipeSection, ABC):
             preprocessing: how the model looks at a video.
             seed: of everything random.
             with_pixels: False where the model knows the pictures of :meth:`stored_clips` already.
+            say: takes a line where this takes a while.
 
         Raises:
             ValueError: if the stages and the data do not suit each other.

@@ -13,7 +13,8 @@ import numpy as np
 
 from vidsift.data.caption_order import CaptionOrder
 from vidsift.data.entries import Entry
-from vidsift.data.frame_cache import FrameCache, read_entry
+from vidsift.data.frame_cache import read_entry
+from vidsift.data.frame_shards import CachedFrames
 from vidsift.data.loading import Batch, BatchStage, stage_at
 from vidsift.data.share import WHOLE, Share
 from vidsift.errors import TooFewVideosError, VideoReadError
@@ -98,7 +99,7 @@ class ShuffledVideos:
     seed: int
     stages: tuple[BatchStage, ...]
     preprocessing: Preprocessing
-    cache: FrameCache | None = None
+    cache: CachedFrames | None = None
     jitter: float = 1.0
     share: Share = WHOLE
     captions: CaptionsTaken = "one"

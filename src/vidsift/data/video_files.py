@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -20,8 +20,8 @@ from vidsift.data.entries import (
     is_inside,
     joined_entries,
 )
-from vidsift.data.frame_cache import FrameCache
 from vidsift.data.loading import BatchMaker, BatchStage
+from vidsift.data.make_shards import open_cache
 from vidsift.data.source import DataSource, Epoch, GridTestSet, PlannedStage, ValidationSet, expanded
 from vidsift.data.video_batches import CaptionsTaken, ShuffledVideos
 from vidsift.data.videos_on_disk import VideosOnDisk
@@ -41,8 +41,8 @@ class VideoFiles(DataSource):
     """Videos in files.
 
     Attributes:
-        cache: folder to keep decoded pictures in, so that each video is decoded once; with it, every epoch
-            sees the same pictures.
+        cache: folder of decoded pictures, so that each video is decoded once; with it, every epoch sees the
+            same pictures. What ``vidsift data cache`` did not make, the run makes before its first step.
         jitter: how far a picture that is not from the cache may move in what it stands for (its part of the
             video for sampling "uniform", around the middle; the second that it begins for the others): 1 for
             anywhere in it, which is the default without a cache, 0 for the very pictures that the finished
@@ -116,13 +116,15 @@ class VideoFiles(DataSource):
         seed: int,
         *,
         with_pixels: bool = True,
+        say: Callable[[str], None] = lambda _line: None,
     ) -> BatchMaker:
         """See :class:`~vidsift.data.source.DataSource`."""
         del with_pixels
         entries = tuple(self._trained_on())
         cache = None
         if self.cache is not None:
-            cache = FrameCache.open(expanded(self.cache), entries, preprocessing)
+            folder = expanded(self.cache)
+            cache = open_cache(folder, entries, preprocessing, workers=max(1, self.workers), say=say)
         planned = tuple(BatchStage(stage.first_step, stage.batch_size, stage.frames) for stage in stages)
         jitter = 1.0 if self.jitter is None else self.jitter
         return ShuffledVideos(entries, seed, planned, preprocessing, cache, jitter, captions=self.captions)

@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vidsift.data.entries import Entry, absent_videos, captions_of
-from vidsift.data.frame_cache import FrameCache
+from vidsift.data.make_shards import open_cache
 from vidsift.data.source import GridTestSet
 from vidsift.errors import CheckpointError, GridBusyError, RecipeError, VideoReadError
 from vidsift.evaluation.evaluate import retrieval_metrics, video_of_caption
@@ -408,7 +408,7 @@ def _judged(model: Model, test: GridTestSet, folder: Path) -> Record:
     """Judge a model on the test files, whose pictures are decoded once for the whole grid."""
     refuse_missing(absent_videos(test.entries), len(test.entries), test.remedy)
     seconds = f"{model.preprocessing.frames}-{model.preprocessing.sampling}-{model.preprocessing.size_px}px"
-    pictures = FrameCache.open(folder / f"{test.name}x{seconds}", test.entries, model.preprocessing)
+    pictures = open_cache(folder / f"{test.name}x{seconds}", test.entries, model.preprocessing)
     read_V = [pictures.read(row, entry) for row, entry in enumerate(test.entries)]
     failed = [
         (entry.name, frames.reason)

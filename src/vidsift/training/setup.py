@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -260,8 +260,13 @@ def set_trained(method: Method, prefixes: Sequence[str], *, frozen_towers: bool 
     return count
 
 
-def batch_maker(recipe: Recipe, model: Model, stages: Sequence[PlannedStage]) -> BatchMaker:
-    """Return what makes the batch of any step.
+def batch_maker(
+    recipe: Recipe,
+    model: Model,
+    stages: Sequence[PlannedStage],
+    say: Callable[[str], None] = lambda _line: None,
+) -> BatchMaker:
+    """Return what makes the batch of any step; ``say`` takes a line where this takes a while.
 
     Raises:
         SelectionOnTestError: the data to train on are a test split.
@@ -270,7 +275,7 @@ def batch_maker(recipe: Recipe, model: Model, stages: Sequence[PlannedStage]) ->
     """
     _refuse_unfit(recipe.data)
     cached = isinstance(model.method.towers, CachedTowers)
-    return recipe.data.batches(stages, model.preprocessing, recipe.seed, with_pixels=not cached)
+    return recipe.data.batches(stages, model.preprocessing, recipe.seed, with_pixels=not cached, say=say)
 
 
 def _refuse_unfit(data: DataSource) -> None:

@@ -211,7 +211,7 @@ class Trainer:
             if self.recipe.validation is not None and self.processes.first:
                 validate = self._wait_for(lambda: Validation(self.recipe, self.model, say=self.say))
             if self.step < self.steps:
-                maker = self._wait_for(lambda: batch_maker(self.recipe, self.model, self.stages))
+                maker = self._wait_for(lambda: batch_maker(self.recipe, self.model, self.stages, self.say))
             # What an earlier run left goes only now that this one's videos are there, too.
             if not self._folder.resuming and self.processes.first:
                 self._folder.begin(self.recipe, self.model.tokenizer)
