@@ -21,6 +21,7 @@ from vidsift.data.frame_shards import FrameShards, read_videos, shard_files
 from vidsift.data.loading import BatchStage
 from vidsift.data.make_shards import MadeShards, make_shards, open_cache
 from vidsift.data.picture_codec import PictureFormat
+from vidsift.data.stored_videos import StoredVideos
 from vidsift.data.video_batches import ShuffledVideos
 from vidsift.errors import FrameCacheError, LockHeldError, NotSavedError, VideoReadError
 from vidsift.files.locks import hold_lock
@@ -143,6 +144,39 @@ def test_a_video_that_changed_is_noticed_and_a_copy_is_not(tmp_path: Path, video
     assert not isinstance(cache.read(8, there[8]), VideoReadError)
     # A smaller training split reads the same cache.
     assert make_shards(tmp_path / "cache", there[3:], PREPROCESSING, pictures="uint8").known == 6
+
+
+def test_frozen_towers_find_the_pictures_of_each_row(tmp_path: Path, videos: list[Entry]) -> None:
+    made(tmp_path, videos)
+    folder = tmp_path / "cache"
+    shards = FrameShards.open(folder, videos, PREPROCESSING)
+    stored = StoredVideos.whole(shards, videos, folder)
+    assert stored is not None
+    pixels = stored.pixels(np.asarray([3, 8, 0]))
+    for place, row in ((0, 3), (2, 0)):
+        frames = shards.read(row, videos[row])
+        assert not isinstance(frames, VideoReadError)
+        assert np.array_equal(pixels[place], frames.pixels)
+    assert not pixels[1].any()  # the broken one, for which no batch has a row
+    fewer = FrameShards.open(folder, videos[1:], PREPROCESSING)
+    other = StoredVideos.whole(fewer, videos[1:], folder)
+    assert other is not None
+    assert other.folder != stored.folder
+    # Without pictures, batches are the same.
+    maker = ShuffledVideos(tuple(videos), 1, (BatchStage(0, 5, 3),), PREPROCESSING, shards)
+    with_pixels, without = maker(0), replace(maker, with_pixels=False)(0)
+    assert without.pixels.shape == (*with_pixels.mask.shape, 1, 1, 3)
+    assert np.array_equal(without.mask, with_pixels.mask)
+    assert np.array_equal(without.times_seconds, with_pixels.times_seconds)
+    assert (without.captions, without.failed) == (with_pixels.captions, with_pixels.failed)
+
+
+def test_videos_of_fewer_pictures_are_not_looked_up(tmp_path: Path, videos: list[Entry]) -> None:
+    """By the second a short video has fewer pictures, and padding is in no memory."""
+    looks = replace(PREPROCESSING, sampling="one_fps_linspace")
+    make_shards(tmp_path / "cache", videos, looks, pictures="uint8")
+    shards = FrameShards.open(tmp_path / "cache", videos, looks)
+    assert StoredVideos.whole(shards, videos, tmp_path / "cache") is None
 
 
 def test_other_pictures_and_other_files_are_refused(tmp_path: Path, videos: list[Entry]) -> None:

@@ -280,7 +280,7 @@ def test_frozen_towers_stay_and_all_else_learns(tmp_path: Path) -> None:
 def test_remembered_towers_train_as_towers_that_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = frozen(tmp_path)
     train(recipe, output=tmp_path / "one", device="cpu", say=silent)
-    monkeypatch.setattr(trainer, "cache_towers", lambda _recipe, _model: None)
+    monkeypatch.setattr(trainer, "cache_towers", lambda *_arguments: None)
     train(recipe, output=tmp_path / "two", device="cpu", say=silent)
     with_cache, without_cache = (
         load(tmp_path / name, device="cpu").method.state_dict() for name in ("one", "two")

@@ -233,10 +233,6 @@ def cached_videos(folder: Path) -> Iterator[tuple[Path, CachedVideo]]:
             yield shard, video
 
 
-def _parts(path: str) -> tuple[str, ...]:
-    return tuple(path.split("/"))
-
-
 class KnownVideos:
     """Finds what a cache has of an entry, wherever the folder of the videos lies by now.
 
@@ -246,22 +242,18 @@ class KnownVideos:
 
     def __init__(self, folder: Path) -> None:
         """See the class; reads the end of each shard."""
-        self._by_name: dict[_Key, dict[str, tuple[Path, CachedVideo]]] = {}
+        self._by_name: dict[_Key, list[tuple[Path, CachedVideo]]] = {}
         for shard, video in cached_videos(folder):
-            key = (_parts(video.name)[-1], *video.part)
-            # The later one takes the place of an earlier one of the same video.
-            self._by_name.setdefault(key, {})[video.name] = (shard, video)
+            key = (video.name.rpartition("/")[2], *video.part)
+            self._by_name.setdefault(key, []).append((shard, video))
 
     def find(self, entry: Entry) -> tuple[Path, CachedVideo] | None:
         """Return the shard and what it knows of an entry whose file is still the same; or None."""
-        candidates = self._by_name.get((entry.path.name, entry.start_seconds, entry.end_seconds), {})
-        place = entry.path.as_posix()
-        # Of files of one name in several folders, the one whose folders end alike.
-        fitting = [name for name in candidates if len(candidates) == 1 or place.endswith(f"/{name}")]
-        for name in sorted(fitting, key=len, reverse=True):
-            if candidates[name][1].is_of(entry.path):
-                return candidates[name]
-        return None
+        candidates = self._by_name.get((entry.path.name, entry.start_seconds, entry.end_seconds), [])
+        place = f"/{entry.path.as_posix()}"
+        # Of files of one name in several folders, first the one whose folders end alike.
+        ordered = sorted(candidates, key=lambda c: not place.endswith(f"/{c[1].name}"))
+        return next((candidate for candidate in ordered if candidate[1].is_of(entry.path)), None)
 
 
 @dataclass(frozen=True)
@@ -308,6 +300,14 @@ class FrameShards:
     def __getstate__(self) -> dict[str, object]:
         """Travel to workers without the open files."""
         return {**self.__dict__, "_maps": {}}
+
+    def read_times(self, row: int, entry: Entry) -> Frames | VideoReadError:
+        """Return the same as :meth:`read` with pictures of a single pixel: for whom the times are enough."""
+        _, video = self.videos[row]
+        if video.error is not None:
+            return VideoReadError(entry.path, video.error)
+        times = np.asarray(video.times_seconds, np.float64)
+        return Frames(np.zeros((len(times), 1, 1, 3), np.uint8), times, video.damage)
 
     def read(self, row: int, entry: Entry) -> Frames | VideoReadError:
         """Return the pictures of a video, or why there are none; of uint8 a view of the file."""

@@ -150,8 +150,11 @@ class Shapes(DataSource):
             sampling=preprocessing.sampling,
         )
 
-    def stored_clips(self, preprocessing: Preprocessing) -> ShapesSet | None:
+    def stored_clips(
+        self, preprocessing: Preprocessing, say: Callable[[str], None] = lambda _line: None
+    ) -> ShapesSet | None:
         """Return the set of clips, rendered the first time; None where all are drawn anew."""
+        del say
         if self.clips is None or self.cache is None:
             return None
         return ShapesSet.open(

@@ -299,9 +299,16 @@ class DataSource(RecipeSection, ABC):
             ValueError: if the stages and the data do not suit each other.
         """
 
-    def stored_clips(self, preprocessing: Preprocessing) -> StoredClips | None:
-        """Return the clips that are trained on where their pictures are stored once and for all."""
-        del preprocessing
+    def stored_clips(
+        self, preprocessing: Preprocessing, say: Callable[[str], None] = lambda _line: None
+    ) -> StoredClips | None:
+        """Return the clips that are trained on where their pictures are stored once and for all.
+
+        Args:
+            preprocessing: how the model looks at a video.
+            say: takes a line where this takes a while.
+        """
+        del preprocessing, say
         return None
 
     @abstractmethod

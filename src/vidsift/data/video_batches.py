@@ -14,7 +14,7 @@ import numpy as np
 from vidsift.data.caption_order import CaptionOrder
 from vidsift.data.entries import Entry
 from vidsift.data.frame_cache import read_entry
-from vidsift.data.frame_shards import CachedFrames
+from vidsift.data.frame_shards import CachedFrames, FrameShards
 from vidsift.data.loading import Batch, BatchStage, stage_at
 from vidsift.data.share import WHOLE, Share
 from vidsift.errors import TooFewVideosError, VideoReadError
@@ -93,6 +93,8 @@ class ShuffledVideos:
         share: whose rows are read. A process that has a part of them cannot tell how many of all can be read,
             and so puts no video in the place of another.
         captions: an epoch is every video once, with "one" of its captions, or "every" caption once.
+        with_pixels: False leaves the pictures out, for towers that have their features cached; the cache is
+            then one of shards.
     """
 
     entries: tuple[Entry, ...]
@@ -103,6 +105,7 @@ class ShuffledVideos:
     jitter: float = 1.0
     share: Share = WHOLE
     captions: CaptionsTaken = "one"
+    with_pixels: bool = True
     _orders: dict[int, CaptionOrder] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -155,13 +158,16 @@ class ShuffledVideos:
         return rows, [self._caption(row, rng) for row in rows]
 
     def _preprocessing(self, step: int) -> Preprocessing:
-        return replace(self.preprocessing, frames=stage_at(self.stages, step).frames)
+        side = self.preprocessing.size_px if self.with_pixels else 1
+        return replace(self.preprocessing, frames=stage_at(self.stages, step).frames, size_px=side)
 
     def _caption(self, row: int, rng: np.random.Generator) -> str:
         return self.entries[row].captions[rng.integers(len(self.entries[row].captions))]
 
     def _read(self, step: int, row: int) -> Frames | VideoReadError:
         entry, preprocessing = self.entries[row], self._preprocessing(step)
+        if not self.with_pixels and isinstance(self.cache, FrameShards):
+            return self.cache.read_times(row, entry)
         if self.cache is not None and preprocessing.frames == self.cache.preprocessing.frames:
             return self.cache.read(row, entry)
         # A generator for each video: its seconds do not depend on what else is in the batch.

@@ -20,9 +20,11 @@ from vidsift.data.entries import (
     is_inside,
     joined_entries,
 )
+from vidsift.data.frame_shards import FrameShards
 from vidsift.data.loading import BatchMaker, BatchStage
 from vidsift.data.make_shards import open_cache
 from vidsift.data.source import DataSource, Epoch, GridTestSet, PlannedStage, ValidationSet, expanded
+from vidsift.data.stored_videos import StoredVideos
 from vidsift.data.video_batches import CaptionsTaken, ShuffledVideos
 from vidsift.data.videos_on_disk import VideosOnDisk
 from vidsift.errors import CaptionsError
@@ -119,7 +121,6 @@ class VideoFiles(DataSource):
         say: Callable[[str], None] = lambda _line: None,
     ) -> BatchMaker:
         """See :class:`~vidsift.data.source.DataSource`."""
-        del with_pixels
         entries = tuple(self._trained_on())
         cache = None
         if self.cache is not None:
@@ -127,7 +128,26 @@ class VideoFiles(DataSource):
             cache = open_cache(folder, entries, preprocessing, workers=max(1, self.workers), say=say)
         planned = tuple(BatchStage(stage.first_step, stage.batch_size, stage.frames) for stage in stages)
         jitter = 1.0 if self.jitter is None else self.jitter
-        return ShuffledVideos(entries, seed, planned, preprocessing, cache, jitter, captions=self.captions)
+        return ShuffledVideos(
+            entries,
+            seed,
+            planned,
+            preprocessing,
+            cache,
+            jitter,
+            captions=self.captions,
+            with_pixels=with_pixels,
+        )
+
+    def stored_clips(
+        self, preprocessing: Preprocessing, say: Callable[[str], None] = lambda _line: None
+    ) -> StoredVideos | None:
+        """See :class:`~vidsift.data.source.DataSource`; those of a cache of shards."""
+        if self.cache is None:
+            return None
+        folder, entries = expanded(self.cache), self._trained_on()
+        cache = open_cache(folder, entries, preprocessing, workers=max(1, self.workers), say=say)
+        return StoredVideos.whole(cache, entries, folder) if isinstance(cache, FrameShards) else None
 
     def validation_set(self, split: str, videos: int, preprocessing: Preprocessing) -> ValidationSet:
         """See :class:`~vidsift.data.source.DataSource`; the first ones."""

@@ -287,12 +287,16 @@ def _refuse_unfit(data: DataSource) -> None:
     refuse_missing(absent_videos(files), len(files), remedy)
 
 
-def cache_towers(recipe: Recipe, model: Model) -> None:
+def cache_towers(recipe: Recipe, model: Model, say: Callable[[str], None] = lambda _line: None) -> None:
     """Let frozen towers look only once at clips whose pictures are stored; not where towers learn."""
-    clips = recipe.data.stored_clips(model.preprocessing) if recipe.model.frozen_towers else None
+    frames = model.preprocessing.frames
+    if any(stage.frames not in {None, frames} for stage in recipe.stages):
+        return  # what is stored are the pictures that the finished model looks at
+    clips = recipe.data.stored_clips(model.preprocessing, say) if recipe.model.frozen_towers else None
     if clips is None or (model.method.full_width and clips.pictures < model.preprocessing.frames):
         return  # padding, which such a method scores too, is in no memory
     stored, inputs = clips, model.inputs
+    say(f"the towers are frozen: what they make of {clips.clips} clips is computed once, in {clips.folder}")
 
     def pixels_of(rows: slice) -> torch.Tensor:
         pixels = torch.from_numpy(stored.pixels(rows))

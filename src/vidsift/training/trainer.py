@@ -116,7 +116,7 @@ class Trainer:
         known = Tokenizer.from_folder(folder.vocabulary) if folder.resuming else None
         # Drawn on the CPU, then moved: the same weights on every device.
         self.model = build_model(recipe, known).to(self.device)
-        cache_towers(recipe, self.model)
+        cache_towers(recipe, self.model, self.say)
         self.method = self.model.method
         self.stages = plan_stages(recipe, self.model)
         self.steps = steps_of(self.stages)
