@@ -96,6 +96,7 @@ def test_mistakes_get_one_line_and_status_2(tmp_path: Path, capsys: pytest.Captu
             ("msrvtt", here, "--annotations", here, "--split", "x"),
             "has no split 'x'; its splits: 9k",
         ),
+        ("check", ("msrvtt", here, "--annotations", __file__), "is a file; expected the folder of MSR-VTT's"),
         ("info", ("msrvtt",), "MSR-VTT needs the folder of its annotation files: --annotations FOLDER"),
         ("info", ("msrvtt", "--annotations", "nowhere"), "there is no nowhere"),
         ("info", ("shapes-stream", "--annotations", here), "Shapes is drawn while it is used"),

@@ -218,6 +218,10 @@ class AnnotatedVideos(VideoFiles):
         """See :class:`~vidsift.data.source.DataSource`."""
         if annotations is None:
             raise CaptionsError(f"{cls.title} needs the folder of its annotation files: --annotations FOLDER")
+        if expanded(annotations).is_file():
+            raise CaptionsError(
+                f"{annotations} is a file; expected the folder of {cls.title}'s annotation files"
+            )
         return cls.model_validate({"source": source, "videos": videos, "annotations": annotations})
 
     @property
