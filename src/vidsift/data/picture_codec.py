@@ -47,8 +47,8 @@ def decode_pictures(
 ) -> NDArray[np.uint8]:
     """Return the pictures again, ``(F, S, S, 3)``; of "uint8" the very memory that was given.
 
-    With ``simplejpeg`` (the extra ``jpeg``) JPEGs take about two thirds of the time. Both ways decode by
-    libjpeg-turbo, to the same pixels.
+    With ``simplejpeg`` (the extra ``jpeg``) JPEGs take less time (``results/data-cache.md``). Both ways
+    decode by libjpeg-turbo, to the same pixels.
     """
     shape = (-1, size_px, size_px, 3)
     if pictures == "uint8":
