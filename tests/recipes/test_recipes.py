@@ -13,6 +13,7 @@ from tests.recipes.stand_ins import CAPTIONS, TEST, Footage, write_data_set
 from tests.training.small import losses, silent
 
 from vidsift.data.video_files import AnnotatedVideos
+from vidsift.errors import WeightsError
 from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.methods.catalog import resolve_arguments
 from vidsift.methods.model import load
@@ -146,6 +147,21 @@ def test_a_recipe_trains_and_is_evaluated(data_set: str, system: str, home: Path
     assert report["text_to_video"]["questions"] == QUERIES.get(data_set, TEST)
     assert report["video_to_text"]["questions"] == TEST
     assert 1 <= report["text_to_video"]["MdR"] <= TEST
+
+
+def test_without_a_network_the_remedy_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_names: object, **_options: object) -> str:
+        raise ConnectionError("no route to the hub")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    place = home / "data" / "msrvtt"
+    changes = [f"data.videos={place / 'videos'}", f"data.annotations={place / 'annotations'}"]
+    recipe = read_recipe(path_of("msrvtt", "zeroshot"), changes)
+    words = (
+        "model.start of the recipe: openai/clip-vit-base-patch32 .*no route.* its folder: model.start=FOLDER"
+    )
+    with pytest.raises(WeightsError, match=words):
+        Trainer(recipe, home / "offline", device="cpu", say=silent)
 
 
 def test_a_folder_of_footage_trains_too(home: Path, tmp_path: Path) -> None:

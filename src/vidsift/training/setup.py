@@ -19,7 +19,7 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
-from vidsift.errors import CaptionsError, RecipeError
+from vidsift.errors import CaptionsError, RecipeError, WeightsError
 from vidsift.evaluation.evaluate import refuse_test_split
 from vidsift.evaluation.missing import refuse_missing
 from vidsift.methods.base import Method
@@ -58,7 +58,7 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
         _spread_embeddings(towers, section.new.embedding_std)
         norm, frames = PixelNorm(section.new.image_px), section.frames or 8
     else:
-        started = load(str(section.start), device="cpu")
+        started = _loaded(str(section.start))
         towers, words, norm = started.method.towers, started.tokenizer, started.norm
         towers.clip.set_attn_implementation(section.attention)
         towers.attention = section.attention
@@ -78,6 +78,14 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
         max_words=section.max_words,
         name=recipe.name,
     )
+
+
+def _loaded(start: str) -> Model:
+    try:
+        return load(start, device="cpu")
+    except WeightsError as error:
+        # Most recipes start from a name on the hub, which a machine without a network does not have.
+        raise WeightsError(f"model.start of the recipe: {error}: model.start=FOLDER") from error
 
 
 def clip_config(sizes: NewClip, tokenizer: Tokenizer) -> dict[str, Any]:
