@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -167,11 +166,8 @@ def test_without_a_network_the_remedy_is_told(home: Path, monkeypatch: pytest.Mo
 def test_a_folder_of_footage_trains_too(home: Path, tmp_path: Path) -> None:
     footage = Footage(tmp_path / "videos")
     shown = footage.place(tmp_path / "mine", [f"{number}.mp4" for number in range(8)])
-    lines = [
-        json.dumps({"video": f"{number}.mp4", "captions": video.captions})
-        for number, video in enumerate(shown)
-    ]
-    (tmp_path / "mine" / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    rows = [f'{number}.mp4,"{caption}"' for number, video in enumerate(shown) for caption in video.captions]
+    (tmp_path / "mine" / "captions.csv").write_text("\n".join(["video,caption", *rows, ""]), encoding="utf-8")
     changes = [f"model.start={home / 'clip'}", f"data.path={tmp_path / 'mine'}", *SHRUNK, "validation.cut=2"]
     recipe = read_recipe(ROOT / "footage.yaml", [*changes, "steps=2", "data.batch_size=4"])
     done = Trainer(recipe, tmp_path / "run", device="cpu", say=silent).run()
