@@ -96,8 +96,12 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     assert device_of(Placement(), cuda) == cuda
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert device_of(Placement(3, 4, 1, 2), cuda) == torch.device("cuda", 1)
-    with pytest.raises(SeveralProcessesError, match=r"3 processes on a machine of 2 GPU\(s\).*--device cpu"):
-        device_of(Placement(2, 3, 2, 3), cuda)
+    for number in (0, 2):  # the first one too: it would wait for the others
+        with pytest.raises(
+            SeveralProcessesError, match=r"3 processes on a machine of 2 GPU\(s\).*device cpu"
+        ):
+            device_of(Placement(number, 3, number, 3), cuda)
+    assert device_of(Placement(5, 6, 1, 4, own_gpu=True), cuda) == torch.device("cuda", 1)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     # Slurm shows each task its own.
     assert device_of(Placement(1, 2, 1, 2, own_gpu=True), cuda) == torch.device("cuda", 0)

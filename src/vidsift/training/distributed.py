@@ -273,7 +273,8 @@ def device_of(place: Placement, device: torch.device) -> torch.device:
     gpus = torch.cuda.device_count()
     if place.own_gpu and gpus == 1:
         return torch.device("cuda", 0)
-    if place.local_number >= gpus:
+    # All of them refuse, so that none waits for the others. Slurm may put fewer tasks on this machine.
+    if (place.local_number + 1 if place.own_gpu else place.local_processes) > gpus:
         raise SeveralProcessesError(
             f"{place.local_processes} processes on a machine of {gpus} GPU(s), and each takes one; start "
             f"{gpus}, or train with --device cpu"
