@@ -10,7 +10,9 @@ import pytest
 from tests.methods import tiny
 
 from vidsift.cli.main import main
+from vidsift.cli.run_recipe import evaluation_defaults
 from vidsift.cli.score_table import aligned, score_table
+from vidsift.data.catalog import DEFAULT, open_source
 from vidsift.evaluation.missing import LISTED
 from vidsift.evaluation.saved import load_result
 from vidsift.shapes.library import write_library
@@ -154,6 +156,15 @@ def test_the_recipe_beside_a_model_says_how_it_is_evaluated(
         assert "unknown key splt (did you mean 'split'?)" in capsys.readouterr().err
     finally:
         recipe.unlink()
+
+
+def test_the_other_weights_of_a_run_have_its_recipe_too(tmp_path: Path) -> None:
+    source = open_source(DEFAULT, str(tmp_path))
+    (tmp_path / "run" / "best").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").write_text("evaluation: {video_to_text: caption_groups}", "utf-8")
+    assert evaluation_defaults(str(tmp_path / "run" / "best"), source).video_to_text == "caption_groups"
+    (tmp_path / "run" / "other").mkdir()
+    assert evaluation_defaults(str(tmp_path / "run" / "other"), source).video_to_text == "closest_caption"
 
 
 def test_many_missing_videos_are_counted_and_the_first_named(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluationDefaults", "evaluation_defaults", "videos_trained_on"]
 
+_RECIPE = "recipe.yaml"
+
 
 class EvaluationDefaults(NamedTuple):
     """What an evaluation does where its command line says nothing.
@@ -41,8 +43,11 @@ def evaluation_defaults(model: str, source: DataSource) -> EvaluationDefaults:
     from vidsift.training.recipe import EvaluationSection, validated
     from vidsift.training.yaml_files import read_values
 
-    file = Path(model) / "recipe.yaml"
-    if not file.is_file():
+    folder = Path(model)
+    # Of a run's other weights, in its folder "best" or "last", the recipe stands above.
+    places = [folder, *([folder.parent] if folder.name in ("best", "last") else [])]
+    file = next((place / _RECIPE for place in places if (place / _RECIPE).is_file()), None)
+    if file is None:
         return EvaluationDefaults(None, "closest_caption", {})
     values: dict[str, Any] = read_values(file)
     section = validated(EvaluationSection, values.get("evaluation") or {}, f"{file}: evaluation")
