@@ -8,18 +8,19 @@ attention.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
-from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from vidsift.encoders.init import init_linears
 from vidsift.encoders.mask_checks import longest, require_prefix, require_real
-from vidsift.encoders.token_shift import FrameNeighbours, frame_neighbours, shift_tokens
+from vidsift.encoders.token_shift import FrameNeighbours, frame_neighbours
+from vidsift.encoders.vision_block import vision_block
 
 __all__ = ["ATTENTION_KINDS", "AttentionKind", "ClipTowers", "end_of_text"]
 
@@ -53,9 +54,11 @@ class ClipTowers(nn.Module):
     Attributes:
         clip: the model; its parameter names are untouched, so ``towers.clip.save_pretrained(folder)`` gives a
             CLIP that ``transformers`` loads.
+        run_vision_block: how a block of the vision tower is run; training may exchange it.
     """
 
     clip: CLIPModel
+    run_vision_block: Callable[..., Tensor] = staticmethod(vision_block)
 
     def __init__(
         self, clip: CLIPModel | CLIPConfig | Mapping[str, Any], *, attention: AttentionKind = "sdpa"
@@ -439,16 +442,14 @@ class ClipTowers(nn.Module):
         state_NLW = tower.pre_layrnorm(tower.embeddings(pixels_N3SS))
         states = [state_NLW] if hidden else []
         for number, block in enumerate(tower.encoder.layers):
-            # A block by hand, since a shift moves what attention reads and not what it is added to.
-            normed_NLW = block.layer_norm1(state_NLW)
-            if neighbours is not None and number in shift_blocks:
-                normed_NLW = shift_tokens(normed_NLW, neighbours, shift_n_div)
-            # Nothing reads the patches after the last block, so only the class token goes through it.
-            if class_only and number == self.vision_blocks - 1:
-                state_NLW = state_NLW[:, :1] + _attention_of_class(block.self_attn, normed_NLW)
-            else:
-                state_NLW = state_NLW + block.self_attn(hidden_states=normed_NLW, attention_mask=None)[0]
-            state_NLW = state_NLW + block.mlp(block.layer_norm2(state_NLW))
+            state_NLW = self.run_vision_block(
+                block,
+                state_NLW,
+                neighbours if number in shift_blocks else None,
+                shift_n_div,
+                # Nothing reads the patches after the last block.
+                class_only and number == self.vision_blocks - 1,
+            )
             if hidden:
                 states.append(state_NLW)
         return self.clip.visual_projection(tower.post_layernorm(state_NLW)), states
@@ -472,20 +473,6 @@ def _packs(lengths: list[int], most_tokens: int) -> Iterator[tuple[int, int]]:
             start = end
         end += length
     yield start, end
-
-
-def _attention_of_class(attention: CLIPAttention, normed_NLW: Tensor) -> Tensor:
-    """What the first token takes from all tokens: ``(N, 1, W)``."""
-
-    def heads(projected_NLW: Tensor) -> Tensor:
-        return projected_NLW.view(*projected_NLW.shape[:2], attention.num_heads, -1).transpose(1, 2)
-
-    # One query, so attention costs L and not L x L products.
-    query_NH1E = heads(attention.q_proj(normed_NLW[:, :1]))
-    key_NHLE, value_NHLE = heads(attention.k_proj(normed_NLW)), heads(attention.v_proj(normed_NLW))
-    attended_NH1E = F.scaled_dot_product_attention(query_NH1E, key_NHLE, value_NHLE, scale=attention.scale)
-    out_N1W: Tensor = attention.out_proj(attended_NH1E.transpose(1, 2).flatten(2))
-    return out_N1W
 
 
 def _to_videos(tokens_NLD: Tensor, mask_BF: Tensor, with_padded: bool) -> Tensor:

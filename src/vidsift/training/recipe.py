@@ -222,6 +222,9 @@ class Recipe(RecipeSection):
             needs). It changes how weights move, not what is computed in, nor what memory that takes.
         precision: what the towers compute in: "fp32", "bf16", or "auto" for bf16 where the device has it.
             A run is refused where the device has no right kernels for bf16 (an LSTM alone stays in fp32).
+        checkpoint_blocks: compute the blocks of transformers again for the gradient instead of storing what
+            is inside of them (gradient checkpointing): the same gradients in less memory and more time.
+        compile: let torch.compile compile those blocks; needs a C++ compiler, and its first steps take long.
         threads: threads of the CPU; the default is torch's.
         model: what is trained.
         data: on what; its keys are the fields of its source.
@@ -242,6 +245,8 @@ class Recipe(RecipeSection):
     seed: Annotated[int, Field(ge=0)] = 0
     weights: Literal["fp32", "fp16"] = "fp32"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    checkpoint_blocks: bool = False
+    compile: bool = False
     threads: Positive | None = None
     model: ModelSection
     # Before stages: its source says which keys they may have, and fields are checked in their order.

@@ -28,12 +28,14 @@ _NOT_OF_THE_RESULT = {
     "validation",
     "evaluation",
     "card",
+    "checkpoint_blocks",
     "threads",
     "data.workers",
 }
 # What may differ besides where somebody asks to go on: what saves a run whose numbers left the range.
 _CHANGED_ON_RESUME = {
     "precision",
+    "compile",
     "optimiser.learning_rate",
     "optimiser.backbone_learning_rate",
     "optimiser.clip_norm",

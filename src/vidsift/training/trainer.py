@@ -22,6 +22,7 @@ from vidsift.errors import CheckpointError, NonFiniteStateError, ProcessEndedErr
 from vidsift.evaluation.evaluate import headline
 from vidsift.training.bertadam import round_to_half
 from vidsift.training.best import BestWeights, remove_other_models, save_selected
+from vidsift.training.blocks import require_compiler, wrap_blocks
 from vidsift.training.checkpoint import set_random_states
 from vidsift.training.distributed import Processes, device_of
 from vidsift.training.finite import remedies
@@ -118,6 +119,9 @@ class Trainer:
         self.model = build_model(recipe, known).to(self.device)
         cache_towers(recipe, self.model, self.say)
         self.method = self.model.method
+        if recipe.compile:
+            require_compiler()
+        wrap_blocks(self.method, recomputed=recipe.checkpoint_blocks, compiled=recipe.compile)
         self.stages = plan_stages(recipe, self.model)
         self.steps = steps_of(self.stages)
         self.optimiser = self._optimiser()

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["EXIT_OUT_OF_MEMORY", "end_out_of_memory", "limit_memory"]
+__all__ = ["EXIT_OUT_OF_MEMORY", "end_out_of_memory", "largest_bytes", "limit_memory"]
 
 EXIT_OUT_OF_MEMORY = 86
 """Exit status of a process that needed more memory than its limit."""
@@ -36,10 +36,10 @@ def limit_memory(limit_bytes: int, *, watch: bool = not sys.platform.startswith(
     if not watch:
         _refuse_memory(limit_bytes)
         return
-    most = _largest_bytes() + limit_bytes
+    most = largest_bytes() + limit_bytes
 
     def watch_size() -> None:
-        while _largest_bytes() < most:
+        while largest_bytes() < most:
             time.sleep(_WATCH_SECONDS)
         end_out_of_memory()
 
@@ -60,7 +60,7 @@ def _refuse_memory(limit_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def _largest_bytes() -> int:
+def largest_bytes() -> int:
     """The most memory that this process has had at once."""
     if sys.platform == "win32":
         return _largest_bytes_on_windows()

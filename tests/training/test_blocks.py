@@ -1,0 +1,82 @@
+"""Blocks that are computed again, or compiled: the same training in less memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.methods import tiny
+from tests.methods.variants import every_variant
+from tests.training.small import losses, silent, write
+from torch import Tensor
+
+from vidsift.errors import RecipeError
+from vidsift.methods.base import Method
+from vidsift.training.blocks import wrap_blocks
+from vidsift.training.memory import SavedTensors
+from vidsift.training.trainer import train
+
+IDS = torch.randint(1, 500, (3, 6), generator=torch.Generator().manual_seed(0))
+WORDS = torch.arange(6) < torch.tensor([[6], [4], [5]])
+PIXELS = torch.randn(3, 4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+FRAMES = torch.arange(4) < torch.tensor([[4], [2], [3]])
+
+
+def gradients(method: Method) -> tuple[dict[str, Tensor], int]:
+    """Gradients of one step, and bytes stored for them."""
+    method.train()
+    torch.manual_seed(5)
+    with SavedTensors(method.parameters()) as saved:
+        text = method.prepare_text(method.text_features(IDS, WORDS))
+        video = method.prepare_video(method.video_features(PIXELS, FRAMES, torch.zeros(3, 4)))
+        loss = method.loss(text, video)["loss"]
+        stored_bytes = saved.bytes
+    torch.autograd.backward(loss)
+    return {n: p.grad for n, p in method.named_parameters() if p.grad is not None}, stored_bytes
+
+
+@every_variant
+def test_what_is_computed_again_gives_the_same_gradients_from_less(
+    method: str, arguments: Mapping[str, Any]
+) -> None:
+    plain, wrapped = (tiny.model(method, arguments).method for _ in range(2))
+    assert wrap_blocks(wrapped, recomputed=True) >= 3
+    (expected, stored_plain), (actual, stored) = gradients(plain), gradients(wrapped)
+    assert actual.keys() == expected.keys()
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+    # Tiny models store little in their blocks; real ones are measured (benchmarks/training_memory.py).
+    assert stored < 0.9 * stored_plain
+
+
+def test_a_run_may_be_resumed_with_blocks_computed_again(tmp_path: Path) -> None:
+    recipe = write(tmp_path, steps=4, checkpoint_every_steps=2)
+    train(recipe, output=tmp_path / "plain", say=silent)
+    train(recipe, ("checkpoint_blocks=true",), output=tmp_path / "again", say=silent)
+    assert losses(tmp_path / "plain") == losses(tmp_path / "again")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "again")]
+    assert weights[0] == weights[1]
+    train(recipe, output=tmp_path / "again", say=silent)  # is the same run
+
+
+def test_blocks_can_be_compiled() -> None:
+    plain, wrapped = (tiny.model("drl", {"temporal_layers": 1}).method for _ in range(2))
+    # Only the first half of torch.compile: code of its own takes a compiler and long.
+    wrap_blocks(wrapped, compiled=True, recomputed=True, backend="eager")
+    expected, actual = gradients(plain)[0], gradients(wrapped)[0]
+    for name in expected:
+        torch.testing.assert_close(actual[name], expected[name], msg=name)
+
+
+def test_where_nothing_compiles_it_is_said_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no C++ compiler found\nmore")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    with pytest.raises(RecipeError, match=r"does not work here: no C\+\+ compiler found\. Install"):
+        train(write(tmp_path), ("compile=true",), output=tmp_path / "run", say=silent)
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
