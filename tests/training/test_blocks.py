@@ -16,7 +16,7 @@ from torch import Tensor
 from vidsift.errors import RecipeError
 from vidsift.methods.base import Method
 from vidsift.training.blocks import wrap_blocks
-from vidsift.training.memory import SavedTensors
+from vidsift.training.saved_tensors import SavedTensors
 from vidsift.training.trainer import train
 
 IDS = torch.randint(1, 500, (3, 6), generator=torch.Generator().manual_seed(0))

@@ -64,10 +64,16 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_a_weight(
     way = "" if clip_norm else r" or optimiser\.clip_norm=1"
     with pytest.raises(
         NonFiniteGradientError,
-        match=rf"{which}; the last good checkpoint, of step 4, stays: go on .*learning_rate{way}$",
+        match=rf"{which}, from the videos .*; the last good checkpoint, of step 4, stays: go on .*"
+        rf"learning_rate{way}$",
     ):
         run.run()
     assert all_finite(run)
+    # Clips of the stream have numbers for names: 8 in each batch.
+    line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
+    assert (line["step"], line["videos"]) == (5, [str(row) for row in range(40, 48)])
+    assert len(line["captions"]) == 8
+    assert "from the videos 40, 41, 42, 43 and 4 more, which metrics.jsonl names" in line["not_finite"]
     assert not (tmp_path / "run" / "model.safetensors").exists()
     again = Trainer(run.recipe, run.output, device="cpu", say=silent)
     assert again.step == 4

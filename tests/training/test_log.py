@@ -32,11 +32,13 @@ def test_a_line_tells_what_a_step_took_and_how_long_it_waited(
                 now[0] += 1.0
             now[0] += 3.0
             log.count(6)
-        log.line(4, {"loss": 0.5}, rate=0.1, scale=20.0)
+        log.line(4, {"loss": 0.5, "gradient_norm": 2.5}, rate=0.1, scale=20.0)
     line = json.loads((tmp_path / "metrics.jsonl").read_text("utf-8"))
+    assert line.pop("memory_mb") > 50  # of this process
     assert line == {
         "step": 4,
         "loss": 0.5,
+        "gradient_norm": 2.5,
         "rate": 0.1,
         "scale": 20.0,
         "clips_per_second": 1.5,
@@ -44,7 +46,7 @@ def test_a_line_tells_what_a_step_took_and_how_long_it_waited(
         "data_seconds": 1.0,
         "seconds": 8.0,
     }
-    assert said == ["step 4/10  loss 0.5000  2 clips/s  rate 1.0e-01  24 s left"]
+    assert said == ["step 4/10  loss 0.5000  2 clips/s  rate 1.0e-01  25% waiting for data  24 s left"]
 
 
 def test_a_video_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class Batch(NamedTuple):
         failed: path and reason of videos that could not be read; they have no row.
         partial: path and reason of videos that gave fewer pictures than wanted.
         replacements: paths of videos that were drawn in the place of failed ones; they have rows.
+        names: what the videos of the rows are called; empty where they have no names, as drawn clips.
     """
 
     pixels: NDArray[np.uint8]
@@ -48,6 +49,7 @@ class Batch(NamedTuple):
     failed: tuple[tuple[str, str], ...] = ()
     partial: tuple[tuple[str, str], ...] = ()
     replacements: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 class BatchStage(NamedTuple):

@@ -240,4 +240,6 @@ def _assemble(
         (preprocessing.size_px, preprocessing.size_px, 3),
     )
     said = [captions[place] for place, _ in good] if captions else []
-    return Batch(*arrays, said, np.asarray([rows[place] for place, _ in good], np.int64), failed, partial)
+    names = tuple(entries[place].name for place, _ in good)
+    numbers = np.asarray([rows[place] for place, _ in good], np.int64)
+    return Batch(*arrays, said, numbers, failed, partial, names=names)

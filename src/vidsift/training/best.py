@@ -17,6 +17,7 @@ from vidsift.files.disk_errors import saving
 from vidsift.files.whole import whole_file
 from vidsift.methods.folder import holds_model
 from vidsift.methods.model import Model
+from vidsift.training.lora import frozen_names, merged
 from vidsift.training.recipe import Selected
 
 __all__ = ["BestWeights", "remove_other_models", "save_selected"]
@@ -72,7 +73,8 @@ class BestWeights:
             with saving(f"the best weights, of step {step}", self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 with whole_file(self._file(step)) as temporary, temporary.open("wb") as file:
-                    torch.save(method.state_dict(), file)
+                    still = frozen_names(method)
+                    torch.save({n: v for n, v in method.state_dict().items() if n not in still}, file)
 
     def restore(self, facts: Mapping[str, Any], step: int, say: Callable[[str], None]) -> None:
         """Go back to what a checkpoint says.
@@ -161,24 +163,30 @@ def save_selected(
         NotSavedError: the disk takes no more.
     """
     if not report:
-        model.save(output, card=card)
+        _save(model, output, card)
         return
     validations = {"last": _rows(report, step), "best": _rows(best.facts["report"], best.step or 0)}
     if best.step == step:
         remove_other_models(output)
-        model.save(output, card={**card, "Validation": validations["last"] | {"weights": "last and best"}})
+        _save(model, output, {**card, "Validation": validations["last"] | {"weights": "last and best"}})
         return
     other: Selected = "best" if select == "last" else "last"
     last = {name: value.detach().cpu().clone() for name, value in model.method.state_dict().items()}
     weights = {"last": last, "best": best.load()}
     for name, folder in ((other, output / other), (select, output)):
-        model.method.load_state_dict(weights[name])
+        # What LoRA leaves as it is was not stored a second time.
+        model.method.load_state_dict(weights[name], strict=not frozen_names(model.method))
         beside = select if name == other else other
         sections = {
             "Validation": validations[name] | {"weights": f"{name}, of the run's two"},
             f"Validation of the {beside} weights": validations[beside],
         }
-        model.save(folder, card={**card, **sections})
+        _save(model, folder, {**card, **sections})
+
+
+def _save(model: Model, folder: Path, card: Mapping[str, Any]) -> None:
+    with merged(model.method):
+        model.save(folder, card=card)
 
 
 def _rows(report: Mapping[str, Any], step: int) -> dict[str, Any]:

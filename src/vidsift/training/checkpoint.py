@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,13 @@ class Checkpoint:
 
     Attributes:
         step: steps done; also the place in the stream of batches, which is a function of the step.
-        weights: the method's.
+        weights: the method's; with LoRA those that learn.
         optimiser: AdamW's state.
         random: states of the random generators.
         best: best validation so far, ``{"step": ..., "value": ...}``.
         seconds: training time so far.
         processes: how many trained it.
+        base: digest of the weights that LoRA left as they were, which are not in here; "" for none.
     """
 
     step: int
@@ -48,6 +49,7 @@ class Checkpoint:
     best: dict[str, float]
     seconds: float
     processes: int = 1
+    base: str = ""
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -141,11 +143,23 @@ class Checkpoints:
         best: dict[str, float],
         seconds: float,
         processes: int = 1,
+        left_out: Collection[str] = (),
+        base: str = "",
     ) -> None:
         """Write a checkpoint; the last good one becomes the one before.
 
         Whoever reads finds the old ones or the new one, never a part of one.
         A last one that is no good is replaced, so that the good one before it stays.
+
+        Args:
+            method: with the weights.
+            optimiser: with its state.
+            step: steps done.
+            best: best validation so far.
+            seconds: training time so far.
+            processes: how many train.
+            left_out: names of weights that are not written, since they do not learn.
+            base: digest of those.
 
         Raises:
             CheckpointError: weights or the optimiser's state are NaN or infinite; nothing is written.
@@ -155,12 +169,13 @@ class Checkpoints:
         content = {
             "format": _FORMAT,
             "step": step,
-            "weights": method.state_dict(),
+            "weights": {name: value for name, value in method.state_dict().items() if name not in left_out},
             "optimiser": optimiser.state_dict(),
             "random": _random_states(),
             "best": best,
             "seconds": seconds,
             "processes": processes,
+            "base": base,
         }
         # Saved twice, a step must not push out the good one before it.
         previous = self.before if self._last_is_good and self.step != step else None

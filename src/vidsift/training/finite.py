@@ -26,12 +26,16 @@ class StepNumbers:
         rate: largest learning rate of the step.
         losses: parts of the loss and ``"loss"``, each a scalar.
         norm: of all gradients together, before clipping, a scalar; None while it is not known.
+        videos: names of the videos of the batch, or their numbers where they have none.
+        captions: of the batch.
     """
 
     step: int
     rate: float
     losses: dict[str, Tensor]
     norm: Tensor | None = None
+    videos: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
     def clip(self, method: nn.Module, most: float, advice: str | None) -> None:
         """Take the norm of all gradients and scale them down to a largest one.
@@ -72,14 +76,30 @@ class StepNumbers:
             parts = {name: float(value.detach()) for name, value in self.losses.items() if name != "loss"}
             of = f" ({', '.join(f'{name} {value:.4g}' for name, value in parts.items())})" if parts else ""
             raise NonFiniteLossError(
-                f"the loss is {loss}{of} at step {self.step}, learning rate {self.rate:.2g}; {advice}"
+                f"the loss is {loss}{of} at step {self.step}, learning rate {self.rate:.2g}{self._batch}; "
+                f"{advice}"
             )
         norm = math.nan if self.norm is None else float(self.norm)
         if self.norm is not None and not math.isfinite(norm):
             raise NonFiniteGradientError(
                 f"the norm of the gradients is {norm} at step {self.step}, loss {loss:.4g}, learning rate "
-                f"{self.rate:.2g}{_non_finite_names(gradients_of)}; {advice}"
+                f"{self.rate:.2g}{_non_finite_names(gradients_of)}{self._batch}; {advice}"
             )
+
+    @property
+    def finite(self) -> bool:
+        """Whether they are numbers; on a GPU this waits for the step."""
+        norm = 0.0 if self.norm is None else float(self.norm)
+        return math.isfinite(float(self.losses["loss"].detach())) and math.isfinite(norm)
+
+    @property
+    def _batch(self) -> str:
+        """Which videos the numbers came from; a damaged one may be among them."""
+        if not self.videos:
+            return ""
+        more = len(self.videos) - _NAMED
+        rest = f" and {more} more, which metrics.jsonl names" if more > 0 else ""
+        return f", from the videos {', '.join(self.videos[:_NAMED])}{rest}"
 
 
 def _non_finite_names(parameters: Iterable[tuple[str, nn.Parameter]]) -> str:

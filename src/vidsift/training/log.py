@@ -1,4 +1,4 @@
-"""The log of a run: lines for the console, and one JSON object a line in a file."""
+"""The log of a run: lines for the console, one JSON object a line in a file, and whoever tracks runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+import torch
+
 from vidsift.data.loading import Batch
 from vidsift.files.disk_errors import saving
+from vidsift.training.finite import StepNumbers
+from vidsift.training.saved_tensors import peak_bytes
+from vidsift.training.trackers import Tracker, flat_numbers
 
 __all__ = ["RunLog"]
+
+_CPU = torch.device("cpu")
+# A share of the time, above which who trains should know.
+_WAITS_LONG = 0.1
 
 
 class RunLog:
@@ -22,11 +31,16 @@ class RunLog:
         path: the file of JSON lines; lines are added to what it holds.
         say: takes the lines for the console.
         steps: of the whole run, for the time that is left.
+        device: whose memory is logged.
     """
 
-    def __init__(self, path: Path, say: Callable[[str], None], *, steps: int) -> None:
+    def __init__(
+        self, path: Path, say: Callable[[str], None], *, steps: int, device: torch.device = _CPU
+    ) -> None:
         """See the class."""
-        self.path, self.say, self.steps = path, say, steps
+        self.path, self.say, self.steps, self.device = path, say, steps, device
+        self.trackers: list[Tracker] = []
+        """Get the numbers of every line; closed with the log."""
         self.seconds = 0.0
         """Seconds of training so far, those before a resume included; validation is none."""
         self.unreadable: set[str] = set()
@@ -44,6 +58,9 @@ class RunLog:
                 yield
             finally:
                 self._file = None
+                for tracker in self.trackers:
+                    tracker.close()
+                self.trackers = []
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Add a line to the file.
@@ -55,6 +72,10 @@ class RunLog:
         with saving("the log", self.path):
             self._file.write(json.dumps(values) + "\n")
             self._file.flush()
+        numbers = dict(flat_numbers(values))
+        step = int(numbers.pop("step", 0))
+        for tracker in self.trackers if numbers else ():
+            tracker.log(numbers, step)
 
     def start_clock(self, step: int) -> None:
         """Count the time from here on as training, which has made ``step`` steps."""
@@ -83,7 +104,8 @@ class RunLog:
 
         Args:
             step: steps made so far.
-            losses: means over the steps; ``"loss"`` is the one that is minimised.
+            losses: means over the steps; ``"loss"`` is the one that is minimised. The norm of the gradients
+                may be among them.
             rate: largest learning rate of the last step.
             scale: of the loss.
         """
@@ -92,9 +114,11 @@ class RunLog:
         steps = max(1, step - self._marked_step)
         step_seconds, waited_seconds = since_seconds / steps, self._waited_seconds / steps
         videos_per_second = self._videos / since_seconds
+        waited_share = waited_seconds / step_seconds
+        waits = f"  {waited_share:.0%} waiting for data" if waited_share > _WAITS_LONG else ""
         self.say(
             f"step {step}/{self.steps}  loss {losses['loss']:.4f}  {videos_per_second:.0f} clips/s  "
-            f"rate {rate:.1e}  {_minutes(step_seconds * (self.steps - step))} left"
+            f"rate {rate:.1e}{waits}  {_minutes(step_seconds * (self.steps - step))} left"
         )
         self.write(
             {
@@ -105,6 +129,7 @@ class RunLog:
                 "clips_per_second": round(videos_per_second, 1),
                 "step_seconds": round(step_seconds, 4),
                 "data_seconds": round(waited_seconds, 4),
+                "memory_mb": round(peak_bytes(self.device) / 2**20),
                 "seconds": round(self.seconds, 2),
             }
         )
@@ -116,6 +141,11 @@ class RunLog:
             self.say(about)
             if step == 0:
                 self.write({"step": step, "epoch": about})
+
+    def note_not_finite(self, error: Exception, numbers: StepNumbers) -> None:
+        """Write which videos, and with which captions, were in the batch that ended the run."""
+        batch = {"videos": list(numbers.videos), "captions": list(numbers.captions)}
+        self.write({"step": numbers.step, "not_finite": str(error), **batch})
 
     def note_unreadable(self, batch: Batch, step: int) -> None:
         """Say which videos of a batch could not be read, each once, and which took their places."""

@@ -4,23 +4,66 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
 from torch import nn
 
 from vidsift.methods.base import Method
-from vidsift.training.bertadam import BertAdam
+from vidsift.training.bertadam import BertAdam, round_to_half
+from vidsift.training.lora import is_adapter
 from vidsift.training.muon import Muon
+from vidsift.training.recipe import Recipe
 from vidsift.training.sections import Algorithm, Decay, Schedule
 
-__all__ = ["build_optimiser", "parameter_groups", "rate_factor", "set_rates", "slow_backbone"]
+__all__ = [
+    "build_optimiser",
+    "optimiser_of",
+    "parameter_groups",
+    "rate_factor",
+    "set_rates",
+    "slow_backbone",
+]
 
 _SLOW_RATE = 1e-6
 _UNDECAYED = (nn.LayerNorm, nn.Embedding)
 # A numbered block of the towers or of a temporal head; weight heads and projections stand outside.
 _IN_A_BLOCK = re.compile(r"\.(layers|blocks)\.\d+\.")
+
+
+def optimiser_of(recipe: Recipe, method: Method, say: Callable[[str], None]) -> torch.optim.AdamW:
+    """Build what a recipe trains a method with; fp16 weights are rounded.
+
+    Args:
+        recipe: the run.
+        method: what is trained.
+        say: takes a line where a rate moves nothing.
+
+    Raises:
+        ValueError: a weight does not fit into fp16.
+    """
+    rates, half = recipe.optimiser, recipe.weights == "fp16"
+    backbone = rates.learning_rate if rates.backbone_learning_rate is None else rates.backbone_learning_rate
+    still = recipe.model.frozen_towers or recipe.lora is not None
+    if not still and (note := slow_backbone(backbone, rates.algorithm, half=half)):
+        say(note)
+    groups = parameter_groups(
+        method,
+        learning_rate=rates.learning_rate,
+        backbone_learning_rate=backbone,
+        weight_decay=rates.weight_decay,
+        decay=rates.decay,
+        half=round_to_half(method.towers) if half else (),
+    )
+    return build_optimiser(
+        groups,
+        algorithm=rates.algorithm,
+        beta1=rates.beta1,
+        beta2=rates.beta2,
+        epsilon=rates.epsilon,
+        clip_norm=rates.clip_norm,
+    )
 
 
 def parameter_groups(
@@ -38,7 +81,7 @@ def parameter_groups(
 
     Args:
         method: what is trained; parameters that do not learn now are sorted too, for later stages.
-        learning_rate: of the new parts.
+        learning_rate: of the new parts, what LoRA adds to the towers included.
         backbone_learning_rate: of what :meth:`Method.backbone_parameters` names.
         weight_decay: of the decaying ones.
         decay: which those are. "matrices": no vectors and scalars (biases, norms, the class token, the logit
@@ -66,7 +109,8 @@ def parameter_groups(
         in_block = parameter.ndim > 1 and _IN_A_BLOCK.search(name)
         kind = "plain" if still else "blocks" if in_block else "decaying"
         kind += ", half" * (id(parameter) in half)
-        key = ("backbone" if id(parameter) in backbone else "new", kind)
+        side = "backbone" if id(parameter) in backbone and not is_adapter(name) else "new"
+        key = (side, kind)
         sorted_into.setdefault(key, []).append(parameter)
     return [
         {

@@ -29,7 +29,8 @@ from vidsift.evaluation.missing import MissingPolicy
 from vidsift.evaluation.ranks import VideoToText
 from vidsift.files.whole import write_text_whole
 from vidsift.training.inheritance import EITHER, INHERITANCE_KEYS, MergedValues, read_merged
-from vidsift.training.sections import OptimiserSection
+from vidsift.training.sections import LoraSection, OptimiserSection
+from vidsift.training.trackers import TrackerName
 from vidsift.training.yaml_files import parsed_value, yaml_text
 
 __all__ = [
@@ -220,6 +221,8 @@ class Recipe(RecipeSection):
         weights: of the towers while they learn: "fp32", or "fp16" to round them, their gradients and their
             means as the released recipes do (see :class:`~vidsift.training.bertadam.BertAdam`, which it
             needs). It changes how weights move, not what is computed in, nor what memory that takes.
+        lora: let small products of matrices learn beside the towers' layers, and the towers not: optimiser
+            and checkpoints need little room then.
         precision: what the towers compute in: "fp32", "bf16", or "auto" for bf16 where the device has it.
             A run is refused where the device has no right kernels for bf16 (an LSTM alone stays in fp32).
         checkpoint_blocks: compute the blocks of transformers again for the gradient instead of storing what
@@ -236,6 +239,7 @@ class Recipe(RecipeSection):
         log_every_steps: how often a line is written.
         chunk: how many videos, and captions, of a batch a device encodes at a time, with the gradients of the
             whole batch; each but the last is encoded twice. All at once where absent.
+        trackers: who gets the numbers of the log besides: tensorboard, wandb, trackio.
         card: sections of the model card, title to text.
     """
 
@@ -245,6 +249,7 @@ class Recipe(RecipeSection):
     seed: Annotated[int, Field(ge=0)] = 0
     weights: Literal["fp32", "fp16"] = "fp32"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    lora: LoraSection | None = None
     checkpoint_blocks: bool = False
     compile: bool = False
     threads: Positive | None = None
@@ -259,6 +264,7 @@ class Recipe(RecipeSection):
     checkpoint_every_steps: Positive = 200
     log_every_steps: Positive = 20
     chunk: Positive | None = None
+    trackers: tuple[TrackerName, ...] = ()
     card: dict[str, str] = Field(default={})
 
     @model_validator(mode="after")
@@ -270,6 +276,13 @@ class Recipe(RecipeSection):
                 f"evaluation.split is {split!r}: the test splits of {self.data.title} are "
                 f"{' and '.join(tests)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _lora_beside_fp32_towers(self) -> Recipe:
+        if self.lora is not None and (self.weights == "fp16" or self.model.frozen_towers):
+            other = "weights: fp16" if self.weights == "fp16" else "model.frozen_towers"
+            raise ValueError(f"lora and {other} say two things of how the towers learn; leave one out")
         return self
 
     @model_validator(mode="after")

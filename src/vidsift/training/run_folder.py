@@ -25,6 +25,7 @@ __all__ = ["RunFolder"]
 _NOT_OF_THE_RESULT = {
     "checkpoint_every_steps",
     "log_every_steps",
+    "trackers",
     "validation",
     "evaluation",
     "card",

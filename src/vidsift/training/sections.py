@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vidsift.data.source import RecipeSection
+from vidsift.data.source import Positive, RecipeSection
 
-__all__ = ["Algorithm", "Decay", "OptimiserSection", "Rate", "Schedule"]
+__all__ = ["Algorithm", "Decay", "LoraSection", "OptimiserSection", "Rate", "Schedule"]
 
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Algorithm = Literal["adamw", "muon", "bertadam"]
@@ -61,3 +61,24 @@ class OptimiserSection(RecipeSection):
                 "final_share out, or use schedule: cosine"
             )
         return self
+
+
+LinearLayer = Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+
+
+class LoraSection(RecipeSection):
+    """What learns of the towers where they stay as they are: see :class:`~vidsift.training.lora.LoraLinear`.
+
+    It learns at ``optimiser.learning_rate``, as the parts that are new. The finished model is an ordinary
+    one.
+
+    Attributes:
+        rank: of the products beside the layers.
+        alpha: the products' share is ``alpha / rank``.
+        layers: beside which layers of a block: of attention (q_proj, k_proj, v_proj, out_proj) or of the
+            perceptron (fc1, fc2). Queries and values are what the paper adapts (section 4.2).
+    """
+
+    rank: Positive = 8
+    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 16.0
+    layers: Annotated[tuple[LinearLayer, ...], Field(min_length=1)] = ("q_proj", "v_proj")

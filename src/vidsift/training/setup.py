@@ -24,6 +24,7 @@ from vidsift.evaluation.evaluate import refuse_test_split
 from vidsift.evaluation.missing import refuse_missing
 from vidsift.methods.base import Method
 from vidsift.methods.model import Model, load
+from vidsift.training.lora import is_adapter
 from vidsift.training.recipe import NewClip, Recipe
 
 __all__ = [
@@ -238,13 +239,16 @@ def _fewest_steps(shares: Sequence[float], too_few: int) -> str:
     return f"no number of steps up to {too_few + _STEPS_TRIED} gives each stage one"
 
 
-def set_trained(method: Method, prefixes: Sequence[str], *, frozen_towers: bool = False) -> int:
+def set_trained(
+    method: Method, prefixes: Sequence[str], *, frozen_towers: bool = False, lora: bool = False
+) -> int:
     """Let the parameters whose names begin with one of the prefixes learn, and no other.
 
     Args:
         method: what is trained.
         prefixes: none for all.
         frozen_towers: nothing of the towers learns, whatever the prefixes, but the scale of the loss.
+        lora: of the towers only what LoRA added learns, and the scale.
 
     Returns:
         How many numbers learn.
@@ -260,7 +264,11 @@ def set_trained(method: Method, prefixes: Sequence[str], *, frozen_towers: bool 
     count = 0
     for name, parameter in method.named_parameters():
         # CLIP stores the scale among its weights, but it belongs to the loss.
-        still = frozen_towers and name.startswith("towers.") and parameter is not method.towers.logit_scale
+        still = (
+            (frozen_towers or (lora and not is_adapter(name)))
+            and name.startswith("towers.")
+            and parameter is not method.towers.logit_scale
+        )
         parameter.requires_grad_(not still and (not prefixes or name.startswith(tuple(prefixes))))
         count += parameter.numel() * parameter.requires_grad
         if not parameter.requires_grad:

@@ -85,7 +85,8 @@ class TrainingStep:
         set_rates(self.optimiser, self._rate_factor(step))
         loss = self.batch_loss(step, batch, longest=longest)
         rate = max(group["lr"] for group in self.optimiser.param_groups)
-        numbers = StepNumbers(step, rate, loss.losses)
+        names = batch.names or tuple(map(str, batch.rows.tolist()))
+        numbers = StepNumbers(step, rate, loss.losses, videos=names, captions=tuple(batch.captions))
         self.pending.append(numbers)
         # On a CPU a check costs nothing; on a GPU it would wait for the step, so it is made with the log.
         at_once = self.model.device.type == "cpu"
@@ -129,12 +130,24 @@ class TrainingStep:
         for numbers in self.pending:
             numbers.check(self._advice())
 
+    def not_finite(self) -> StepNumbers | None:
+        """Return what was no number since the last line, the first of it."""
+        return next((numbers for numbers in self.pending if not numbers.finite), None)
+
     def mean_losses(self) -> dict[str, float]:
-        """Return the means of the losses since last time, after making sure that they are numbers."""
+        """Return means since last time: of the losses, and of the gradients' norm before clipping.
+
+        Raises:
+            NonFiniteLossError: one was no number.
+            NonFiniteGradientError: likewise.
+        """
         self.check_pending()
         count = len(self.pending)
         names = self.pending[0].losses if count else ()
         means = {n: sum(float(numbers.losses[n].detach()) for numbers in self.pending) / count for n in names}
+        norms = [float(numbers.norm) for numbers in self.pending if numbers.norm is not None]
+        if norms:
+            means["gradient_norm"] = sum(norms) / len(norms)
         self.pending.clear()
         return means
 

@@ -18,16 +18,23 @@ from vidsift.data.loading import Batch, BatchMaker, Feed, stage_at
 from vidsift.data.share import share_batches
 from vidsift.encoders.device import choose_device, chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
-from vidsift.errors import CheckpointError, NonFiniteStateError, ProcessEndedError, WorkerEndedError
+from vidsift.errors import (
+    CheckpointError,
+    NonFiniteGradientError,
+    NonFiniteLossError,
+    NonFiniteStateError,
+    ProcessEndedError,
+    WorkerEndedError,
+)
 from vidsift.evaluation.evaluate import headline
-from vidsift.training.bertadam import round_to_half
 from vidsift.training.best import BestWeights, remove_other_models, save_selected
 from vidsift.training.blocks import require_compiler, wrap_blocks
 from vidsift.training.checkpoint import set_random_states
 from vidsift.training.distributed import Processes, device_of
 from vidsift.training.finite import remedies
 from vidsift.training.log import RunLog
-from vidsift.training.optim import build_optimiser, parameter_groups, slow_backbone
+from vidsift.training.lora import add_lora, frozen_digest, frozen_names
+from vidsift.training.optim import optimiser_of
 from vidsift.training.placement import placement
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
@@ -43,6 +50,7 @@ from vidsift.training.setup import (
 from vidsift.training.step import TrainingStep
 from vidsift.training.stopping import StoppedEarly, StopRequests
 from vidsift.training.together import agree_on_batch, open_together, set_threads
+from vidsift.training.trackers import open_trackers
 from vidsift.training.validation import Validation, cut_for_validation
 
 __all__ = [
@@ -116,7 +124,11 @@ class Trainer:
         # A run goes on with the words that it began with: the captions may be others by now.
         known = Tokenizer.from_folder(folder.vocabulary) if folder.resuming else None
         # Drawn on the CPU, then moved: the same weights on every device.
-        self.model = build_model(recipe, known).to(self.device)
+        self.model = build_model(recipe, known)
+        if recipe.lora is not None:
+            section = recipe.lora
+            add_lora(self.model.method, rank=section.rank, alpha=section.alpha, layers=section.layers)
+        self.model.to(self.device)
         cache_towers(recipe, self.model, self.say)
         self.method = self.model.method
         if recipe.compile:
@@ -124,10 +136,11 @@ class Trainer:
         wrap_blocks(self.method, recomputed=recipe.checkpoint_blocks, compiled=recipe.compile)
         self.stages = plan_stages(recipe, self.model)
         self.steps = steps_of(self.stages)
-        self.optimiser = self._optimiser()
+        self.optimiser = optimiser_of(recipe, self.method, self.say)
         self.step = 0
         log = folder.log if self.processes.first else Path(os.devnull)
-        self.log = RunLog(log, self.say, steps=self.steps)
+        self.log = RunLog(log, self.say, steps=self.steps, device=self.device)
+        self._frozen, self._base = frozen_names(self.method), frozen_digest(self.method)
         self.best = BestWeights(folder.checkpoints.last.parent)
         self._take_step = TrainingStep(
             recipe,
@@ -144,33 +157,6 @@ class Trainer:
         if folder.resuming:
             self._restore()
         self.processes.send_weights(self.method)
-
-    def _optimiser(self) -> torch.optim.Optimizer:
-        rates = self.recipe.optimiser
-        half = self.recipe.weights == "fp16"
-        backbone = (
-            rates.learning_rate if rates.backbone_learning_rate is None else rates.backbone_learning_rate
-        )
-        if not self.recipe.model.frozen_towers and (
-            note := slow_backbone(backbone, rates.algorithm, half=half)
-        ):
-            self.say(note)
-        groups = parameter_groups(
-            self.method,
-            learning_rate=rates.learning_rate,
-            backbone_learning_rate=backbone,
-            weight_decay=rates.weight_decay,
-            decay=rates.decay,
-            half=round_to_half(self.method.towers) if half else (),
-        )
-        return build_optimiser(
-            groups,
-            algorithm=rates.algorithm,
-            beta1=rates.beta1,
-            beta2=rates.beta2,
-            epsilon=rates.epsilon,
-            clip_norm=rates.clip_norm,
-        )
 
     def run(self) -> dict[str, Any]:
         """Train to the end and write the model.
@@ -222,11 +208,16 @@ class Trainer:
                 self.best.forget()
                 remove_other_models(self.output)
             with self.log.opened():
-                if maker is not None:
-                    self.log.note_epoch(self.step, epoch_line(self.recipe, self.stages))
-                    last_loss = self._loop(maker, validate)
-                if validate is not None:
-                    report = self._validate(validate)
+                self._open_trackers()
+                try:
+                    if maker is not None:
+                        self.log.note_epoch(self.step, epoch_line(self.recipe, self.stages))
+                        last_loss = self._loop(maker, validate)
+                    if validate is not None:
+                        report = self._validate(validate)
+                except (NonFiniteLossError, NonFiniteGradientError) as error:
+                    self._note_not_finite(error)
+                    raise
             self._save_checkpoint()
             validations = self.processes.from_first(lambda: self._save_model(report))
         self.say(f"model written to {self.output} after {self.log.seconds / 60:.1f} min of training")
@@ -266,7 +257,10 @@ class Trainer:
                     stage, section = now, now.section
                     self.method.leave_out(section.without)
                     learning = set_trained(
-                        self.method, section.trained, frozen_towers=recipe.model.frozen_towers
+                        self.method,
+                        section.trained,
+                        frozen_towers=recipe.model.frozen_towers,
+                        lora=recipe.lora is not None,
                     )
                     self.say(
                         f"stage {section.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} "
@@ -345,6 +339,22 @@ class Trainer:
         self.log.count(self._take_step(self.step, batch))
         self.step += 1
 
+    def _note_not_finite(self, error: Exception) -> None:
+        """Write which videos were in the batch, as many as a message cannot hold."""
+        numbers = self._take_step.not_finite()
+        if numbers is not None:
+            self.log.note_not_finite(error, numbers)
+
+    def _open_trackers(self) -> None:
+        recipe = self.recipe
+        self.log.trackers = open_trackers(
+            recipe.trackers if self.processes.first else (),
+            self.output,
+            name=recipe.name,
+            settings=recipe.model_dump(mode="json"),
+            step=self.step,
+        )
+
     def _advice(self) -> str:
         checkpoints = self._folder.checkpoints
         return remedies(
@@ -379,6 +389,8 @@ class Trainer:
                 best=self.best.facts,
                 seconds=self.log.seconds,
                 processes=self.processes.count,
+                left_out=self._frozen,
+                base=self._base,
             )
         self.best.checkpoint_saved()
 
@@ -417,7 +429,9 @@ class Trainer:
         # The state that is loaded below brings the groups of the earlier recipe along.
         peaks = [group["peak_rate"] for group in self.optimiser.param_groups]
         try:
-            self.method.load_state_dict(checkpoint.weights)
+            if checkpoint.base != self._base:
+                raise ValueError("the weights that LoRA leaves as they are are others")
+            self.method.load_state_dict(checkpoint.weights, strict=not self._frozen)
             self.optimiser.load_state_dict(checkpoint.optimiser)
         except (RuntimeError, ValueError) as error:
             # The first line of a module's message says only that something is wrong.
