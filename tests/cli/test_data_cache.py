@@ -71,6 +71,19 @@ def test_a_cache_is_made_once_and_trained_from(
     assert same(weights(tmp_path / "run"), weights(tmp_path / "from-video"))
 
 
+def test_frames_are_those_of_the_papers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of ActivityNet 64; nothing is there to be decoded, and that is said of each video."""
+    sentences = {"v_one": {"duration": 9.0, "timestamps": [[0, 9]], "sentences": ["a dog runs"]}}
+    for name in ("train.json", "val_1.json", "val_2.json"):
+        (tmp_path / name).write_text(json.dumps(sentences), encoding="utf-8")
+    (tmp_path / "videos").mkdir()
+    command = ("activitynet", "--videos", str(tmp_path / "videos"), "--annotations", str(tmp_path))
+    assert run(*command, "--split", "train", "-o", str(tmp_path / "cache"), "--workers", "1") == 1
+    out = capsys.readouterr().out
+    assert "1 videos, 1 decoded now, 0 before, 1 unreadable" in out
+    assert "model.frames: 64" in out
+
+
 def test_mistakes_are_one_line(tmp_path: Path, library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("folder", "--videos", str(tmp_path / "none"), "-o", str(tmp_path / "cache")) == 2
     assert "none is not a folder" in capsys.readouterr().err

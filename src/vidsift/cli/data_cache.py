@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["data_cache"]
 
 _SAID_EVERY_SECONDS = 10.0
+_FRAMES = 12
+"""Of data sets that say no number themselves, such as a folder."""
 
 
 class Pictures(StrEnum):
@@ -43,7 +45,10 @@ def data_cache(  # noqa: PLR0917 - the verb's options
     split: Annotated[
         list[str] | None, typer.Option(help="Which split, several times for several; all by default.")
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames of a video: model.frames.")] = 12,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="Frames of a video: model.frames.", show_default="what papers look at"),
+    ] = None,
     size: Annotated[int, typer.Option(min=1, help="Side of the pictures that the model takes, in px.")] = 224,
     pictures: Annotated[
         Pictures, typer.Option("--format", help="jpeg is small, uint8 holds every bit.")
@@ -62,12 +67,12 @@ def data_cache(  # noqa: PLR0917 - the verb's options
     from vidsift.data.make_shards import make_shards
     from vidsift.data.source import expanded
     from vidsift.errors import FrameCacheError, LockHeldError
-    from vidsift.evaluation.missing import LISTED
     from vidsift.video.preprocessing import Preprocessing
 
     source = open_source(name, str(videos), None if annotations is None else str(annotations))
     entries = _entries(source, split or source.split_names())
     # The scale of the numbers plays no part: pictures are stored before it.
+    frames = getattr(source, "frames", _FRAMES) if frames is None else frames
     looks = Preprocessing(frames, sampling.value, size, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     try:
         made = make_shards(
@@ -88,13 +93,19 @@ def data_cache(  # noqa: PLR0917 - the verb's options
         f"{output}: {len(entries)} videos, {made.made} decoded now, {made.known} before, "
         f"{len(made.unreadable)} unreadable"
     )
-    for video, reason in made.unreadable[:LISTED]:
-        typer.echo(f"  unreadable: {one_line(video)}: {one_line(reason)}")
-    if len(made.unreadable) > LISTED:
-        typer.echo(f"  ... and {len(made.unreadable) - LISTED} more")
+    _show_unreadable(made.unreadable)
     typer.echo(f"in a recipe: data.cache: {output}, model.frames: {frames}, model.sampling: {sampling.value}")
     if made.unreadable:
         raise typer.Exit(1)
+
+
+def _show_unreadable(unreadable: list[tuple[str, str]]) -> None:
+    from vidsift.evaluation.missing import LISTED
+
+    for video, reason in unreadable[:LISTED]:
+        typer.echo(f"  unreadable: {one_line(video)}: {one_line(reason)}")
+    if len(unreadable) > LISTED:
+        typer.echo(f"  ... and {len(unreadable) - LISTED} more")
 
 
 def _entries(source: DataSource, splits: list[str]) -> list[Entry]:
@@ -117,6 +128,9 @@ class _Progress:
 
     def __call__(self, done: int, of: int) -> None:
         now = time.monotonic()
+        # Starting the processes says nothing of how long the videos take.
+        if done == 1:
+            self._begin = self._last = now
         if now - self._last < _SAID_EVERY_SECONDS:
             return
         self._last = now
