@@ -163,13 +163,14 @@ def test_without_a_network_the_remedy_is_told(home: Path, monkeypatch: pytest.Mo
         Trainer(recipe, home / "offline", device="cpu", say=silent)
 
 
-def test_a_folder_of_footage_trains_too(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", [None, "lora"])
+def test_a_folder_of_footage_trains_too(variant: str | None, home: Path, tmp_path: Path) -> None:
     footage = Footage(tmp_path / "videos")
     shown = footage.place(tmp_path / "mine", [f"{number}.mp4" for number in range(8)])
     rows = [f'{number}.mp4,"{caption}"' for number, video in enumerate(shown) for caption in video.captions]
     (tmp_path / "mine" / "captions.csv").write_text("\n".join(["video,caption", *rows, ""]), encoding="utf-8")
     changes = [f"model.start={home / 'clip'}", f"data.path={tmp_path / 'mine'}", *SHRUNK, "validation.cut=2"]
-    recipe = read_recipe(ROOT / "footage.yaml", [*changes, "steps=2", "data.batch_size=4"])
+    recipe = read_recipe(ROOT / "footage.yaml", [*changes, "steps=2", "data.batch_size=4"], variant=variant)
     done = Trainer(recipe, tmp_path / "run", device="cpu", say=silent).run()
     # The two that were cut out, with all their captions.
     assert done["validation"]["text_to_video"]["questions"] == 2 * CAPTIONS
