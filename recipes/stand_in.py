@@ -30,8 +30,6 @@ from vidsift.shapes.world import TAGS
 from vidsift.training.recipe import NewClip
 from vidsift.training.setup import clip_config
 
-_LOT = 64
-
 SMALL = NewClip(
     dim=128,
     image_px=64,
@@ -75,11 +73,11 @@ def write_msrvtt(
     Returns:
         The captions of training.
     """
-    drawn = {
-        "train": _scenes("train", training, seed, captions, tags),
-        # The official file has captions of the videos of 1k-A too.
-        "test": _scenes("test", test, seed, captions, tags),
-    }
+    whole_groups = -(-training // GROUP_SIZE) * GROUP_SIZE
+    train = draw_split("train", whole_groups, seed, captions_per_video=captions, tags=tags)
+    # One of each group of look-alikes, as 1k-A has none; the official file has captions of its videos too.
+    tested = draw_split("test", GROUP_SIZE * test, seed, captions_per_video=captions, tags=tags)
+    drawn = {"train": train[:training], "test": tested[::GROUP_SIZE]}
     numbered = [(split, video) for split, videos in drawn.items() for video in videos]
     (folder / "videos").mkdir(parents=True, exist_ok=True)
     jobs = [
@@ -94,20 +92,6 @@ def write_msrvtt(
             _render(job)
     _annotate(folder / "annotations", numbered)
     return [caption for video in drawn["train"] for caption in video.captions]
-
-
-def _scenes(split: str, count: int, seed: int, captions: int, tags: Sequence[str]) -> list[DrawnVideo]:
-    """Draw scenes without look-alikes, which MSR-VTT has none of: one of each group of four.
-
-    As there, a sentence may hold of several videos, if of few.
-    """
-    drawn: list[DrawnVideo] = []
-    # In lots: telling every scene from all others costs the square of their number.
-    while len(drawn) < count:
-        videos = GROUP_SIZE * min(_LOT, count - len(drawn))
-        lot = draw_split(split, videos, seed + len(drawn), captions_per_video=captions, tags=tags)
-        drawn += lot[::GROUP_SIZE]
-    return drawn
 
 
 def _render(job: tuple[Path, DrawnVideo, int, int]) -> None:

@@ -22,7 +22,7 @@ from tests.soak.lives import ROOT, count
 
 RECIPES = ROOT / "recipes" / "msrvtt"
 SYSTEMS = sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != "zeroshot")
-TRAINING, GALLERY, STEPS = 2048, 256, count("LEARNING_STEPS", 300)
+TRAINING, GALLERY, STEPS = 4096, 256, count("LEARNING_STEPS", 800)
 CHANCE = 100 / GALLERY
 
 # Rates of a training from fresh weights and not of a fine-tuning; a step takes half a second of a core.
@@ -42,7 +42,7 @@ CHANGES = (
     "data.workers=0",
     "data.jitter=null",
     "data.cache=data/frames",
-    f"validation.every_steps={max(1, STEPS // 3)}",
+    f"validation.every_steps={max(1, STEPS // 4)}",
     "validation.videos=128",
     "validation.cut=128",
     "checkpoint_every_steps=100",
