@@ -82,6 +82,8 @@ def test_a_benchmark_without_published_rows_says_so(capsys: pytest.CaptureFixtur
         (("msvd", "empty"), "report.json; expected what vidsift evaluate --json FILE or --save DIR wrote"),
         (("msvd", "broken.json"), "broken.json is no JSON"),
         (("msvd", "list.json"), "list.json is no report of vidsift evaluate"),
+        (("msvd", "number.json"), "number.json is no report of vidsift evaluate: it lacks protocol"),
+        (("msvd", "words.json"), "words.json is no report of vidsift evaluate: a value in it is no number"),
     ],
 )
 def test_mistakes_get_a_line_and_status_2(
@@ -95,6 +97,9 @@ def test_mistakes_get_a_line_and_status_2(
     Path("empty").mkdir()
     Path("broken.json").write_text("{", encoding="utf-8")
     Path("list.json").write_text("[1]", encoding="utf-8")
+    Path("number.json").write_text(json.dumps(report() | {"protocol": 3}), encoding="utf-8")
+    words = report() | {"text_to_video": {"R@1": "all"}}
+    Path("words.json").write_text(json.dumps(words), encoding="utf-8")
     assert run("table", *arguments) == 2
     output = capsys.readouterr()
     assert output.out == ""

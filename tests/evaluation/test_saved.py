@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.evaluation.evaluations import SIM, evaluation
+from tests.evaluation.evaluations import ENTRIES, SIM, evaluation
 
 from vidsift.data.entries import Entry
 from vidsift.errors import SavedResultError
@@ -136,6 +136,40 @@ def test_what_cannot_be_read_is_one_error(tmp_path: Path) -> None:
             load_result(tmp_path / "saved")
         file.write_bytes(whole)
     load_result(tmp_path / "saved")
+
+
+def test_files_of_several_evaluations_are_not_mixed(tmp_path: Path) -> None:
+    save_result(evaluation(post_processing=("dsl",), videos=3, captions=4), tmp_path / "saved")
+    fewer = evaluation(SIM[:3, :2], ENTRIES[:2], videos=2, captions=3)
+    save_result(fewer, tmp_path / "fewer")
+    for name in ("similarity.npz", "ranks.parquet", "report.json"):
+        file = tmp_path / "saved" / name
+        whole = file.read_bytes()
+        file.write_bytes((tmp_path / "fewer" / name).read_bytes())
+        with pytest.raises(SavedResultError, match="are of different evaluations; evaluate once more"):
+            load_result(tmp_path / "saved")
+        file.write_bytes(whole)
+    report = tmp_path / "saved" / "report.json"
+    for text in ("[]", "{}", '{"protocol": 3}'):
+        report.write_text(text, encoding="utf-8")
+        with pytest.raises(SavedResultError, match="it has no protocol"):
+            load_result(tmp_path / "saved")
+
+
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    save_result(evaluation(), tmp_path / "saved")
+    file = tmp_path / "saved" / "similarity.npz"
+    with np.load(file) as arrays:
+        held = {name: arrays[name] for name in arrays.files}
+    for name, value in (
+        ("video_ids", held["video_ids"][:-1]),
+        ("video_of_caption", held["video_of_caption"][::-1]),
+        ("present", held["present"][:-1]),
+        ("similarity", held["similarity"].T),
+    ):
+        np.savez(file, **(held | {name: value}))
+        with pytest.raises(SavedResultError, match=r"similarity\.npz do not fit each other"):
+            load_result(tmp_path / "saved")
 
 
 def test_videos_have_the_same_names_on_every_machine() -> None:

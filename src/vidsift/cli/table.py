@@ -88,10 +88,15 @@ def _report(path: Path) -> dict[str, Any]:
         report = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is no JSON: {error}") from error
-    if not isinstance(report, dict) or not {"protocol", *DIRECTIONS} <= set(report):
-        raise ValueError(
-            f"{file} is no report of vidsift evaluate: it lacks protocol, text_to_video or video_to_text"
-        )
+    lacking = "it lacks protocol, text_to_video or video_to_text"
+    if not isinstance(report, dict) or not all(
+        isinstance(report.get(key), dict) for key in ("protocol", *DIRECTIONS)
+    ):
+        raise ValueError(f"{file} is no report of vidsift evaluate: {lacking}")
+    for row in (report, *report.get("post_processed", {}).values()):
+        numbers = [value for way in DIRECTIONS for value in (row[way] or {}).values()]
+        if not all(isinstance(value, int | float) for value in numbers):
+            raise ValueError(f"{file} is no report of vidsift evaluate: a value in it is no number")
     return report
 
 

@@ -161,6 +161,7 @@ def load_result(folder: str | Path) -> SavedResult:
         with np.load(place / _MATRIX, allow_pickle=False) as arrays:
             held = {name: arrays[name] for name in arrays.files}
         table = pq.read_table(place / _RANKS).to_pydict()
+        _refuse_mixed(report, held, table)
         ranks, captions = _ranks_of_table(table)
         return SavedResult(
             folder=place,
@@ -175,6 +176,35 @@ def load_result(folder: str | Path) -> SavedResult:
         )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, pa.ArrowException) as error:
         raise SavedResultError(f"{place} cannot be read: {error}; evaluate once more") from error
+
+
+def _refuse_mixed(report: Any, held: Mapping[str, NDArray[Any]], table: Mapping[str, list[Any]]) -> None:
+    """Refuse files that are not of one evaluation: numbers of one would stand under the name of another."""
+    if not isinstance(report, dict) or not isinstance(report.get("protocol"), dict):
+        raise ValueError(f"{_REPORT} is no report of vidsift evaluate: it has no protocol")
+    videos, captions, owner_Q = (held[key] for key in ("video_ids", "caption_ids", "video_of_caption"))
+    fits = (
+        held["similarity"].shape == (len(captions), len(videos))
+        and held["present"].shape == videos.shape
+        and owner_Q.shape == captions.shape
+        # Counting up: every video has captions, and they stand beside each other.
+        and len(owner_Q) > 0
+        and owner_Q[0] == 0
+        and owner_Q[-1] == len(videos) - 1
+        and set(np.diff(owner_Q).tolist()) <= {0, 1}
+    )
+    if not fits:
+        raise ValueError(f"the arrays of {_MATRIX} do not fit each other")
+    asked: dict[tuple[str, str], list[str]] = {}
+    for row in zip(table["post_processing"], table["direction"], table["question"], strict=True):
+        asked.setdefault(row[:2], []).append(row[2])
+    questions = {"text_to_video": captions.tolist(), "video_to_text": videos.tolist()}
+    kinds = dict.fromkeys([PLAIN, *table["post_processing"]])
+    if any(asked.get((kind, way)) != names for kind in kinds for way, names in questions.items()):
+        raise ValueError(f"{_RANKS} and {_MATRIX} are of different evaluations")
+    counted = report["protocol"].get("videos"), report["protocol"].get("captions")
+    if counted not in {(None, None), (len(videos), len(captions))}:
+        raise ValueError(f"{_REPORT} and {_MATRIX} are of different evaluations")
 
 
 def _caption_ids(videos: Sequence[str], owner_Q: NDArray[np.int64]) -> list[str]:
