@@ -149,6 +149,9 @@ def test_a_pickle_of_captions_becomes_json(tmp_path: Path, capsys: pytest.Captur
     file.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     assert run("convert", str(file), "--output", str(tmp_path / "new.json")) == 2
     assert "instruction GLOBAL 'os system'" in capsys.readouterr().err
+    file.write_bytes(pickle.dumps({"a": float("nan")}))
+    assert run("convert", str(file), "--output", str(tmp_path / "new.json")) == 2
+    assert "cannot be written as JSON" in capsys.readouterr().err
     assert not (tmp_path / "new.json").exists()
 
 

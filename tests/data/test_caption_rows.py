@@ -103,6 +103,7 @@ def test_lists_of_captions_and_moments_come_in_parquet_too(tmp_path: Path) -> No
             "line 3: a.mp4 is already on line 2 with another",
         ),
         ("video,caption\n", "is empty"),
+        ("video,caption,caption\na.mp4,x,y\n", "line 1: two columns are called 'caption'"),
         ("video,caption\n../a.mp4,x\n", "line 2: video '../a.mp4' lies outside the folder"),
     ],
 )

@@ -121,7 +121,7 @@ def data_convert(
         raise ValueError(f"{target} is there already; delete it, or name another file with --output")
     value = read_plain_pickle(pickle)
     try:
-        text = json.dumps(value)
+        text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise CaptionsError(f"{pickle} cannot be written as JSON: {error}") from error
     write_text_whole(target, text)

@@ -87,6 +87,10 @@ def _csv_rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any] | CaptionsErr
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             table = csv.DictReader(lines, strict=True)
+            names = list(table.fieldnames or ())
+            twice = [name for name in names if names.count(name) > 1]
+            if twice:
+                raise CaptionsError(f"{file}, line 1: two columns are called {twice[0]!r}; keep one of them")
             for row in table:
                 place = f"{file}, line {table.line_num}"
                 if None in row or None in row.values():
