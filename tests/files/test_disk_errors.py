@@ -16,7 +16,7 @@ from tests.methods import tiny
 
 from vidsift.cli import main as program
 from vidsift.errors import IndexWriteError, NotSavedError, VideoReadError
-from vidsift.files.disk_errors import disk_errno, is_disk_full, plain_words, saving
+from vidsift.files.disk_errors import disk_errno, is_disk_full, plain_words, refuse_unwritable, saving
 from vidsift.index.tables import value_or_reason
 from vidsift.index.writing import explained_writing
 
@@ -107,7 +107,7 @@ def test_the_command_line_never_calls_a_full_disk_its_fault(
         raise error
 
     monkeypatch.setattr(program, "app", lambda *_: fails)
-    assert program._run([]) == 2
+    assert program._answer(lambda: program._run([])) == 2
     line = capsys.readouterr().err.strip()
     filename = getattr(error, "filename", None)
     named = f": {filename}" if filename else ""
@@ -163,6 +163,14 @@ def test_what_is_no_failure_of_a_disk_stays_what_it_is() -> None:
             raise error
         assert caught.value is error
         assert disk_errno(error) is None
+
+
+def test_a_place_for_a_result_is_tried_before_the_work(tmp_path: Path) -> None:
+    refuse_unwritable(tmp_path / "new" / "folder" / "report.json")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(NotSavedError, match=r"nothing can be written to .*file is no folder; name another"):
+        refuse_unwritable(tmp_path / "file" / "report.json")
 
 
 def test_the_innermost_reason_is_said_once() -> None:

@@ -10,13 +10,14 @@ import errno
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vidsift.errors import NotSavedError, VidsiftError
 
-__all__ = ["disk_errno", "is_disk_full", "plain_words", "saving"]
+__all__ = ["disk_errno", "is_disk_full", "plain_words", "refuse_unwritable", "saving"]
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 # ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL
@@ -100,6 +101,28 @@ def disk_errno(error: BaseException) -> int | None:
         torch_failed = torch_failed or _TORCH.search(text) is not None
         cause = cause.__cause__ or cause.__context__
     return errno.ENOSPC if torch_failed else None
+
+
+def refuse_unwritable(place: Path) -> None:
+    """Refuse a place for a result before the work that it is the result of.
+
+    Args:
+        place: a file or folder to be; it, and the folders above it, need not be there.
+
+    Raises:
+        NotSavedError: nothing can be written there: no folder, or not for this user.
+    """
+    above = next(folder for folder in place.absolute().parents if folder.exists())
+    try:
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{above} is no folder")
+        # Tried and not asked: rights, read-only disks and what is no disk at all.
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise NotSavedError(
+            f"nothing can be written to {place}: {error.strerror or error}; name another place"
+        ) from error
 
 
 @contextmanager
