@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.data.annotated import msrvtt, stand_ins
 from tests.methods import tiny
 
 from vidsift.cli.main import main
@@ -104,6 +105,35 @@ def test_saved_evaluations_are_compared(
     assert "holds no saved evaluation" in capsys.readouterr().err
 
 
+def test_a_bank_of_videos_that_are_measured_is_transductive(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As in MSR-VTT, whose 9k holds 1,990 of the 2,990 videos of test; 1k-A is apart from it.
+    ids = [f"video{number}" for number in range(4)]
+    splits = dict.fromkeys(ids[:2], "train") | dict.fromkeys(ids[2:], "test")
+    annotations = msrvtt(tmp_path / "annotations", splits, ids[:3], {ids[3]: "a circle"})
+    videos = stand_ins(tmp_path / "videos", ids)
+    for split, labels in (
+        ("test", ("(transductive)", "every caption")),
+        ("1k-A", ("(not transductive)", "one caption")),
+    ):
+        file = tmp_path / f"{split}.json"
+        data = ("--data", "msrvtt", "--annotations", str(annotations), "--split", split)
+        more = ("--post", "qbnorm", "--json", str(file), "--workers", "0")
+        assert run("evaluate", str(model), str(videos), *data, *more) == 0
+        assert f"qbnorm {labels[0]} t2v" in capsys.readouterr().out
+        assert json.loads(file.read_text("utf-8"))["protocol"]["caption_protocol"] == labels[1]
+
+
+def test_a_bank_that_is_not_there_is_named(
+    model: Path, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (library / "captions.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "captions.jsonl").write_text("".join(lines[:8]), encoding="utf-8")
+    assert run(*command(model, library, "--annotations", str(tmp_path), "--post", "qbnorm")) == 2
+    assert "name another split with --bank-split" in capsys.readouterr().err
+
+
 def test_further_right_videos_get_rows_of_their_own(
     model: Path, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,6 +219,7 @@ def test_many_missing_videos_are_counted_and_the_first_named(
     [
         (("--max-words", "500"), "the longest text that the text tower takes"),
         (("--post", "qbnorm", "--bank-split", "val"), "no video of the split 'val'"),
+        (("--json", f"{__file__}/report.json"), "test_evaluate.py is no folder; name another place"),
         (("--post", "best"), "'best' is not one of"),
     ],
 )
@@ -218,3 +249,18 @@ def test_columns_grow_with_what_stands_in_them() -> None:
     assert first.split()[-4:] == ["23456.5", "123456.7", "3.0", "1234567"]
     assert [len(line) for line in lines[1:4]] == [len(head)] * 3
     assert aligned([["a", "1"], ["bc", "10000"]]) == ["a       1", "bc  10000"]
+
+
+def test_tags_stand_below_the_direction_that_they_are_of() -> None:
+    values = dict.fromkeys(("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "nDCG@10", "questions"), 1.0)
+    protocol = dict.fromkeys(
+        ("model", "method", "frames", "split", "videos", "captions", "video_to_text"), "m"
+    )
+    report = {"protocol": protocol, "text_to_video": values, "video_to_text": values, "rsum": 6.0}
+    lines = score_table(report | {"by_tag": {"motion": values}, "by_novelty": {"unseen": values}})
+    assert [line[:13].strip() for line in lines[2:6]] == [
+        "text to video",
+        "motion",
+        "unseen",
+        "video to text",
+    ]

@@ -123,6 +123,10 @@ def test_groups_go_from_no_clip_to_larger_towers() -> None:
             {"missing_policy": "miss", "missing": {"count": 3, "of": 1000}},
             "3 of 1000 videos missing, counted as not found",
         ),
+        (
+            {"trained_on": {"split": "train", "videos": 40, "of": 1000}},
+            "40 of 1000 videos were trained on",
+        ),
     ],
 )
 def test_what_is_measured_otherwise_stands_apart(protocol: dict[str, Any], difference: str) -> None:

@@ -138,10 +138,8 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     from vidsift.cli.run_recipe import evaluation_defaults
     from vidsift.data.catalog import DEFAULT, open_source
     from vidsift.errors import MissingVideosError
-    from vidsift.evaluation.saved import refuse_occupied
 
-    if save is not None:
-        refuse_occupied(save)  # before hours of work
+    _refuse_places(save, json_file)
     source = open_source(data or DEFAULT, str(videos), None if annotations is None else str(annotations))
     defaults = evaluation_defaults(model, source)
     entries = source.entries(split or defaults.split)
@@ -152,7 +150,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
         "annotations": annotations and str(annotations),
     }
     facts |= _trained_on(model, source, entries)
-    facts |= {"caption_protocol": getattr(source, "caption_protocol", None), "seeds": defaults.seeds}
+    facts |= {"caption_protocol": _caption_protocol(source, entries), "seeds": defaults.seeds}
     options = _right_videos(positives, entries, facts) | {
         "missing": missing.value,
         "video_to_text": video_to_text.value if video_to_text else defaults.video_to_text,
@@ -161,7 +159,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
         "facts": {name: value for name, value in facts.items() if value is not None},
     }
     if Post.qbnorm.value in names:
-        options["bank"] = _bank(source, entries[0].split, bank_split, bank_captions, bank_videos)
+        options["bank"] = _bank(source, entries, bank_split, bank_captions, bank_videos)
     looking = {"frames": frames, "sampling": sampling and sampling.value, "max_words": max_words}
     try:
         evaluation = _measured(model, entries, device, looking, options, moments=moments)
@@ -169,6 +167,18 @@ def evaluate(  # noqa: PLR0917 - the verb's options
         _refuse(problem, source.listed_in)
         raise typer.Exit(2) from None
     _show(evaluation, json_file, save)
+
+
+def _refuse_places(save: Path | None, json_file: Path | None) -> None:
+    """Refuse, before hours of work, places where their result cannot be written."""
+    from vidsift.evaluation.saved import refuse_occupied
+    from vidsift.files.disk_errors import refuse_unwritable
+
+    if save is not None:
+        refuse_occupied(save)
+    for place in (save, json_file):
+        if place is not None:
+            refuse_unwritable(place)
 
 
 def _show(evaluation: Evaluation, json_file: Path | None, save: Path | None) -> None:
@@ -204,6 +214,14 @@ def _trained_on(model: str, source: DataSource, entries: list[Entry]) -> dict[st
     return {"trained_on": seen}
 
 
+def _caption_protocol(source: DataSource, entries: list[Entry]) -> str | None:
+    """Say what a query is: that of the data set, unless this split has several captions a video."""
+    usual: str | None = getattr(source, "caption_protocol", None)
+    several = any(len(entry.captions) > 1 for entry in entries)
+    # MSR-VTT's 1k-A has one caption a video, its full test split 20.
+    return "every caption" if usual == "one caption" and several else usual
+
+
 def _right_videos(file: Path | None, entries: list[Entry], facts: dict[str, Any]) -> dict[str, Any]:
     """Read which further videos are right, and say in the protocol where that stands."""
     from vidsift.data.positives import read_positives
@@ -215,11 +233,25 @@ def _right_videos(file: Path | None, entries: list[Entry], facts: dict[str, Any]
     return {"positives": right.rows}
 
 
-def _bank(source: DataSource, split: str, bank_split: str | None, captions: int, videos: int) -> BankSource:
+def _bank(
+    source: DataSource, entries: list[Entry], bank_split: str | None, captions: int, videos: int
+) -> BankSource:
+    """Say where qbnorm's questions come from; they see the test where splits share videos (9k and test)."""
+    from vidsift.data.summary import count_shared
+    from vidsift.errors import CaptionsError
     from vidsift.evaluation.post_processed import BankSource
 
     named = bank_split or source.training_split
-    return BankSource(source.entries(named), named, captions, videos, transductive=named == split)
+    try:
+        others = source.entries(named)
+    except CaptionsError as error:
+        if bank_split is not None:
+            raise
+        raise CaptionsError(
+            f"{error}. It is the bank of --post qbnorm; name another split with --bank-split"
+        ) from error
+    shared = count_shared(others, entries)
+    return BankSource(others, named, captions, videos, transductive=shared > 0)
 
 
 def _write(report: dict[str, Any], file: Path) -> None:

@@ -65,8 +65,9 @@ def _rows(report: Mapping[str, Any]) -> list[list[str]]:
         rows.append(_numbers(title, report[way]))
         if way in intervals:
             rows.append(_interval(f"  {intervals['level']:g} % interval", intervals[way]))
-    for kind in ("by_tag", "by_novelty"):
-        rows += [_numbers(f"  {name}", values) for name, values in report.get(kind, {}).items()]
+        # Tags and novelty are of captions that ask for videos.
+        for kind in ("by_tag", "by_novelty") if way == "text_to_video" else ():
+            rows += [_numbers(f"  {name}", values) for name, values in report.get(kind, {}).items()]
     several = report.get("positives")
     if several:
         for way, title in (("text_to_video", "text to video"), ("video_to_text", "video to text")):

@@ -103,8 +103,9 @@ def usual_backbone(name: str | None) -> str | None:
 def protocol_differences(report: Mapping[str, Any], benchmark: Benchmark, direction: Direction) -> list[str]:
     """Say in what a report was made unlike the benchmark's usual protocol; nothing where it was not.
 
-    Source, split, number of videos, frames and missing videos count; and from video to text, where a video
-    has several captions, the convention: the papers read here follow CLIP4Clip's groups.
+    Source, split, number of videos, frames, missing videos and videos that were trained on count; and from
+    video to text, where a video has several captions, the convention: the papers read here follow
+    CLIP4Clip's groups.
 
     Args:
         report: of :func:`~vidsift.evaluation.evaluate.evaluate_entries`, with ``protocol``.
@@ -125,6 +126,8 @@ def protocol_differences(report: Mapping[str, Any], benchmark: Benchmark, direct
         differences.append(f"{frames} frames, papers {benchmark.frames}")
     if note := missing_note(report):
         differences.append(note)
+    if seen := protocol.get("trained_on"):
+        differences.append(f"{seen['videos']} of {seen['of']} videos were trained on")
     convention = protocol.get("video_to_text", "caption_groups")
     several = protocol.get("captions", 0) != videos
     if direction == "video_to_text" and several and convention != "caption_groups":
