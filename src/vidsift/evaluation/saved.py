@@ -195,12 +195,12 @@ def _refuse_mixed(report: Any, held: Mapping[str, NDArray[Any]], table: Mapping[
     )
     if not fits:
         raise ValueError(f"the arrays of {_MATRIX} do not fit each other")
-    asked: dict[tuple[str, str], list[str]] = {}
+    questions_of: dict[tuple[str, str], list[str]] = {}
     for row in zip(table["post_processing"], table["direction"], table["question"], strict=True):
-        asked.setdefault(row[:2], []).append(row[2])
+        questions_of.setdefault(row[:2], []).append(row[2])
     questions = {"text_to_video": captions.tolist(), "video_to_text": videos.tolist()}
     kinds = dict.fromkeys([PLAIN, *table["post_processing"]])
-    if any(asked.get((kind, way)) != names for kind in kinds for way, names in questions.items()):
+    if any(questions_of.get((kind, way)) != names for kind in kinds for way, names in questions.items()):
         raise ValueError(f"{_RANKS} and {_MATRIX} are of different evaluations")
     counted = report["protocol"].get("videos"), report["protocol"].get("captions")
     if counted not in {(None, None), (len(videos), len(captions))}:
