@@ -55,6 +55,15 @@ def test_with_more_captions_than_videos_some_have_no_partner() -> None:
     assert sorted(videos.tolist()) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("row", [torch.full((200,), 0.3), torch.rand(200, generator=torch.Generator())])
+def test_ties_are_not_settled_by_the_order_that_the_right_answers_stand_in(row: torch.Tensor) -> None:
+    # Every text scores all videos alike, or as every other text does: nothing is known of the pairs.
+    for sim in (row.expand(200, 200), row[:, None].expand(200, 200)):
+        texts, videos = one_to_one(sim)
+        assert texts.tolist() == sorted(videos.tolist()) == list(range(200))
+        assert (texts == videos).sum() <= 6, "chance gives one"
+
+
 def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(ImportError, match=r"extra 'evaluate': pip install 'vidsift\[evaluate\]'"):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vidsift.errors import NonFiniteScoresError
-from vidsift.postprocess.assignment import assigned_first
+from vidsift.postprocess.assignment import TIE_SEED, assigned_first
 from vidsift.postprocess.dual_softmax import CLIP_SCALE, Direction, dual_softmax
 from vidsift.postprocess.inverted_softmax import BETA, inverted_softmax, sinkhorn
 from vidsift.postprocess.query_bank import query_bank_norm
@@ -41,7 +41,11 @@ KINDS: Mapping[PostProcessing, Kind] = {
     "inverted-softmax": Kind("inverted softmax", {"beta": BETA}, _TEST),
     "qbnorm": Kind("QB-Norm (dynamic inverted softmax)", {"beta": BETA, "k": 1}, "a bank of other questions"),
     "sinkhorn": Kind("Sinkhorn's normalisation", {"scale": CLIP_SCALE}, _TEST),
-    "tvh": Kind("one-to-one assignment (ProST's TVH)", {}, f"{_TEST}, and that each has its own answer"),
+    "tvh": Kind(
+        "one-to-one assignment (ProST's TVH)",
+        {"seed": TIE_SEED},
+        f"{_TEST}, and that each has its own answer",
+    ),
 }
 
 
