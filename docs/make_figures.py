@@ -7,12 +7,16 @@ What was made before in runs/figures is used again; from nothing half an hour on
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 
+from PIL import Image
+
 from vidsift.cli.main import main
 from vidsift.data.folder import CAPTIONS_FILE
+from vidsift.shapes.joined import write_joined_library
 from vidsift.shapes.library import write_library
 
 HERE = Path(__file__).parent
@@ -42,9 +46,32 @@ def done_before(arguments: list[str]) -> bool:
     return "--save" in arguments and Path(arguments[arguments.index("--save") + 1]).is_dir()
 
 
+def write_joined(folder: Path, videos: int = 60) -> None:
+    """Write videos of one, two and four scenes into one library."""
+    lines = []
+    for scenes in (1, 2, 4):
+        name = f"{scenes}-scenes"
+        write_joined_library(folder / name, videos=videos, seed=scenes, scenes=scenes)
+        for line in (folder / name / CAPTIONS_FILE).read_text(encoding="utf-8").splitlines():
+            values = json.loads(line)
+            lines.append(json.dumps(values | {"video": f"{name}/{values['video']}"}))
+    (folder / CAPTIONS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def shrink(picture: Path) -> None:
+    """Store a picture with 200 colours, a third of its size."""
+    with Image.open(picture) as full:
+        small = full.convert("RGB").quantize(200)
+    small.save(picture, optimize=True)
+
+
 if __name__ == "__main__":
+    if not (RUNS / "joined" / CAPTIONS_FILE).is_file():
+        write_joined(RUNS / "joined")
     if not (RUNS / "library" / CAPTIONS_FILE).is_file():
         write_library(RUNS / "library", "test", 160)
     for command in commands((HERE / "figures.md").read_text(encoding="utf-8")):
         if not done_before(command):
             run(command)
+    for drawn in (HERE / "figures").glob("*.png"):
+        shrink(drawn)

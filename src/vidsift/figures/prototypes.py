@@ -80,6 +80,8 @@ def draw_prototypes(prototypes: Prototypes, frames: Frames, *, objects: int = 4)
                 attention,
                 marker="o",
                 markersize=3,
+                # Thinner from line to line: of two that coincide both are seen.
+                linewidth=max(0.8, 3.5 - number),
                 color=COLOURS[number % len(COLOURS)],
                 label=f"event {number + 1}",
             )

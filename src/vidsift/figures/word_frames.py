@@ -73,21 +73,14 @@ def word_frames(explanation: Explanation, frames: Frames) -> WordFrames:
 def draw_word_frames(rows: Sequence[Sequence[WordFrames]], models: Sequence[str]) -> Drawing:
     """Draw lines from words to frames, red where they are alike and blue where not.
 
-    Colours have one scale for each model, since scores of two models do not compare. Below each word stands
-    its largest similarity.
+    Colours go from the lowest to the highest similarity of each panel, since scores of two models do not
+    compare. Below each word stands its largest similarity.
 
     Args:
         rows: for each sentence what each model says of it.
         models: their names, above the columns.
     """
     widest = max(len(cell.seconds) for row in rows for cell in row)
-    limits = [
-        (
-            min(float(np.nanmin(row[column].values)) for row in rows),
-            max(float(np.nanmax(row[column].values)) for row in rows),
-        )
-        for column in range(len(models))
-    ]
     with new_page(max(4.0, 0.62 * widest) * len(models), 2.5 * len(rows)) as page:
         grid = page.subplots(len(rows), len(models), squeeze=False)
         for line, row in enumerate(rows):
@@ -95,11 +88,11 @@ def draw_word_frames(rows: Sequence[Sequence[WordFrames]], models: Sequence[str]
                 axes = grid[line][column]
                 if line == 0:
                     axes.set_title(models[column])
-                _draw_cell(axes, cell, limits[column])
+                _draw_cell(axes, cell)
     return Drawing(page, {"models": list(models), "pairs": [[_as_numbers(c) for c in row] for row in rows]})
 
 
-def _draw_cell(axes: Axes, cell: WordFrames, limits: tuple[float, float]) -> None:
+def _draw_cell(axes: Axes, cell: WordFrames) -> None:
     from matplotlib import colormaps
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
@@ -107,7 +100,7 @@ def _draw_cell(axes: Axes, cell: WordFrames, limits: tuple[float, float]) -> Non
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     colours = colormaps[_COLOUR_MAP]
-    lowest, highest = limits
+    lowest, highest = float(np.nanmin(cell.values)), float(np.nanmax(cell.values))
     frames_x = (np.arange(len(cell.seconds)) + 0.5) / len(cell.seconds)
     words_x = (np.arange(len(cell.words)) + 0.5) / max(1, len(cell.words))
     share_WF = (cell.values - lowest) / max(highest - lowest, 1e-9)

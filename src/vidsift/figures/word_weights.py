@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from vidsift.evaluation.evaluate import EncodedGallery
 from vidsift.evaluation.retrieval import video_of_caption
 from vidsift.figures.page import COLOURS, Drawing, new_page
 from vidsift.methods.model import Model
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["WordWeights", "draw_weights_by_place", "draw_word_cloud", "weigh_words"]
 
@@ -140,6 +144,15 @@ def draw_weights_by_place(weights: WordWeights) -> Drawing:
     return Drawing(page, asdict(weights))
 
 
+def _crop(page: Figure, bottom: float) -> None:
+    """Cut off what is empty below; places of texts are shares of the page's height."""
+    left = 1 - max(bottom, 0.0)
+    for text in page.texts:
+        x, y = text.get_position()
+        text.set_position((x, 1 - (1 - y) / left))
+    page.set_size_inches(_WIDTH, _HEIGHT * left)
+
+
 def draw_word_cloud(weights: WordWeights, most: int = 60) -> Drawing:
     """Draw the words that weigh most in their captions, larger the oftener they do.
 
@@ -174,4 +187,5 @@ def draw_word_cloud(weights: WordWeights, most: int = 60) -> Drawing:
                 text.remove()
                 break
             x, height = x + box.width + 0.015, max(height, box.height)
+        _crop(page, line - height - 0.03)
     return Drawing(page, asdict(weights))
