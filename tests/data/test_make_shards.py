@@ -164,7 +164,7 @@ def test_frozen_towers_find_the_pictures_of_each_row(tmp_path: Path, videos: lis
     assert other.folder != stored.folder
     # Without pictures, batches are the same.
     maker = ShuffledVideos(tuple(videos), 1, (BatchStage(0, 5, 3),), PREPROCESSING, shards)
-    with_pixels, without = maker(0), replace(maker, with_pixels=False)(0)
+    with_pixels, without = maker(0), replace(maker, stages=(BatchStage(0, 5, 3, with_pixels=False),))(0)
     assert without.pixels.shape == (*with_pixels.mask.shape, 1, 1, 3)
     assert np.array_equal(without.mask, with_pixels.mask)
     assert np.array_equal(without.times_seconds, with_pixels.times_seconds)

@@ -70,7 +70,7 @@ def test_a_step_is_the_same_in_every_process(clips: ShapesSet) -> None:
 
 def test_towers_that_remember_get_rows_without_pictures(clips: ShapesSet) -> None:
     with_pixels = ShapesSetBatches(clips, 5, (SceneStage(0, 8, 2),))
-    without = ShapesSetBatches(clips, 5, (SceneStage(0, 8, 2),), with_pixels=False)
+    without = ShapesSetBatches(clips, 5, (SceneStage(0, 8, 2, with_pixels=False),))
     assert without(1).captions == with_pixels(1).captions
     assert list(without(1).rows) == list(with_pixels(1).rows)
     assert without(1).pixels.shape == (8, 2, 1, 1, 3)

@@ -82,3 +82,31 @@ def test_elsewhere_they_are_the_towers(towers: ClipTowers, tmp_path: Path) -> No
     assert read == []
     with cache.clips(ROWS[:1]), pytest.raises(ValueError, match="have no padded frames"):
         cache.encode_frames(seen, mask)
+
+
+def test_they_say_how_large_their_files_would_be(towers: ClipTowers, tmp_path: Path) -> None:
+    cache, read = cached(towers, tmp_path)
+    mask, seen = torch.ones(1, 2, dtype=torch.bool), frames()[:1]
+    kinds = cache.kinds_of(lambda: cache.encode_frames(seen, mask, hidden=True))
+    assert read == []
+    cache.compute(kinds)
+    arrays = [np.load(file) for name in kinds for file in (cache.files / name).glob("*.npy")]
+    assert sum(array.nbytes for array in arrays) == sum(kinds.values())
+
+
+def test_what_they_remember_holds_as_long_as_they_are_used(towers: ClipTowers, tmp_path: Path) -> None:
+    cache, read = cached(towers, tmp_path / "one")
+    mask, nothing = torch.ones(4, 2, dtype=torch.bool), torch.zeros(4, 2, 3, 1, 1)
+    with cache.clips(ROWS):
+        before = cache.encode_frame_classes(nothing, mask)
+    cache.use(None)
+    assert not cache.in_use
+    with torch.no_grad():
+        towers.clip.vision_model.embeddings.class_embedding += 1
+    cache.use(tmp_path / "two")
+    assert cache.in_use
+    with cache.clips(ROWS):
+        after = cache.encode_frame_classes(nothing, mask)
+    assert cache.files.parent == tmp_path / "two"
+    assert len(read) == 4
+    assert not torch.equal(before, after)

@@ -25,6 +25,7 @@ from vidsift.training import trainer
 from vidsift.training.ablate import ablate, digest_of, finished, recall_at_1_per_video, write_report
 from vidsift.training.grid import Grid, jobs_of
 from vidsift.training.recipe import read_recipe
+from vidsift.training.stage_features import StageFeatures
 from vidsift.training.trainer import StoppedEarly, Trainer, train
 
 
@@ -280,7 +281,7 @@ def test_frozen_towers_stay_and_all_else_learns(tmp_path: Path) -> None:
 def test_remembered_towers_train_as_towers_that_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = frozen(tmp_path)
     train(recipe, output=tmp_path / "one", device="cpu", say=silent)
-    monkeypatch.setattr(trainer, "cache_towers", lambda *_arguments: None)
+    monkeypatch.setattr(StageFeatures, "_stored_clips", lambda *_arguments: None)
     train(recipe, output=tmp_path / "two", device="cpu", say=silent)
     with_cache, without_cache = (
         load(tmp_path / name, device="cpu").method.state_dict() for name in ("one", "two")

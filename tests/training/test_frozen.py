@@ -79,17 +79,18 @@ def test_frozen_towers_look_once_at_the_videos_of_a_cache(
     lines: list[str] = []
     path = write(tmp_path, model=model, data=cached)
     run = Trainer(read_recipe(path), tmp_path / "whole", device="cpu", say=lines.append)
-    assert isinstance(run.method.towers, CachedTowers)
     run.run()
-    assert looks == [8]
-    assert any("what they make of 8 clips is computed once" in line for line in lines)
+    assert isinstance(run.method.towers, CachedTowers)
+    # The first clip alone shows what the method wants of the tower.
+    assert looks == [1, 8]
+    assert any("what it makes of 8 clips is computed once" in line for line in lines)
     assert losses(tmp_path / "whole") == pytest.approx(losses(tmp_path / "live"), abs=1e-4)
     with monkeypatch.context() as patch:
         stop_after(3, patch, signal.SIGINT)
         with pytest.raises(StoppedEarly):
             train(path, output=tmp_path / "run", say=silent)
     train(path, output=tmp_path / "run", say=silent)
-    assert looks == [8]
+    assert looks == [1, 8, 1, 1]
     assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
 
 
@@ -101,5 +102,8 @@ def test_a_stage_of_other_frames_looks_at_videos_itself(tmp_path: Path, library:
         tmp_path, model=model, data=data | {"cache": str(tmp_path / "cache")}, stages=stages, steps=2
     )
     run = Trainer(read_recipe(path), tmp_path / "run", device="cpu", say=silent)
-    assert not isinstance(run.method.towers, CachedTowers)
+    assert [len(batch.pixels[0, 0]) for batch in map(run._features.batch_maker(run.stages), (0, 1))] == [
+        16,
+        1,
+    ]
     run.run()

@@ -314,8 +314,8 @@ def test_frozen_towers_of_methods_that_pad_look_where_a_memory_has_no_padding(tm
             )
         )
         run = Trainer(recipe, tmp_path / padding, device="cpu", say=silent)
-        assert isinstance(run.method.towers, CachedTowers) == remembered
         run.run()
+        assert isinstance(run.method.towers, CachedTowers) == remembered
 
 
 def test_a_run_can_start_from_another(tmp_path: Path, whole_run: Path) -> None:

@@ -53,11 +53,15 @@ class Batch(NamedTuple):
 
 
 class BatchStage(NamedTuple):
-    """From step ``first_step`` on, batches have ``batch_size`` clips of ``frames`` pictures."""
+    """From step ``first_step`` on, batches have ``batch_size`` clips of ``frames`` pictures.
+
+    Without ``with_pixels`` the pictures are left out, for towers that have their features cached.
+    """
 
     first_step: int
     batch_size: int
     frames: int
+    with_pixels: bool = True
 
 
 class _HasFirstStep(Protocol):
@@ -85,8 +89,8 @@ def stage_at(stages: Sequence[StageT], step: int) -> StageT:
     """Return the stage that a step belongs to.
 
     Example:
-        >>> stage_at([BatchStage(0, 64, 1), BatchStage(10, 32, 8)], 12)
-        BatchStage(first_step=10, batch_size=32, frames=8)
+        >>> stage_at([BatchStage(0, 64, 1), BatchStage(10, 32, 8)], 12).frames
+        8
     """
     return [stage for stage in stages if stage.first_step <= step][-1]
 

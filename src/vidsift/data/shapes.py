@@ -131,7 +131,6 @@ class Shapes(DataSource):
         preprocessing: Preprocessing,
         seed: int,
         *,
-        with_pixels: bool = True,
         say: Callable[[str], None] = lambda _line: None,
     ) -> BatchMaker:
         """See :class:`~vidsift.data.source.DataSource`."""
@@ -139,7 +138,7 @@ class Shapes(DataSource):
         planned = tuple(_scene_stage(stage) for stage in stages)
         clips = self.stored_clips(preprocessing)
         if clips is not None:
-            return ShapesSetBatches(clips, seed, planned, self.captions_each, with_pixels=with_pixels)
+            return ShapesSetBatches(clips, seed, planned, self.captions_each)
         return ShapesBatches(
             seed,
             planned,
@@ -196,4 +195,6 @@ class Shapes(DataSource):
 
 def _scene_stage(stage: PlannedStage) -> SceneStage:
     options = ShapesStage.model_validate(stage.section.model_dump())
-    return SceneStage(stage.first_step, stage.batch_size, stage.frames, options.grouped, options.tags)
+    return SceneStage(
+        stage.first_step, stage.batch_size, stage.frames, options.grouped, options.tags, stage.with_pixels
+    )

@@ -22,7 +22,8 @@ __all__ = ["SceneStage", "ShapesBatches", "ShapesSetBatches"]
 class SceneStage(NamedTuple):
     """From step ``first_step`` on, batches have ``batch_size`` clips of ``frames`` pictures.
 
-    ``grouped`` and ``tags`` say of which scenes, see :func:`vidsift.shapes.stream.stream_batch`.
+    ``grouped`` and ``tags`` say of which scenes, see :func:`vidsift.shapes.stream.stream_batch`; without
+    ``with_pixels`` a set leaves the pictures out, for towers that have their features cached.
     """
 
     first_step: int
@@ -30,6 +31,7 @@ class SceneStage(NamedTuple):
     frames: int
     grouped: bool = True
     tags: tuple[str, ...] = ()
+    with_pixels: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class ShapesBatches:
 
     def __call__(self, step: int) -> Batch:
         """Draw the batch of a step and render it, or this process's rows of it."""
-        _, batch, frames, grouped, tags = stage_at(self.stages, step)
+        _, batch, frames, grouped, tags, _ = stage_at(self.stages, step)
         mine = self.share.rows(batch)
         pixels, captions = stream_batch(
             self.seed,
@@ -96,7 +98,6 @@ class ShapesSetBatches:
         seed: of the order and of the choice of sentences.
         stages: batch size over the steps; the set says how many frames.
         captions_each: sentences for each clip.
-        with_pixels: False leaves the pictures out, for towers that have their features cached.
         share: whose rows are given.
     """
 
@@ -104,7 +105,6 @@ class ShapesSetBatches:
     seed: int
     stages: tuple[SceneStage, ...]
     captions_each: int = 1
-    with_pixels: bool = True
     share: Share = WHOLE
 
     def __post_init__(self) -> None:
@@ -126,16 +126,17 @@ class ShapesSetBatches:
     @property
     def most_bytes(self) -> int:
         """Bytes of the largest batch's pictures."""
-        most = max(self.share.most_rows(stage.batch_size) for stage in self.stages)
-        return most * self.clips.frames * self._side**2 * 3
-
-    @property
-    def _side(self) -> int:
-        return self.clips.size_px if self.with_pixels else 1
+        rows, frames = self.share.most_rows, self.clips.frames
+        sides = [self.clips.size_px if stage.with_pixels else 1 for stage in self.stages]
+        return max(
+            rows(stage.batch_size) * frames * side**2 * 3
+            for stage, side in zip(self.stages, sides, strict=True)
+        )
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step, or this process's rows of it."""
-        rows = self._rows(step, stage_at(self.stages, step))
+        stage = stage_at(self.stages, step)
+        rows = self._rows(step, stage)
         mine = self.share.rows(len(rows))
         rng = np.random.default_rng([self.seed, step])
         # Drawn for all rows, of which this process may have some.
@@ -145,7 +146,7 @@ class ShapesSetBatches:
         seconds = clip_times(self.clips.frames, self.clips.sampling)
         shape = (len(rows), len(seconds))
         # Without pictures, a pixel each: a batch keeps its shape, and a worker its slots.
-        pixels = self.clips.pixels(rows) if self.with_pixels else np.zeros((*shape, 1, 1, 3), np.uint8)
+        pixels = self.clips.pixels(rows) if stage.with_pixels else np.zeros((*shape, 1, 1, 3), np.uint8)
         times = np.broadcast_to(seconds, shape)
         captions = [
             self.clips.captions[row][order[number % CAPTIONS_EACH]]

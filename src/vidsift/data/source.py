@@ -84,6 +84,7 @@ class PlannedStage:
         steps: how many it has.
         frames: pictures a clip.
         batch_size: clips a step.
+        with_pixels: False where the model knows the pictures of :meth:`DataSource.stored_clips` already.
     """
 
     section: StageSection
@@ -91,6 +92,7 @@ class PlannedStage:
     steps: int
     frames: int
     batch_size: int
+    with_pixels: bool = True
 
 
 class Epoch(NamedTuple):
@@ -283,16 +285,14 @@ class DataSource(RecipeSection, ABC):
         preprocessing: Preprocessing,
         seed: int,
         *,
-        with_pixels: bool = True,
         say: Callable[[str], None] = lambda _line: None,
     ) -> BatchMaker:
         """Return what makes the training batch of any step.
 
         Args:
-            stages: batch size and frames over the steps.
+            stages: batch size and frames over the steps, and whether pictures are wanted.
             preprocessing: how the model looks at a video.
             seed: of everything random.
-            with_pixels: False where the model knows the pictures of :meth:`stored_clips` already.
             say: takes a line where this takes a while.
 
         Raises:

@@ -85,7 +85,7 @@ class ShuffledVideos:
     Attributes:
         entries: videos and captions.
         seed: of order, captions, seconds and replacements.
-        stages: batch size and frames over the steps.
+        stages: batch size and frames over the steps; where they leave pictures out, the cache is of shards.
         preprocessing: which seconds, and the side of the pictures.
         cache: decoded pictures kept on disk, always of the same seconds; None decodes every time.
         jitter: how far a picture that is not from the cache may move, see
@@ -93,8 +93,6 @@ class ShuffledVideos:
         share: whose rows are read. A process that has a part of them cannot tell how many of all can be read,
             and so puts no video in the place of another.
         captions: an epoch is every video once, with "one" of its captions, or "every" caption once.
-        with_pixels: False leaves the pictures out, for towers that have their features cached; the cache is
-            then one of shards.
     """
 
     entries: tuple[Entry, ...]
@@ -105,7 +103,6 @@ class ShuffledVideos:
     jitter: float = 1.0
     share: Share = WHOLE
     captions: CaptionsTaken = "one"
-    with_pixels: bool = True
     _orders: dict[int, CaptionOrder] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -126,8 +123,9 @@ class ShuffledVideos:
     def most_bytes(self) -> int:
         """Bytes of the largest batch's pictures."""
         rows = self.share.most_rows
-        most = max(rows(stage.batch_size) * stage.frames for stage in self.stages)
-        return most * self.preprocessing.size_px**2 * 3
+        return max(
+            rows(stage.batch_size) * stage.frames * self._side(stage) ** 2 * 3 for stage in self.stages
+        )
 
     def __call__(self, step: int) -> Batch:
         """Decode the batch of a step, or this process's rows of it.
@@ -158,15 +156,19 @@ class ShuffledVideos:
         return rows, [self._caption(row, rng) for row in rows]
 
     def _preprocessing(self, step: int) -> Preprocessing:
-        side = self.preprocessing.size_px if self.with_pixels else 1
-        return replace(self.preprocessing, frames=stage_at(self.stages, step).frames, size_px=side)
+        stage = stage_at(self.stages, step)
+        return replace(self.preprocessing, frames=stage.frames, size_px=self._side(stage))
+
+    def _side(self, stage: BatchStage) -> int:
+        # Without pictures, a pixel each: a batch keeps its shape, and a worker its slots.
+        return self.preprocessing.size_px if stage.with_pixels else 1
 
     def _caption(self, row: int, rng: np.random.Generator) -> str:
         return self.entries[row].captions[rng.integers(len(self.entries[row].captions))]
 
     def _read(self, step: int, row: int) -> Frames | VideoReadError:
         entry, preprocessing = self.entries[row], self._preprocessing(step)
-        if not self.with_pixels and isinstance(self.cache, FrameShards):
+        if not stage_at(self.stages, step).with_pixels and isinstance(self.cache, FrameShards):
             return self.cache.read_times(row, entry)
         if self.cache is not None and preprocessing.frames == self.cache.preprocessing.frames:
             return self.cache.read(row, entry)

@@ -117,7 +117,6 @@ class VideoFiles(DataSource):
         preprocessing: Preprocessing,
         seed: int,
         *,
-        with_pixels: bool = True,
         say: Callable[[str], None] = lambda _line: None,
     ) -> BatchMaker:
         """See :class:`~vidsift.data.source.DataSource`."""
@@ -126,7 +125,10 @@ class VideoFiles(DataSource):
         if self.cache is not None:
             folder = expanded(self.cache)
             cache = open_cache(folder, entries, preprocessing, workers=max(1, self.workers), say=say)
-        planned = tuple(BatchStage(stage.first_step, stage.batch_size, stage.frames) for stage in stages)
+        planned = tuple(
+            BatchStage(stage.first_step, stage.batch_size, stage.frames, stage.with_pixels)
+            for stage in stages
+        )
         jitter = 1.0 if self.jitter is None else self.jitter
         return ShuffledVideos(
             entries,
@@ -136,7 +138,6 @@ class VideoFiles(DataSource):
             cache,
             jitter,
             captions=self.captions,
-            with_pixels=with_pixels,
         )
 
     def stored_clips(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,17 +22,20 @@ from vidsift.files.whole import array_file, whole_folder
 __all__ = ["CachedTowers"]
 
 _CLIPS_AT_ONCE = 64
+_FP32_BYTES = 4
 
 PixelsOf = Callable[[slice], Tensor]
+Walk = Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]
 
 
 class CachedTowers(ClipTowers):
     """CLIP towers whose vision tower does not learn, beside a memory of what it makes of a set of clips.
 
-    Inside :meth:`clips`, the frames of clips of the set are looked up; the first time that a method wants a
-    kind of result (class tokens, all tokens, every layer's states; with or without token shift) it is
-    computed for the whole set and kept in files in fp32, which runs of the same towers share. Elsewhere, and
-    for texts, these are the towers that they wrap: same weights, same parameter names.
+    While they are in use, the vision tower must not change, and has no dropout. Inside :meth:`clips`, the
+    frames of clips of the set are looked up; the first time that a method wants a kind of result (class
+    tokens, all tokens, every layer's states; with or without token shift) it is computed for the whole set
+    and kept in files in fp32, which runs of the same towers share. Elsewhere, and for texts, these are the
+    towers that they wrap: same weights, same parameter names.
 
     Args:
         towers: what is wrapped.
@@ -58,6 +61,53 @@ class CachedTowers(ClipTowers):
         self._root, self._description = Path(folder), description
         self._rows: NDArray[np.int64] | None = None
         self._results: dict[str, list[NDArray[np.float32]]] = {}
+        self._walks: dict[str, Walk] = {}
+        self._sizes: dict[str, int] | None = None
+        self.in_use = True
+        # Where training lets it compute blocks in another way.
+        self.run_vision_block = towers.run_vision_block
+
+    def use(self, folder: str | Path | None, description: Mapping[str, Any] | None = None) -> None:
+        """Look up in another folder from now on, with the weights as they are now; nowhere where None.
+
+        Args:
+            folder: see the class.
+            description: likewise; stays where None.
+        """
+        # Files that stay open could not be removed everywhere.
+        self._results.clear()
+        self.in_use = folder is not None
+        if folder is not None:
+            self._root = Path(folder)
+            self._description = self._description if description is None else dict(description)
+
+    @property
+    def files(self) -> Path:
+        """The folder of what these towers, as they are now, make of the set."""
+        return self._root / f"towers-{self._digest()}"
+
+    @torch.no_grad()
+    def kinds_of(self, encode: Callable[[], object]) -> dict[str, int]:
+        """Return which kinds of results are wanted of a clip, and the bytes of their files for the set.
+
+        Args:
+            encode: encodes frames of one clip.
+        """
+        self._sizes = {}
+        try:
+            encode()
+            return self._sizes
+        finally:
+            self._sizes = None
+
+    def compute(self, kinds: Iterable[str]) -> None:
+        """Write the files of such kinds of results where they are missing.
+
+        Raises:
+            NotSavedError: the disk takes no more.
+        """
+        for name in kinds:
+            self._results[name] = self._open(name, self._walks[name])
 
     @contextmanager
     def clips(self, rows: NDArray[np.int64]) -> Iterator[None]:
@@ -88,7 +138,7 @@ class CachedTowers(ClipTowers):
             shift_n_div=shift_n_div,
             class_only=class_only,
         )
-        if self._rows is None:
+        if self._rows is None and self._sizes is None:
             return walk(pixels_BF3SS, mask_BF)
         if not bool(mask_BF.all()):
             raise ValueError(
@@ -97,6 +147,12 @@ class CachedTowers(ClipTowers):
         blocks = sorted(self._block_numbers(shift_blocks))
         shifted = f"shift{shift_n_div}-{'.'.join(map(str, blocks))}" if blocks else "plain"
         name = f"{shifted}-{'class' if class_only else 'all'}-{'states' if hidden else 'last'}"
+        self._walks[name] = walk
+        if self._sizes is not None:
+            seen = walk(pixels_BF3SS, mask_BF)
+            tensors = (seen[0], *seen[1])
+            self._sizes[name] = sum(_FP32_BYTES * tensor[0].numel() for tensor in tensors) * self._count
+            return seen
         if name not in self._results:
             self._results[name] = self._open(name, walk)
         device = mask_BF.device
@@ -117,18 +173,16 @@ class CachedTowers(ClipTowers):
         return hasher.hexdigest()[:16]
 
     @torch.no_grad()
-    def _open(
-        self, name: str, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]
-    ) -> list[NDArray[np.float32]]:
+    def _open(self, name: str, walk: Walk) -> list[NDArray[np.float32]]:
         """Open the files of a kind of result; write them first where they are missing."""
-        folder = self._root / f"towers-{self._digest()}" / name
+        folder = self.files / name
         # A folder that is there is complete: it is put in place at once.
         if not folder.is_dir():
             self._write(folder, walk)
         # Mapped, not read: all layers' states of a set may be larger than the memory.
         return [np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))]
 
-    def _write(self, folder: Path, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]) -> None:
+    def _write(self, folder: Path, walk: Walk) -> None:
         """Look at the whole set and write what comes of it."""
         with (
             saving("what towers make of the set of clips", self._root),
@@ -145,9 +199,7 @@ class CachedTowers(ClipTowers):
                         appenders.append(files.enter_context(array_file(file, np.float32, shape)))
                     appenders[number](array)
 
-    def _walk_clips(
-        self, rows: slice, walk: Callable[[Tensor, Tensor], tuple[Tensor, Hidden]]
-    ) -> list[NDArray[np.float32]]:
+    def _walk_clips(self, rows: slice, walk: Walk) -> list[NDArray[np.float32]]:
         pixels = self._pixels_of(rows).to(self.logit_scale.device)
         mask = torch.ones(pixels.shape[:2], dtype=torch.bool, device=pixels.device)
         # The files are shared with runs in other precisions, so they hold what fp32 gives.

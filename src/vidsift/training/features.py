@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -55,20 +56,18 @@ class BatchEncoder:
         """Return the prepared sets of some videos, on the model's device."""
         batch, method = self._batch, self._model.method
         towers = method.towers
+        cached = towers if isinstance(towers, CachedTowers) and towers.in_use else None
         inputs = self._inputs.video(
-            None if isinstance(towers, CachedTowers) else torch.from_numpy(batch.pixels[rows]),
+            torch.from_numpy(batch.pixels[rows]) if cached is None else None,
             torch.from_numpy(batch.mask[rows]),
             # A copy: the times of drawn clips are one row, broadcast and read-only.
             torch.from_numpy(batch.times_seconds[rows].copy()),
             device=self._model.device,
         )
         features: Features
-        with self._autocast():
-            if isinstance(towers, CachedTowers):
-                with towers.clips(batch.rows[rows]):
-                    features = method.video_features(*inputs)
-            else:
-                features = method.video_features(*inputs)
+        looked_up = nullcontext() if cached is None else cached.clips(batch.rows[rows])
+        with self._autocast(), looked_up:
+            features = method.video_features(*inputs)
         return method.prepare_video(features)
 
     def _autocast(self) -> torch.autocast:

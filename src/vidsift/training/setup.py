@@ -16,7 +16,6 @@ from vidsift.data.entries import absent_videos
 from vidsift.data.loading import BatchMaker
 from vidsift.data.source import DataSource, PlannedStage
 from vidsift.encoders.clip import ClipTowers
-from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
 from vidsift.errors import CaptionsError, RecipeError, WeightsError
@@ -29,10 +28,12 @@ from vidsift.training.recipe import NewClip, Recipe
 
 __all__ = [
     "batch_maker",
+    "begin_stage",
     "build_model",
-    "cache_towers",
     "epoch_line",
     "plan_stages",
+    "refuse_unfit",
+    "set_stage_trained",
     "set_trained",
     "steps_of",
 ]
@@ -130,7 +131,7 @@ def _spread_embeddings(towers: ClipTowers, std: float) -> None:
 
 
 def _learn_vocabulary(recipe: Recipe, sizes: NewClip) -> Tokenizer:
-    _refuse_unfit(recipe.data)
+    refuse_unfit(recipe.data)
     return train_tokenizer(recipe.data.sentences(recipe.seed, sizes.vocabulary_captions), sizes.vocabulary)
 
 
@@ -276,6 +277,27 @@ def set_trained(
     return count
 
 
+def set_stage_trained(recipe: Recipe, method: Method, stage: PlannedStage) -> int:
+    """Let learn what learns in a stage of a recipe, and nothing else; see :func:`set_trained`."""
+    frozen, lora = recipe.model.frozen_towers, recipe.lora is not None
+    return set_trained(method, stage.section.trained, frozen_towers=frozen, lora=lora)
+
+
+def begin_stage(recipe: Recipe, method: Method, stage: PlannedStage) -> str:
+    """Let a stage's parts take part and its parameters learn, and no others; return a line that says so.
+
+    Raises:
+        RecipeError: see :func:`set_trained`.
+        ValueError: the method has no such part to leave out.
+    """
+    method.leave_out(stage.section.without)
+    learning = set_stage_trained(recipe, method, stage)
+    return (
+        f"stage {stage.section.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} frames, "
+        f"batches of {stage.batch_size}"
+    )
+
+
 def batch_maker(
     recipe: Recipe,
     model: Model,
@@ -289,37 +311,19 @@ def batch_maker(
         MissingVideosError: files to train on are not there.
         ValueError: if the data do not suit the stages.
     """
-    _refuse_unfit(recipe.data)
-    cached = isinstance(model.method.towers, CachedTowers)
-    return recipe.data.batches(stages, model.preprocessing, recipe.seed, with_pixels=not cached, say=say)
+    refuse_unfit(recipe.data)
+    return recipe.data.batches(stages, model.preprocessing, recipe.seed, say=say)
 
 
-def _refuse_unfit(data: DataSource) -> None:
-    """Refuse to train on a test split, or on files that are not there."""
+def refuse_unfit(data: DataSource) -> None:
+    """Refuse to train on a test split, or on files that are not there.
+
+    Raises:
+        SelectionOnTestError: the data to train on are a test split.
+        MissingVideosError: files to train on are not there.
+    """
     purpose = f"training in {data.where}"
     refuse_test_split(data.training_split, data.test_splits(), purpose, data.test_split_remedy)
     files = data.training_files()
     remedy = f"Put them back, or take them out of {data.listed_in} in {data.where}"
     refuse_missing(absent_videos(files), len(files), remedy)
-
-
-def cache_towers(recipe: Recipe, model: Model, say: Callable[[str], None] = lambda _line: None) -> None:
-    """Let frozen towers look only once at clips whose pictures are stored; not where towers learn."""
-    frames = model.preprocessing.frames
-    if any(stage.frames not in {None, frames} for stage in recipe.stages):
-        return  # what is stored are the pictures that the finished model looks at
-    clips = recipe.data.stored_clips(model.preprocessing, say) if recipe.model.frozen_towers else None
-    if clips is None or (model.method.full_width and clips.pictures < model.preprocessing.frames):
-        return  # padding, which such a method scores too, is in no memory
-    stored, inputs = clips, model.inputs
-    say(f"the towers are frozen: what they make of {clips.clips} clips is computed once, in {clips.folder}")
-
-    def pixels_of(rows: slice) -> torch.Tensor:
-        pixels = torch.from_numpy(stored.pixels(rows))
-        mask = torch.ones(pixels.shape[:2], dtype=torch.bool)
-        # Pictures alone are wanted: their times play no part.
-        return inputs.video(pixels, mask, torch.zeros(mask.shape)).pixels
-
-    model.method.towers = CachedTowers(
-        model.method.towers, clips.folder / "towers", clips.clips, pixels_of, asdict(model.norm)
-    )

@@ -16,6 +16,7 @@ import torch
 
 from vidsift.data.loading import Batch, BatchMaker, Feed, stage_at
 from vidsift.data.share import share_batches
+from vidsift.data.source import PlannedStage
 from vidsift.encoders.device import choose_device, chosen_dtype
 from vidsift.encoders.tokenizer import Tokenizer
 from vidsift.errors import (
@@ -39,14 +40,13 @@ from vidsift.training.placement import placement
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
 from vidsift.training.setup import (
-    batch_maker,
+    begin_stage,
     build_model,
-    cache_towers,
     epoch_line,
     plan_stages,
-    set_trained,
     steps_of,
 )
+from vidsift.training.stage_features import StageFeatures
 from vidsift.training.step import TrainingStep
 from vidsift.training.stopping import StoppedEarly, StopRequests
 from vidsift.training.together import agree_on_batch, open_together, set_threads
@@ -129,7 +129,6 @@ class Trainer:
             section = recipe.lora
             add_lora(self.model.method, rank=section.rank, alpha=section.alpha, layers=section.layers)
         self.model.to(self.device)
-        cache_towers(recipe, self.model, self.say)
         self.method = self.model.method
         if recipe.compile:
             require_compiler()
@@ -151,6 +150,8 @@ class Trainer:
             advice=self._advice,
             processes=self.processes,
         )
+        features = folder.checkpoints.last.parent / "features"
+        self._features = StageFeatures(recipe, self.model, features, removes=self.processes.first)
         self._stop_requests = StopRequests()
         # Building a model draws numbers too, more or fewer: the steps begin at the seed, whatever it is.
         torch.manual_seed(recipe.seed)
@@ -201,7 +202,7 @@ class Trainer:
             if self.recipe.validation is not None and self.processes.first:
                 validate = self._wait_for(lambda: Validation(self.recipe, self.model, say=self.say))
             if self.step < self.steps:
-                maker = self._wait_for(lambda: batch_maker(self.recipe, self.model, self.stages, self.say))
+                maker = self._wait_for(lambda: self._features.batch_maker(self.stages, self.say))
             # What an earlier run left goes only now that this one's videos are there, too.
             if not self._folder.resuming and self.processes.first:
                 self._folder.begin(self.recipe, self.model.tokenizer)
@@ -254,18 +255,8 @@ class Trainer:
             self.method.train()
             for batch in self._batches(feed, maker):
                 if stage is not (now := stage_at(self.stages, self.step)):
-                    stage, section = now, now.section
-                    self.method.leave_out(section.without)
-                    learning = set_trained(
-                        self.method,
-                        section.trained,
-                        frozen_towers=recipe.model.frozen_towers,
-                        lora=recipe.lora is not None,
-                    )
-                    self.say(
-                        f"stage {section.name}: {learning / 1e6:.2f} M parameters learn, {stage.frames} "
-                        f"frames, batches of {stage.batch_size}"
-                    )
+                    stage = now
+                    self._begin_stage(stage)
                 self.log.note_unreadable(batch, self.step)
                 self._train_step(batch)
                 if self.step % recipe.log_every_steps == 0 or self.step == steps:
@@ -286,7 +277,20 @@ class Trainer:
                     self._save_checkpoint()
         # What is validated and saved at the end is whole, whatever the last stage left out.
         self.method.leave_out(())
+        self._features.end()
         return loss
+
+    def _begin_stage(self, stage: PlannedStage) -> None:
+        self.say(begin_stage(self.recipe, self.method, stage))
+        if not self._features.begin(stage):
+            return
+        # Computing takes no part in the seconds of a step; the others find what the first one wrote.
+        self.log.stop_clock()
+        done = not self.processes.first or self._stop_requests.wait_for(self._features.compute)
+        number = 0 if done else self._stop_requests.number or signal.SIGINT
+        if number := self.processes.largest(number):
+            self._stop_early(number)
+        self.log.start_clock(self.step)
 
     def _wait_for(self, get: Callable[[], T]) -> T:
         """Return what takes long before a step; Ctrl-C and SIGTERM end the run there and then."""
