@@ -69,3 +69,18 @@ def test_sentences_without_times_are_refused(tmp_path: Path) -> None:
     about = {"v_one": {"duration": 5, "timestamps": [[0, 1]], "sentences": ["a", "b"]}}
     with pytest.raises(CaptionsError, match="'train' are not in the format"):
         source_with(tmp_path, "activitynet", {"train.json": about}).entries("train")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"timestamps": [[float("nan"), 10]]}, r"timestamps are \[nan, 10\], expected two numbers"),
+        ({"timestamps": [[0, float("inf")]]}, "expected two numbers of seconds"),
+        ({"duration": 0}, "duration is 0, expected seconds above 0"),
+    ],
+)
+def test_times_that_are_none_are_refused(tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
+    # Sorted and cut to the video they would look like moments, or leave without a word.
+    files = {"train.json": ABOUT | {"v_two": ABOUT["v_two"] | wrong}}
+    with pytest.raises(CaptionsError, match=words):
+        source_with(tmp_path, "activitynet", files).entries("train")

@@ -214,6 +214,21 @@ def test_a_video_that_is_listed_twice_is_one_video(tmp_path: Path) -> None:
     ]
 
 
+def test_a_video_of_two_official_splits_is_refused(home: Path, tmp_path: Path) -> None:
+    annotations = tmp_path / "annotations"
+    msrvtt(annotations, SPLIT_OF, TRAIN_9K, TEST_1K)
+    file = annotations / "MSRVTT_data.json"
+    values = json.loads(file.read_text("utf-8"))
+    source = open_source("msrvtt", str(home / "videos"), str(annotations))
+    values["videos"].append(values["videos"][0])
+    file.write_text(json.dumps(values), encoding="utf-8")
+    assert source.entries("train")
+    values["videos"][-1] = values["videos"][0] | {"split": "test"}
+    file.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(CaptionsError, match="video0 is of 'train' and of 'test'"):
+        source.entries("train")
+
+
 @pytest.mark.parametrize("caption", [5, None, ["a circle"], "  "])
 def test_captions_that_are_no_sentences_are_refused(home: Path, tmp_path: Path, caption: Any) -> None:
     annotations = tmp_path / "annotations"

@@ -15,6 +15,7 @@ test on val1. Entries also hold the moment of each sentence. Ids begin with ``v_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -61,8 +62,12 @@ class ActivityNet(AnnotatedVideos):
 def _moments(said: Mapping[str, Any]) -> tuple[Moment, ...]:
     """The moments of a video's sentences, inside the video; what is left of none of them has no moment."""
     duration = float(said["duration"])
+    if not 0 < duration < math.inf:
+        raise ValueError(f"duration is {said['duration']!r}, expected seconds above 0")
     moments = []
     for sentence, times in zip(said["sentences"], said["timestamps"], strict=True):
+        if not all(math.isfinite(seconds) for seconds in times):
+            raise ValueError(f"timestamps are {times!r}, expected two numbers of seconds")
         # A few stand the wrong way round, and some end after the video.
         start, end = sorted(float(seconds) for seconds in times)
         start, end = max(start, 0.0), min(end, duration)

@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Literal
 
 from vidsift.data.entries import Entry
 from vidsift.data.video_files import AnnotatedVideos
+from vidsift.errors import CaptionsError
 
 __all__ = ["MsrVtt"]
 
@@ -93,4 +94,9 @@ class MsrVtt(AnnotatedVideos):
         captions = {video["video_id"]: [] for video in videos}
         for sentence in sentences:
             captions[sentence["video_id"]].append(sentence["caption"])
-        return captions, {video["video_id"]: video["split"] for video in videos}
+        split_of: dict[str, str] = {}
+        for video in videos:
+            video_id, split = video["video_id"], video["split"]
+            if split_of.setdefault(video_id, split) != split:
+                raise CaptionsError(f"{self.where}: {video_id} is of {split_of[video_id]!r} and of {split!r}")
+        return captions, split_of
