@@ -23,7 +23,7 @@ __all__ = ["StageFeatures"]
 
 # Class tokens of every benchmark fit (35,000 videos of 12 frames: 0.9 GB), and all tokens of some thousand
 # videos. Files that are larger than the memory of usual machines would be read from the disk at every step,
-# 150 MB for all tokens of 128 videos and ten times that for every block's.
+# 150 MB for all tokens of 128 videos and twenty times that for every block's.
 _MOST_BYTES = 8 * 10**9
 
 Say = Callable[[str], None]
