@@ -187,3 +187,10 @@ def test_two_that_fill_the_same_folder_leave_each_other_alone(tmp_path: Path) ->
         (first / "first").write_text("a", encoding="utf-8")
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["second"]
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_others_may_read_a_folder_as_any_that_is_made(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    with whole_folder(tmp_path / "whole"):
+        pass
+    assert (tmp_path / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode

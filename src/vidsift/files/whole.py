@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -156,10 +156,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         OSError: if it cannot be put in place, and nothing stands there.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # mkdtemp ends names with eight letters of its own.
+    # A name of its own ends with eight letters, see below.
     for leftover in folder.parent.glob(f"{folder.name}.????????"):
         _remove_unlocked(leftover)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    # By mkdir and not mkdtemp, whose folders others cannot read: it becomes the folder itself.
+    temporary = folder.parent / f"{folder.name}.{secrets.token_hex(4)}"
+    temporary.mkdir()
     try:
         with (temporary / _FILLING).open("w+b") as filling:
             locked = _lock(filling)
