@@ -209,6 +209,21 @@ def test_a_damaged_shard_is_named(tmp_path: Path, videos: list[Entry]) -> None:
         read_videos(shard)
 
 
+def test_damaged_pictures_are_named_with_their_shard(tmp_path: Path, videos: list[Entry]) -> None:
+    made(tmp_path, videos[:2], "jpeg")
+    cache = open_cache(tmp_path / "cache", videos[:2], PREPROCESSING)
+    (shard,) = shard_files(tmp_path / "cache")
+    good = read_videos(shard)[1]
+    content = bytearray(shard.read_bytes())
+    content[good.at : good.at + good.lengths[0]] = b"\7" * good.lengths[0]
+    shard.write_bytes(content)
+    assert not isinstance(cache.read(0, videos[0]), VideoReadError)
+    with pytest.raises(
+        FrameCacheError, match=rf"00000\.shard is damaged \(the pictures of {good.name}: .*delete"
+    ):
+        cache.read(1, videos[1])
+
+
 def test_caches_of_earlier_versions_are_read(tmp_path: Path, videos: list[Entry]) -> None:
     from tests.data.test_frame_cache import lay_out
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,13 @@ from tests.methods import tiny
 from tests.methods.variants import every_variant
 from tests.training.small import losses, silent, write
 from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
 
 from vidsift.errors import RecipeError
 from vidsift.methods.base import Method
 from vidsift.training.blocks import wrap_blocks
 from vidsift.training.saved_tensors import SavedTensors
-from vidsift.training.trainer import train
+from vidsift.training.trainer import StoppedEarly, train
 
 IDS = torch.randint(1, 500, (3, 6), generator=torch.Generator().manual_seed(0))
 WORDS = torch.arange(6) < torch.tensor([[6], [4], [5]])
@@ -68,6 +71,31 @@ def test_blocks_can_be_compiled() -> None:
     expected, actual = gradients(plain)[0], gradients(wrapped)[0]
     for name in expected:
         torch.testing.assert_close(actual[name], expected[name], msg=name)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_compiler_that_fails_or_is_stopped_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    def fails(run: Any, **_: Any) -> Any:
+        def compiled(*inputs: Any, **more: Any) -> Any:
+            if torch.is_grad_enabled():
+                if stopped:  # Ctrl-C reaches the run and the compiler
+                    os.kill(os.getpid(), signal.SIGINT)
+                raise TorchDynamoException("C++ compile error\nmore")
+            return run(*inputs, **more)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", fails)
+    monkeypatch.setattr("vidsift.training.trainer.require_compiler", lambda: None)
+    error, words = (
+        (StoppedEarly, "stopped while compiling; the same command goes on")
+        if stopped
+        else (RecipeError, r"could not compile a block: C\+\+ compile error\. Leave compile out")
+    )
+    with pytest.raises(error, match=words):
+        train(write(tmp_path), ("compile=true",), output=tmp_path / "run", say=silent)
 
 
 def test_where_nothing_compiles_it_is_said_before_the_run(

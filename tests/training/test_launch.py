@@ -132,6 +132,11 @@ def test_what_goes_wrong_in_one_process_is_said_once(tmp_path: Path, do: str, wh
     assert process.wait() == 2
     (line,) = process.errors.splitlines()
     assert line.startswith(what)
+    if "nan" in line:
+        # The videos of both, four of each.
+        written = json.loads((tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
+        assert written["videos"] == [str(row) for row in range(24, 32)]
+        assert len(written["captions"]) == 8
 
 
 def test_what_cannot_be_followed_is_said_once(tmp_path: Path) -> None:

@@ -219,11 +219,15 @@ def read_videos(shard: Path) -> list[CachedVideo]:
                 raise ValueError("its end is not that of a shard")
             file.seek(-_END_BYTES - length, 2)
             return [CachedVideo.from_json(values) for values in json.loads(file.read(length))]
-    except (OSError, ValueError, TypeError) as error:
-        raise FrameCacheError(
-            f"{shard} is damaged ({error}); delete it and run the same command again, which decodes its "
-            "videos anew"
-        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(shard, error) from error
+
+
+def _damaged(shard: Path, what: object) -> FrameCacheError:
+    return FrameCacheError(
+        f"{shard} is damaged ({what}); delete it and run the same command again, which decodes its "
+        "videos anew"
+    )
 
 
 def cached_videos(folder: Path) -> Iterator[tuple[Path, CachedVideo]]:
@@ -310,7 +314,11 @@ class FrameShards:
         return Frames(np.zeros((len(times), 1, 1, 3), np.uint8), times, video.damage)
 
     def read(self, row: int, entry: Entry) -> Frames | VideoReadError:
-        """Return the pictures of a video, or why there are none; of uint8 a view of the file."""
+        """Return the pictures of a video, or why there are none; of uint8 a view of the file.
+
+        Raises:
+            FrameCacheError: its JPEGs are damaged; of uint8 every change is a picture, too.
+        """
         shard, video = self.videos[row]
         if video.error is not None:
             return VideoReadError(entry.path, video.error)
@@ -322,5 +330,8 @@ class FrameShards:
         for length in video.lengths:
             parts.append(np.asarray(whole[at : at + length]))
             at += length
-        pixels = decode_pictures(parts, self.about.pictures, self.about.size_px)
+        try:
+            pixels = decode_pictures(parts, self.about.pictures, self.about.size_px)
+        except (ValueError, OSError) as error:
+            raise _damaged(shard, f"the pictures of {video.name}: {error}") from error
         return Frames(pixels, np.asarray(video.times_seconds, np.float64), video.damage)

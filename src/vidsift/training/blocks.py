@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from vidsift.errors import RecipeError
 from vidsift.methods.base import Method
 
-__all__ = ["require_compiler", "wrap_blocks"]
+__all__ = ["compiling", "require_compiler", "wrap_blocks"]
 
 _BLOCK = re.compile(r"(?:^|\.)(?:layers|blocks)\.\d+$")
 _VISION_BLOCK = re.compile(r"\.vision_model\.")
@@ -78,4 +79,30 @@ def require_compiler() -> None:
         raise RecipeError(
             f"compile is true, but torch.compile does not work here: {reason}. Install a C++ compiler "
             "(on Linux g++, on macOS the command line tools of Xcode), or leave compile out"
+        ) from error
+
+
+@contextmanager
+def compiling(compiled: bool) -> Iterator[None]:
+    """Say in one line why a block could not be compiled inside: each is when it is first run.
+
+    Args:
+        compiled: whether blocks are compiled at all.
+
+    Raises:
+        RecipeError: with the reason.
+    """
+    if not compiled:
+        yield
+        return
+    # Takes seconds to import, and only who compiles needs it.
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise RecipeError(
+            f"compile is true, but torch.compile could not compile a block: {reason}. Leave compile out, or "
+            "run the same command again where something ended the compiler"
         ) from error

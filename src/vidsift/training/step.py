@@ -76,7 +76,8 @@ class TrainingStep:
             NonFiniteLossError: at a loss that is no number; on a GPU it is looked at later.
             NonFiniteGradientError: likewise, at gradients.
         """
-        videos, longest = self._sizes(batch)
+        names, captions, longest = self._whole(batch)
+        videos = len(names)
         if videos < 2:
             raise ValueError(
                 f"step {step}: {len(batch.failed)} videos of the batch cannot be read, {videos} can; a step "
@@ -85,8 +86,7 @@ class TrainingStep:
         set_rates(self.optimiser, self._rate_factor(step))
         loss = self.batch_loss(step, batch, longest=longest)
         rate = max(group["lr"] for group in self.optimiser.param_groups)
-        names = batch.names or tuple(map(str, batch.rows.tolist()))
-        numbers = StepNumbers(step, rate, loss.losses, videos=names, captions=tuple(batch.captions))
+        numbers = StepNumbers(step, rate, loss.losses, videos=names, captions=captions)
         self.pending.append(numbers)
         # On a CPU a check costs nothing; on a GPU it would wait for the step, so it is made with the log.
         at_once = self.model.device.type == "cpu"
@@ -119,11 +119,25 @@ class TrainingStep:
             before_loss=lambda: processes.seed_draws(seed, step, alike=True),
         )
 
-    def _sizes(self, batch: Batch) -> tuple[int, int]:
-        """How many videos all processes have together, and how many frames the longest of them has."""
+    def _whole(self, batch: Batch) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+        """Names and captions of the videos of all processes, and how many frames the longest of them has."""
+        names = batch.names or tuple(map(str, batch.rows.tolist()))
         longest = int(batch.mask.sum(axis=1).max(initial=0))
-        videos, widths = zip(*self._processes.exchange([len(batch.rows), longest]), strict=True)
-        return sum(videos), max(widths)
+        said = self._processes.exchange([names, batch.captions, longest])
+        videos = [len(theirs) for theirs, _, _ in said]
+        # Lap by lap, as the captions of one process stand.
+        laps = max(
+            (len(texts) // count for (_, texts, _), count in zip(said, videos, strict=True) if count),
+            default=0,
+        )
+        captions = [
+            text
+            for lap in range(laps)
+            for (_, texts, _), count in zip(said, videos, strict=True)
+            for text in texts[lap * count : (lap + 1) * count]
+        ]
+        every = tuple(name for theirs, _, _ in said for name in theirs)
+        return every, tuple(captions), max(widths for _, _, widths in said)
 
     def check_pending(self) -> None:
         """Make sure that no loss and no gradient since the last line was NaN."""

@@ -25,11 +25,12 @@ from vidsift.errors import (
     NonFiniteLossError,
     NonFiniteStateError,
     ProcessEndedError,
+    RecipeError,
     WorkerEndedError,
 )
 from vidsift.evaluation.evaluate import headline
 from vidsift.training.best import BestWeights, remove_other_models, save_selected
-from vidsift.training.blocks import require_compiler, wrap_blocks
+from vidsift.training.blocks import compiling, require_compiler, wrap_blocks
 from vidsift.training.checkpoint import set_random_states
 from vidsift.training.distributed import Processes, device_of
 from vidsift.training.finite import remedies
@@ -340,7 +341,16 @@ class Trainer:
 
     def _train_step(self, batch: Batch) -> None:
         """One step of the optimiser."""
-        self.log.count(self._take_step(self.step, batch))
+        try:
+            with compiling(self.recipe.compile):
+                self.log.count(self._take_step(self.step, batch))
+        except RecipeError:
+            # Ctrl-C at a console ends the compiler, which is a process, too.
+            if (number := self._stop_requests.number) is None:
+                raise
+            raise StoppedEarly(
+                "stopped while compiling; the same command goes on from the last checkpoint", number
+            ) from None
         self.step += 1
 
     def _note_not_finite(self, error: Exception) -> None:
