@@ -22,7 +22,7 @@ ARGUMENTS = {"objects": 4, "phrases": 5, "shift_blocks": [], "dropout": 0.2}
 CHANGES = {"model": RECIPE["model"] | {"method": "prost", "arguments": ARGUMENTS}, "chunk": 3}
 
 AT_STEP_4 = """
-import os, signal
+import os, signal, time
 from vidsift.training import trainer
 train_step = trainer.Trainer._train_step
 def step(self, batch):
@@ -30,6 +30,12 @@ def step(self, batch):
         {do}
     train_step(self, batch)
 trainer.Trainer._train_step = step
+note_not_finite = trainer.Trainer._note_not_finite
+def note_late(self, error):
+    # The second process has ended by then.
+    time.sleep(1.0 if os.environ.get("RANK") == "0" else 0.0)
+    note_not_finite(self, error)
+trainer.Trainer._note_not_finite = note_late
 """
 
 

@@ -157,6 +157,8 @@ def _answer(children: Sequence[BaseProcess], failed: int, place: Path) -> int:
             "were ended, and the same command goes on from the last checkpoint"
         )
     said = place / f"errors{failed}"
-    if said.is_file():
+    # What all of them met, such as a loss that is no number, the first one has said by itself.
+    first_failed = (children[0].exitcode or 0) > 0 and children[0].exitcode != ENDED_WITH_ANOTHER
+    if said.is_file() and not first_failed:
         sys.stderr.write(said.read_text("utf-8", errors="replace"))
     return status
