@@ -20,9 +20,12 @@ from vidsift.data.share import part_of_batch
 from vidsift.errors import ProcessesDifferError
 from vidsift.methods.model import Model
 from vidsift.training.batch_loss import BatchLoss
+from vidsift.training.blocks import wrap_blocks
 from vidsift.training.distributed import Processes
 from vidsift.training.features import BatchEncoder
+from vidsift.training.lora import add_lora
 from vidsift.training.placement import Placement
+from vidsift.training.setup import set_trained
 from vidsift.training.together import agree_on_batch
 
 __all__ = ["main"]
@@ -48,6 +51,7 @@ def main(number: str, rendezvous: str, answer: str) -> None:
     check("words", lambda: words(processes))
     for chunk in (1, 2):
         check(f"chunks of {chunk}", lambda c=chunk: equal(processes, "drl", {"temporal": "none"}, chunk=c))  # type: ignore[misc]
+    check("chunks, LoRA and recomputed blocks", lambda: chunks_lora_and_recomputed_blocks(processes))
     check("laps", lambda: equal(processes, "drl", {"temporal": "none"}, laps=2))
     for empty in (0, 1):
         check(f"no rows in {empty}", lambda e=empty: equal(processes, "prost", {}, empty=e))  # type: ignore[misc]
@@ -112,6 +116,21 @@ def a_stage_without_parts(processes: Processes) -> None:
             parameter.requires_grad_(name.startswith("routing."))
 
     equal(processes, "pidro", {"head_layers": 1}, prepare=prepare)
+
+
+def chunks_lora_and_recomputed_blocks(processes: Processes) -> None:
+    """All that saves memory at once."""
+
+    def prepare(model: Model) -> None:
+        torch.manual_seed(0)
+        add_lora(model.method, rank=2, alpha=4.0, layers=("q_proj", "fc1"))
+        for name, parameter in model.method.named_parameters():
+            if name.endswith("lora_up"):  # at 0 as it starts, nothing would reach the other matrix
+                torch.nn.init.normal_(parameter, std=0.1)
+        set_trained(model.method, (), lora=True)
+        wrap_blocks(model.method, recomputed=True)
+
+    equal(processes, "drl", {"temporal": "none"}, chunk=2, prepare=prepare)
 
 
 def words(processes: Processes) -> None:

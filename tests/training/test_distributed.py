@@ -13,6 +13,7 @@ OTHERS = [
     "words",
     "chunks of 1",
     "chunks of 2",
+    "chunks, LoRA and recomputed blocks",
     "laps",
     "no rows in 0",
     "no rows in 1",

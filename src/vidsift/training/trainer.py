@@ -40,13 +40,7 @@ from vidsift.training.optim import optimiser_of
 from vidsift.training.placement import placement
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.run_folder import RunFolder
-from vidsift.training.setup import (
-    begin_stage,
-    build_model,
-    epoch_line,
-    plan_stages,
-    steps_of,
-)
+from vidsift.training.setup import begin_stage, build_model, epoch_line, plan_stages, steps_of
 from vidsift.training.stage_features import StageFeatures
 from vidsift.training.step import TrainingStep
 from vidsift.training.stopping import StoppedEarly, StopRequests
