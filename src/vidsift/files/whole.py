@@ -67,6 +67,7 @@ def whole_file(path: Path, *, temporary: Path | None = None, previous: Path | No
         OSError: it cannot be written; the old file stays.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     place = Path(folder, "notes.txt")
         ...     with whole_file(place) as temporary:
