@@ -16,6 +16,7 @@ BELOW_THE_DOOR = {
     "encode.py": "times the towers, each way of giving them sentences and pictures against the others",
     "made_up.py": "random ids and numbers of the shapes that a method takes: no sentence, no picture",
     "pidro.py": "as made_up, with the same numbers for every row of the paper's table",
+    "training_step.py": "as made_up: the released step and ours are given the very same numbers",
 }
 """Benchmark -> why it gives towers or a method inputs that the door did not make."""
 
@@ -74,7 +75,7 @@ def called(path: Path) -> set[str]:
             names.add(f"{node.func.id}()")
         if isinstance(node.func, ast.Attribute):
             holder = getattr(node.func.value, "attr", getattr(node.func.value, "id", ""))
-            names |= {f".{node.func.attr}()", f"{holder}.{node.func.attr}()"}
+            names |= {f".{node.func.attr}()", f"{holder.lstrip('_')}.{node.func.attr}()"}
     return names
 
 

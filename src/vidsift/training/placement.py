@@ -140,7 +140,7 @@ def _require(names: tuple[str, ...], environment: Mapping[str, str]) -> None:
     missing = [name for name in names if not environment.get(name)]
     if missing:
         raise SeveralProcessesError(
-            f"a launcher started several processes, but {' and '.join(missing)} is not set in this one. "
+            f"a launcher started several processes and left {' and '.join(missing)} unset in this one. "
             "Start them with vidsift train RECIPE --processes N, torchrun or srun; where variables of a "
             "launcher are left over, such as WORLD_SIZE, unset them"
         )
