@@ -72,7 +72,7 @@ def test_one_process_is_one_whatever_is_left_over() -> None:
         ({"RANK": None}, r"RANK is not set in this one.*--processes N, torchrun or srun"),
         ({"RANK": "8"}, r"RANK is 8, expected 0 to 7, as WORLD_SIZE is 8"),
         ({"LOCAL_RANK": "x"}, r"LOCAL_RANK is 'x', expected a whole number"),
-        ({"MASTER_ADDR": None, "MASTER_PORT": None}, r"MASTER_ADDR and MASTER_PORT is not set"),
+        ({"MASTER_ADDR": None, "MASTER_PORT": None}, r"MASTER_ADDR and MASTER_PORT are not set"),
         (
             {"WORLD_SIZE": None, "OMPI_COMM_WORLD_SIZE": "4"},
             r"OMPI_COMM_WORLD_SIZE is 4: .* mpirun.*torchrun",

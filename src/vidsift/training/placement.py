@@ -140,7 +140,8 @@ def _require(names: tuple[str, ...], environment: Mapping[str, str]) -> None:
     missing = [name for name in names if not environment.get(name)]
     if missing:
         raise SeveralProcessesError(
-            f"a launcher started several processes and left {' and '.join(missing)} unset in this one. "
+            f"a launcher started several processes, but {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not set in this one. "
             "Start them with vidsift train RECIPE --processes N, torchrun or srun; where variables of a "
             "launcher are left over, such as WORLD_SIZE, unset them"
         )
