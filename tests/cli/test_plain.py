@@ -44,8 +44,9 @@ def squeezed(text: str) -> str:
 
 
 def test_all_verbs_are_walked() -> None:
-    assert {("search",), ("index", "watch"), ("index", "add"), ()} <= set(COMMANDS)
-    assert len(COMMANDS) == 20
+    groups = {("index", "watch"), ("index", "add"), ("data", "check"), ("data", "cache"), ("figure", "sweep")}
+    assert groups | {("search",), ("compare",), ()} <= set(COMMANDS)
+    assert len(COMMANDS) == 36
 
 
 @pytest.mark.parametrize("verbs", COMMANDS, ids=lambda verbs: " ".join(verbs) or "vidsift")
