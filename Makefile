@@ -4,7 +4,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # Tests wait for processes and pages about a third of the time: one more than the two cores that CI has.
 WORKERS ?= 3
-BENCHMARKS ?= startup decode encode index search shapes token_wise_training interactions pidro found small_updates serve
+BENCHMARKS ?= startup decode encode index search shapes token_wise_training interactions pidro found small_updates serve \
+	evaluate data_cache training_step training_memory chunked_training real_size
 
 LOWEST := .venv-lowest/bin
 # For instance --torch-backend cpu, where PyTorch's own packages without CUDA can be reached.
