@@ -48,9 +48,13 @@ CHANGES = (
     "checkpoint_every_steps=100",
 )
 
-# A fixed temperature is fit for towers that are trained already: from fresh weights it is as sharp as where
-# the learned ones of the other systems start.
-OF_SYSTEM = {"pidro": ("model.arguments.tau=14.3",)}
+OF_SYSTEM = {
+    # A fixed temperature is fit for towers that are trained already: from fresh weights it is as sharp as
+    # where the learned ones of the other systems start.
+    "pidro": ("model.arguments.tau=14.3",),
+    # It looks at other seconds than the other systems, which share a cache.
+    "xpool": ("data.cache=data/frames-uniform",),
+}
 
 
 def vidsift(home: Path, *arguments: str) -> str:
