@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vidsift.cli.score_table import aligned
-from vidsift.cli.text import one_line
+from vidsift.cli.text import one_line, write_numbers
 
 __all__ = ["compare"]
 
@@ -28,8 +28,6 @@ def compare(
     """Compare two saved evaluations: paired differences, intervals, and which questions flipped."""
     from vidsift.evaluation.comparison import compare_results
     from vidsift.evaluation.saved import load_result
-    from vidsift.files.disk_errors import saving
-    from vidsift.files.whole import write_json_whole
 
     result = compare_results(load_result(first), load_result(second), post_processing=post)
     for line in _table(result):
@@ -38,10 +36,7 @@ def compare(
         for line in _flips(result["flips"][name], side, other, show):
             typer.echo(line)
     if json_file is not None:
-        with saving("the comparison", json_file):
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            write_json_whole(json_file, result)
-        typer.echo(f"written to {json_file}", err=True)
+        write_numbers(result, json_file, "the comparison")
 
 
 def _table(result: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidsift.cli.text import Annotations, one_line
+from vidsift.cli.text import Annotations, FrameSampling, one_line
 
 if TYPE_CHECKING:
     from vidsift.data.entries import Entry
@@ -29,14 +29,6 @@ class Pictures(StrEnum):
     uint8 = "uint8"
 
 
-class SamplingPolicy(StrEnum):
-    """Which seconds of a video are looked at."""
-
-    uniform = "uniform"
-    one_fps_linspace = "one_fps_linspace"
-    head = "head"
-
-
 def data_cache(  # noqa: PLR0917 - the verb's options
     name: Annotated[str, typer.Argument(help="The data set, such as msrvtt; the recipes' data.source.")],
     videos: Annotated[Path, typer.Option(help="The folder of its videos.")],
@@ -54,8 +46,8 @@ def data_cache(  # noqa: PLR0917 - the verb's options
         Pictures, typer.Option("--format", help="jpeg is small, uint8 holds every bit.")
     ] = Pictures.jpeg,
     sampling: Annotated[
-        SamplingPolicy, typer.Option(help="Which seconds: model.sampling.")
-    ] = SamplingPolicy.uniform,
+        FrameSampling, typer.Option(help="Which seconds: model.sampling.")
+    ] = FrameSampling.uniform,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
 ) -> None:
     """Decode a data set once into a few large files, which training reads by data.cache of the recipe.

@@ -12,7 +12,15 @@ import typer
 
 from vidsift.cli.moment_scores import Moments, moment_lines, refuse_without_moments, score_moments
 from vidsift.cli.score_table import score_table
-from vidsift.cli.text import Annotations, one_line
+from vidsift.cli.text import (
+    Annotations,
+    CaptionedVideos,
+    ComputeDevice,
+    FrameSampling,
+    ModelName,
+    one_line,
+    write_numbers,
+)
 
 if TYPE_CHECKING:
     from vidsift.data.entries import Entry
@@ -39,14 +47,6 @@ class MissingVideos(StrEnum):
     skip = "skip"
 
 
-class FrameSampling(StrEnum):
-    """Which seconds of a video are looked at."""
-
-    uniform = "uniform"
-    one_fps_linspace = "one_fps_linspace"
-    head = "head"
-
-
 class Post(StrEnum):
     """What is done to the similarities before they are ranked, in a row of its own."""
 
@@ -57,13 +57,6 @@ class Post(StrEnum):
     tvh = "tvh"
 
 
-ModelName = Annotated[str, typer.Argument(help="A model folder, a CLIP on the hub, or shapes.")]
-Videos = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DATA", help="A folder of videos with captions.jsonl; or of the data set that --data names."
-    ),
-]
 Data = Annotated[
     str | None, typer.Option(metavar="NAME", help="A data set, such as msrvtt; the recipes' data.source.")
 ]
@@ -109,12 +102,11 @@ Missing = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that decode; 0 for none but this one.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")]
 
 
 def evaluate(  # noqa: PLR0917 - the verb's options
     model: ModelName,
-    videos: Videos,
+    videos: CaptionedVideos,
     data: Data = None,
     annotations: Annotations = None,
     split: Split = None,
@@ -132,7 +124,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     missing: Missing = MissingVideos.refuse,
     moments: Moments = False,
     workers: Workers = 1,
-    device: Device = "auto",
+    device: ComputeDevice = "auto",
 ) -> None:
     """Measure retrieval both ways: recall, median and mean rank, by tag and among hard negatives."""
     from vidsift.cli.run_recipe import evaluation_defaults
@@ -192,7 +184,7 @@ def _show(evaluation: Evaluation, json_file: Path | None, save: Path | None) -> 
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
         _list(what, [(video["video"], video["reason"]) for video in evaluation.report[kind]])
     if json_file is not None:
-        _write(evaluation.report, json_file)
+        write_numbers(evaluation.report, json_file, "the report")
     if save is not None:
         with saving("the evaluation", save):
             save_result(evaluation, save)
@@ -252,16 +244,6 @@ def _bank(
         ) from error
     shared = count_shared(others, entries)
     return BankSource(others, named, captions, videos, transductive=shared > 0)
-
-
-def _write(report: dict[str, Any], file: Path) -> None:
-    from vidsift.files.disk_errors import saving
-    from vidsift.files.whole import write_json_whole
-
-    with saving("the report", file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json_whole(file, report)
-    typer.echo(f"written to {file}", err=True)
 
 
 def _measured(

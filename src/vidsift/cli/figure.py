@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidsift.cli.plain import Group, program
-from vidsift.cli.text import Annotations
+from vidsift.cli.text import Annotations, CaptionedVideos, ComputeDevice, ModelName
 
 if TYPE_CHECKING:
     from vidsift.evaluation.evaluate import EncodedGallery
@@ -22,12 +22,6 @@ __all__ = ["figure"]
 Output = Annotated[
     Path,
     typer.Option("--output", "-o", help="The picture: png, pdf, svg, jpg or webp; its numbers go beside it."),
-]
-ModelArgument = Annotated[str, typer.Argument(help="A model folder, a CLIP on the hub, or shapes.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")]
-Data = Annotated[
-    Path,
-    typer.Argument(help="A folder of videos with captions.jsonl; or of the data set that --data names."),
 ]
 DataName = Annotated[str | None, typer.Option("--data", metavar="NAME", help="A data set, such as msrvtt.")]
 Split = Annotated[str | None, typer.Option(help="Which split; needed where there are several.")]
@@ -111,7 +105,7 @@ def _word_frames(
     video: Annotated[list[Path], typer.Option(help="A video file; several make several rows.")],
     text: Annotated[list[str], typer.Option(help="The sentence for each video, in order.")],
     output: Output,
-    device: Device = "auto",
+    device: ComputeDevice = "auto",
 ) -> None:
     """Which words met which frames, as coloured lines (PIDRo Fig. 5)."""
     from vidsift.figures.pairs import explain_pair
@@ -129,11 +123,11 @@ def _word_frames(
 
 
 def _meetings(
-    model: ModelArgument,
+    model: ModelName,
     video: Annotated[Path, typer.Option(help="A video file.")],
     text: Annotated[str, typer.Option(help="The sentence.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="png, jpg, webp, tif, pdf or svg.")],
-    device: Device = "auto",
+    device: ComputeDevice = "auto",
 ) -> None:
     """How words and frames met, their weights, and what that gave to the score (DRL Fig. 6, 10, 11)."""
     from vidsift.figures.pairs import explain_pair
@@ -152,14 +146,14 @@ def _meetings(
 
 
 def _word_weights(  # noqa: PLR0917 - the options of the verb
-    model: ModelArgument,
-    data: Data,
+    model: ModelName,
+    data: CaptionedVideos,
     output: Output,
     source: DataName = None,
     annotations: Annotations = None,
     split: Split = None,
     most: Most = None,
-    device: Device = "auto",
+    device: ComputeDevice = "auto",
 ) -> None:
     """What tokens weigh by their place in the sentence, the end of text apart (DRL appendix 6)."""
     from vidsift.figures.word_weights import draw_weights_by_place, weigh_words
@@ -169,14 +163,14 @@ def _word_weights(  # noqa: PLR0917 - the options of the verb
 
 
 def _word_cloud(  # noqa: PLR0917 - the options of the verb
-    model: ModelArgument,
-    data: Data,
+    model: ModelName,
+    data: CaptionedVideos,
     output: Output,
     source: DataName = None,
     annotations: Annotations = None,
     split: Split = None,
     most: Most = None,
-    device: Device = "auto",
+    device: ComputeDevice = "auto",
 ) -> None:
     """The words that weigh most in their captions, larger the oftener they do (DRL Fig. 8)."""
     from vidsift.figures.word_weights import draw_word_cloud, weigh_words
@@ -210,11 +204,11 @@ def _encoded(  # noqa: PLR0917 - the options of the verb
 
 
 def _prototypes(
-    model: ModelArgument,
+    model: ModelName,
     video: Annotated[Path, typer.Option(help="A video file.")],
     output: Output,
     objects: Annotated[int, typer.Option(min=1, help="How many objects to show.")] = 4,
-    device: Device = "auto",
+    device: ComputeDevice = "auto",
 ) -> None:
     """Where in the picture objects are, and when events look (ProST supplement, Fig. 1)."""
     from vidsift.figures.pairs import frames_seen
@@ -237,14 +231,15 @@ def _retrieved(
     shown: Annotated[int, typer.Option(min=1, help="How many videos of each.")] = 3,
 ) -> None:
     """What was found: mistakes of one model, or what a second one finds (PIDRo Fig. 6, ProST Fig. 2)."""
+    from vidsift.evaluation.comparison import refuse_other_questions
     from vidsift.evaluation.saved import load_result
-    from vidsift.figures.results import require_same_videos, scores_of, videos_of
+    from vidsift.figures.results import scores_of, videos_of
     from vidsift.figures.retrieved import draw_retrieved, failed_captions, rescued_captions, retrieved
 
     if len(results) > 2:
         raise ValueError(f"{len(results)} folders; give one for its mistakes, or two to compare")
     loaded = [load_result(folder) for folder in results]
-    require_same_videos(loaded[0], loaded[-1])
+    refuse_other_questions(loaded[0], loaded[-1])
     entries, scores = videos_of(loaded[0]), [scores_of(result) for result in loaded]
     rows = caption
     if not rows and len(scores) == 2:
@@ -265,13 +260,14 @@ def _gain_by_scenes(
     output: Output,
 ) -> None:
     """What the second model gains over the first by the number of scenes in a video (DRL Fig. 7)."""
+    from vidsift.evaluation.comparison import refuse_other_questions
     from vidsift.evaluation.saved import load_result
-    from vidsift.figures.results import recall_of_videos, require_same_videos, videos_of
+    from vidsift.figures.results import recall_of_videos, videos_of
     from vidsift.figures.scenes import count_scenes, draw_gain_by_scenes
     from vidsift.video import probe
 
     before, after = load_result(first), load_result(second)
-    require_same_videos(before, after)
+    refuse_other_questions(before, after)
     if (before.present != after.present).any():
         raise ValueError(f"{first} and {second} could not read the same videos; evaluate both once more")
     there = [entry for entry, present in zip(videos_of(before), before.present, strict=True) if present]

@@ -4,12 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Annotations", "IndexFolder", "clock", "one_line", "show_facts", "show_table"]
+__all__ = [
+    "Annotations",
+    "CaptionedVideos",
+    "ComputeDevice",
+    "FrameSampling",
+    "IndexFolder",
+    "ModelName",
+    "clock",
+    "one_line",
+    "show_facts",
+    "show_table",
+    "write_numbers",
+]
+
+
+class FrameSampling(StrEnum):
+    """Which seconds of a video are looked at."""
+
+    uniform = "uniform"
+    one_fps_linspace = "one_fps_linspace"
+    head = "head"
+
+
+ModelName = Annotated[str, typer.Argument(help="A model folder, a CLIP on the hub, or shapes.")]
+CaptionedVideos = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA", help="A folder of videos with captions.jsonl; or of the data set that --data names."
+    ),
+]
+ComputeDevice = Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")]
 
 IndexFolder = Annotated[
     Path | None,
@@ -79,3 +110,18 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else one_line(str(value))
+
+
+def write_numbers(values: Any, file: Path, what: str) -> None:
+    """Write numbers as JSON where a person wants them, and say so; folders are made.
+
+    Raises:
+        NotSavedError: the disk takes no more.
+    """
+    from vidsift.files.disk_errors import saving
+    from vidsift.files.whole import write_json_whole
+
+    with saving(what, file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json_whole(file, values)
+    typer.echo(f"written to {file}", err=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from vidsift.cli.text import ComputeDevice
 from vidsift.errors import ProcessEndedError, SeveralProcessesError
 
 __all__ = ["train"]
@@ -34,7 +35,7 @@ def train(  # noqa: PLR0917 - the options of the verb
             show_default="go on where there is one of this recipe",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
+    device: ComputeDevice = "auto",
     processes: Annotated[
         int, typer.Option(min=1, help="Processes of this machine that train together; each takes a GPU.")
     ] = 1,

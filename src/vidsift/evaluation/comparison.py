@@ -16,7 +16,7 @@ from vidsift.evaluation.ranks import Ranks
 from vidsift.evaluation.retrieval import BothWays
 from vidsift.evaluation.saved import PLAIN, SavedResult
 
-__all__ = ["Flip", "compare_results", "flips"]
+__all__ = ["Flip", "compare_results", "flips", "refuse_other_questions"]
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,12 @@ def _rows(differences: Sequence[Difference]) -> list[dict[str, Any]]:
     return rows
 
 
-def refuse_different(first: SavedResult, second: SavedResult) -> None:
-    """Refuse two evaluations that no question-by-question comparison can be made of.
+def refuse_other_questions(first: SavedResult, second: SavedResult) -> None:
+    """Refuse two evaluations that were not asked the same captions of the same videos.
 
     Raises:
-        NotComparableError: galleries, captions, missing videos or protocols differ; says which.
+        NotComparableError: galleries or captions differ; says where.
     """
-    where = f"{first.folder} and {second.folder}"
     for name, left, right in (
         ("videos", first.video_ids, second.video_ids),
         ("captions", first.captions, second.captions),
@@ -118,8 +117,19 @@ def refuse_different(first: SavedResult, second: SavedResult) -> None:
     ):
         if left != right:
             raise NotComparableError(
-                f"{where} were not asked the same: {_first_difference(name, left, right)}"
+                f"{first.folder} and {second.folder} were not asked the same: "
+                f"{_first_difference(name, left, right)}"
             )
+
+
+def refuse_different(first: SavedResult, second: SavedResult) -> None:
+    """Refuse two evaluations that no question-by-question comparison can be made of.
+
+    Raises:
+        NotComparableError: galleries, captions, missing videos or protocols differ; says which.
+    """
+    refuse_other_questions(first, second)
+    where = f"{first.folder} and {second.folder}"
     missing = [
         video
         for video, left, right in zip(first.video_ids, first.present, second.present, strict=True)

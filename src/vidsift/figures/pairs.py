@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from vidsift.methods.model import Model
-from vidsift.search.explain import Explanation, TermAccount, account_for
+from vidsift.search.explain import Explanation, TermAccount, account_for, traced_patches
 from vidsift.search.questions import QueryPart
 from vidsift.types import Frames, Span
 from vidsift.video import probe, read_frames
@@ -55,7 +55,7 @@ def explain_pair(
         text=text,
         video=video,
         account=account,
-        traced=model.patch_shares(frames) if model.method.traced_sets else None,
+        traced=traced_patches(model, frames, video),
     )
     score = float(model.similarity(text, video)[0, 0])
     return Explanation(sentence, score, terms, path=str(path), segment=span), frames

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from vidsift.data.catalog import DEFAULT, open_source
 from vidsift.data.entries import Entry
 from vidsift.errors import SavedResultError
-from vidsift.evaluation.ranks import text_to_video_ranks
-from vidsift.evaluation.saved import SavedResult, video_ids
+from vidsift.evaluation.saved import PLAIN, SavedResult, video_ids
 
-__all__ = ["recall_of_videos", "require_same_videos", "scores_of", "videos_of"]
+__all__ = ["recall_of_videos", "scores_of", "videos_of"]
 
 
 def videos_of(result: SavedResult) -> list[Entry]:
@@ -45,24 +44,10 @@ def scores_of(result: SavedResult) -> NDArray[np.float32]:
     return np.where(result.present, result.similarity, np.float32(-np.inf))
 
 
-def require_same_videos(first: SavedResult, second: SavedResult) -> None:
-    """Refuse two evaluations of which pictures cannot stand side by side.
-
-    Raises:
-        SavedResultError: they asked other captions, or had other videos.
-    """
-    if (first.video_ids, first.captions) != (second.video_ids, second.captions):
-        raise SavedResultError(
-            f"{first.folder} and {second.folder} have other videos or captions; evaluate both on "
-            "the same split"
-        )
-
-
 def recall_of_videos(result: SavedResult) -> list[float]:
     """Return for each video that was there the percentage of its captions that find it first."""
-    there = np.flatnonzero(result.present)
-    answered_Q = result.present[result.video_of_caption]
-    owner_Q = np.searchsorted(there, result.video_of_caption[answered_Q])
-    first_Q = text_to_video_ranks(result.similarity[answered_Q][:, there], owner_Q).within(1)
-    sums = np.bincount(owner_Q, weights=first_Q, minlength=len(there))
-    return [float(percent) for percent in 100 * sums / np.bincount(owner_Q, minlength=len(there))]
+    first_Q = result.ranks[PLAIN].text_to_video.within(1)
+    videos = len(result.video_ids)
+    sums_V = np.bincount(result.video_of_caption, weights=first_Q, minlength=videos)
+    recall_V = 100 * sums_V / np.bincount(result.video_of_caption, minlength=videos)
+    return [float(percent) for percent in recall_V[result.present]]

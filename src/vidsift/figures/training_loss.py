@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from vidsift.figures.page import COLOURS, Drawing, new_page
+from vidsift.training.run_folder import LOG_FILE
 
 __all__ = ["draw_training_loss", "read_losses"]
-
-_LOG_FILE = "metrics.jsonl"
 
 
 def read_losses(run: str | Path, part: str = "loss") -> list[tuple[int, float]]:
@@ -28,12 +27,12 @@ def read_losses(run: str | Path, part: str = "loss") -> list[tuple[int, float]]:
     Raises:
         ValueError: there is no log, it is damaged, or it has no such loss.
     """
-    file = Path(run) / _LOG_FILE if Path(run).is_dir() else Path(run)
+    file = Path(run) / LOG_FILE if Path(run).is_dir() else Path(run)
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
         records = [json.loads(line) for line in lines if line.strip()]
     except FileNotFoundError as error:
-        raise ValueError(f"there is no {file}; give the folder of a run, or its {_LOG_FILE}") from error
+        raise ValueError(f"there is no {file}; give the folder of a run, or its {LOG_FILE}") from error
     except ValueError as error:
         raise ValueError(f"{file} is no log of a run: {error}") from error
     steps = [

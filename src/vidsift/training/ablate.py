@@ -41,6 +41,7 @@ from vidsift.training.arguments import changed_defaults, with_all_arguments
 from vidsift.training.grid import Grid, GridJob, jobs_of
 from vidsift.training.grid_report import page
 from vidsift.training.placement import refuse_several_processes
+from vidsift.training.run_folder import LOG_FILE
 from vidsift.training.run_lock import locked_folder
 from vidsift.training.stopping import StoppedEarly
 from vidsift.training.trainer import Trainer
@@ -280,8 +281,8 @@ def _run(job: GridJob, folder: Path) -> Record:
         record["failed"] = " ".join(str(problem).split()) or type(problem).__name__
     with saving(f"the result of {job.place}", place):
         place.mkdir(parents=True, exist_ok=True)
-        if (run / "metrics.jsonl").is_file():
-            shutil.copy(run / "metrics.jsonl", place / "metrics.jsonl")
+        if (run / LOG_FILE).is_file():
+            shutil.copy(run / LOG_FILE, place / LOG_FILE)
         write_json_whole(place / _RESULT, record, indent=None)
     if "failed" not in record:
         shutil.rmtree(run, ignore_errors=True)

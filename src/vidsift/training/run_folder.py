@@ -19,7 +19,10 @@ from vidsift.training.checkpoint import Checkpoint, Checkpoints
 from vidsift.training.recipe import Recipe, read_recipe, write_recipe
 from vidsift.training.run_lock import locked_folder
 
-__all__ = ["RunFolder"]
+__all__ = ["LOG_FILE", "RunFolder"]
+
+LOG_FILE = "metrics.jsonl"
+"""The log of a run in its folder: JSON lines."""
 
 # What may differ between a checkpoint's recipe and the one it is resumed with: nothing that weights see.
 _NOT_OF_THE_RESULT = {
@@ -60,7 +63,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """See the class; nothing is touched before :meth:`open`."""
         self.path = path
-        self.log = path / "metrics.jsonl"
+        self.log = path / LOG_FILE
         self.vocabulary = path / "checkpoints" / "tokenizer"
         self.checkpoints = Checkpoints(path / "checkpoints")
         self.resuming = False
