@@ -84,6 +84,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+# Of STEPS: what gives a system its time. PIDRo's three stages share them, and X-Pool mixes frames with the
+# queries of all other captions, which says little before its weights are sharp.
+TIMES_THE_STEPS = {"pidro": 3, "xpool": 2}
+
+
 def trained(home: Path, system: str, name: str, steps: int) -> None:
     """Follow a system's recipe to the end, from where it was."""
     recipe = RECIPES / f"{system}.yaml"
@@ -105,7 +110,7 @@ def evaluated(home: Path, name: str, *options: str) -> dict[str, Any]:
 def test_a_system_learns_by_its_recipe(system: str, home: Path) -> None:
     start = f"{system}-start"
     trained(home, system, start, 0)
-    trained(home, system, system, STEPS)
+    trained(home, system, system, STEPS * TIMES_THE_STEPS.get(system, 1))
     before, after = evaluated(home, start), evaluated(home, system, "--post", "dsl", "--post", "tvh")
     first, last = before["text_to_video"]["R@1"], after["text_to_video"]["R@1"]
     error = math.hypot(standard_error(first), standard_error(last))

@@ -15,12 +15,14 @@ from tests.methods.variants import every_variant
 from tests.training.small import losses, silent, write
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from vidsift.errors import RecipeError
 from vidsift.methods.base import Method
-from vidsift.training.blocks import wrap_blocks
+from vidsift.training.blocks import set_attention, wrap_blocks
+from vidsift.training.recipe import read_recipe
 from vidsift.training.saved_tensors import SavedTensors
-from vidsift.training.trainer import StoppedEarly, train
+from vidsift.training.trainer import StoppedEarly, Trainer, train
 
 IDS = torch.randint(1, 500, (3, 6), generator=torch.Generator().manual_seed(0))
 WORDS = torch.arange(6) < torch.tensor([[6], [4], [5]])
@@ -62,6 +64,49 @@ def test_a_run_may_be_resumed_with_blocks_computed_again(tmp_path: Path) -> None
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "again")]
     assert weights[0] == weights[1]
     train(recipe, output=tmp_path / "again", say=silent)  # is the same run
+
+
+@every_variant
+def test_both_kinds_of_attention_give_the_same_gradients(method: str, arguments: Mapping[str, Any]) -> None:
+    plain, eager = (tiny.model(method, arguments).method for _ in range(2))
+    set_attention(eager, "auto", torch.bfloat16)
+    # Also what stands outside of the towers, as PIDRo's blocks of cubes do.
+    assert kinds(plain) == {"sdpa"}
+    assert kinds(eager) == {"eager"}
+    (expected, _), (actual, _) = gradients(plain), gradients(eager)
+    assert actual.keys() == expected.keys()
+    # Of all: biases of keys have no gradient but rounding.
+    largest = max(float(gradient.abs().max()) for gradient in expected.values() if gradient.numel())
+    for name in expected:
+        torch.testing.assert_close(actual[name], expected[name], rtol=0, atol=1e-4 * largest, msg=name)
+
+
+def kinds(method: Method) -> set[str]:
+    return {
+        module.self_attn.config._attn_implementation
+        for module in method.modules()
+        if isinstance(module, CLIPEncoderLayer)
+    }
+
+
+@pytest.mark.parametrize(
+    ("dtype", "attention", "kind"),
+    [
+        ("fp32", "auto", "sdpa"),
+        ("bf16", "auto", "eager"),
+        ("bf16", "sdpa", "sdpa"),
+        ("fp32", "eager", "eager"),
+    ],
+)
+def test_the_kind_of_attention_follows_from_the_recipe(
+    dtype: str, attention: str, kind: str, tmp_path: Path
+) -> None:
+    changes = (f"precision={dtype}", f"model.attention={attention}")
+    trainer = Trainer(read_recipe(write(tmp_path, steps=1), changes), tmp_path / "run", say=silent)
+    try:
+        assert trainer.method.towers.attention == kind
+    finally:
+        trainer._close()
 
 
 def test_blocks_can_be_compiled() -> None:

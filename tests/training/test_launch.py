@@ -21,12 +21,12 @@ from vidsift.training.trainer import StoppedEarly, Trainer, train
 ARGUMENTS = {"objects": 4, "phrases": 5, "shift_blocks": [], "dropout": 0.2}
 CHANGES = {"model": RECIPE["model"] | {"method": "prost", "arguments": ARGUMENTS}, "chunk": 3}
 
-AT_STEP_4 = """
+AT_STEP = """
 import os, signal, time
 from vidsift.training import trainer
 train_step = trainer.Trainer._train_step
 def step(self, batch):
-    if self.step == 3 and os.environ.get("RANK") == "1":
+    if self.step == {step} - 1 and os.environ.get("RANK") == "1":
         {do}
     train_step(self, batch)
 trainer.Trainer._train_step = step
@@ -39,9 +39,9 @@ trainer.Trainer._note_not_finite = note_late
 """
 
 
-def started(folder: Path, *arguments: str, do: str = "pass") -> forked.Process:
-    """Start a run; before its fourth step the second process does something."""
-    before = FORKING + AT_STEP_4.format(do=do)
+def started(folder: Path, *arguments: str, do: str = "pass", step: int = 4) -> forked.Process:
+    """Start a run; before one of its steps the second process does something."""
+    before = FORKING + AT_STEP.format(do=do, step=step)
     places = (str(folder / "small.yaml"), "--output", str(folder / "run"), "--device", "cpu")
     return forked.vidsift("train", *places, *arguments, before=before)
 
@@ -89,6 +89,43 @@ def test_a_stop_of_any_process_saves_all_and_goes_on_to_the_same_bits(tmp_path: 
     assert losses(tmp_path / "run") == losses(both)
     actual, expected = weights(tmp_path / "run"), weights(both)
     assert all(torch.equal(actual[name], value) for name, value in expected.items())
+
+
+def test_stages_caches_fp16_and_chunks_go_on_to_the_same_bits(tmp_path: Path) -> None:
+    """All at once: clips decoded once, a tower that looks once in the second stage, weights of 16 bits."""
+    stages = [{"name": "all"}, {"name": "head", "trained": ["temporal.", "interactions."]}]
+    temporal = {"interaction": "wti", "temporal": "transformer", "cdcr": "none"}
+    for name in ("whole", "stopped"):
+        folder = tmp_path / name
+        folder.mkdir()
+        data = {"clips": 16, "jitter": 0.0, "cache": str(folder / "set")}
+        write(
+            folder,
+            model=RECIPE["model"] | {"arguments": temporal},
+            data=RECIPE["data"] | data,
+            optimiser={"algorithm": "bertadam"},
+            weights="fp16",
+            stages=stages,
+            chunk=3,
+        )
+    whole = started(tmp_path / "whole", "--processes", "2")
+    assert whole.wait() == 0, whole.errors
+    assert "the image tower does not learn" in whole.said
+    stop = "os.kill(os.getpid(), signal.SIGTERM)"
+    process = started(tmp_path / "stopped", "--processes", "2", do=stop, step=6)
+    assert process.wait() == 143
+    assert "stopped after step 6 of 8; saved" in process.errors
+    process = started(tmp_path / "stopped", "--processes", "2")
+    assert process.wait() == 0, process.errors
+    actual, expected = weights(tmp_path / "stopped" / "run"), weights(tmp_path / "whole" / "run")
+    assert all(torch.equal(actual[name], value) for name, value in expected.items())
+    assert losses(tmp_path / "stopped" / "run") == losses(tmp_path / "whole" / "run")
+    # One process takes the same steps, but for how sums are rounded.
+    train(tmp_path / "whole" / "small.yaml", output=tmp_path / "alone", device="cpu", say=silent)
+    assert losses(tmp_path / "alone") == pytest.approx(losses(tmp_path / "whole" / "run"), rel=2e-3)
+    rounded = [value for name, value in expected.items() if name.endswith(("fc1.weight", "q_proj.weight"))]
+    assert rounded
+    assert all(torch.equal(value, value.half().float()) for value in rounded)
 
 
 def test_ctrl_c_ends_all_and_one_process_goes_on(tmp_path: Path) -> None:

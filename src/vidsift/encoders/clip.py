@@ -75,11 +75,19 @@ class ClipTowers(nn.Module):
             ValueError: ``attention`` is neither.
         """
         super().__init__()
-        if attention not in ATTENTION_KINDS:
-            raise ValueError(f"attention is {attention!r}, expected one of {', '.join(ATTENTION_KINDS)}")
         if isinstance(clip, Mapping):
             clip = CLIPConfig.from_dict(dict(clip))
         self.clip = CLIPModel(clip) if isinstance(clip, CLIPConfig) else clip
+        self.set_attention(attention)
+
+    def set_attention(self, attention: AttentionKind) -> None:
+        """Choose how both towers attend; what they compute stays, but for rounding.
+
+        Raises:
+            ValueError: ``attention`` is neither ``"sdpa"`` nor ``"eager"``.
+        """
+        if attention not in ATTENTION_KINDS:
+            raise ValueError(f"attention is {attention!r}, expected one of {', '.join(ATTENTION_KINDS)}")
         self.clip.set_attn_implementation(attention)
         self.attention: AttentionKind = attention
 

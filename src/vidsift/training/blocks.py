@@ -1,23 +1,48 @@
-"""How the blocks of transformers run in training: computed again for the gradient, or compiled."""
+"""How the blocks of transformers run in training: which attention, computed again, or compiled."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from vidsift.errors import RecipeError
 from vidsift.methods.base import Method
 
-__all__ = ["compiling", "require_compiler", "wrap_blocks"]
+__all__ = ["compiling", "require_compiler", "set_attention", "wrap_blocks"]
 
+_CPU = torch.device("cpu")
 _BLOCK = re.compile(r"(?:^|\.)(?:layers|blocks)\.\d+$")
 _VISION_BLOCK = re.compile(r"\.vision_model\.")
+
+
+def set_attention(
+    method: Method,
+    attention: Literal["auto", "sdpa", "eager"],
+    dtype: torch.dtype = torch.float32,
+    device: torch.device = _CPU,
+) -> None:
+    """Choose how the towers and the blocks like theirs attend; what they compute stays, but for rounding.
+
+    Args:
+        method: whose blocks.
+        attention: as a recipe says it; ``"auto"`` is eager in bf16 on a CPU, and sdpa everywhere else.
+        dtype: what the towers compute in.
+        device: where they compute.
+    """
+    if attention == "auto":
+        attention = "eager" if dtype == torch.bfloat16 and device.type == "cpu" else "sdpa"
+    method.towers.set_attention(attention)
+    for module in method.modules():
+        # Blocks outside of the towers (PIDRo's for cubes) have a config of their own.
+        if isinstance(module, CLIPEncoderLayer):
+            module.self_attn.config._attn_implementation = attention
 
 
 def wrap_blocks(

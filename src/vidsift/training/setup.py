@@ -56,14 +56,12 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
     if section.new is not None:
         # Learned before the weights are drawn: its size is theirs.
         words = tokenizer or _learn_vocabulary(recipe, section.new)
-        towers = ClipTowers(clip_config(section.new, words), attention=section.attention)
+        towers = ClipTowers(clip_config(section.new, words))
         _spread_embeddings(towers, section.new.embedding_std)
         norm, frames = PixelNorm(section.new.image_px), section.frames or 8
     else:
         started = _loaded(str(section.start))
         towers, words, norm = started.method.towers, started.tokenizer, started.norm
-        towers.clip.set_attn_implementation(section.attention)
-        towers.attention = section.attention
         frames = section.frames or started.preprocessing.frames
         if section.method is None:
             started.preprocessing = replace(started.preprocessing, frames=frames, sampling=section.sampling)

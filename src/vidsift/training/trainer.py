@@ -30,7 +30,7 @@ from vidsift.errors import (
 )
 from vidsift.evaluation.evaluate import headline
 from vidsift.training.best import BestWeights, remove_other_models, save_selected
-from vidsift.training.blocks import compiling, require_compiler, wrap_blocks
+from vidsift.training.blocks import compiling, require_compiler, set_attention, wrap_blocks
 from vidsift.training.checkpoint import set_random_states
 from vidsift.training.distributed import Processes, device_of
 from vidsift.training.finite import remedies
@@ -125,6 +125,7 @@ class Trainer:
             add_lora(self.model.method, rank=section.rank, alpha=section.alpha, layers=section.layers)
         self.model.to(self.device)
         self.method = self.model.method
+        set_attention(self.method, recipe.model.attention, self.dtype, self.device)
         if recipe.compile:
             require_compiler()
         wrap_blocks(self.method, recomputed=recipe.checkpoint_blocks, compiled=recipe.compile)
