@@ -50,8 +50,13 @@ CHANGES = (
 
 OF_SYSTEM = {
     # A fixed temperature is fit for towers that are trained already: from fresh weights it is as sharp as
-    # where the learned ones of the other systems start.
-    "pidro": ("model.arguments.tau=14.3",),
+    # where the learned ones of the other systems start. At their rate all its tokens become one in the
+    # warm-up, and no gradient is left.
+    "pidro": (
+        "model.arguments.tau=14.3",
+        "optimiser.learning_rate=1e-3",
+        "optimiser.backbone_learning_rate=1e-3",
+    ),
     # It looks at other seconds than the other systems, which share a cache.
     "xpool": ("data.cache=data/frames-uniform",),
 }
@@ -84,8 +89,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# Of STEPS: what gives a system its time. PIDRo's three stages share them, and X-Pool mixes frames with the
-# queries of all other captions, which says little before its weights are sharp.
+# How many times STEPS: PIDRo's three stages share them, and X-Pool's attention has to be learned first.
 TIMES_THE_STEPS = {"pidro": 3, "xpool": 2}
 
 
