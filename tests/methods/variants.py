@@ -11,6 +11,10 @@ __all__ = ["VARIANTS", "every_variant"]
 
 VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "zero_shot": ("zero_shot", {}),
+    "query_scoring": ("query_scoring", {}),
+    "query_scoring-cosine": ("query_scoring", {"temperature": 0.02, "average": "cosine"}),
+    "query_scoring-max": ("query_scoring", {"pooling": "max"}),
+    "query_scoring-token-wise": ("query_scoring", {"pooling": "token_wise"}),
     "clip4clip-meanP": ("clip4clip", {"head": "meanP"}),
     "clip4clip-seqLSTM": ("clip4clip", {"head": "seqLSTM"}),
     "clip4clip-seqTransf": ("clip4clip", {"head": "seqTransf", "temporal_layers": 2}),

@@ -16,6 +16,7 @@ from vidsift.methods.clip4clip import Clip4Clip
 from vidsift.methods.drl import Drl
 from vidsift.methods.pidro import Pidro
 from vidsift.methods.prost import Prost
+from vidsift.methods.query_scoring import QueryScoring
 from vidsift.methods.ts2net import Ts2Net
 from vidsift.methods.video_colbert import VideoColbert
 from vidsift.methods.xclip import XClip
@@ -26,6 +27,7 @@ __all__ = ["METHODS", "SAVED_WITHOUT", "build_method", "resolve_arguments", "sav
 
 METHODS: dict[str, Callable[..., Method]] = {
     "zero_shot": ZeroShot,
+    "query_scoring": QueryScoring,
     "clip4clip": Clip4Clip,
     "drl": Drl,
     "pidro": Pidro,
