@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
 
 from vidsift.encoders.token_shift import FrameNeighbours, shift_tokens
 
-__all__ = ["vision_block"]
+__all__ = ["attend_in_blocks_by", "vision_block"]
 
 
 def vision_block(
@@ -41,6 +41,18 @@ def vision_block(
         state_NLW = state_NLW + block.self_attn(hidden_states=normed_NLW, attention_mask=None)[0]
     result_NLW: Tensor = state_NLW + block.mlp(block.layer_norm2(state_NLW))
     return result_NLW
+
+
+def attend_in_blocks_by(module: nn.Module, attention: str) -> None:
+    """Set the attention of every block of CLIP's in a module, also of those that have a config of their own.
+
+    Args:
+        module: holds the blocks, at any depth.
+        attention: "sdpa" or "eager".
+    """
+    for part in module.modules():
+        if isinstance(part, CLIPEncoderLayer):
+            part.self_attn.config._attn_implementation = attention
 
 
 def _attention_of_class(attention: CLIPAttention, normed_NLW: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
+from vidsift.encoders.vision_block import attend_in_blocks_by
 from vidsift.errors import RecipeError
 from vidsift.methods.base import Method
 
@@ -39,10 +39,8 @@ def set_attention(
     if attention == "auto":
         attention = "eager" if dtype == torch.bfloat16 and device.type == "cpu" else "sdpa"
     method.towers.set_attention(attention)
-    for module in method.modules():
-        # Blocks outside of the towers (PIDRo's for cubes) have a config of their own.
-        if isinstance(module, CLIPEncoderLayer):
-            module.self_attn.config._attn_implementation = attention
+    # Blocks outside of the towers (PIDRo's for cubes) have a config of their own.
+    attend_in_blocks_by(method, attention)
 
 
 def wrap_blocks(
