@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from vidsift.data.grounding import GroundedWord
 from vidsift.errors import CaptionsError
 from vidsift.types import Span
 
@@ -24,6 +25,7 @@ __all__ = [
     "of_split",
     "parsed_json",
     "why_absent",
+    "with_captions_of",
 ]
 
 
@@ -56,6 +58,8 @@ class Entry:
         start_seconds: where the part begins.
         end_seconds: where the part ends; infinity for the end of the video.
         moments: sentences with the seconds at which they hold, where the data set says; times in the file.
+        grounding: which word of each caption is true when and where, a tuple for each caption; empty where
+            nobody says of any.
     """
 
     path: Path
@@ -68,9 +72,10 @@ class Entry:
     start_seconds: float = 0.0
     end_seconds: float = math.inf
     moments: tuple[Moment, ...] = ()
+    grounding: tuple[tuple[GroundedWord, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a part that is none, and a moment that is none."""
+        """Refuse a part that is none, a moment that is none, and grounding of other captions."""
         # NaN is refused too: no comparison with it is true.
         if not 0 <= self.start_seconds < self.end_seconds or math.isinf(self.start_seconds):
             raise ValueError(
@@ -83,6 +88,11 @@ class Entry:
                     f"{self.path}: the moment of {moment.caption!r} is from {moment.start_seconds} to "
                     f"{moment.end_seconds} s; expected a start of at least 0 and an end after it"
                 )
+        if self.grounding and len(self.grounding) != len(self.captions):
+            raise ValueError(
+                f"{self.path}: grounding of {len(self.grounding)} captions, expected one for each of its "
+                f"{len(self.captions)}"
+            )
 
     @property
     def is_part(self) -> bool:
@@ -155,9 +165,24 @@ def joined_entries(entries: Iterable[Entry]) -> list[Entry]:
     for entry in entries:
         first = by_name.setdefault(entry.name, entry)
         if first is not entry and (first.captions, first.moments) != (entry.captions, entry.moments):
-            moments = tuple(dict.fromkeys(first.moments + entry.moments))
-            by_name[entry.name] = replace(first, captions=first.captions + entry.captions, moments=moments)
+            by_name[entry.name] = with_captions_of(first, entry)
     return list(by_name.values())
+
+
+def with_captions_of(entry: Entry, other: Entry) -> Entry:
+    """Return an entry with the captions of another one behind its own, their moments and their grounding."""
+    grounding: tuple[tuple[GroundedWord, ...], ...] = ()
+    if entry.grounding or other.grounding:
+        # A caption of which nobody says anything has no grounded words.
+        grounding = tuple(
+            words for part in (entry, other) for words in part.grounding or ((),) * len(part.captions)
+        )
+    return replace(
+        entry,
+        captions=entry.captions + other.captions,
+        moments=tuple(dict.fromkeys(entry.moments + other.moments)),
+        grounding=grounding,
+    )
 
 
 def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:

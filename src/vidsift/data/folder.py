@@ -11,7 +11,8 @@ lies elsewhere.
 ``video`` is a path inside the folder, ``captions`` a list of sentences. In place of it, ``caption`` is one
 sentence: then several rows about a video are one video. Optional: ``start`` and ``end`` (seconds of the part
 that is meant; a file may have several), ``moments`` (a list of ``caption``, ``start`` and ``end``: sentences
-with their seconds in the file), ``id``, ``tag`` (kind of question, for a breakdown), ``group`` (videos that
+with their seconds in the file), ``grounding`` (which word is true when and where, see
+:mod:`vidsift.data.grounding`), ``id``, ``tag`` (kind of question, for a breakdown), ``group`` (videos that
 are hard negatives of each other), ``split``, ``unseen`` (what training never showed) and ``scene`` (ignored).
 
 Which splits are test splits, ``dataset.json`` beside it may say (:func:`read_test_splits`):
@@ -32,7 +33,16 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from vidsift.data.caption_rows import CAPTIONS_FILES, caption_rows, captions_file_in
-from vidsift.data.entries import Entry, Moment, checked_captions, is_inside, of_split, why_absent
+from vidsift.data.entries import (
+    Entry,
+    Moment,
+    checked_captions,
+    is_inside,
+    of_split,
+    why_absent,
+    with_captions_of,
+)
+from vidsift.data.grounding import parse_grounding
 from vidsift.data.source import DataSource, StageSection, expanded
 from vidsift.data.video_files import VideoFiles
 from vidsift.errors import CaptionsError
@@ -49,6 +59,7 @@ _KEYS = (
     "start",
     "end",
     "moments",
+    "grounding",
     "id",
     "tag",
     "group",
@@ -215,9 +226,9 @@ def _joined(first: Entry, entry: Entry, row: Mapping[str, Any], place: str, firs
             f"{place}: {Path(entry.name).name} is already on {where}; "
             "put all captions of a video, or of a part of one, on one line"
         )
-    captions, moments = first.captions + entry.captions, first.moments + entry.moments
-    joined = replace(entry, captions=captions, moments=tuple(dict.fromkeys(moments)))
-    if joined != replace(first, captions=captions, moments=joined.moments):
+    joined = with_captions_of(first, entry)
+    of_video = replace(entry, captions=joined.captions, moments=joined.moments, grounding=joined.grounding)
+    if joined != of_video:
         raise CaptionsError(
             f"{place}: {Path(entry.name).name} is already on {where} with another id, tag, group, split or "
             "unseen; they are of the video and have to be the same in all its rows"
@@ -301,6 +312,7 @@ def _parse(row: Mapping[str, Any], root: Path, default_split: str, place: str, *
             start_seconds=_seconds(values, "start", 0.0, place),
             end_seconds=_seconds(values, "end", math.inf, place),
             moments=_moments(values.get("moments", []), place),
+            grounding=parse_grounding(values["grounding"], sentences, place) if "grounding" in values else (),
         )
     # A ValueError as well, which names its line already.
     except CaptionsError:

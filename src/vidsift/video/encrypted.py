@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from vidsift.video.file_parts import Box, boxes
+from vidsift.video.file_parts import FilePart, boxes
 
 __all__ = ["ENCRYPTED", "encrypted_reason", "encrypted_tracks", "first_bytes", "scrambling_of"]
 
@@ -83,7 +83,7 @@ def _in_mp4(file: BinaryIO) -> dict[int | None, str]:
     return schemes
 
 
-def _track(file: BinaryIO, track: Box) -> tuple[int, str | None]:
+def _track(file: BinaryIO, track: FilePart) -> tuple[int, str | None]:
     """Number of a track, and how its pictures are encrypted."""
     number, how = 0, None
     for box in _below(file, track):
@@ -100,17 +100,17 @@ def _track(file: BinaryIO, track: Box) -> tuple[int, str | None]:
     return number, how
 
 
-def _below(file: BinaryIO, box: Box) -> Iterator[Box]:
+def _below(file: BinaryIO, box: FilePart) -> Iterator[FilePart]:
     for inner in boxes(file, box.start, box.stop):
         yield inner
         if inner.kind in _CONTAINERS:
             yield from _below(file, inner)
 
 
-def _scheme(file: BinaryIO, entry: Box) -> str:
+def _scheme(file: BinaryIO, entry: FilePart) -> str:
     if entry.kind == b"drmi":
         return "FairPlay"
-    for box in _below(file, Box(entry.kind, entry.start + _SAMPLE_ENTRY_BYTES, entry.stop)):
+    for box in _below(file, FilePart(entry.kind, entry.start + _SAMPLE_ENTRY_BYTES, entry.stop)):
         if box.kind == b"schm":
             file.seek(box.start + 4)
             name = file.read(4).decode("latin-1")

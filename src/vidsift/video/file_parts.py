@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["Box", "boxes", "starts_of_parts"]
+__all__ = ["FilePart", "boxes", "starts_of_parts"]
 
 _MOST_BOXES = 4096
 
 
-class Box(NamedTuple):
+class FilePart(NamedTuple):
     """A box: its kind, and where its content begins and ends."""
 
     kind: bytes
@@ -22,7 +22,7 @@ class Box(NamedTuple):
     stop: int
 
 
-def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[Box]:
+def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[FilePart]:
     """Boxes that follow one another, until one makes no sense; only their heads are read.
 
     Source: ISO/IEC 14496-12, 4.2.
@@ -39,7 +39,7 @@ def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[Box]:
         end = stop if size == 0 else min(stop, start + size)
         if end < content:
             return
-        yield Box(head[4:8], content, end)
+        yield FilePart(head[4:8], content, end)
         start = end
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vidsift.errors import VideoReadError
 from vidsift.video.container import DECODE_ERRORS, OpenVideo, message_of
-from vidsift.video.file_parts import Box, boxes
+from vidsift.video.file_parts import FilePart, boxes
 
 __all__ = ["is_tiled", "put_together"]
 
@@ -79,7 +79,7 @@ def put_together(video: OpenVideo) -> VideoFrame:
 class _BoxReader:
     """Numbers of a box, one after the other."""
 
-    def __init__(self, file: BinaryIO, box: Box) -> None:
+    def __init__(self, file: BinaryIO, box: FilePart) -> None:
         file.seek(box.start)
         self._data = io.BytesIO(file.read(min(box.stop - box.start, 1 << 20)))
         self.version, self.flags = self.number(1), self.number(3)
@@ -93,7 +93,7 @@ class _BoxReader:
 
 
 def _plan_of(file: BinaryIO) -> _Plan:
-    plan, parts = _Plan(), dict[bytes, Box]()
+    plan, parts = _Plan(), dict[bytes, FilePart]()
     meta = next((box for box in boxes(file, 0, file.seek(0, 2)) if box.kind == b"meta"), None)
     if meta is not None:
         parts = {box.kind: box for box in boxes(file, meta.start + 4, meta.stop)}
@@ -114,7 +114,7 @@ def _plan_of(file: BinaryIO) -> _Plan:
     return plan
 
 
-def _place_of(file: BinaryIO, parts: dict[bytes, Box], wanted: int) -> int:
+def _place_of(file: BinaryIO, parts: dict[bytes, FilePart], wanted: int) -> int:
     """Byte at which the data of an item begins."""
     places = _BoxReader(file, parts[b"iloc"])
     sizes = places.number(2)
@@ -144,7 +144,7 @@ def _read_grid(file: BinaryIO, place: int, plan: _Plan) -> None:
         plan.height_px = int.from_bytes(data[4 + width : 4 + 2 * width], "big")
 
 
-def _turns_of(file: BinaryIO, properties: Box, wanted: int) -> list[tuple[bytes, int]]:
+def _turns_of(file: BinaryIO, properties: FilePart, wanted: int) -> list[tuple[bytes, int]]:
     """How an item is turned (quarters against the clock) and mirrored, in order."""
     parts = {box.kind: box for box in boxes(file, properties.start, properties.stop)}
     if not {b"ipco", b"ipma"} <= parts.keys():
@@ -165,6 +165,6 @@ def _turns_of(file: BinaryIO, properties: Box, wanted: int) -> list[tuple[bytes,
     return []
 
 
-def _first_byte(file: BinaryIO, box: Box) -> int:
+def _first_byte(file: BinaryIO, box: FilePart) -> int:
     file.seek(box.start)
     return int.from_bytes(file.read(1), "big") & 3
