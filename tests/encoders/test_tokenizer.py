@@ -59,6 +59,15 @@ def test_any_text_can_be_encoded(tokenizer: Tokenizer) -> None:
     assert not special & set(tokenizer.ids(text))
 
 
+def test_spans_say_which_characters_a_token_spells(tokenizer: Tokenizer) -> None:
+    read, tokens = tokenizer.spans(f"The  RED {END} \U0001f680!")
+    assert read == "the red <| endoftext |> \U0001f680!"
+    assert [token.piece for token in tokens] == tokenizer.encode([read], 77).pieces[0][1:-1]
+    assert [read[token.start : token.end] for token in tokens][:2] == ["the", "red"]
+    # Each byte of a letter that the vocabulary does not hold spells the whole of it.
+    assert [read[token.start : token.end] for token in tokens][-5:] == ["\U0001f680"] * 4 + ["!"]
+
+
 def test_padding_mask_and_cut(tokenizer: Tokenizer) -> None:
     encoded = tokenizer.encode(["the red square the red square", "the red"], max_words=6)
     assert encoded.ids.dtype == torch.int64

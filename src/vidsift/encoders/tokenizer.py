@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import ftfy
 import torch
@@ -17,7 +18,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from tokenizers import Tokenizer as Backend
 from torch import Tensor
 
-__all__ = ["END", "START", "TokenizedText", "Tokenizer", "clean_text", "train_tokenizer"]
+__all__ = ["END", "START", "TokenSpan", "TokenizedText", "Tokenizer", "clean_text", "train_tokenizer"]
 
 START = "<|startoftext|>"
 END = "<|endoftext|>"
@@ -45,6 +46,20 @@ class TokenizedText:
     mask: Tensor
     pieces: list[list[str]]
     cut: list[bool]
+
+
+class TokenSpan(NamedTuple):
+    """Where one token of a text comes from.
+
+    Attributes:
+        piece: its readable text.
+        start, end: the characters that it spells, of the text as the tokenizer reads it; several tokens may
+            spell one character.
+    """
+
+    piece: str
+    start: int
+    end: int
 
 
 class Tokenizer:
@@ -134,6 +149,24 @@ class Tokenizer:
         """Return the ids of a text by itself: cleaned, without start and end, of any length, maybe none."""
         return list(self._encoding(text)[0])
 
+    def spans(self, text: str) -> tuple[str, list[TokenSpan]]:
+        """Tell which characters each token of :meth:`ids` spells.
+
+        Returns:
+            The text as it is read (cleaned, see :func:`clean_text`), and its tokens in their order.
+        """
+        read = self._as_read(text)
+        encoding = self._backend.encode(read, add_special_tokens=False)
+        return read, [
+            TokenSpan(_readable(token), start, end)
+            for token, (start, end) in zip(encoding.tokens, encoding.offsets, strict=True)
+        ]
+
+    @property
+    def special(self) -> tuple[str, str]:
+        """How the pieces of start-of-text and end-of-text read."""
+        return self._start, self._end
+
     def encode(self, texts: Sequence[str], max_words: int) -> TokenizedText:
         """Turn sentences into ids, cut to the longest of the batch.
 
@@ -191,12 +224,13 @@ class Tokenizer:
 
     def _encoding(self, text: str) -> tuple[list[int], list[str]]:
         """Return ids and readable pieces of a text, without start and end."""
+        encoding = self._backend.encode(self._as_read(text), add_special_tokens=False)
+        return encoding.ids, [_readable(token) for token in encoding.tokens]
+
+    def _as_read(self, text: str) -> str:
         if not isinstance(text, str):
             raise ValueError(f"a sentence must be text, got {type(text).__name__}: {text!r}")
-        encoding = self._backend.encode(
-            self._without_special_tokens(clean_text(text)), add_special_tokens=False
-        )
-        return encoding.ids, [_readable(token) for token in encoding.tokens]
+        return self._without_special_tokens(clean_text(text))
 
     def _without_special_tokens(self, text: str) -> str:
         """Break up special tokens that a user typed, so that they are read as marks and letters."""
