@@ -41,6 +41,7 @@ SHARED_FILES = {
     "evaluate": "the verb, and what it runs",
     "explain": "the verb, and what it runs",
     "folder": "of a model, and of videos with captions, which is what people call them",
+    "grounding": "which word is true when, and how right an account of words is",
     "library": "of clips that are drawn, and what lies in an index: people call both so",
     "maintenance": "the verbs, and what they run",
     "moments": "which stretch a search shows, and how right such a stretch is",

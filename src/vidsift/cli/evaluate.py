@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vidsift.cli.grounding_scores import (
+    Grounding,
+    grounding_lines,
+    refuse_without_grounding,
+    score_grounding,
+)
 from vidsift.cli.moment_scores import Moments, moment_lines, refuse_without_moments, score_moments
 from vidsift.cli.score_table import score_table
 from vidsift.cli.text import (
@@ -123,6 +129,7 @@ def evaluate(  # noqa: PLR0917 - the verb's options
     max_words: MaxWords = None,
     missing: Missing = MissingVideos.refuse,
     moments: Moments = False,
+    grounding: Grounding = False,
     workers: Workers = 1,
     device: ComputeDevice = "auto",
 ) -> None:
@@ -154,7 +161,8 @@ def evaluate(  # noqa: PLR0917 - the verb's options
         options["bank"] = _bank(source, entries, bank_split, bank_captions, bank_videos)
     looking = {"frames": frames, "sampling": sampling and sampling.value, "max_words": max_words}
     try:
-        evaluation = _measured(model, entries, device, looking, options, moments=moments)
+        also = {"moments": moments, "grounding": grounding}
+        evaluation = _measured(model, entries, device, looking, options, **also)
     except MissingVideosError as problem:
         _refuse(problem, source.listed_in)
         raise typer.Exit(2) from None
@@ -179,8 +187,9 @@ def _show(evaluation: Evaluation, json_file: Path | None, save: Path | None) -> 
 
     for line in score_table(evaluation.report):
         typer.echo(line)
-    for line in moment_lines(evaluation.report["moments"]) if "moments" in evaluation.report else ():
-        typer.echo(line)
+    for name, lines_of in (("moments", moment_lines), ("grounding", grounding_lines)):
+        for line in lines_of(evaluation.report[name]) if name in evaluation.report else ():
+            typer.echo(line)
     for kind, what in (("failed", "missing"), ("partial", "damaged, used as far as it goes")):
         _list(what, [(video["video"], video["reason"]) for video in evaluation.report[kind]])
     if json_file is not None:
@@ -254,6 +263,7 @@ def _measured(
     options: dict[str, Any],
     *,
     moments: bool,
+    grounding: bool,
 ) -> Evaluation:
     """Load the model and evaluate it, with a bar; what is missing is refused before the model is loaded."""
     from vidsift.data.entries import absent_videos
@@ -264,6 +274,8 @@ def _measured(
 
     if moments:
         refuse_without_moments(entries)
+    if grounding:
+        refuse_without_grounding(entries)
     if options["missing"] == MissingVideos.refuse.value:
         refuse_missing(absent_videos(entries), len(entries), "")
     loaded = load(model, device)
@@ -276,6 +288,8 @@ def _measured(
     if moments:
         scored = score_moments(loaded, entries, missing=options["missing"], workers=options["workers"])
         evaluation.report["moments"] = scored
+    if grounding:
+        evaluation.report["grounding"] = score_grounding(loaded, evaluation)
     return evaluation
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "SEED",
     "Difference",
     "bootstrap_intervals",
+    "bootstrap_ratios",
     "paired_differences",
 ]
 
@@ -194,6 +195,52 @@ def bootstrap_intervals(
     sides = {way: {name: ends[way, name] for name in order} for way in _DIRECTIONS}
     about = {"level": LEVEL_PERCENT, "resamples": resamples, "seed": seed, "over": "videos"}
     return sides | {"rsum": ends["", "rsum"]} | about
+
+
+def bootstrap_ratios(
+    over_VK: NDArray[np.float64],
+    under_VK: NDArray[np.float64],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return K ratios of sums over videos with their 95 % intervals over the choice of videos.
+
+    A mean over the words or captions of all videos is such a ratio: their values over how many they are.
+
+    Args:
+        over_VK: what each video adds to the numerators.
+        under_VK: what it adds to the denominators.
+        resamples: draws; one in which a denominator is 0 says nothing of that ratio.
+        seed: of the draws.
+
+    Returns:
+        The ratios ``(K,)``, and lower and upper ends ``(K, 2)``; NaN where the denominator is 0 throughout.
+
+    Source: see the module.
+
+    Example:
+        >>> values, ends = bootstrap_ratios(np.array([[1.0], [1.0]]), np.array([[2.0], [2.0]]))
+        >>> values.tolist(), ends.tolist()
+        ([0.5], [[0.5, 0.5]])
+    """
+    values_K = _ratios(over_VK.sum(axis=0), under_VK.sum(axis=0))
+    drawn_BK = np.concatenate(
+        [
+            _ratios(weights_BV @ over_VK, weights_BV @ under_VK)
+            for weights_BV in _draws(len(over_VK), resamples, seed)
+        ]
+    )
+    ends_K2 = [
+        _ends(column_B[~np.isnan(column_B)]) if not np.isnan(column_B).all() else (np.nan, np.nan)
+        for column_B in drawn_BK.T
+    ]
+    return values_K, np.array(ends_K2).reshape(-1, 2)
+
+
+def _ratios(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+    ratios: NDArray[np.float64] = np.divide(over, under, out=np.full(over.shape, np.nan), where=under != 0)
+    return ratios
 
 
 def paired_differences(

@@ -190,6 +190,7 @@ class Evaluation:
         present: which of them are there, bool ``(V,)``.
         ranks: where the right answers stand, both ways.
         post_processed: the same with post-processed similarities, by name, where both ways are.
+        gallery: the videos, encoded; None where only numbers are left.
     """
 
     report: dict[str, Any]
@@ -198,6 +199,7 @@ class Evaluation:
     present: NDArray[np.bool_]
     ranks: BothWays
     post_processed: dict[str, BothWays]
+    gallery: EncodedGallery | None = None
 
 
 def gallery_similarity(model: Model, gallery: EncodedGallery, texts: Features) -> NDArray[Any]:
@@ -343,7 +345,7 @@ def evaluate_model(
         clock.lap("post_processing")
     known = {"post_processing": list(rows), "seconds": clock.laps} | dict(facts or {})
     report["protocol"] = _protocol(model, split, video_to_text, report["protocol"], known)
-    return Evaluation(report, sim_QV, gallery.entries, gallery.present, ranks, post_ranks)
+    return Evaluation(report, sim_QV, gallery.entries, gallery.present, ranks, post_ranks, gallery)
 
 
 def _post_processed(

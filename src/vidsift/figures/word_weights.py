@@ -6,9 +6,7 @@ DRL (appendix 6) says of its model on MSR-VTT's 1k-A: the end-of-text token has 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from vidsift.data.entries import captions_of
-from vidsift.encoders.tokenizer import END, START
 from vidsift.evaluation.evaluate import EncodedGallery
 from vidsift.evaluation.retrieval import video_of_caption
+from vidsift.evaluation.weights_by_place import WordWeights, sum_weights
 from vidsift.figures.page import COLOURS, Drawing, new_page
 from vidsift.methods.model import Model
 
@@ -28,30 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["WordWeights", "draw_weights_by_place", "draw_word_cloud", "weigh_words"]
 
 _AT_ONCE = 64
-_MOST_PLACES = 16
 _LARGEST, _SMALLEST = 30.0, 7.0
 _WIDTH, _HEIGHT = 6.0, 3.2
-
-
-@dataclass(frozen=True)
-class WordWeights:
-    """Weights of the text tokens of many captions, each with its own video.
-
-    Attributes:
-        captions: how many.
-        end_first: share of them in which the end-of-text token weighs most, 0 to 1.
-        end_mean: its mean weight.
-        others_mean: mean weight of all other tokens.
-        by_place: mean weight of the start, and of the first words one by one.
-        heaviest: word to the number of captions in which it weighs most of all words, often ones first.
-    """
-
-    captions: int
-    end_first: float
-    end_mean: float
-    others_mean: float
-    by_place: list[float]
-    heaviest: dict[str, int]
 
 
 def weigh_words(model: Model, gallery: EncodedGallery) -> WordWeights:
@@ -82,7 +58,7 @@ def weigh_words(model: Model, gallery: EncodedGallery) -> WordWeights:
             account = model.method.align(text, video)[term]
         for row, words in enumerate(pieces[start : start + _AT_ONCE]):
             weights.append(account.text_weights[row, : len(words)].double().cpu().numpy())
-    return _summed(pieces, weights)
+    return sum_weights(pieces, weights)
 
 
 def _term_with_words(model: Model, caption: str) -> str:
@@ -95,34 +71,6 @@ def _term_with_words(model: Model, caption: str) -> str:
     raise ValueError(
         f"{model.name} ({model.method_name}) compares no words, so none has a weight; draw a model that "
         "does, such as drl or pidro"
-    )
-
-
-def _summed(pieces: Sequence[Sequence[str]], weights: Sequence[NDArray[np.float64]]) -> WordWeights:
-    by_place: dict[int, list[float]] = defaultdict(list)
-    heaviest: Counter[str] = Counter()
-    ends, others, first = [], [], 0
-    for words, weight_T in zip(pieces, weights, strict=True):
-        ends.append(weight_T[-1])
-        others += weight_T[:-1].tolist()
-        first += int(weight_T.argmax() == len(words) - 1)
-        for place, weight in enumerate(weight_T[:-1][:_MOST_PLACES]):
-            by_place[place].append(float(weight))
-        # Marks have weights too, and say nothing of what a caption is about.
-        ordinary = [
-            place
-            for place, word in enumerate(words)
-            if word not in {START, END} and any(map(str.isalnum, word))
-        ]
-        if ordinary:
-            heaviest[words[max(ordinary, key=lambda place: weight_T[place])]] += 1
-    return WordWeights(
-        captions=len(pieces),
-        end_first=first / len(pieces),
-        end_mean=float(np.mean(ends)),
-        others_mean=float(np.mean(others)),
-        by_place=[float(np.mean(by_place[place])) for place in sorted(by_place)],
-        heaviest=dict(heaviest.most_common()),
     )
 
 

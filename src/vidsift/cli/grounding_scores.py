@@ -1,0 +1,132 @@
+"""What ``vidsift evaluate --grounding`` adds: accounts of words, judged by what is known of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidsift.cli.score_table import aligned
+
+if TYPE_CHECKING:
+    from vidsift.data.entries import Entry
+    from vidsift.evaluation.evaluate import Evaluation
+    from vidsift.methods.model import Model
+
+__all__ = ["Grounding", "grounding_lines", "refuse_without_grounding", "score_grounding"]
+
+Grounding = Annotated[
+    bool,
+    typer.Option(
+        "--grounding",
+        help="Also judge which words the score comes from, where the data say when each word is true.",
+    ),
+]
+
+_ROLES = ("start", "end", "marks", "function", "content")
+Row = Sequence[str]
+
+
+def refuse_without_grounding(entries: Sequence[Entry]) -> None:
+    """Refuse, before anything is encoded, to judge accounts of words that nothing is known of.
+
+    Raises:
+        ValueError: no word of the entries' captions has grounding.
+    """
+    if not any(words for entry in entries for words in entry.grounding):
+        raise ValueError(
+            "--grounding: the data say of no word when it is true; leave it out, take a Shapes 2 library "
+            "(docs/shapes.md), or give grounding in captions.jsonl (docs/datasets.md)"
+        )
+
+
+def score_grounding(model: Model, evaluation: Evaluation) -> dict[str, Any]:
+    """Judge the accounts of the videos that were evaluated, with a bar."""
+    from vidsift.search.grounded_captions import grounded_captions
+    from vidsift.search.grounding_evaluation import evaluate_grounding
+
+    gallery = evaluation.gallery
+    assert gallery is not None
+    count = len(grounded_captions(gallery))
+    with typer.progressbar(length=count, label="grounding", file=sys.stderr) as bar:
+        return evaluate_grounding(model, gallery, progress=bar.update)
+
+
+def grounding_lines(grounding: Mapping[str, Any]) -> list[str]:
+    """Return the lines that a person reads."""
+    protocol = grounding["protocol"]
+    head = (
+        f"grounding: {protocol['captions']} captions of {protocol['videos']} videos, "
+        f"{protocol['content_words']} content words; the exact account of {', '.join(protocol['terms'])}"
+    )
+    return [head, *aligned([["", "%", "95 % interval", "of"], *_rows(grounding)]), *_sentences(grounding)]
+
+
+def _rows(grounding: Mapping[str, Any]) -> list[Row]:
+    rows = [*_pointing_rows("a word's best frame is right", grounding)]
+    kinds = grounding["by_kind"]
+    for kind in kinds if len(kinds) > 1 else ():
+        rows += [_row(f"  {kind}", kinds[kind]["pointing"]), _row("    chance", kinds[kind]["chance"])]
+    if grounding["picture"] is not None:
+        rows += _pointing_rows("its best place in the picture is right", grounding["picture"])
+    deletion = grounding["deletion"]
+    rows.append(_row("the word that gave most costs most", deletion))
+    if deletion["permuted"] is not None:
+        rows.append(_row("  contributions dealt out at random", deletion["permuted"]))
+    without = grounding["without_ends"]
+    rows += [
+        _row("R@1 of the captions", without["R@1_whole"]),
+        _row("  without start and end of text", without["R@1"]),
+    ]
+    difference = grounding["difference"]
+    if difference is not None:
+        rows += [
+            _row("start and end give of the lead on hard negatives", difference["start_and_end"]),
+            _row("  by size", difference["start_and_end_by_size"]),
+        ]
+    return rows
+
+
+def _pointing_rows(title: str, of: Mapping[str, Any]) -> list[Row]:
+    named = (
+        (title, "pointing"),
+        ("  chance", "chance"),
+        ("  its words in random order", "shuffled_words"),
+        ("  the words of another caption", "other_caption"),
+    )
+    return [_row(label, of[name]) for label, name in named if of[name]["of"] or name == "pointing"]
+
+
+def _row(title: str, measured: Mapping[str, Any]) -> Row:
+    value, interval = measured["value"], measured["interval"]
+    return [
+        title,
+        "-" if value is None else f"{value:.1f}",
+        "-" if interval is None else f"{interval[0]:.1f}-{interval[1]:.1f}",
+        f"{measured['of']:,}",
+    ]
+
+
+def _sentences(grounding: Mapping[str, Any]) -> list[str]:
+    words = grounding["words"]["value"]
+    lines = [
+        f"effective words in the score: {_words(grounding)}, of {words:.1f} in a caption",
+    ]
+    if grounding["difference"] is not None:
+        lines.append(f"effective words in the lead on hard negatives: {_words(grounding['difference'])}")
+    for name, title in (("weight", "weight"), ("score", "share of the score, by size")):
+        shares = grounding[name]
+        if shares:
+            listed = ", ".join(f"{role} {shares[role]['value']:.1f} %" for role in _ROLES if role in shares)
+            lines.append(f"{title}: {listed}")
+    return lines
+
+
+def _words(of: Mapping[str, Any]) -> str:
+    """The effective number, start and end of text among the words, and that of words alone."""
+    together, alone = of["effective_words"], of["effective_of_words"]
+    if together["value"] is None or alone["value"] is None:
+        return "-"
+    return f"{together['value']:.1f} with start and end, {alone['value']:.1f} without"

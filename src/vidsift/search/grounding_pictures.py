@@ -1,0 +1,144 @@
+"""Pointing in the picture: whether the largest place of a map lies on the thing that is named.
+
+Where tokens stand for places of the picture in all frames together (PIDRo's patches), each word has a map of
+its own. Where a method tells which patches of a frame its tokens come from (ProST, TS2-Net), the map is that
+of the sentence: what each token gave, spread over its patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsift.data.entries import Entry
+from vidsift.data.grounding import GroundedWord
+from vidsift.evaluation.evaluate import EncodedGallery
+from vidsift.evaluation.grounding import (
+    PointedWord,
+    WordAccount,
+    best_frames,
+    boxes_near,
+    cells_of_boxes,
+    pointing,
+)
+from vidsift.methods.model import Model
+from vidsift.search.explain import TermAccount, traced_patches
+from vidsift.search.grounded_captions import GroundedCaption
+from vidsift.search.word_accounts import terms_of_pairs
+from vidsift.types import PatchShares
+from vidsift.video import probe, read_frames
+
+__all__ = ["PictureShapes", "sentences_in_picture", "words_in_picture"]
+
+
+class PictureShapes:
+    """Width over height of videos, each file looked at once."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        """See the class."""
+        self._entries = entries
+        self._aspects: dict[int, float] = {}
+
+    def aspect(self, entry: int) -> float:
+        """Return the width of an entry's pictures over their height, in pixels."""
+        if entry not in self._aspects:
+            about = probe(self._entries[entry].path)
+            self._aspects[entry] = about.width_px / about.height_px
+        return self._aspects[entry]
+
+
+def words_in_picture(
+    account: WordAccount, truth: Sequence[GroundedWord | None], aspect: float
+) -> list[PointedWord]:
+    """Judge each word that has boxes by the place of the picture that it is most alike.
+
+    A place is right where the thing is in one of the frames that the model looked at.
+
+    Args:
+        account: with ``places``.
+        truth: of its words.
+        aspect: width of the pictures over their height.
+    """
+    assert account.places is not None
+    assert account.grid is not None
+    judged = []
+    for places_C, known in zip(account.places, truth, strict=True):
+        if known is None or not known.boxes or np.isnan(places_C).all():
+            continue
+        boxes = [box for time in account.times_seconds for box in boxes_near(known.boxes, time)]
+        # Chance is among the places that the model keeps: it cannot point to others.
+        seen_C = ~np.isnan(places_C)
+        right_C = cells_of_boxes(boxes, account.grid, aspect)[seen_C]
+        pointed = pointing(best_frames(places_C[seen_C]), right_C)
+        if pointed is not None:
+            judged.append(PointedWord(known.kind, pointed, float(right_C.mean())))
+    return judged
+
+
+def sentences_in_picture(
+    model: Model, gallery: EncodedGallery, captions: Sequence[GroundedCaption]
+) -> Iterator[list[PointedWord]]:
+    """Judge each sentence by the frame and patch that gave most: whether it is on any thing that is named.
+
+    The videos are read and encoded again for it: which patches tokens come from is not stored with them.
+    """
+    shapes = PictureShapes(gallery.entries)
+    for of_video in _by_video(captions):
+        traced = _traced(model, gallery, of_video[0])
+        pairs = terms_of_pairs(
+            model,
+            gallery.videos,
+            [caption.sentence for caption in of_video],
+            [caption.row for caption in of_video],
+            [traced] * len(of_video),
+        )
+        aspect = shapes.aspect(of_video[0].entry)
+        for caption, pair in zip(of_video, pairs, strict=True):
+            yield _sentence_in_picture(pair.terms, caption, aspect)
+
+
+def _by_video(captions: Sequence[GroundedCaption]) -> Iterator[list[GroundedCaption]]:
+    """Captions stand video by video."""
+    together: list[GroundedCaption] = []
+    for caption in captions:
+        if together and caption.row != together[0].row:
+            yield together
+            together = []
+        together.append(caption)
+    if together:
+        yield together
+
+
+def _traced(model: Model, gallery: EncodedGallery, caption: GroundedCaption) -> dict[str, PatchShares]:
+    entry = gallery.entries[caption.entry]
+    times = model.wanted_times(entry.span(probe(entry.path).duration_seconds))
+    frames = read_frames(entry.path, times, size_px=model.preprocessing.size_px)
+    video = {name: tokens[caption.row : caption.row + 1] for name, tokens in gallery.videos.items()}
+    return traced_patches(model, frames, video)
+
+
+def _sentence_in_picture(
+    terms: Sequence[TermAccount], caption: GroundedCaption, aspect: float
+) -> list[PointedWord]:
+    mapped = [term for term in terms if term.patches is not None and term.times_seconds is not None]
+    boxes = [known.boxes for known in caption.truth if known.boxes]
+    if not mapped or not boxes:
+        return []
+    maps, right = [], []
+    for term in mapped:
+        assert term.patches is not None
+        assert term.times_seconds is not None
+        assert term.grid is not None
+        times_F, frame_N = np.unique(term.times_seconds, return_inverse=True)
+        gave_N: NDArray[np.float64] = term.contributions.sum(axis=0, dtype=np.float64)
+        map_FP = np.zeros((len(times_F), term.patches.shape[1]))
+        np.add.at(map_FP, frame_N, gave_N[:, None] * term.patches)
+        maps.append(map_FP.reshape(-1))
+        for time in times_F:
+            near = [box for of_thing in boxes for box in boxes_near(of_thing, float(time))]
+            right.append(cells_of_boxes(near, term.grid, aspect))
+    right_C = np.concatenate(right)
+    pointed = pointing(best_frames(np.concatenate(maps)), right_C)
+    return [] if pointed is None else [PointedWord("sentence", pointed, float(right_C.mean()))]

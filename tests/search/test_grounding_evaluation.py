@@ -1,0 +1,91 @@
+"""Accounts of words judged end to end, on tiny models and random pictures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tests.methods import tiny
+from tests.search import grounded
+
+from vidsift.search.grounding_evaluation import evaluate_grounding
+from vidsift.search.word_accounts import exact_accounts
+
+# Frames stand at 0.5 to 4.5 s: two of five are in the span.
+CHANCE = 40.0
+
+
+def test_every_number_is_that_of_the_accounts_that_an_explanation_shows() -> None:
+    model = tiny.model("drl", {"temporal": "none"})
+    entries = grounded.entries()
+    gallery = grounded.gallery(model, entries)
+    counted: list[int] = []
+    report = evaluate_grounding(model, gallery, progress=counted.append)
+    sentences = [caption for entry in entries for caption in entry.captions]
+    rows = [0, 1, 1, 2, 3]
+    assert sum(counted) == report["protocol"]["captions"] == 5
+    pointed, ends = [], []
+    for sentence, account in zip(
+        sentences, exact_accounts(model, gallery.videos, sentences, rows), strict=True
+    ):
+        content = [word not in grounded.FUNCTION_WORDS for word in sentence.replace(",", "").split()]
+        best = account.words.evidence.argmax(axis=1)
+        pointed += [100.0 * (frame < 2) for frame, counts in zip(best, content, strict=True) if counts]
+        assert account.piece_weights is not None
+        ends.append(100 * account.piece_weights[-1])
+    assert report["account"] == "exact"
+    assert report["pointing"]["value"] == pytest.approx(np.mean(pointed))
+    assert report["pointing"]["of"] == len(pointed) == report["protocol"]["content_words"]
+    assert report["chance"]["value"] == pytest.approx(CHANCE)
+    assert report["end_weight"]["value"] == pytest.approx(np.mean(ends))
+    assert report["weights_by_place"]["end_mean"] == pytest.approx(np.mean(ends) / 100)
+    for name in ("shuffled_words", "other_caption"):
+        assert 0 <= report[name]["value"] <= 100
+    assert set(report["by_kind"]) == {"appearance", "event"}
+    # One hard negative each.
+    assert report["difference"]["start_and_end_by_size"]["of"] == 5
+    scores = model.similarity(model.encode_text(sentences), gallery.videos).numpy()
+    right = scores.argmax(axis=1) == np.array(rows)
+    assert report["without_ends"]["R@1_whole"]["value"] == pytest.approx(100 * right.mean())
+    assert report["deletion"]["of"] == 4  # "two triangles" has one content word
+    json.dumps(report, allow_nan=False)
+
+
+def test_deletion_compares_falls_of_sentences_that_are_encoded_again() -> None:
+    model = tiny.model("drl", {"temporal": "none"})
+    sentence = "a red circle moves left"
+    entries = grounded.entries()[:1]
+    gallery = grounded.gallery(model, entries)
+    report = evaluate_grounding(model, gallery)
+    without = ["a circle moves left", "a red moves left", "a red circle left", "a red circle moves"]
+    score, *scores = (model.similarity([text], gallery.videos).item() for text in [sentence, *without])
+    falls = [score - other for other in scores]
+    (account,) = exact_accounts(model, gallery.videos, [sentence], [0])
+    gave = account.words.gave[1:]
+    assert report["deletion"]["value"] == 100.0 * (falls[gave.argmax()] > falls[gave.argmin()])
+    # A single video: there is no other caption, and no hard negative.
+    assert report["other_caption"]["of"] == 0
+    assert report["difference"] is None
+
+
+def test_captions_of_missing_videos_and_without_grounding_take_no_part() -> None:
+    model = tiny.model("drl", {"temporal": "none"})
+    first, second, *others = grounded.entries()
+    second = second.__class__(second.path, second.captions, grounding=(second.grounding[0], ()))
+    report = evaluate_grounding(model, grounded.gallery(model, [first, second, *others], missing=[0]))
+    assert (report["protocol"]["captions"], report["protocol"]["videos"]) == (3, 3)
+    plain = [entry.__class__(entry.path, entry.captions) for entry in grounded.entries()]
+    with pytest.raises(ValueError, match="no caption has grounding"):
+        evaluate_grounding(model, grounded.gallery(model, plain))
+
+
+def test_words_of_a_method_with_places_point_in_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny.model("pidro", {"head_layers": 1})
+    gallery = grounded.gallery(model, grounded.entries())
+    monkeypatch.setattr("vidsift.search.grounding_pictures.PictureShapes.aspect", lambda _self, _entry: 1.0)
+    report = evaluate_grounding(model, gallery)
+    assert report["protocol"]["terms"] == ["word-frame", "word-patch"]
+    # The left upper quarter of 4 x 4 places.
+    assert report["picture"]["chance"]["value"] == pytest.approx(25)
+    assert report["picture"]["pointing"]["of"] == report["protocol"]["content_words"]
