@@ -38,6 +38,7 @@ SHARED_FILES = {
     "ablate": "the verb, and what it runs",
     "catalog": "the literal dictionaries: of methods, of data sets",
     "base": "what every interaction, and every method, is",
+    "clips": "cut out of videos, and drawn: people call both so",
     "evaluate": "the verb, and what it runs",
     "explain": "the verb, and what it runs",
     "folder": "of a model, and of videos with captions, which is what people call them",

@@ -14,6 +14,7 @@ from vidsift.errors import CaptionsError
 
 LEAST: dict[str, dict[str, Any]] = {
     "shapes-stream": {},
+    "shapes2-stream": {},
     "folder": {"path": "videos"},
 } | {
     name: {"videos": "videos", "annotations": "annotations"}
@@ -43,6 +44,7 @@ def test_nothing_outside_this_room_knows_a_data_set_by_name() -> None:
         if file.parent.name != "data":
             assert not [module for module in modules if module in text], file
             assert '"shapes-stream"' not in text, file
+            assert '"shapes2-stream"' not in text, file
 
 
 def test_every_source_has_a_title_of_its_own() -> None:
@@ -53,7 +55,10 @@ def test_every_source_has_a_title_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("msr-vtt", "source 'msr-vtt' is unknown; expected one of 'shapes-stream', 'folder', 'msrvtt'"),
+        (
+            "msr-vtt",
+            "source 'msr-vtt' is unknown; expected one of 'shapes-stream', 'shapes2-stream', 'folder'",
+        ),
         ("msrvtt", "MSR-VTT needs the folder of its annotation files: --annotations FOLDER"),
         ("shapes-stream", "Shapes is drawn while it is used and has no files; name another data set"),
     ],

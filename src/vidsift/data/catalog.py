@@ -12,6 +12,7 @@ from vidsift.data.lsmdc import Lsmdc
 from vidsift.data.msrvtt import MsrVtt
 from vidsift.data.msvd import Msvd
 from vidsift.data.shapes import Shapes
+from vidsift.data.shapes2 import Shapes2
 from vidsift.data.source import DataSource
 from vidsift.data.vatex import Vatex
 from vidsift.data.youcook2 import YouCook2
@@ -20,6 +21,7 @@ __all__ = ["DEFAULT", "SOURCES", "check_data", "open_annotations", "open_source"
 
 SOURCES: dict[str, type[DataSource]] = {
     "shapes-stream": Shapes,
+    "shapes2-stream": Shapes2,
     "folder": CaptionedFolder,
     "msrvtt": MsrVtt,
     "msvd": Msvd,

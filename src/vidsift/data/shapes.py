@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -34,10 +35,10 @@ from vidsift.shapes.world import TAGS
 from vidsift.types import Frames
 from vidsift.video.preprocessing import Preprocessing
 
-__all__ = ["Shapes", "ShapesStage"]
+__all__ = ["SEED_OF_SPLITS", "VOCABULARY_KEY", "DrawnSource", "Shapes", "ShapesStage"]
 
-_VOCABULARY_KEY = 11  # no caption of the vocabulary is drawn with the numbers of a batch
-_SEED_OF_SPLITS = 0  # the same validation and test videos for all runs, so that they can be compared
+VOCABULARY_KEY = 11  # no caption of the vocabulary is drawn with the numbers of a batch
+SEED_OF_SPLITS = 0  # the same validation and test videos for all runs, so that they can be compared
 
 
 class ShapesStage(StageSection):
@@ -52,8 +53,8 @@ class ShapesStage(StageSection):
     tags: tuple[str, ...] = ()
 
 
-class Shapes(DataSource):
-    """Scenes of the Shapes world, drawn and rendered while the run goes on, or a set that is rendered once.
+class DrawnSource(DataSource):
+    """What is drawn and rendered while the run goes on, or a set that is rendered once.
 
     Attributes:
         captions_each: sentences for each clip; with more than one, the loss is their mean.
@@ -65,14 +66,12 @@ class Shapes(DataSource):
         cache: folder that keeps the set, and what frozen towers make of it.
     """
 
-    title: ClassVar = "Shapes"
     splits: ClassVar = ("val", "train", "test")
     all_tags: ClassVar = TAGS
     group_size: ClassVar = GROUP_SIZE
     stage: ClassVar = ShapesStage
     test_videos: ClassVar = 640
 
-    source: Literal["shapes-stream"]
     batch_size: Annotated[int, Field(ge=4, multiple_of=GROUP_SIZE)] = 64
     captions_each: Positive = 1
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -81,7 +80,7 @@ class Shapes(DataSource):
     cache: str | None = None
 
     @model_validator(mode="after")
-    def _set_has_a_place(self) -> Shapes:
+    def _set_has_a_place(self) -> Self:
         if (self.clips is None) != (self.cache is None):
             raise ValueError("clips (how many) and cache (the folder that keeps them) belong together")
         if self.clips is not None and self.jitter:
@@ -117,14 +116,6 @@ class Shapes(DataSource):
             )
         return Epoch(f"an epoch is every clip once: {self.clips:,} clips", self.clips, whole_batches=True)
 
-    def sentences(self, seed: int, count: int) -> list[str]:
-        """See :class:`~vidsift.data.source.DataSource`."""
-        rng = np.random.default_rng([seed, _VOCABULARY_KEY])
-        return [
-            draw_captions(draw_scene(rng, "train", TAGS[number % len(TAGS)]), rng, 1)[0]
-            for number in range(count)
-        ]
-
     def batches(
         self,
         stages: Sequence[PlannedStage],
@@ -134,14 +125,70 @@ class Shapes(DataSource):
         say: Callable[[str], None] = lambda _line: None,
     ) -> BatchMaker:
         """See :class:`~vidsift.data.source.DataSource`."""
-        del say  # a set that is rendered is a matter of seconds
         planned = tuple(_scene_stage(stage) for stage in stages)
-        clips = self.stored_clips(preprocessing)
+        clips = self.stored_clips(preprocessing, say)
         if clips is not None:
             return ShapesSetBatches(clips, seed, planned, self.captions_each)
+        return self.fresh_batches(planned, preprocessing, seed)
+
+    @abstractmethod
+    def fresh_batches(
+        self, stages: tuple[SceneStage, ...], preprocessing: Preprocessing, seed: int
+    ) -> BatchMaker:
+        """Return what draws the training batch of any step."""
+
+    @abstractmethod
+    def stored_clips(
+        self, preprocessing: Preprocessing, say: Callable[[str], None] = lambda _line: None
+    ) -> ShapesSet | None:
+        """Return the set of clips, rendered the first time; None where all are drawn anew."""
+
+    def test_set(self, folder: Path, videos: int | None) -> GridTestSet:
+        """Render so many videos of the test split into the folder, unless they are there."""
+        count = self.test_videos if videos is None else videos
+        library = folder / self.library_name(count)
+        # They are written after the videos: where they are, those are whole.
+        if not (library / CAPTIONS_FILE).is_file():
+            self.write_test_library(library, count)
+        remedy = f"Delete the folders {library}*; the next run makes them anew"
+        return GridTestSet(library.name, read_folder(library), remedy)
+
+    @abstractmethod
+    def library_name(self, videos: int) -> str:
+        """Return what the folder of so many test videos is called."""
+
+    @abstractmethod
+    def write_test_library(self, folder: Path, videos: int) -> None:
+        """Render so many videos of the test split."""
+
+    def identity(self) -> dict[str, Any]:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        # Where the clips are kept changes none.
+        return super().identity() | {"cache": self.cache is not None}
+
+
+class Shapes(DrawnSource):
+    """Scenes of the Shapes world, version 1."""
+
+    title: ClassVar = "Shapes"
+
+    source: Literal["shapes-stream"]
+
+    def sentences(self, seed: int, count: int) -> list[str]:
+        """See :class:`~vidsift.data.source.DataSource`."""
+        rng = np.random.default_rng([seed, VOCABULARY_KEY])
+        return [
+            draw_captions(draw_scene(rng, "train", TAGS[number % len(TAGS)]), rng, 1)[0]
+            for number in range(count)
+        ]
+
+    def fresh_batches(
+        self, stages: tuple[SceneStage, ...], preprocessing: Preprocessing, seed: int
+    ) -> BatchMaker:
+        """See :class:`DrawnSource`."""
         return ShapesBatches(
             seed,
-            planned,
+            stages,
             preprocessing.size_px,
             captions_each=self.captions_each,
             jitter=self.jitter,
@@ -152,7 +199,7 @@ class Shapes(DataSource):
     def stored_clips(
         self, preprocessing: Preprocessing, say: Callable[[str], None] = lambda _line: None
     ) -> ShapesSet | None:
-        """Return the set of clips, rendered the first time; None where all are drawn anew."""
+        """See :class:`DrawnSource`; rendering is a matter of seconds."""
         del say
         if self.clips is None or self.cache is None:
             return None
@@ -167,7 +214,7 @@ class Shapes(DataSource):
 
     def validation_set(self, split: str, videos: int, preprocessing: Preprocessing) -> ValidationSet:
         """Draw and render so many videos of a split, a multiple of four; always the same ones."""
-        drawn = draw_split(split, videos, _SEED_OF_SPLITS)
+        drawn = draw_split(split, videos, SEED_OF_SPLITS)
         entries = [
             Entry(Path(video.name), video.captions, video.scene.tag, str(video.group), split)
             for video in drawn
@@ -177,20 +224,13 @@ class Shapes(DataSource):
             entries, [Frames(render(video.scene, times, preprocessing.size_px), times) for video in drawn]
         )
 
-    def test_set(self, folder: Path, videos: int | None) -> GridTestSet:
-        """Render so many videos of the test split into the folder, unless they are there."""
-        count = self.test_videos if videos is None else videos
-        library = folder / f"shapes-test-{count}"
-        # They are written after the videos: where they are, those are whole.
-        if not (library / CAPTIONS_FILE).is_file():
-            write_library(library, "test", count, seed=_SEED_OF_SPLITS)
-        remedy = f"Delete the folders {library}*; the next run makes them anew"
-        return GridTestSet(library.name, read_folder(library), remedy)
+    def library_name(self, videos: int) -> str:
+        """See :class:`DrawnSource`."""
+        return f"shapes-test-{videos}"
 
-    def identity(self) -> dict[str, Any]:
-        """See :class:`~vidsift.data.source.DataSource`."""
-        # Where the clips are kept changes none.
-        return super().identity() | {"cache": self.cache is not None}
+    def write_test_library(self, folder: Path, videos: int) -> None:
+        """See :class:`DrawnSource`."""
+        write_library(folder, "test", videos, seed=SEED_OF_SPLITS)
 
 
 def _scene_stage(stage: PlannedStage) -> SceneStage:

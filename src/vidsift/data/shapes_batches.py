@@ -143,17 +143,15 @@ class ShapesSetBatches:
         # With several sentences each, no clip gets one twice before all were used.
         orders = [rng.permutation(CAPTIONS_EACH) for _ in rows][mine]
         rows = rows[mine]
-        seconds = clip_times(self.clips.frames, self.clips.sampling)
-        shape = (len(rows), len(seconds))
+        times, mask = self.clips.times(rows), self.clips.mask(rows)
         # Without pictures, a pixel each: a batch keeps its shape, and a worker its slots.
-        pixels = self.clips.pixels(rows) if stage.with_pixels else np.zeros((*shape, 1, 1, 3), np.uint8)
-        times = np.broadcast_to(seconds, shape)
+        pixels = self.clips.pixels(rows) if stage.with_pixels else np.zeros((*mask.shape, 1, 1, 3), np.uint8)
         captions = [
             self.clips.captions[row][order[number % CAPTIONS_EACH]]
             for number in range(self.captions_each)
             for row, order in zip(rows, orders, strict=True)
         ]
-        return Batch(pixels, np.ones(shape, bool), times, captions, rows)
+        return Batch(pixels, mask, times, captions, rows)
 
     def _rows(self, step: int, stage: SceneStage) -> NDArray[np.int64]:
         groups, together = self.clips.clips // GROUP_SIZE, stage.batch_size // GROUP_SIZE

@@ -13,21 +13,33 @@ import numpy as np
 
 from vidsift.shapes.world import Event, Mention, Scene, Statement, pick
 
-__all__ = ["MAX_WORDS", "Caption", "describe_scene", "draw_captions"]
+__all__ = [
+    "BACKGROUND_WORDS",
+    "MAX_WORDS",
+    "SHAPE_WORDS",
+    "SIZE_WORDS",
+    "TEXTURE_WORDS",
+    "VERBS",
+    "Caption",
+    "CaptionWord",
+    "count_tokens",
+    "describe_scene",
+    "draw_captions",
+]
 
 MAX_WORDS = 28
 """No caption is longer, so that with start and end 32 tokens hold it."""
 
-_SHAPE_WORDS = {"disc": ("disc", "disc", "circle"), "moon": ("moon", "moon", "crescent")}
-_SIZE_WORDS = {
+SHAPE_WORDS = {"disc": ("disc", "disc", "circle"), "moon": ("moon", "moon", "crescent")}
+SIZE_WORDS = {
     "tiny": ("tiny", "tiny", "very small"), "small": ("small", "small", "little"),
     "medium": ("medium-sized",), "large": ("large", "large", "big"),
 }  # fmt: skip
-_TEXTURE_WORDS = {
+TEXTURE_WORDS = {
     "plain": ("plain",), "striped": ("striped",), "spotted": ("spotted", "dotted"),
     "checkered": ("checkered",),
 }  # fmt: skip
-_BACKGROUND_WORDS = {
+BACKGROUND_WORDS = {
     "night": ("at night", "in the night sky", "in front of a night sky"),
     "grass": ("on grass", "on the grass", "on a green lawn"),
     "sand": ("on sand", "on the sand", "on a sandy beach"),
@@ -37,7 +49,7 @@ _BACKGROUND_WORDS = {
     "water": ("on water", "in the water", "on blue water"),
     "tiles": ("on tiles", "on grey tiles", "on a tiled floor"),
 }
-_VERBS: dict[str, tuple[tuple[str, str], ...]] = {
+VERBS: dict[str, tuple[tuple[str, str], ...]] = {
     "left": (("moves left", "moving left"), ("moves to the left", "moving to the left"),
              ("slides left", "sliding left"), ("goes left", "going left")),
     "right": (("moves right", "moving right"), ("moves to the right", "moving to the right"),
@@ -67,11 +79,28 @@ _VERBS: dict[str, tuple[tuple[str, str], ...]] = {
 }  # fmt: skip
 
 
+class CaptionWord(NamedTuple):
+    """A word of a caption that says something that is seen.
+
+    Attributes:
+        start: its first character in the caption.
+        end: the character after its last.
+        kind: "appearance", "event", "order" or "background".
+        fact: what it speaks of: index of the thing (appearance) or of the event (event, order), else -1.
+    """
+
+    start: int
+    end: int
+    kind: str
+    fact: int = -1
+
+
 class Caption(NamedTuple):
-    """A sentence and what it says."""
+    """A sentence, what it says, and by which words, where those are known (:mod:`vidsift.shapes.clips`)."""
 
     text: str
     statement: Statement
+    words: tuple[CaptionWord, ...] = ()
 
 
 class _Speech:
@@ -104,11 +133,11 @@ class _Speech:
         sized = thing.size != "medium" and index not in self.resizing
         if "size" in decisive or (sized and self.chance(0.4)):
             size = thing.size
-            words.append(pick(rng, _SIZE_WORDS[size]))
+            words.append(pick(rng, SIZE_WORDS[size]))
         if "texture" in decisive or (thing.texture != "plain" and self.chance(0.6)):
             texture = thing.texture
-            words.append(pick(rng, _TEXTURE_WORDS[texture]))
-        words += [thing.colour, pick(rng, _SHAPE_WORDS.get(thing.shape, (thing.shape,)))]
+            words.append(pick(rng, TEXTURE_WORDS[texture]))
+        words += [thing.colour, pick(rng, SHAPE_WORDS.get(thing.shape, (thing.shape,)))]
         self.said[index] = len(self.mentions)
         self.mentions.append(Mention(thing.shape, thing.colour, size, texture))
         article = self.article
@@ -124,7 +153,7 @@ class _Speech:
         actor, other = (event.partner, event.subject) if swap else (event.subject, event.partner)
         assert actor is not None
         noun = self.thing(actor) if subject is None else subject
-        verb = pick(self.rng, _VERBS[event.motion])[0 if finite else 1]
+        verb = pick(self.rng, VERBS[event.motion])[0 if finite else 1]
         if other is not None:
             verb = verb.format(self.thing(other))
         return f"{noun} {verb}".strip()
@@ -154,7 +183,7 @@ class _Speech:
         if ("background", -1) not in self.scene.decisive and not self.chance(0.5):
             return ""
         self.background = self.scene.background
-        return " " + pick(self.rng, _BACKGROUND_WORDS[self.background])
+        return " " + pick(self.rng, BACKGROUND_WORDS[self.background])
 
     def caption(self, text: str, events: tuple[Event, ...] = ()) -> Caption:
         """Close the sentence."""
@@ -210,6 +239,17 @@ def _double(speech: _Speech) -> Caption:
     return speech.caption(text + rest + speech.setting(), (earlier, later))
 
 
+def count_tokens(text: str) -> int:
+    """Count words and marks of a caption; start and end of text are two more.
+
+    Example:
+        >>> count_tokens("a medium-sized disc, then a star.")
+        10
+    """
+    # Marks are tokens of their own: a comma is one, a hyphen parts two words and is a third.
+    return len(text.split()) + text.count(",") + text.count(".") + text.count("-") * 2
+
+
 def describe_scene(scene: Scene, rng: np.random.Generator, fullness: float = 0.5) -> Caption:
     """Say one sentence about a scene, true of it and of none of its hard negatives.
 
@@ -229,8 +269,7 @@ def describe_scene(scene: Scene, rng: np.random.Generator, fullness: float = 0.5
             caption = _single(speech)
         else:
             caption = _still(speech)
-        # Marks are tokens of their own: a comma is one, a hyphen parts two words and is a third.
-        if len(caption.text.split()) + caption.text.count(",") + caption.text.count("-") * 2 <= MAX_WORDS:
+        if count_tokens(caption.text) <= MAX_WORDS:
             return caption
         fullness = max(0.0, fullness - 0.1)
 

@@ -29,59 +29,77 @@ from vidsift.shapes.world import (
     unseen_combinations,
 )
 
-__all__ = ["GROUP_SIZE", "draw_scene", "hard_negative_group"]
+__all__ = [
+    "CORNER_XY",
+    "GROUP_SIZE",
+    "OPPOSITES",
+    "SAME_AXIS",
+    "STEADY_MOTIONS",
+    "appearance_variants",
+    "draw_look",
+    "draw_scene",
+    "draw_thing",
+    "half_extents",
+    "hard_negative_group",
+    "sample",
+    "spinnable",
+]
 
 GROUP_SIZE = 4
-_STEADY = ("left", "right", "up", "down", "circle", "bounce", "spin")
-_OPPOSITE = {
+STEADY_MOTIONS = ("left", "right", "up", "down", "circle", "bounce", "spin")
+OPPOSITES = {
     "left": "right", "right": "left", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow",
     "appear": "vanish", "vanish": "appear", "circle": "bounce", "bounce": "circle", "spin": "blink",
     "blink": "spin",
 }  # fmt: skip
-_SAME_AXIS = (
+SAME_AXIS = (
     {"left", "right"}, {"up", "down", "bounce"}, {"grow", "shrink"}, {"appear", "vanish", "blink"},
     {"circle", "left", "right", "up", "down", "bounce"},
 )  # fmt: skip
 _X_MOTIONS = frozenset({"left", "right", "circle"})
 _Y_MOTIONS = frozenset({"up", "down", "circle", "bounce"})
-_CORNER_XY = {
+CORNER_XY = {
     "top left": (0.1, 0.1), "top right": (0.9, 0.1), "bottom left": (0.1, 0.9), "bottom right": (0.9, 0.9),
 }  # fmt: skip
 
 
-def _some(rng: np.random.Generator, items: Sequence[str], count: int) -> list[str]:
+def sample(rng: np.random.Generator, items: Sequence[str], count: int) -> list[str]:
     """Return ``count`` different items in random order."""
     order = rng.permutation(len(items))
     return [items[i] for i in order[:count]]
 
 
-def _thing(rng: np.random.Generator, sizes: Sequence[str]) -> Thing:
+def draw_thing(rng: np.random.Generator, sizes: Sequence[str]) -> Thing:
+    """Draw a thing of one of the sizes."""
     size = pick(rng, sizes)
     texture = "plain" if rng.random() < 0.5 else pick(rng, TEXTURES[1:])
     low, high = RADII[size]
     return Thing(pick(rng, SHAPES), pick(rng, COLOURS), size, texture, low + (high - low) * rng.random())
 
 
-def _things(rng: np.random.Generator, count: int, sizes: Sequence[str]) -> list[Thing]:
+def draw_things(rng: np.random.Generator, count: int, sizes: Sequence[str]) -> list[Thing]:
     """Draw things of different shape and colour, so that two words name each."""
     things: list[Thing] = []
     while len(things) < count:
-        thing = _thing(rng, sizes)
+        thing = draw_thing(rng, sizes)
         if all(thing.shape != other.shape and thing.colour != other.colour for other in things):
             things.append(thing)
     return things
 
 
-def _look(rng: np.random.Generator) -> tuple[float, ...]:
+def draw_look(rng: np.random.Generator) -> tuple[float, ...]:
+    """Draw the phases of the background and the light."""
     return tuple(float(value) for value in rng.random(8))
 
 
-def _spinnable(thing: Thing) -> bool:
+def spinnable(thing: Thing) -> bool:
+    """Whether one sees that a thing turns."""
     # Round things look the same however they turn.
     return thing.shape not in ("disc", "ring")
 
 
-def _half_extents(thing: Thing, motions: set[str], reach: float) -> tuple[float, float]:
+def half_extents(thing: Thing, motions: set[str], reach: float) -> tuple[float, float]:
+    """Return half the width and height of the way of a thing, with the thing itself."""
     grown = 1.4 if motions & {"grow", "shrink"} else 1.0
     half = thing.radius * grown
     return half + reach * bool(motions & _X_MOTIONS), half + reach * bool(motions & _Y_MOTIONS)
@@ -95,7 +113,7 @@ def _place(
     corner_free: str = "",
 ) -> list[Thing]:
     """Put things where their ways neither leave the picture nor cross: the best of 40 draws."""
-    half = np.array([_half_extents(t, m, reach) for t, m in zip(things, motions, strict=True)])
+    half = np.array([half_extents(t, m, reach) for t, m in zip(things, motions, strict=True)])
     # Less than half, so that a way as wide as the picture still has a middle.
     margin = np.minimum(half + 0.02, 0.49)
     xy = margin + rng.random((40, len(things), 2)) * (1.0 - 2.0 * margin)
@@ -107,7 +125,7 @@ def _place(
             crossing += room[:, 0] * room[:, 1]
         # 0.08: a tiny thing and room around it.
         for corner in CORNERS if corner_free == "all" else ():
-            room = np.maximum(half[i] + 0.08 - np.abs(xy[:, i] - np.array(_CORNER_XY[corner])), 0.0)
+            room = np.maximum(half[i] + 0.08 - np.abs(xy[:, i] - np.array(CORNER_XY[corner])), 0.0)
             crossing += room[:, 0] * room[:, 1]
     best = xy[int(np.argmin(crossing))]
     return [
@@ -125,7 +143,9 @@ def _one_event(motion: str, subject: int, reach: float, turn: int) -> Event:
     return Event(motion, subject, None, 0.3, 3.7, reach, turn)
 
 
-def _still_variants(rng: np.random.Generator, base: Scene) -> tuple[list[Scene], tuple[tuple[str, int], ...]]:
+def appearance_variants(
+    rng: np.random.Generator, base: Scene
+) -> tuple[list[Scene], tuple[tuple[str, int], ...]]:
     """Return four scenes that differ in how the first thing or the background looks."""
     kinds = ["colour", "shape", "texture", "background", "size"] + ["binding"] * 2 * (len(base.things) > 1)
     kind = pick(rng, kinds)
@@ -133,7 +153,7 @@ def _still_variants(rng: np.random.Generator, base: Scene) -> tuple[list[Scene],
     others_colours = {t.colour for t in rest}
     others_shapes = {t.shape for t in rest}
     if kind == "background":
-        scenes = [replace(base, background=name) for name in _some(rng, BACKGROUNDS, 4)]
+        scenes = [replace(base, background=name) for name in sample(rng, BACKGROUNDS, 4)]
         return scenes, (("background", -1),)
     if kind == "binding":
         second = rest[0]
@@ -147,7 +167,7 @@ def _still_variants(rng: np.random.Generator, base: Scene) -> tuple[list[Scene],
         ]
         return scenes, (("colour", 0), ("colour", 1))
     if kind == "size":
-        textures = _some(rng, TEXTURES, 2)
+        textures = sample(rng, TEXTURES, 2)
         pairs = [(size, texture) for size in ("small", "large") for texture in textures]
         # The middle of each range, so that two variants of one size differ in texture alone.
         radius = {size: sum(RADII[size]) / 2 for size in ("small", "large")}
@@ -158,29 +178,29 @@ def _still_variants(rng: np.random.Generator, base: Scene) -> tuple[list[Scene],
         decisive = (("texture", 0),)
     elif kind == "colour":
         free = [name for name in COLOURS if name not in others_colours]
-        variants = [replace(first, colour=name) for name in _some(rng, free, 4)]
+        variants = [replace(first, colour=name) for name in sample(rng, free, 4)]
         decisive = (("colour", 0),)
     else:
         free = [name for name in SHAPES if name not in others_shapes]
-        variants = [replace(first, shape=name) for name in _some(rng, free, 4)]
+        variants = [replace(first, shape=name) for name in sample(rng, free, 4)]
         decisive = (("shape", 0),)
     return [replace(base, things=(variant, *rest)) for variant in variants], decisive
 
 
 def _appearance_group(rng: np.random.Generator) -> list[Scene]:
     count = 1 if rng.random() < 0.35 else 2
-    things = _things(rng, count, ("small", "medium", "large") if count == 1 else ("small", "medium"))
+    things = draw_things(rng, count, ("small", "medium", "large") if count == 1 else ("small", "medium"))
     reach = _reach(rng, count)
-    motion = pick(rng, _STEADY) if rng.random() < 0.7 else ""
-    if motion == "spin" and not _spinnable(things[0]):
+    motion = pick(rng, STEADY_MOTIONS) if rng.random() < 0.7 else ""
+    if motion == "spin" and not spinnable(things[0]):
         motion = "bounce"
     events = (_one_event(motion, 0, reach, 1 if rng.random() < 0.5 else -1),) if motion else ()
     # The way is kept free for a large first thing, so that no variant leaves the picture.
     roomy = [replace(things[0], radius=max(things[0].radius, 0.15)), *things[1:]]
     placed = _place(rng, roomy, [{motion}] + [set() for _ in things[1:]], reach)
     placed[0] = replace(placed[0], radius=things[0].radius)
-    base = Scene(pick(rng, BACKGROUNDS), tuple(placed), events, "appearance", (), _look(rng))
-    scenes, decisive = _still_variants(rng, base)
+    base = Scene(pick(rng, BACKGROUNDS), tuple(placed), events, "appearance", (), draw_look(rng))
+    scenes, decisive = appearance_variants(rng, base)
     return [replace(scene, decisive=decisive) for scene in scenes]
 
 
@@ -188,16 +208,16 @@ def _motion_group(rng: np.random.Generator) -> list[Scene]:
     if rng.random() < 0.25:
         return _pair_group(rng)
     count = 1 if rng.random() < 0.5 else 2
-    things = _things(rng, count, ("small", "medium"))
-    allowed = [m for m in MOTIONS if m != "spin" or _spinnable(things[0])]
+    things = draw_things(rng, count, ("small", "medium"))
+    allowed = [m for m in MOTIONS if m != "spin" or spinnable(things[0])]
     first = pick(rng, allowed)
-    opposite = _OPPOSITE[first]
+    opposite = OPPOSITES[first]
     motions = [first, opposite] if opposite in allowed else [first]
-    motions += _some(rng, [m for m in allowed if m not in motions], GROUP_SIZE - len(motions))
+    motions += sample(rng, [m for m in allowed if m not in motions], GROUP_SIZE - len(motions))
     reach = _reach(rng, count)
     placed = _place(rng, things, [set(motions)] + [set() for _ in things[1:]], reach)
     turn = 1 if rng.random() < 0.5 else -1
-    background, look = pick(rng, BACKGROUNDS), _look(rng)
+    background, look = pick(rng, BACKGROUNDS), draw_look(rng)
     return [
         Scene(background, tuple(placed), (_one_event(m, 0, reach, turn),), "motion", (), look)
         for m in motions
@@ -206,7 +226,7 @@ def _motion_group(rng: np.random.Generator) -> list[Scene]:
 
 def _pair_group(rng: np.random.Generator) -> list[Scene]:
     """Return: A passes behind B, A passes in front of B, B passes behind A, A and B collide."""
-    a, b = _things(rng, 2, ("small", "medium"))
+    a, b = draw_things(rng, 2, ("small", "medium"))
     across, turn = bool(rng.random() < 0.5), 1 if rng.random() < 0.5 else -1
     reach = a.radius + b.radius + 0.06 + 0.05 * float(rng.random())
     free, narrow = 0.04 + max(reach, 0.3), 0.16
@@ -214,7 +234,7 @@ def _pair_group(rng: np.random.Generator) -> list[Scene]:
     beside = narrow + (1 - 2 * narrow) * float(rng.random())
     x, y = (along, beside) if across else (beside, along)
     things = (replace(a, x=x, y=y), replace(b, x=x, y=y))
-    background, look = pick(rng, BACKGROUNDS), _look(rng)
+    background, look = pick(rng, BACKGROUNDS), draw_look(rng)
     cast = (("behind", 0, 1), ("front", 0, 1), ("behind", 1, 0), ("collide", 0, 1))
     return [
         Scene(
@@ -227,11 +247,11 @@ def _pair_group(rng: np.random.Generator) -> list[Scene]:
 def _order_group(rng: np.random.Generator) -> list[Scene]:
     """Return four scenes told with the same words: who does which of two things, and which is first."""
     same_actor = rng.random() < 0.3
-    things = _things(rng, 2, ("small", "medium"))
-    allowed = [m for m in MOTIONS if m != "spin" or all(_spinnable(t) for t in things)]
-    first, second = _some(rng, allowed, 2)
-    while same_actor and any({first, second} <= axis for axis in _SAME_AXIS):
-        first, second = _some(rng, allowed, 2)
+    things = draw_things(rng, 2, ("small", "medium"))
+    allowed = [m for m in MOTIONS if m != "spin" or all(spinnable(t) for t in things)]
+    first, second = sample(rng, allowed, 2)
+    while same_actor and any({first, second} <= axis for axis in SAME_AXIS):
+        first, second = sample(rng, allowed, 2)
     cast: tuple[tuple[tuple[str, int], tuple[str, int]], ...]
     if same_actor:
         cast = (
@@ -250,7 +270,7 @@ def _order_group(rng: np.random.Generator) -> list[Scene]:
     reach = _reach(rng, 2)
     placed = tuple(_place(rng, things, [{first, second}, {first, second}], reach))
     start, middle = 0.1 + 0.1 * float(rng.random()), 1.9 + 0.2 * float(rng.random())
-    background, look, turn = pick(rng, BACKGROUNDS), _look(rng), 1 if rng.random() < 0.5 else -1
+    background, look, turn = pick(rng, BACKGROUNDS), draw_look(rng), 1 if rng.random() < 0.5 else -1
     return [
         Scene(
             background,
@@ -270,11 +290,11 @@ def _order_group(rng: np.random.Generator) -> list[Scene]:
 def _detail_group(rng: np.random.Generator) -> list[Scene]:
     actors = 1 if rng.random() < 0.6 else 2
     sizes = ("medium", "large") if actors == 1 else ("small", "medium")
-    *main, speck = _things(rng, actors + 1, sizes)
+    *main, speck = draw_things(rng, actors + 1, sizes)
     low, high = RADII["tiny"]
     speck = replace(speck, size="tiny", texture="plain", radius=low + (high - low) * float(rng.random()))
     reach = _reach(rng, 2)
-    motion = pick(rng, [m for m in _STEADY if m != "spin" or _spinnable(main[0])])
+    motion = pick(rng, [m for m in STEADY_MOTIONS if m != "spin" or spinnable(main[0])])
     moved = _place(rng, main, [{motion}] + [set() for _ in main[1:]], reach, corner_free="all")
     taken_colours, taken_shapes = {t.colour for t in main}, {t.shape for t in main}
     corner = pick(rng, CORNERS)
@@ -285,12 +305,12 @@ def _detail_group(rng: np.random.Generator) -> list[Scene]:
         "place": list(CORNERS),
     }[kind]
     event = _one_event(motion, 0, reach, 1 if rng.random() < 0.5 else -1)
-    background, look = pick(rng, BACKGROUNDS), _look(rng)
+    background, look = pick(rng, BACKGROUNDS), draw_look(rng)
     shift_x, shift_y = 0.04 * (rng.random(2) - 0.5)
     group = []
-    for value in _some(rng, values, GROUP_SIZE):
+    for value in sample(rng, values, GROUP_SIZE):
         place = value if kind == "place" else corner
-        x, y = _CORNER_XY[place]
+        x, y = CORNER_XY[place]
         changed = replace(speck, place=place, x=x + float(shift_x), y=y + float(shift_y))
         if kind == "colour":
             changed = replace(changed, colour=value)

@@ -11,11 +11,12 @@ import json
 import multiprocessing
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +38,15 @@ from vidsift.shapes.world import (
 
 __all__ = [
     "DrawnVideo",
+    "Register",
+    "VideoJob",
     "draw_split",
     "split_of_library",
+    "tell_apart",
     "write_library",
     "write_pictures",
     "write_video",
+    "write_videos",
 ]
 
 _ATTEMPTS = 12
@@ -66,10 +71,11 @@ class DrawnVideo:
     unseen: tuple[str, ...]
 
 
-class _Register:
+class Register:
     """The scenes accepted into a split and all that was stated of them, found by shape and colour."""
 
     def __init__(self) -> None:
+        """Start with none."""
         self.scenes: defaultdict[tuple[str, str], list[Scene]] = defaultdict(list)
         self.statements: defaultdict[tuple[str, str], list[Statement]] = defaultdict(list)
 
@@ -94,13 +100,28 @@ class _Register:
             self.statements[first.shape, first.colour].append(caption.statement)
 
 
-def _tell_apart(
-    scene: Scene, group: Sequence[Scene], register: _Register, rng: np.random.Generator, count: int
+def tell_apart(
+    scene: Scene,
+    group: Sequence[Scene],
+    register: Register,
+    count: int,
+    describe: Callable[[float], Caption],
 ) -> list[Caption] | None:
-    """Find sentences that no other video fits, longer ones where short ones do; None if there are none."""
+    """Find sentences that no other video fits.
+
+    Args:
+        scene: what they are about.
+        group: the scene and its hard negatives.
+        register: of all that was accepted before.
+        count: how many, all different.
+        describe: draws one; it takes how many of all attempts are over, 0 to 1.
+
+    Returns:
+        The sentences; None if there are none.
+    """
     said: list[Caption] = []
     for attempt in range(_ATTEMPTS * count):
-        caption = describe_scene(scene, rng, min(1.0, 0.5 + 0.5 * attempt / (_ATTEMPTS * count - 1)))
+        caption = describe(attempt / (_ATTEMPTS * count - 1))
         unclear = any(other is not scene and holds(caption.statement, other) for other in group)
         if unclear or register.is_ambiguous(caption.statement) or caption.text in {c.text for c in said}:
             continue
@@ -133,7 +154,7 @@ def draw_split(
         raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
     if videos < GROUP_SIZE or videos % GROUP_SIZE:
         raise ValueError(f"videos is {videos}: expected a multiple of {GROUP_SIZE}, the size of a group")
-    register = _Register()
+    register = Register()
     drawn: list[DrawnVideo] = []
     for number in range(videos // GROUP_SIZE):
         # Another stream of numbers for each split and group: what one draws moves no other.
@@ -146,7 +167,10 @@ def draw_split(
             group = hard_negative_group(rng, split, tag, unseen=unseen)
             if any(register.already_described(scene) for scene in group):
                 continue
-            attempts = [_tell_apart(scene, group, register, rng, captions_per_video) for scene in group]
+            attempts = [
+                tell_apart(scene, group, register, captions_per_video, _describing(scene, rng))
+                for scene in group
+            ]
             # All four or none: a group of three has lost a hard negative.
             accepted = [said for said in attempts if said is not None] if all(attempts) else []
         for scene, said in zip(group, accepted, strict=True):
@@ -157,9 +181,21 @@ def draw_split(
     return drawn
 
 
-def write_video(path: Path | str, scene: Scene, *, size_px: int = 128, frames_per_second: int = 12) -> None:
-    """Write a scene as an H.264 file of four seconds, replacing what is there."""
-    length = round(DURATION_SECONDS * frames_per_second)
+def _describing(scene: Scene, rng: np.random.Generator) -> Callable[[float], Caption]:
+    """Draw longer sentences where short ones fit other videos too."""
+    return lambda over: describe_scene(scene, rng, 0.5 + 0.5 * over)
+
+
+def write_video(
+    path: Path | str,
+    scene: Scene,
+    *,
+    size_px: int = 128,
+    frames_per_second: int = 12,
+    duration_seconds: float = DURATION_SECONDS,
+) -> None:
+    """Write a scene as an H.264 file, replacing what is there."""
+    length = round(duration_seconds * frames_per_second)
     pictures = render(scene, np.arange(length) / frames_per_second, size_px)
     write_pictures(path, pictures, frames_per_second)
 
@@ -179,9 +215,19 @@ def write_pictures(path: Path | str, pictures: NDArray[np.uint8], frames_per_sec
         container.mux(track.encode())
 
 
-def _write_one(job: tuple[str, Scene, int, int]) -> None:
-    path, scene, size_px, frames_per_second = job
-    write_video(path, scene, size_px=size_px, frames_per_second=frames_per_second)
+class VideoJob(NamedTuple):
+    """A file to be written, see :func:`write_video`."""
+
+    path: str
+    scene: Scene
+    size_px: int
+    frames_per_second: int
+    duration_seconds: float = DURATION_SECONDS
+
+
+def _write_job(job: VideoJob) -> None:
+    path, scene, size_px, frames_per_second, seconds = job
+    write_video(path, scene, size_px=size_px, frames_per_second=frames_per_second, duration_seconds=seconds)
 
 
 def _spoken_name(video: DrawnVideo) -> str:
@@ -241,10 +287,10 @@ def write_library(
         "captions_per_video": captions_per_video,
     }
     root = Path(folder)
-    jobs = [(str(root / video.name), video.scene, size_px, frames_per_second) for video in drawn]
+    jobs = [VideoJob(str(root / video.name), video.scene, size_px, frames_per_second) for video in drawn]
     with saving("the videos", root):
         root.mkdir(parents=True, exist_ok=True)
-        _write_videos(jobs, workers or (os.cpu_count() or 1))
+        write_videos(jobs, workers)
         # Last, and whole: who finds them takes the videos for whole too.
         listed = "".join(_listed(video, split) for video in drawn)
         write_text_whole(root / "captions.jsonl", listed)
@@ -252,14 +298,16 @@ def write_library(
     return drawn
 
 
-def _write_videos(jobs: Sequence[tuple[str, Scene, int, int]], processes: int) -> None:
+def write_videos(jobs: Sequence[VideoJob], workers: int | None) -> None:
+    """Write files in several processes; see ``workers`` of :func:`write_library`."""
+    processes = workers or (os.cpu_count() or 1)
     if processes == 1:
         for job in jobs:
-            _write_one(job)
+            _write_job(job)
         return
     # Fresh processes: forking one in which torch runs threads can hang.
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(_write_one, jobs, chunksize=8))
+        list(pool.map(_write_job, jobs, chunksize=8))
 
 
 def _listed(video: DrawnVideo, split: str) -> str:

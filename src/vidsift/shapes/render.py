@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vidsift.shapes.world import Event, Scene, Thing
 
-__all__ = ["render"]
+__all__ = ["ThingState", "render", "thing_state"]
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 
@@ -35,7 +35,7 @@ _BLINK_SECONDS = 0.7
 _FADE_SECONDS = 0.15
 
 
-class _State(NamedTuple):
+class ThingState(NamedTuple):
     """Where a thing is and how it shows at each time, all ``(frames,)``."""
 
     x: Array
@@ -81,7 +81,8 @@ def _pair_offset(event: Event, done: Array, is_subject: bool, things: Sequence[T
     return event.turn * apart * (1 if is_subject else -1)
 
 
-def _state(scene: Scene, index: int, times: Array) -> _State:
+def thing_state(scene: Scene, index: int, times: Array) -> ThingState:
+    """Return where a thing is and how it shows at some seconds, ``(frames,)``."""
     thing = scene.things[index]
     x = np.full_like(times, thing.x)
     y = np.full_like(times, thing.y)
@@ -114,7 +115,7 @@ def _state(scene: Scene, index: int, times: Array) -> _State:
             dx, dy = _path(event, done)
             x += dx
             y += dy
-    return _State(x, y, scale, angle, alpha, moves)
+    return ThingState(x, y, scale, angle, alpha, moves)
 
 
 def _box(u: Array, v: Array, half_u: float, half_v: float) -> Array:
@@ -170,7 +171,7 @@ def _pattern(texture: str, u: Array, v: Array) -> Array:
     return spots
 
 
-def _draw(canvas: Array, thing: Thing, state: _State, size_px: int) -> None:
+def _draw(canvas: Array, thing: Thing, state: ThingState, size_px: int) -> None:
     """Blend one thing into all frames of ``canvas (F, S, S, 3)``, in place."""
     radius_px = (thing.radius * size_px * state.scale).astype(np.float32)
     half = math.ceil(float(radius_px.max()) * _EXTENT) + 1
@@ -284,7 +285,8 @@ def render(scene: Scene, times_seconds: ArrayLike, size_px: int = 128) -> NDArra
 
     Args:
         scene: what to draw.
-        times_seconds: when, ``(F,)``, in any order; before 0 and after 4 s the scene stands still.
+        times_seconds: when, ``(F,)``, in any order; before its first and after its last event a scene
+            stands still.
         size_px: height and width of the picture, at least 8.
 
     Returns:
@@ -301,10 +303,10 @@ def render(scene: Scene, times_seconds: ArrayLike, size_px: int = 128) -> NDArra
     light = np.float32(0.92 + 0.16 * scene.look[3])
     canvas = (_background(scene.background, size_px, scene.look) * light)[None].astype(np.float32)
     for index in _drawing_order(scene):
-        state = _state(scene, index, times)
+        state = thing_state(scene, index, times)
         if not state.moves and len(canvas) == 1:
             # A still thing under all moving ones is drawn once for all frames.
-            state = _state(scene, index, times[:1])
+            state = thing_state(scene, index, times[:1])
         elif len(canvas) == 1:
             canvas = np.repeat(canvas, len(times), axis=0)
         _draw(canvas, scene.things[index], state, size_px)

@@ -23,7 +23,7 @@ from vidsift.shapes.stream import clip_times
 from vidsift.shapes.world import TAGS
 from vidsift.video.preprocessing import Sampling
 
-__all__ = ["CAPTIONS_EACH", "ShapesSet"]
+__all__ = ["CAPTIONS_EACH", "ShapesSet", "set_is_there"]
 
 # Keeps its random numbers apart from those of splits and of the stream.
 _SET_KEY = 23
@@ -81,10 +81,8 @@ class ShapesSet:
         if sampling != "uniform":  # the only one of earlier versions, which did not name it
             about["sampling"], name = sampling, f"{name}-{sampling}"
         root = Path(folder) / name
-        if not (root / "about.json").is_file():
+        if not set_is_there(root, about):
             _write(root, about, tags, clip_times(frames, sampling))
-        elif json.loads((root / "about.json").read_text(encoding="utf-8")) != about:
-            raise ValueError(f"{root} was made by another version; delete it, and it is made anew")
         return cls(root, clips, frames, size_px, sampling)
 
     def __getstate__(self) -> dict[str, object]:
@@ -96,6 +94,15 @@ class ShapesSet:
         if "pixels" not in self._open:
             self._open["pixels"] = np.load(self.folder / "pixels.npy", mmap_mode="r")
         return np.array(self._open["pixels"][rows])
+
+    def times(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the second at which each picture of some clips is seen, ``(B, F)``."""
+        seconds = clip_times(self.frames, self.sampling)
+        return np.broadcast_to(seconds, (len(rows), len(seconds)))
+
+    def mask(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which pictures of some clips are real, ``(B, F)``: all."""
+        return np.ones((len(rows), self.pictures), bool)
 
     @property
     def pictures(self) -> int:
@@ -110,6 +117,19 @@ class ShapesSet:
             self._open["captions"] = json.loads(text)
         captions: list[list[str]] = self._open["captions"]
         return captions
+
+
+def set_is_there(root: Path, about: dict[str, Any]) -> bool:
+    """Whether a set was rendered already.
+
+    Raises:
+        ValueError: another version made it.
+    """
+    if not (root / "about.json").is_file():
+        return False
+    if json.loads((root / "about.json").read_text(encoding="utf-8")) != about:
+        raise ValueError(f"{root} was made by another version; delete it, and it is made anew")
+    return True
 
 
 def _write(root: Path, about: dict[str, Any], tags: tuple[str, ...], times: NDArray[np.float64]) -> None:

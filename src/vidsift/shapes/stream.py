@@ -16,7 +16,7 @@ from vidsift.types import Span
 from vidsift.video.preprocessing import SAMPLING, Sampling
 from vidsift.video.sampling import random_within_seconds
 
-__all__ = ["StreamBatch", "clip_times", "stream_batch"]
+__all__ = ["StreamBatch", "clip_times", "moved_times", "stream_batch"]
 
 # Keeps the random numbers of the stream apart from those of splits of the same seed.
 _STREAM_KEY = 7
@@ -32,9 +32,11 @@ class StreamBatch(NamedTuple):
     captions: list[str]
 
 
-def clip_times(frames: int, sampling: Sampling = "uniform") -> NDArray[np.float64]:
-    """Return the seconds of a clip that a model looks at, ``(at most frames,)``; a clip has 4 seconds."""
-    return SAMPLING[sampling](Span(0.0, DURATION_SECONDS), frames)
+def clip_times(
+    frames: int, sampling: Sampling = "uniform", duration_seconds: float = DURATION_SECONDS
+) -> NDArray[np.float64]:
+    """Return the seconds of a clip that a model looks at, ``(at most frames,)``."""
+    return SAMPLING[sampling](Span(0.0, duration_seconds), frames)
 
 
 def stream_batch(
@@ -88,7 +90,7 @@ def stream_batch(
         scenes = hard_negative_group(rng, split, tag) if grouped else [draw_scene(rng, split, tag)]
         for place, scene in enumerate(scenes):
             # All that is drawn is drawn for every clip, whichever are wanted.
-            times = _moved(fixed, frames, sampling, jitter, rng)
+            times = moved_times(fixed, frames, sampling, jitter, rng)
             clip = number * together + place
             if clip in wanted:
                 pixels[clip - wanted.start] = render(scene, times, size_px)
@@ -97,13 +99,19 @@ def stream_batch(
     return StreamBatch(pixels, [text for row in texts for text in row[wanted.start : wanted.stop]])
 
 
-def _moved(
-    times: NDArray[np.float64], frames: int, sampling: Sampling, jitter: float, rng: np.random.Generator
+def moved_times(
+    times: NDArray[np.float64],
+    frames: int,
+    sampling: Sampling,
+    jitter: float,
+    rng: np.random.Generator,
+    *,
+    duration_seconds: float = DURATION_SECONDS,
 ) -> NDArray[np.float64]:
     """Move the pictures of a clip in what they stand for; a still may be at any time."""
     if sampling != "uniform":
-        return random_within_seconds(times, Span(0.0, DURATION_SECONDS), rng, jitter)
+        return random_within_seconds(times, Span(0.0, duration_seconds), rng, jitter)
     if frames == 1 or jitter:
-        stretch = DURATION_SECONDS / frames
+        stretch = duration_seconds / frames
         return times + (1.0 if frames == 1 else jitter) * stretch * (rng.random(frames) - 0.5)
     return times

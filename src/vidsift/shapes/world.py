@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -160,11 +160,13 @@ class Statement:
         events: motion, index of the acting mention, index of the partner's mention (-1 for none),
             in the order of time.
         background: stated background, or "".
+        ordered: whether the order of the events is stated too.
     """
 
     mentions: tuple[Mention, ...]
     events: tuple[tuple[str, int, int], ...] = ()
     background: str = ""
+    ordered: bool = True
 
 
 def pick(rng: np.random.Generator, items: Sequence[_ItemT]) -> _ItemT:
@@ -232,8 +234,8 @@ def holds(statement: Statement, scene: Scene) -> bool:
     """Say whether a statement is true of a scene.
 
     Each mention must be another thing of the scene that has every stated attribute; the stated events must
-    happen, in the stated order. What is not stated may be anything, so a short statement holds of many
-    scenes. A thing that grows or shrinks has no size.
+    happen, in the stated order if one is stated. What is not stated may be anything, so a short statement
+    holds of many scenes. A thing that grows or shrinks has no size.
 
     Example:
         >>> thing = Thing("star", "red", "large", "plain")
@@ -248,16 +250,24 @@ def holds(statement: Statement, scene: Scene) -> bool:
     if len(statement.mentions) > len(scene.things):
         return False
     resizing = {event.subject for event in scene.events if event.motion in ("grow", "shrink")}
+    fitting = [
+        [i for i, thing in enumerate(scene.things) if _fits(mention, thing, i in resizing)]
+        for mention in statement.mentions
+    ]
     # A mention does not say which thing it means: all ways are gone through, each thing once.
-    for chosen in permutations(range(len(scene.things)), len(statement.mentions)):
-        if not all(
-            _fits(m, scene.things[i], i in resizing) for m, i in zip(statement.mentions, chosen, strict=True)
-        ):
-            continue
-        if len(statement.events) == 1:
-            if any(_same_event(statement.events[0], event, chosen) for event in scene.events):
-                return True
-        # Two stated events are all that a scene has, in its order; none holds of any scene.
-        elif all(_same_event(c, e, chosen) for c, e in zip(statement.events, scene.events, strict=False)):
-            return True
-    return False
+    return any(
+        len(set(chosen)) == len(chosen) and _happens(statement, scene.events, chosen)
+        for chosen in product(*fitting)
+    )
+
+
+def _happens(statement: Statement, events: Sequence[Event], chosen: Sequence[int]) -> bool:
+    """Say whether each stated event is another one of the events, and a later one where order is stated."""
+    left = list(events)
+    for stated in statement.events:
+        place = next((i for i, event in enumerate(left) if _same_event(stated, event, chosen)), None)
+        if place is None:
+            return False
+        # The first that fits leaves most to the next ones.
+        left = left[place + 1 :] if statement.ordered else left[:place] + left[place + 1 :]
+    return True
