@@ -199,7 +199,7 @@ def measure(videos: int, frames: int, rounds: int) -> dict[str, Any]:
     # First, as copies of the model below leave a heap behind that lends memory faster.
     behind = Outside(method)
     outside = take_turns(
-        {"released": lambda: behind.released(theirs), "ours": lambda: behind.ours(ours)}, rounds
+        {"released": partial(behind.released, theirs), "ours": partial(behind.ours, ours)}, rounds
     )
     optimisers = take_turns({"released": theirs.step, "ours": ours.step}, rounds)
     del behind
