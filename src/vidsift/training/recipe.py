@@ -116,8 +116,8 @@ class ModelSection(RecipeSection):
         sampling: which seconds the finished model looks at, and so does training, but for the jitter of data.
         max_words: longest text in tokens; the default is all that the text tower takes.
         attention: how the towers attend: "sdpa" (torch's fused attention), "eager" (matrix products and a
-            softmax), or "auto": eager in bf16 on a CPU, whose fused attention takes four times as long for
-            its gradient there (``results/training-step.md``), and sdpa everywhere else.
+            softmax), or "auto": eager in bf16 on a CPU, where the gradient of the fused one is slow, and
+            sdpa everywhere else.
         frozen_towers: the towers stay as they are in every stage, all but the learned scale of the loss.
     """
 
