@@ -15,6 +15,7 @@ from vidsift.index.build import build_index
 from vidsift.search.searcher import Index
 
 QUERY = "a red circle moves left"
+BLACK_BOX = {"interaction": "mlp", "temporal": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +83,67 @@ def test_a_picture_is_drawn(folder: Path, tmp_path: Path, capsys: pytest.Capture
 def test_what_cannot_be_explained_says_why(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    black = findable(tmp_path, tiny.model("drl", {"interaction": "mlp", "temporal": "none"}), [5] * 3)
+    black = findable(tmp_path, tiny.model("drl", BLACK_BOX), [5] * 3)
     segment = Index.open(black).gallery.segment_ids[0]
     for arguments, message in (
-        ((QUERY, segment, "--index", str(black)),
-         "drl: there is no account to show. PairPerceptron is a black box"),
+        ((" ", segment, "--index", str(black), "--leave-out"), "the query is empty"),
+        (("a " * 40, segment, "--index", str(black), "--leave-out"), "the query is too long"),
         ((QUERY, "/none.mp4", "--index", str(folder / "index")), "the index holds no video at /none.mp4"),
         ((QUERY, segment, "--index", str(tmp_path / "none")), "there is no index at"),
         (("a + ", segment, "--index", str(black)), "needs a sentence on both sides"),
     ):  # fmt: skip
         assert _run(*arguments) == 2
         assert message in " ".join(capsys.readouterr().err.split())
+
+
+def _falls(lines: list[str]) -> dict[str, float]:
+    start = next(row for row, line in enumerate(lines) if line.endswith(" without")) + 1
+    return {line.split()[-1]: float(line.split()[0]) for line in lines[start:]}
+
+
+def test_words_are_left_out_on_request(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = (QUERY, str(folder / "videos" / "two.mp4"), "--index", str(folder / "index"))
+    assert _run(*arguments) == 0
+    plain = capsys.readouterr().out
+    assert _run(*arguments, "--leave-out") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(plain)
+    lines = printed.removeprefix(plain).splitlines()
+    assert lines[:4] == [
+        "",
+        "left out: how much the score falls without the word",
+        "interactions between words are counted in each of them, so falls need not add up to the score",
+        "  falls by   most at  without",
+    ]
+    index = Index.open(folder / "index")
+    leaving_out = index.explain(QUERY, index.segment_of(QUERY, arguments[1]), leave_out=True).leaving_out
+    assert leaving_out is not None
+    expected = {word.word: word.fall for word in leaving_out.words}
+    assert list(expected) == QUERY.split()
+    assert _falls(lines) == pytest.approx(expected, abs=5.1e-5)
+    assert _run(*arguments, "--leave-out", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["leaving_out"] == leaving_out.to_dict()
+    assert _run(*arguments, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["leaving_out"] is None
+
+
+def test_where_nothing_else_tells_words_apart_they_are_left_out_anyway(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, model in (("plain", tiny.model("zero_shot")), ("black", tiny.model("drl", BLACK_BOX))):
+        folder = findable(tmp_path / name, model, [5] * 3)
+        segment = Index.open(folder).gallery.segment_ids[0]
+        assert _run("a red - circle", segment, "--index", str(folder), "-o", str(tmp_path / "why.png")) == 0
+        lines = capsys.readouterr().out.splitlines()
+        account = "no account of what each word and frame gave: PairPerceptron is a black box"
+        assert any(line.startswith(account) for line in lines) is (name == "black")
+        assert lines[-6] == '  of "a red", counts 0.5 times'
+        assert lines[-2].split() == ["-", "circle"]
+        assert lines[-1] == "  -: the only word of its sentence; without it there is nothing to score"
+        with Image.open(tmp_path / "why.png") as picture:
+            assert picture.width > 800
+    assert _run("\U0001f680", segment, "--index", str(folder)) == 0
+    assert capsys.readouterr().out.endswith("  the question has no word of letters or digits\n")
 
 
 def test_maps_of_the_picture_are_printed_and_the_file_may_be_away(

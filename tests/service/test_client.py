@@ -92,6 +92,9 @@ def test_it_asks_everything_that_the_service_answers(
     best = hits[0]
     account = client.explain("a red circle", best["segment_id"])
     assert account["score"] == best["score"]
+    assert account["leaving_out"] is None
+    without = client.explain("a red circle", best["segment_id"], leave_out=True)["leaving_out"]["words"]
+    assert [word["without"] for word in without] == ["red circle", "a circle", "a red"]
     assert client.strip("a red circle", best["video_id"])["segments"][0]["score"] == best["score"]
     name = video_id(files[0])
     assert [video["path"] for video in client.videos(limit=2)] == sorted(map(str, files))

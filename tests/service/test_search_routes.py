@@ -81,7 +81,23 @@ def test_a_black_box_has_no_account(tmp_path: Path, files: list[Path]) -> None:
         (first, _) = ask(client, explain=True)["data"]
         assert first["explanation"] is None
         assert first["strip"] == {"times": [], "shares": []}
-        problem(client.post("/v1/explain", json={"query": "circle", "segment_id": first["segment_id"]}), 422)
+        body = {"query": "red circle", "segment_id": first["segment_id"]}
+        assert "ask with leave_out" in problem(client.post("/v1/explain", json=body), 422)
+        account = client.post("/v1/explain", json=body | {"leave_out": True}).json()
+        assert account["terms"] == []
+        assert "PairPerceptron is a black box" in account["account_missing"]
+        assert [word["without"] for word in account["leaving_out"]["words"]] == ["circle", "red"]
+
+
+def test_the_account_without_each_word_is_that_of_the_index(client: TestClient, index: Index) -> None:
+    (hit,) = index.search("a red circle", k=1)
+    body = {"query": "a red circle", "segment_id": hit.segment_id}
+    assert client.post("/v1/explain", json=body).json()["leaving_out"] is None
+    account = client.post("/v1/explain", json=body | {"leave_out": True}).json()
+    expected = index.explain("a red circle", hit, leave_out=True)
+    assert expected.leaving_out is not None
+    assert account == expected.to_dict()
+    assert len(account["leaving_out"]["words"]) == 3
 
 
 def test_a_strip_lies_along_the_whole_video(client: TestClient, index: Index, files: list[Path]) -> None:

@@ -12,7 +12,11 @@ from vidsift.cli.opening import DeviceOption, ModelOption, open_for_search
 from vidsift.cli.text import IndexFolder, clock, one_line
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from vidsift.search.explain import Explanation, TermAccount
+    from vidsift.search.leaving_out import LeavingOut, WordFall
     from vidsift.search.searcher import Index
     from vidsift.types import Hit
 
@@ -30,6 +34,14 @@ def explain(  # noqa: PLR0917 - the options of the verb
             "--output", "-o", help="Draw the account into this file: png, jpg, webp, tif, pdf or svg."
         ),
     ] = None,
+    leave_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out",
+            help="Also say how much the score falls without each word; done anyway where the model does not "
+            "say what each word gave.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole account as one JSON object.")
     ] = False,
@@ -39,18 +51,16 @@ def explain(  # noqa: PLR0917 - the options of the verb
 ) -> None:
     """Show which words of TEXT met which frames of VIDEO, and how that sums to its score.
 
+    Where the model does not say what each word gave, it says how much the score falls without each.
+
     Of a file the segment that fits best is explained.
     """
-    from vidsift.errors import NoAlignmentError
-
     index = open_for_search(folder, model, device)
-    try:
-        hit = index.segment_of(query, video)
-        explanation = index.explain(query, hit)
-        if explanation.maps_on_request and (output is not None or as_json):
-            explanation = _with_maps(index, query, hit, explanation)
-    except NoAlignmentError as error:
-        raise ValueError(f"{index.model.name}: there is no account to show. {error}") from error
+    hit = index.segment_of(query, video)
+    explanation = _explained(index, query, hit, leave_out=leave_out)
+    wanted = output is not None or as_json
+    if explanation.maps_on_request and wanted and not explanation.account_missing:
+        explanation = _with_maps(index, query, hit, explanation)
     if output is not None:
         from vidsift.search.explain_picture import frames_of, write_picture
 
@@ -62,6 +72,21 @@ def explain(  # noqa: PLR0917 - the options of the verb
             typer.echo(line)
 
 
+def _explained(index: Index, query: str, hit: Hit | str, *, leave_out: bool) -> Explanation:
+    """Explain, and leave words out where that was asked for or nothing else tells them apart."""
+    from vidsift.errors import NoAlignmentError
+
+    if not leave_out:
+        # Whoever asks why wants an answer, and of plain CLIP and black boxes there is no other of words.
+        try:
+            explanation = index.explain(query, hit)
+        except NoAlignmentError:
+            leave_out = True
+        else:
+            leave_out = not explanation.names_words
+    return index.explain(query, hit, leave_out=True) if leave_out else explanation
+
+
 def _with_maps(index: Index, query: str, hit: Hit | str, without: Explanation) -> Explanation:
     """Explain with the patches that tokens come from; say why where these cannot be had."""
     from dataclasses import replace
@@ -69,7 +94,8 @@ def _with_maps(index: Index, query: str, hit: Hit | str, without: Explanation) -
     from vidsift.errors import QueryError, VideoReadError
 
     try:
-        return index.explain(query, hit, frames=index.frames_of(hit))
+        with_maps = index.explain(query, hit, frames=index.frames_of(hit))
+        return replace(with_maps, leaving_out=without.leaving_out)
     except (QueryError, VideoReadError, OSError) as error:
         typer.echo(f"vidsift: no map of the picture: {one_line(str(error))}", err=True)
         return replace(without, maps_missing=str(error))
@@ -93,9 +119,48 @@ def _lines(explanation: Explanation) -> list[str]:
             lines.append(
                 f"  {gave[row]:8.4f}  {term.text_weights[row]:6.3f}  {meeting:>11}  {one_line(word)}"
             )
-    if not explanation.moment_from:
+    if explanation.account_missing:
+        lines.append(f"no account of what each word and frame gave: {explanation.account_missing}")
+    elif not explanation.moment_from:
         lines += ["", "no term has tokens with a time: the moment of a hit is the whole segment"]
+    if explanation.leaving_out is not None:
+        lines += _lines_of_falls(explanation.query, explanation.leaving_out)
     return lines
+
+
+def _lines_of_falls(query: str, falls: LeavingOut) -> list[str]:
+    from vidsift.search.leaving_out import MEANING
+
+    lines = [
+        "",
+        *(f"{'left out: ' if not row else ''}{line}" for row, line in enumerate(MEANING.split("; "))),
+    ]
+    if not falls.words:
+        return [*lines, "  the question has no word of letters or digits"]
+    if falls.frames_missing:
+        lines.append(f"  {falls.frames_missing}")
+    timed = falls.times_seconds is not None
+    lines.append(f"  {'falls by':>8}  {'most at' if timed else '':>8}  without")
+    sentence = query
+    for word in falls.words:
+        if word.sentence != sentence:
+            sentence = word.sentence
+            lines.append(f'  of "{one_line(sentence)}", counts {word.weight:.3g} times')
+        lines.append(f"  {_fall(word)}  {_most_at(word, falls.times_seconds):>8}  {one_line(word.word)}")
+    if any(word.fall is None for word in falls.words):
+        lines.append("  -: the only word of its sentence; without it there is nothing to score")
+    return lines
+
+
+def _fall(word: WordFall) -> str:
+    return f"{'-':>8}" if word.fall is None else f"{word.fall:8.4f}"
+
+
+def _most_at(word: WordFall, times_seconds: NDArray[np.float64] | None) -> str:
+    """The time of the frame whose share falls most; "" where none falls."""
+    if times_seconds is None or word.frame_falls is None or word.frame_falls.max() <= 0:
+        return ""
+    return clock(float(times_seconds[word.frame_falls.argmax()]))
 
 
 def _place(term: TermAccount, token: int) -> str:

@@ -21,5 +21,6 @@ In the order in which a question goes through:
     confidence      what a score is worth beside those of chance
     calibration     measuring chance by calibration_sentences, and keeping that beside the index
     explain         which word met which frame, and where in the picture
-    explain_picture the same as a picture, with explain_maps, on a canvas
+    leaving_out     how far a score falls without each word: of every method
+    explain_picture the same as a picture, with explain_maps and explain_falls, on a canvas by explain_layout
 """

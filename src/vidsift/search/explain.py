@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidsift.errors import QueryError
+from vidsift.errors import NoAlignmentError, QueryError
 from vidsift.index.schema import FileRecord
 from vidsift.methods.base import Method, Term
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
+from vidsift.search.leaving_out import LeavingOut, WordsLeftOut, fall_without_words
 from vidsift.search.questions import QueryPart, encode_question, parse
 from vidsift.search.rescore import PrefetchedTokens, align_exactly, score_exactly
 from vidsift.types import Alignment, Features, Frames, PatchShares, Span
@@ -110,6 +111,8 @@ class Explanation:
         maps_on_request: the model can also tell which patches of the picture tokens come from, which takes
             the frames, see :meth:`vidsift.search.searcher.Index.explain`.
         maps_missing: why that is not told although it was asked for; "" where nothing is missing.
+        account_missing: why there are no ``terms``, where the model has no account; else "".
+        leaving_out: how far the score falls without each word, where that was asked for.
     """
 
     query: str
@@ -121,6 +124,14 @@ class Explanation:
     segment: Span | None = None
     maps_on_request: bool = False
     maps_missing: str = ""
+    account_missing: str = ""
+    leaving_out: LeavingOut | None = None
+
+    @property
+    def names_words(self) -> bool:
+        """Whether the account says what each word gave: not where the sentence is one token, nor phrases."""
+        # Pieces of words have no blanks; the sentence, and "phrase 1", do.
+        return any(len(term.words) > 1 and " " not in term.words[0] for term in self.terms)
 
     @property
     def total(self) -> float:
@@ -146,6 +157,8 @@ class Explanation:
             "moment_from": self.moment_from,
             "maps_on_request": self.maps_on_request,
             "maps_missing": self.maps_missing,
+            "account_missing": self.account_missing,
+            "leaving_out": None if self.leaving_out is None else self.leaving_out.to_dict(),
             "terms": [_as_object(term) for term in self.terms],
         }
 
@@ -175,7 +188,13 @@ class LocatedSegment(NamedTuple):
 
 
 def explain_segment(
-    model: Model, gallery: Gallery, query: str, segment: LocatedSegment, frames: Frames | None = None
+    model: Model,
+    gallery: Gallery,
+    query: str,
+    segment: LocatedSegment,
+    *,
+    frames: Frames | None = None,
+    left_out: Callable[[str], WordsLeftOut] | None = None,
 ) -> Explanation:
     """Account for the score of a query with a segment.
 
@@ -185,21 +204,30 @@ def explain_segment(
         query: what was asked.
         segment: what is explained.
         frames: its pictures; with them the account also says which patches tokens come from.
+        left_out: encodes a sentence without each of its words
+            (:func:`~vidsift.search.leaving_out.leave_words_out`); with it the account also says how far the
+            score falls without each.
 
     Raises:
-        NoAlignmentError: the method has no account.
+        NoAlignmentError: the method has no account, and words are not left out.
         QueryError: the query cannot be answered.
     """
-    question, method, terms = encode_question(model, query), model.method, []
+    question, parts = encode_question(model, query), parse(query)
     # Scored as hits are, and not summed from the account: they agree, or a test fails.
-    score = float(score_exactly(method, PrefetchedTokens(gallery), question, [segment.row])[0])
-    for part, text in zip(parse(query), question.texts, strict=True):
-        # One row was asked for, of the 32 that are scored together.
-        account, video = next(align_exactly(method, gallery, text, [segment.row]))
-        pieces = model.tokenize([part.sentence]).pieces[0]
-        traced = None if frames is None else traced_patches(model, frames, video)
-        terms += account_for(
-            part, pieces=pieces, method=method, text=text, video=video, account=account, traced=traced
+    score = float(score_exactly(model.method, PrefetchedTokens(gallery), question, [segment.row])[0])
+    terms: list[TermAccount] = []
+    account_missing = ""
+    try:
+        for part, text in zip(parts, question.texts, strict=True):
+            terms += _terms_of_part(model, gallery, segment.row, (part, text), frames)
+    except NoAlignmentError as error:
+        if left_out is None:
+            raise
+        account_missing = str(error)
+    leaving_out = None
+    if left_out is not None:
+        leaving_out = fall_without_words(
+            model.method, gallery, segment.row, question, parts, left_out=left_out
         )
     return Explanation(
         query,
@@ -209,7 +237,27 @@ def explain_segment(
         segment.video_id,
         segment.path,
         segment.span,
-        maps_on_request=bool(method.traced_sets),
+        maps_on_request=bool(model.method.traced_sets),
+        account_missing=account_missing,
+        leaving_out=leaving_out,
+    )
+
+
+def _terms_of_part(
+    model: Model, gallery: Gallery, row: int, encoded_part: tuple[QueryPart, Features], frames: Frames | None
+) -> list[TermAccount]:
+    part, text = encoded_part
+    # One row was asked for, of the 32 that are scored together.
+    account, video = next(align_exactly(model.method, gallery, text, [row]))
+    traced = None if frames is None else traced_patches(model, frames, video)
+    return account_for(
+        part,
+        pieces=model.tokenize([part.sentence]).pieces[0],
+        method=model.method,
+        text=text,
+        video=video,
+        account=account,
+        traced=traced,
     )
 
 

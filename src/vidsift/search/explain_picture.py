@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.encoders.tokenizer import END, START
 from vidsift.errors import VideoReadError
 from vidsift.files.disk_errors import saving
-from vidsift.search.canvas import Canvas, Colour, Pasted, Polygon, Rectangle, Written, text_width, wrapped
+from vidsift.search.canvas import Canvas, Colour, Polygon, Rectangle, Written, text_width, wrapped
 from vidsift.search.explain import Explanation, TermAccount
-from vidsift.search.explain_maps import (
-    GAVE,
-    LINE,
-    QUIET,
-    TOOK,
-    draw_patches,
-    draw_places,
-    nearest_picture,
-    shaped,
+from vidsift.search.explain_falls import columns_of_falls, draw_falls
+from vidsift.search.explain_layout import (
+    BLACK,
+    EDGE,
+    GAP,
+    MOST_NUMBERS,
+    NOTE,
+    ROW,
+    SMALL,
+    SPECIAL,
+    SUMS,
+    TITLE,
+    WEIGHTS,
+    WHITE,
+    WORD,
+    Columns,
+    draw_bar,
+    draw_frames,
+    shown_number,
+    shown_word,
+    side,
 )
+from vidsift.search.explain_maps import GAVE, LINE, QUIET, TOOK, draw_patches, draw_places
 from vidsift.types import Frames
 from vidsift.video import read_frames
 
 __all__ = ["draw_explanation", "frames_of", "write_picture"]
 
 _THUMBNAIL_PX = 160
-_SPECIAL = {START: "start of text", END: "end of text"}
 _LEGEND = "the bluer, the more alike; numbers: what a meeting gave;"
 _MARKS = "a word's best frame", "a frame's best word"
 
-_BLACK: Colour = (0, 0, 0)
-_WHITE: Colour = (255, 255, 255)
 _BEST_WORD: Colour = (0xD0, 0x8C, 0x1D)
 _WEIGHT: Colour = (0xD9, 0xD9, 0xD9)
 # ColorBrewer's sequential scheme "Blues" of nine classes.
@@ -45,15 +53,9 @@ _BLUES = np.array(
      [66, 146, 198], [33, 113, 181], [8, 81, 156], [8, 48, 107]], np.float64,
 )  # fmt: skip
 
-_EDGE, _GAP = 0.15, 0.12
-_ROW, _BARS = 0.34, 0.85
-_WEIGHTS, _SUMS, _NUMBER = 1.0, 1.05, 0.6
+_BARS, _NUMBER = 0.85, 0.6
 _NARROWEST = 7.5
-_LARGEST_FRAME = 2.4
-_WORD, _SMALL, _NOTE, _TITLE, _QUERY = 9.0, 7.5, 8.0, 10.0, 13.0
-
-_MOST_NUMBERS = 26
-"""Columns up to which each meeting that gave something carries its number."""
+_QUERY = 13.0
 
 
 def frames_of(explanation: Explanation) -> Frames | None:
@@ -85,47 +87,40 @@ def write_picture(explanation: Explanation, target: str | Path, frames: Frames |
         drawn.save(target)
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Where the parts of every block stand, in inches: words, their weights, the matrix, and sums."""
-
-    words_end: float
-    matrix: float
-    matrix_end: float
-    sums: float
-    width: float
-
-    def cell(self, term: TermAccount) -> float:
-        return (self.matrix_end - self.matrix) / len(term.video_weights)
-
-    def middle(self, term: TermAccount, column: float) -> float:
-        return self.matrix + (column + 0.5) * self.cell(term)
-
-
 def draw_explanation(explanation: Explanation, frames: Frames | None = None) -> Canvas:
-    """Draw an explanation, a block a term: frames along the top, the matrix, weights, and sums."""
+    """Draw an explanation, a block a term: frames along the top, the matrix, weights, and sums.
+
+    Where words were left out, that is a block below.
+    """
     columns = _columns(explanation)
     canvas = Canvas(columns.width)
     bottom = _draw_head(canvas, explanation)
     for term in explanation.terms:
-        bottom = _draw_title(canvas, bottom + _GAP, term, explanation)
+        bottom = _draw_title(canvas, bottom + GAP, term, explanation)
         bottom = _draw_term(canvas, columns, bottom, term, frames)
-    canvas.height = bottom + _EDGE
+    if explanation.leaving_out is not None:
+        bottom = draw_falls(canvas, columns, bottom + GAP, explanation.leaving_out, frames)
+    canvas.height = bottom + EDGE
     return canvas
 
 
-def _columns(explanation: Explanation) -> _Columns:
-    words = [_shown(word) for term in explanation.terms for word in term.words]
-    below = [_beside_bars(term) for term in explanation.terms]
-    words_end = _EDGE + max(text_width(word, _WORD) for word in words)
-    matrix = words_end + _GAP + _WEIGHTS + _GAP
-    # The words beside the bars below the matrix need their place too.
-    matrix = max(matrix, _EDGE + _GAP + max(text_width(line, _NOTE) for lines in below for line in lines))
-    most = max(term.values.shape[1] for term in explanation.terms)
+def _columns(explanation: Explanation) -> Columns:
+    falls = explanation.leaving_out
+    left_out = [] if falls is None else falls.words
+    words = [word for term in explanation.terms for word in term.words] + [word.word for word in left_out]
+    below = [line for term in explanation.terms for line in _beside_bars(term)]
+    words_end = EDGE + max([text_width(shown_word(word), WORD) for word in words], default=0.0)
+    matrix = words_end + GAP
+    if explanation.terms:
+        matrix += WEIGHTS + GAP
+        # The words beside the bars below the matrix need their place too.
+        matrix = max(matrix, EDGE + GAP + max(text_width(line, NOTE) for line in below))
+    most = max([term.values.shape[1] for term in explanation.terms], default=0)
+    most = max(most, 0 if falls is None else columns_of_falls(falls))
     wide = float(np.clip(0.8 * most, 4.0, 11.0))
-    wide = max(wide, _NARROWEST - matrix - _GAP - _SUMS - _NUMBER - _EDGE)
-    sums = matrix + wide + _GAP
-    return _Columns(words_end, matrix, matrix + wide, sums, sums + _SUMS + _NUMBER + _EDGE)
+    wide = max(wide, _NARROWEST - matrix - GAP - SUMS - _NUMBER - EDGE)
+    sums = matrix + wide + GAP
+    return Columns(words_end, matrix, matrix + wide, sums, sums + SUMS + _NUMBER + EDGE)
 
 
 def _draw_head(canvas: Canvas, explanation: Explanation) -> float:
@@ -137,20 +132,22 @@ def _draw_head(canvas: Canvas, explanation: Explanation) -> float:
     if explanation.segment is not None:
         where += f", {explanation.segment.start_seconds:.1f} to {explanation.segment.end_seconds:.1f} s"
     summed = f" = {parts}" if len(explanation.terms) > 1 else ""
-    room = canvas.width - 2 * _EDGE
-    y = _EDGE + 0.1
+    room = canvas.width - 2 * EDGE
+    y = EDGE + 0.1
     for line in wrapped(f"“{explanation.query}”", _QUERY, room, bold=True):
-        canvas.draw(Written(_EDGE, y, line, _QUERY, bold=True))
+        canvas.draw(Written(EDGE, y, line, _QUERY, bold=True))
         y += 0.26
     y += 0.03
-    for line in wrapped(f"{where}      score {explanation.score:.4f}{summed}", _TITLE, room):
-        canvas.draw(Written(_EDGE, y, line, _TITLE))
+    for line in wrapped(f"{where}      score {explanation.score:.4f}{summed}", TITLE, room):
+        canvas.draw(Written(EDGE, y, line, TITLE))
         y += 0.22
-    canvas.draw(Written(_EDGE, y, _LEGEND, _NOTE, colour=QUIET))
-    x = _EDGE + text_width(_LEGEND, _NOTE) + 0.12
+    if not explanation.terms:
+        return y
+    canvas.draw(Written(EDGE, y, _LEGEND, NOTE, colour=QUIET))
+    x = EDGE + text_width(_LEGEND, NOTE) + 0.12
     for pointer, colour, text in zip((_right, _down), (GAVE, _BEST_WORD), _MARKS, strict=True):
-        canvas.draw(pointer(x, y, colour), Written(x + 0.1, y, text, _NOTE, colour=QUIET))
-        x += text_width(text, _NOTE) + 0.3
+        canvas.draw(pointer(x, y, colour), Written(x + 0.1, y, text, NOTE, colour=QUIET))
+        x += text_width(text, NOTE) + 0.3
     return y + LINE
 
 
@@ -160,135 +157,113 @@ def _draw_title(canvas: Canvas, y: float, term: TermAccount, explanation: Explan
         title = f"“{term.sentence}”: {title}"
     y += 0.5 * LINE
     for line in [title, term.note] if term.note else [title]:
-        for text in wrapped(line, _TITLE, canvas.width - 2 * _EDGE):
-            canvas.draw(Written(_EDGE, y, text, _TITLE))
+        for text in wrapped(line, TITLE, canvas.width - 2 * EDGE):
+            canvas.draw(Written(EDGE, y, text, TITLE))
             y += 1.2 * LINE
     return y
 
 
-def _draw_term(
-    canvas: Canvas, columns: _Columns, y: float, term: TermAccount, frames: Frames | None
-) -> float:
+def _draw_term(canvas: Canvas, columns: Columns, y: float, term: TermAccount, frames: Frames | None) -> float:
     if term.times_seconds is not None:
-        y = _draw_frames(canvas, columns, y, term, frames)
+        y = draw_frames(canvas, columns, y, term.times_seconds, frames)
     elif term.grid is not None:
         y = draw_places(canvas, (columns.matrix + columns.matrix_end) / 2, y, term, frames)
     y += 0.5 * LINE
     canvas.draw(
-        Written(columns.words_end + _GAP + _WEIGHTS, y, "weight", _NOTE, "right"),
-        Written(columns.sums, y, f"each {term.name.split('-', 1)[0]} gave", _NOTE),
+        Written(columns.words_end + GAP + WEIGHTS, y, "weight", NOTE, "right"),
+        Written(columns.sums, y, f"each {term.name.split('-', 1)[0]} gave", NOTE),
     )
     y += 0.7 * LINE
     _draw_matrix(canvas, columns, y, term)
     _draw_words(canvas, columns, y, term)
     _draw_word_sums(canvas, columns, y, term)
-    y = _draw_token_sums(canvas, columns, y + len(term.words) * _ROW + _GAP, term)
+    y = _draw_token_sums(canvas, columns, y + len(term.words) * ROW + GAP, term)
     if term.patches is not None:
-        y = draw_patches(canvas, (_EDGE, y + _GAP, columns.width - _EDGE, y), term, frames)
+        y = draw_patches(canvas, (EDGE, y + GAP, columns.width - EDGE, y), term, frames)
     return y
 
 
-def _draw_frames(
-    canvas: Canvas, columns: _Columns, y: float, term: TermAccount, frames: Frames | None
-) -> float:
-    assert term.times_seconds is not None
-    cell, bottom = columns.cell(term), y + LINE
-    for time in np.unique(term.times_seconds):
-        tokens = np.flatnonzero(term.times_seconds == time)
-        left, right = (columns.middle(term, float(token)) for token in (tokens.min(), tokens.max()))
-        middle, side = (left + right) / 2, min(right - left + 0.94 * cell, _LARGEST_FRAME)
-        canvas.draw(Written(middle, y + 0.4 * LINE, f"{time:.2f} s", _NOTE, "middle"))
-        if frames is not None:
-            box = shaped((middle - side / 2, y + LINE, middle + side / 2, y + LINE + side), frames)
-            canvas.draw(Pasted(nearest_picture(frames, float(time)), box))
-            bottom = max(bottom, y + LINE + side)
-    return bottom + 0.05
-
-
-def _draw_matrix(canvas: Canvas, columns: _Columns, y: float, term: TermAccount) -> None:
+def _draw_matrix(canvas: Canvas, columns: Columns, y: float, term: TermAccount) -> None:
     rows, count = term.values.shape
-    cell = columns.cell(term)
+    cell = columns.cell(len(term.video_weights))
     colours = _blues(term.values)
     for row in range(rows):
         for column in range(count):
             left = columns.matrix + column * cell
-            box = (left, y + row * _ROW, left + cell, y + (row + 1) * _ROW)
+            box = (left, y + row * ROW, left + cell, y + (row + 1) * ROW)
             canvas.draw(Rectangle(box, fill=colours[row][column]))
-    canvas.draw(Rectangle((columns.matrix, y, columns.matrix_end, y + rows * _ROW), outline=_BLACK))
+    canvas.draw(Rectangle((columns.matrix, y, columns.matrix_end, y + rows * ROW), outline=BLACK))
     for row, best in enumerate(term.best_video_token):
         if best >= 0:
-            x = columns.middle(term, float(best)) - min(0.36 * cell, cell / 2 - 0.06)
-            canvas.draw(_right(x, y + (row + 0.5) * _ROW, GAVE))
+            x = columns.middle(len(term.video_weights), float(best)) - min(0.36 * cell, cell / 2 - 0.06)
+            canvas.draw(_right(x, y + (row + 0.5) * ROW, GAVE))
     for column, best in enumerate(term.best_text_token):
         if best >= 0:
-            canvas.draw(_down(columns.middle(term, column), y + (best + 0.14) * _ROW, _BEST_WORD))
+            canvas.draw(
+                _down(columns.middle(len(term.video_weights), column), y + (best + 0.14) * ROW, _BEST_WORD)
+            )
     # In narrower cells numbers would run into each other.
-    if count > _MOST_NUMBERS:
+    if count > MOST_NUMBERS:
         return
     for row, column in zip(*np.nonzero(term.contributions), strict=True):
         given = float(term.contributions[row, column])
         dark = sum(colours[row][column][:3]) < 3 * 0x80
         # On dark cells the sign of a number is its minus alone.
-        colour = _WHITE if dark else _BLACK if given > 0 else TOOK
-        middle = columns.middle(term, float(column))
-        number = _number(given, 3).replace("0.", ".", 1)
-        canvas.draw(Written(middle, y + (row + 0.58) * _ROW, number, _SMALL, "middle", colour))
+        colour = WHITE if dark else BLACK if given > 0 else TOOK
+        middle = columns.middle(len(term.video_weights), float(column))
+        number = shown_number(given, 3).replace("0.", ".", 1)
+        canvas.draw(Written(middle, y + (row + 0.58) * ROW, number, SMALL, "middle", colour))
 
 
-def _draw_words(canvas: Canvas, columns: _Columns, y: float, term: TermAccount) -> None:
+def _draw_words(canvas: Canvas, columns: Columns, y: float, term: TermAccount) -> None:
     """The words, and how much each of them weighs."""
-    end = columns.words_end + _GAP + _WEIGHTS
+    end = columns.words_end + GAP + WEIGHTS
     largest = max(float(term.text_weights.max()), 1e-6)
     for row, (word, weight) in enumerate(zip(term.words, term.text_weights, strict=True)):
-        middle = y + (row + 0.5) * _ROW
-        colour = QUIET if word in _SPECIAL else _BLACK
-        long = _WEIGHTS * max(float(weight), 0.0) / largest
+        middle = y + (row + 0.5) * ROW
+        colour = QUIET if word in SPECIAL else BLACK
+        long = WEIGHTS * max(float(weight), 0.0) / largest
         canvas.draw(
-            Written(columns.words_end, middle, _shown(word), _WORD, "right", colour),
-            Rectangle((end - long, middle - 0.36 * _ROW, end, middle + 0.36 * _ROW), fill=_WEIGHT),
-            Written(end - 0.04, middle, _number(float(weight), 2), _SMALL, "right"),
+            Written(columns.words_end, middle, shown_word(word), WORD, "right", colour),
+            Rectangle((end - long, middle - 0.36 * ROW, end, middle + 0.36 * ROW), fill=_WEIGHT),
+            Written(end - 0.04, middle, shown_number(float(weight), 2), SMALL, "right"),
         )
 
 
-def _draw_word_sums(canvas: Canvas, columns: _Columns, y: float, term: TermAccount) -> None:
+def _draw_word_sums(canvas: Canvas, columns: Columns, y: float, term: TermAccount) -> None:
     sums = term.contributions.sum(axis=1, dtype=np.float64)
     low, high = min(0.0, float(sums.min())), max(0.0, float(sums.max()))
-    scale = _SUMS / max(high - low, 1e-6)
+    scale = SUMS / max(high - low, 1e-6)
     zero = columns.sums - low * scale
     for row, given in enumerate(sums):
-        middle = y + (row + 0.5) * _ROW
-        ends = sorted((zero, zero + float(given) * scale))
-        canvas.draw(
-            Rectangle((ends[0], middle - 0.36 * _ROW, ends[1], middle + 0.36 * _ROW), fill=_side(given)),
-            Written(ends[1] + 0.05, middle, _number(float(given), 4), _NOTE),
-        )
-    canvas.draw(Rectangle((zero, y, zero + 0.01, y + len(sums) * _ROW), fill=_BLACK))
+        draw_bar(canvas, zero, y + (row + 0.5) * ROW, float(given), scale)
+    canvas.draw(Rectangle((zero, y, zero + 0.01, y + len(sums) * ROW), fill=BLACK))
 
 
-def _draw_token_sums(canvas: Canvas, columns: _Columns, y: float, term: TermAccount) -> float:
+def _draw_token_sums(canvas: Canvas, columns: Columns, y: float, term: TermAccount) -> float:
     sums = term.contributions.sum(axis=0, dtype=np.float64)
-    numbered = len(sums) <= _MOST_NUMBERS
+    numbered = len(sums) <= MOST_NUMBERS
     low, high = min(0.0, float(sums.min())), max(0.0, float(sums.max()))
     top = y + (LINE if numbered else 0)
     scale = (_BARS - (LINE if numbered else 0)) / max(high - low, 1e-6)
     zero = top + high * scale
-    wide = 0.4 * columns.cell(term)
+    wide = 0.4 * columns.cell(len(term.video_weights))
     for column, (given, weight) in enumerate(zip(sums, term.video_weights, strict=True)):
-        middle = columns.middle(term, column)
+        middle = columns.middle(len(term.video_weights), column)
         ends = sorted((zero, zero - float(given) * scale))
-        canvas.draw(Rectangle((middle - wide, ends[0], middle + wide, ends[1]), fill=_side(given)))
+        canvas.draw(Rectangle((middle - wide, ends[0], middle + wide, ends[1]), fill=side(given)))
         if numbered:
-            number = _number(float(given), 3)
+            number = shown_number(float(given), 3)
             below = y + _BARS + 0.6 * LINE
             canvas.draw(
-                Written(middle, ends[0] - 0.45 * LINE, number, _SMALL, "middle"),
-                Written(middle, below, f"w {_number(float(weight), 2)}", 7.0, "middle", QUIET),
+                Written(middle, ends[0] - 0.45 * LINE, number, SMALL, "middle"),
+                Written(middle, below, f"w {shown_number(float(weight), 2)}", 7.0, "middle", QUIET),
             )
-    canvas.draw(Rectangle((columns.matrix, zero, columns.matrix_end, zero + 0.01), fill=_BLACK))
+    canvas.draw(Rectangle((columns.matrix, zero, columns.matrix_end, zero + 0.01), fill=BLACK))
     middle = y + _BARS / 2
     for line, text in enumerate(_beside_bars(term)):
-        canvas.draw(Written(columns.matrix - _GAP, middle + (line - 0.5) * LINE, text, _NOTE, "right"))
-    canvas.draw(Written(columns.sums, middle, f"all: {term.total:.4f}", _TITLE, bold=True))
+        canvas.draw(Written(columns.matrix - GAP, middle + (line - 0.5) * LINE, text, NOTE, "right"))
+    canvas.draw(Written(columns.sums, middle, f"all: {term.total:.4f}", TITLE, bold=True))
     return y + _BARS + (1.2 * LINE if numbered else 0.05)
 
 
@@ -297,21 +272,11 @@ def _beside_bars(term: TermAccount) -> tuple[str, str]:
 
 
 def _right(x: float, y: float, colour: Colour) -> Polygon:
-    return Polygon([(x - 0.035, y - 0.045), (x + 0.04, y), (x - 0.035, y + 0.045)], colour, _WHITE)
+    return Polygon([(x - 0.035, y - 0.045), (x + 0.04, y), (x - 0.035, y + 0.045)], colour, WHITE)
 
 
 def _down(x: float, y: float, colour: Colour) -> Polygon:
-    return Polygon([(x - 0.045, y - 0.035), (x, y + 0.04), (x + 0.045, y - 0.035)], colour, _WHITE)
-
-
-def _side(value: float) -> Colour:
-    return GAVE if value >= 0 else TOOK
-
-
-def _number(value: float, places: int) -> str:
-    """The number without the sign of a zero that it was rounded to."""
-    text = f"{value:.{places}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
+    return Polygon([(x - 0.045, y - 0.035), (x, y + 0.04), (x + 0.045, y - 0.035)], colour, WHITE)
 
 
 def _blues(values: NDArray[np.float32]) -> list[list[Colour]]:
@@ -321,10 +286,6 @@ def _blues(values: NDArray[np.float32]) -> list[list[Colour]]:
     steps = np.arange(len(_BLUES))
     mixed = np.stack([np.interp(place, steps, _BLUES[:, channel]) for channel in range(3)], axis=-1).round()
     return [[(int(r), int(g), int(b)) for r, g, b in row] for row in mixed]
-
-
-def _shown(word: str) -> str:
-    return _SPECIAL.get(word, word if len(word) <= 28 else word[:27] + "…").strip()
 
 
 def _times(explanation: Explanation) -> NDArray[np.float64]:

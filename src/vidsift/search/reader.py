@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from vidsift.search.caption_ranking import Captions
 from vidsift.search.explain import LocatedSegment
 from vidsift.search.filters import allowed_rows, check_place, shown_paths
 from vidsift.search.gallery import Gallery, ScanFormat, best_scan_format
+from vidsift.search.leaving_out import WordsLeftOut, leave_words_out
 from vidsift.search.questions import can_read
 from vidsift.search.ranking import Preselection, all_segments
 from vidsift.search.similar import SimilarFootage, footage_set, holds_frames
@@ -35,6 +36,9 @@ from vidsift.types import Filter, Hit, Span
 __all__ = ["IndexReader", "SegmentCache", "ask_again"]
 
 T = TypeVar("T")
+
+_SENTENCES_HELD = 16
+"""Without each of their words, encoded: those of the last two sums, a megabyte each at most for CLIP."""
 
 
 def ask_again(question: Callable[[], T], refresh: Callable[[], object]) -> T:
@@ -195,6 +199,11 @@ class IndexReader:
         captions = self._read(self.store.read_captions)
         sentences = (sentence for of_video in captions.values() for sentence in of_video)
         return Captions(self.model, [sentence for sentence in sentences if can_read(self.model, sentence)])
+
+    @cached_property
+    def left_out(self) -> Callable[[str], WordsLeftOut]:
+        """Encodes a sentence without each of its words, once for all hits of a question."""
+        return lru_cache(_SENTENCES_HELD)(partial(leave_words_out, self.model))
 
     @cached_property
     def _tags(self) -> Mapping[str, set[str]]:

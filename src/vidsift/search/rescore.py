@@ -83,7 +83,12 @@ def _scores(terms: TermSum, seen: Features, text: Features) -> Tensor:
 
 
 def align_exactly(
-    terms: TermSum, gallery: Gallery, text: Features, rows: Sequence[int]
+    terms: TermSum,
+    gallery: Gallery,
+    text: Features,
+    rows: Sequence[int],
+    *,
+    read: Callable[[Sequence[int]], Features] | None = None,
 ) -> Iterator[tuple[dict[str, Alignment], dict[str, TokenSet]]]:
     """Account for the scores of one text with some segments, one after the other.
 
@@ -92,6 +97,7 @@ def align_exactly(
         gallery: holds the segments.
         text: prepared for the terms, one row, not padded.
         rows: of the gallery.
+        read: gives the prepared sets of rows, times included; the gallery when None.
 
     Yields:
         For each row the alignment of every term, and the segment's sets as the terms compare them; one row
@@ -100,7 +106,7 @@ def align_exactly(
     Raises:
         NoAlignmentError: if a term has no account.
     """
-    for block, real in _fixed_shape(gallery.exact, rows, gallery.device):
+    for block, real in _fixed_shape(read or gallery.exact, rows, gallery.device):
         # Alignment is of pairs: the text stands beside every segment of the block.
         texts = {name: _repeat(tokens, SHAPE) for name, tokens in text.items()}
         with torch.inference_mode(), one_thread():
@@ -114,7 +120,7 @@ def align_exactly(
 
 
 def _fixed_shape(
-    read: Callable[[Sequence[int]], dict[str, TokenSet]], rows: Sequence[int], device: torch.device
+    read: Callable[[Sequence[int]], Features], rows: Sequence[int], device: torch.device
 ) -> Iterator[tuple[dict[str, TokenSet], int]]:
     # Read by the hundred, which costs little more than one by one; scored in blocks of the one shape.
     for first in range(0, len(rows), _FETCHED):

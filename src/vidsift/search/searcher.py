@@ -362,7 +362,9 @@ class Index:
         return [answer.best for answer in ranked]
 
     @_retried
-    def explain(self, query: str, hit: Hit | str, *, frames: Frames | None = None) -> Explanation:
+    def explain(
+        self, query: str, hit: Hit | str, *, frames: Frames | None = None, leave_out: bool = False
+    ) -> Explanation:
         """Account for a hit's score: which word met which frame, and what that gave.
 
         Args:
@@ -370,13 +372,17 @@ class Index:
             hit: or the id of a segment.
             frames: its pictures, see :meth:`frames_of`. With them the account also says which patches tokens
                 come from, where the method can tell (``maps_on_request``); the score is the same.
+            leave_out: also say how far the score, and what each frame gave to it, falls when a word is left
+                out, see :mod:`vidsift.search.leaving_out`. Every method can say that; one without an account
+                then has no other (``account_missing``).
 
         Raises:
-            NoAlignmentError: if the method has no account.
+            NoAlignmentError: if the method has no account, and words are not left out.
             QueryError: if the query cannot be answered, or the segment is not of this index.
         """
         segment = self._reader.segment(hit)
-        return explain_segment(self.model, self.gallery, query, segment, frames)
+        left_out = self._reader.left_out if leave_out else None
+        return explain_segment(self.model, self.gallery, query, segment, frames=frames, left_out=left_out)
 
     @_retried
     def frames_of(self, hit: Hit | str) -> Frames:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +25,7 @@ from vidsift.search.questions import parse
 from vidsift.service import schemas
 from vidsift.service.problems import ProblemError
 from vidsift.service.schemas import (
+    ExplainRequest,
     Pool,
     SearchHit,
     SearchPart,
@@ -199,42 +201,42 @@ def answer_similar(live_index: LiveIndex, settings: Settings, footage: str | Upl
 
 
 def explanation_of(
-    live_index: LiveIndex, sentence: str, segment_id: str, frames: Frames | str | None
+    live_index: LiveIndex, request: ExplainRequest, sentence: str, frames: Frames | str | None
 ) -> schemas.Explanation:
     """Account for the score of a sentence with a segment.
 
     Args:
         live_index: that has the segment.
+        request: which segment, and whether words are left out.
         sentence: that was asked for.
-        segment_id: of a hit.
         frames: of the segment, for maps of the picture; a text says why they cannot be had.
 
     Raises:
         ProblemError: 404, there is no such segment; 409, nothing has been indexed yet.
-        NoAlignmentError: the model is a black box.
+        NoAlignmentError: the model is a black box, and words are not left out.
     """
 
     def account(snapshot: Snapshot) -> schemas.Explanation:
         index = snapshot.opened()
-        snapshot.video_of_segment(segment_id)
-        return _explanation(index, sentence, segment_id, frames)
+        snapshot.video_of_segment(request.segment_id)
+        return _explanation(index, request, sentence, frames)
 
     return live_index.run(account)
 
 
 def _explanation(
-    index: Index, sentence: str, segment_id: str, frames: Frames | str | None
+    index: Index, request: ExplainRequest, sentence: str, frames: Frames | str | None
 ) -> schemas.Explanation:
+    explain = partial(index.explain, sentence, request.segment_id, leave_out=request.leave_out)
     if frames is None or isinstance(frames, str):
-        fields = index.explain(sentence, segment_id).to_dict() | {"maps_missing": frames or ""}
-        return schemas.Explanation.model_validate(fields)
+        return schemas.Explanation.model_validate(explain().to_dict() | {"maps_missing": frames or ""})
     try:
-        fields = index.explain(sentence, segment_id, frames=frames).to_dict()
+        fields = explain(frames=frames).to_dict()
     except QueryError:
         # The video was indexed anew while the frames were read, so they do not fit; or the sentence cannot be
         # answered, which fails here once more.
         why = "the video was indexed again meanwhile; ask once more"
-        return _explanation(index, sentence, segment_id, why)
+        return _explanation(index, request, sentence, why)
     return schemas.Explanation.model_validate(fields)
 
 

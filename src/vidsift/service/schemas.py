@@ -191,6 +191,36 @@ class ExplanationTerm(BaseModel):
     note: str = Field(description="How to read the numbers of this term; empty where nothing has to be said.")
 
 
+class ExplanationWordFall(BaseModel):
+    """What leaving out one word does to the score."""
+
+    word: str = Field(description="As it is written.")
+    start: int = Field(description="Its first character in the sentence.")
+    end: int = Field(description="The character after its last.")
+    sentence: str = Field(description="Whose word it is: the question, or one part of a sum.")
+    weight: float = Field(description="What the score of that sentence counts for.")
+    without: str = Field(description="The sentence that was scored instead; empty without another word.")
+    fall: float | None = Field(
+        description="The score less that without the word; negative where it rises. Null for the only word "
+        "of a sentence."
+    )
+    frame_falls: list[float] | None = Field(
+        description="Likewise what each frame gave, by times_seconds of the account; null without frames."
+    )
+    untimed_fall: float | None = Field(
+        description="Likewise what tokens without a time gave; null where there are none."
+    )
+
+
+class ExplanationLeavingOut(BaseModel):
+    """How much the score falls without each word: of every model, and no part of the sum."""
+
+    meaning: str = Field(description="What the numbers are, in plain words.")
+    times_seconds: list[float] | None = Field(description="Of the frames; null where the account has none.")
+    frames_missing: str = Field(description="Why there are no frames; else empty.")
+    words: list[ExplanationWordFall] = Field(description="In the order of the question.")
+
+
 class Explanation(BaseModel):
     """The account of one hit's score; all contributions sum to the score."""
 
@@ -210,7 +240,16 @@ class Explanation(BaseModel):
         description="Why the patches are missing although they were asked for, for example because the file "
         "is not there; else empty."
     )
-    terms: list[ExplanationTerm] = Field(description="The parts that the score is the sum of.")
+    account_missing: str = Field(
+        description="Why there are no terms, where the model cannot say what each word and frame gave; else "
+        "empty."
+    )
+    leaving_out: ExplanationLeavingOut | None = Field(
+        description="How much the score falls without each word; null unless asked for with 'leave_out'."
+    )
+    terms: list[ExplanationTerm] = Field(
+        description="The parts that the score is the sum of; none where account_missing says why."
+    )
 
 
 class Strip(BaseModel):
@@ -303,6 +342,11 @@ class ExplainRequest(BaseModel):
         default=False,
         description="Also say which patches of the picture tokens come from, where the model can tell: the "
         "video is read and encoded again for it.",
+    )
+    leave_out: bool = Field(
+        default=False,
+        description="Also say how much the score falls without each word: the sentence is encoded again "
+        "without each. Every model can tell, those too that have no other account.",
     )
 
 

@@ -81,19 +81,20 @@ async def search(service: CurrentService, request: Request, question: SearchRequ
 )
 async def explain(service: CurrentService, request: Request, body: ExplainRequest) -> Response:
     """Account for the score of a sentence with a segment: which word met which frame, with what."""
-    sentence, segment_id, live_index = body.query, body.segment_id, service.live_index
+    sentence, live_index = body.query, service.live_index
     if not isinstance(sentence, str):
         raise ProblemError(
             422,
             "sentences in order are explained one by one, since the order takes something off their "
             "mean: ask for each with the segment_id of its part",
         )
-    frames = await patch_map_frames(service, segment_id) if body.maps else None
-    waiting = service.engine.run(lambda: explanation_of(live_index, sentence, segment_id, frames))
+    frames = await patch_map_frames(service, body.segment_id) if body.maps else None
+    waiting = service.engine.run(lambda: explanation_of(live_index, body, sentence, frames))
     try:
         account = await wait_for(waiting, request)
     except NoAlignmentError as error:
-        raise ProblemError(422, str(error)) from error
+        remedy = "ask with leave_out for how much the score falls without each word"
+        raise ProblemError(422, f"{error}; or {remedy}") from error
     return await _json_response(account)
 
 
