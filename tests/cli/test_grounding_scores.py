@@ -61,7 +61,7 @@ def test_accounts_are_judged_beside_the_retrieval(tmp_path: Path, capsys: pytest
     assert table == lines[-len(table) :]
     assert table[0].startswith("grounding: 5 captions of 4 videos, ")
     value, interval = grounding["pointing"]["value"], grounding["pointing"]["interval"]
-    (pointing,) = [line for line in table if line.startswith("a word's best frame is right")]
+    pointing, _ = (line for line in table if line.startswith("a word's best frame is right"))
     assert pointing.split()[-3:-1] == [f"{value:.1f}", f"{interval[0]:.1f}-{interval[1]:.1f}"]
 
 

@@ -9,7 +9,8 @@ import pytest
 from tests.methods import tiny
 from tests.search import grounded
 
-from vidsift.search.grounding_evaluation import evaluate_grounding
+from vidsift.search.grounding_evaluation import accounts_of, evaluate_grounding
+from vidsift.search.left_out_accounts import left_out_accounts
 from vidsift.search.word_accounts import exact_accounts
 
 # Frames stand at 0.5 to 4.5 s: two of five are in the span.
@@ -24,7 +25,8 @@ def test_every_number_is_that_of_the_accounts_that_an_explanation_shows() -> Non
     report = evaluate_grounding(model, gallery, progress=counted.append)
     sentences = [caption for entry in entries for caption in entry.captions]
     rows = [0, 1, 1, 2, 3]
-    assert sum(counted) == report["protocol"]["captions"] == 5
+    assert accounts_of(model) == ["exact", "leaving out"]
+    assert sum(counted) == 2 * report["protocol"]["captions"] == 10
     pointed, ends = [], []
     for sentence, account in zip(
         sentences, exact_accounts(model, gallery.videos, sentences, rows), strict=True
@@ -49,6 +51,10 @@ def test_every_number_is_that_of_the_accounts_that_an_explanation_shows() -> Non
     right = scores.argmax(axis=1) == np.array(rows)
     assert report["without_ends"]["R@1_whole"]["value"] == pytest.approx(100 * right.mean())
     assert report["deletion"]["of"] == 4  # "two triangles" has one content word
+    by_leaving_out = report["leaving_out"]
+    assert by_leaving_out["chance"] == report["chance"]
+    assert by_leaving_out["deletion"]["by_construction"]
+    assert by_leaving_out["deletion"]["value"] == 100
     json.dumps(report, allow_nan=False)
 
 
@@ -89,3 +95,38 @@ def test_words_of_a_method_with_places_point_in_the_picture(monkeypatch: pytest.
     # The left upper quarter of 4 x 4 places.
     assert report["picture"]["chance"]["value"] == pytest.approx(25)
     assert report["picture"]["pointing"]["of"] == report["protocol"]["content_words"]
+
+
+def test_a_method_without_words_is_judged_by_leaving_words_out() -> None:
+    model = tiny.model("zero_shot")
+    gallery = grounded.gallery(model, grounded.entries())
+    counted: list[int] = []
+    report = evaluate_grounding(model, gallery, progress=counted.append)
+    assert accounts_of(model) == ["leaving out"]
+    assert sum(counted) == 5
+    assert (report["account"], report["why"]) == (
+        "leaving out",
+        "the method compares no words: it has an account of frames alone",
+    )
+    assert "leaving_out" not in report
+    sentences = [caption for captions in grounded.CAPTIONS for caption in captions]
+    pointed = []
+    for sentence, account in zip(
+        sentences, left_out_accounts(model, gallery.videos, sentences, [0, 1, 1, 2, 3]), strict=True
+    ):
+        content = [word not in grounded.FUNCTION_WORDS for word in sentence.replace(",", "").split()]
+        best = account.words.evidence[content].argmax(axis=1)
+        pointed += (100.0 * (best < 2)).tolist()
+    assert report["pointing"]["value"] == pytest.approx(np.mean(pointed))
+    assert report["chance"]["value"] == pytest.approx(CHANCE)
+    assert report["end_weight"] is None
+    assert set(report["score"]) == {"function", "content"}
+    json.dumps(report, allow_nan=False)
+
+
+def test_a_black_box_points_nowhere() -> None:
+    model = tiny.model("drl", {"interaction": "mlp", "temporal": "none"})
+    report = evaluate_grounding(model, grounded.gallery(model, grounded.entries()))
+    assert report["why"] == "the method is a black box: it has no account of its score"
+    assert (report["pointing"]["value"], report["pointing"]["of"]) == (None, 0)
+    assert report["effective_words"]["value"] > 1

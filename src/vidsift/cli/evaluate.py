@@ -284,7 +284,8 @@ def _measured(
         options["facts"]["changed_by_hand"] = changed
     with typer.progressbar(length=len(entries), label="videos", file=sys.stderr) as bar:
         name = entries[0].split or "not named"
-        evaluation = evaluate_model(loaded, entries, split=name, progress=bar.update, **options)
+        options |= {"progress": bar.update, "with_gallery": grounding}
+        evaluation = evaluate_model(loaded, entries, split=name, **options)
     if moments:
         scored = score_moments(loaded, entries, missing=options["missing"], workers=options["workers"])
         evaluation.report["moments"] = scored

@@ -45,42 +45,52 @@ def refuse_without_grounding(entries: Sequence[Entry]) -> None:
 def score_grounding(model: Model, evaluation: Evaluation) -> dict[str, Any]:
     """Judge the accounts of the videos that were evaluated, with a bar."""
     from vidsift.search.grounded_captions import grounded_captions
-    from vidsift.search.grounding_evaluation import evaluate_grounding
+    from vidsift.search.grounding_evaluation import accounts_of, evaluate_grounding
 
     gallery = evaluation.gallery
     assert gallery is not None
-    count = len(grounded_captions(gallery))
+    count = len(grounded_captions(gallery)) * len(accounts_of(model))
     with typer.progressbar(length=count, label="grounding", file=sys.stderr) as bar:
         return evaluate_grounding(model, gallery, progress=bar.update)
 
 
 def grounding_lines(grounding: Mapping[str, Any]) -> list[str]:
     """Return the lines that a person reads."""
-    protocol = grounding["protocol"]
-    head = (
-        f"grounding: {protocol['captions']} captions of {protocol['videos']} videos, "
-        f"{protocol['content_words']} content words; the exact account of {', '.join(protocol['terms'])}"
+    protocol, leaving_out = grounding["protocol"], grounding.get("leaving_out")
+    judged = (
+        f"grounding: {protocol['captions']:,} captions of {protocol['videos']:,} videos, "
+        f"{protocol['content_words']:,} content words"
     )
-    return [head, *aligned([["", "%", "95 % interval", "of"], *_rows(grounding)]), *_sentences(grounding)]
+    if "why" in grounding:
+        account = f"by leaving words out ({grounding['why']})"
+    else:
+        account = f"by the exact account of {', '.join(protocol['terms'])}"
+    rows: list[Row] = [["", "%", "95 % interval", "of"], *_rows(grounding)]
+    if leaving_out is not None:
+        rows += [["by leaving words out", "", "", ""], *_rows(leaving_out)]
+    return [judged, account, *aligned(rows), *_sentences(grounding)]
 
 
 def _rows(grounding: Mapping[str, Any]) -> list[Row]:
-    rows = [*_pointing_rows("a word's best frame is right", grounding)]
+    rows = _pointing_rows("a word's best frame is right", grounding)
     kinds = grounding["by_kind"]
     for kind in kinds if len(kinds) > 1 else ():
         rows += [_row(f"  {kind}", kinds[kind]["pointing"]), _row("    chance", kinds[kind]["chance"])]
-    if grounding["picture"] is not None:
-        rows += _pointing_rows("its best place in the picture is right", grounding["picture"])
+    if grounding.get("picture") is not None:
+        of = "a word" if grounding["picture_of"] == "words" else "a sentence"
+        rows += _pointing_rows(f"{of}'s best place in the picture is right", grounding["picture"])
     deletion = grounding["deletion"]
-    rows.append(_row("the word that gave most costs most", deletion))
-    if deletion["permuted"] is not None:
-        rows.append(_row("  contributions dealt out at random", deletion["permuted"]))
-    without = grounding["without_ends"]
-    rows += [
-        _row("R@1 of the captions", without["R@1_whole"]),
-        _row("  without start and end of text", without["R@1"]),
-    ]
-    difference = grounding["difference"]
+    # Of leaving out this is true by construction, and tells nothing.
+    if not deletion.get("by_construction"):
+        rows.append(_row("the word that gave most costs most", deletion))
+        if deletion["permuted"] is not None:
+            rows.append(_row("  contributions dealt out at random", deletion["permuted"]))
+    without, difference = grounding.get("without_ends"), grounding.get("difference")
+    if without is not None:
+        rows += [
+            _row("R@1 of the captions", without["R@1_whole"]),
+            _row("  without start and end of text", without["R@1"]),
+        ]
     if difference is not None:
         rows += [
             _row("start and end give of the lead on hard negatives", difference["start_and_end"]),
@@ -90,13 +100,15 @@ def _rows(grounding: Mapping[str, Any]) -> list[Row]:
 
 
 def _pointing_rows(title: str, of: Mapping[str, Any]) -> list[Row]:
-    named = (
-        (title, "pointing"),
+    rows = [_row(title, of["pointing"])]
+    for label, name in (
         ("  chance", "chance"),
         ("  its words in random order", "shuffled_words"),
         ("  the words of another caption", "other_caption"),
-    )
-    return [_row(label, of[name]) for label, name in named if of[name]["of"] or name == "pointing"]
+    ):
+        if name in of and of[name]["of"]:
+            rows.append(_row(label, of[name]))
+    return rows
 
 
 def _row(title: str, measured: Mapping[str, Any]) -> Row:
@@ -111,13 +123,13 @@ def _row(title: str, measured: Mapping[str, Any]) -> Row:
 
 def _sentences(grounding: Mapping[str, Any]) -> list[str]:
     words = grounding["words"]["value"]
-    lines = [
-        f"effective words in the score: {_words(grounding)}, of {words:.1f} in a caption",
-    ]
-    if grounding["difference"] is not None:
+    lines = [f"effective words in the score: {_words(grounding)}; a caption has {words:.1f}"]
+    if grounding.get("difference") is not None:
         lines.append(f"effective words in the lead on hard negatives: {_words(grounding['difference'])}")
+    if grounding.get("leaving_out") is not None:
+        lines.append(f"effective words by leaving words out: {_words(grounding['leaving_out'])}")
     for name, title in (("weight", "weight"), ("score", "share of the score, by size")):
-        shares = grounding[name]
+        shares = grounding.get(name)
         if shares:
             listed = ", ".join(f"{role} {shares[role]['value']:.1f} %" for role in _ROLES if role in shares)
             lines.append(f"{title}: {listed}")
@@ -126,7 +138,10 @@ def _sentences(grounding: Mapping[str, Any]) -> list[str]:
 
 def _words(of: Mapping[str, Any]) -> str:
     """The effective number, start and end of text among the words, and that of words alone."""
-    together, alone = of["effective_words"], of["effective_of_words"]
-    if together["value"] is None or alone["value"] is None:
+    together, alone = of["effective_words"]["value"], of["effective_of_words"]["value"]
+    if together is None or alone is None:
         return "-"
-    return f"{together['value']:.1f} with start and end, {alone['value']:.1f} without"
+    # Leaving out has words alone.
+    if together == alone:
+        return f"{alone:.1f}"
+    return f"{together:.1f} with start and end, {alone:.1f} of the words alone"

@@ -190,7 +190,7 @@ class Evaluation:
         present: which of them are there, bool ``(V,)``.
         ranks: where the right answers stand, both ways.
         post_processed: the same with post-processed similarities, by name, where both ways are.
-        gallery: the videos, encoded; None where only numbers are left.
+        gallery: the videos, encoded; None unless they were asked for.
     """
 
     report: dict[str, Any]
@@ -300,6 +300,7 @@ def evaluate_model(
     post_processing: Sequence[PostProcessing] = (),
     bank: BankSource | None = None,
     facts: Mapping[str, Any] | None = None,
+    with_gallery: bool = False,
 ) -> Evaluation:
     """Evaluate a model on videos and their captions, and keep what the numbers were made of.
 
@@ -316,6 +317,7 @@ def evaluate_model(
         post_processing: which rows of post-processed numbers to add.
         bank: questions for "qbnorm".
         facts: what else the protocol shall say.
+        with_gallery: whether the encoded videos are returned too; they stay in memory as long.
 
     Raises:
         MissingVideosError: with "refuse", if a video is missing; see :func:`encode_gallery`.
@@ -336,16 +338,15 @@ def evaluate_model(
     ranks = both_ways(sim_QV, owner_Q, video_to_text=video_to_text, present=gallery.present)
     report["intervals"] = bootstrap_intervals(ranks, owner_Q)
     clock.lap("metrics")
-    compared = None
-    if bank is not None and "qbnorm" in post_processing:
-        compared = _compared_bank(model, bank, gallery, texts, workers)
+    compared = _compared_bank(model, bank if "qbnorm" in post_processing else None, gallery, texts, workers)
     rows, post_ranks = _post_processed(post_processing, sim_QV, gallery, video_to_text, compared)
     if rows:
         report["post_processed"] = rows
         clock.lap("post_processing")
     known = {"post_processing": list(rows), "seconds": clock.laps} | dict(facts or {})
     report["protocol"] = _protocol(model, split, video_to_text, report["protocol"], known)
-    return Evaluation(report, sim_QV, gallery.entries, gallery.present, ranks, post_ranks, gallery)
+    shown = gallery if with_gallery else None
+    return Evaluation(report, sim_QV, gallery.entries, gallery.present, ranks, post_ranks, shown)
 
 
 def _post_processed(
@@ -387,8 +388,10 @@ def _protocol(
 
 
 def _compared_bank(
-    model: Model, bank: BankSource, gallery: EncodedGallery, texts: Features, workers: int
-) -> Bank:
+    model: Model, bank: BankSource | None, gallery: EncodedGallery, texts: Features, workers: int
+) -> Bank | None:
+    if bank is None:
+        return None
     videos = None
     if bank.videos:
         rng = np.random.default_rng(bank.seed)

@@ -21,7 +21,7 @@ from vidsift.evaluation.grounding import (
     shares_by_role,
 )
 
-__all__ = ["JudgedSentence", "Ratios", "ScoreGap", "gap_numbers", "grounding_numbers"]
+__all__ = ["JudgedSentence", "Ratios", "ScoreGap", "gap_numbers", "grounding_numbers", "pointing_numbers"]
 
 PERMUTATIONS = 1000
 """How often contributions are dealt out at random beside the measured deletion."""
@@ -138,7 +138,6 @@ def grounding_numbers(sentences: Sequence[JudgedSentence], videos: int) -> dict[
     video = [sentence.video for sentence in sentences]
     accounts = [sentence.account for sentence in sentences]
     _add_pointing(ratios, "", [(word, s.video) for s in sentences for word in s.pointed])
-    _add_pointing(ratios, "picture", [(word, s.video) for s in sentences for word in s.in_picture])
     kinds = sorted({word.kind for sentence in sentences for word in sentence.pointed})
     for kind in kinds:
         of_kind = [(word, s.video) for s in sentences for word in s.pointed if word.kind == kind]
@@ -154,7 +153,7 @@ def grounding_numbers(sentences: Sequence[JudgedSentence], videos: int) -> dict[
     return {
         **{name: values[name] for name in ("pointing", "chance", "shuffled_words", "other_caption")},
         "by_kind": {kind: _below(values, kind) for kind in kinds},
-        "picture": _below(values, "picture") if values["picture/pointing"]["of"] else None,
+        "picture": pointing_numbers([(word, s.video) for s in sentences for word in s.in_picture], videos),
         "effective_words": values["effective_words"],
         "effective_of_words": values["effective_of_words"],
         "words": values["words"],
@@ -165,6 +164,15 @@ def grounding_numbers(sentences: Sequence[JudgedSentence], videos: int) -> dict[
         "deletion": values["deletion"] | {"chance": 50.0, "permuted": _permuted(sentences, values)},
         "intervals": {"level": LEVEL_PERCENT, "over": "videos", "seed": SEED},
     }
+
+
+def pointing_numbers(words: Sequence[tuple[PointedWord, int]], videos: int) -> dict[str, Any] | None:
+    """Return ``pointing`` and ``chance`` of words, each with the number of its video; None without any."""
+    if not words:
+        return None
+    ratios = Ratios(videos)
+    _add_pointing(ratios, "", words)
+    return {name: value for name, value in ratios.results().items() if value["of"]}
 
 
 def gap_numbers(gaps: Sequence[ScoreGap], videos: int) -> dict[str, Any] | None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from vidsift.data.grounding import GroundedWord
 from vidsift.evaluation.evaluate import EncodedGallery
-from vidsift.methods.model import Model
-from vidsift.search.sentence_words import SentenceWord, sentence_words, without_word
-from vidsift.types import Features
+from vidsift.search.sentence_words import SentenceWord, sentence_words
 
 __all__ = [
     "SEED",
@@ -23,14 +19,12 @@ __all__ = [
     "ShuffledSentence",
     "grounded_captions",
     "other_captions",
-    "score_falls",
     "shuffled_sentence",
 ]
 
 SEED = 0
 """Of what is shuffled."""
 
-_AT_ONCE = 32
 _DRAWS = 20
 
 
@@ -124,42 +118,3 @@ def other_captions(captions: Sequence[GroundedCaption], rng: np.random.Generator
         )
         chosen.append(next(others, None))
     return chosen
-
-
-def score_falls(
-    model: Model, videos: Features, captions: Sequence[GroundedCaption]
-) -> Iterator[NDArray[np.float64]]:
-    """Encode each caption again without each of its content words, and score it with its own video.
-
-    Yields:
-        How far the score falls without each word ``(W,)``; NaN for function words, and for a word that is the
-        whole sentence.
-    """
-    for start in range(0, len(captions), _AT_ONCE):
-        some = captions[start : start + _AT_ONCE]
-        left_out = [_without_content_words(caption) for caption in some]
-        texts = list(
-            dict.fromkeys(
-                [caption.sentence for caption in some] + [text for of in left_out for text in of.values()]
-            )
-        )
-        place = {text: number for number, text in enumerate(texts)}
-        encoded = model.encode_text(texts)
-        for caption, without in zip(some, left_out, strict=True):
-            rows = [place[caption.sentence], *(place[text] for text in without.values())]
-            text = {name: tokens[torch.tensor(rows)] for name, tokens in encoded.items()}
-            video = {name: tokens[caption.row : caption.row + 1] for name, tokens in videos.items()}
-            score_B = model.similarity(text, video)[:, 0].double().cpu().numpy()
-            falls_W = np.full(len(caption.words), np.nan)
-            falls_W[list(without)] = score_B[0] - score_B[1:]
-            yield falls_W
-
-
-def _without_content_words(caption: GroundedCaption) -> dict[int, str]:
-    """The sentence without each of its content words, by the word's place."""
-    texts = {
-        place: without_word(caption.sentence, word)
-        for place, (word, known) in enumerate(zip(caption.words, caption.truth_of_words, strict=True))
-        if known is not None
-    }
-    return {place: text for place, text in texts.items() if sentence_words(text)}

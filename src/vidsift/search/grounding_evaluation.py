@@ -6,7 +6,8 @@ negatives, and of captions that are shuffled; :mod:`vidsift.evaluation.grounding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from vidsift.evaluation.grounding_numbers import (
     ScoreGap,
     gap_numbers,
     grounding_numbers,
+    pointing_numbers,
 )
 from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.evaluation.weights_by_place import sum_weights
@@ -39,14 +41,16 @@ from vidsift.search.grounded_captions import (
     GroundedCaption,
     grounded_captions,
     other_captions,
-    score_falls,
     shuffled_sentence,
 )
-from vidsift.search.grounding_pictures import PictureShapes, words_in_picture
+from vidsift.search.grounding_pictures import PictureShapes, sentences_in_picture, words_in_picture
+from vidsift.search.left_out_accounts import left_out_accounts
 from vidsift.search.word_accounts import PairAccount, exact_accounts, scores_without_ends, word_terms
 from vidsift.types import Features
 
-__all__ = ["evaluate_grounding"]
+__all__ = ["EXACT", "LEAVING_OUT", "accounts_of", "evaluate_grounding"]
+
+EXACT, LEAVING_OUT = "exact", "leaving out"
 
 _AT_ONCE = 32
 _WORDS_SHOWN = 30
@@ -59,21 +63,24 @@ AccountMaker = Callable[[Sequence[str], Sequence[int]], Iterator[PairAccount]]
 def evaluate_grounding(
     model: Model, gallery: EncodedGallery, *, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Judge the accounts of words that a model gives.
+    """Judge the accounts of words that a model gives: the exact one, where it has words, and leaving out.
 
     Args:
         model: what is judged.
         gallery: its videos, encoded; captions without grounding, or of missing videos, take no part.
-        progress: called with the number of captions after each batch.
+        progress: called with the number of captions as they are done, for each of :func:`accounts_of`.
 
     Returns:
-        The numbers of :func:`~vidsift.evaluation.grounding_numbers.grounding_numbers` for the exact account,
-        and beside them
+        The numbers of :func:`~vidsift.evaluation.grounding_numbers.grounding_numbers` for the first of the
+        accounts that the model has, and beside them
 
-        - ``weights_by_place``: :class:`~vidsift.evaluation.weights_by_place.WordWeights`;
-        - ``without_ends``: R@1 of the same captions whole, and with start and end left out of the score;
-        - ``difference``: see :func:`~vidsift.evaluation.grounding_numbers.gap_numbers`;
-        - ``protocol``: what was judged, and what could not be.
+        - ``account``: which that is; where it is not the exact one, ``why`` says so;
+        - ``leaving_out``: the same numbers by leaving words out, where that is the second;
+        - ``picture``: pointing in the picture, of words or of whole sentences (``picture_of``);
+        - ``weights_by_place``: :class:`~vidsift.evaluation.weights_by_place.WordWeights`, ``without_ends``:
+          R@1 of the same captions whole, and as if start and end of text were not there, and ``difference``:
+          see :func:`~vidsift.evaluation.grounding_numbers.gap_numbers`, all of the exact account;
+        - ``protocol``: what was judged.
 
     Raises:
         ValueError: no caption has grounding.
@@ -83,18 +90,44 @@ def evaluate_grounding(
         raise ValueError("no caption has grounding: the data say of no word when it is true")
     number = {place: count for count, place in enumerate(dict.fromkeys(of.entry for of in captions))}
     numbers = [number[caption.entry] for caption in captions]
-    terms = word_terms(model)
-    if not terms:
-        raise ValueError(
-            f"{model.name} ({model.method_name}) compares no words, so there is no account of them to "
-            "judge; take a model that does, such as drl or pidro"
-        )
-    falls = score_falls(model, gallery.videos, captions)
     judge = _Judge(captions, numbers, PictureShapes(gallery.entries))
-    make: AccountMaker = partial(exact_accounts, model, gallery.videos)
-    report = {"account": "exact", **judge.report(make, falls, progress, negatives=True)}
-    report["without_ends"] = _without_ends(model, gallery.videos, captions, numbers, terms)
-    return report | {"protocol": judge.protocol | {"terms": terms}}
+    leaving_out = judge.report(partial(left_out_accounts, model, gallery.videos), progress)
+    by_leaving_out = _without_meaning(leaving_out.numbers)
+    terms = word_terms(model)
+    report: dict[str, Any]
+    if terms:
+        make: AccountMaker = partial(exact_accounts, model, gallery.videos)
+        exact = judge.report(make, progress, falls=leaving_out.falls, negatives=True)
+        report = {"account": EXACT, **exact.numbers}
+        report["without_ends"] = _without_ends(model, gallery.videos, captions, numbers, terms)
+        report["leaving_out"] = by_leaving_out
+    else:
+        report = {"account": LEAVING_OUT, "why": _why_not_exact(model), **by_leaving_out}
+    report["picture_of"] = "words"
+    if model.method.traced_sets and model.method.explains:
+        judged = sentences_in_picture(model, gallery, captions)
+        pointed = [(word, place) for of, place in zip(judged, numbers, strict=True) for word in of]
+        report |= {"picture": pointing_numbers(pointed, max(numbers) + 1), "picture_of": "sentences"}
+    missing = int((~gallery.present).sum())
+    return report | {"protocol": judge.protocol | {"terms": terms, "missing_videos": missing}}
+
+
+def accounts_of(model: Model) -> list[str]:
+    """Name the accounts of words that a model has: "exact", unless it compares none, and "leaving out"."""
+    return [*([EXACT] if word_terms(model) else []), LEAVING_OUT]
+
+
+def _why_not_exact(model: Model) -> str:
+    if not model.method.explains:
+        return "the method is a black box: it has no account of its score"
+    return "the method compares no words: it has an account of frames alone"
+
+
+def _without_meaning(report: dict[str, Any]) -> dict[str, Any]:
+    """Take out what leaving out says nothing of, and label what it says of itself."""
+    report["deletion"]["by_construction"] = True
+    absent = ("weight", "weights_by_place", "difference", "picture")
+    return {name: value for name, value in report.items() if name not in absent}
 
 
 class _Judge:
@@ -123,28 +156,41 @@ class _Judge:
     def report(
         self,
         make: AccountMaker,
-        falls: Iterable[NDArray[np.float64]],
         progress: Progress | None,
         *,
-        negatives: bool,
-    ) -> dict[str, Any]:
-        """Judge and put the numbers together."""
-        judged, gaps = [], []
+        falls: Sequence[NDArray[np.float64]] | None = None,
+        negatives: bool = False,
+    ) -> _Judged:
+        """Judge and put the numbers together.
+
+        Args:
+            make: gives the accounts.
+            progress: called with the number of captions.
+            falls: of each caption how far the score falls without each word; None where the accounts are
+                themselves of falls.
+            negatives: whether captions are compared with their hard negatives too.
+        """
+        judged, gaps, falls_of_words = [], [], []
         pieces, weights = [], []
-        streams = zip(self._of_videos(make, negatives), self._controls(make), falls, strict=True)
-        for place, ((right, *wrong), controls, falls_W) in enumerate(streams):
+        unjudged: Counter[str] = Counter()
+        streams = zip(self._of_videos(make, negatives), self._controls(make), strict=True)
+        for place, ((right, *wrong), controls) in enumerate(streams):
             caption, number = self._captions[place], self._numbers[place]
             truth = [caption.truth_of_words[word] for word in right.places]
+            falls_W = _falls_of_words(caption, right) if falls is None else falls[place]
+            falls_of_words.append(falls_W)
             judged.append(
                 JudgedSentence(
                     number,
                     right.words,
                     truth,
-                    pointed=_pointed(right, truth, controls),
+                    pointed=_pointed(right, truth, controls, unjudged),
                     in_picture=self._in_picture(right.words, truth, caption),
                     falls=falls_W[right.places],
                 )
             )
+            unjudged["not_read"] += sum(word is not None for word in caption.truth_of_words)
+            unjudged["not_read"] -= sum(word is not None for word in truth)
             gaps += [ScoreGap.between(number, right.words, account.words) for account in wrong]
             if right.piece_weights is not None:
                 pieces.append(right.pieces)
@@ -152,11 +198,12 @@ class _Judge:
             if progress is not None:
                 progress(1)
         count = self.protocol["videos"]
-        numbers = grounding_numbers(judged, count)
-        return numbers | {
+        numbers = grounding_numbers(judged, count) | {
+            "words_not_judged": dict(unjudged),
             "weights_by_place": _by_place(pieces, weights),
             "difference": gap_numbers(gaps, count),
         }
+        return _Judged(numbers, falls_of_words)
 
     def _of_videos(self, make: AccountMaker, negatives: bool) -> Iterator[list[PairAccount]]:
         """Of each caption the account with its own video, and with its hard negatives."""
@@ -198,6 +245,13 @@ class _Judge:
         return words_in_picture(account, truth, self._shapes.aspect(caption.entry))
 
 
+class _Judged(NamedTuple):
+    """The numbers of an account, and of each caption how far the score falls without each word, or NaN."""
+
+    numbers: dict[str, Any]
+    falls: list[NDArray[np.float64]]
+
+
 class _Controls(NamedTuple):
     """What the pointing of a caption is held against.
 
@@ -223,8 +277,12 @@ def _best(account: PairAccount) -> dict[int, NDArray[np.float64]]:
 
 
 def _pointed(
-    account: PairAccount, truth: Sequence[GroundedWord | None], controls: _Controls
+    account: PairAccount,
+    truth: Sequence[GroundedWord | None],
+    controls: _Controls,
+    unjudged: Counter[str],
 ) -> list[PointedWord]:
+    """Judge the content words, and count those that are true in too many of the frames, or in none."""
     best = _best(account)
     judged = []
     for place, known in zip(account.places, truth, strict=True):
@@ -232,18 +290,29 @@ def _pointed(
             continue
         true_F = frames_within(known.spans, account.words.times_seconds)
         pointed = pointing(best[place], true_F)
-        if pointed is not None:
-            moved_F = controls.shuffled.get(place)
-            judged.append(
-                PointedWord(
-                    known.kind,
-                    pointed,
-                    float(true_F.mean()),
-                    None if moved_F is None else pointing(moved_F, true_F),
-                    None if controls.other is None else pointing(controls.other, true_F),
-                )
+        if pointed is None:
+            unjudged["mostly_true" if true_F.any() else "in_no_frame"] += 1
+            continue
+        moved_F = controls.shuffled.get(place)
+        judged.append(
+            PointedWord(
+                known.kind,
+                pointed,
+                float(true_F.mean()),
+                None if moved_F is None else pointing(moved_F, true_F),
+                None if controls.other is None else pointing(controls.other, true_F),
             )
+        )
     return judged
+
+
+def _falls_of_words(caption: GroundedCaption, account: PairAccount) -> NDArray[np.float64]:
+    """What leaving out says of a caption's content words; NaN for the others."""
+    falls_W = np.full(len(caption.words), np.nan)
+    for place, gave in zip(account.places, account.words.gave, strict=True):
+        if caption.truth_of_words[place] is not None:
+            falls_W[place] = gave
+    return falls_W
 
 
 def _by_place(

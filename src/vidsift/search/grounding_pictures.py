@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.data.entries import Entry
+from vidsift.data.frame_cache import read_entry
 from vidsift.data.grounding import GroundedWord
+from vidsift.errors import VideoReadError
 from vidsift.evaluation.evaluate import EncodedGallery
 from vidsift.evaluation.grounding import (
     PointedWord,
@@ -28,7 +30,7 @@ from vidsift.search.explain import TermAccount, traced_patches
 from vidsift.search.grounded_captions import GroundedCaption
 from vidsift.search.word_accounts import terms_of_pairs
 from vidsift.types import PatchShares
-from vidsift.video import probe, read_frames
+from vidsift.video import probe
 
 __all__ = ["PictureShapes", "sentences_in_picture", "words_in_picture"]
 
@@ -112,9 +114,10 @@ def _by_video(captions: Sequence[GroundedCaption]) -> Iterator[list[GroundedCapt
 
 
 def _traced(model: Model, gallery: EncodedGallery, caption: GroundedCaption) -> dict[str, PatchShares]:
-    entry = gallery.entries[caption.entry]
-    times = model.wanted_times(entry.span(probe(entry.path).duration_seconds))
-    frames = read_frames(entry.path, times, size_px=model.preprocessing.size_px)
+    looking = model.preprocessing
+    frames = read_entry(gallery.entries[caption.entry], looking.wanted_times, looking.size_px)
+    if isinstance(frames, VideoReadError):  # it could be read before
+        raise frames
     video = {name: tokens[caption.row : caption.row + 1] for name, tokens in gallery.videos.items()}
     return traced_patches(model, frames, video)
 

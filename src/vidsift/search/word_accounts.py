@@ -17,7 +17,15 @@ from vidsift.search.questions import QueryPart
 from vidsift.search.sentence_words import word_of_pieces
 from vidsift.types import Alignment, Features, PatchShares, TokenSet
 
-__all__ = ["PairAccount", "exact_accounts", "scores_without_ends", "terms_of_pairs", "word_terms"]
+__all__ = [
+    "PairAccount",
+    "PairTerms",
+    "exact_accounts",
+    "one_row",
+    "scores_without_ends",
+    "terms_of_pairs",
+    "word_terms",
+]
 
 _AT_ONCE = 64
 _VIDEOS_AT_ONCE = 512
@@ -116,7 +124,7 @@ def terms_of_pairs(
                 method=model.method,
                 text=sides[0],
                 video=sides[1],
-                account={name: _alignment_row(of, row) for name, of in account.items()},
+                account={name: one_row(of, row) for name, of in account.items()},
                 traced=None if traced is None else traced[start + row],
             )
             yield PairTerms(sentence, pieces[sentence], *sides, terms)
@@ -126,7 +134,8 @@ def _rows(features: Features, row: int) -> dict[str, TokenSet]:
     return {name: tokens[row : row + 1] for name, tokens in features.items()}
 
 
-def _alignment_row(account: Alignment, row: int) -> Alignment:
+def one_row(account: Alignment, row: int) -> Alignment:
+    """Return the alignment of one pair of a batch, as a batch of one."""
     return Alignment(**{name: part[row : row + 1] for name, part in vars(account).items()})
 
 
