@@ -170,14 +170,19 @@ def _actors(clip: ShapesClip, events: Sequence[int]) -> set[int]:
 
 
 def _choose(
-    clip: ShapesClip, rng: np.random.Generator, chance: dict[str, float], most_events: int
+    clip: ShapesClip,
+    rng: np.random.Generator,
+    chance: dict[str, float],
+    most_events: int,
+    only_event: int | None,
 ) -> _Content:
     """Choose the facts of a caption: those that decide, so many that few clips share them, and some more."""
-    events = list(clip.decisive_events)
-    attributes = {(name, thing) for name, thing in clip.decisive if thing >= 0}
-    background = ("background", -1) in clip.decisive
-    bystanders = list(dict.fromkeys(thing for _, thing in clip.decisive if thing >= 0))
-    must_order = clip.tag == "order"
+    decisive = clip.decisive if only_event is None else ()
+    events = list(clip.decisive_events) if only_event is None else [only_event]
+    attributes = {(name, thing) for name, thing in decisive if thing >= 0}
+    background = ("background", -1) in decisive
+    bystanders = list(dict.fromkeys(thing for _, thing in decisive if thing >= 0))
+    must_order = clip.tag == "order" and only_event is None
 
     def bits() -> float:
         things = _actors(clip, events) | set(bystanders)
@@ -314,13 +319,16 @@ def _said(parts: Sequence[_Part]) -> tuple[str, tuple[CaptionWord, ...]]:
     return text.rstrip(), tuple(words)
 
 
-def describe_clip(clip: ShapesClip, rng: np.random.Generator, *, paragraph: bool = False) -> Caption:
+def describe_clip(
+    clip: ShapesClip, rng: np.random.Generator, *, paragraph: bool = False, event: int | None = None
+) -> Caption:
     """Say a sentence about a clip, or a paragraph, true of it and of none of its hard negatives.
 
     Args:
         clip: what to describe.
         rng: chooses the facts and the words.
         paragraph: several sentences with most of the facts.
+        event: index of the only event to be named; then hard negatives play no part.
 
     Returns:
         Lower-case words, at most :data:`~vidsift.shapes.captions.MAX_WORDS` (of a paragraph
@@ -328,9 +336,9 @@ def describe_clip(clip: ShapesClip, rng: np.random.Generator, *, paragraph: bool
     """
     chance = _PARAGRAPH_CHANCE if paragraph else _CHANCE
     limit = MAX_PARAGRAPH_WORDS if paragraph else MAX_WORDS
-    most_events = len(clip.events) if paragraph else _MOST_EVENTS
+    most_events = 1 if event is not None else len(clip.events) if paragraph else _MOST_EVENTS
     while True:
-        content = _choose(clip, rng, chance, most_events)
+        content = _choose(clip, rng, chance, most_events, event)
         article = pick(rng, ("a ", "a ", "a ", "the ", "the ", "")) if not paragraph else "a "
         speech = _ClipSpeech(clip, rng, content, article)
         text, words = _said((_paragraph if paragraph else _sentence)(speech))

@@ -205,7 +205,7 @@ def write_clip_library(
     drawn = draw_clips(split, clips, seed, **options)
     root = Path(folder)
     jobs = [
-        VideoJob(str(root / it.name), it.clip, size_px, frames_per_second, it.clip.duration_seconds)
+        VideoJob(str(root / it.name), ((it.clip, it.clip.duration_seconds),), size_px, frames_per_second)
         for it in drawn
     ]
     about = {"world": 2, "split": split, "clips": clips, "seed": seed, **options}

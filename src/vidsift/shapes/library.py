@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -195,39 +195,41 @@ def write_video(
     duration_seconds: float = DURATION_SECONDS,
 ) -> None:
     """Write a scene as an H.264 file, replacing what is there."""
-    length = round(duration_seconds * frames_per_second)
-    pictures = render(scene, np.arange(length) / frames_per_second, size_px)
-    write_pictures(path, pictures, frames_per_second)
+    _write_job(VideoJob(str(path), ((scene, duration_seconds),), size_px, frames_per_second))
 
 
-def write_pictures(path: Path | str, pictures: NDArray[np.uint8], frames_per_second: int) -> None:
-    """Write square pictures ``(F, S, S, 3)`` as an H.264 file, replacing what is there."""
+def write_pictures(path: Path | str, pictures: Iterable[NDArray[np.uint8]], frames_per_second: int) -> None:
+    """Write square pictures ``(S, S, 3)``, at least one, as an H.264 file, replacing what is there."""
     import av
 
     with av.open(str(path), "w", format="mp4") as container:
         track = container.add_stream("libx264", rate=Fraction(frames_per_second))
-        track.width = track.height = pictures.shape[1]
         track.pix_fmt = "yuv420p"
         # One thread: the encoder's choices, and with them the bytes, do not depend on the machine's load.
         track.options = {"preset": "veryfast", "crf": "18", "threads": "1", "g": "24"}
         for picture in pictures:
+            if not track.codec_context.is_open:
+                track.width = track.height = picture.shape[0]
             container.mux(track.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(track.encode())
 
 
 class VideoJob(NamedTuple):
-    """A file to be written, see :func:`write_video`."""
+    """A file to be written: ``parts`` are scenes one after the other with their seconds."""
 
     path: str
-    scene: Scene
+    parts: tuple[tuple[Scene, float], ...]
     size_px: int
     frames_per_second: int
-    duration_seconds: float = DURATION_SECONDS
 
 
 def _write_job(job: VideoJob) -> None:
-    path, scene, size_px, frames_per_second, seconds = job
-    write_video(path, scene, size_px=size_px, frames_per_second=frames_per_second, duration_seconds=seconds)
+    # Part by part: a recording of minutes is never in memory as a whole.
+    parts = (
+        render(scene, np.arange(round(seconds * job.frames_per_second)) / job.frames_per_second, job.size_px)
+        for scene, seconds in job.parts
+    )
+    write_pictures(job.path, (picture for part in parts for picture in part), job.frames_per_second)
 
 
 def _spoken_name(video: DrawnVideo) -> str:
@@ -287,7 +289,8 @@ def write_library(
         "captions_per_video": captions_per_video,
     }
     root = Path(folder)
-    jobs = [VideoJob(str(root / video.name), video.scene, size_px, frames_per_second) for video in drawn]
+    shown = [(str(root / video.name), ((video.scene, DURATION_SECONDS),)) for video in drawn]
+    jobs = [VideoJob(path, parts, size_px, frames_per_second) for path, parts in shown]
     with saving("the videos", root):
         root.mkdir(parents=True, exist_ok=True)
         write_videos(jobs, workers)
@@ -307,7 +310,7 @@ def write_videos(jobs: Sequence[VideoJob], workers: int | None) -> None:
         return
     # Fresh processes: forking one in which torch runs threads can hang.
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(_write_job, jobs, chunksize=8))
+        list(pool.map(_write_job, jobs, chunksize=max(1, min(8, len(jobs) // (4 * processes)))))
 
 
 def _listed(video: DrawnVideo, split: str) -> str:

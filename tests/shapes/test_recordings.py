@@ -1,0 +1,70 @@
+"""Long recordings: every sentence is true of one event of one recording, in known seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidsift.data.folder import read_folder
+from vidsift.shapes.clips import event_span
+from vidsift.shapes.recordings import draw_recordings, write_recordings
+from vidsift.shapes.world import holds
+from vidsift.video.probe import probe
+
+
+def test_what_is_asked_for_happens_once_in_all_recordings() -> None:
+    drawn = draw_recordings("test", 4, 3.0)
+    clips = [clip for recording in drawn for clip in recording.clips]
+    questions = [(recording, each) for recording in drawn for each in recording.questions]
+    assert len(questions) > 0.9 * len(clips) > 40
+    assert len({each.caption.text for _, each in questions}) == len(questions)
+    for recording, (caption, number, event) in questions:
+        shown = recording.clips[number]
+        assert [clip is shown for clip in clips if holds(caption.statement, clip)] == [True]
+        assert len(caption.statement.events) == 1
+        assert shown.events[event].motion == caption.statement.events[0][0]
+        assert {word.fact for word in caption.words if word.kind == "event"} == {event}
+    assert all(3 * 60 <= recording.starts_seconds[-1] < 3 * 60 + 16 for recording in drawn)
+    assert draw_recordings("test", 4, 3.0) == drawn
+    assert (
+        draw_recordings("test", 1, 1.0)[0].clips
+        == drawn[0].clips[: len(draw_recordings("test", 1, 1.0)[0].clips)]
+    )
+
+
+def test_a_library_of_recordings_holds_moments_and_grounding(tmp_path: Path) -> None:
+    (recording,) = write_recordings(
+        tmp_path, "val", 1, 0.5, seed=2, size_px=16, frames_per_second=4, workers=1
+    )
+    (entry,) = read_folder(tmp_path)
+    assert entry.split == "val"
+    assert entry.captions == tuple(each.caption.text for each in recording.questions)
+    starts = recording.starts_seconds
+    assert probe(entry.path).duration_seconds == pytest.approx(starts[-1], abs=0.26)
+    for moment, words, (_, number, event) in zip(
+        entry.moments, entry.grounding, recording.questions, strict=True
+    ):
+        clip = recording.clips[number]
+        start, end = event_span(clip, clip.events[event])
+        assert moment.start_seconds == pytest.approx(starts[number] + start, abs=1e-3)
+        assert moment.end_seconds == pytest.approx(starts[number] + end, abs=1e-3)
+        assert moment.end_seconds - moment.start_seconds < 3.3
+        for word in words:
+            assert starts[number] - 1e-3 <= word.spans[0].start_seconds
+            assert word.spans[0].end_seconds <= starts[number + 1] + 1e-3
+            if word.kind == "event":
+                assert word.spans[0] == (moment.start_seconds, moment.end_seconds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("dev", 1, 1.0), "split 'dev'"),
+        (("test", 0, 1.0), "0 recordings of 1.0"),
+        (("test", 1, 0.0), "of 0.0 min"),
+    ],
+)
+def test_what_makes_no_recording_is_refused(arguments: tuple[str, int, float], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        draw_recordings(*arguments)
