@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidsift.search.canvas import Pasted, Rectangle, Written
+from vidsift.search.canvas import Pasted, Rectangle, Written, text_width
 from vidsift.search.explain import Explanation
 from vidsift.search.explain_falls import columns_of_falls
 from vidsift.search.explain_layout import shown_number
@@ -28,8 +28,12 @@ FRAMES = LeavingOut(WORDS, np.array([1.0, 2.0, 3.0]))
 
 def texts(falls: LeavingOut, frames: Frames | None = None) -> list[str]:
     drawn = draw_explanation(Explanation("red ring", 0.5, [], leaving_out=falls), frames)
-    assert all(0 <= mark.x <= drawn.width for mark in drawn.marks if isinstance(mark, Written))
-    return [mark.text for mark in drawn.marks if isinstance(mark, Written)]
+    written = [mark for mark in drawn.marks if isinstance(mark, Written)]
+    share = {"left": 1.0, "middle": 0.5, "right": 0.0}
+    for mark in written:
+        assert mark.x >= 0
+        assert mark.x + share[mark.align] * text_width(mark.text, mark.points) <= drawn.width, mark.text
+    return [mark.text for mark in written]
 
 
 def test_it_says_what_it_is_and_every_number() -> None:
@@ -41,6 +45,8 @@ def test_it_says_what_it_is_and_every_number() -> None:
     ]
     assert [text for text in shown if text.endswith(" s")] == ["1.00 s", "2.00 s", "3.00 s"]
     assert columns_of_falls(FRAMES) == 3
+    # Nothing stands outside of the page where every word makes the score rise.
+    assert "the score falls by" in texts(LeavingOut(WORDS[1:], FRAMES.times_seconds))
 
 
 def test_the_larger_the_fall_the_longer_the_bar_and_the_stronger_the_colour() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidsift.encoders.tokenizer import END, START, clean_text, train_tokenizer
+from vidsift.encoders.tokenizer import END, START, Tokenizer, clean_text, train_tokenizer
 from vidsift.search.sentence_words import (
     SentenceWord,
     is_function_word,
@@ -22,6 +23,7 @@ TOKENIZER = train_tokenizer(
     620,
 )
 LONG = 4000
+VOCABULARY = Path(__file__).parents[3] / "shared" / "golden" / "bpe_simple_vocab_16e6.txt.gz"
 
 letters = st.characters(
     categories=("Lu", "Ll", "Lo", "Nd", "Mn", "Mc", "So"), include_characters="'-’é日🚀\u200d"
@@ -191,6 +193,21 @@ def test_cut_sentences(words: list[str], most: int) -> None:
     whole = word_of_pieces(sentence, tokens_of(sentence), TOKENIZER)
     cut = word_of_pieces(sentence, tokens_of(sentence, most), TOKENIZER)
     assert cut == [*whole[: min(most, len(whole)) - 1], -1]
+
+
+@pytest.mark.skipif(not VOCABULARY.is_file(), reason=f"{VOCABULARY} is not there")
+def test_clips_vocabulary_spells_words_in_its_pieces() -> None:
+    tokenizer = Tokenizer.from_bpe_file(VOCABULARY)
+    sentence = "A skateboarder's 'small' dog, Dragonfruit-coloured, isn\u2019t at 日本 \U0001f680 in 2024"
+    pieces = tokenizer.encode([sentence], 77).pieces[0]
+    # The mark before "small" and its first letter are one token of this vocabulary.
+    words = [["a"], ["skate", "boarder", "'s"], ["'s", "mall"], ["dog"], ["dragon", "fruit", "-", "coloured"]]
+    words += [["isn", "'t"], ["at"], ["日", "\ufffd", "\ufffd"], ["in"], list("2024")]
+    places = word_of_pieces(sentence, pieces, tokenizer)
+    spelled = [[p for p, place in zip(pieces, places, strict=True) if place == row] for row in range(10)]
+    assert spelled == words
+    outside = [piece for piece, place in zip(pieces, places, strict=True) if place < 0]
+    assert outside == [START, "'", ",", ",", "\U0001f680", END]
 
 
 def test_tokens_of_another_sentence_are_refused() -> None:

@@ -76,7 +76,8 @@ class _Scale:
     """How long bars are and how strong colours, for all words alike.
 
     Attributes:
-        zero: where the bars start.
+        left: where bars may start.
+        zero: where they do, but for those to the left.
         bar: inches for one.
         strongest: the largest change of a frame's share.
     """
@@ -84,18 +85,18 @@ class _Scale:
     def __init__(self, columns: Columns, falls: LeavingOut) -> None:
         values = np.array([word.fall for word in falls.words if word.fall is not None] or [0.0])
         low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-        left, room = columns.sums, SUMS
+        self.left, room = columns.sums, SUMS
         if falls.times_seconds is None:
             # No matrix: the bars take its place.
-            left, room = columns.matrix, columns.sums - columns.matrix
+            self.left, room = columns.matrix, columns.sums - columns.matrix
         self.bar = room / max(high - low, 1e-6)
-        self.zero = left - low * self.bar
+        self.zero = self.left - low * self.bar
         cells = [np.abs(_cells(word)).max() for word in falls.words if word.frame_falls is not None]
         self.strongest = max([*map(float, cells), 1e-9])
 
 
 def _draw_rows(canvas: Canvas, columns: Columns, y: float, falls: LeavingOut, scale: _Scale) -> float:
-    canvas.draw(Written(scale.zero, y + 0.5 * LINE, "the score falls by", NOTE))
+    canvas.draw(Written(scale.left, y + 0.5 * LINE, "the score falls by", NOTE))
     y += 1.2 * LINE
     sentences = list(dict.fromkeys(word.sentence for word in falls.words))
     for sentence in sentences:
