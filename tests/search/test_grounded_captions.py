@@ -27,6 +27,10 @@ def test_captions_know_their_words_their_video_and_its_hard_negatives() -> None:
     ]
     assert [(caption.entry, caption.row) for caption in captions] == [(0, 0), (2, 1), (3, 2)]
     assert [caption.negatives for caption in captions] == [(), (2,), (1,)]
+    many = [replace(entry, group="all") for entry in grounded.entries() * 3]
+    rivals = grounded_captions(grounded.gallery(model, many))
+    assert rivals[0].negatives == (1, 2, 3, 4, 5, 6, 7)
+    assert rivals[-1].negatives == (0, 1, 2, 3, 4, 5, 6)
     last = captions[2]
     known = [None if word is None else word.text for word in last.truth_of_words]
     assert known == [None, "green", "star", "spins", None, "circle"]

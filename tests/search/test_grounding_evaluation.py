@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from tests.methods import tiny
 from tests.search import grounded
 
+from vidsift.evaluation.grounding import WordAccount
+from vidsift.methods.model import Model
 from vidsift.search.grounding_evaluation import accounts_of, evaluate_grounding
 from vidsift.search.left_out_accounts import left_out_accounts
-from vidsift.search.word_accounts import exact_accounts
+from vidsift.search.sentence_words import sentence_words
+from vidsift.search.word_accounts import PairAccount, exact_accounts
+from vidsift.types import Features
 
 # Frames stand at 0.5 to 4.5 s: two of five are in the span.
 CHANCE = 40.0
@@ -130,3 +135,32 @@ def test_a_black_box_points_nowhere() -> None:
     assert report["why"] == "the method is a black box: it has no account of its score"
     assert (report["pointing"]["value"], report["pointing"]["of"]) == (None, 0)
     assert report["effective_words"]["value"] > 1
+
+
+@pytest.mark.parametrize(("known", "expected"), [(True, 100.0), (False, CHANCE)])
+def test_a_perfect_account_gets_all_and_one_that_says_nothing_gets_chance(
+    known: bool, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By accounts that are made up: of every word the frames in which it is true, or all alike."""
+
+    def made_up(
+        _model: Model, _videos: Features, sentences: Sequence[str], _rows: Sequence[int]
+    ) -> Iterator[PairAccount]:
+        for sentence in sentences:
+            words = sentence_words(sentence)
+            evidence = np.zeros((len(words), tiny.FRAMES))
+            evidence[:, :2] = known
+            gave = np.array([float(word.text not in grounded.FUNCTION_WORDS) for word in words])
+            rest = {"start": 0.0, "end": 0.0, "marks": 0.0}
+            account = WordAccount(evidence, gave, rest, 0.5 + np.arange(tiny.FRAMES, dtype=np.float64))
+            yield PairAccount(list(range(len(words))), account, [], None)
+
+    monkeypatch.setattr("vidsift.search.grounding_evaluation.exact_accounts", made_up)
+    model = tiny.model("drl", {"temporal": "none"})
+    report = evaluate_grounding(model, grounded.gallery(model, grounded.entries()))
+    assert report["pointing"]["value"] == pytest.approx(expected)
+    assert report["pointing"]["interval"] == pytest.approx([expected, expected])
+    # All that gave anything gave alike: the order of their falls says nothing.
+    assert report["deletion"]["value"] == 50
+    assert report["score"]["content"]["value"] == 100
+    assert report["difference"]["start_and_end"]["value"] is None

@@ -133,6 +133,12 @@ def _sentences(grounding: Mapping[str, Any]) -> list[str]:
         if shares:
             listed = ", ".join(f"{role} {shares[role]['value']:.1f} %" for role in _ROLES if role in shares)
             lines.append(f"{title}: {listed}")
+    by_place = grounding.get("weights_by_place")
+    if by_place is not None:
+        places = [*by_place["by_place"], by_place["end_mean"]]
+        names = ["start", *map(str, range(1, len(places) - 1)), "end"]
+        shown = ", ".join(f"{name} {100 * weight:.1f}" for name, weight in zip(names, places, strict=True))
+        lines.append(f"weight by place in the sentence, in %: {shown}")
     return lines
 
 

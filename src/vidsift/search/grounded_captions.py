@@ -26,6 +26,7 @@ SEED = 0
 """Of what is shuffled."""
 
 _DRAWS = 20
+_MOST_NEGATIVES = 7
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class GroundedCaption:
         entry: number of its video among the entries of a gallery.
         row: of its video among the encoded ones.
         group: name of its video's group of hard negatives, or "".
-        negatives: rows of the other videos of that group.
+        negatives: rows of other videos of that group: of all, or of seven that follow its own.
     """
 
     sentence: str
@@ -73,13 +74,19 @@ def grounded_captions(gallery: EncodedGallery) -> list[GroundedCaption]:
     captions = []
     for place, entry in there:
         row = int(row_V[place])
-        others = tuple(other for other in members.get(entry.group, ()) if other != row)
+        others = _following(members.get(entry.group, [row]), row)
         captions += [
             GroundedCaption(sentence, truth, place, row, entry.group, others)
             for sentence, truth in zip(entry.captions, entry.grounding or (), strict=False)
             if truth
         ]
     return captions
+
+
+def _following(members: list[int], row: int) -> tuple[int, ...]:
+    """The members after one, and then from the first on, up to as many as are compared."""
+    place = members.index(row)
+    return tuple((members[place + 1 :] + members[:place])[:_MOST_NEGATIVES])
 
 
 class ShuffledSentence(NamedTuple):

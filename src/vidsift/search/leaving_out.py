@@ -27,7 +27,15 @@ from vidsift.search.rescore import PrefetchedTokens, align_exactly, score_exactl
 from vidsift.search.sentence_words import SentenceWord, sentence_words, without_word, word_of_pieces
 from vidsift.types import Features
 
-__all__ = ["MEANING", "LeavingOut", "WordFall", "WordsLeftOut", "fall_without_words", "leave_words_out"]
+__all__ = [
+    "MEANING",
+    "LeavingOut",
+    "WordFall",
+    "WordsLeftOut",
+    "fall_without_words",
+    "leave_words_out",
+    "texts_without_words",
+]
 
 MEANING = (
     "how much the score falls without the word; interactions between words are counted in each of them, so "
@@ -132,18 +140,26 @@ def leave_words_out(model: Model, sentence: str) -> WordsLeftOut:
     Raises:
         ValueError: the sentence is empty.
     """
+    words, texts = texts_without_words(model, sentence)
+    # Of "very very" two words leave the same text.
+    rows = {text: row for row, text in enumerate(dict.fromkeys(filter(None, texts)))}
+    with one_thread():
+        encoded = model.encode_text(list(rows)) if rows else {}
+    return WordsLeftOut(words, texts, [rows.get(text) for text in texts], encoded)
+
+
+def texts_without_words(model: Model, sentence: str) -> tuple[list[SentenceWord], list[str]]:
+    """Return the words of a sentence that a model reads, and what it reads of the sentence without each.
+
+    The text is "" where no other word is left. See :func:`leave_words_out`.
+    """
     words = sentence_words(sentence)
     tokens = model.tokenize([sentence])
     if tokens.cut[0]:
         owners = word_of_pieces(sentence, tokens.pieces[0], model.tokenizer)
         words = words[: max(owners) + 1]
         sentence = sentence[: words[-1].end] if words else sentence
-    texts = [without_word(sentence, word) for word in words] if len(words) > 1 else [""] * len(words)
-    # Of "very very" two words leave the same text.
-    rows = {text: row for row, text in enumerate(dict.fromkeys(filter(None, texts)))}
-    with one_thread():
-        encoded = model.encode_text(list(rows)) if rows else {}
-    return WordsLeftOut(words, texts, [rows.get(text) for text in texts], encoded)
+    return words, [without_word(sentence, word) for word in words] if len(words) > 1 else [""] * len(words)
 
 
 class _Given(NamedTuple):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from vidsift.evaluation.grounding import WordAccount
 from vidsift.methods.model import Model
+from vidsift.search.leaving_out import texts_without_words
 from vidsift.search.moments import frame_shares
-from vidsift.search.sentence_words import sentence_words, without_word, word_of_pieces
 from vidsift.search.word_accounts import PairAccount, one_row
 from vidsift.types import Features
 
@@ -38,13 +38,13 @@ def left_out_accounts(
     """
     for start in range(0, len(sentences), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        without = [_without_each_word(model, sentence) for sentence in sentences[some]]
-        # Of several sentences at once, and of "very very" once.
-        texts = list(dict.fromkeys(text for whole, reduced in without for text in (whole, *reduced)))
+        without = [_texts(model, sentence) for sentence in sentences[some]]
+        # Those of several sentences at once, and equal ones once.
+        texts = list(dict.fromkeys(text for of_sentence in without for text in of_sentence))
         place = {text: number for number, text in enumerate(texts)}
         encoded = model.encode_text(texts)
-        for (whole, reduced), row in zip(without, rows[some], strict=True):
-            index = torch.tensor([place[text] for text in (whole, *reduced)])
+        for of_sentence, row in zip(without, rows[some], strict=True):
+            index = torch.tensor([place[text] for text in of_sentence])
             text = {name: tokens[index] for name, tokens in encoded.items()}
             video = {name: tokens[row : row + 1].to(device=model.device) for name, tokens in videos.items()}
             score_B = model.similarity(text, video)[:, 0].double().cpu().numpy()
@@ -55,17 +55,13 @@ def left_out_accounts(
                 rest={},
                 times_seconds=times_F,
             )
-            yield PairAccount(list(range(len(reduced))), words, [], None)
+            yield PairAccount(list(range(len(of_sentence) - 1)), words, [], None)
 
 
-def _without_each_word(model: Model, sentence: str) -> tuple[str, list[str]]:
-    """A sentence as far as a model reads it, and without each of its words where it has several."""
-    words, tokens = sentence_words(sentence), model.tokenize([sentence])
-    if tokens.cut[0]:
-        # Else a word that was cut off would move up into the place of the one that is left out.
-        words = words[: max(word_of_pieces(sentence, tokens.pieces[0], model.tokenizer)) + 1]
-        sentence = sentence[: words[-1].end] if words else sentence
-    return sentence, [without_word(sentence, word) for word in words] if len(words) > 1 else []
+def _texts(model: Model, sentence: str) -> list[str]:
+    """The sentence, and it without each of its words where it has several."""
+    _, reduced = texts_without_words(model, sentence)
+    return [sentence, *filter(None, reduced)]
 
 
 def _frames(model: Model, text: Features, video: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
