@@ -12,7 +12,7 @@ from tests.methods import tiny
 from vidsift.interactions.token_wise import TokenWise
 from vidsift.methods.base import Term
 from vidsift.methods.model import Model, load
-from vidsift.search.moments import frame_matches, frame_shares, moment_around
+from vidsift.search.moments import MomentRule, frame_matches, frame_shares, moment_around
 from vidsift.types import Features, Span, TokenSet
 from vidsift.video import read_frames
 
@@ -72,6 +72,38 @@ def test_a_frame_that_gave_nothing_is_in_the_moment_where_it_matches_as_well() -
     # A frame that is named, or that won by little, and matches no better than most: it alone.
     assert moment_around(TIMES, shares, SEGMENT, 4, matches) == Span(8.0, 10.0)
     assert moment_around(TIMES, shares[::-1], SEGMENT, None, -matches) == Span(6.0, 8.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (MomentRule(), Span(8.0, 10.0)),
+        (MomentRule("match"), Span(2.0, 6.0)),
+        (MomentRule("match", threshold=0.15), Span(2.0, 8.0)),
+        (MomentRule("match", threshold=0.9), Span(2.0, 4.0)),
+        # Means of those at most 2 s away: .45, .53, .67, .5, .33, .25; of these .46.
+        (MomentRule("match", smoothing_seconds=4.0), Span(4.0, 6.0)),
+        (MomentRule("match", threshold=0.3, smoothing_seconds=4.0), Span(2.0, 6.0)),
+        (MomentRule("match", smoothing_seconds=1.0), Span(2.0, 6.0)),
+    ],
+    ids=str,
+)
+def test_a_rule_says_which_frame_and_how_far(rule: MomentRule, expected: Span) -> None:
+    """The frame that gave most is none of those that match best; these are two, a third is near."""
+    matches = np.array([0.1, 0.8, 0.7, 0.5, 0.3, 0.2])
+    shares = np.array([0.0, 0.0, 0.0, 0.0, 0.7, 0.0])
+    if rule == MomentRule():
+        matches = matches[[0, 3, 2, 4, 1, 5]]
+    assert moment_around(TIMES, shares, SEGMENT, None, matches, rule=rule) == expected
+
+
+def test_rules_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="centre is 'mean', expected share or match"):
+        MomentRule("mean")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="threshold is 0, expected a number above 0, at most 1"):
+        MomentRule(threshold=0)
+    with pytest.raises(ValueError, match="smoothing_seconds is -1, expected a finite number"):
+        MomentRule(smoothing_seconds=-1)
 
 
 def test_matches_are_the_best_of_each_time_weighed_by_the_words() -> None:

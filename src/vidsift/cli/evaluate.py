@@ -270,6 +270,7 @@ def _measured(
     from vidsift.evaluation.evaluate import evaluate_model
     from vidsift.evaluation.missing import refuse_missing
     from vidsift.evaluation.protocol import look_differently
+    from vidsift.index.plain_clip import for_footage
     from vidsift.methods.model import load
 
     if moments:
@@ -287,7 +288,9 @@ def _measured(
         options |= {"progress": bar.update, "with_gallery": grounding}
         evaluation = evaluate_model(loaded, entries, split=name, **options)
     if moments:
-        scored = score_moments(loaded, entries, missing=options["missing"], workers=options["workers"])
+        # What a search shows; a way of looking that was chosen by hand stays.
+        searched = loaded if changed else for_footage(loaded, model)
+        scored = score_moments(searched, entries, missing=options["missing"], workers=options["workers"])
         evaluation.report["moments"] = scored
     if grounding:
         evaluation.report["grounding"] = score_grounding(loaded, evaluation)

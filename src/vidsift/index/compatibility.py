@@ -40,7 +40,8 @@ def open_with_model(
         ValueError: the model cannot be loaded.
     """
     from vidsift.index.encode import sets_of
-    from vidsift.methods.model import Model, load
+    from vidsift.index.plain_clip import load_for_index
+    from vidsift.methods.model import Model
 
     store = Store.open(folder) if (folder / MANIFEST).exists() else None
     source = model
@@ -48,7 +49,8 @@ def open_with_model(
         source = DEFAULT_MODEL if store is None else store.manifest.model
         if not source:
             raise IndexFolderError(f"the index {folder} was made with a model from memory; pass that model")
-    loaded = source if isinstance(source, Model) else load(source, device)
+    made_with = None if store is None else store.manifest
+    loaded = source if isinstance(source, Model) else load_for_index(source, device, made_with)
     name = "" if isinstance(source, Model) else _lasting_name(source)
     sets = sets_of(loaded) if store is None else store.manifest.sets
     # Checked now, and not after hours of reading videos.

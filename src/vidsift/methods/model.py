@@ -34,7 +34,7 @@ from vidsift.types import Features, Frames, PatchShares, Span, TokenSet
 from vidsift.video import probe, read_frames
 from vidsift.video.preprocessing import Preprocessing, Sampling
 
-__all__ = ["BUNDLED", "Model", "Precision", "Preprocessing", "load"]
+__all__ = ["BUNDLED", "Model", "Precision", "Preprocessing", "is_plain_clip", "load"]
 
 Progress = Callable[[int], None]
 VideoPath = str | Path
@@ -483,7 +483,8 @@ def load(
 
     Args:
         name_or_folder: a folder that vidsift saved, a CLIP folder or file, a CLIP's name on the hub
-            (both give zero-shot CLIP), or "shapes" for the small model that comes with the package.
+            (both give zero-shot CLIP; an index makes more of them, see :mod:`vidsift.index.plain_clip`), or
+            "shapes" for the small model that comes with the package.
         device: "auto" takes a GPU where there is one; else a name that torch knows.
         precision: of the towers: "fp32", "bf16", or "auto" for bf16 where the machine computes with it.
         frames: frames looked at in a stretch of video, for a plain CLIP; a vidsift folder says so itself.
@@ -500,6 +501,12 @@ def load(
     return model.round_towers(dtype)
 
 
+def is_plain_clip(name_or_folder: str | Path) -> bool:
+    """Whether a name is neither the bundled model's nor a folder of ours, so that it has to be a CLIP's."""
+    folder = Path(name_or_folder)
+    return str(name_or_folder) != BUNDLED and not (folder.is_dir() and holds_model(folder))
+
+
 def _load(name_or_folder: str | Path, frames: int) -> Model:
     name = str(name_or_folder)
     if name == BUNDLED:
@@ -511,10 +518,10 @@ def _load(name_or_folder: str | Path, frames: int) -> Model:
             )
         return _load_folder(folder, BUNDLED)
     folder = Path(name_or_folder)
-    if folder.is_dir() and holds_model(folder):
+    if not is_plain_clip(name_or_folder):
         # Resolved: "." and ".." are no names.
         return _load_folder(folder, folder.resolve().name)
-    # Neither a model nor a folder of ours: a CLIP in a folder or a file, or on the hub.
+    # A CLIP in a folder or a file, or on the hub.
     towers, tokenizer, norm = load_clip(name)
     short = folder.name if folder.exists() else name
     return Model.create("zero_shot", towers, tokenizer, norm, frames=frames, name=short)

@@ -98,7 +98,11 @@ def evaluate_moments(
             refuse_missing(failed, len(entries), _REMEDY)
         shown = _Shown(IndexReader(Store.open(Path(folder)), model))
         result = _scored(shown, sentences, missing, progress)
-    result["protocol"] |= {"segment": segment, "moments_from": _account(model)}
+    result["protocol"] |= {
+        "method": model.method_name,
+        "segment": segment,
+        "moments_from": _account(model),
+    }
     return result
 
 

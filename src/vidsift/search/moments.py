@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +17,50 @@ from vidsift.search.questions import Question
 from vidsift.search.rescore import align_exactly
 from vidsift.types import Alignment, Features, Span
 
-__all__ = ["NO_SHARES", "FrameShares", "frame_matches", "frame_shares", "moment_around", "shares_by_frame"]
+__all__ = [
+    "NO_SHARES",
+    "FrameShares",
+    "MomentRule",
+    "frame_matches",
+    "frame_shares",
+    "moment_around",
+    "shares_by_frame",
+]
+
+
+@dataclass(frozen=True)
+class MomentRule:
+    """How a moment is read off what the frames gave and how well they match.
+
+    Attributes:
+        centre: which frame it lies around: that of the largest "share", from which the score came, or of the
+            best "match" by itself.
+        threshold: how far above the mean a neighbour has to match to belong to it, as a part of how far that
+            frame does: 0.5 is half way. The smaller, the longer the moment.
+        smoothing_seconds: matches are averaged with those of the frames in so many seconds around each first;
+            0 takes each as it is.
+
+    Raises:
+        ValueError: a value that no moment can be read by.
+    """
+
+    centre: Literal["share", "match"] = "share"
+    threshold: float = 0.5
+    smoothing_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        if self.centre not in ("share", "match"):
+            raise ValueError(f"centre is {self.centre!r}, expected share or match")
+        if not 0 < self.threshold <= 1:
+            raise ValueError(f"threshold is {self.threshold}, expected a number above 0, at most 1")
+        if not (math.isfinite(self.smoothing_seconds) and self.smoothing_seconds >= 0):
+            raise ValueError(
+                f"smoothing_seconds is {self.smoothing_seconds}, expected a finite number of at least 0"
+            )
+
+
+_BY_SHARES = MomentRule()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,13 +187,15 @@ def moment_around(
     segment: Span,
     frame: int | None = None,
     matches: NDArray[np.float64] | None = None,
+    *,
+    rule: MomentRule = _BY_SHARES,
 ) -> Span:
     """The stretch around the frame that gave most, or around one that is named.
 
     It takes in the neighbours on both sides for as long as they match at least half as well above the mean as
     that one does; of a frame that was named and matches no better than the mean, none. A frame stands for the
     seconds up to half way to its neighbours; the first and the last one reach as far outwards as inwards,
-    within the segment.
+    within the segment. Which frame, and what "half" is, says the rule.
 
     Args:
         times_seconds: of the frames, ascending ``(F,)``.
@@ -156,6 +203,7 @@ def moment_around(
         segment: the limits; also the answer if there are no times.
         frame: place of the frame; the best one when None.
         matches: how well each matches, ``(F,)``; what it gave when None.
+        rule: see :class:`MomentRule`.
 
     Example:
         >>> moment_around(np.array([1.0, 3.0, 5.0, 7.0]), np.array([0.0, 0.1, 0.9, 0.1]), Span(0.0, 8.0))
@@ -163,12 +211,15 @@ def moment_around(
     """
     if not len(times_seconds):
         return segment
-    best = int(shares.argmax()) if frame is None else frame
     matched = shares if matches is None else matches
+    if rule.smoothing_seconds:
+        matched = _smoothed(times_seconds, matched, rule.smoothing_seconds)
+    central = matched if rule.centre == "match" else shares
+    best = int(central.argmax()) if frame is None else frame
     mean = float(matched.mean())
     above = float(matched[best]) - mean
     # A hair less, so that frames that match equally well stay together whatever rounding does.
-    enough = mean + above / 2 - 1e-12
+    enough = mean + rule.threshold * above - 1e-12
     if above < -1e-12 or (frame is not None and above <= 0):
         enough = np.inf
     first = last = best
@@ -178,6 +229,15 @@ def moment_around(
         last += 1
     edges = _edges(times_seconds, segment)
     return Span(float(edges[first]), float(edges[last + 1]))
+
+
+def _smoothed(
+    times_seconds: NDArray[np.float64], values: NDArray[np.float64], seconds: float
+) -> NDArray[np.float64]:
+    """Mean of the values of the frames in so many seconds around each frame, ``(F,)``."""
+    # A hair more: frames that lie half of it away belong to it whatever rounding does.
+    near_FF = np.abs(times_seconds[:, None] - times_seconds) <= seconds / 2 + 1e-9
+    return np.asarray(near_FF @ values / near_FF.sum(axis=1), np.float64)
 
 
 def _edges(times_seconds: NDArray[np.float64], segment: Span) -> NDArray[np.float64]:

@@ -19,9 +19,10 @@ from vidsift.errors import IndexFolderError, IndexVersionGoneError, QueryError
 from vidsift.files.paths import absolute, path_key
 from vidsift.index.compatibility import check_searchable
 from vidsift.index.library import records_by_video
+from vidsift.index.plain_clip import load_for_index
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
-from vidsift.methods.model import Model, load
+from vidsift.methods.model import Model
 from vidsift.search.calibration import Calibrator
 from vidsift.search.caption_ranking import Captions
 from vidsift.search.explain import LocatedSegment
@@ -306,7 +307,7 @@ def _load_model(store: Store, device: str) -> Model:
             "give it: Index.open(folder, model)"
         )
     try:
-        return load(manifest.model, device)
+        return load_for_index(manifest.model, device, manifest)
     except (ValueError, OSError) as error:
         raise IndexFolderError(
             f"the index {store.folder} was made with the model {manifest.model}, which cannot be "

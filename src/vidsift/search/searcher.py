@@ -16,8 +16,9 @@ from vidsift.encoders.device import choose_device
 from vidsift.errors import QueryError
 from vidsift.index.library import describe
 from vidsift.index.manifest import index_folder
+from vidsift.index.plain_clip import load_for_index
 from vidsift.index.storage import Store
-from vidsift.methods.model import Model, load
+from vidsift.methods.model import Model
 from vidsift.search.answers import (
     check_k,
     hits_for_sentences,
@@ -130,7 +131,11 @@ class Index:
         if scan_format is not None:
             right_scan_format(scan_format, "cpu")
         store = Store.open(index_folder(folder))
-        loaded = model if isinstance(model, Model) or model is None else load(model, device)
+        loaded = (
+            model
+            if isinstance(model, Model) or model is None
+            else load_for_index(model, device, store.manifest)
+        )
         return cls(store, loaded, device=device, scan_format=scan_format)
 
     # The index
