@@ -82,7 +82,7 @@ def test_a_black_box_has_no_account(tmp_path: Path, files: list[Path]) -> None:
         assert first["explanation"] is None
         assert first["strip"] == {"times": [], "shares": []}
         body = {"query": "red circle", "segment_id": first["segment_id"]}
-        assert "ask with leave_out" in problem(client.post("/v1/explain", json=body), 422)
+        assert "leave_out=True says how much" in problem(client.post("/v1/explain", json=body), 422)
         account = client.post("/v1/explain", json=body | {"leave_out": True}).json()
         assert account["terms"] == []
         assert "PairPerceptron is a black box" in account["account_missing"]

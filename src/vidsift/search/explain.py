@@ -222,7 +222,8 @@ def explain_segment(
             terms += _terms_of_part(model, gallery, segment.row, (part, text), frames)
     except NoAlignmentError as error:
         if left_out is None:
-            raise
+            remedy = "leave_out=True says how much the score falls without each word"
+            raise NoAlignmentError(f"{error}; {remedy}") from error
         account_missing = str(error)
     leaving_out = None
     if left_out is not None:

@@ -93,8 +93,7 @@ async def explain(service: CurrentService, request: Request, body: ExplainReques
     try:
         account = await wait_for(waiting, request)
     except NoAlignmentError as error:
-        remedy = "ask with leave_out for how much the score falls without each word"
-        raise ProblemError(422, f"{error}; or {remedy}") from error
+        raise ProblemError(422, str(error)) from error
     return await _json_response(account)
 
 
