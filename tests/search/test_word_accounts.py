@@ -8,7 +8,7 @@ from tests.methods import tiny
 from tests.methods.variants import VARIANTS
 
 from vidsift.evaluation.ranks import text_to_video_ranks
-from vidsift.search.word_accounts import exact_accounts, scores_without_ends, word_terms
+from vidsift.search.word_accounts import exact_accounts, scores_of_words, scores_without_ends, word_terms
 
 SENTENCES = ["a red circle moves left", "two triangles, a yellow ring", "a red circle moves left"]
 WITH_WORDS = {
@@ -95,3 +95,14 @@ def test_without_the_ends_a_sentence_as_a_whole_does_not_count() -> None:
     changed = dict(text) | {"sentence": text["sentence"].replace(tokens=-text["sentence"].tokens)}
     model.encode_text = lambda *_, **__: changed  # type: ignore[method-assign]
     np.testing.assert_array_equal(scores_without_ends(model, videos, SENTENCES[:2], names), before)
+
+
+@pytest.mark.parametrize("variant", ["drl-wti", "pidro", "xclip-included", "clip2video", "video_colbert"])
+def test_what_words_gave_alone_is_what_the_account_of_each_pair_gives_them(variant: str) -> None:
+    model = tiny.model(*VARIANTS[variant])
+    videos = model.encode_frames(*tiny.videos([5, 3, 4]))
+    sim = scores_of_words(model, videos, SENTENCES[:2], word_terms(model))
+    for row, sentence in enumerate(SENTENCES[:2]):
+        accounts = exact_accounts(model, videos, [sentence] * 3, [0, 1, 2])
+        expected = [account.words.gave.sum() + account.words.rest["marks"] for account in accounts]
+        np.testing.assert_allclose(sim[row], expected, atol=1e-5)

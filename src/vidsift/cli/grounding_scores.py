@@ -89,7 +89,8 @@ def _rows(grounding: Mapping[str, Any]) -> list[Row]:
     if without is not None:
         rows += [
             _row("R@1 of the captions", without["R@1_whole"]),
-            _row("  without start and end of text", without["R@1"]),
+            _row("  as if start and end of text were not there", without["R@1"]),
+            _row("  by what words gave alone", without["R@1_of_words"]),
         ]
     if difference is not None:
         rows += [

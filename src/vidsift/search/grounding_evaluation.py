@@ -45,7 +45,13 @@ from vidsift.search.grounded_captions import (
 )
 from vidsift.search.grounding_pictures import PictureShapes, sentences_in_picture, words_in_picture
 from vidsift.search.left_out_accounts import left_out_accounts
-from vidsift.search.word_accounts import PairAccount, exact_accounts, scores_without_ends, word_terms
+from vidsift.search.word_accounts import (
+    PairAccount,
+    exact_accounts,
+    scores_of_words,
+    scores_without_ends,
+    word_terms,
+)
 from vidsift.types import Features
 
 __all__ = ["EXACT", "LEAVING_OUT", "accounts_of", "evaluate_grounding"]
@@ -53,6 +59,7 @@ __all__ = ["EXACT", "LEAVING_OUT", "accounts_of", "evaluate_grounding"]
 EXACT, LEAVING_OUT = "exact", "leaving out"
 
 _AT_ONCE = 32
+_MOST_PAIRS = 4_000_000
 _WORDS_SHOWN = 30
 
 Progress = Callable[[int], None]
@@ -78,8 +85,9 @@ def evaluate_grounding(
         - ``leaving_out``: the same numbers by leaving words out, where that is the second;
         - ``picture``: pointing in the picture, of words or of whole sentences (``picture_of``);
         - ``weights_by_place``: :class:`~vidsift.evaluation.weights_by_place.WordWeights`, ``without_ends``:
-          R@1 of the same captions whole, and as if start and end of text were not there, and ``difference``:
-          see :func:`~vidsift.evaluation.grounding_numbers.gap_numbers`, all of the exact account;
+          R@1 of the same captions whole, as if start and end of text were not there, and by what words gave
+          alone, and ``difference``: see :func:`~vidsift.evaluation.grounding_numbers.gap_numbers`, all of the
+          exact account;
         - ``protocol``: what was judged.
 
     Raises:
@@ -331,17 +339,28 @@ def _without_ends(
     numbers: Sequence[int],
     terms: Sequence[str],
 ) -> dict[str, Any]:
-    """R@1 of the captions among all videos, whole and as if start and end of text were not there."""
-    right: dict[str, list[float]] = {"R@1": [], "R@1_whole": []}
-    for start in range(0, len(captions), _AT_ONCE):
-        some = captions[start : start + _AT_ONCE]
+    """R@1 of the captions among all videos: whole, as if start and end were not there, and of words alone.
+
+    Where captions and videos are many, of some captions by seed.
+    """
+    rows = len(next(iter(videos.values())))
+    chosen = np.arange(len(captions))
+    if len(captions) * rows > _MOST_PAIRS:
+        drawn = np.random.default_rng([SEED, 1]).permutation(len(captions))
+        chosen = np.sort(drawn[: max(1, _MOST_PAIRS // rows)])
+    right: dict[str, list[float]] = {"R@1": [], "R@1_of_words": [], "R@1_whole": []}
+    for start in range(0, len(chosen), _AT_ONCE):
+        some = [captions[place] for place in chosen[start : start + _AT_ONCE].tolist()]
         sentences = [caption.sentence for caption in some]
         owner = [caption.row for caption in some]
-        whole_QV = model.similarity(model.encode_text(sentences), videos).cpu().numpy()
-        words_QV = scores_without_ends(model, videos, sentences, terms)
-        for name, sim_QV in (("R@1", words_QV), ("R@1_whole", whole_QV)):
+        scores = {
+            "R@1": scores_without_ends(model, videos, sentences, terms),
+            "R@1_of_words": scores_of_words(model, videos, sentences, terms),
+            "R@1_whole": model.similarity(model.encode_text(sentences), videos).cpu().numpy(),
+        }
+        for name, sim_QV in scores.items():
             right[name] += (100 * text_to_video_ranks(sim_QV, owner).within(1)).tolist()
     ratios = Ratios(max(numbers) + 1)
     for name, values in right.items():
-        ratios.mean(name, values, numbers)
-    return ratios.results() | {"videos": len(next(iter(videos.values())))}
+        ratios.mean(name, values, [numbers[place] for place in chosen.tolist()])
+    return ratios.results() | {"videos": rows}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.evaluation.grounding import REST, WordAccount
+from vidsift.methods.base import Term
 from vidsift.methods.model import Model
 from vidsift.search.explain import TermAccount, account_for
 from vidsift.search.questions import QueryPart
@@ -22,6 +23,7 @@ __all__ = [
     "PairTerms",
     "exact_accounts",
     "one_row",
+    "scores_of_words",
     "scores_without_ends",
     "terms_of_pairs",
     "word_terms",
@@ -29,6 +31,7 @@ __all__ = [
 
 _AT_ONCE = 64
 _VIDEOS_AT_ONCE = 512
+_PAIRS_AT_ONCE = 1024
 
 
 class PairAccount(NamedTuple):
@@ -273,8 +276,8 @@ def scores_without_ends(
     """Score sentences with all videos as if start and end of text were not there, ``sim_QV``.
 
     They take part in no maximum and have no weight, what is left has all of it, and terms that compare the
-    sentence as a whole, which is its end-of-text token, do not count. Leaving out what the two gave to the
-    score would say less: in a video that fits, the end of text wins the frames' maxima from the words.
+    sentence as a whole, which is its end-of-text token, do not count. :func:`scores_of_words` leaves out what
+    the two gave instead.
 
     Args:
         model: one that compares words.
@@ -309,3 +312,50 @@ def _without_ends(text: TokenSet, last_Q: Tensor) -> TokenSet:
     before_Q1, after_Q1 = text.weights.sum(dim=1, keepdim=True), weights_QT.sum(dim=1, keepdim=True)
     smallest = torch.finfo(weights_QT.dtype).tiny
     return text.replace(mask=inner_QT, weights=weights_QT * (before_Q1 / after_Q1.clamp_min(smallest)))
+
+
+def scores_of_words(
+    model: Model, videos: Features, sentences: Sequence[str], names: Sequence[str]
+) -> NDArray[np.float32]:
+    """Score sentences with all videos by what words and marks gave alone, ``sim_QV``.
+
+    It is the score less what its account gives to start and end of text, and to terms that compare the
+    sentence as a whole. Where the end of text wins the frames' best matches from the words in a video that
+    fits, words give more to videos that do not.
+
+    Args:
+        model: one that compares words.
+        videos: prepared sets, V rows.
+        sentences: Q of them.
+        names: of the terms that compare words, see :func:`word_terms`.
+    """
+    text = model.encode_text(sentences)
+    last_Q = torch.tensor([len(pieces) - 1 for pieces in model.tokenize(sentences).pieces])
+    terms = [term for term in model.method.terms if term.name in names]
+    rows = len(next(iter(videos.values())))
+    sim_QV = np.empty((len(sentences), rows), np.float32)
+    for first in range(0, rows, _PAIRS_AT_ONCE):
+        columns = slice(first, min(first + _PAIRS_AT_ONCE, rows))
+        video = {name: tokens[columns].to(device=model.device) for name, tokens in videos.items()}
+        at_once = max(1, _PAIRS_AT_ONCE // (columns.stop - first))
+        with torch.inference_mode():
+            compared = model.method.adapt_video(video)
+            for start in range(0, len(sentences), at_once):
+                some = slice(start, start + at_once)
+                block = {name: tokens[some] for name, tokens in text.items()}
+                sim_QV[some, columns] = _given_by_words(terms, block, compared, last_Q[some]).cpu().numpy()
+    return sim_QV
+
+
+def _given_by_words(terms: Sequence[Term], text: Features, video: Features, last_Q: Tensor) -> Tensor:
+    """What tokens between start and end gave, of all texts with all videos."""
+    texts, videos = len(last_Q), len(next(iter(video.values())))
+    text_B = torch.arange(texts).repeat_interleave(videos)
+    video_B = torch.arange(videos).repeat(texts)
+    total = torch.zeros(())
+    for term in terms:
+        account = term.interaction.align(text[term.text][text_B], video[term.video][video_B])
+        gave_BT = term.weight * account.contributions.sum(dim=2)
+        last_B1 = last_Q[text_B, None].to(gave_BT.device)
+        total = total + gave_BT.sum(dim=1) - gave_BT[:, 0] - gave_BT.gather(1, last_B1)[:, 0]
+    return total.view(texts, videos)
