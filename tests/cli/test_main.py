@@ -82,7 +82,7 @@ def test_every_verb_has_a_module_and_a_help(capsys: pytest.CaptureFixture[str]) 
     folder = Path(program.__file__).parent
     helpers = {
         "__init__", "main", "text", "maintenance", "opening", "calibrate", "plain", "score_table",
-        "run_recipe", "data_cache", "data_check", "data_summary", "moment_scores",
+        "run_recipe", "data_cache", "data_check", "data_summary", "moment_scores", "grounding_scores",
     }  # fmt: skip
     assert {path.stem for path in folder.glob("*.py")} - helpers == VERBS
     for verb in sorted(VERBS):
