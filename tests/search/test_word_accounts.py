@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.methods import tiny
 from tests.methods.variants import VARIANTS
 
 from vidsift.evaluation.ranks import text_to_video_ranks
+from vidsift.index.build import build_index
+from vidsift.search.searcher import Index
 from vidsift.search.word_accounts import exact_accounts, scores_of_words, scores_without_ends, word_terms
+from vidsift.shapes.library import write_library
 
 SENTENCES = ["a red circle moves left", "two triangles, a yellow ring", "a red circle moves left"]
 WITH_WORDS = {
@@ -106,3 +111,26 @@ def test_what_words_gave_alone_is_what_the_account_of_each_pair_gives_them(varia
         accounts = exact_accounts(model, videos, [sentence] * 3, [0, 1, 2])
         expected = [account.words.gave.sum() + account.words.rest["marks"] for account in accounts]
         np.testing.assert_allclose(sim[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["drl-wti", "pidro"])
+def test_the_account_is_the_explanation_of_the_same_clip_in_an_index(variant: str, tmp_path: Path) -> None:
+    model = tiny.model(*VARIANTS[variant])
+    write_library(tmp_path / "clips", videos=4, size_px=32, frames_per_second=4, workers=1)
+    paths = sorted((tmp_path / "clips").glob("*.mp4"))
+    build_index(paths, tmp_path / "index", model, workers=1)
+    index = Index.open(tmp_path / "index", model)
+    explanation = index.explain(SENTENCES[0], index.segment_of(SENTENCES[0], str(paths[2])))
+    (account,) = exact_accounts(model, model.encode_video(paths), [SENTENCES[0]], [2])
+    # An index holds fp16.
+    words = [term.contributions.sum(axis=1) for term in explanation.terms]
+    total = np.sum(words, axis=0)
+    # Each word of this sentence is one token, but for "moves".
+    assert explanation.terms[0].words[:4] == ["<|startoftext|>", "a", "red", "circle"]
+    np.testing.assert_allclose(account.words.gave[:3], total[1:4], atol=1e-4)
+    np.testing.assert_allclose(account.words.gave[3:].sum(), total[4:-1].sum(), atol=1e-4)
+    np.testing.assert_allclose(
+        [account.words.rest["start"], account.words.rest["end"]], total[[0, -1]], atol=1e-4
+    )
+    best = explanation.terms[0].best_video_token[1:4]
+    assert account.words.evidence[:3].argmax(axis=1).tolist() == best.tolist()
