@@ -95,7 +95,9 @@ def evaluate_grounding(
     """
     captions = grounded_captions(gallery)
     if not captions:
-        raise ValueError("no caption has grounding: the data say of no word when it is true")
+        raise ValueError(
+            "no caption has grounding: the data say of no video that is there when words are true"
+        )
     number = {place: count for count, place in enumerate(dict.fromkeys(of.entry for of in captions))}
     numbers = [number[caption.entry] for caption in captions]
     judge = _Judge(captions, numbers, PictureShapes(gallery.entries))
