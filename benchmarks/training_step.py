@@ -213,7 +213,7 @@ def measure(videos: int, frames: int, rounds: int) -> dict[str, Any]:
         products["bf16"] = product(torch.bfloat16)
         for way in ("bf16", "bf16 compiled"):
             copied = copy.deepcopy(method)
-            set_attention(copied, "auto", torch.bfloat16)
+            set_attention(copied, "sdpa", torch.bfloat16)
             wrap_blocks(copied, compiled="compiled" in way)
             whole[way] = partial(our_step, copied, our_optimiser(copied), batch, torch.bfloat16)
             # The first step compiles.

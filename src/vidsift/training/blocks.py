@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from vidsift.encoders.clip import AttentionKind
 from vidsift.encoders.vision_block import attend_in_blocks_by
 from vidsift.errors import RecipeError
 from vidsift.methods.base import Method
@@ -24,7 +25,7 @@ _VISION_BLOCK = re.compile(r"\.vision_model\.")
 
 def set_attention(
     method: Method,
-    attention: Literal["auto", "sdpa", "eager"],
+    attention: AttentionKind,
     dtype: torch.dtype = torch.float32,
     device: torch.device = _CPU,
 ) -> None:
@@ -32,12 +33,13 @@ def set_attention(
 
     Args:
         method: whose blocks.
-        attention: as a recipe says it; ``"auto"`` is eager in bf16 on a CPU, and sdpa everywhere else.
+        attention: as a recipe says it; ``"sdpa"`` is eager in bf16 on a CPU, where the gradient of torch's
+            fused attention is slow (torch 2.13), and as it is called everywhere else.
         dtype: what the towers compute in.
         device: where they compute.
     """
-    if attention == "auto":
-        attention = "eager" if dtype == torch.bfloat16 and device.type == "cpu" else "sdpa"
+    if dtype == torch.bfloat16 and device.type == "cpu":
+        attention = "eager"
     method.towers.set_attention(attention)
     # Blocks outside of the towers (PIDRo's for cubes) have a config of their own.
     attend_in_blocks_by(method, attention)

@@ -115,9 +115,8 @@ class ModelSection(RecipeSection):
             what that model looks at.
         sampling: which seconds the finished model looks at, and so does training, but for the jitter of data.
         max_words: longest text in tokens; the default is all that the text tower takes.
-        attention: how the towers attend: "sdpa" (torch's fused attention), "eager" (matrix products and a
-            softmax), or "auto": eager in bf16 on a CPU, where the gradient of the fused one is slow, and
-            sdpa everywhere else.
+        attention: how the towers attend: "sdpa" (torch's fused attention, but in bf16 on a CPU, where its
+            gradient is slow) or "eager" (matrix products and a softmax).
         frozen_towers: the towers stay as they are in every stage, all but the learned scale of the loss.
     """
 
@@ -128,7 +127,7 @@ class ModelSection(RecipeSection):
     frames: Positive | None = None
     sampling: Literal["uniform", "one_fps_linspace", "head"] = "uniform"
     max_words: Positive | None = None
-    attention: Literal["auto", "sdpa", "eager"] = "auto"
+    attention: Literal["sdpa", "eager"] = "sdpa"
     frozen_towers: bool = False
 
     @model_validator(mode="after")

@@ -40,7 +40,6 @@ _NOT_OF_THE_RESULT = {
 _CHANGED_ON_RESUME = {
     "precision",
     "compile",
-    "model.attention",
     "optimiser.learning_rate",
     "optimiser.backbone_learning_rate",
     "optimiser.clip_norm",
