@@ -80,6 +80,8 @@ def test_only_what_is_added_learns_and_the_model_is_an_ordinary_one(tmp_path: Pa
     trained = load(str(tmp_path / "run"), device="cpu").method.state_dict()
     assert trained.keys() == start.keys()
     for name, value in trained.items():
+        if name.endswith("_weight.2.bias"):
+            continue  # the same for all tokens, a softmax takes it off: whether it moves is rounding
         adapted = any(f"{layer}.weight" in name for layer in ("q_proj", "v_proj", "fc1"))
         learned = adapted or name.endswith("logit_scale") or not name.startswith("towers.")
         assert torch.equal(value, start[name]) != learned, name
