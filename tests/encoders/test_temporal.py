@@ -31,7 +31,14 @@ def frames() -> torch.Tensor:
     return torch.randn(3, 4, 32, generator=torch.Generator().manual_seed(3))
 
 
-@pytest.fixture(params=[TemporalMean, lambda: TemporalLSTM(32), lambda: TemporalTransformer(32, 2, heads=4)])
+@pytest.fixture(
+    params=[
+        TemporalMean,
+        lambda: TemporalLSTM(32),
+        lambda: TemporalTransformer(32, 2, heads=4),
+        lambda: TemporalTransformer(32, 2, heads=4, window=1),
+    ]
+)
 def head(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
     module: nn.Module = request.param()
@@ -59,6 +66,29 @@ def test_a_video_without_frames_is_refused(head: nn.Module) -> None:
 @torch.no_grad()
 def test_mean_leaves_frames_alone() -> None:
     assert torch.equal(TemporalMean()(frames(), MASK)[MASK], frames()[MASK])
+
+
+@pytest.mark.parametrize(("layers", "window", "reach"), [(1, 0, 0), (1, 2, 2), (2, 1, 2), (2, None, 8)])
+def test_a_window_says_how_far_a_frame_sees(layers: int, window: int | None, reach: int) -> None:
+    torch.manual_seed(0)
+    head = TemporalTransformer(32, layers, window=window)
+    states = torch.randn(1, 9, 32, requires_grad=True)
+    mask = torch.ones(1, 9).bool()
+    mask[0, 8] = False
+    out = head(states, mask)
+    out[0, 3].sum().backward()
+    assert states.grad is not None
+    seen = states.grad[0].abs().amax(dim=-1) > 0
+    assert torch.equal(seen, ((torch.arange(9) - 3).abs() <= reach) & mask[0])
+    # A padded frame that no real one is near has a gradient too, and it is a number.
+    head.zero_grad()
+    head(states, torch.arange(9)[None] < 2).sum().backward()
+    assert all(value.grad is None or value.grad.isfinite().all() for value in head.parameters())
+
+
+def test_a_negative_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="window across frames is -1, expected 0 or more"):
+        TemporalTransformer(32, 1, window=-1)
 
 
 @torch.no_grad()

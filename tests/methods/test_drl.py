@@ -17,12 +17,13 @@ from transformers import CLIPConfig
 
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
+from vidsift.encoders.tokenizer import TokenizedText
 from vidsift.errors import NoAlignmentError
 from vidsift.interactions.hierarchical import Hierarchical
 from vidsift.interactions.mlp import PairPerceptron
 from vidsift.losses.decorrelation import decorrelation
 from vidsift.methods.catalog import build_method
-from vidsift.methods.drl import Drl, DrlInteraction, complexity
+from vidsift.methods.drl import Drl, DrlInteraction, complexity, drop_words
 from vidsift.methods.model import Model, load
 from vidsift.search.searcher import Index
 from vidsift.types import Features
@@ -332,3 +333,76 @@ def test_the_paper_s_ratios_follow_from_its_table() -> None:
     assert stored == {"dp": 512, "hi": 1536, "mlp": 512, "xti": 6144, "ti": 6144, "wti": 12 * 513}
     with pytest.raises(ValueError, match="expected one of dp, hi, mlp"):
         complexity("it")  # type: ignore[arg-type]
+
+
+# Words without start and end, and words left out
+
+
+@torch.inference_mode()
+def test_start_and_end_are_no_words_where_they_are_left_out() -> None:
+    model, all_words = (tiny.model("drl", PLAIN | {"word_ends": ends}) for ends in (False, True))
+    pieces = [len(words) for words in model.tokenize(tiny.CAPTIONS).pieces]
+    words, every = (of.encode_text(tiny.CAPTIONS)["word"] for of in (model, all_words))
+    # Each token in its place, so that accounts know which piece it is.
+    assert words.mask.shape == every.mask.shape
+    for row, count in enumerate(pieces):
+        assert words.mask[row].nonzero().flatten().tolist() == list(range(1, count - 1))
+        assert every.mask[row].nonzero().flatten().tolist() == list(range(count))
+    assert words.weights is not None
+    torch.testing.assert_close(words.weights.sum(dim=1), torch.ones(5))
+    assert not words.weights[~words.mask].any()
+    torch.testing.assert_close(words.tokens[words.mask], every.tokens[words.mask])
+
+
+@torch.inference_mode()
+def test_a_sentence_cut_to_start_and_end_keeps_them() -> None:
+    method = tiny.model("drl", PLAIN | {"word_ends": False}).method
+    ids = torch.tensor([[1, 2, 0], [1, 5, 2]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]]).bool()
+    words = method.text_features(ids, mask)["word"]
+    assert words.mask.tolist() == [[True, True, False], [False, True, False]]
+
+
+def test_words_are_left_out_in_training_alone_and_the_others_move_up() -> None:
+    torch.manual_seed(0)
+    ids = torch.arange(12).repeat(400, 1)
+    mask = torch.arange(12) < torch.tensor([12, 8]).repeat(200)[:, None]
+    left_ids, left = drop_words(ids, mask, 0.3)
+    assert left_ids.shape == ids.shape
+    lengths = left.sum(dim=1)
+    for row in range(400):
+        places = left_ids[row, : lengths[row]].tolist()
+        assert places == sorted(places)
+        assert (places[0], places[-1]) == (0, int(mask[row].sum()) - 1)
+        assert left[row, : lengths[row]].all()
+    for length in (12, 8):
+        of_length = mask.sum(dim=1) == length
+        share = 1 - (lengths[of_length] - 2).float().mean() / (length - 2)
+        assert abs(float(share) - 0.3) < 0.03
+    # Never all of them.
+    assert (drop_words(ids, mask, 0.99)[1].sum(dim=1) > 2).all()
+    model = tiny.model("drl", PLAIN | {"word_dropout": 0.5})
+    tokenized = model.tokenize(tiny.CAPTIONS)
+    assert torch.equal(model.method.text_features(*tokenized_parts(tokenized))["word"].mask, tokenized.mask)
+    model.method.train()
+    assert model.method.text_features(*tokenized_parts(tokenized))["word"].mask.sum() < tokenized.mask.sum()
+
+
+def tokenized_parts(tokenized: TokenizedText) -> tuple[Tensor, Tensor]:
+    return tokenized.ids, tokenized.mask
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"word_dropout": 1.0}, "word_dropout is 1.0, expected a share"),
+        ({"word_dropout": -0.1}, "word_dropout is -0.1"),
+        ({"word_ends": False, "interaction": "dp"}, "the interaction is dp"),
+        ({"word_ends": False, "padding": "zero"}, "padding zero"),
+        ({"temporal_window": 1}, "temporal_window is 1, but the head across frames is 'none'"),
+        ({"temporal": "transformer", "temporal_window": -2}, "window across frames is -2"),
+    ],
+)
+def test_words_and_windows_that_cannot_be_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny.model("drl", PLAIN | arguments)

@@ -30,6 +30,10 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "drl-wti-random": ("drl", {"temporal": "none", "cdcr": "random"}),
     "drl-wti-summed": ("drl", {"temporal": "none", "cdcr": "best_match_summed"}),
     "drl-wti-t2v": ("drl", {"temporal": "none", "paths": "t2v"}),
+    "drl-wti-words": (
+        "drl",
+        {"temporal_layers": 1, "temporal_window": 1, "paths": "t2v", "word_ends": False},
+    ),
     "drl-ti-v2t": ("drl", {"interaction": "ti", "temporal": "none", "paths": "v2t", "cdcr_centred": False}),
     "drl-hi": ("drl", {"interaction": "hi", "levels": 1, "temporal_layers": 1}),
     "drl-mlp": ("drl", {"interaction": "mlp", "temporal": "none"}),

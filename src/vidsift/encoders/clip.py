@@ -19,6 +19,7 @@ from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from vidsift.encoders.init import init_linears
 from vidsift.encoders.mask_checks import longest, require_prefix, require_real
+from vidsift.encoders.text_windows import read_windows, text_masks
 from vidsift.encoders.token_shift import FrameNeighbours, frame_neighbours
 from vidsift.encoders.vision_block import vision_block
 
@@ -72,12 +73,13 @@ class ClipTowers(nn.Module):
                 (``results/encode.md``); on a GPU sdpa wins.
 
         Raises:
-            ValueError: ``attention`` is neither.
+            ValueError: ``attention`` is neither, or the windows of the text tower are none.
         """
         super().__init__()
         if isinstance(clip, Mapping):
             clip = CLIPConfig.from_dict(dict(clip))
         self.clip = CLIPModel(clip) if isinstance(clip, CLIPConfig) else clip
+        read_windows(self.clip.text_model.config)
         self.set_attention(attention)
 
     def set_attention(self, attention: AttentionKind) -> None:
@@ -127,6 +129,11 @@ class ClipTowers(nn.Module):
         return int(self.clip.text_model.embeddings.position_embedding.num_embeddings)
 
     @property
+    def text_windows(self) -> tuple[int | None, ...] | None:
+        """How far to either side the tokens of a text see in each block; None for CLIP's causal order."""
+        return read_windows(self.clip.text_model.config)
+
+    @property
     def patches(self) -> int:
         """Patch tokens of a picture; the class token is one more."""
         return int(self.clip.vision_model.embeddings.num_patches)
@@ -152,7 +159,7 @@ class ClipTowers(nn.Module):
     ) -> Tensor | tuple[Tensor, Hidden]:
         """Encode texts; nothing past the longest of the batch is computed.
 
-        The tower is causal, so what stands after the end of a text cannot change it: the cut is exact.
+        What stands after the end of a text cannot change it, causal tower or windows: the cut is exact.
 
         Args:
             ids_QT: int64 ``(Q, T)``; ids outside the mask do not matter.
@@ -173,7 +180,12 @@ class ClipTowers(nn.Module):
         """
         length = self._check_text(mask_QT)
         # CLIP pads to 77 tokens; captions have about a dozen.
-        tokens_QTD, states = self._walk_text(ids_QT[:, :length], hidden=hidden)
+        visible = None
+        # sdpa has a causal kernel that needs no masks.
+        if self.text_windows is not None or self.attention == "eager":
+            real_QT = mask_QT[:, :length]
+            visible = text_masks(self.clip.text_model.config, real_QT[:, :, None] & real_QT[:, None, :])
+        tokens_QTD, states = self._walk_text(ids_QT[:, :length], visible, hidden=hidden)
         tokens_QTD = tokens_QTD.masked_fill(~mask_QT[:, :length, None], 0)
         # As wide as what came in: the mask is.
         tokens_QTD = F.pad(tokens_QTD, (0, 0, 0, ids_QT.shape[1] - length))
@@ -202,12 +214,12 @@ class ClipTowers(nn.Module):
         rows: list[Tensor] = []
         for start, end in _packs(mask_QT.sum(dim=1).tolist(), most_tokens):
             text_P = text_N[start:end]
-            # Causal within a text, blind to the others of its row.
-            same_text_PP = (text_P[:, None] == text_P[None, :]).tril()
+            # Blind to the others of its row.
+            same_text_1PP = (text_P[:, None] == text_P[None, :])[None]
             tokens, _ = self._walk_text(
                 ids_N[None, start:end],
+                text_masks(self.clip.text_model.config, same_text_1PP),
                 positions_QT=position_N[None, start:end],
-                visible_TT=same_text_PP,
                 hidden=False,
             )
             rows.append(tokens[0])
@@ -375,14 +387,14 @@ class ClipTowers(nn.Module):
     def _walk_text(
         self,
         ids_QT: Tensor,
+        visible: Sequence[Tensor] | None,
         *,
         hidden: bool,
         positions_QT: Tensor | None = None,
-        visible_TT: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Return projected tokens and, with ``hidden``, the states of all layers.
 
-        Without ``visible_TT`` (True where the row's token may look at the column's) the order is causal.
+        Without ``visible`` (of each block ``(Q, T, T)``, where a row's token may look) the order is causal.
         """
         tower = self.clip.text_model
         if positions_QT is None:
@@ -390,18 +402,12 @@ class ClipTowers(nn.Module):
         tables = tower.embeddings
         state_QTW = tables.token_embedding(ids_QT) + tables.position_embedding(positions_QT)
         states = [state_QTW] if hidden else []
-        mask = None
-        # sdpa has a causal kernel that needs no mask; eager attention needs one of numbers that are added.
-        if self.attention == "eager":
-            length = ids_QT.shape[1]
-            all_TT = torch.ones(length, length, dtype=torch.bool, device=ids_QT.device)
-            visible_TT = all_TT.tril() if visible_TT is None else visible_TT
-            # No row is -inf throughout, which would give NaN: each token sees itself.
-            mask = torch.zeros_like(visible_TT, dtype=state_QTW.dtype).masked_fill(~visible_TT, float("-inf"))
-        elif visible_TT is not None:
-            mask = visible_TT
-        for block in tower.encoder.layers:
-            state_QTW = block(state_QTW, None if mask is None else mask[None, None], is_causal=mask is None)
+        for number, block in enumerate(tower.encoder.layers):
+            mask = None if visible is None else visible[number][:, None]
+            if mask is not None and self.attention == "eager":
+                # No row is -inf throughout, which would give NaN: each token sees itself.
+                mask = torch.zeros_like(mask, dtype=state_QTW.dtype).masked_fill(~mask, float("-inf"))
+            state_QTW = block(state_QTW, mask, is_causal=mask is None)
             if hidden:
                 states.append(state_QTW)
         return self.clip.text_projection(tower.final_layer_norm(state_QTW)), states

@@ -101,7 +101,14 @@ class TemporalTransformer(nn.Module):
     output.
     """
 
-    def __init__(self, dim: int, layers: int = 4, heads: int | None = None, max_frames: int = 77) -> None:
+    def __init__(
+        self,
+        dim: int,
+        layers: int = 4,
+        heads: int | None = None,
+        max_frames: int = 77,
+        window: int | None = None,
+    ) -> None:
         """Build the head with fresh weights: N(0, 0.02), as released heads before CLIP's are copied in.
 
         Args:
@@ -110,11 +117,18 @@ class TemporalTransformer(nn.Module):
             heads: attention heads; one for every 64 channels when None.
             max_frames: longest video it takes; the released heads have 77, the positions of CLIP's text
                 tower.
+            window: how many frames to either side a frame sees in each block; all when None. What a frame of
+                a narrow window says is what happens around it.
 
         Raises:
-            ValueError: ``dim`` cannot be divided among the heads.
+            ValueError: ``dim`` cannot be divided among the heads, or the window is negative.
         """
         super().__init__()
+        if window is not None and window < 0:
+            raise ValueError(
+                f"the window across frames is {window}, expected 0 or more, or none for all frames"
+            )
+        self.window = window
         heads = max(1, dim // _CHANNELS_A_HEAD) if heads is None else heads
         self.positions = nn.Parameter(torch.empty(max_frames, dim))
         self.blocks = nn.ModuleList(TemporalBlock(dim, heads) for _ in range(layers))
@@ -142,10 +156,20 @@ class TemporalTransformer(nn.Module):
         frames = frames_BFD.shape[1]
         self.require_positions(frames)
         state_BFD = frames_BFD + self.positions[:frames]
-        padding_B11F = ~mask_BF[:, None, None, :]
+        unseen_BFF = self.unseen(mask_BF)
         for block in self.blocks:
-            state_BFD = block(state_BFD, padding_B11F)
+            state_BFD = block(state_BFD, unseen_BFF)
         return _clear_padding(state_BFD + frames_BFD, mask_BF)
+
+    def unseen(self, mask_BF: Tensor) -> Tensor:
+        """Say which frames (columns) a frame may not look at, for the blocks: ``(B, 1, 1 or F, F)``."""
+        padding_B11F = ~mask_BF[:, None, None, :]
+        if self.window is None:
+            return padding_B11F
+        place_F = torch.arange(mask_BF.shape[1], device=mask_BF.device)
+        distance_FF = (place_F[:, None] - place_F[None, :]).abs()
+        # A padded frame sees itself: far behind a video's end it would see nothing, which has no softmax.
+        return (padding_B11F | (distance_FF > self.window)) & (distance_FF > 0)
 
     def require_positions(self, frames: int) -> None:
         """Refuse a video of more frames than there are positions.
@@ -195,21 +219,21 @@ class TemporalBlock(nn.Module):
         self.mlp_out = nn.Linear(4 * dim, dim)
         init_linears(self)
 
-    def forward(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
-        """Return the new state; ``padding_B11F`` is True on frames that nobody may look at."""
-        state_BFD = state_BFD + self._attend(self.attention_norm(state_BFD), padding_B11F)
+    def forward(self, state_BFD: Tensor, unseen_BFF: Tensor) -> Tensor:
+        """Return the new state; ``unseen_BFF`` ``(B, 1, 1 or F, F)`` is True where none may look."""
+        state_BFD = state_BFD + self._attend(self.attention_norm(state_BFD), unseen_BFF)
         hidden_BFE = self.mlp_in(self.mlp_norm(state_BFD))
         # QuickGELU, CLIP's approximation of GELU: weights copied from CLIP were trained with it.
         change_BFD: Tensor = self.mlp_out(hidden_BFE * torch.sigmoid(1.702 * hidden_BFE))
         return state_BFD + change_BFD
 
-    def _attend(self, state_BFD: Tensor, padding_B11F: Tensor) -> Tensor:
+    def _attend(self, state_BFD: Tensor, unseen_BFF: Tensor) -> Tensor:
         # (B, F, 3, H, C)
         parts = self.attention_in(state_BFD).unflatten(-1, (3, self.heads, -1))
         query_BHFC, key_BHFC, value_BHFC = parts.permute(2, 0, 3, 1, 4).unbind(0)
         # Scaled before the product, as nn.MultiheadAttention does, which the released code uses.
         score_BHFF = (query_BHFC * query_BHFC.shape[-1] ** -0.5) @ key_BHFC.transpose(-1, -2)
-        weight_BHFF = score_BHFF.masked_fill(padding_B11F, float("-inf")).softmax(-1)
+        weight_BHFF = score_BHFF.masked_fill(unseen_BFF, float("-inf")).softmax(-1)
         attended_BFD: Tensor = self.attention_out((weight_BHFF @ value_BHFC).transpose(1, 2).flatten(2))
         return attended_BFD
 

@@ -122,10 +122,17 @@ def save_clip(folder: str | Path, towers: ClipTowers, tokenizer: Tokenizer, norm
         norm: becomes ``preprocessor_config.json``.
 
     Raises:
+        ValueError: the text tower has windows, which ``transformers`` would leave out without a word.
         NonFiniteWeightsError: a weight is NaN or infinite.
         NotSavedError: the disk takes no more.
     """
     folder = Path(folder)
+    if towers.text_windows is not None:
+        raise ValueError(
+            f"the tokens of this text tower see {list(towers.text_windows)} tokens to either side, block by "
+            "block; a plain CLIP would see everything before them, and compute something else. Save the "
+            "model itself, with save(), for vidsift"
+        )
     # Contiguous: safetensors takes nothing else.
     weights = {key: value.detach().cpu().contiguous() for key, value in towers.clip.state_dict().items()}
     require_finite(weights, "the model", UNSAVED)

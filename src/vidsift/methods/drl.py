@@ -47,7 +47,7 @@ from vidsift.methods.parts import (
 )
 from vidsift.types import Alignment, Features, TokenSet
 
-__all__ = ["Cdcr", "CrossText", "Drl", "DrlInteraction", "complexity"]
+__all__ = ["Cdcr", "CrossText", "Drl", "DrlInteraction", "complexity", "drop_words"]
 
 DrlInteraction = Literal["dp", "hi", "mlp", "xti", "ti", "wti"]
 CrossText = Literal["sentence", "word"]
@@ -129,9 +129,16 @@ class Drl(Method):
         dp_frames: what DP takes the mean of: "unit" frames (code), or "raw" ones (paper, Eq. 1).
         ti_pooling: how TI puts best matches together: their "mean" (code) or their "sum" (paper, Eq. 5), of
             which the learned scale, made for cosines, has to fall first.
+        word_ends: whether start and end of text are among the words of TI and WTI (code). In a causal tower
+            the end has read everything, and training leaves the words nothing to say.
+        word_dropout: share of the words that are left out of each sentence in training, as if it had been
+            written without them. What a word says then does not hang on all others being there.
+        temporal_window: how many frames to either side a frame sees in each block of the transformer across
+            frames, so that a word that finds its frame finds its moment; all when None.
 
     Raises:
-        ValueError: if an argument is not one of its choices, or CDCR is asked of a black box.
+        ValueError: if an argument is not one of its choices or out of its range, or CDCR is asked of a black
+            box.
 
     Example:
         ``Model.create("drl", *clip, arguments={"interaction": "wti", "weight_layers": 1})``
@@ -163,11 +170,15 @@ class Drl(Method):
         cdcr_deviation: Deviation = "weighted",
         dp_frames: FrameMean = "unit",
         ti_pooling: MatchSum = "mean",
+        word_ends: bool = True,
+        word_dropout: float = 0.0,
+        temporal_window: int | None = None,
     ) -> None:
         """See the class."""
         _check(interaction=interaction, cdcr=cdcr, padding=padding, paths=paths, cross_text=cross_text)
         _check(cdcr_orientation=cdcr_orientation, cdcr_deviation=cdcr_deviation)
         _check(dp_frames=dp_frames, ti_pooling=ti_pooling)
+        _check_words(interaction, padding, ends=word_ends, dropout=word_dropout)
         meeting: Interaction
         if interaction == "ti":
             meeting = TokenWise(padding, paths, ti_pooling)
@@ -182,7 +193,8 @@ class Drl(Method):
         super().__init__(
             towers, [Term(text_set, "level" if interaction == "hi" else "frame", meeting)], stage
         )
-        self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames)
+        self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames, temporal_window)
+        self.word_ends, self.word_dropout = word_ends, word_dropout
         self.cdcr = _cdcr_form(cdcr, interaction)
         self.paths: Paths = paths if interaction in ("ti", "wti") else "dual"
         self.levels = levels if interaction == "hi" else 1
@@ -198,13 +210,17 @@ class Drl(Method):
 
         XTI over words gives its first stage the sentence as well.
         """
+        if self.training and self.word_dropout:
+            ids_QT, mask_QT = drop_words(ids_QT, mask_QT, self.word_dropout)
         if "level" in self.text_preparers:
             return {"level": self._sentence_levels(ids_QT, mask_QT)}
         # The released rule encodes padding like words; the sentence is still read where the text ends.
         seen_QT = torch.ones_like(mask_QT) if self.full_width else mask_QT
         tokens_QTD = self.towers.encode_text(ids_QT, seen_QT)
         return {
-            name: (word_set if name == "word" else sentence_set)(tokens_QTD, mask_QT)
+            name: word_set(tokens_QTD, mask_QT, ends=self.word_ends)
+            if name == "word"
+            else sentence_set(tokens_QTD, mask_QT)
             for name in self.text_preparers
         }
 
@@ -297,6 +313,38 @@ class Drl(Method):
 def _check(**arguments: str) -> None:
     for name, value in arguments.items():
         check_choice("drl", name, value, get_args(_CHOICES[name]))
+
+
+def _check_words(interaction: str, padding: Padding, *, ends: bool, dropout: float) -> None:
+    if not 0 <= dropout < 1:
+        raise ValueError(
+            f"drl: word_dropout is {dropout}, expected a share of the words: 0, or more and below 1"
+        )
+    if not ends and (interaction not in ("ti", "wti") or padding == "zero"):
+        raise ValueError(
+            "drl: word_ends=false leaves start and end of text out of the words of ti and wti, with padding "
+            f"excluded; the interaction is {interaction}, padding {padding}"
+        )
+
+
+def drop_words(ids_QT: Tensor, mask_QT: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Leave tokens between start and end out at random; the others move up.
+
+    Args:
+        ids_QT: token ids, start and end included.
+        mask_QT: bool, True at real tokens, which stand first.
+        share: of the tokens that are left out, on average. A sentence that would lose all of them keeps them.
+
+    Returns:
+        Ids and mask of the same shape.
+    """
+    place_T = torch.arange(mask_QT.shape[1], device=mask_QT.device)
+    inner_QT = (place_T > 0) & (place_T < mask_QT.sum(dim=1, keepdim=True) - 1)
+    out_QT = inner_QT & (torch.rand(mask_QT.shape, device=mask_QT.device) < share)
+    out_QT &= (inner_QT & ~out_QT).any(dim=1, keepdim=True)
+    kept_QT = mask_QT & ~out_QT
+    order_QT = (~kept_QT).to(torch.int8).argsort(dim=1, stable=True)
+    return ids_QT.gather(1, order_QT), kept_QT.gather(1, order_QT)
 
 
 def _cross(towers: ClipTowers, layers: int, max_frames: int, text: CrossText) -> Interaction:

@@ -41,7 +41,9 @@ def check_choice(method: str, name: str, value: str, choices: Sequence[str]) -> 
         raise ValueError(f"{method}: {name} is {value!r}, expected one of {', '.join(choices)}")
 
 
-def temporal_head(kind: str, towers: ClipTowers, layers: int, max_frames: int) -> nn.Module:
+def temporal_head(
+    kind: str, towers: ClipTowers, layers: int, max_frames: int, window: int | None = None
+) -> nn.Module:
     """Build the head that lets frames see each other, initialised from the towers.
 
     Args:
@@ -49,18 +51,23 @@ def temporal_head(kind: str, towers: ClipTowers, layers: int, max_frames: int) -
         towers: give the width; the transformer starts from their text tower, see :func:`start_from_text`.
         layers: blocks of the transformer.
         max_frames: positions that the transformer knows.
+        window: of the transformer, see :class:`~vidsift.encoders.temporal.TemporalTransformer`.
 
     Raises:
-        ValueError: if ``kind`` is another word.
+        ValueError: if ``kind`` is another word, or has no window.
 
     Source: CLIP4Clip modules/modeling.py (``sim_header``); DRL tvr/models/modeling.py (``agg_module``).
     """
+    if window is not None and kind != "transformer":
+        raise ValueError(
+            f"temporal_window is {window}, but the head across frames is {kind!r}; only 'transformer' has one"
+        )
     if kind == "none":
         return TemporalMean()
     if kind == "lstm":
         return TemporalLSTM(towers.dim)
     if kind == "transformer":
-        head = TemporalTransformer(towers.dim, layers=layers, max_frames=max_frames)
+        head = TemporalTransformer(towers.dim, layers=layers, max_frames=max_frames, window=window)
         start_from_text(head, towers)
         return head
     raise ValueError(f"temporal head {kind!r}: expected one of {', '.join(get_args(Temporal))}")
@@ -77,8 +84,8 @@ def keep_padded(head: nn.Module, frames_BFD: Tensor, mask_BF: Tensor) -> Tensor:
     if isinstance(head, TemporalTransformer):
         state_BFD = frames_BFD + head.positions[: frames_BFD.shape[1]]
         for block in head.blocks:
-            # (B, 1, 1, F): the same frames are hidden from every head and every query, padded queries too.
-            state_BFD = block(state_BFD, ~mask_BF[:, None, None, :])
+            # Hidden from padded queries too.
+            state_BFD = block(state_BFD, head.unseen(mask_BF))
         return state_BFD + frames_BFD
     if isinstance(head, TemporalLSTM):
         # Behind a video's end the released LSTM hands its input through, and the residual adds it again.
@@ -96,9 +103,20 @@ def start_from_text(part: TemporalTransformer | CrossTransformer, towers: ClipTo
         part.init_from_text(towers)
 
 
-def word_set(tokens_QTD: Tensor, mask_QT: Tensor) -> TokenSet:
-    """All tokens of the sentences, start and end of text included, in fp32."""
-    return TokenSet(tokens=tokens_QTD.float(), mask=mask_QT)
+def word_set(tokens_QTD: Tensor, mask_QT: Tensor, *, ends: bool = True) -> TokenSet:
+    """All tokens of the sentences in fp32, each in its place.
+
+    Args:
+        tokens_QTD: text tokens.
+        mask_QT: bool, True at real ones, which stand first.
+        ends: whether start and end of text are among them. A sentence of nothing else keeps both.
+    """
+    tokens = TokenSet(tokens=tokens_QTD.float(), mask=mask_QT)
+    if ends:
+        return tokens
+    place_T = torch.arange(mask_QT.shape[1], device=mask_QT.device)
+    inner_QT = (place_T > 0) & (place_T < mask_QT.sum(dim=1, keepdim=True) - 1)
+    return tokens.replace(mask=torch.where(inner_QT.any(dim=1, keepdim=True), inner_QT, mask_QT))
 
 
 def sentence_set(tokens_QTD: Tensor, mask_QT: Tensor) -> TokenSet:

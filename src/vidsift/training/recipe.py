@@ -118,6 +118,9 @@ class ModelSection(RecipeSection):
         attention: how the towers attend: "sdpa" (torch's fused attention, but in bf16 on a CPU, where its
             gradient is slow) or "eager" (matrix products and a softmax).
         frozen_towers: the towers stay as they are in every stage, all but the learned scale of the loss.
+        text_windows: for each block of the text tower, how many tokens to either side a token sees (null for
+            the whole text); the default is what the start says, or CLIP's causal order. Words with narrow
+            windows say what their neighbours say, see :mod:`~vidsift.encoders.text_windows`.
     """
 
     start: str | None = None
@@ -129,6 +132,7 @@ class ModelSection(RecipeSection):
     max_words: Positive | None = None
     attention: Literal["sdpa", "eager"] = "sdpa"
     frozen_towers: bool = False
+    text_windows: tuple[Annotated[int, Field(ge=0)] | None, ...] | None = None
 
     @model_validator(mode="after")
     def _one_beginning(self) -> ModelSection:

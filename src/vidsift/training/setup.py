@@ -17,6 +17,7 @@ from vidsift.data.loading import BatchMaker
 from vidsift.data.source import DataSource, PlannedStage
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
+from vidsift.encoders.text_windows import set_windows
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
 from vidsift.errors import CaptionsError, RecipeError, WeightsError
 from vidsift.evaluation.evaluate import refuse_test_split
@@ -53,6 +54,7 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
     """
     torch.manual_seed(recipe.seed)
     section = recipe.model
+    started = None
     if section.new is not None:
         # Learned before the weights are drawn: its size is theirs.
         words = tokenizer or _learn_vocabulary(recipe, section.new)
@@ -63,10 +65,13 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
         started = _loaded(str(section.start))
         towers, words, norm = started.method.towers, started.tokenizer, started.norm
         frames = section.frames or started.preprocessing.frames
-        if section.method is None:
-            started.preprocessing = replace(started.preprocessing, frames=frames, sampling=section.sampling)
-            started.name, started.max_words = recipe.name, section.max_words or started.max_words
-            return started
+    # Before the method is built, which may copy blocks of the tower but never its windows.
+    if section.text_windows is not None:
+        set_windows(towers.clip.text_model.config, section.text_windows)
+    if started is not None and section.method is None:
+        started.preprocessing = replace(started.preprocessing, frames=frames, sampling=section.sampling)
+        started.name, started.max_words = recipe.name, section.max_words or started.max_words
+        return started
     return Model.create(
         str(section.method),
         towers,
