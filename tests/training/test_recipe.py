@@ -51,8 +51,11 @@ def test_overrides_change_what_they_name(tmp_path: Path) -> None:
         ("steps=-2", "steps is -2: Input should be greater than or equal to 0"),
         ("epochs=0", "epochs is 0: Input should be greater than 0"),
         ("data.batch_size=6", "data.batch_size is 6: .*multiple of 4"),
-        ("data.source=disk", "data: .*'disk'.*'shapes-stream', 'folder'"),
-        ("data.source=null", "data: source is missing; expected one of 'shapes-stream', 'folder'"),
+        ("data.source=disk", "data: .*'disk'.*'shapes-stream', 'shapes2-stream', 'folder'"),
+        (
+            "data.source=null",
+            "data: source is missing; expected one of 'shapes-stream', 'shapes2-stream', 'folder'",
+        ),
         ("data=folder", "data is 'folder': Input should be a valid dictionary"),
         (
             "stages=[{name: one, groupd: false}]",
