@@ -285,12 +285,12 @@ def _facts(recording: Recording, span: Span) -> dict[str, Any]:
 
 def _shots(folder: Path) -> dict[str, tuple[float, ...]]:
     """Where clips follow one another in each recording, by what its writer says it shows."""
-    rows = {}
+    borders = {}
     for line in (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         lengths = [clip["duration_seconds"] for clip in row["scene"]]
-        rows[row["video"]] = (0.0, *np.cumsum(lengths).tolist())
-    return rows
+        borders[row["video"]] = (0.0, *np.cumsum(lengths).tolist())
+    return borders
 
 
 @dataclass
@@ -544,10 +544,10 @@ def main() -> None:
         for cutting in footage.settings:
             for pooling in kinds:
                 runs.append(measure(footage, pooling, cutting))
-                rows = summary(runs[-1])
+                numbers = summary(runs[-1])
                 print(
-                    f"{cutting.label}, {cutting.rate:g}/s, {pooling.name}: {rows['recording R@1']:.1f} "
-                    f"{rows['segment R@1']:.1f} {rows['corpus']['shares']['mIoU']:.1f}",
+                    f"{cutting.label}, {cutting.rate:g}/s, {pooling.name}: {numbers['recording R@1']:.1f} "
+                    f"{numbers['segment R@1']:.1f} {numbers['corpus']['shares']['mIoU']:.1f}",
                     flush=True,
                 )
         owners = {recording.path: number for number, recording in enumerate(footage.recordings)}
