@@ -66,3 +66,10 @@ def test_paragraphs_are_several_sentences() -> None:
 def test_what_is_no_split_is_refused(split: str, clips: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         draw_clips(split, clips)
+
+
+def test_clips_without_captions_or_tags_are_refused() -> None:
+    with pytest.raises(ValueError, match="captions_per_clip is 0: expected at least 1"):
+        draw_clips("test", 4, captions_per_clip=0)
+    with pytest.raises(ValueError, match="tags is empty"):
+        draw_clips("test", 4, tags=())

@@ -10,7 +10,7 @@ import pytest
 from vidsift.shapes.clip_groups import clip_group
 from vidsift.shapes.clips import ShapesClip, event_span, seen_span, thing_boxes
 from vidsift.shapes.render import render
-from vidsift.shapes.world import TAGS, Event, Thing
+from vidsift.shapes.world import SHAPES, TAGS, Event, Thing
 from vidsift.types import Span
 
 RED = Thing("disc", "red", "small", "plain", 0.1, 0.3, 0.4)
@@ -36,9 +36,32 @@ def test_an_event_ends_with_its_clip() -> None:
 def test_boxes_follow_a_thing_every_half_second() -> None:
     moving = clip(Event("right", 0, None, 1.0, 2.0, 0.1))
     boxes = thing_boxes(moving, [0], Span(0.9, 2.1))
-    assert boxes == [[1.0, 0.1, 0.3, 0.3, 0.5], [1.5, 0.2, 0.3, 0.4, 0.5], [2.0, 0.3, 0.3, 0.5, 0.5]]
+    # A disc of radius 1 reaches 0.95 out.
+    assert boxes == [
+        [1.0, 0.105, 0.305, 0.295, 0.495],
+        [1.5, 0.205, 0.305, 0.395, 0.495],
+        [2.0, 0.305, 0.305, 0.495, 0.495],
+    ]
     assert [box[0] for box in thing_boxes(moving, [0], Span(0.1, 0.3))] == [0.2]
     assert thing_boxes(clip(Event("appear", 0, None, 4.0, 5.0)), [0], Span(0.0, 4.0)) == []
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_box_is_the_smallest_around_a_thing_that_turns_and_grows(shape: str) -> None:
+    thing = Thing(shape, "red", "large", "plain", 0.2, 0.5, 0.5)
+    events = (Event("spin", 0, None, 0.0, 2.0), Event("shrink", 0, None, 2.0, 4.0))
+    shown = ShapesClip("snow", (thing,), events, "motion", (), LOOK, 4.0)
+    times = [0.0, 0.5, 1.0, 3.5]
+    without = replace(shown, things=(replace(thing, radius=0.001),))
+    changed = (
+        np.abs(render(shown, times, 100).astype(np.int64) - render(without, times, 100)).sum(axis=-1) > 60
+    )
+    boxes = {box[0]: box[1:] for box in thing_boxes(shown, [0], Span(0.0, 4.0))}
+    for time, picture in zip(times, changed, strict=True):
+        rows, columns = np.nonzero(picture)
+        around = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        # Corners are thinner than a pixel.
+        assert np.array(boxes[time]) * 100 == pytest.approx(np.array(around), abs=1.6)
 
 
 @pytest.mark.parametrize("tag", TAGS)

@@ -43,10 +43,10 @@ def test_every_word_has_the_seconds_and_the_places_of_what_it_speaks_of() -> Non
     ]
     red, before, star, spins, snow = (each.boxes for each in grounding)
     assert (before, snow) == ((), ())
-    assert red[0] == (10.0, 0.3, 0.2, 0.5, 0.4)  # before it moves left, it stands to the right
-    assert red[-1] == (16.0, 0.1, 0.2, 0.3, 0.4)
+    assert red[0] == (10.0, 0.305, 0.205, 0.495, 0.395)  # before it moves left, it stands to the right
+    assert red[-1] == (16.0, 0.105, 0.205, 0.295, 0.395)
     assert [box.seconds for box in spins] == [13.5, 14.0, 14.5, 15.0]
-    assert star[-1][1:] == (0.588, 0.588, 0.812, 0.812)
+    assert star[-1][1:] == (0.598, 0.589, 0.81, 0.797)  # turned by 150 degrees
     assert caption_span(CLIP, caption) == Span(3.5, 5.0)
     assert caption_span(CLIP, Caption(TEXT, Statement(()), words[:1])) is None
 

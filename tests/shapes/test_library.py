@@ -48,6 +48,8 @@ def test_odd_requests_are_refused(tmp_path: Path) -> None:
         draw_split("test", 10)
     with pytest.raises(ValueError, match="split 'dev'"):
         draw_split("dev", 8)
+    with pytest.raises(ValueError, match="captions_per_video is 0: expected at least 1"):
+        draw_split("test", 8, captions_per_video=0)
     with pytest.raises(ValueError, match="even"):
         write_library(tmp_path, videos=4, size_px=63)
 

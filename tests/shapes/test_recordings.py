@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vidsift.data.folder import read_folder
 from vidsift.shapes.clips import event_span
 from vidsift.shapes.recordings import draw_recordings, write_recordings
+from vidsift.shapes.render import render
 from vidsift.shapes.world import holds
 from vidsift.video.probe import probe
 
@@ -55,6 +59,29 @@ def test_a_library_of_recordings_holds_moments_and_grounding(tmp_path: Path) -> 
             assert word.spans[0].end_seconds <= starts[number + 1] + 1e-3
             if word.kind == "event":
                 assert word.spans[0] == (moment.start_seconds, moment.end_seconds)
+
+
+def test_pictures_that_no_clip_begins_with_shift_no_later_clip(tmp_path: Path) -> None:
+    """At five pictures a second a clip of 4.5 s ends between two: over a minute that must not add up."""
+    (recording,) = write_recordings(tmp_path, "val", 1, 1.0, size_px=16, frames_per_second=5, workers=1)
+    starts = recording.starts_seconds
+    assert sum(start % 1 != 0 for start in starts) >= 2
+    times, pictures = _pictures_of(tmp_path / recording.name)
+    assert len(times) == round(5 * starts[-1])
+    for clip, start in zip(recording.clips, starts, strict=False):
+        row = int(np.searchsorted(times, start + 0.5))
+        expected = render(clip, [times[row] - start], 16)[0].astype(float)
+        assert np.abs(pictures[row] - expected).mean() < 12
+    with pytest.raises(ValueError, match="frames_per_second is 0: expected at least 1"):
+        write_recordings(tmp_path, "val", 1, 0.1, frames_per_second=0)
+    with pytest.raises(ValueError, match="workers is -1"):
+        write_recordings(tmp_path, "val", 1, 0.1, workers=-1)
+
+
+def _pictures_of(path: Path) -> tuple[NDArray[np.float64], list[NDArray[np.uint8]]]:
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    return np.array([frame.time for frame in frames]), [frame.to_ndarray(format="rgb24") for frame in frames]
 
 
 @pytest.mark.parametrize(

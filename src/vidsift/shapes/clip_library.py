@@ -135,12 +135,16 @@ def draw_clips(
         unseen: for test: every second group of each tag holds combinations that training never shows.
 
     Raises:
-        ValueError: unknown split or tag, or a number that is no multiple of four.
+        ValueError: unknown split or tag, a number that is no multiple of four, or no captions or tags.
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
     if clips < GROUP_SIZE or clips % GROUP_SIZE:
         raise ValueError(f"clips is {clips}: expected a multiple of {GROUP_SIZE}, the size of a group")
+    if captions_per_clip < 1:
+        raise ValueError(f"captions_per_clip is {captions_per_clip}: expected at least 1")
+    if not tags:
+        raise ValueError(f"tags is empty: expected one or more of {', '.join(TAGS)}")
     register = Register()
     drawn: list[DrawnClip] = []
     for number in range(clips // GROUP_SIZE):

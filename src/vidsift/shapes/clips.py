@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidsift.shapes.render import thing_state
+from vidsift.shapes.render import outline, thing_state
 from vidsift.shapes.world import DURATION_SECONDS, Event, Scene
 from vidsift.types import Span
 
@@ -76,7 +76,7 @@ def thing_boxes(clip: ShapesClip, things: Sequence[int], span: Span) -> list[lis
 
     Returns:
         ``[seconds, left, top, right, bottom]`` for each time and thing that is seen then, in fractions of the
-        picture. The box is that of a circle around the thing: shapes fill it more or less.
+        picture: the smallest box around the thing as it stands then, grown or turned.
     """
     first = int(np.ceil(span.start_seconds / _BOX_EVERY_SECONDS - 1e-9))
     last = int(np.floor(span.end_seconds / _BOX_EVERY_SECONDS + 1e-9))
@@ -86,10 +86,14 @@ def thing_boxes(clip: ShapesClip, things: Sequence[int], span: Span) -> list[lis
     boxes = []
     for thing in things:
         state = thing_state(clip, thing, times.astype(np.float32))
-        # The points of a star reach farther than its radius.
-        reach = 1.12 if clip.things[thing].shape == "star" else 1.0
-        half = clip.things[thing].radius * reach * state.scale
-        edges = np.stack([state.x - half, state.y - half, state.x + half, state.y + half], axis=1)
+        u_P, v_P = clip.things[thing].radius * outline(clip.things[thing].shape).T
+        cos_F1, sin_F1, scale_F1 = (
+            np.asarray(of, np.float64)[:, None]
+            for of in (np.cos(state.angle), np.sin(state.angle), state.scale)
+        )
+        x_FP = state.x[:, None] + scale_F1 * (u_P * cos_F1 - v_P * sin_F1)
+        y_FP = state.y[:, None] + scale_F1 * (u_P * sin_F1 + v_P * cos_F1)
+        edges = np.stack([x_FP.min(1), y_FP.min(1), x_FP.max(1), y_FP.max(1)], axis=1)
         for time, box, alpha in zip(times, np.clip(edges, 0.0, 1.0), state.alpha, strict=True):
             if alpha > 0.5:
                 boxes.append([float(time), *(round(float(edge), 3) for edge in box)])

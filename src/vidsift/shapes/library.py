@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -148,12 +148,14 @@ def draw_split(
         tags: which tags take turns.
 
     Raises:
-        ValueError: unknown split, or a number that is no multiple of four.
+        ValueError: unknown split, a number that is no multiple of four, or no captions.
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
     if videos < GROUP_SIZE or videos % GROUP_SIZE:
         raise ValueError(f"videos is {videos}: expected a multiple of {GROUP_SIZE}, the size of a group")
+    if captions_per_video < 1:
+        raise ValueError(f"captions_per_video is {captions_per_video}: expected at least 1")
     register = Register()
     drawn: list[DrawnVideo] = []
     for number in range(videos // GROUP_SIZE):
@@ -224,12 +226,17 @@ class VideoJob(NamedTuple):
 
 
 def _write_job(job: VideoJob) -> None:
-    # Part by part: a recording of minutes is never in memory as a whole.
-    parts = (
-        render(scene, np.arange(round(seconds * job.frames_per_second)) / job.frames_per_second, job.size_px)
-        for scene, seconds in job.parts
-    )
-    write_pictures(job.path, (picture for part in parts for picture in part), job.frames_per_second)
+    write_pictures(job.path, _pictures(job), job.frames_per_second)
+
+
+def _pictures(job: VideoJob) -> Iterator[NDArray[np.uint8]]:
+    """Render part by part: a recording of minutes is never in memory as a whole."""
+    rate, start, shown = job.frames_per_second, 0.0, 0
+    for scene, seconds in job.parts:
+        # A part may begin between two pictures: counted from the first part on, later ones are not shifted.
+        end = round((start + seconds) * rate)
+        yield from render(scene, np.arange(end - shown) / rate + (shown / rate - start), job.size_px)
+        start, shown = start + seconds, end
 
 
 def _spoken_name(video: DrawnVideo) -> str:
@@ -302,7 +309,15 @@ def write_library(
 
 
 def write_videos(jobs: Sequence[VideoJob], workers: int | None) -> None:
-    """Write files in several processes; see ``workers`` of :func:`write_library`."""
+    """Write files in several processes; see ``workers`` of :func:`write_library`.
+
+    Raises:
+        ValueError: the pictures are of no rate, or nobody works.
+    """
+    if any(job.frames_per_second < 1 for job in jobs):
+        raise ValueError(f"frames_per_second is {jobs[0].frames_per_second}: expected at least 1")
+    if workers is not None and workers < 0:
+        raise ValueError(f"workers is {workers}: expected at least 1, or None for every core")
     processes = workers or (os.cpu_count() or 1)
     if processes == 1:
         for job in jobs:

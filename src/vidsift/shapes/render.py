@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vidsift.shapes.world import Event, Scene, Thing
 
-__all__ = ["ThingState", "render", "thing_state"]
+__all__ = ["ThingState", "outline", "render", "thing_state"]
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 
@@ -28,7 +28,7 @@ _PAINT = {
 }  # fmt: skip
 _OUTLINE = 14.0
 _OUTLINE_WIDTH = 0.1
-# A turned square reaches 1.16 radii out, a star 1.12: boxes are a little wider.
+# A turned square reaches 1.16 radii out, a triangle 1.17: boxes are a little wider.
 _EXTENT = 1.2
 _SPIN_DEGREES_PER_SECOND = 100.0
 _BLINK_SECONDS = 0.7
@@ -157,6 +157,22 @@ def _distance(shape: str, u: Array, v: Array) -> Array:  # noqa: PLR0911
         return heart
     moon: Array = np.maximum(np.hypot(u, v) - 0.98, 0.8 - np.hypot(u - 0.48, v + 0.12))
     return moon
+
+
+@cache
+def outline(shape: str) -> Array:
+    """Return points around a shape of radius 1, upright: across and downward from its middle, ``(N, 2)``.
+
+    They are the farthest ones in so many directions, so that any box around them is one around the shape.
+    """
+    direction_D1 = np.arange(240)[:, None] * (2 * math.pi / 240)
+    radius_R = np.arange(0.0, _EXTENT, 0.005)
+    u_DR, v_DR = radius_R * np.cos(direction_D1), radius_R * np.sin(direction_D1)
+    inside_DR = _distance(shape, u_DR, v_DR) <= 1e-6
+    farthest_D = np.where(inside_DR, radius_R, 0.0).argmax(axis=1)
+    points_D2 = np.stack([u_DR, v_DR], axis=-1)[np.arange(len(u_DR)), farthest_D]
+    # The middle of a moon is none of it.
+    return np.asarray(points_D2[inside_DR.any(axis=1)], np.float64)
 
 
 def _pattern(texture: str, u: Array, v: Array) -> Array:
