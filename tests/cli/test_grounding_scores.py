@@ -65,6 +65,32 @@ def test_accounts_are_judged_beside_the_retrieval(tmp_path: Path, capsys: pytest
     assert pointing.split()[-3:-1] == [f"{value:.1f}", f"{interval[0]:.1f}-{interval[1]:.1f}"]
 
 
+def test_words_that_do_not_count_are_accounted_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Captions of one word that are never true: plain CLIP has no account of them, and nothing breaks."""
+    tiny.model("clip4clip", {}).save(tmp_path / "model")
+    write_grounded_library(tmp_path / "videos")
+    listed = tmp_path / "videos" / "captions.jsonl"
+    lines = [json.loads(line) for line in listed.read_text(encoding="utf-8").splitlines()]
+    red = {"word": "red", "start": 0, "end": 3, "kind": "appearance", "spans": [[90.0, 91.0]]}
+    for line in lines:
+        line |= {"captions": ["red"], "grounding": [[red]]}
+    listed.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    run_all = ("evaluate", tmp_path / "model", tmp_path / "videos", "--grounding", "--workers", 0)
+    assert run(*run_all) == 0
+    table = capsys.readouterr().out
+    assert "content words that point nowhere: 4 the only one of its caption" in table
+    assert "effective words in the score: -; a caption has -" in table
+    tail = {"word": "star", "start": 4, "end": 8, "kind": "appearance", "spans": [[0.0, 99.0]]}
+    for line in lines:
+        line |= {"captions": ["red star"], "grounding": [[red, tail]]}
+    listed.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert run(*run_all) == 0
+    table = capsys.readouterr().out
+    assert "point nowhere: 4 true in more than half of the frames, 4 true in none of them\n" in table
+
+
 def test_data_without_grounding_are_refused_before_anything_is_encoded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,7 +73,7 @@ def test_an_entry_has_grounding_for_every_caption_or_for_none() -> None:
         ({"spans": "0-1"}, "spans of 'red' is '0-1', expected a list of [start, end]"),
         ({"boxes": [[0, 0.5, 0, 0.2, 1]]}, "a box of 'red' is [0.0, 0.5, 0.0, 0.2, 1.0], expected"),
         ({"boxes": [[0, 10, 10, 50, 50]]}, "in fractions of the picture, 0 to 1"),
-        ({"colour": "red"}, "expected an object with word, start, end, kind, spans and"),
+        ({"colour": "red"}, "has 'word', 'start', 'end', 'kind', 'spans', 'boxes', 'colour', expected an"),
     ],
 )
 def test_what_is_no_grounding_is_refused(changed: dict[str, Any], words: str) -> None:

@@ -119,3 +119,23 @@ def test_a_lead_that_is_none_has_no_shares() -> None:
     assert numbers["start_and_end"]["value"] is None
     assert numbers["start_and_end_by_size"]["value"] == 0
     assert gap_numbers([], 1) is None
+
+
+def test_leads_that_cancel_out_have_no_shares() -> None:
+    """The same caption of two videos: what is left of the sum is rounding."""
+    first, second = account([0.1], 0.3), account([0.2], 0.7)
+    gaps = [ScoreGap.between(0, first, second), ScoreGap.between(1, second, first)]
+    rounding = gaps[1]._replace(total=gaps[1].total + 1e-15)
+    numbers = gap_numbers([gaps[0], rounding], 2)
+    assert numbers is not None
+    assert numbers["start_and_end"]["value"] is None
+    assert numbers["start_and_end_by_size"]["value"] == pytest.approx(80)
+
+
+def test_a_sentence_without_an_account_is_no_sentence_of_no_words() -> None:
+    """Leaving out says nothing of a sentence of one word."""
+    silent = WordAccount(np.empty((0, 2)), np.empty(0), {}, np.array([0.0, 1.0]))
+    of_two = WordAccount(np.zeros((2, 2)), np.array([0.2, -0.2]), {}, np.array([0.0, 1.0]))
+    numbers = grounding_numbers([JudgedSentence(0, silent, []), JudgedSentence(1, of_two, [RED, SPINS])], 2)
+    assert (numbers["effective_words"]["value"], numbers["effective_words"]["of"]) == (pytest.approx(2), 1)
+    assert (numbers["effective_of_words"]["of"], numbers["words"]["value"]) == (1, 2)

@@ -26,6 +26,12 @@ Grounding = Annotated[
 ]
 
 _ROLES = ("start", "end", "marks", "function", "content")
+_NOT_JUDGED = {
+    "mostly_true": "true in more than half of the frames",
+    "in_no_frame": "true in none of them",
+    "not_read": "beyond the longest text that the model reads",
+    "only_word": "the only one of its caption",
+}
 Row = Sequence[str]
 
 
@@ -124,7 +130,12 @@ def _row(title: str, measured: Mapping[str, Any]) -> Row:
 
 def _sentences(grounding: Mapping[str, Any]) -> list[str]:
     words = grounding["words"]["value"]
-    lines = [f"effective words in the score: {_words(grounding)}; a caption has {words:.1f}"]
+    has = "-" if words is None else f"{words:.1f}"
+    lines = [f"effective words in the score: {_words(grounding)}; a caption has {has}"]
+    counts = grounding["words_not_judged"]
+    unjudged = [f"{counts[why]:,} {title}" for why, title in _NOT_JUDGED.items() if counts.get(why)]
+    if unjudged:
+        lines.insert(0, f"content words that point nowhere: {', '.join(unjudged)}")
     if grounding.get("difference") is not None:
         lines.append(f"effective words in the lead on hard negatives: {_words(grounding['difference'])}")
     if grounding.get("leaving_out") is not None:

@@ -106,8 +106,12 @@ def _words(values: object, caption: str, place: str) -> tuple[GroundedWord, ...]
 
 def _word(value: Any, caption: str, place: str) -> GroundedWord:
     if not isinstance(value, dict) or not _KEYS - {"boxes"} <= set(value) <= _KEYS:
+        # Boxes of a whole video would bury the message.
+        held = (
+            f"has {', '.join(map(repr, value)) or 'nothing'}" if isinstance(value, dict) else f"is {value!r}"
+        )
         raise CaptionsError(
-            f"{place}: a word of the grounding is {value!r}, expected an object with word, start, end, kind, "
+            f"{place}: a word of the grounding {held}, expected an object with word, start, end, kind, "
             "spans and, where it is known, boxes"
         )
     text, start, end, kind = (value[key] for key in ("word", "start", "end", "kind"))

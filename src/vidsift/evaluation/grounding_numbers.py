@@ -27,6 +27,8 @@ PERMUTATIONS = 1000
 """How often contributions are dealt out at random beside the measured deletion."""
 
 _RANKS = 16
+_SMALLEST_LEAD = 1e-6
+"""Of the sizes of its parts: a sum that is smaller is what rounding left of 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +144,10 @@ def grounding_numbers(sentences: Sequence[JudgedSentence], videos: int) -> dict[
     for kind in kinds:
         of_kind = [(word, s.video) for s in sentences for word in s.pointed if word.kind == kind]
         _add_pointing(ratios, kind, of_kind)
-    ratios.mean("effective_words", [effective_number(account.parts) for account in accounts], video)
-    ratios.mean("effective_of_words", [effective_number(account.gave) for account in accounts], video)
-    ratios.mean("words", [float(len(account.gave)) for account in accounts], video)
+    # Leaving out has no account of a sentence of one word.
+    ratios.mean("effective_words", [_effective(account.parts) for account in accounts], video)
+    ratios.mean("effective_of_words", [_effective(account.gave) for account in accounts], video)
+    ratios.mean("words", [float(len(of.gave)) if len(of.parts) else None for of in accounts], video)
     roles = _add_roles(ratios, sentences)
     for rank, sizes in enumerate(_by_rank(accounts)):
         ratios.mean(f"rank {rank}", sizes, video)
@@ -193,10 +196,14 @@ def gap_numbers(gaps: Sequence[ScoreGap], videos: int) -> dict[str, Any] | None:
     ratios.mean("effective_of_words", [pair.effective_of_words for pair in gaps], video)
     ratios.mean("difference", total, video)
     values = ratios.results()
-    if sum(total) <= 0:
+    if sum(total) <= _SMALLEST_LEAD * sum(sizes):
         # A share of nothing, or of a difference the wrong way, is no share.
         values["start_and_end"] |= {"value": None, "interval": None}
     return values
+
+
+def _effective(parts: NDArray[np.float64]) -> float | None:
+    return effective_number(parts) if len(parts) else None
 
 
 def _add_pointing(ratios: Ratios, below: str, words: Sequence[tuple[PointedWord, int]]) -> None:

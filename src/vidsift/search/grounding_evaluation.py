@@ -88,6 +88,7 @@ def evaluate_grounding(
           R@1 of the same captions whole, as if start and end of text were not there, and by what words gave
           alone, and ``difference``: see :func:`~vidsift.evaluation.grounding_numbers.gap_numbers`, all of the
           exact account;
+        - ``words_not_judged``: how many content words did not count in pointing, and why;
         - ``protocol``: what was judged.
 
     Raises:
@@ -199,8 +200,9 @@ class _Judge:
                     falls=falls_W[right.places],
                 )
             )
-            unjudged["not_read"] += sum(word is not None for word in caption.truth_of_words)
-            unjudged["not_read"] -= sum(word is not None for word in truth)
+            absent = sum(word is not None for word in caption.truth_of_words)
+            absent -= sum(word is not None for word in truth)
+            unjudged["only_word" if len(caption.words) == 1 else "not_read"] += absent
             gaps += [ScoreGap.between(number, right.words, account.words) for account in wrong]
             if right.piece_weights is not None:
                 pieces.append(right.pieces)
