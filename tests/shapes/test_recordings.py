@@ -78,10 +78,11 @@ def test_pictures_that_no_clip_begins_with_shift_no_later_clip(tmp_path: Path) -
         write_recordings(tmp_path, "val", 1, 0.1, workers=-1)
 
 
-def _pictures_of(path: Path) -> tuple[NDArray[np.float64], list[NDArray[np.uint8]]]:
+def _pictures_of(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
-    return np.array([frame.time for frame in frames]), [frame.to_ndarray(format="rgb24") for frame in frames]
+    pictures = [frame.to_ndarray(format="rgb24").astype(np.float64) for frame in frames]
+    return np.array([frame.time for frame in frames]), np.stack(pictures)
 
 
 @pytest.mark.parametrize(
