@@ -12,6 +12,7 @@ from tests.search import grounded
 
 from vidsift.evaluation.grounding import WordAccount
 from vidsift.methods.model import Model
+from vidsift.search.grounded_captions import SEED, grounded_captions, other_captions, shuffled_sentence
 from vidsift.search.grounding_evaluation import accounts_of, evaluate_grounding
 from vidsift.search.left_out_accounts import left_out_accounts
 from vidsift.search.sentence_words import sentence_words
@@ -100,6 +101,26 @@ def test_words_of_a_method_with_places_point_in_the_picture(monkeypatch: pytest.
     # The left upper quarter of 4 x 4 places.
     assert report["picture"]["chance"]["value"] == pytest.approx(25)
     assert report["picture"]["pointing"]["of"] == report["protocol"]["content_words"]
+    sentences = [caption for captions in grounded.CAPTIONS for caption in captions]
+    at = [0, 1, 1, 2, 3]
+    # Of each caption the other one, by the places that the report's captions were given.
+    rng = np.random.default_rng(SEED)
+    captions = grounded_captions(gallery)
+    for caption in captions:
+        shuffled_sentence(caption.sentence, rng)
+    others = other_captions(captions, rng)
+    expected: list[float] = []
+    for place, other in enumerate(others):
+        if other is None:
+            continue
+        (account,) = exact_accounts(model, gallery.videos, [sentences[other]], [at[place]])
+        assert account.words.places is not None
+        content = [word is not None for word in captions[other].truth_of_words]
+        best = account.words.places[content].argmax(axis=1)
+        in_corner = float(np.mean((best // 4 < 2) & (best % 4 < 2)))
+        expected += [100 * in_corner] * sum(word is not None for word in captions[place].truth_of_words)
+    assert report["picture"]["other_caption"]["value"] == pytest.approx(np.mean(expected))
+    assert report["picture"]["other_caption"]["of"] == len(expected)
 
 
 def test_a_method_without_words_is_judged_by_leaving_words_out() -> None:
@@ -114,6 +135,7 @@ def test_a_method_without_words_is_judged_by_leaving_words_out() -> None:
         "the method compares no words: it has an account of frames alone",
     )
     assert "leaving_out" not in report
+    assert report["picture"] is None
     sentences = [caption for captions in grounded.CAPTIONS for caption in captions]
     pointed = []
     for sentence, account in zip(

@@ -114,9 +114,9 @@ def evaluate_grounding(
         report["leaving_out"] = by_leaving_out
     else:
         report = {"account": LEAVING_OUT, "why": _why_not_exact(model), **by_leaving_out}
-    report["picture_of"] = "words"
+    report |= {"picture": report.get("picture"), "picture_of": "words"}
     if model.method.traced_sets and model.method.explains:
-        judged = sentences_in_picture(model, gallery, captions)
+        judged = sentences_in_picture(model, gallery, captions, judge.others)
         pointed = [(word, place) for of, place in zip(judged, numbers, strict=True) for word in of]
         report |= {"picture": pointing_numbers(pointed, max(numbers) + 1), "picture_of": "sentences"}
     missing = int((~gallery.present).sum())
@@ -146,6 +146,7 @@ class _Judge:
 
     Attributes:
         protocol: what was judged.
+        others: for each caption one of another video; None where none turned up.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class _Judge:
         rng = np.random.default_rng(SEED)
         self._shuffled = [shuffled_sentence(caption.sentence, rng) for caption in captions]
         self._others = other_captions(captions, rng)
+        self.others = [None if place is None else captions[place] for place in self._others]
         words = [word for caption in captions for word in caption.truth_of_words if word is not None]
         self.protocol: dict[str, Any] = {
             "captions": len(captions),
@@ -196,7 +198,7 @@ class _Judge:
                     right.words,
                     truth,
                     pointed=_pointed(right, truth, controls, unjudged),
-                    in_picture=self._in_picture(right.words, truth, caption),
+                    in_picture=self._in_picture(right.words, truth, caption, controls.other_places),
                     falls=falls_W[right.places],
                 )
             )
@@ -242,19 +244,24 @@ class _Judge:
             best: dict[int, NDArray[np.float64]] = {}
             if shuffled is not None:
                 best = {shuffled.order[word]: best_F for word, best_F in _best(in_disorder).items()}
-            spread = None
+            spread = spread_C = None
             if other is not None:
                 truth = captions[other].truth_of_words
                 content = [best_F for word, best_F in _best(of_other).items() if truth[word] is not None]
                 spread = np.mean(content, axis=0) if content else None
-            yield _Controls(best, spread)
+                spread_C = _best_places(of_other, truth)
+            yield _Controls(best, spread, spread_C)
 
     def _in_picture(
-        self, account: WordAccount, truth: Sequence[GroundedWord | None], caption: GroundedCaption
+        self,
+        account: WordAccount,
+        truth: Sequence[GroundedWord | None],
+        caption: GroundedCaption,
+        other_C: NDArray[np.float64] | None,
     ) -> list[PointedWord]:
         if account.places is None or not any(word is not None and word.boxes for word in truth):
             return []
-        return words_in_picture(account, truth, self._shapes.aspect(caption.entry))
+        return words_in_picture(account, truth, self._shapes.aspect(caption.entry), other_C)
 
 
 class _Judged(NamedTuple):
@@ -270,10 +277,12 @@ class _Controls(NamedTuple):
     Attributes:
         shuffled: the best frames of its words, by their place, where they stand in random order.
         other: the best frames of the words of another caption, on average; None without.
+        other_places: likewise their best places in the picture.
     """
 
     shuffled: dict[int, NDArray[np.float64]]
     other: NDArray[np.float64] | None
+    other_places: NDArray[np.float64] | None
 
 
 def _best(account: PairAccount) -> dict[int, NDArray[np.float64]]:
@@ -286,6 +295,18 @@ def _best(account: PairAccount) -> dict[int, NDArray[np.float64]]:
         for place, evidence_F in zip(account.places, evidence_WF, strict=True)
         if not np.isnan(evidence_F).all()
     }
+
+
+def _best_places(account: PairAccount, truth: Sequence[GroundedWord | None]) -> NDArray[np.float64] | None:
+    """The best places in the picture of a caption's content words, on average ``(C,)``; None without any."""
+    if account.words.places is None:
+        return None
+    best = [
+        best_frames(places_C)
+        for word, places_C in zip(account.places, account.words.places, strict=True)
+        if truth[word] is not None and not np.isnan(places_C).all()
+    ]
+    return np.mean(best, axis=0) if best else None
 
 
 def _pointed(

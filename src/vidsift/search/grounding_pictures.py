@@ -52,7 +52,10 @@ class PictureShapes:
 
 
 def words_in_picture(
-    account: WordAccount, truth: Sequence[GroundedWord | None], aspect: float
+    account: WordAccount,
+    truth: Sequence[GroundedWord | None],
+    aspect: float,
+    other_C: NDArray[np.float64] | None = None,
 ) -> list[PointedWord]:
     """Judge each word that has boxes by the place of the picture that it is most alike.
 
@@ -62,6 +65,7 @@ def words_in_picture(
         account: with ``places``.
         truth: of its words.
         aspect: width of the pictures over their height.
+        other_C: the best places of the words of another caption on average, summing to 1 ``(C,)``.
     """
     assert account.places is not None
     assert account.grid is not None
@@ -75,30 +79,43 @@ def words_in_picture(
         right_C = cells_of_boxes(boxes, account.grid, aspect)[seen_C]
         pointed = pointing(best_frames(places_C[seen_C]), right_C)
         if pointed is not None:
-            judged.append(PointedWord(known.kind, pointed, float(right_C.mean())))
+            other = None if other_C is None else pointing(other_C[seen_C], right_C)
+            judged.append(PointedWord(known.kind, pointed, float(right_C.mean()), other_caption=other))
     return judged
 
 
 def sentences_in_picture(
-    model: Model, gallery: EncodedGallery, captions: Sequence[GroundedCaption]
+    model: Model,
+    gallery: EncodedGallery,
+    captions: Sequence[GroundedCaption],
+    others: Sequence[GroundedCaption | None],
 ) -> Iterator[list[PointedWord]]:
     """Judge each sentence by the frame and patch that gave most: whether it is on any thing that is named.
 
     The videos are read and encoded again for it: which patches tokens come from is not stored with them.
+
+    Args:
+        model: one that tells which patches its tokens come from.
+        gallery: its videos, encoded.
+        captions: video by video.
+        others: for each a caption of another video, whose place in this one is judged too; None without.
     """
     shapes = PictureShapes(gallery.entries)
+    start = 0
     for of_video in _by_video(captions):
         traced = _traced(model, gallery, of_video[0])
-        pairs = terms_of_pairs(
-            model,
-            gallery.videos,
-            [caption.sentence for caption in of_video],
-            [caption.row for caption in of_video],
-            [traced] * len(of_video),
-        )
+        asked = [
+            (caption.sentence, caption.sentence if other is None else other.sentence)
+            for caption, other in zip(of_video, others[start : start + len(of_video)], strict=True)
+        ]
+        sentences = [sentence for both in asked for sentence in both]
+        rows = [of_video[0].row] * len(sentences)
+        pairs = terms_of_pairs(model, gallery.videos, sentences, rows, [traced] * len(sentences))
         aspect = shapes.aspect(of_video[0].entry)
-        for caption, pair in zip(of_video, pairs, strict=True):
-            yield _sentence_in_picture(pair.terms, caption, aspect)
+        for caption, other in zip(of_video, others[start : start + len(of_video)], strict=True):
+            own, moved = next(pairs).terms, next(pairs).terms
+            yield _sentence_in_picture(own, None if other is None else moved, caption, aspect)
+        start += len(of_video)
 
 
 def _by_video(captions: Sequence[GroundedCaption]) -> Iterator[list[GroundedCaption]]:
@@ -123,25 +140,41 @@ def _traced(model: Model, gallery: EncodedGallery, caption: GroundedCaption) -> 
 
 
 def _sentence_in_picture(
-    terms: Sequence[TermAccount], caption: GroundedCaption, aspect: float
+    terms: Sequence[TermAccount],
+    of_other: Sequence[TermAccount] | None,
+    caption: GroundedCaption,
+    aspect: float,
 ) -> list[PointedWord]:
-    mapped = [term for term in terms if term.patches is not None and term.times_seconds is not None]
+    mapped = _with_maps(terms)
     boxes = [known.boxes for known in caption.truth if known.boxes]
     if not mapped or not boxes:
         return []
-    maps, right = [], []
+    right = []
+    for term in mapped:
+        assert term.grid is not None
+        for time in np.unique(term.times_seconds):
+            near = [box for of_thing in boxes for box in boxes_near(of_thing, float(time))]
+            right.append(cells_of_boxes(near, term.grid, aspect))
+    right_C = np.concatenate(right)
+    pointed = pointing(best_frames(_map_of(mapped)), right_C)
+    if pointed is None:
+        return []
+    other = None if of_other is None else pointing(best_frames(_map_of(_with_maps(of_other))), right_C)
+    return [PointedWord("sentence", pointed, float(right_C.mean()), other_caption=other)]
+
+
+def _with_maps(terms: Sequence[TermAccount]) -> list[TermAccount]:
+    return [term for term in terms if term.patches is not None and term.times_seconds is not None]
+
+
+def _map_of(mapped: Sequence[TermAccount]) -> NDArray[np.float64]:
+    """What each patch of each frame gave, term by term."""
+    maps = []
     for term in mapped:
         assert term.patches is not None
-        assert term.times_seconds is not None
-        assert term.grid is not None
         times_F, frame_N = np.unique(term.times_seconds, return_inverse=True)
         gave_N: NDArray[np.float64] = term.contributions.sum(axis=0, dtype=np.float64)
         map_FP = np.zeros((len(times_F), term.patches.shape[1]))
         np.add.at(map_FP, frame_N, gave_N[:, None] * term.patches)
         maps.append(map_FP.reshape(-1))
-        for time in times_F:
-            near = [box for of_thing in boxes for box in boxes_near(of_thing, float(time))]
-            right.append(cells_of_boxes(near, term.grid, aspect))
-    right_C = np.concatenate(right)
-    pointed = pointing(best_frames(np.concatenate(maps)), right_C)
-    return [] if pointed is None else [PointedWord("sentence", pointed, float(right_C.mean()))]
+    return np.concatenate(maps)
