@@ -125,6 +125,12 @@ def test_words_are_left_out_on_request(folder: Path, capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out)["leaving_out"] == leaving_out.to_dict()
     assert _run(*arguments, "--json") == 0
     assert json.loads(capsys.readouterr().out)["leaving_out"] is None
+    assert _run("a circle - a circle", *arguments[1:], "--leave-out") == 0
+    lines = capsys.readouterr().out.partition("left out: ")[2].splitlines()
+    assert [line for line in lines if line.startswith("  of ")] == [
+        '  of "a circle", counts 0.5 times',
+        '  of "a circle", counts -0.5 times',
+    ]
 
 
 def test_where_nothing_else_tells_words_apart_they_are_left_out_anyway(

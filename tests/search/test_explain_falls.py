@@ -92,6 +92,22 @@ def test_bars_alone_where_frames_are_missing_and_what_has_no_fall() -> None:
     assert texts(LeavingOut([], FRAMES.times_seconds))[-1] == "the question has no word of letters or digits"
 
 
+def test_a_sentence_that_stands_twice_is_shown_twice() -> None:
+    """"red ring - red ring": each with the sign that it counts with, and each with its own words."""
+    less = [replace(word, weight=-1.0, frame_falls=None) for word in WORDS]
+    falls = LeavingOut([*WORDS, *WORDS, *less])
+    assert [[word.word for word in of] for of in falls.by_sentence] == [["red", "ring"]] * 3
+    titles = [text for text in texts(falls) if text.startswith("of ")]
+    assert titles == [
+        "of “red ring”, counts 1 times",
+        "of “red ring”, counts 1 times",
+        "of “red ring”, counts -1 times",
+    ]
+    # One word twice.
+    assert len(LeavingOut([WORDS[0], replace(WORDS[0], weight=-1.0)]).by_sentence) == 2
+    assert LeavingOut([]).by_sentence == []
+
+
 def test_many_frames_have_colours_and_no_numbers(tmp_path: Path) -> None:
     times = np.arange(40.0)
     word = replace(WORDS[0], frame_falls=np.linspace(-0.1, 0.1, 40))

@@ -141,12 +141,14 @@ def _lines_of_falls(query: str, falls: LeavingOut) -> list[str]:
         lines.append(f"  {falls.frames_missing}")
     timed = falls.times_seconds is not None
     lines.append(f"  {'falls by':>8}  {'most at' if timed else '':>8}  without")
-    sentence = query
-    for word in falls.words:
-        if word.sentence != sentence:
-            sentence = word.sentence
-            lines.append(f'  of "{one_line(sentence)}", counts {word.weight:.3g} times')
-        lines.append(f"  {_fall(word)}  {_most_at(word, falls.times_seconds):>8}  {one_line(word.word)}")
+    for of_sentence in falls.by_sentence:
+        first = of_sentence[0]
+        if first.sentence != query:
+            lines.append(f'  of "{one_line(first.sentence)}", counts {first.weight:.3g} times')
+        lines += [
+            f"  {_fall(word)}  {_most_at(word, falls.times_seconds):>8}  {one_line(word.word)}"
+            for word in of_sentence
+        ]
     if any(word.fall is None for word in falls.words):
         lines.append("  -: the only word of its sentence; without it there is nothing to score")
     return lines

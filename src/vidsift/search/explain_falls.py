@@ -98,9 +98,8 @@ class _Scale:
 def _draw_rows(canvas: Canvas, columns: Columns, y: float, falls: LeavingOut, scale: _Scale) -> float:
     canvas.draw(Written(scale.left, y + 0.5 * LINE, "the score falls by", NOTE))
     y += 1.2 * LINE
-    sentences = list(dict.fromkeys(word.sentence for word in falls.words))
-    for sentence in sentences:
-        of_sentence = [word for word in falls.words if word.sentence == sentence]
+    sentences = falls.by_sentence
+    for of_sentence in sentences:
         if len(sentences) > 1:
             y = _draw_sentence(canvas, columns, y, of_sentence[0])
         top = y

@@ -152,6 +152,7 @@ def _sentence_in_picture(
     right = []
     for term in mapped:
         assert term.grid is not None
+        assert term.times_seconds is not None
         for time in np.unique(term.times_seconds):
             near = [box for of_thing in boxes for box in boxes_near(of_thing, float(time))]
             right.append(cells_of_boxes(near, term.grid, aspect))
@@ -172,6 +173,7 @@ def _map_of(mapped: Sequence[TermAccount]) -> NDArray[np.float64]:
     maps = []
     for term in mapped:
         assert term.patches is not None
+        assert term.times_seconds is not None
         times_F, frame_N = np.unique(term.times_seconds, return_inverse=True)
         gave_N: NDArray[np.float64] = term.contributions.sum(axis=0, dtype=np.float64)
         map_FP = np.zeros((len(times_F), term.patches.shape[1]))

@@ -110,6 +110,22 @@ class LeavingOut:
     times_seconds: NDArray[np.float64] | None = None
     frames_missing: str = ""
 
+    @property
+    def by_sentence(self) -> list[list[WordFall]]:
+        """The words of each sentence of the question, of one that stands twice too."""
+        sentences: list[list[WordFall]] = []
+        for word in self.words:
+            last = sentences[-1][-1] if sentences else None
+            # The words of a sentence stand in order: one further left begins another sentence.
+            if (
+                last is None
+                or (word.sentence, word.weight) != (last.sentence, last.weight)
+                or word.start <= last.start
+            ):
+                sentences.append([])
+            sentences[-1].append(word)
+        return sentences
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         times = self.times_seconds
