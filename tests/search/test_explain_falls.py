@@ -93,7 +93,7 @@ def test_bars_alone_where_frames_are_missing_and_what_has_no_fall() -> None:
 
 
 def test_a_sentence_that_stands_twice_is_shown_twice() -> None:
-    """"red ring - red ring": each with the sign that it counts with, and each with its own words."""
+    """In "red ring - red ring" each has the sign that it counts with, and its own words."""
     less = [replace(word, weight=-1.0, frame_falls=None) for word in WORDS]
     falls = LeavingOut([*WORDS, *WORDS, *less])
     assert [[word.word for word in of] for of in falls.by_sentence] == [["red", "ring"]] * 3

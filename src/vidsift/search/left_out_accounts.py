@@ -12,7 +12,8 @@ from vidsift.evaluation.grounding import WordAccount
 from vidsift.methods.model import Model
 from vidsift.search.leaving_out import texts_without_words
 from vidsift.search.moments import frame_shares
-from vidsift.search.word_accounts import PairAccount, one_row
+from vidsift.search.rescore import one_row
+from vidsift.search.word_accounts import PairAccount
 from vidsift.types import Features
 
 __all__ = ["left_out_accounts"]

@@ -14,7 +14,7 @@ from vidsift.search.gallery import Gallery
 from vidsift.search.questions import Question, one_thread
 from vidsift.types import Alignment, Features, TokenSet
 
-__all__ = ["SHAPE", "PrefetchedTokens", "align_exactly", "score_exactly"]
+__all__ = ["SHAPE", "PrefetchedTokens", "align_exactly", "one_row", "score_exactly"]
 
 SHAPE = 32
 """Segments that are scored together with one text; fewer are filled up."""
@@ -114,7 +114,7 @@ def align_exactly(
             account = terms.align(texts, compared)
         for row in range(real):
             yield (
-                {name: _row(alignment, row) for name, alignment in account.items()},
+                {name: one_row(alignment, row) for name, alignment in account.items()},
                 {name: tokens[row : row + 1] for name, tokens in compared.items()},
             )
 
@@ -138,6 +138,7 @@ def _repeat(tokens: TokenSet, times: int) -> TokenSet:
     return tokens[torch.zeros(times, dtype=torch.int64, device=tokens.tokens.device)]
 
 
-def _row(account: Alignment, row: int) -> Alignment:
+def one_row(account: Alignment, row: int) -> Alignment:
+    """Return the alignment of one pair of a batch, as a batch of one."""
     only = slice(row, row + 1)
     return Alignment(**{part.name: getattr(account, part.name)[only] for part in fields(Alignment)})

@@ -15,14 +15,14 @@ from vidsift.methods.base import Term
 from vidsift.methods.model import Model
 from vidsift.search.explain import TermAccount, account_for
 from vidsift.search.questions import QueryPart
+from vidsift.search.rescore import one_row
 from vidsift.search.sentence_words import word_of_pieces
-from vidsift.types import Alignment, Features, PatchShares, TokenSet
+from vidsift.types import Features, PatchShares, TokenSet
 
 __all__ = [
     "PairAccount",
     "PairTerms",
     "exact_accounts",
-    "one_row",
     "scores_of_words",
     "scores_without_ends",
     "terms_of_pairs",
@@ -135,11 +135,6 @@ def terms_of_pairs(
 
 def _rows(features: Features, row: int) -> dict[str, TokenSet]:
     return {name: tokens[row : row + 1] for name, tokens in features.items()}
-
-
-def one_row(account: Alignment, row: int) -> Alignment:
-    """Return the alignment of one pair of a batch, as a batch of one."""
-    return Alignment(**{name: part[row : row + 1] for name, part in vars(account).items()})
 
 
 def _by_word(model: Model, pair: PairTerms) -> PairAccount:
