@@ -104,17 +104,17 @@ def sentences_in_picture(
     start = 0
     for of_video in _by_video(captions):
         traced = _traced(model, gallery, of_video[0])
-        asked = [
+        pairs_of_sentences = [
             (caption.sentence, caption.sentence if other is None else other.sentence)
             for caption, other in zip(of_video, others[start : start + len(of_video)], strict=True)
         ]
-        sentences = [sentence for both in asked for sentence in both]
+        sentences = [sentence for both in pairs_of_sentences for sentence in both]
         rows = [of_video[0].row] * len(sentences)
         pairs = terms_of_pairs(model, gallery.videos, sentences, rows, [traced] * len(sentences))
         aspect = shapes.aspect(of_video[0].entry)
         for caption, other in zip(of_video, others[start : start + len(of_video)], strict=True):
-            own, moved = next(pairs).terms, next(pairs).terms
-            yield _sentence_in_picture(own, None if other is None else moved, caption, aspect)
+            of_caption, of_other = next(pairs).terms, next(pairs).terms
+            yield _sentence_in_picture(of_caption, None if other is None else of_other, caption, aspect)
         start += len(of_video)
 
 
