@@ -37,7 +37,7 @@ PLACES = {
     "watch": ("index/watch.py",),
     "figures": ("figures/",),
     "mteb": ("evaluation/mteb.py",),
-    "evaluate": ("postprocess/assignment.py",),
+    "evaluate": ("evaluation/run_differences.py", "postprocess/assignment.py"),
     "jpeg": ("data/picture_codec.py",),
 }
 

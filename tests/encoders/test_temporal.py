@@ -17,6 +17,7 @@ from vidsift.encoders.temporal import (
     TemporalLSTM,
     TemporalMean,
     TemporalTransformer,
+    start_as_identity,
     temporal_weights_from_release,
 )
 from vidsift.interactions.cross import CrossTransformer
@@ -204,3 +205,22 @@ def test_released_names() -> None:
         temporal_weights_from_release(
             {"video_weight_fc.0": weight, "transformerClip.resblocks.0.extra": weight}
         )
+
+
+def test_a_head_that_starts_as_the_identity_turns_no_frame_and_learns() -> None:
+    torch.manual_seed(0)
+    both = nn.ModuleList([TemporalTransformer(32, 2, heads=4), TemporalLSTM(32)])
+    assert start_as_identity(both) == 1
+    head, frames_BFD = both[0], frames()
+    passed = head(frames_BFD, MASK)
+    cosine = torch.nn.functional.cosine_similarity(passed[MASK], frames_BFD[MASK], dim=-1)
+    torch.testing.assert_close(cosine, torch.ones_like(cosine))
+    optimiser = torch.optim.SGD(head.parameters(), lr=0.1)
+    for _ in range(2):
+        optimiser.zero_grad()
+        head(frames_BFD, MASK).square().sum().backward()
+        optimiser.step()
+    for name, value in head.named_parameters():
+        # The keys' bias adds the same to all scores of a query.
+        assert value.grad is not None, name
+        assert value.grad.abs().max() > 0, name

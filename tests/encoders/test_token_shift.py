@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import CLIPConfig
 
-from vidsift.encoders.token_shift import frame_neighbours, shift_tokens
+from vidsift.encoders.token_shift import frame_neighbours, shift_of, shift_tokens
 
 
 def test_neighbours_skip_padding() -> None:
@@ -40,3 +41,15 @@ def test_tokens_move_by_their_number() -> None:
 def test_too_few_tokens_are_refused() -> None:
     with pytest.raises(ValueError, match="a frame has 5 tokens, expected at least 7"):
         shift_tokens(torch.zeros(2, 5, 4), frame_neighbours(torch.ones(1, 2).bool()))
+
+
+def test_a_tower_that_was_trained_with_token_shift_keeps_it_whatever_stands_on_it() -> None:
+    clip = CLIPConfig(vision_config={"token_shift_blocks": [0, 1], "token_shift_n_div": 3})
+    again = CLIPConfig.from_dict(clip.to_dict())
+    assert shift_of(again, (), 7) == ((0, 1), 3)
+    assert shift_of(again, (0, 1), 3) == ((0, 1), 3)
+    assert shift_of(CLIPConfig(), (1,), 7) == ((1,), 7)
+    with pytest.raises(
+        ValueError, match=r"shift_blocks is \[-2, -1\] with shift_n_div 7, but this tower was"
+    ):
+        shift_of(again, (-2, -1), 7)

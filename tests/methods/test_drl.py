@@ -406,3 +406,32 @@ def tokenized_parts(tokenized: TokenizedText) -> tuple[Tensor, Tensor]:
 def test_words_and_windows_that_cannot_be_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tiny.model("drl", PLAIN | arguments)
+
+
+def test_a_loss_of_three_interactions_is_the_mean_of_theirs() -> None:
+    """Towers that serve DP, TI and WTI alike: the same tokens, three losses, and WTI's score."""
+    torch.manual_seed(0)
+    mixed = deep({"cdcr": "none", "loss_also": ["dp", "ti"]})
+    texts, videos = encoded(mixed)
+    texts = {name: tokens[:5] for name, tokens in texts.items()}
+    assert texts["word"].mask.shape[0] == len(videos["frame"]) == 5
+    expected = [mixed.method.loss(texts, videos)]
+    state = mixed.method.state_dict()
+    losses = []
+    for interaction in ("dp", "ti", "wti"):
+        alone = deep({"cdcr": "none", "interaction": interaction})
+        alone.method.load_state_dict(state, strict=False)
+        alone_texts, alone_videos = encoded(alone)
+        alone_texts = {name: tokens[:5] for name, tokens in alone_texts.items()}
+        losses.append(alone.method.loss(alone_texts, alone_videos)["loss"])
+        if interaction == "wti":
+            torch.testing.assert_close(
+                alone.method.similarity(alone_texts, alone_videos), mixed.method.similarity(texts, videos)
+            )
+    torch.testing.assert_close(expected[0]["loss"], torch.stack(losses).mean(), rtol=0, atol=1e-5)
+    with pytest.raises(
+        ValueError, match="loss_also reads the tokens of interaction wti with word_ends, not of ti"
+    ):
+        deep({"interaction": "ti", "loss_also": ["dp"]})
+    with pytest.raises(ValueError, match="loss_also is 'hi', expected one of dp, ti"):
+        deep({"loss_also": ["hi"]})

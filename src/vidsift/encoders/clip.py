@@ -20,7 +20,7 @@ from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 from vidsift.encoders.init import init_linears
 from vidsift.encoders.mask_checks import longest, require_prefix, require_real
 from vidsift.encoders.text_windows import read_windows, text_masks
-from vidsift.encoders.token_shift import FrameNeighbours, frame_neighbours
+from vidsift.encoders.token_shift import FrameNeighbours, frame_neighbours, shift_of
 from vidsift.encoders.vision_block import vision_block
 
 __all__ = ["ATTENTION_KINDS", "AttentionKind", "ClipTowers", "end_of_text"]
@@ -425,6 +425,7 @@ class ClipTowers(nn.Module):
     ) -> tuple[Tensor, Hidden]:
         """Walk the frames of videos and put the results in their places."""
         require_real(mask_BF, "video", "frame")
+        shift_blocks, shift_n_div = shift_of(self.config, shift_blocks, shift_n_div)
         blocks = self._block_numbers(shift_blocks)
         pixels_N3SS = pixels_BF3SS.flatten(0, 1) if with_padded else pixels_BF3SS[mask_BF]
         neighbours = frame_neighbours(mask_BF, skip_padded=not with_padded) if blocks else None
@@ -452,8 +453,7 @@ class ClipTowers(nn.Module):
                 f"this model takes (pictures, 3, {side}, {side})"
             )
         tower = self.clip.vision_model
-        # The name is misspelt in transformers.
-        state_NLW = tower.pre_layrnorm(tower.embeddings(pixels_N3SS))
+        state_NLW = tower.pre_layrnorm(tower.embeddings(pixels_N3SS))  # misspelt in transformers
         states = [state_NLW] if hidden else []
         for number, block in enumerate(tower.encoder.layers):
             state_NLW = self.run_vision_block(

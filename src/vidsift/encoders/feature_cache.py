@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers, Hidden
+from vidsift.encoders.token_shift import shift_of
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import array_file, whole_folder
 
@@ -130,6 +131,7 @@ class CachedTowers(ClipTowers):
         class_only: bool = False,
     ) -> tuple[Tensor, Hidden]:
         """Look the frames up, or walk where they are none of the set."""
+        shift_blocks, shift_n_div = shift_of(self.config, shift_blocks, shift_n_div)
         walk = partial(
             super()._walk_frames,
             shift_blocks=shift_blocks,

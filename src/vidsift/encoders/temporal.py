@@ -26,6 +26,7 @@ __all__ = [
     "TemporalTransformer",
     "copy_text_tower",
     "misfit_to_text",
+    "start_as_identity",
     "temporal_weights_from_release",
 ]
 
@@ -296,6 +297,29 @@ def copy_text_tower(towers: ClipTowers, blocks: nn.ModuleList, positions: Tensor
     for block, text_block in zip(blocks, tower.encoder.layers, strict=False):
         assert isinstance(block, TemporalBlock)
         block.copy_from_clip(text_block)
+
+
+@torch.no_grad()
+def start_as_identity(module: nn.Module) -> int:
+    """Let every head across frames in a module begin by changing nothing; return how many there are.
+
+    The last layer of each branch and the positions become zero: a transformer, which adds its input at the
+    end, then gives twice the frames. Cosines are those without a head, so a run starts at the scores of its
+    towers and has nothing to mend first. All of it learns: the last layers at once, what stands before them
+    from the second step.
+
+    Source: Zhang, Dauphin and Ma 2019, Fixup initialization (zero last layers of residual branches).
+    Differs: released heads start from CLIP's text tower, see :func:`copy_text_tower`; this is no default.
+    """
+    heads = [part for part in module.modules() if isinstance(part, TemporalTransformer)]
+    for head in heads:
+        head.positions.zero_()
+        for block in head.blocks:
+            assert isinstance(block, TemporalBlock)
+            for last in (block.attention_out, block.mlp_out):
+                last.weight.zero_()
+                last.bias.zero_()
+    return len(heads)
 
 
 _RELEASED_BLOCK = re.compile(r"transformerClip\.resblocks\.(\d+)\.(.+)")

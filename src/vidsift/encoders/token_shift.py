@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from transformers import CLIPConfig
 
-__all__ = ["FrameNeighbours", "frame_neighbours", "shift_tokens"]
+__all__ = ["FrameNeighbours", "frame_neighbours", "shift_of", "shift_tokens"]
 
 
 class FrameNeighbours(NamedTuple):
@@ -80,3 +82,31 @@ def shift_tokens(tokens_NLD: Tensor, neighbours: FrameNeighbours, n_div: int = 7
     shifted_NLD[:, 1::fold] = tokens_NLD[:, 1::fold].index_select(0, neighbours.previous)
     shifted_NLD[:, 4::fold] = tokens_NLD[:, 4::fold].index_select(0, neighbours.next)
     return shifted_NLD
+
+
+def shift_of(config: CLIPConfig, blocks: Sequence[int], n_div: int) -> tuple[Sequence[int], int]:
+    """Return in which blocks a tower shifts tokens: its own, where it learned with them, else those asked.
+
+    A tower that learned motion by shifting is another one without it, whatever method stands on it. So its
+    config says ``token_shift_blocks`` and ``token_shift_n_div`` below ``vision_config``, and they hold.
+
+    Args:
+        config: of the CLIP.
+        blocks: those that a method asks for.
+        n_div: likewise.
+
+    Raises:
+        ValueError: a method asks for others than the tower's own.
+    """
+    vision: Any = config.vision_config
+    tower_blocks = tuple(getattr(vision, "token_shift_blocks", ()))
+    if not tower_blocks:
+        return blocks, n_div
+    tower_n_div = int(vision.token_shift_n_div)
+    if blocks and (tuple(blocks) != tower_blocks or n_div != tower_n_div):
+        raise ValueError(
+            f"shift_blocks is {list(blocks)} with shift_n_div {n_div}, but this tower was trained with token "
+            f"shift in blocks {list(tower_blocks)} and shift_n_div {tower_n_div}; give shift_blocks: [], and "
+            "those hold"
+        )
+    return tower_blocks, tower_n_div

@@ -23,15 +23,17 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from vidsift.encoders.clip import ClipTowers, end_of_text
 from vidsift.interactions.base import Interaction
 from vidsift.interactions.cross import CrossTransformer
 from vidsift.interactions.dot import FrameMean, MeanDot
 from vidsift.interactions.hierarchical import Hierarchical
+from vidsift.interactions.masked import uniform_weights
 from vidsift.interactions.matches import Padding
 from vidsift.interactions.mlp import PairPerceptron
-from vidsift.interactions.token_wise import MatchSum, Paths, TokenWise, WeightedTokenWise
+from vidsift.interactions.token_wise import MatchSum, Paths, TokenWise, WeightedTokenWise, token_wise
 from vidsift.losses.contrastive import info_nce
 from vidsift.losses.decorrelation import Deviation, MatchForm, Orientation, decorrelation
 from vidsift.methods.base import Method, Term
@@ -135,6 +137,8 @@ class Drl(Method):
             written without them. What a word says then does not hang on all others being there.
         temporal_window: how many frames to either side a frame sees in each block of the transformer across
             frames, so that a word that finds its frame finds its moment; all when None.
+        loss_also: of WTI: "dp", "ti" or both, whose InfoNCE on the same tokens is averaged with its own.
+            Towers then serve all of them; the score stays WTI's.
 
     Raises:
         ValueError: if an argument is not one of its choices or out of its range, or CDCR is asked of a black
@@ -173,6 +177,7 @@ class Drl(Method):
         word_ends: bool = True,
         word_dropout: float = 0.0,
         temporal_window: int | None = None,
+        loss_also: Sequence[str] = (),
     ) -> None:
         """See the class."""
         _check(interaction=interaction, cdcr=cdcr, padding=padding, paths=paths, cross_text=cross_text)
@@ -190,16 +195,15 @@ class Drl(Method):
             meeting = _of_means(interaction, towers, levels, mlp_layers, dp_frames)
         text_set = cross_text if interaction == "xti" else _TEXT_SET[interaction]
         stage = [] if meeting.scans else [Term("sentence", "frame", MeanDot())]
-        super().__init__(
-            towers, [Term(text_set, "level" if interaction == "hi" else "frame", meeting)], stage
-        )
+        video_set, depths = ("level", levels) if interaction == "hi" else ("frame", 1)
+        super().__init__(towers, [Term(text_set, video_set, meeting)], stage)
         self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames, temporal_window)
         self.word_ends, self.word_dropout = word_ends, word_dropout
         self.cdcr = _cdcr_form(cdcr, interaction)
         self.paths: Paths = paths if interaction in ("ti", "wti") else "dual"
-        self.levels = levels if interaction == "hi" else 1
         self.cdcr_alpha, self.cdcr_on_diagonal, self.cdcr_lambda = cdcr_alpha, cdcr_on_diagonal, cdcr_lambda
-        self.cdcr_centred = cdcr_centred
+        self.loss_also = _check_losses(loss_also, interaction, word_ends=word_ends)
+        self.levels, self.cdcr_centred = depths, cdcr_centred
         self.cdcr_orientation: Orientation = cdcr_orientation
         self.cdcr_deviation: Deviation = cdcr_deviation
         self.shift_blocks, self.shift_n_div = tuple(shift_blocks), shift_n_div
@@ -284,7 +288,9 @@ class Drl(Method):
             twice as much against it as the paper's formula says. Eq. 7 divides by a fixed tau of 100, which
             must mean times 100; the code learns the scale, up to that.
         """
-        contrast = info_nce(self.similarity(text, video), self.scale)
+        similarities = [self.similarity(text, video)]
+        similarities += [_on_same_tokens(also, text["word"], video["frame"]) for also in self.loss_also]
+        contrast = torch.stack([info_nce(sim_QV, self.scale) for sim_QV in similarities]).mean()
         if self.cdcr is None:
             return {"loss": contrast, "info_nce": contrast.detach()}
         # DRL compares by one interaction at a time.
@@ -308,6 +314,29 @@ class Drl(Method):
         redundancy = parts.total(self.cdcr_alpha, self.cdcr_on_diagonal)
         loss = contrast + self.cdcr_lambda * redundancy
         return {"loss": loss, "info_nce": contrast.detach(), "cdcr": redundancy.detach()}
+
+
+def _on_same_tokens(interaction: str, text: TokenSet, video: TokenSet) -> Tensor:
+    """Compare what WTI prepared by DP or TI: unit tokens, whose weights alone are others, ``sim_QV``."""
+    if interaction == "dp":
+        sentence_QD = end_of_text(text.tokens, text.mask)[:, 0]
+        # Padded tokens of prepared sets are zero: the sum is that of the real ones.
+        return sentence_QD @ normalize(video.tokens.sum(dim=1), dim=-1).T
+    text, video = (
+        side.replace(weights=uniform_weights(side.mask, side.tokens.dtype)) for side in (text, video)
+    )
+    return token_wise(text, video)
+
+
+def _check_losses(also: Sequence[str], interaction: str, *, word_ends: bool) -> tuple[str, ...]:
+    for name in also:
+        check_choice("drl", "loss_also", name, ("dp", "ti"))
+    if also and (interaction != "wti" or not word_ends):
+        raise ValueError(
+            f"drl: loss_also reads the tokens of interaction wti with word_ends, not of {interaction} with "
+            f"word_ends={word_ends}; leave it out"
+        )
+    return tuple(also)
 
 
 def _check(**arguments: str) -> None:

@@ -329,6 +329,11 @@ def digest_of(job: GridJob) -> str:
     # A key of later versions that is not used: what earlier ones finished goes by the same digest.
     if job.recipe.epochs is None:
         del values["epochs"]
+    for name in ("identity_heads", "text_windows"):
+        if not getattr(job.recipe.model, name):
+            del values["model"][name]
+    if job.recipe.model.new is not None and not job.recipe.model.new.shift_blocks:
+        del values["model"]["new"]["shift_blocks"], values["model"]["new"]["shift_n_div"]
     values["data"] = job.recipe.data.identity()
     values["model"]["arguments"] |= changed_defaults(job.recipe)
     return _digest([values, _weights_of_start(job), job.test_videos])

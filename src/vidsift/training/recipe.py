@@ -68,6 +68,9 @@ class NewClip(RecipeSection):
         temperature: inverse of the learned scale at the start.
         activation: of the blocks: OpenAI's "quick_gelu", or "gelu" or "relu", which CPUs compute faster.
         embedding_std: spread of the embeddings of words and places at the start.
+        shift_blocks: blocks of the vision tower in which tokens move between frames (TS2-Net's token shift),
+            whatever method stands on it, see :func:`~vidsift.encoders.token_shift.shift_of`.
+        shift_n_div: how many tokens move there.
     """
 
     dim: Positive = 128
@@ -85,6 +88,8 @@ class NewClip(RecipeSection):
     temperature: Annotated[float, Field(gt=0)] = 0.07
     activation: Literal["quick_gelu", "gelu", "relu"] = "gelu"
     embedding_std: Annotated[float, Field(gt=0)] = 0.02
+    shift_blocks: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    shift_n_div: Annotated[int, Field(ge=2)] = 3
 
     @model_validator(mode="after")
     def _fits(self) -> NewClip:
@@ -97,6 +102,11 @@ class NewClip(RecipeSection):
                 raise ValueError(
                     f"mlp_ratio {self.mlp_ratio} leaves {name} {getattr(self, name)} no hidden channel"
                 )
+        if any(block >= self.vision_layers for block in self.shift_blocks):
+            raise ValueError(
+                f"shift_blocks is {list(self.shift_blocks)}: expected numbers from 0 to "
+                f"{self.vision_layers - 1}"
+            )
         if self.image_px % self.patch_px:
             raise ValueError(f"image_px {self.image_px} is no multiple of patch_px {self.patch_px}")
         return self
@@ -121,6 +131,8 @@ class ModelSection(RecipeSection):
         text_windows: for each block of the text tower, how many tokens to either side a token sees (null for
             the whole text); the default is what the start says, or CLIP's causal order. Words with narrow
             windows say what their neighbours say, see :mod:`~vidsift.encoders.text_windows`.
+        identity_heads: heads across frames begin by changing nothing, see
+            :func:`~vidsift.encoders.temporal.start_as_identity`.
     """
 
     start: str | None = None
@@ -133,6 +145,7 @@ class ModelSection(RecipeSection):
     attention: Literal["sdpa", "eager"] = "sdpa"
     frozen_towers: bool = False
     text_windows: tuple[Annotated[int, Field(ge=0)] | None, ...] | None = None
+    identity_heads: bool = False
 
     @model_validator(mode="after")
     def _one_beginning(self) -> ModelSection:

@@ -17,6 +17,7 @@ from vidsift.data.loading import BatchMaker
 from vidsift.data.source import DataSource, PlannedStage
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.pixels import PixelNorm
+from vidsift.encoders.temporal import start_as_identity
 from vidsift.encoders.text_windows import set_windows
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
 from vidsift.errors import CaptionsError, RecipeError, WeightsError
@@ -72,7 +73,7 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
         started.preprocessing = replace(started.preprocessing, frames=frames, sampling=section.sampling)
         started.name, started.max_words = recipe.name, section.max_words or started.max_words
         return started
-    return Model.create(
+    model = Model.create(
         str(section.method),
         towers,
         words,
@@ -83,6 +84,9 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> Model:
         max_words=section.max_words,
         name=recipe.name,
     )
+    if section.identity_heads:
+        start_as_identity(model.method)
+    return model
 
 
 def _loaded(start: str) -> Model:
@@ -106,6 +110,9 @@ def clip_config(sizes: NewClip, tokenizer: Tokenizer) -> dict[str, Any]:
         "image_size": sizes.image_px,
         "patch_size": sizes.patch_px,
     }
+    if sizes.shift_blocks:
+        shift = {"token_shift_blocks": list(sizes.shift_blocks), "token_shift_n_div": sizes.shift_n_div}
+        vision |= shift
     return {
         "text_config": text,
         "vision_config": vision,
