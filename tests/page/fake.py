@@ -256,7 +256,8 @@ class Fake:
             account["maps_missing"] = "the file is not where it was"
         place = {"segment_id": segment_id, "video_id": video.video_id, "path": video.path}
         span = {"start": start, "end": end, "moment_from": ["word-frame"]}
-        return checked(schemas.Explanation, account | place | span)
+        more = {"account_missing": "", "leaving_out": None}
+        return checked(schemas.Explanation, account | place | span | more)
 
     async def strip(self, request: Request) -> Response:
         """Scores along a whole video."""
