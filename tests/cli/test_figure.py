@@ -38,7 +38,7 @@ def _video(folder: Path) -> Path:
 
 
 def test_a_sweep_of_the_published_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    grid, results = ROOT / "recipes/shapes/methods.yaml", ROOT / "results/shapes-methods.json"
+    grid, results = ROOT / "recipes/shapes/sweeps.yaml", ROOT / "results/shapes-methods.json"
     output = tmp_path / "sweep.png"
     assert (
         _run("sweep", grid, results, "--argument", "cdcr_alpha", "--argument", "cdcr_lambda", "-o", output)

@@ -93,7 +93,7 @@ def test_what_cannot_be_drawn_is_said(
 
 
 def test_the_published_grid_has_the_curves_of_the_papers() -> None:
-    grid = read_grid(ROOT / "recipes/shapes/methods.yaml")
+    grid = read_grid(ROOT / "recipes/shapes/sweeps.yaml")
     records = read_records(grid, ROOT / "results/shapes-methods.json")
     expected = {"cdcr_alpha": 4, "cdcr_lambda": 3, "patch_layers": 3, "patch_lambda": 4}
     for argument, points in expected.items():

@@ -10,9 +10,9 @@ import yaml
 from tests.training.small import RECIPE
 
 from vidsift.errors import RecipeError
-from vidsift.training.grid import Grid, jobs_of, read_grid
+from vidsift.training.grid import jobs_of, read_grid, tuning_jobs
 
-METHODS = Path(__file__).parents[2] / "recipes" / "shapes" / "methods.yaml"
+SHAPES = Path(__file__).parents[2] / "recipes" / "shapes"
 
 BASE = {key: value for key, value in RECIPE.items() if key != "name"}
 GRID: dict[str, Any] = {
@@ -100,16 +100,62 @@ def test_what_cannot_be_run_is_named(tmp_path: Path, changes: dict[str, Any], wo
         read_grid(write(tmp_path, **changes))
 
 
-def test_the_grid_of_the_papers_tests_every_claim_with_three_seeds() -> None:
-    grid = read_grid(METHODS)
-    assert len(grid.seeds) >= 3
-    tested = {
-        (claim.say, setting)
-        for claim in grid.claims
-        for setting in grid.settings
-        if claim.rows <= grid.rows_of(setting)
+def test_the_grid_of_the_papers_tests_every_claim_within_its_budget() -> None:
+    grid = read_grid(SHAPES / "methods.yaml")
+    assert (len(grid.backbones), len(grid.seeds), grid.galleries) == (3, 5, 4)
+    assert (grid.test_videos or 0) >= 2560
+    assert all(claim.rows <= grid.rows_of("frozen towers") for claim in grid.claims)
+    jobs = list(jobs_of(grid))
+    assert len(jobs) == 19 * 15 + 6
+    assert all(job.recipe.model.frozen_towers and job.recipe.model.identity_heads for job in jobs)
+    # No two backbones share a seed, and rows share theirs.
+    assert len({job.recipe.seed for job in jobs}) == 15
+    assert {(job.backbone, job.recipe.seed) for job in jobs if job.row == "wti"} == {
+        (backbone, 1000 * backbone + seed) for backbone in range(3) for seed in range(5)
     }
-    assert {say for say, _ in tested} == {claim.say for claim in grid.claims}
+    assert len(list(tuning_jobs(grid))) == 20 * 3 * 2
+    quick = grid.smaller()
+    assert (len(quick.backbones), quick.test_videos, len(list(jobs_of(quick)))) == (1, 128, 14)
+
+
+def test_the_first_grid_stays_readable() -> None:
+    grid = read_grid(SHAPES / "sweeps.yaml")
     assert {job.recipe.model.start for job in jobs_of(grid)} == {"runs/shapes-backbone"}
-    assert all(job.recipe.model.frozen_towers for job in jobs_of(grid) if job.setting == "frozen towers")
-    assert isinstance(grid.smaller(), Grid)
+
+
+BACKBONES: dict[str, Any] = {"backbones": ["one", "two"], "galleries": 2}
+
+
+def test_what_was_best_of_those_that_were_tried_is_what_runs_take(tmp_path: Path) -> None:
+    tuning = {"values": [0.1, 0.2]}
+    base = {**BASE, "model": {"frames": 2, "method": "drl"}}
+    grid = read_grid(write(tmp_path, base=base, tuning=tuning, quick=None, **BACKBONES))
+    first, *_ = tuning_jobs(grid)
+    assert first.place.as_posix() == "tuning/short/dp/backbone0-0.1/seed900"
+    assert (first.trial, first.recipe.optimiser.learning_rate, first.recipe.model.start) == (0.1, 0.1, "one")
+    jobs = [job for job in jobs_of(grid, {("short", "mean"): 0.2}) if job.setting == "short"]
+    assert [job.place.as_posix() for job in jobs[:2]] == [
+        "short/dp/backbone0/seed3",
+        "short/dp/backbone1/seed3",
+    ]
+    assert [job.recipe.optimiser.learning_rate for job in jobs[:4]] == [1e-3, 1e-3, 0.2, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"galleries": 2}, "tuning and galleries belong to backbones"),
+        ({**BACKBONES, "seeds": [0, 1000]}, "expected less than 1000"),
+        ({**BACKBONES, "tuning": {"values": [0.1, 0.2], "seed": 3}}, "one of the grid's seeds"),
+        (
+            {"claims": [{"say": "x", "order": "dp > mean > dp", "effect": [1.0]}]},
+            "1 figures for 2 comparisons",
+        ),
+        ({"rows": [{**GRID["rows"][0], "seeds": [7]}, GRID["rows"][1]]}, r"row 'dp' has seeds \[7\]"),
+    ],
+)
+def test_backbones_and_tuning_that_cannot_be_are_named(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words):
+        read_grid(write(tmp_path, **changes))

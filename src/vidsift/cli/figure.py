@@ -46,7 +46,7 @@ def _write(drawing: Drawing, output: Path) -> None:
 
 
 def _sweep(  # noqa: PLR0917 - the options of the verb
-    grid: Annotated[Path, typer.Argument(help="The grid that was run, e.g. recipes/shapes/methods.yaml.")],
+    grid: Annotated[Path, typer.Argument(help="The grid that was run, e.g. recipes/shapes/sweeps.yaml.")],
     results: Annotated[
         Path, typer.Argument(help="Its numbers: the .json of its report, or the folder of its runs.")
     ],

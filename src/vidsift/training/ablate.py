@@ -38,7 +38,9 @@ from vidsift.files.disk_errors import saving
 from vidsift.files.whole import remove_leftovers, write_json_whole, write_text_whole
 from vidsift.methods.model import Model, load
 from vidsift.training.arguments import changed_defaults, with_all_arguments
-from vidsift.training.grid import Grid, GridJob, jobs_of
+from vidsift.training.claims_report import claims_page, results_of
+from vidsift.training.grid import Grid, GridJob, jobs_of, tuning_jobs
+from vidsift.training.grid_judging import judge_in_galleries, judge_on_validation
 from vidsift.training.grid_report import page
 from vidsift.training.placement import refuse_several_processes
 from vidsift.training.run_folder import LOG_FILE
@@ -85,7 +87,7 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
     with locked_folder(folder, GridBusyError), _sigterm_as_ctrl_c() as terminated:
         remove_leftovers(folder, ["report.md", "report.json"])
         remove_leftovers(folder / _STARTS, ["*.json"])
-        for place in {(folder / job.place) for job in jobs_of(grid)}:
+        for place in {(folder / job.place) for job in (*jobs_of(grid), *tuning_jobs(grid))}:
             remove_leftovers(place, [_RESULT])
         try:
             return _run_remaining(grid, folder, processes, say)
@@ -102,13 +104,33 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
 
 
 def _run_remaining(grid: Grid, folder: Path, processes: int, say: Say) -> list[Record]:
-    jobs = list(jobs_of(grid))
+    trials = list(tuning_jobs(grid))
+    if trials:
+        _run_jobs(f"{grid.name}, tuning", trials, folder, processes, say)
+    return _run_jobs(grid.name, list(jobs_of(grid, _chosen(grid, folder))), folder, processes, say)
+
+
+def _chosen(grid: Grid, folder: Path) -> dict[tuple[str, str], float]:
+    """The value of each row that was best on validation, on average over backbones."""
+    scores: dict[tuple[str, str], dict[float, list[float]]] = {}
+    for job in tuning_jobs(grid):
+        record = _finished_record(folder, job)
+        if record is not None and job.trial is not None:
+            values = scores.setdefault((job.setting, job.row), {})
+            values.setdefault(job.trial, []).append(record["validation"]["R@1"])
+    return {
+        row: max(values, key=lambda value: sum(values[value]) / len(values[value]))
+        for row, values in scores.items()
+    }
+
+
+def _run_jobs(name: str, jobs: Sequence[GridJob], folder: Path, processes: int, say: Say) -> list[Record]:
     for job in {job.recipe.data.model_dump_json(): job for job in jobs}.values():
         _test_set(job, folder)  # made before runs go side by side
     _judge_starts(jobs, folder, say)
     records = {job.place: record for job in jobs if (record := _finished_record(folder, job)) is not None}
     remaining = [job for job in jobs if job.place not in records]
-    say(f"{grid.name}: {len(jobs)} runs, {len(records)} done before, {processes} at a time, output {folder}")
+    say(f"{name}: {len(jobs)} runs, {len(records)} done before, {processes} at a time, output {folder}")
     begin = time.perf_counter()
 
     def note_finished(job: GridJob, record: Record) -> None:
@@ -128,7 +150,10 @@ def _run_remaining(grid: Grid, folder: Path, processes: int, say: Say) -> list[R
 def finished(grid: Grid, output: str | Path) -> list[Record]:
     """Return the records of the runs that are done, in the order of the grid; see :func:`ablate`."""
     folder = Path(output)
-    records = ((job, _finished_record(folder, job)) for job in jobs_of(grid))
+    if any(_finished_record(folder, job) is None for job in tuning_jobs(grid)):
+        return []  # which runs the grid means is not known yet
+    jobs = jobs_of(grid, _chosen(grid, folder))
+    records = ((job, _finished_record(folder, job)) for job in jobs)
     return [record | _start(folder, job) for job, record in records if record is not None]
 
 
@@ -249,9 +274,11 @@ def _run(job: GridJob, folder: Path) -> Record:
     record: Record = {
         "setting": job.setting,
         "row": job.row,
-        "seed": job.recipe.seed,
+        "seed": job.seed if job.backbone is not None else job.recipe.seed,
         "made_from": digest_of(job),
     }
+    if job.backbone is not None:
+        record |= {"backbone": job.backbone, "rate": job.recipe.optimiser.learning_rate}
     run = place / _RUN
     try:
         _raise_if_stopped()
@@ -267,7 +294,7 @@ def _run(job: GridJob, folder: Path) -> Record:
         trained = trainer.run()
         model = load(run, device="cpu")
         begin = time.perf_counter()
-        record |= _judged(model, _test_set(job, folder), folder)
+        record |= _judged_for(job, model, folder)
         record |= {
             "steps": trained["steps"],
             "parameters": sum(weights.numel() for weights in model.method.parameters()),
@@ -291,10 +318,15 @@ def _run(job: GridJob, folder: Path) -> Record:
 
 def write_report(grid: Grid, records: Sequence[Record], path: Path, *, command: str, note: str = "") -> None:
     """Write the page of a grid, and beside it the numbers as JSON, without those of single videos."""
-    numbers = [
-        {key: value for key, value in record.items() if key not in ("found", "tags")} for record in records
-    ]
-    text = page(grid, records, command, note)
+    if grid.backbones:
+        numbers: Any = results_of(grid, records)
+        text = claims_page(grid, records, command, note)
+    else:
+        numbers = [
+            {key: value for key, value in record.items() if key not in ("found", "tags")}
+            for record in records
+        ]
+        text = page(grid, records, command, note)
     with saving("the page", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_whole(path, text)
@@ -336,6 +368,9 @@ def digest_of(job: GridJob) -> str:
         del values["model"]["new"]["shift_blocks"], values["model"]["new"]["shift_n_div"]
     values["data"] = job.recipe.data.identity()
     values["model"]["arguments"] |= changed_defaults(job.recipe)
+    if job.backbone is not None:
+        judged = [job.galleries, job.validation_videos, job.trial is not None]
+        return _digest([values, _weights_of_start(job), job.test_videos, *judged])
     return _digest([values, _weights_of_start(job), job.test_videos])
 
 
@@ -380,11 +415,11 @@ def _judge_starts(jobs: Sequence[GridJob], folder: Path, say: Say) -> None:
             frames = section.frames or model.preprocessing.frames
             model.preprocessing = replace(model.preprocessing, frames=frames, sampling=section.sampling)
             model.max_words = section.max_words or model.max_words
-            judged = {
-                "model": section.start,
-                "frames": frames,
-                "report": _judged(model, _test_set(job, folder), folder)["report"],
-            }
+            judged = {"model": section.start, "frames": frames}
+            if job.backbone is None:
+                judged["report"] = _judged(model, _test_set(job, folder), folder)["report"]
+            else:
+                judged |= _judged_for(job._replace(trial=None), model, folder)
         except Exception as problem:
             # The runs that start from it fail by themselves, each with the reason in its record.
             say(f"{section.start}, from which runs start, is not judged: {' '.join(str(problem).split())}")
@@ -408,6 +443,16 @@ def _start(folder: Path, job: GridJob) -> Record:
         return {"start": json.loads(_start_file(folder, job).read_text(encoding="utf-8"))}
     except (OSError, ValueError):
         return {}
+
+
+def _judged_for(job: GridJob, model: Model, folder: Path) -> Record:
+    """Judge a model as a job says: on the test files, or on validation and in galleries, or there alone."""
+    if job.backbone is None:
+        return _judged(model, _test_set(job, folder), folder)
+    validation = judge_on_validation(model, job, folder)
+    if job.trial is not None:
+        return {"validation": validation}
+    return {"validation": validation, **judge_in_galleries(model, job, folder, validation["scale"])}
 
 
 def _judged(model: Model, test: GridTestSet, folder: Path) -> Record:
@@ -447,5 +492,8 @@ def _line(job: GridJob, record: Record) -> str:
     name = f"{job.setting} / {job.row} / seed {job.recipe.seed}"
     if "failed" in record:
         return f"{name}: failed: {record['failed']}"
-    recall = record["report"]["text_to_video"]["R@1"]
+    if job.backbone is not None:
+        name = f"{name} / backbone {job.backbone}" + (f" / {job.trial:g}" if job.trial is not None else "")
+    judged = record.get("report", {}).get("text_to_video") or record["validation"]
+    recall = judged["R@1"]
     return f"{name}: R@1 {recall:.1f}, {record['train_seconds'] + record['test_seconds']:.0f} s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -16,9 +16,23 @@ from vidsift.evaluation.claims import Comparison, parse_order
 from vidsift.training.recipe import Recipe, set_value, validated
 from vidsift.training.yaml_files import read_values
 
-__all__ = ["ALL", "Claim", "Grid", "GridJob", "QuickGrid", "Row", "jobs_of", "read_grid"]
+__all__ = [
+    "ALL",
+    "Claim",
+    "Grid",
+    "GridJob",
+    "QuickGrid",
+    "Row",
+    "Tuning",
+    "jobs_of",
+    "read_grid",
+    "tuning_jobs",
+]
 
 Changes = dict[str, Any]
+
+# Seeds of runs from different backbones are different ones: nothing but the row is shared.
+_SEEDS_OF_A_BACKBONE = 1000
 
 ALL = "all"
 """The tag of a claim that means all questions."""
@@ -34,6 +48,9 @@ class Row(RecipeSection):
         settings: those in which the row is run; all by default.
         changes: further keys of the recipe, with dots, and their values.
         about: what a reader should know of it.
+        seeds: those with which it is run, of the grid's; all by default.
+        untrained: nothing of it learns but the scale of the loss: it is what others are held against, and has
+            no start to beat.
     """
 
     # None of the marks of an order (a > b + c) or of a table; a hyphen may be, as in wti-2.
@@ -43,6 +60,8 @@ class Row(RecipeSection):
     settings: tuple[str, ...] = ()
     changes: Changes = Field(default={})
     about: str = ""
+    seeds: tuple[int, ...] = ()
+    untrained: bool = False
 
 
 class Claim(RecipeSection):
@@ -54,12 +73,23 @@ class Claim(RecipeSection):
         order: such as ``wti > ti > dp``, see :func:`~vidsift.evaluation.claims.parse_order`; of several, all
             must hold.
         tag: the test questions that are meant: "all", or a kind of question.
+        effect: what the source says that each comparison gains, in R@1; null where it has no figure.
     """
 
     say: str
     source: str = ""
     order: Annotated[tuple[str, ...], Field(min_length=1)]
     tag: str = ALL
+    effect: tuple[float | None, ...] = ()
+
+    @model_validator(mode="after")
+    def _effect_of_each(self) -> Claim:
+        if self.effect and len(self.effect) != len(self.comparisons):
+            raise ValueError(
+                f"effect has {len(self.effect)} figures for {len(self.comparisons)} comparisons; "
+                "give one for each"
+            )
+        return self
 
     @field_validator("order", mode="before")
     @classmethod
@@ -77,6 +107,22 @@ class Claim(RecipeSection):
         return {name for comparison in self.comparisons for name in comparison.weights}
 
 
+class Tuning(RecipeSection):
+    """How a number of the recipe, such as the rate, is chosen for each row: by R@1 on validation.
+
+    Attributes:
+        key: which, with dots.
+        values: those that are tried, with each backbone; of equal ones the first is taken.
+        seed: of the runs that try; none of the grid's: no run is judged that was chosen for its luck.
+        backbones: with how many of them values are tried; all by default.
+    """
+
+    key: str = "optimiser.learning_rate"
+    values: Annotated[tuple[float, ...], Field(min_length=2)]
+    seed: int = 900
+    backbones: Positive | None = None
+
+
 class QuickGrid(RecipeSection):
     """A smaller grid for a first look.
 
@@ -85,12 +131,16 @@ class QuickGrid(RecipeSection):
         settings: those that are run.
         seeds: those that are run.
         changes: keys of the recipe, with dots, and their values.
+        backbones: how many of them; all by default.
+        test_videos: where they are fewer.
     """
 
     rows: tuple[str, ...]
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
     changes: Changes = Field(default={})
+    backbones: Positive | None = None
+    test_videos: Positive | None = None
 
 
 class Grid(RecipeSection):
@@ -106,6 +156,11 @@ class Grid(RecipeSection):
             the data takes for it.
         claims: what the table is asked.
         quick: a smaller grid.
+        backbones: folders of models, each of which every row starts from, with other seeds from each. The
+            test videos are then parted into galleries, and each row has to beat its start on validation.
+        galleries: how many.
+        validation_videos: how many are validated on.
+        tuning: what is chosen for each row first.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -116,6 +171,25 @@ class Grid(RecipeSection):
     test_videos: Positive | None = None
     claims: tuple[Claim, ...] = ()
     quick: QuickGrid | None = None
+    backbones: tuple[str, ...] = ()
+    galleries: Positive = 1
+    validation_videos: Positive = 640
+    tuning: Tuning | None = None
+
+    @model_validator(mode="after")
+    def _backbones_have_all(self) -> Grid:
+        if not self.backbones and (self.tuning or self.galleries > 1):
+            raise ValueError("tuning and galleries belong to backbones: give those")
+        if max(self.seeds) >= _SEEDS_OF_A_BACKBONE:
+            raise ValueError(f"seeds are {list(self.seeds)}: expected less than {_SEEDS_OF_A_BACKBONE}")
+        if self.tuning and self.tuning.seed in self.seeds:
+            raise ValueError(f"tuning.seed is {self.tuning.seed}, one of the grid's seeds; give another")
+        for row in self.rows:
+            if set(row.seeds) - set(self.seeds):
+                raise ValueError(
+                    f"row {row.name!r} has seeds {list(row.seeds)}; the grid has {list(self.seeds)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Grid:
@@ -175,23 +249,41 @@ class Grid(RecipeSection):
             "rows": tuple(row for row in self.rows if row.name in quick.rows),
             "seeds": quick.seeds,
             "claims": tuple(claim for claim in self.claims if claim.rows <= set(quick.rows)),
+            "backbones": self.backbones[: quick.backbones],
+            "test_videos": quick.test_videos or self.test_videos,
         }
         # Not validated again: what names a row or setting that is gone, was left out above.
         return self.model_copy(update=changed)
 
 
 class GridJob(NamedTuple):
-    """One run of the grid."""
+    """One run of the grid; ``trial`` is the value that it tries where it belongs to the tuning."""
 
     setting: str
     row: str
     recipe: Recipe
     test_videos: int | None
+    backbone: int | None = None
+    galleries: int = 1
+    validation_videos: int = 640
+    trial: float | None = None
+
+    @property
+    def seed(self) -> int:
+        """The grid's seed; that of the recipe differs from backbone to backbone."""
+        return self.recipe.seed % _SEEDS_OF_A_BACKBONE
 
     @property
     def place(self) -> Path:
         """Its folder, inside that of the grid."""
-        return Path(self.setting) / self.row / f"seed{self.recipe.seed}"
+        if self.backbone is None:
+            return Path(self.setting) / self.row / f"seed{self.recipe.seed}"
+        row = Path("tuning" if self.trial is not None else "") / self.setting / self.row
+        return (
+            row
+            / (f"backbone{self.backbone}" + (f"-{self.trial:g}" if self.trial is not None else ""))
+            / (f"seed{self.seed}")
+        )
 
 
 def read_grid(path: str | Path) -> Grid:
@@ -208,28 +300,60 @@ def read_grid(path: str | Path) -> Grid:
     return grid
 
 
-def jobs_of(grid: Grid) -> Iterator[GridJob]:
+def jobs_of(grid: Grid, chosen: Mapping[tuple[str, str], float] | None = None) -> Iterator[GridJob]:
     """Return all runs: seed by seed, so that a table that is stopped has every row.
+
+    Args:
+        grid: which.
+        chosen: what was found best for each setting and row, see :class:`Tuning`.
 
     Raises:
         RecipeError: if the recipe of a run is refused.
     """
     for seed in grid.seeds:
-        for setting, changes in grid.settings.items():
+        for setting in grid.settings:
             for row in grid.rows:
-                if row.name not in grid.rows_of(setting):
-                    continue
-                values = copy.deepcopy(grid.base)
-                values |= {"name": f"{grid.name}/{setting}/{row.name}", "seed": seed}
-                # Later ones win: a row says it better than its setting.
-                for key, value in {
-                    "model.method": row.method,
-                    "model.arguments": row.arguments,
-                    **changes,
-                    **row.changes,
-                }.items():
-                    # Copies, or jobs would share what the next one changes.
-                    set_value(values, key, copy.deepcopy(value))
-                recipe = validated(Recipe, values, f"row {row.name!r} of {setting!r}")
-                videos = recipe.data.test_videos if grid.test_videos is None else grid.test_videos
-                yield GridJob(setting, row.name, recipe, videos)
+                if row.name in grid.rows_of(setting) and seed in (row.seeds or grid.seeds):
+                    yield from _with_backbones(
+                        grid, setting, row, seed, (chosen or {}).get((setting, row.name))
+                    )
+
+
+def tuning_jobs(grid: Grid) -> Iterator[GridJob]:
+    """Return the runs that try values, of every row with every backbone: judged on validation alone."""
+    if grid.tuning is None:
+        return
+    for value in grid.tuning.values:
+        for setting in grid.settings:
+            for row in grid.rows:
+                if row.name in grid.rows_of(setting):
+                    for job in _with_backbones(grid, setting, row, grid.tuning.seed, value):
+                        if (job.backbone or 0) < (grid.tuning.backbones or len(grid.backbones)):
+                            yield job._replace(trial=value)
+
+
+def _with_backbones(grid: Grid, setting: str, row: Row, seed: int, chosen: float | None) -> Iterator[GridJob]:
+    for number, backbone in enumerate(grid.backbones or (None,)):
+        values = copy.deepcopy(grid.base)
+        values |= {"name": f"{grid.name}/{setting}/{row.name}", "seed": seed + _SEEDS_OF_A_BACKBONE * number}
+        changes: Changes = {"model.method": row.method, "model.arguments": row.arguments}
+        if backbone is not None:
+            changes["model.start"] = backbone
+        # Later ones win: a row says it better than its setting, and what was found best than both.
+        changes |= {**grid.settings[setting], **row.changes}
+        if chosen is not None and grid.tuning is not None:
+            changes[grid.tuning.key] = chosen
+        for key, value in changes.items():
+            # Copies, or jobs would share what the next one changes.
+            set_value(values, key, copy.deepcopy(value))
+        recipe = validated(Recipe, values, f"row {row.name!r} of {setting!r}")
+        videos = recipe.data.test_videos if grid.test_videos is None else grid.test_videos
+        yield GridJob(
+            setting,
+            row.name,
+            recipe,
+            videos,
+            None if backbone is None else number,
+            grid.galleries,
+            grid.validation_videos,
+        )

@@ -1,0 +1,47 @@
+"""docs/claims.md is what its script writes, before there are results and with them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "docs" / "make_claims.py"
+
+
+@pytest.fixture
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_claims", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_committed_page_of_claims_is_current(script: ModuleType) -> None:
+    assert script.PAGE.read_text("utf-8") == script.page(), "run: python docs/make_claims.py"
+
+
+def test_ours_are_filled_in_from_the_results(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure: dict[str, Any] = {"difference": 1.26, "error": 0.34, "power": 0.9}
+    claim = {
+        "claim": "Weights help words",
+        "tag": "all",
+        "comparison": "wti > ti",
+        "measures": {"R@1": measure, "log-likelihood": measure | {"power": None}},
+        "verdict": "does not count",
+        "lost_to_start": ["ti"],
+    }
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"claims": [claim]}), encoding="utf-8")
+    monkeypatch.setattr(script, "RESULTS", file)
+    text = script.page()
+    assert "+1.3 ± 0.3, power 0.90/-: **does not count**: ti lost to start |" in text
+    assert text.count("not yet run") == script.page().count("not yet run") > 10

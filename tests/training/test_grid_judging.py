@@ -1,0 +1,127 @@
+"""A grid with backbones, whole: tuning, runs, galleries, the start, and what is published of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.training.small import RECIPE, silent, write
+from tests.training.test_grid import BASE
+
+from vidsift.data.folder import read_folder
+from vidsift.evaluation.evaluate import evaluate_entries
+from vidsift.methods.model import load
+from vidsift.training import ablate as module
+from vidsift.training.ablate import ablate, finished, write_report
+from vidsift.training.grid import Grid
+from vidsift.training.trainer import train
+
+Done = tuple[Path, Grid, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder = tmp_path_factory.mktemp("backbones")
+    for seed in (0, 1):
+        recipe = write(folder, steps=2, seed=seed)
+        train(recipe, output=folder / f"backbone{seed}", device="cpu", say=silent)
+    shapes = RECIPE["data"] | {"jitter": 0.0, "clips": 16, "cache": str(folder / "cache")}
+    plain = {"interaction": "dp", "temporal": "none", "cdcr": "none"}
+    weighted = {**plain, "interaction": "wti", "temporal": "transformer", "temporal_layers": 1}
+    grid = Grid.model_validate(
+        {
+            "name": "tiny",
+            "base": {
+                **BASE,
+                "steps": 1,
+                "data": shapes,
+                "model": {"frames": 2, "frozen_towers": True, "identity_heads": True},
+            },
+            "settings": {"frozen": {}},
+            "rows": [
+                {"name": "dp", "method": "drl", "arguments": plain},
+                {"name": "wti", "method": "drl", "arguments": weighted},
+            ],
+            "seeds": [0, 1],
+            "test_videos": 16,
+            "galleries": 2,
+            "validation_videos": 8,
+            "backbones": [str(folder / "backbone0"), str(folder / "backbone1")],
+            "tuning": {"values": [0.001, 0.1]},
+            "claims": [{"say": "words", "order": "wti > dp", "effect": [3.5]}],
+        }
+    )
+    return folder, grid, ablate(grid, folder / "grid", say=silent)
+
+
+def test_every_run_is_judged_in_galleries_question_by_question(done: Done) -> None:
+    folder, _, records = done
+    assert [(it["row"], it["backbone"], it["seed"]) for it in records] == [
+        (row, backbone, seed) for seed in (0, 1) for row in ("dp", "wti") for backbone in (0, 1)
+    ]
+    for record in records:
+        assert record["group_tags"] == ["appearance", "motion", "order", "detail"]
+        recall = np.mean(record["groups"]["R@1"])
+        assert recall == pytest.approx(record["report"]["text_to_video"]["R@1"], abs=1e-2)
+        assert all(value < 0 for value in record["groups"]["log-likelihood"])
+        # Fitted there: no scale gives validation less than chance.
+        assert record["validation"]["log-likelihood"] > -1000 * np.log(4) - 0.5
+    start = records[0]["start"]
+    library = read_folder(folder / "grid" / "shapes-test-16")
+    halves = [
+        evaluate_entries(load(folder / "backbone0", device="cpu"), half, split="test", workers=0)
+        for half in (library[:8], library[8:])
+    ]
+    expected = np.mean([half["text_to_video"]["R@1"] for half in halves])
+    assert start["report"]["text_to_video"]["R@1"] == pytest.approx(expected)
+
+
+def test_a_rate_is_chosen_on_validation_and_a_second_run_does_nothing(
+    done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, grid, records = done
+    scores = {
+        (place.parts[-4], place.parts[-3]): json.loads(place.read_text("utf-8"))["validation"]["R@1"]
+        for place in (folder / "grid" / "tuning").rglob("result.json")
+    }
+    for row in ("dp", "wti"):
+        names = {rate: [f"backbone{number}-{rate:g}" for number in (0, 1)] for rate in (0.001, 0.1)}
+        means = {rate: sum(scores[row, name] for name in names[rate]) for rate in names}
+        best = max(means, key=lambda rate: means[rate])
+        assert {it["rate"] for it in records if it["row"] == row} == {best}
+    monkeypatch.setattr(module, "run_grid_job", lambda *_arguments: pytest.fail("run again"))
+    assert ablate(grid, folder / "grid", say=silent) == finished(grid, folder / "grid") == records
+    (folder / "grid" / "tuning" / "frozen" / "dp" / "backbone0-0.1" / "seed900" / "result.json").unlink()
+    assert finished(grid, folder / "grid") == []
+
+
+def test_what_is_published_says_all_that_the_verdicts_follow_from(done: Done, tmp_path: Path) -> None:
+    _, grid, records = done
+    write_report(grid, records, tmp_path / "page.md", command="ablate")
+    published = json.loads((tmp_path / "page.json").read_text("utf-8"))
+    (claim,) = published["claims"]
+    sums = {
+        (run["row"], run["backbone"], run["seed"]): np.mean(run["groups"]["R@1"]) for run in published["runs"]
+    }
+    differences = [sums["wti", b, s] - sums["dp", b, s] for b in (0, 1) for s in (0, 1)]
+    measured = claim["measures"]["R@1"]
+    assert measured["difference"] == pytest.approx(np.mean(differences))
+    assert measured["runs"] == 4
+    gains = {
+        row: np.mean(
+            [
+                run["validation"]["R@1"] - published["starts"][run["backbone"]]["validation"]["R@1"]
+                for run in published["runs"]
+                if run["row"] == row
+            ]
+        )
+        for row in ("dp", "wti")
+    }
+    assert sorted(claim["lost_to_start"]) == [row for row in ("dp", "wti") if gains[row] <= 0]
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert "16 test videos in 2 galleries, 2 backbones" in page
+    assert "| start |" in page
+    assert f"**{claim['verdict']}" in page
