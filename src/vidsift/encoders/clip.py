@@ -179,11 +179,10 @@ class ClipTowers(nn.Module):
         Differs: nothing past the longest text is computed; masked positions are zero.
         """
         length = self._check_text(mask_QT)
-        # CLIP pads to 77 tokens; captions have about a dozen.
-        visible = None
-        # sdpa has a causal kernel that needs no masks.
+        visible = None  # sdpa has a causal kernel that needs no masks
         if self.text_windows is not None or self.attention == "eager":
-            real_QT = mask_QT[:, :length]
+            # In causal order padding changes nothing, and sees what CLIP lets it see.
+            real_QT = mask_QT[:, :length] | (self.text_windows is None)
             visible = text_masks(self.clip.text_model.config, real_QT[:, :, None] & real_QT[:, None, :])
         tokens_QTD, states = self._walk_text(ids_QT[:, :length], visible, hidden=hidden)
         tokens_QTD = tokens_QTD.masked_fill(~mask_QT[:, :length, None], 0)
