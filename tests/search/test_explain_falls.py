@@ -112,8 +112,9 @@ def test_many_frames_have_colours_and_no_numbers(tmp_path: Path) -> None:
     times = np.arange(40.0)
     word = replace(WORDS[0], frame_falls=np.linspace(-0.1, 0.1, 40))
     explanation = Explanation("red ring", 0.5, [], leaving_out=LeavingOut([word], times))
-    write_picture(explanation, tmp_path / "why.svg")
-    drawing = (tmp_path / "why.svg").read_text(encoding="utf-8")
+    picture = tmp_path / "new folder" / "why.svg"
+    write_picture(explanation, picture)
+    drawing = picture.read_text(encoding="utf-8")
     assert not re.search(r">-?\.\d{3}<", drawing)
     assert drawing.count("<rect") > 40
     assert shown_number(-0.00001, 3) == "0.000"

@@ -13,7 +13,7 @@ from vidsift.training.recipe import read_recipe, write_recipe
 RECIPES = [
     path
     for path in sorted((Path(__file__).parents[2] / "recipes" / "shapes").glob("*.yaml"))
-    if path.stem != "methods"
+    if path.stem not in {"methods", "sweeps"}  # grids of recipes
 ]
 
 

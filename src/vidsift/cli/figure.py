@@ -139,7 +139,6 @@ def _meetings(
     explanation, _ = explain_pair(load(model, device), video, text)
     beside = output.with_suffix(".json")
     with saving("the figure", output):
-        output.parent.mkdir(parents=True, exist_ok=True)
         write_picture(explanation, output, frames_of(explanation))
         write_json_whole(beside, explanation.to_dict(), indent=None)
     typer.echo(f"drawn to {output}, its numbers to {beside}")

@@ -75,7 +75,7 @@ def write_picture(explanation: Explanation, target: str | Path, frames: Frames |
 
     Args:
         explanation: what is drawn.
-        target: the file.
+        target: the file; its folder is made.
         frames: see :func:`frames_of`.
 
     Raises:
@@ -84,6 +84,7 @@ def write_picture(explanation: Explanation, target: str | Path, frames: Frames |
     """
     drawn = draw_explanation(explanation, frames)
     with saving("the picture", Path(target)):
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
         drawn.save(target)
 
 
