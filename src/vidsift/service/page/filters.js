@@ -147,7 +147,13 @@ export function makeFilters() {
     return [!unsure || state.sure ? sure : "", unsure || state.least ? typed : ""];
   }
 
+  let drawn = "";
+
   function show(state) {
+    const wanted = JSON.stringify([state, folders, tags, unsure]);
+    // An answer that changes nothing here must not take away what a person is typing.
+    if (wanted === drawn) return;
+    drawn = wanted;
     const focused = document.activeElement?.getAttribute?.("aria-label");
     const inside = node.contains(document.activeElement);
     const wasRadio = inside && document.activeElement.matches("input[type=radio]");
