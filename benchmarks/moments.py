@@ -223,18 +223,8 @@ class Footage:
         """The model of a setting, around the same towers."""
         key = (pooling.name, cutting.frames)
         if key not in _MODELS:
-            base = self.model
-            made = Model.create(
-                pooling.method,
-                base.method.towers,
-                base.tokenizer,
-                base.norm,
-                arguments=pooling.arguments,
-                frames=cutting.frames,
-                max_words=base.max_words,
-            )
-            made.method.eval()
-            _MODELS[key] = made
+            setting = PlainClipSetting(pooling.method, cutting.frames, "uniform", pooling.arguments)
+            _MODELS[key] = setting.applied_to(self.model)
         return _MODELS[key]
 
     def index(self, folder: Path, model: Model, cutting: Cutting) -> Store:

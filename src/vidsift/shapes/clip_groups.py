@@ -30,23 +30,21 @@ from vidsift.shapes.clip_casts import (
 )
 from vidsift.shapes.clips import COMING_AND_GOING, ShapesClip
 from vidsift.shapes.groups import (
-    CORNER_XY,
     GROUP_SIZE,
     OPPOSITES,
+    SPECK_KINDS,
     STEADY_MOTIONS,
     appearance_variants,
     draw_look,
     half_extents,
+    require_group,
     sample,
+    speck_variants,
+    tiny_thing,
 )
 from vidsift.shapes.world import (
     BACKGROUNDS,
-    COLOURS,
     CORNERS,
-    RADII,
-    SHAPES,
-    SPLITS,
-    TAGS,
     Event,
     Thing,
     pick,
@@ -252,8 +250,7 @@ def _detail_group(rng: np.random.Generator, unseen: bool) -> list[ShapesClip] | 
     cast = draw_cast(rng, unseen)
     *main, speck = cast.things
     last = len(main)
-    low, high = RADII["tiny"]
-    speck = replace(speck, size="tiny", texture="plain", radius=low + (high - low) * float(rng.random()))
+    speck = tiny_thing(rng, speck)
     acts: list[tuple[str, int] | None] = [None] * len(cast.slots)
     fill_slots(rng, cast.things, acts, range(last), unseen)
     visits = draw_visits(rng, cast, acts)
@@ -262,24 +259,11 @@ def _detail_group(rng: np.random.Generator, unseen: bool) -> list[ShapesClip] | 
     placed = place_things(rng, cast, [acts], [visits], [thing.radius for thing in main], corners_free=True)
     if placed is None:
         return None
-    corner, kind = pick(rng, CORNERS), pick(rng, ("colour", "shape", "place"))
-    values = {
-        "colour": [c for c in COLOURS if all(c != thing.colour for thing in main)],
-        "shape": [s for s in SHAPES if all(s != thing.shape for thing in main)],
-        "place": list(CORNERS),
-    }[kind]
+    corner, kind = pick(rng, CORNERS), pick(rng, SPECK_KINDS)
     surroundings = _surroundings(rng)
-    shift_x, shift_y = 0.04 * (rng.random(2) - 0.5)
     events = cast_events(cast, acts, visits)
     group = []
-    for value in sample(rng, values, GROUP_SIZE):
-        place = value if kind == "place" else corner
-        x, y = CORNER_XY[place]
-        changed = replace(speck, place=place, x=x + float(shift_x), y=y + float(shift_y))
-        if kind == "colour":
-            changed = replace(changed, colour=value)
-        elif kind == "shape":
-            changed = replace(changed, shape=value)
+    for changed in speck_variants(rng, speck, kind, corner, main):
         clip = _clip(surroundings, (*placed, changed), events, "detail", cast.duration)
         group.append(replace(clip, decisive=((kind, last),)))
     return group
@@ -308,12 +292,7 @@ def clip_group(
     Raises:
         ValueError: unknown split or tag; unseen combinations asked of train or val.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
-    if tag not in TAGS:
-        raise ValueError(f"tag {tag!r}: expected one of {', '.join(TAGS)}")
-    if unseen and split != "test":
-        raise ValueError(f"split {split!r} holds no unseen combinations; only test does")
+    require_group(split, tag, unseen=unseen)
     while True:
         group = _DRAW[tag](rng, unseen)
         if group is None:

@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from vidsift.files.disk_errors import saving
-from vidsift.files.whole import write_json_whole, write_text_whole
 from vidsift.shapes.captions import Caption
 from vidsift.shapes.clip_captions import describe_clip
 from vidsift.shapes.clip_groups import clip_group
 from vidsift.shapes.clips import ShapesClip
 from vidsift.shapes.grounding import caption_span, ground_caption
-from vidsift.shapes.groups import GROUP_SIZE
-from vidsift.shapes.library import Register, VideoJob, tell_apart, write_videos
-from vidsift.shapes.world import SPLITS, TAGS, unseen_combinations
+from vidsift.shapes.groups import GROUP_SIZE, require_groups
+from vidsift.shapes.library import Register, VideoJob, require_even, tell_apart, write_folder
+from vidsift.shapes.world import SPLITS, TAGS, require_split, unseen_combinations
 
 __all__ = ["DrawnClip", "draw_clips", "draw_described_group", "write_clip_library"]
 
@@ -137,10 +135,8 @@ def draw_clips(
     Raises:
         ValueError: unknown split or tag, a number that is no multiple of four, or no captions or tags.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
-    if clips < GROUP_SIZE or clips % GROUP_SIZE:
-        raise ValueError(f"clips is {clips}: expected a multiple of {GROUP_SIZE}, the size of a group")
+    require_split(split)
+    require_groups("clips", clips)
     if captions_per_clip < 1:
         raise ValueError(f"captions_per_clip is {captions_per_clip}: expected at least 1")
     if not tags:
@@ -201,8 +197,7 @@ def write_clip_library(
     Raises:
         NotSavedError: the disk takes no more.
     """
-    if size_px % 2:
-        raise ValueError(f"size_px is {size_px}: H.264 needs an even number")
+    require_even(size_px)
     options: dict[str, Any] = {
         "captions_per_clip": captions_per_clip, "paragraphs": paragraphs, "unseen": unseen
     }  # fmt: skip
@@ -213,14 +208,8 @@ def write_clip_library(
         for it in drawn
     ]
     about = {"world": 2, "split": split, "clips": clips, "seed": seed, **options}
-    with saving("the videos", root):
-        root.mkdir(parents=True, exist_ok=True)
-        write_videos(jobs, workers)
-        # Last, and whole: who finds them takes the videos for whole too.
-        write_text_whole(root / "captions.jsonl", "".join(_listed(it, split) for it in drawn))
-        write_json_whole(
-            root / "shapes.json", about | {"size_px": size_px, "frames_per_second": frames_per_second}
-        )
+    about |= {"size_px": size_px, "frames_per_second": frames_per_second}
+    write_folder(root, jobs, workers, "".join(_listed(it, split) for it in drawn), about)
     return drawn
 
 

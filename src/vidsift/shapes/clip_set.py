@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import array_file, whole_folder
 from vidsift.shapes.clip_library import draw_described_group
-from vidsift.shapes.groups import GROUP_SIZE
+from vidsift.shapes.groups import GROUP_SIZE, require_groups
 from vidsift.shapes.library import Register
 from vidsift.shapes.render import render
 from vidsift.shapes.set import CAPTIONS_EACH, ShapesSet, set_is_there
@@ -58,8 +58,7 @@ class ClipSet(ShapesSet):
         Raises:
             ValueError: if ``clips`` is no positive multiple of four, or another version made the set.
         """
-        if clips < GROUP_SIZE or clips % GROUP_SIZE:
-            raise ValueError(f"clips is {clips}: expected a multiple of {GROUP_SIZE}, the size of a group")
+        require_groups("clips", clips)
         about = {
             "world": 2, "format": 1, "clips": clips, "frames": frames, "size_px": size_px, "tags": list(tags),
             "sampling": sampling, "paragraphs": paragraphs,

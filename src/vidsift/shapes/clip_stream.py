@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vidsift.shapes.captions import Caption
 from vidsift.shapes.clip_library import draw_described_group
 from vidsift.shapes.clips import ShapesClip
-from vidsift.shapes.groups import GROUP_SIZE
+from vidsift.shapes.groups import GROUP_SIZE, require_groups
 from vidsift.shapes.library import Register
 from vidsift.shapes.render import render
 from vidsift.shapes.stream import clip_times, moved_times
@@ -79,8 +79,7 @@ def clip_batch(
     Raises:
         ValueError: a batch that is no multiple of four, or an unknown split.
     """
-    if batch < GROUP_SIZE or batch % GROUP_SIZE:
-        raise ValueError(f"batch is {batch}: expected a multiple of {GROUP_SIZE}, the size of a group")
+    require_groups("batch", batch)
     rng = np.random.default_rng([seed, SPLITS.index(split), _STREAM_KEY, step])
     groups = batch // (GROUP_SIZE if grouped else 1)
     # Counted on over steps: with few groups a batch, all tags still take turns.

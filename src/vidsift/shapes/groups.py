@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +20,13 @@ from vidsift.shapes.world import (
     MOTIONS,
     RADII,
     SHAPES,
-    SPLITS,
     TAGS,
     TEXTURES,
     Event,
     Scene,
     Thing,
     pick,
+    require_split,
     unseen_combinations,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "GROUP_SIZE",
     "OPPOSITES",
     "SAME_AXIS",
+    "SPECK_KINDS",
     "STEADY_MOTIONS",
     "appearance_variants",
     "draw_look",
@@ -41,8 +43,12 @@ __all__ = [
     "draw_thing",
     "half_extents",
     "hard_negative_group",
+    "require_group",
+    "require_groups",
     "sample",
+    "speck_variants",
     "spinnable",
+    "tiny_thing",
 ]
 
 GROUP_SIZE = 4
@@ -56,6 +62,9 @@ SAME_AXIS = (
     {"left", "right"}, {"up", "down", "bounce"}, {"grow", "shrink"}, {"appear", "vanish", "blink"},
     {"circle", "left", "right", "up", "down", "bounce"},
 )  # fmt: skip
+SPECK_KINDS = ("colour", "shape", "place")
+"""By which fact tiny things in a corner differ."""
+
 _X_MOTIONS = frozenset({"left", "right", "circle"})
 _Y_MOTIONS = frozenset({"up", "down", "circle", "bounce"})
 CORNER_XY = {
@@ -287,39 +296,54 @@ def _order_group(rng: np.random.Generator) -> list[Scene]:
     ]
 
 
+def tiny_thing(rng: np.random.Generator, thing: Thing) -> Thing:
+    """Return a thing as small as the one that decides about a detail."""
+    low, high = RADII["tiny"]
+    return replace(thing, size="tiny", texture="plain", radius=low + (high - low) * float(rng.random()))
+
+
+def speck_variants(
+    rng: np.random.Generator, speck: Thing, kind: str, corner: str, others: Sequence[Thing]
+) -> list[Thing]:
+    """Return the four of a tiny thing in a corner that differ in one fact.
+
+    Args:
+        rng: source of where in the corner, and of the four values.
+        speck: the thing.
+        kind: the fact, one of :data:`SPECK_KINDS`.
+        corner: where it is, unless that is the fact.
+        others: things of the scene; none of their colours or shapes is taken.
+    """
+    values = {
+        "colour": [c for c in COLOURS if all(c != thing.colour for thing in others)],
+        "shape": [s for s in SHAPES if all(s != thing.shape for thing in others)],
+        "place": list(CORNERS),
+    }[kind]
+    shift_x, shift_y = 0.04 * (rng.random(2) - 0.5)
+    variants = []
+    for value in sample(rng, values, GROUP_SIZE):
+        x, y = CORNER_XY[value if kind == "place" else corner]
+        facts: dict[str, Any] = {"place": corner, kind: value}
+        variants.append(replace(speck, x=x + float(shift_x), y=y + float(shift_y), **facts))
+    return variants
+
+
 def _detail_group(rng: np.random.Generator) -> list[Scene]:
     actors = 1 if rng.random() < 0.6 else 2
     sizes = ("medium", "large") if actors == 1 else ("small", "medium")
     *main, speck = draw_things(rng, actors + 1, sizes)
-    low, high = RADII["tiny"]
-    speck = replace(speck, size="tiny", texture="plain", radius=low + (high - low) * float(rng.random()))
+    speck = tiny_thing(rng, speck)
     reach = _reach(rng, 2)
     motion = pick(rng, [m for m in STEADY_MOTIONS if m != "spin" or spinnable(main[0])])
     moved = _place(rng, main, [{motion}] + [set() for _ in main[1:]], reach, corner_free="all")
-    taken_colours, taken_shapes = {t.colour for t in main}, {t.shape for t in main}
-    corner = pick(rng, CORNERS)
-    kind = pick(rng, ("colour", "shape", "place"))
-    values = {
-        "colour": [c for c in COLOURS if c not in taken_colours],
-        "shape": [s for s in SHAPES if s not in taken_shapes],
-        "place": list(CORNERS),
-    }[kind]
+    corner, kind = pick(rng, CORNERS), pick(rng, SPECK_KINDS)
     event = _one_event(motion, 0, reach, 1 if rng.random() < 0.5 else -1)
     background, look = pick(rng, BACKGROUNDS), draw_look(rng)
-    shift_x, shift_y = 0.04 * (rng.random(2) - 0.5)
-    group = []
-    for value in sample(rng, values, GROUP_SIZE):
-        place = value if kind == "place" else corner
-        x, y = CORNER_XY[place]
-        changed = replace(speck, place=place, x=x + float(shift_x), y=y + float(shift_y))
-        if kind == "colour":
-            changed = replace(changed, colour=value)
-        elif kind == "shape":
-            changed = replace(changed, shape=value)
-        things = (*moved, changed)
-        decisive = ((kind, len(things) - 1),)
-        group.append(Scene(background, things, (event,), "detail", decisive, look))
-    return group
+    decisive = ((kind, len(moved)),)
+    return [
+        Scene(background, (*moved, changed), (event,), "detail", decisive, look)
+        for changed in speck_variants(rng, speck, kind, corner, main)
+    ]
 
 
 _DRAW = {
@@ -328,6 +352,33 @@ _DRAW = {
     "order": _order_group,
     "detail": _detail_group,
 }
+
+
+def require_groups(name: str, count: int) -> None:
+    """Refuse a number of videos that is not one of whole groups.
+
+    Args:
+        name: what they are called to the caller.
+        count: how many.
+
+    Raises:
+        ValueError: it is no positive multiple of four.
+    """
+    if count < GROUP_SIZE or count % GROUP_SIZE:
+        raise ValueError(f"{name} is {count}: expected a multiple of {GROUP_SIZE}, the size of a group")
+
+
+def require_group(split: str, tag: str, *, unseen: bool) -> None:
+    """Refuse a group of hard negatives that there is none of.
+
+    Raises:
+        ValueError: unknown split or tag; unseen combinations asked of train or val.
+    """
+    require_split(split)
+    if tag not in TAGS:
+        raise ValueError(f"tag {tag!r}: expected one of {', '.join(TAGS)}")
+    if unseen and split != "test":
+        raise ValueError(f"split {split!r} holds no unseen combinations; only test does")
 
 
 def hard_negative_group(
@@ -345,12 +396,7 @@ def hard_negative_group(
     Raises:
         ValueError: unknown split or tag; unseen combinations asked of train or val.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
-    if tag not in TAGS:
-        raise ValueError(f"tag {tag!r}: expected one of {', '.join(TAGS)}")
-    if unseen and split != "test":
-        raise ValueError(f"split {split!r} holds no unseen combinations; only test does")
+    require_group(split, tag, unseen=bool(unseen))
     is_unseen = bool(rng.random() < 0.5) if unseen is None and split == "test" else bool(unseen)
     while True:
         group = _DRAW[tag](rng)

@@ -14,7 +14,7 @@ import numpy as np
 
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import write_json_whole, write_text_whole
-from vidsift.shapes.library import DrawnVideo, draw_split, write_pictures
+from vidsift.shapes.library import DrawnVideo, draw_split, require_even, write_pictures
 from vidsift.shapes.render import render
 from vidsift.shapes.world import DURATION_SECONDS
 
@@ -53,8 +53,7 @@ def write_joined_library(
         ValueError: the scenes are no multiple of four together, or the split is unknown.
         NotSavedError: the disk takes no more.
     """
-    if size_px % 2:
-        raise ValueError(f"size_px is {size_px}: H.264 needs an even number")
+    require_even(size_px)
     if videos < 1 or scenes < 1 or videos * scenes % 4:
         raise ValueError(f"{videos} videos of {scenes} scenes: expected a multiple of 4 scenes together")
     drawn = draw_split(split, videos * scenes, seed, captions_per_video=1)

@@ -11,12 +11,12 @@ import json
 import multiprocessing
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import write_json_whole, write_text_whole
 from vidsift.shapes.captions import Caption, describe_scene
-from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group
+from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group, require_groups
 from vidsift.shapes.render import render
 from vidsift.shapes.world import (
     DURATION_SECONDS,
@@ -33,6 +33,7 @@ from vidsift.shapes.world import (
     Scene,
     Statement,
     holds,
+    require_split,
     unseen_combinations,
 )
 
@@ -41,8 +42,10 @@ __all__ = [
     "Register",
     "VideoJob",
     "draw_split",
+    "require_even",
     "split_of_library",
     "tell_apart",
+    "write_folder",
     "write_library",
     "write_pictures",
     "write_video",
@@ -150,10 +153,8 @@ def draw_split(
     Raises:
         ValueError: unknown split, a number that is no multiple of four, or no captions.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
-    if videos < GROUP_SIZE or videos % GROUP_SIZE:
-        raise ValueError(f"videos is {videos}: expected a multiple of {GROUP_SIZE}, the size of a group")
+    require_split(split)
+    require_groups("videos", videos)
     if captions_per_video < 1:
         raise ValueError(f"captions_per_video is {captions_per_video}: expected at least 1")
     register = Register()
@@ -281,8 +282,7 @@ def write_library(
     Raises:
         NotSavedError: the disk takes no more.
     """
-    if size_px % 2:
-        raise ValueError(f"size_px is {size_px}: H.264 needs an even number")
+    require_even(size_px)
     drawn = draw_split(split, videos, seed, captions_per_video=captions_per_video)
     if spoken_names:
         drawn = [replace(video, name=_spoken_name(video)) for video in drawn]
@@ -298,14 +298,41 @@ def write_library(
     root = Path(folder)
     shown = [(str(root / video.name), ((video.scene, DURATION_SECONDS),)) for video in drawn]
     jobs = [VideoJob(path, parts, size_px, frames_per_second) for path, parts in shown]
+    write_folder(root, jobs, workers, "".join(_listed(video, split) for video in drawn), about)
+    return drawn
+
+
+def require_even(size_px: int) -> None:
+    """Refuse a size that no file can have.
+
+    Raises:
+        ValueError: it is odd.
+    """
+    if size_px % 2:
+        raise ValueError(f"size_px is {size_px}: H.264 needs an even number")
+
+
+def write_folder(
+    root: Path, jobs: Sequence[VideoJob], workers: int | None, listed: str, about: Mapping[str, Any]
+) -> None:
+    """Write the videos of a library, and then what is said of them.
+
+    Args:
+        root: made if it is missing.
+        jobs: the videos.
+        workers: see :func:`write_library`.
+        listed: what ``captions.jsonl`` holds.
+        about: what ``shapes.json`` holds.
+
+    Raises:
+        NotSavedError: the disk takes no more.
+    """
     with saving("the videos", root):
         root.mkdir(parents=True, exist_ok=True)
         write_videos(jobs, workers)
         # Last, and whole: who finds them takes the videos for whole too.
-        listed = "".join(_listed(video, split) for video in drawn)
         write_text_whole(root / "captions.jsonl", listed)
         write_json_whole(root / "shapes.json", about)
-    return drawn
 
 
 def write_videos(jobs: Sequence[VideoJob], workers: int | None) -> None:

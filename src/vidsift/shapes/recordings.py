@@ -14,15 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vidsift.files.disk_errors import saving
-from vidsift.files.whole import write_json_whole, write_text_whole
 from vidsift.shapes.captions import Caption
 from vidsift.shapes.clip_captions import describe_clip
 from vidsift.shapes.clip_groups import clip_group
 from vidsift.shapes.clips import COMING_AND_GOING, ShapesClip, event_span
 from vidsift.shapes.grounding import ground_caption
-from vidsift.shapes.library import Register, VideoJob, write_videos
-from vidsift.shapes.world import SPLITS, TAGS, holds, pick
+from vidsift.shapes.library import Register, VideoJob, require_even, write_folder
+from vidsift.shapes.world import SPLITS, TAGS, holds, pick, require_split
 
 __all__ = ["Recording", "RecordingQuestion", "draw_recordings", "write_recordings"]
 
@@ -93,8 +91,7 @@ def draw_recordings(
     Raises:
         ValueError: an unknown split, no recordings, or no length.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
+    require_split(split)
     if recordings < 1 or not 0 < minutes < float("inf"):
         raise ValueError(
             f"{recordings} recordings of {minutes} minutes: expected at least one, with a length"
@@ -168,8 +165,7 @@ def write_recordings(
         ValueError: see :func:`draw_recordings`; or an odd size.
         NotSavedError: the disk takes no more.
     """
-    if size_px % 2:
-        raise ValueError(f"size_px is {size_px}: H.264 needs an even number")
+    require_even(size_px)
     drawn = draw_recordings(split, recordings, minutes, seed)
     root = Path(folder)
     jobs = [
@@ -182,14 +178,8 @@ def write_recordings(
         for recording in drawn
     ]
     about = {"world": 2, "split": split, "recordings": recordings, "minutes": minutes, "seed": seed}
-    with saving("the videos", root):
-        root.mkdir(parents=True, exist_ok=True)
-        write_videos(jobs, workers)
-        # Last, and whole: who finds them takes the videos for whole too.
-        write_text_whole(root / "captions.jsonl", _lines(drawn, split))
-        write_json_whole(
-            root / "shapes.json", about | {"size_px": size_px, "frames_per_second": frames_per_second}
-        )
+    about |= {"size_px": size_px, "frames_per_second": frames_per_second}
+    write_folder(root, jobs, workers, _lines(drawn, split), about)
     return drawn
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import array_file, whole_folder
 from vidsift.shapes.captions import describe_scene
-from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group
+from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group, require_groups
 from vidsift.shapes.render import render
 from vidsift.shapes.stream import clip_times
 from vidsift.shapes.world import TAGS
@@ -74,8 +74,7 @@ class ShapesSet:
         Raises:
             ValueError: if ``clips`` is no positive multiple of four, or another version made the set.
         """
-        if clips < GROUP_SIZE or clips % GROUP_SIZE:
-            raise ValueError(f"clips is {clips}: expected a multiple of {GROUP_SIZE}, the size of a group")
+        require_groups("clips", clips)
         about = {"format": 1, "clips": clips, "frames": frames, "size_px": size_px, "tags": list(tags)}
         name = f"shapes-{clips}x{frames}-{size_px}px-{'-'.join(tags)}"
         if sampling != "uniform":  # the only one of earlier versions, which did not name it

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.shapes.captions import describe_scene
-from vidsift.shapes.groups import GROUP_SIZE, draw_scene, hard_negative_group
+from vidsift.shapes.groups import GROUP_SIZE, draw_scene, hard_negative_group, require_groups
 from vidsift.shapes.render import render
 from vidsift.shapes.world import DURATION_SECONDS, SPLITS, TAGS
 from vidsift.types import Span
@@ -75,8 +75,7 @@ def stream_batch(
     Raises:
         ValueError: a batch that is no multiple of four, or an unknown split.
     """
-    if batch < GROUP_SIZE or batch % GROUP_SIZE:
-        raise ValueError(f"batch is {batch}: expected a multiple of {GROUP_SIZE}, the size of a group")
+    require_groups("batch", batch)
     rng = np.random.default_rng([seed, SPLITS.index(split), _STREAM_KEY, step])
     together = GROUP_SIZE if grouped else 1
     groups = batch // together

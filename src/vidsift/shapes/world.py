@@ -37,6 +37,7 @@ __all__ = [
     "held_out",
     "holds",
     "pick",
+    "require_split",
     "unseen_combinations",
 ]
 
@@ -167,6 +168,16 @@ class Statement:
     events: tuple[tuple[str, int, int], ...] = ()
     background: str = ""
     ordered: bool = True
+
+
+def require_split(split: str) -> None:
+    """Refuse what is no split.
+
+    Raises:
+        ValueError: it is none of :data:`SPLITS`.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
 
 
 def pick(rng: np.random.Generator, items: Sequence[_ItemT]) -> _ItemT:

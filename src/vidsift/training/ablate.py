@@ -27,12 +27,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vidsift.data.entries import Entry, absent_videos, captions_of
-from vidsift.data.make_shards import open_cache
+from vidsift.data.entries import Entry, captions_of
 from vidsift.data.source import GridTestSet
-from vidsift.errors import CheckpointError, GridBusyError, RecipeError, VideoReadError
+from vidsift.errors import CheckpointError, GridBusyError, RecipeError
 from vidsift.evaluation.evaluate import retrieval_metrics, video_of_caption
-from vidsift.evaluation.missing import refuse_missing
 from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import remove_leftovers, write_json_whole, write_text_whole
@@ -40,14 +38,13 @@ from vidsift.methods.model import Model, load
 from vidsift.training.arguments import changed_defaults, with_all_arguments
 from vidsift.training.claims_report import claims_page, results_of
 from vidsift.training.grid import Grid, GridJob, jobs_of, tuning_jobs
-from vidsift.training.grid_judging import judge_in_galleries, judge_on_validation
+from vidsift.training.grid_judging import judge_in_galleries, judge_on_validation, read_pictures
 from vidsift.training.grid_report import page
 from vidsift.training.placement import refuse_several_processes
 from vidsift.training.run_folder import LOG_FILE
 from vidsift.training.run_lock import locked_folder
 from vidsift.training.stopping import StoppedEarly
 from vidsift.training.trainer import Trainer
-from vidsift.types import Frames
 
 __all__ = ["ablate", "digest_of", "finished", "recall_at_1_per_video", "run_grid_job", "write_report"]
 
@@ -457,17 +454,7 @@ def _judged_for(job: GridJob, model: Model, folder: Path) -> Record:
 
 def _judged(model: Model, test: GridTestSet, folder: Path) -> Record:
     """Judge a model on the test files, whose pictures are decoded once for the whole grid."""
-    refuse_missing(absent_videos(test.entries), len(test.entries), test.remedy)
-    seconds = f"{model.preprocessing.frames}-{model.preprocessing.sampling}-{model.preprocessing.size_px}px"
-    pictures = open_cache(folder / f"{test.name}x{seconds}", test.entries, model.preprocessing)
-    read_V = [pictures.read(row, entry) for row, entry in enumerate(test.entries)]
-    failed = [
-        (entry.name, frames.reason)
-        for entry, frames in zip(test.entries, read_V, strict=True)
-        if isinstance(frames, VideoReadError)
-    ]
-    refuse_missing(failed, len(read_V), test.remedy)
-    frames_V = [frames for frames in read_V if isinstance(frames, Frames)]
+    frames_V = read_pictures(model, test, folder)
     videos = model.encode_frames(
         [frames.pixels for frames in frames_V], [frames.times_seconds for frames in frames_V], batch_size=32
     )

@@ -17,6 +17,7 @@ from vidsift.evaluation.claims import LEVEL
 from vidsift.evaluation.paired_verdicts import MEASURES, PairedComparison, correct, power_of
 from vidsift.evaluation.run_differences import RunScores, backbone_factor, run_difference
 from vidsift.training.grid import ALL, Claim, Grid, jobs_of
+from vidsift.training.grid_report import sections, succeeded
 
 __all__ = ["claims_page", "judged_claims", "results_of"]
 
@@ -31,7 +32,7 @@ def results_of(grid: Grid, records: Sequence[Record]) -> Results:
         ``runs`` (a record each, ``groups`` in the order of ``group_tags``), ``starts`` (one a backbone),
         ``group_tags`` and ``claims``: for each comparison its differences, errors, p-values, power, verdict.
     """
-    good = [record for record in records if "failed" not in record]
+    good = succeeded(records)
     starts = {record["backbone"]: record["start"] for record in good if "start" in record}
     left_out = ("start", "group_tags", "made_from")
     runs = [{key: value for key, value in record.items() if key not in left_out} for record in records]
@@ -160,20 +161,10 @@ def claims_page(grid: Grid, records: Sequence[Record], command: str, about: str 
         command: what made them.
         about: a paragraph about where they were made.
     """
-    good = [record for record in records if "failed" not in record]
-    lines = [f"# {grid.name}", "", f"`{command}`", "", _summary(grid, good), *(["", about] if about else [])]
-    for setting in grid.settings:
-        of_setting = [record for record in good if record["setting"] == setting]
-        lines += ["", f"## {setting}", "", *(_table(grid, of_setting) if of_setting else ["Not run yet."])]
-    lines += ["", "## Claims", "", *_verdicts(judged_claims(grid, good))]
-    failed = [record for record in records if "failed" in record]
-    if failed:
-        lines += ["", "## Failed", ""]
-        lines += [
-            f"- {it['setting']} / {it['row']} / backbone {it['backbone']} / seed {it['seed']}: {it['failed']}"
-            for it in failed
-        ]
-    return "\n".join(lines) + "\n"
+    good, run = succeeded(records), "backbone {backbone} / seed {seed}"
+    head = [f"# {grid.name}", "", f"`{command}`", "", _summary(grid, good), *(["", about] if about else [])]
+    claims = _verdicts(judged_claims(grid, good))
+    return "\n".join([*head, *sections(grid, records, _table, claims, run)]) + "\n"
 
 
 def _summary(grid: Grid, records: Sequence[Record]) -> str:

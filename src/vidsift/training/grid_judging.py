@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vidsift.data.entries import Entry, absent_videos, captions_of
 from vidsift.data.make_shards import open_cache
+from vidsift.data.source import GridTestSet
 from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.errors import VideoReadError
 from vidsift.evaluation.evaluate import retrieval_metrics, video_of_caption
@@ -32,7 +33,7 @@ from vidsift.methods.model import Model
 from vidsift.training.grid import GridJob
 from vidsift.types import Frames
 
-__all__ = ["judge_in_galleries", "judge_on_validation"]
+__all__ = ["judge_in_galleries", "judge_on_validation", "read_pictures"]
 
 _AT_ONCE = 64
 _MILLI = 1000.0
@@ -149,10 +150,28 @@ def _test_videos(model: Model, job: GridJob, folder: Path) -> _PicturedVideos:
         MissingVideosError: a file is not there, or cannot be read.
     """
     test = job.recipe.data.test_set(folder, job.test_videos)
-    refuse_missing(absent_videos(test.entries), len(test.entries), test.remedy)
+    return _stacked(_set_name(test.name, model), test.entries, read_pictures(model, test, folder))
+
+
+def _set_name(of: str, model: Model) -> str:
+    """What pictures of a set of videos are called, as a model looks at them."""
     looks = model.preprocessing
-    name = f"{test.name}x{looks.frames}-{looks.sampling}-{looks.size_px}px"
-    pictures = open_cache(folder / name, test.entries, looks)
+    return f"{of}x{looks.frames}-{looks.sampling}-{looks.size_px}px"
+
+
+def read_pictures(model: Model, test: GridTestSet, folder: Path) -> list[Frames]:
+    """Read what a model looks at in the test files, decoded once for all runs of a grid.
+
+    Args:
+        model: whose frames they are.
+        test: the files.
+        folder: of the grid, where pictures are kept.
+
+    Raises:
+        MissingVideosError: a file is not there, or cannot be read.
+    """
+    refuse_missing(absent_videos(test.entries), len(test.entries), test.remedy)
+    pictures = open_cache(folder / _set_name(test.name, model), test.entries, model.preprocessing)
     read_V = [pictures.read(row, entry) for row, entry in enumerate(test.entries)]
     failed = [
         (entry.name, frames.reason)
@@ -160,7 +179,7 @@ def _test_videos(model: Model, job: GridJob, folder: Path) -> _PicturedVideos:
         if isinstance(frames, VideoReadError)
     ]
     refuse_missing(failed, len(read_V), test.remedy)
-    return _stacked(name, test.entries, [frames for frames in read_V if isinstance(frames, Frames)])
+    return [frames for frames in read_V if isinstance(frames, Frames)]
 
 
 def _stacked(name: str, entries: Sequence[Entry], frames: Sequence[Frames]) -> _PicturedVideos:
@@ -171,7 +190,7 @@ def _stacked(name: str, entries: Sequence[Entry], frames: Sequence[Frames]) -> _
 def _validation(model: Model, job: GridJob, folder: Path) -> _PicturedVideos:
     """Open the validation videos, rendered the first time."""
     data, looks, count = job.recipe.data, model.preprocessing, job.validation_videos
-    name = f"{data.source}-val-{count}x{looks.frames}-{looks.sampling}-{looks.size_px}px"
+    name = _set_name(f"{data.source}-val-{count}", model)
     place = folder / name
     if not place.is_dir():
         drawn = data.validation_set("val", count, looks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vidsift.evaluation.claims import LEVEL, Measured, holm, measure, verdict
 from vidsift.training.grid import ALL, Claim, Grid, jobs_of
 
-__all__ = ["page", "spread", "weigh"]
+__all__ = ["page", "sections", "spread", "succeeded", "weigh"]
 
 Record = Mapping[str, Any]
 
@@ -32,22 +32,47 @@ def page(grid: Grid, records: Sequence[Record], command: str, about: str = "") -
         command: what made them.
         about: a paragraph about where they were made.
     """
-    good = [record for record in records if "failed" not in record]
-    lines = [f"# {grid.name}", "", f"`{command}`", "", _summary(grid, good)]
-    lines += ["", about] if about else []
+    good = succeeded(records)
+    head = [f"# {grid.name}", "", f"`{command}`", "", _summary(grid, good), *(["", about] if about else [])]
+    claims = _claims(grid, good) if grid.claims else []
+    return "\n".join([*head, *sections(grid, records, _table, claims, "seed {seed}")]) + "\n"
+
+
+def succeeded(records: Sequence[Record]) -> list[Record]:
+    """Return the records of runs that did not fail."""
+    return [record for record in records if "failed" not in record]
+
+
+def sections(
+    grid: Grid,
+    records: Sequence[Record],
+    table: Callable[[Grid, Sequence[Record]], list[str]],
+    claims: Sequence[str],
+    run: str,
+) -> list[str]:
+    """Write what a page of a grid has below its head: a table a setting, the claims, and what failed.
+
+    Args:
+        grid: what was run.
+        records: of all runs, failed ones too.
+        table: makes the lines of a setting from its records.
+        claims: the lines about them, if any.
+        run: what tells a run of a row from the others, a format of a record's keys.
+    """
+    good, lines = succeeded(records), []
     for setting in grid.settings:
         of_setting = [record for record in good if record["setting"] == setting]
-        lines += ["", f"## {setting}", "", *(_table(grid, of_setting) if of_setting else ["Not run yet."])]
-    if grid.claims:
-        lines += ["", "## Claims", "", *_claims(grid, good)]
+        lines += ["", f"## {setting}", "", *(table(grid, of_setting) if of_setting else ["Not run yet."])]
+    if claims:
+        lines += ["", "## Claims", "", *claims]
     failed = [record for record in records if "failed" in record]
     if failed:
         lines += ["", "## Failed", ""]
         lines += [
-            f"- {record['setting']} / {record['row']} / seed {record['seed']}: {record['failed']}"
+            f"- {record['setting']} / {record['row']} / {run.format_map(record)}: {record['failed']}"
             for record in failed
         ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def weigh(claim: Claim, setting: str, records: Sequence[Record]) -> tuple[list[Measured], list[str]]:
