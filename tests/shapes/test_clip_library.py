@@ -46,7 +46,7 @@ def test_a_library_says_which_word_is_true_when_and_where(tmp_path: Path) -> Non
             assert all(isinstance(word, GroundedWord) for word in words)
             for word, said in zip(words, caption.words, strict=True):
                 assert word.kind == said.kind
-                if word.kind == "appearance":
+                if word.kind == "appearance" and not said.clauses:
                     assert word.spans[0] == pytest.approx(seen_span(it.clip, said.fact), abs=1e-3)
                 assert word.spans[0].end_seconds <= seconds
         for moment in entry.moments:

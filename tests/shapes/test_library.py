@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from vidsift.data.folder import read_folder
 from vidsift.shapes.library import draw_split, split_of_library, write_library
 from vidsift.shapes.render import render
 from vidsift.shapes.world import TAGS
@@ -70,6 +71,20 @@ def test_files_show_the_scenes_and_are_the_same_each_time(tmp_path: Path) -> Non
         assert len(pictures) == 48
         drawn = render(clip.scene, np.arange(48) / 12, 64)
         assert np.abs(np.array(pictures, dtype=float) - drawn).mean() < 8
+
+
+def test_grounding_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
+    plain, grounded = tmp_path / "plain", tmp_path / "grounded"
+    drawn = write_library(plain, "test", 4, size_px=32, workers=1)
+    write_library(grounded, "test", 4, size_px=32, workers=1, grounding=True)
+    lines = [(folder / "captions.jsonl").read_text().splitlines() for folder in (plain, grounded)]
+    without, rows = ([json.loads(line) for line in of] for of in lines)
+    assert [row.pop("grounding") for row in rows] == [video.grounding() for video in drawn]
+    assert rows == without
+    assert (plain / "shapes.json").read_bytes() == (grounded / "shapes.json").read_bytes()
+    texts = [word.text for word in read_folder(grounded)[0].grounding[0]]
+    assert texts == ["plain", "blue", "star", "moves", "up", "white", "snow"]
+    assert read_folder(plain)[0].grounding == ()
 
 
 def test_names_can_be_spoken(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from vidsift.data.entries import Entry
 from vidsift.data.folder import CAPTIONS_FILE, read_folder
+from vidsift.data.grounding import parse_grounding
 from vidsift.data.loading import BatchMaker
 from vidsift.data.shapes_batches import SceneStage, ShapesBatches, ShapesSetBatches
 from vidsift.data.source import (
@@ -27,7 +28,7 @@ from vidsift.data.source import (
 from vidsift.errors import CaptionsError
 from vidsift.shapes.captions import draw_captions
 from vidsift.shapes.groups import GROUP_SIZE, draw_scene
-from vidsift.shapes.library import draw_split, write_library
+from vidsift.shapes.library import DrawnVideo, draw_split, write_library
 from vidsift.shapes.render import render
 from vidsift.shapes.set import ShapesSet
 from vidsift.shapes.stream import clip_times
@@ -215,10 +216,7 @@ class Shapes(DrawnSource):
     def validation_set(self, split: str, videos: int, preprocessing: Preprocessing) -> ValidationSet:
         """Draw and render so many videos of a split, a multiple of four; always the same ones."""
         drawn = draw_split(split, videos, SEED_OF_SPLITS)
-        entries = [
-            Entry(Path(video.name), video.captions, video.scene.tag, str(video.group), split)
-            for video in drawn
-        ]
+        entries = [_entry(video, split) for video in drawn]
         times = clip_times(preprocessing.frames, preprocessing.sampling)
         return ValidationSet(
             entries, [Frames(render(video.scene, times, preprocessing.size_px), times) for video in drawn]
@@ -231,6 +229,18 @@ class Shapes(DrawnSource):
     def write_test_library(self, folder: Path, videos: int) -> None:
         """See :class:`DrawnSource`."""
         write_library(folder, "test", videos, seed=SEED_OF_SPLITS)
+
+
+def _entry(video: DrawnVideo, split: str) -> Entry:
+    """What is known of a video, with which word is true when."""
+    return Entry(
+        Path(video.name),
+        video.captions,
+        video.scene.tag,
+        str(video.group),
+        split,
+        grounding=parse_grounding(video.grounding(), video.captions, video.name),
+    )
 
 
 def _scene_stage(stage: PlannedStage) -> SceneStage:

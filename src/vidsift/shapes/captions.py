@@ -7,11 +7,21 @@ chance. :func:`describe_scene` returns the statement beside the words, so that t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
-from vidsift.shapes.world import Event, Mention, Scene, Statement, pick
+from vidsift.shapes.sentence_parts import (
+    CaptionWord,
+    SentencePart,
+    event_parts,
+    in_clause,
+    join_clauses,
+    text_and_words,
+)
+from vidsift.shapes.world import Mention, Scene, Statement, pick
 
 __all__ = [
     "BACKGROUND_WORDS",
@@ -21,7 +31,6 @@ __all__ = [
     "TEXTURE_WORDS",
     "VERBS",
     "Caption",
-    "CaptionWord",
     "count_tokens",
     "describe_scene",
     "draw_captions",
@@ -79,24 +88,8 @@ VERBS: dict[str, tuple[tuple[str, str], ...]] = {
 }  # fmt: skip
 
 
-class CaptionWord(NamedTuple):
-    """A word of a caption that says something that is seen.
-
-    Attributes:
-        start: its first character in the caption.
-        end: the character after its last.
-        kind: "appearance", "event", "order" or "background".
-        fact: what it speaks of: index of the thing (appearance) or of the event (event, order), else -1.
-    """
-
-    start: int
-    end: int
-    kind: str
-    fact: int = -1
-
-
 class Caption(NamedTuple):
-    """A sentence, what it says, and by which words, where those are known (:mod:`vidsift.shapes.clips`)."""
+    """A sentence, what it says, and by which words."""
 
     text: str
     statement: Statement
@@ -125,7 +118,7 @@ class _Speech:
         )
         return bool(self.rng.random() < odds)
 
-    def thing(self, index: int) -> str:
+    def thing(self, index: int) -> list[SentencePart]:
         """Mention a thing: article, size, texture, colour, shape."""
         thing, rng = self.scene.things[index], self.rng
         decisive = {name for name, i in self.scene.decisive if i == index}
@@ -144,99 +137,106 @@ class _Speech:
         # The only word that may follow here and begins with a vowel.
         if article == "a " and words[0] == "orange":
             article = "an "
-        return article + " ".join(words)
+        return [SentencePart(article), SentencePart(" ".join(words), "appearance", index)]
 
-    def clause(self, event: Event, finite: bool, subject: str | None = None) -> str:
-        """Say what happens, with the subject in words unless it is given (or left out as "")."""
+    def clause(self, number: int, finite: bool, subject: str | None = None) -> list[SentencePart]:
+        """Say what happens in an event, with the subject in words unless it is given (or left out as "")."""
+        event = self.scene.events[number]
         # Either may be the subject of a collision.
         swap = event.motion == "collide" and subject is None and self.rng.random() < 0.5
         actor, other = (event.partner, event.subject) if swap else (event.subject, event.partner)
         assert actor is not None
-        noun = self.thing(actor) if subject is None else subject
+        noun = self.thing(actor) if subject is None else [SentencePart(subject)]
         verb = pick(self.rng, VERBS[event.motion])[0 if finite else 1]
-        if other is not None:
-            verb = verb.format(self.thing(other))
-        return f"{noun} {verb}".strip()
+        # The partner of a pair ends the verb.
+        parts = [*noun, SentencePart(" "), *event_parts(verb.removesuffix("{}"), number)]
+        return parts if other is None else [*parts, *self.thing(other)]
 
-    def bystanders(self) -> str:
+    def bystanders(self) -> list[list[SentencePart]]:
         """Mention things that nothing was said of: those that decide always, others by chance."""
-        parts = []
+        mentioned = []
         for index, thing in enumerate(self.scene.things):
             if index in self.said:
                 continue
             decisive = {name for name, i in self.scene.decisive if i == index}
             if not decisive and not self.chance(0.6):
                 continue
-            words = self.thing(index)
+            parts = self.thing(index)
             link = pick(self.rng, ("with", "next to") if not thing.place else ("with", "beside"))
             if thing.place and ("place" in decisive or self.chance(0.35)):
-                where = pick(self.rng, ("in the {}", "in the {} corner", "at the {}")).format(thing.place)
-                words = f"{words} {where}"
+                where = pick(self.rng, (" in the {}", " in the {} corner", " at the {}")).format(thing.place)
+                parts.append(SentencePart(where, "appearance", index))
                 # The place is said after the thing, whose mention is there already.
                 last = self.mentions[-1]
                 self.mentions[-1] = Mention(last.shape, last.colour, last.size, last.texture, thing.place)
-            parts.append(f" {link} {words}")
-        return "".join(parts)
+            mentioned.append([SentencePart(f" {link} "), *parts])
+        return mentioned
 
-    def setting(self) -> str:
+    def setting(self) -> list[SentencePart]:
         """Mention the background if it decides or by chance."""
         if ("background", -1) not in self.scene.decisive and not self.chance(0.5):
-            return ""
+            return []
         self.background = self.scene.background
-        return " " + pick(self.rng, BACKGROUND_WORDS[self.background])
+        return [
+            SentencePart(" "),
+            SentencePart(pick(self.rng, BACKGROUND_WORDS[self.background]), "background"),
+        ]
 
-    def caption(self, text: str, events: tuple[Event, ...] = ()) -> Caption:
-        """Close the sentence."""
+    def caption(self, parts: Iterable[SentencePart], events: bool = True) -> Caption:
+        """Close the sentence, which says all events or none."""
         stated = tuple(
             (e.motion, self.said[e.subject], -1 if e.partner is None else self.said[e.partner])
-            for e in events
+            for e in (self.scene.events if events else ())
         )
-        return Caption(" ".join(text.split()), Statement(tuple(self.mentions), stated, self.background))
+        text, words = text_and_words(parts)
+        return Caption(text, Statement(tuple(self.mentions), stated, self.background), words)
 
 
 def _still(speech: _Speech) -> Caption:
     lead = pick(speech.rng, ("", "", "", "there is ", "a video of ", "a scene with "))
-    words = speech.thing(0)
-    rest = speech.bystanders()
+    thing = speech.thing(0)
+    bystanders = speech.bystanders()
     # Of things that stand still, "and" says the same.
-    if rest and speech.rng.random() < 0.5:
-        rest = rest.replace(" next to ", " and ", 1).replace(" with ", " and ", 1)
-    return speech.caption(lead + words + rest + speech.setting())
+    if bystanders and speech.rng.random() < 0.5:
+        for link in (" next to ", " with "):
+            linked = next((parts for parts in bystanders if parts[0].text == link), None)
+            if linked is not None:
+                linked[0] = SentencePart(" and ")
+    return speech.caption([SentencePart(lead), *thing, *chain(*bystanders), *speech.setting()], events=False)
 
 
 def _single(speech: _Speech) -> Caption:
-    event = speech.scene.events[0]
     finite = bool(speech.rng.random() < 0.6)
     lead = "" if finite else pick(speech.rng, ("", "", "there is ", "a video of "))
-    text = speech.clause(event, finite)
+    parts = [SentencePart(lead), *speech.clause(0, finite)]
     if speech.rng.random() < 0.25:
-        setting = speech.setting()
-        return speech.caption(lead + text + setting + speech.bystanders(), (event,))
-    rest = speech.bystanders()
-    return speech.caption(lead + text + rest + speech.setting(), (event,))
+        return speech.caption([*parts, *speech.setting(), *chain(*speech.bystanders())])
+    return speech.caption([*parts, *chain(*speech.bystanders()), *speech.setting()])
 
 
 def _double(speech: _Speech) -> Caption:
     earlier, later = speech.scene.events
-    first = speech.clause(earlier, True)
+    first = speech.clause(0, True)
     if earlier.subject == later.subject:
-        then = speech.clause(later, True, "" if speech.rng.random() < 0.6 else "it")
-        text = pick(speech.rng, ("{}, then {}", "{} and then {}", "first {}, then {}")).format(first, then)
+        second = speech.clause(1, True, "" if speech.rng.random() < 0.6 else "it")
+        template = pick(speech.rng, ("{0}, then {1}", "{0} and then {1}", "first {0}, then {1}"))
+        clauses = [in_clause(first, 0, 1), in_clause(second, 1)]
     else:
-        second = speech.clause(later, True)
-        frames = (
-            "{}, then {}",
-            "{}, then {}",
-            "{} and then {}",
-            "first {}, then {}",
-            "{} before {}",
-            "after {}, {}",
+        second = speech.clause(1, True)
+        templates = (
+            "{0}, then {1}",
+            "{0}, then {1}",
+            "{0} and then {1}",
+            "first {0}, then {1}",
+            "{0} before {1}",
+            "after {0}, {1}",
         )
-        text = pick(speech.rng, frames).format(first, second)
+        template = pick(speech.rng, templates)
         if speech.rng.random() < 0.08:
-            text = f"{second} after {first}"
-    rest = speech.bystanders()
-    return speech.caption(text + rest + speech.setting(), (earlier, later))
+            template = "{1} after {0}"
+        clauses = [in_clause(first, 0), in_clause(second, 1)]
+    parts = join_clauses(template, clauses, (0, 1))
+    return speech.caption([*parts, *chain(*speech.bystanders()), *speech.setting()])
 
 
 def count_tokens(text: str) -> int:

@@ -7,11 +7,9 @@ clips share them: at least :data:`LEAST_BITS` of information where the clip has 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,10 +21,16 @@ from vidsift.shapes.captions import (
     TEXTURE_WORDS,
     VERBS,
     Caption,
-    CaptionWord,
     count_tokens,
 )
 from vidsift.shapes.clips import COMING_AND_GOING, ShapesClip
+from vidsift.shapes.sentence_parts import (
+    SentencePart,
+    event_parts,
+    in_clause,
+    join_clauses,
+    text_and_words,
+)
 from vidsift.shapes.world import Event, Mention, Statement, pick
 
 __all__ = ["LEAST_BITS", "MAX_PARAGRAPH_WORDS", "describe_clip"]
@@ -42,11 +46,6 @@ _MOST_EVENTS = 3
 _COMING_SHARE = 0.4
 _CHANCE = {"fact": 0.3, "attribute": 0.35, "order": 0.6}
 _PARAGRAPH_CHANCE = {"fact": 0.85, "attribute": 0.6, "order": 0.7}
-_WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
-_FUNCTION_WORDS = frozenset(
-    ("a", "an", "the", "in", "on", "of", "to", "and", "with", "at", "it", "is", "there", "into", "front",
-     "next", "video", "scene", "everything")
-)  # fmt: skip
 _TWO_IN_ORDER = (
     "{0}, then {1}",
     "{0}, then {1}",
@@ -57,14 +56,6 @@ _TWO_IN_ORDER = (
     "{1} after {0}",
 )
 _THREE_IN_ORDER = ("{0}, then {1}, then {2}", "first {0}, then {1}, then {2}", "{0}, then {1} and then {2}")
-
-
-class _Part(NamedTuple):
-    """A piece of a sentence; its words have a kind and speak of a fact, see :class:`CaptionWord`."""
-
-    text: str
-    kind: str = ""
-    fact: int = -1
 
 
 @dataclass
@@ -89,12 +80,12 @@ class _ClipSpeech:
     said: dict[int, int] = field(default_factory=dict)
     mentions: list[Mention] = field(default_factory=list)
 
-    def thing(self, index: int) -> list[_Part]:
+    def thing(self, index: int) -> list[SentencePart]:
         """Mention a thing: with all that is stated of it the first time, then by colour and shape."""
         thing, rng = self.clip.things[index], self.rng
         shape = pick(rng, SHAPE_WORDS.get(thing.shape, (thing.shape,)))
         if index in self.said:
-            return [_Part("the "), _Part(f"{thing.colour} {shape}", "appearance", index)]
+            return [SentencePart("the "), SentencePart(f"{thing.colour} {shape}", "appearance", index)]
         stated = {name for name, i in self.content.attributes if i == index}
         size = thing.size if "size" in stated else ""
         texture = thing.texture if "texture" in stated else ""
@@ -106,29 +97,28 @@ class _ClipSpeech:
         self.mentions.append(Mention(thing.shape, thing.colour, size, texture, place))
         # The only word that may follow here and begins with a vowel.
         article = "an " if self.article == "a " and words[0] == "orange" else self.article
-        parts = [_Part(article), _Part(" ".join(words), "appearance", index)]
+        parts = [SentencePart(article), SentencePart(" ".join(words), "appearance", index)]
         if place:
             where = pick(rng, (" in the {}", " in the {} corner", " at the {}")).format(place)
-            parts.append(_Part(where, "appearance", index))
+            parts.append(SentencePart(where, "appearance", index))
         return parts
 
-    def clause(self, number: int, finite: bool = True, subject: str | None = None) -> list[_Part]:
+    def clause(self, number: int, finite: bool = True, subject: str | None = None) -> list[SentencePart]:
         """Say what happens in an event, with the subject in words unless it is given."""
         event = self.clip.events[number]
         # Either may be the subject of a collision.
         swap = event.motion == "collide" and subject is None and self.rng.random() < 0.5
         actor, other = (event.partner, event.subject) if swap else (event.subject, event.partner)
         assert actor is not None
-        noun = self.thing(actor) if subject is None else [_Part(subject)]
+        noun = self.thing(actor) if subject is None else [SentencePart(subject)]
         verb = pick(self.rng, VERBS[event.motion])[0 if finite else 1]
         before, _, _ = verb.partition("{}")
-        # "in front of" says where it passes, so here "front" counts.
-        parts = [*noun, _Part(" "), *_kept_words(before, "event", number)]
+        parts = [*noun, SentencePart(" "), *event_parts(before, number)]
         return parts if other is None else [*parts, *self.thing(other)]
 
-    def setting(self) -> list[_Part]:
+    def setting(self) -> list[SentencePart]:
         """Say where it happens."""
-        return [_Part(pick(self.rng, BACKGROUND_WORDS[self.clip.background]), "background")]
+        return [SentencePart(pick(self.rng, BACKGROUND_WORDS[self.clip.background]), "background")]
 
     def statement(self) -> Statement:
         """Return what was said; all events were."""
@@ -139,12 +129,6 @@ class _ClipSpeech:
 
     def _partner(self, event: Event) -> int:
         return -1 if event.partner is None else self.said[event.partner]
-
-
-def _kept_words(text: str, kind: str, fact: int) -> list[_Part]:
-    """Part "in front of" so that its content word is one."""
-    head, front, tail = text.partition("front")
-    return [_Part(head, kind, fact), _Part(front, f"{kind}!", fact), _Part(tail, kind, fact)]
 
 
 def _follow_each_other(clip: ShapesClip, events: Sequence[int]) -> bool:
@@ -219,30 +203,19 @@ def _choose(
     return _Content(events, bystanders, attributes, background, ordered)
 
 
-def _joined(template: str, clauses: Sequence[list[_Part]], events: Sequence[int]) -> list[_Part]:
-    """Put clauses into a template; its words of order speak of the event that they place.
-
-    "First" and "before" stand with what happens first, "then" with what follows it, "after" with the last.
-    """
-    parts: list[_Part] = []
-    for text, place in re.findall(r"([^{]*)(?:\{(\d)\})?", template):
-        for word in re.findall(r"\w+|\W+", text):
-            about = {"first": 0, "before": 0, "after": -1, "then": int(place or -1)}.get(word)
-            parts.append(_Part(word) if about is None else _Part(word, "order", events[about]))
-        if place:
-            parts += clauses[int(place)]
-    return parts
-
-
-def _clauses(speech: _ClipSpeech, events: Sequence[int]) -> list[list[_Part]]:
+def _clauses(speech: _ClipSpeech, events: Sequence[int]) -> list[list[SentencePart]]:
     """Say events one after the other; who acts again is "it" where order is stated."""
-    clauses: list[list[_Part]] = []
+    if not speech.content.ordered:
+        return [speech.clause(number) for number in events]
+    actors = [(speech.clip.events[number].subject, speech.clip.events[number].partner) for number in events]
+    again = [False, *(first == (then, None) for first, (then, _) in pairwise(actors))]
+    clauses: list[list[SentencePart]] = []
     for place, number in enumerate(events):
-        same = (
-            place > 0 and speech.clip.events[events[place - 1]].subject == speech.clip.events[number].subject
-        )
-        again = same and speech.content.ordered and speech.clip.events[events[place - 1]].partner is None
-        clauses.append(speech.clause(number, subject="it" if again else None))
+        clause = speech.clause(number, subject="it" if again[place] else None)
+        goes_on = [
+            events[later] for later in range(place + 1, len(events)) if all(again[place + 1 : later + 1])
+        ]
+        clauses.append(in_clause(clause, number, *goes_on))
     return clauses
 
 
@@ -254,69 +227,55 @@ def _spoken_order(speech: _ClipSpeech) -> list[int]:
     return [events[i] for i in speech.rng.permutation(len(events))]
 
 
-def _sentence(speech: _ClipSpeech) -> list[_Part]:
+def _sentence(speech: _ClipSpeech) -> list[SentencePart]:
     rng, events = speech.rng, _spoken_order(speech)
-    parts: list[_Part]
+    parts: list[SentencePart]
     bystanders = list(speech.content.bystanders)
     if not events:
         lead = pick(rng, ("", "", "there is ", "a video of ", "a scene with "))
-        parts = [_Part(lead), *speech.thing(bystanders.pop(0))]
+        parts = [SentencePart(lead), *speech.thing(bystanders.pop(0))]
     elif len(events) == 1:
         finite = bool(rng.random() < 0.6)
         lead = "" if finite else pick(rng, ("", "", "there is ", "a video of "))
-        parts = [_Part(lead), *speech.clause(events[0], finite)]
+        parts = [SentencePart(lead), *speech.clause(events[0], finite)]
     elif not speech.content.ordered:
         clauses = _clauses(speech, events)
         template = "{0} and {1}" if len(events) == 2 else "{0}, {1} and {2}"
-        parts = _joined(template, clauses, events)
+        parts = join_clauses(template, clauses, events)
     else:
         template = pick(rng, _TWO_IN_ORDER if len(events) == 2 else _THREE_IN_ORDER)
         if template.startswith("{1}"):
             # What is said first is what a thing is described with, and "it" needs something before it.
             later = speech.clause(events[1])
-            clauses = [speech.clause(events[0]), later]
+            clauses = [in_clause(speech.clause(events[0]), events[0]), in_clause(later, events[1])]
         else:
             clauses = _clauses(speech, events)
-        parts = _joined(template, clauses, events)
+        parts = join_clauses(template, clauses, events)
     for place, thing in enumerate(bystanders):
-        parts += [_Part(" and " if place > 0 or (not events and rng.random() < 0.5) else " with ")]
+        parts += [SentencePart(" and " if place > 0 or (not events and rng.random() < 0.5) else " with ")]
         parts += speech.thing(thing)
-    return [*parts, _Part(" "), *speech.setting()] if speech.content.background else parts
+    return [*parts, SentencePart(" "), *speech.setting()] if speech.content.background else parts
 
 
-def _paragraph(speech: _ClipSpeech) -> list[_Part]:
+def _paragraph(speech: _ClipSpeech) -> list[SentencePart]:
     """Several sentences: an event each, what else there is, and where."""
     rng, events = speech.rng, sorted(speech.content.events)
-    sentences: list[list[_Part]] = []
+    sentences: list[list[SentencePart]] = []
     for place, (number, clause) in enumerate(zip(events, _clauses(speech, events), strict=True)):
         lead = []
         if speech.content.ordered and place > 0:
-            lead = [_Part("then", "order", number), _Part(" ")]
+            lead = [SentencePart("then", "order", number), SentencePart(" ")]
         elif speech.content.ordered and rng.random() < 0.5:
-            lead = [_Part("first", "order", number), _Part(" ")]
+            lead = [SentencePart("first", "order", number), SentencePart(" ")]
         sentences.append([*lead, *clause])
     for thing in speech.content.bystanders:
-        sentences.append([_Part("there is "), *speech.thing(thing)])
+        sentences.append([SentencePart("there is "), *speech.thing(thing)])
     if speech.content.background:
-        sentences.append([_Part("everything is "), *speech.setting()])
-    parts: list[_Part] = []
+        sentences.append([SentencePart("everything is "), *speech.setting()])
+    parts: list[SentencePart] = []
     for sentence in sentences:
-        parts += [*sentence, _Part(". ")]
+        parts += [*sentence, SentencePart(". ")]
     return parts
-
-
-def _said(parts: Sequence[_Part]) -> tuple[str, tuple[CaptionWord, ...]]:
-    """Return the text, and its words that speak of a fact."""
-    text, words = "", []
-    for part in parts:
-        # A blank ends what was said, or begins what follows: there is one.
-        piece = part.text.lstrip() if not text or text.endswith(" ") else part.text
-        for match in _WORD.finditer(piece) if part.kind else ():
-            if match[0] not in _FUNCTION_WORDS or part.kind.endswith("!"):
-                start = len(text) + match.start()
-                words.append(CaptionWord(start, start + len(match[0]), part.kind.rstrip("!"), part.fact))
-        text += piece
-    return text.rstrip(), tuple(words)
 
 
 def describe_clip(
@@ -341,7 +300,7 @@ def describe_clip(
         content = _choose(clip, rng, chance, most_events, event)
         article = pick(rng, ("a ", "a ", "a ", "the ", "the ", "")) if not paragraph else "a "
         speech = _ClipSpeech(clip, rng, content, article)
-        text, words = _said((_paragraph if paragraph else _sentence)(speech))
+        text, words = text_and_words((_paragraph if paragraph else _sentence)(speech))
         if count_tokens(text) <= limit:
             return Caption(text, speech.statement(), words)
         chance = {name: value * 0.8 for name, value in chance.items()}

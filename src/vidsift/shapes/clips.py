@@ -51,8 +51,8 @@ class ShapesClip(Scene):
     decisive_events: tuple[int, ...] = ()
 
 
-def seen_span(clip: ShapesClip, thing: int) -> Span:
-    """Return the seconds in which a thing is seen; that it blinks meanwhile does not count."""
+def seen_span(clip: Scene, thing: int) -> Span:
+    """Return the seconds in which a thing of a scene is seen; that it blinks meanwhile does not count."""
     start, end = 0.0, clip.duration_seconds
     for event in clip.events:
         if event.subject == thing and event.motion in COMING_AND_GOING:
@@ -61,12 +61,12 @@ def seen_span(clip: ShapesClip, thing: int) -> Span:
     return Span(start, end)
 
 
-def event_span(clip: ShapesClip, event: Event) -> Span:
+def event_span(clip: Scene, event: Event) -> Span:
     """Return the seconds of the clip in which an event happens."""
     return Span(max(0.0, event.start_seconds), min(clip.duration_seconds, event.end_seconds))
 
 
-def thing_boxes(clip: ShapesClip, things: Sequence[int], span: Span) -> list[list[float]]:
+def thing_boxes(clip: Scene, things: Sequence[int], span: Span) -> list[list[float]]:
     """Return where things are seen every half second of a stretch.
 
     Args:

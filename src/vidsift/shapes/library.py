@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import write_json_whole, write_text_whole
 from vidsift.shapes.captions import Caption, describe_scene
+from vidsift.shapes.grounding import ground_words
 from vidsift.shapes.groups import GROUP_SIZE, hard_negative_group, require_groups
 from vidsift.shapes.render import render
+from vidsift.shapes.sentence_parts import CaptionWord
 from vidsift.shapes.world import (
     DURATION_SECONDS,
     SPLITS,
@@ -65,6 +67,7 @@ class DrawnVideo:
         captions: sentences that hold of this video and of no other of its split.
         group: number of its group of hard negatives within the split.
         unseen: combinations that training never shows; empty outside test.
+        words: of each caption the words that say something that is seen.
     """
 
     name: str
@@ -72,6 +75,14 @@ class DrawnVideo:
     captions: tuple[str, ...]
     group: int
     unseen: tuple[str, ...]
+    words: tuple[tuple[CaptionWord, ...], ...] = ()
+
+    def grounding(self) -> list[list[dict[str, Any]]]:
+        """Which word of each caption is true when and where, see :mod:`vidsift.shapes.grounding`."""
+        return [
+            ground_words(self.scene, text, words)
+            for text, words in zip(self.captions, self.words, strict=True)
+        ]
 
 
 class Register:
@@ -179,8 +190,8 @@ def draw_split(
         for scene, said in zip(group, accepted, strict=True):
             register.add(scene, said)
             name = f"{split}-{len(drawn):05d}.mp4"
-            texts = tuple(caption.text for caption in said)
-            drawn.append(DrawnVideo(name, scene, texts, number, unseen_combinations(scene)))
+            texts, words = tuple(it.text for it in said), tuple(it.words for it in said)
+            drawn.append(DrawnVideo(name, scene, texts, number, unseen_combinations(scene), words))
     return drawn
 
 
@@ -257,6 +268,7 @@ def write_library(
     frames_per_second: int = 12,
     captions_per_video: int = 3,
     spoken_names: bool = False,
+    grounding: bool = False,
     workers: int | None = None,
 ) -> list[DrawnVideo]:
     """Write a split as video files with their captions.
@@ -273,6 +285,8 @@ def write_library(
         frames_per_second: pictures a second.
         captions_per_video: sentences for each video.
         spoken_names: name files after their first caption instead of by number.
+        grounding: also write which word of each caption is true when and where, which
+            ``vidsift evaluate --grounding`` needs.
         workers: processes that render; None takes every core, 1 none but this one. With more than one, a
             script must call this under ``if __name__ == "__main__":``, as the processes import it anew.
 
@@ -298,7 +312,7 @@ def write_library(
     root = Path(folder)
     shown = [(str(root / video.name), ((video.scene, DURATION_SECONDS),)) for video in drawn]
     jobs = [VideoJob(path, parts, size_px, frames_per_second) for path, parts in shown]
-    write_folder(root, jobs, workers, "".join(_listed(video, split) for video in drawn), about)
+    write_folder(root, jobs, workers, "".join(_listed(video, split, grounding) for video in drawn), about)
     return drawn
 
 
@@ -355,11 +369,13 @@ def write_videos(jobs: Sequence[VideoJob], workers: int | None) -> None:
         list(pool.map(_write_job, jobs, chunksize=max(1, min(8, len(jobs) // (4 * processes)))))
 
 
-def _listed(video: DrawnVideo, split: str) -> str:
+def _listed(video: DrawnVideo, split: str, grounding: bool) -> str:
     """A video as a line of ``captions.jsonl``."""
     about = {
         "video": video.name,
         "captions": video.captions,
+        # Version 1 had none: without being asked for, its files stay what they were.
+        **({"grounding": video.grounding()} if grounding else {}),
         "split": split,
         "tag": video.scene.tag,
         "group": video.group,

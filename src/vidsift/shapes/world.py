@@ -132,6 +132,11 @@ class Scene:
     decisive: tuple[tuple[str, int], ...]
     look: tuple[float, ...]
 
+    @property
+    def duration_seconds(self) -> float:
+        """How long it lasts."""
+        return DURATION_SECONDS
+
 
 @dataclass(frozen=True)
 class Mention:
