@@ -55,7 +55,11 @@ def test_every_number_is_that_of_the_accounts_that_an_explanation_shows() -> Non
     assert report["difference"]["start_and_end_by_size"]["of"] == 5
     scores = model.similarity(model.encode_text(sentences), gallery.videos).numpy()
     right = scores.argmax(axis=1) == np.array(rows)
-    assert report["without_ends"]["R@1_whole"]["value"] == pytest.approx(100 * right.mean())
+    without = report["without_ends"]
+    assert without["R@1_whole"]["value"] == pytest.approx(100 * right.mean())
+    assert without["R@1_lost"]["value"] == pytest.approx(
+        without["R@1_whole"]["value"] - without["R@1"]["value"]
+    )
     assert report["deletion"]["of"] == 4  # "two triangles" has one content word
     by_leaving_out = report["leaving_out"]
     assert by_leaving_out["chance"] == report["chance"]

@@ -75,7 +75,7 @@ def test_people_would_say_it_so() -> None:
     assert {"a red square moves left", "the red square moves to the left", "red square moving left"} <= said
 
 
-def test_two_events_are_listed_in_several_ways() -> None:
+def test_two_events_are_told_in_several_ways() -> None:
     things = (Thing("square", "red", "medium", "plain"), Thing("disc", "blue", "medium", "plain"))
     events = (Event("left", 0, end_seconds=1.9), Event("grow", 1, start_seconds=2.1))
     scene = Scene("grass", things, events, "order", (), (0.0,) * 8)

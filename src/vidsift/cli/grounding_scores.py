@@ -96,6 +96,7 @@ def _rows(grounding: Mapping[str, Any]) -> list[Row]:
         rows += [
             _row("R@1 of the captions", without["R@1_whole"]),
             _row("  as if start and end of text were not there", without["R@1"]),
+            _row("    less than that of the captions by", without["R@1_lost"]),
             _row("  by what words gave alone", without["R@1_of_words"]),
         ]
     if difference is not None:

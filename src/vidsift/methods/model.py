@@ -405,14 +405,18 @@ class Model:
     @contextmanager
     def _inference(self) -> Iterator[None]:
         """Compute without gradients, dropout off; then leave the method as it was."""
-        # A run that validates on the way trains on with dropout.
+        # A run that validates on the way trains on with dropout. Elsewhere nothing is to be switched, which
+        # takes longer than a small tower does.
         training = self.method.training
-        self.method.eval()
+        switch = any(module.training for module in self.method.modules())
+        if switch:
+            self.method.eval()
         try:
             with torch.inference_mode():
                 yield
         finally:
-            self.method.train(training)
+            if switch:
+                self.method.train(training)
 
     @property
     def _parts(self) -> ModelParts:

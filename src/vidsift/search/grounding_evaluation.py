@@ -366,6 +366,8 @@ def _without_ends(
 ) -> dict[str, Any]:
     """R@1 of the captions among all videos: whole, as if start and end were not there, and of words alone.
 
+    ``R@1_lost`` is the difference of the first two, whose interval is narrower than theirs.
+
     Where captions and videos are many, of some captions by seed.
     """
     rows = len(next(iter(videos.values())))
@@ -386,6 +388,8 @@ def _without_ends(
         for name, sim_QV in scores.items():
             right[name] += (100 * text_to_video_ranks(sim_QV, owner).within(1)).tolist()
     ratios = Ratios(max(numbers) + 1)
+    pairs = zip(right["R@1_whole"], right["R@1"], strict=True)
+    right["R@1_lost"] = [whole - without for whole, without in pairs]
     for name, values in right.items():
         ratios.mean(name, values, [numbers[place] for place in chosen.tolist()])
     return ratios.results() | {"videos": rows}
