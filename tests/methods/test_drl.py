@@ -23,7 +23,7 @@ from vidsift.interactions.hierarchical import Hierarchical
 from vidsift.interactions.mlp import PairPerceptron
 from vidsift.losses.decorrelation import decorrelation
 from vidsift.methods.catalog import build_method
-from vidsift.methods.drl import Drl, DrlInteraction, complexity, drop_words
+from vidsift.methods.drl import Drl, DrlInteraction, complexity
 from vidsift.methods.model import Model, load
 from vidsift.search.searcher import Index
 from vidsift.types import Features
@@ -363,24 +363,8 @@ def test_a_sentence_cut_to_start_and_end_keeps_them() -> None:
     assert words.mask.tolist() == [[True, True, False], [False, True, False]]
 
 
-def test_words_are_left_out_in_training_alone_and_the_others_move_up() -> None:
+def test_words_are_left_out_in_training_alone() -> None:
     torch.manual_seed(0)
-    ids = torch.arange(12).repeat(400, 1)
-    mask = torch.arange(12) < torch.tensor([12, 8]).repeat(200)[:, None]
-    left_ids, left = drop_words(ids, mask, 0.3)
-    assert left_ids.shape == ids.shape
-    lengths = left.sum(dim=1)
-    for row in range(400):
-        places = left_ids[row, : lengths[row]].tolist()
-        assert places == sorted(places)
-        assert (places[0], places[-1]) == (0, int(mask[row].sum()) - 1)
-        assert left[row, : lengths[row]].all()
-    for length in (12, 8):
-        of_length = mask.sum(dim=1) == length
-        share = 1 - (lengths[of_length] - 2).float().mean() / (length - 2)
-        assert abs(float(share) - 0.3) < 0.03
-    # Never all of them.
-    assert (drop_words(ids, mask, 0.99)[1].sum(dim=1) > 2).all()
     model = tiny.model("drl", PLAIN | {"word_dropout": 0.5})
     tokenized = model.tokenize(tiny.CAPTIONS)
     assert torch.equal(model.method.text_features(*tokenized_parts(tokenized))["word"].mask, tokenized.mask)
@@ -399,6 +383,9 @@ def tokenized_parts(tokenized: TokenizedText) -> tuple[Tensor, Tensor]:
         ({"word_dropout": -0.1}, "word_dropout is -0.1"),
         ({"word_ends": False, "interaction": "dp"}, "the interaction is dp"),
         ({"word_ends": False, "padding": "zero"}, "padding zero"),
+        ({"word_faithfulness": -1.0, "paths": "t2v"}, "word_faithfulness is -1.0, expected a weight"),
+        ({"word_faithfulness": 0.3}, "got wti with paths=dual"),
+        ({"word_faithfulness": 0.3, "interaction": "dp"}, "got dp with"),
         ({"temporal_window": 1}, "temporal_window is 1, but the head across frames is 'none'"),
         ({"temporal": "transformer", "temporal_window": -2}, "window across frames is -2"),
     ],
@@ -406,6 +393,34 @@ def tokenized_parts(tokenized: TokenizedText) -> tuple[Tensor, Tensor]:
 def test_words_and_windows_that_cannot_be_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tiny.model("drl", PLAIN | arguments)
+
+
+def test_words_are_held_to_what_they_give_in_training_alone() -> None:
+    arguments = PLAIN | {"interaction": "ti", "paths": "t2v", "word_ends": False, "word_faithfulness": 0.3}
+    model = tiny.model("drl", arguments)
+    method = model.method
+    assert set(model.encode_text(tiny.CAPTIONS)) == {"word"}
+    method.train()
+    torch.manual_seed(3)
+    texts = method.prepare_text(method.text_features(*tokenized_parts(model.tokenize(tiny.CAPTIONS))))
+    shortened = texts["shortened"]
+    assert shortened.weights is not None
+    # One word of each, but for the sentence of one, gets no weight; the others share it.
+    words = texts["word"].mask.sum(dim=1)
+    assert torch.equal(shortened.mask.sum(dim=1), torch.where(words > 1, words - 1, words))
+    assert not (shortened.mask & ~texts["word"].mask).any()
+    torch.testing.assert_close(shortened.weights.sum(dim=1), torch.ones(5))
+    # A causal tower: what stands before the word that is left out says what it said, what follows does not.
+    same = (texts["word"].tokens - shortened.tokens).abs().amax(dim=2) < 1e-5
+    for row, out in (texts["word"].mask & ~shortened.mask).nonzero().tolist():
+        assert same[row, 1:out].all()
+        assert not (same[row] & shortened.mask[row])[out:].any()
+    videos = method.prepare_video(encoded(model)[1])
+    losses = method.loss(texts, videos)
+    without = method.loss({"word": texts["word"]}, videos)
+    assert losses["faithfulness"] > 0
+    torch.testing.assert_close(losses["loss"], without["loss"] + 0.3 * losses["faithfulness"])
+    assert {"info_nce", "loss"} <= without.keys()
 
 
 def test_a_loss_of_three_interactions_is_the_mean_of_theirs() -> None:

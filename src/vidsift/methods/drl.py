@@ -36,7 +36,9 @@ from vidsift.interactions.mlp import PairPerceptron
 from vidsift.interactions.token_wise import MatchSum, Paths, TokenWise, WeightedTokenWise, token_wise
 from vidsift.losses.contrastive import info_nce
 from vidsift.losses.decorrelation import Deviation, MatchForm, Orientation, decorrelation
+from vidsift.losses.faithfulness import faithfulness
 from vidsift.methods.base import Method, Term
+from vidsift.methods.left_out_words import drop_words, leave_one_out
 from vidsift.methods.parts import (
     Temporal,
     check_choice,
@@ -49,7 +51,7 @@ from vidsift.methods.parts import (
 )
 from vidsift.types import Alignment, Features, TokenSet
 
-__all__ = ["Cdcr", "CrossText", "Drl", "DrlInteraction", "complexity", "drop_words"]
+__all__ = ["Cdcr", "CrossText", "Drl", "DrlInteraction", "complexity"]
 
 DrlInteraction = Literal["dp", "hi", "mlp", "xti", "ti", "wti"]
 CrossText = Literal["sentence", "word"]
@@ -135,6 +137,9 @@ class Drl(Method):
             the end has read everything, and training leaves the words nothing to say.
         word_dropout: share of the words that are left out of each sentence in training, as if it had been
             written without them. What a word says then does not hang on all others being there.
+        word_faithfulness: weight beside InfoNCE of :func:`~vidsift.losses.faithfulness.faithfulness`, for TI
+            and WTI with ``paths="t2v"``: what a word gives is then what leaving it out costs. Sentences are
+            encoded twice in training.
         temporal_window: how many frames to either side a frame sees in each block of the transformer across
             frames, so that a word that finds its frame finds its moment; all when None.
         loss_also: of WTI: "dp", "ti" or both, whose InfoNCE on the same tokens is averaged with its own.
@@ -176,6 +181,7 @@ class Drl(Method):
         ti_pooling: MatchSum = "mean",
         word_ends: bool = True,
         word_dropout: float = 0.0,
+        word_faithfulness: float = 0.0,
         temporal_window: int | None = None,
         loss_also: Sequence[str] = (),
     ) -> None:
@@ -184,6 +190,7 @@ class Drl(Method):
         _check(cdcr_orientation=cdcr_orientation, cdcr_deviation=cdcr_deviation)
         _check(dp_frames=dp_frames, ti_pooling=ti_pooling)
         _check_words(interaction, padding, ends=word_ends, dropout=word_dropout)
+        _check_faithfulness(word_faithfulness, interaction, padding, paths)
         meeting: Interaction
         if interaction == "ti":
             meeting = TokenWise(padding, paths, ti_pooling)
@@ -199,6 +206,7 @@ class Drl(Method):
         super().__init__(towers, [Term(text_set, video_set, meeting)], stage)
         self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames, temporal_window)
         self.word_ends, self.word_dropout = word_ends, word_dropout
+        self.word_faithfulness = word_faithfulness
         self.cdcr = _cdcr_form(cdcr, interaction)
         self.paths: Paths = paths if interaction in ("ti", "wti") else "dual"
         self.cdcr_alpha, self.cdcr_on_diagonal, self.cdcr_lambda = cdcr_alpha, cdcr_on_diagonal, cdcr_lambda
@@ -212,7 +220,8 @@ class Drl(Method):
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
         """Return "word" ``(Q, T, D)``, "sentence" ``(Q, 1, D)`` or, for HI, "level" ``(Q, S, D)``.
 
-        XTI over words gives its first stage the sentence as well.
+        XTI over words gives its first stage the sentence as well. With ``word_faithfulness`` training gets
+        "shortened" too, the words of each sentence without one of them, ``(Q, T, D)``.
         """
         if self.training and self.word_dropout:
             ids_QT, mask_QT = drop_words(ids_QT, mask_QT, self.word_dropout)
@@ -221,12 +230,24 @@ class Drl(Method):
         # The released rule encodes padding like words; the sentence is still read where the text ends.
         seen_QT = torch.ones_like(mask_QT) if self.full_width else mask_QT
         tokens_QTD = self.towers.encode_text(ids_QT, seen_QT)
-        return {
+        sets = {
             name: word_set(tokens_QTD, mask_QT, ends=self.word_ends)
             if name == "word"
             else sentence_set(tokens_QTD, mask_QT)
             for name in self.text_preparers
         }
+        if self.training and self.word_faithfulness:
+            text = leave_one_out(ids_QT, mask_QT)
+            words = word_set(self.towers.encode_text(text.ids, text.mask), text.mask, ends=self.word_ends)
+            sets["shortened"] = text.in_place(words)
+        return sets
+
+    def prepare_text(self, features: Features) -> dict[str, TokenSet]:
+        """See the base; the words of "shortened" sentences are prepared as those of whole ones."""
+        prepared = super().prepare_text(features)
+        if "shortened" in features:
+            prepared["shortened"] = self.text_preparers["word"].prepare_text(features["shortened"])
+        return prepared
 
     def video_features(self, pixels_BF3SS: Tensor, mask_BF: Tensor, times_BF: Tensor) -> dict[str, TokenSet]:
         """Return "frame" ``(B, F, D)``, class tokens after the head across frames, or "level" for HI."""
@@ -291,8 +312,14 @@ class Drl(Method):
         similarities = [self.similarity(text, video)]
         similarities += [_on_same_tokens(also, text["word"], video["frame"]) for also in self.loss_also]
         contrast = torch.stack([info_nce(sim_QV, self.scale) for sim_QV in similarities]).mean()
+        if "shortened" in text:
+            unfaithful = faithfulness(text["word"], text["shortened"], video["frame"], self.scale)
+            losses = {"loss": contrast + self.word_faithfulness * unfaithful, "info_nce": contrast.detach()}
+            losses["faithfulness"] = unfaithful.detach()
+        else:
+            losses = {"loss": contrast, "info_nce": contrast.detach()}
         if self.cdcr is None:
-            return {"loss": contrast, "info_nce": contrast.detach()}
+            return losses
         # DRL compares by one interaction at a time.
         (term,) = self.terms
         text_set, video_set = text[term.text], video[term.video]
@@ -312,8 +339,8 @@ class Drl(Method):
             deviation=self.cdcr_deviation,
         )
         redundancy = parts.total(self.cdcr_alpha, self.cdcr_on_diagonal)
-        loss = contrast + self.cdcr_lambda * redundancy
-        return {"loss": loss, "info_nce": contrast.detach(), "cdcr": redundancy.detach()}
+        losses["loss"] = losses["loss"] + self.cdcr_lambda * redundancy
+        return losses | {"cdcr": redundancy.detach()}
 
 
 def _on_same_tokens(interaction: str, text: TokenSet, video: TokenSet) -> Tensor:
@@ -356,24 +383,14 @@ def _check_words(interaction: str, padding: Padding, *, ends: bool, dropout: flo
         )
 
 
-def drop_words(ids_QT: Tensor, mask_QT: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Leave tokens between start and end out at random; the others move up.
-
-    Args:
-        ids_QT: token ids, start and end included.
-        mask_QT: bool, True at real tokens, which stand first.
-        share: of the tokens that are left out, on average. A sentence that would lose all of them keeps them.
-
-    Returns:
-        Ids and mask of the same shape.
-    """
-    place_T = torch.arange(mask_QT.shape[1], device=mask_QT.device)
-    inner_QT = (place_T > 0) & (place_T < mask_QT.sum(dim=1, keepdim=True) - 1)
-    out_QT = inner_QT & (torch.rand(mask_QT.shape, device=mask_QT.device) < share)
-    out_QT &= (inner_QT & ~out_QT).any(dim=1, keepdim=True)
-    kept_QT = mask_QT & ~out_QT
-    order_QT = (~kept_QT).to(torch.int8).argsort(dim=1, stable=True)
-    return ids_QT.gather(1, order_QT), kept_QT.gather(1, order_QT)
+def _check_faithfulness(weight: float, interaction: str, padding: Padding, paths: Paths) -> None:
+    if weight < 0:
+        raise ValueError(f"drl: word_faithfulness is {weight}, expected a weight: 0 for none, or more")
+    if weight and (interaction not in ("ti", "wti") or paths != "t2v" or padding == "zero"):
+        raise ValueError(
+            "drl: word_faithfulness holds words to what they give, which is exact for ti and wti with "
+            f"paths=t2v and padding excluded; got {interaction} with paths={paths}, padding {padding}"
+        )
 
 
 def _cross(towers: ClipTowers, layers: int, max_frames: int, text: CrossText) -> Interaction:
