@@ -1,13 +1,13 @@
-"""Judge trained Shapes models on the test split, write the table, and bundle the first of them.
+"""Judge trained Shapes models on the test split and write the table.
 
 Give the folder of each seed's run; the files of the test library are rendered once:
 
     vidsift train recipes/shapes/backbone.yaml
     vidsift train recipes/shapes/wti.yaml
-    python recipes/shapes/report.py runs/shapes --bundle
+    python recipes/shapes/report.py runs/shapes
 
 A run's backbone is looked for where its recipe says, or by that name beside the run. Writes
-results/shapes-wti.json and results/shapes-wti.md, and with --bundle src/vidsift/assets/shapes.
+results/shapes-wti.json and results/shapes-wti.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 import vidsift
@@ -35,7 +34,7 @@ VIDEOS = 640
 
 
 def main() -> None:
-    """Judge, write, bundle."""
+    """Judge and write."""
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,7 +43,6 @@ def main() -> None:
     )
     options.add_argument("--library", type=Path, default=LIBRARY, help="Rendered here.")
     options.add_argument("--note", default="", help="What else a reader of the minutes should know.")
-    options.add_argument("--bundle", action="store_true", help="Make the first run the bundled model.")
     chosen = options.parse_args()
     if not (chosen.library / "captions.jsonl").is_file():
         write_library(chosen.library, "test", VIDEOS, seed=0)
@@ -59,12 +57,10 @@ def main() -> None:
     (ROOT / "results" / "shapes-wti.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
     (ROOT / "results" / "shapes-wti.md").write_text(text, encoding="utf-8")
     print(text)
-    if chosen.bundle:
-        bundle(chosen.runs[0], reports[0])
 
 
 def command_line(chosen: argparse.Namespace) -> str:
-    """Say what was run, the note and the bundle apart."""
+    """Say what was run, the note apart."""
     command = ["python", "recipes/shapes/report.py", *map(str, chosen.runs)]
     if chosen.library != LIBRARY:
         command += ["--library", str(chosen.library)]
@@ -174,22 +170,6 @@ def spread(values: Sequence[float]) -> str:
     """Write the mean, and the standard deviation where there are several."""
     mean = f"{statistics.mean(values):.1f}"
     return mean if len(values) == 1 else f"{mean} +- {statistics.stdev(values):.1f}"
-
-
-def bundle(run: Path, report: dict[str, Any]) -> None:
-    """Store a run as the model that comes with the package, in half precision."""
-    model = vidsift.load(run)
-    model.name = "shapes"
-    measured = {
-        name: round(value, 1) for name, value in report["text_to_video"].items() if name != "questions"
-    }
-    training = report["training"]
-    card = {
-        "Training": f"{training['backbone']['steps']} steps of `recipes/shapes/backbone.yaml`, then "
-        f"{training['wti']['steps']} of `recipes/shapes/wti.yaml`, seed {training['seed']}",
-        "Test split of Shapes, text to video": measured,
-    }
-    model.save(ROOT / "src" / "vidsift" / "assets" / "shapes", dtype=torch.float16, card=card)
 
 
 if __name__ == "__main__":
