@@ -58,7 +58,8 @@ caught before a caller could see it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 __all__ = [
@@ -110,6 +111,24 @@ __all__ = [
     "WeightsError",
     "WorkerEndedError",
 ]
+
+
+def did_you_mean(name: str, known: Iterable[str], *, alike: float = 0.6) -> str:
+    """Return a hint at what was meant, for a message behind an unknown name; "" where nothing is near.
+
+    Args:
+        name: what was given.
+        known: the names that there are.
+        alike: how near a name has to be, from 0 to 1.
+
+    Example:
+        >>> did_you_mean("lerning_rate", ["steps", "learning_rate"])
+        " (did you mean 'learning_rate'?)"
+        >>> did_you_mean("x", ["steps"])
+        ''
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=alike)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 class VidsiftError(Exception):

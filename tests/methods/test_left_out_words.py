@@ -36,10 +36,10 @@ def test_one_word_is_left_out_any_of_them_alike() -> None:
     gone = []
     for row in range(400):
         count = int(text.mask[row].sum())
-        kept = text.ids[row, :count].tolist()
-        assert kept == sorted(kept)
-        assert (kept[0], kept[-1]) == (0, count)
-        gone += [set(range(count + 1)).difference(kept).pop()]
+        remaining = text.ids[row, :count].tolist()
+        assert remaining == sorted(remaining)
+        assert (remaining[0], remaining[-1]) == (0, count)
+        gone += [set(range(count + 1)).difference(remaining).pop()]
     long = torch.tensor(gone[::2]).bincount(minlength=12)
     assert long[0] == long[11] == 0
     assert (long[1:11] > 8).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from vidsift.data.activitynet import ActivityNet
@@ -16,6 +15,7 @@ from vidsift.data.shapes2 import Shapes2
 from vidsift.data.source import DataSource
 from vidsift.data.vatex import Vatex
 from vidsift.data.youcook2 import YouCook2
+from vidsift.errors import did_you_mean
 
 __all__ = ["DEFAULT", "SOURCES", "check_data", "open_annotations", "open_source", "source_of"]
 
@@ -45,8 +45,7 @@ def source_of(name: object) -> type[DataSource]:
     source = SOURCES.get(name) if isinstance(name, str) else None
     if source is None:
         given = "is missing" if name is None else f"{name!r} is unknown"
-        close = difflib.get_close_matches(str(name), SOURCES, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = did_you_mean(str(name), SOURCES)
         raise ValueError(f"source {given}; expected one of {', '.join(map(repr, SOURCES))}{hint}")
     return source
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from vidsift.errors import did_you_mean
 
 __all__ = [
     "METRICS",
@@ -152,8 +153,7 @@ def benchmark_of(name: str) -> Benchmark:
     """
     known = load_published().benchmarks
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = did_you_mean(name, known)
         raise ValueError(f"benchmark {name!r} is unknown; expected one of {', '.join(known)}{hint}")
     return known[name]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from vidsift.encoders.clip import ClipTowers
+from vidsift.errors import did_you_mean
 from vidsift.methods.base import Method
 from vidsift.methods.clip2tv import Clip2Tv
 from vidsift.methods.clip2video import Clip2Video
@@ -83,7 +83,7 @@ def resolve_arguments(name: str, arguments: Mapping[str, Any] | None = None) -> 
     """
     if name not in METHODS:
         raise ValueError(
-            f"unknown method {name!r}; known methods: {', '.join(METHODS)}{_closest(name, METHODS)}"
+            f"unknown method {name!r}; known methods: {', '.join(METHODS)}{did_you_mean(name, METHODS)}"
         )
     # Without the first one, the towers.
     parameters = dict(list(inspect.signature(METHODS[name]).parameters.items())[1:])
@@ -92,7 +92,8 @@ def resolve_arguments(name: str, arguments: Mapping[str, Any] | None = None) -> 
         if key not in parameters:
             known = ", ".join(parameters) or "none"
             raise ValueError(
-                f"method {name!r} has no argument {key!r}; its arguments: {known}{_closest(key, parameters)}"
+                f"method {name!r} has no argument {key!r}; its arguments: {known}"
+                f"{did_you_mean(key, parameters)}"
             )
     for key, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty:
@@ -125,8 +126,3 @@ def build_method(name: str, towers: ClipTowers, arguments: Mapping[str, Any] | N
 def _is_number(value: Any) -> bool:
     # True and False are ints in Python.
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _closest(name: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -75,6 +75,6 @@ def _inner(mask_QT: Tensor) -> Tensor:
 
 
 def _without(ids_QT: Tensor, mask_QT: Tensor, out_QT: Tensor) -> ShortenedText:
-    kept_QT = mask_QT & ~out_QT
-    places_QT = (~kept_QT).to(torch.int8).argsort(dim=1, stable=True)
-    return ShortenedText(ids_QT.gather(1, places_QT), kept_QT.gather(1, places_QT), places_QT)
+    stays_QT = mask_QT & ~out_QT
+    places_QT = (~stays_QT).to(torch.int8).argsort(dim=1, stable=True)
+    return ShortenedText(ids_QT.gather(1, places_QT), stays_QT.gather(1, places_QT), places_QT)

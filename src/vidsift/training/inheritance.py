@@ -14,13 +14,12 @@ themselves: whoever reads a recipe has to open these files and no more.
 from __future__ import annotations
 
 import copy
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidsift.errors import RecipeError
+from vidsift.errors import RecipeError, did_you_mean
 from vidsift.training.yaml_files import read_values
 
 __all__ = ["EITHER", "INHERITANCE_KEYS", "MergedValues", "read_merged"]
@@ -144,10 +143,9 @@ def _checked_variants(merged: MergedValues) -> dict[str, dict[str, Any]]:
 
 def _choose(merged: MergedValues, variants: Mapping[str, dict[str, Any]], variant: str) -> None:
     if variant not in variants:
-        close = difflib.get_close_matches(variant, variants, n=1)
-        mean = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = did_you_mean(variant, variants)
         known = ", ".join(map(repr, variants)) or "it has none"
-        raise RecipeError(f"{merged.path} has no variant {variant!r}{mean}; known variants: {known}")
+        raise RecipeError(f"{merged.path} has no variant {variant!r}{hint}; known variants: {known}")
     changes = variants[variant]
     # A variant of a base has parts from several files: key by key, each with the file it came from.
     for key in changes:

@@ -6,7 +6,6 @@ A recipe says what is trained (model), on what (data), how (stages, optimiser, p
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -24,7 +23,7 @@ from pydantic import (
 
 from vidsift.data.catalog import check_data, source_of
 from vidsift.data.source import DataSource, Positive, RecipeSection, StageSection
-from vidsift.errors import RecipeError
+from vidsift.errors import RecipeError, did_you_mean
 from vidsift.evaluation.missing import MissingPolicy
 from vidsift.evaluation.ranks import VideoToText
 from vidsift.files.whole import write_text_whole
@@ -435,9 +434,8 @@ def _fault_line(error: Mapping[str, Any], kind: type[BaseModel], values: Mapping
         known = list(_section_at(error["loc"][:-1], kind, values).model_fields)
         if kind is Recipe and len(place) == 1:
             known += INHERITANCE_KEYS
-        close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
-        mean = f" (did you mean {close[0]!r}?)" if close else ""
-        return f"unknown key {key}{mean}; known here: {', '.join(known)}"
+        hint = did_you_mean(place[-1], known, alike=0.5)
+        return f"unknown key {key}{hint}; known here: {', '.join(known)}"
     if error["type"] == "missing":
         return f"{key} is missing"
     # pydantic puts these words before those of a validator.
