@@ -191,9 +191,8 @@ class Drl(Method):
         _check(dp_frames=dp_frames, ti_pooling=ti_pooling)
         _check_words(interaction, padding, ends=word_ends, dropout=word_dropout)
         _check_faithfulness(word_faithfulness, interaction, padding, paths)
-        meeting: Interaction
         if interaction == "ti":
-            meeting = TokenWise(padding, paths, ti_pooling)
+            meeting: Interaction = TokenWise(padding, paths, ti_pooling)
         elif interaction == "wti":
             meeting = WeightedTokenWise(towers.dim, weight_layers, padding, paths)
         elif interaction == "xti":
@@ -205,16 +204,14 @@ class Drl(Method):
         video_set, depths = ("level", levels) if interaction == "hi" else ("frame", 1)
         super().__init__(towers, [Term(text_set, video_set, meeting)], stage)
         self.temporal = temporal_head(temporal, towers, temporal_layers, max_frames, temporal_window)
-        self.word_ends, self.word_dropout = word_ends, word_dropout
-        self.word_faithfulness = word_faithfulness
-        self.cdcr = _cdcr_form(cdcr, interaction)
+        self.word_ends, self.word_dropout, self.word_faithfulness = word_ends, word_dropout, word_faithfulness
+        self.cdcr, self.cdcr_centred = _cdcr_form(cdcr, interaction), cdcr_centred
         self.paths: Paths = paths if interaction in ("ti", "wti") else "dual"
         self.cdcr_alpha, self.cdcr_on_diagonal, self.cdcr_lambda = cdcr_alpha, cdcr_on_diagonal, cdcr_lambda
         self.loss_also = _check_losses(loss_also, interaction, word_ends=word_ends)
-        self.levels, self.cdcr_centred = depths, cdcr_centred
         self.cdcr_orientation: Orientation = cdcr_orientation
         self.cdcr_deviation: Deviation = cdcr_deviation
-        self.shift_blocks, self.shift_n_div = tuple(shift_blocks), shift_n_div
+        self.shift_blocks, self.shift_n_div, self.levels = tuple(shift_blocks), shift_n_div, depths
         self.full_width = padding == "zero" and interaction in ("ti", "wti")
 
     def text_features(self, ids_QT: Tensor, mask_QT: Tensor) -> dict[str, TokenSet]:
