@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
+from report import recipe_of, start_of
 
 import vidsift
 from vidsift.data.folder import read_folder
@@ -32,7 +32,11 @@ def main() -> None:
     )
     options.add_argument("run", type=Path, help="A folder that vidsift train wrote.")
     options.add_argument(
-        "--library", type=Path, default=Path("runs/shapes-test-grounding"), help="Rendered here."
+        # Where benchmarks/shapes_words.py has it.
+        "--library",
+        type=Path,
+        default=Path(f"runs/shapes-words/shapes-{VIDEOS}"),
+        help="Rendered here.",
     )
     chosen = options.parse_args()
     if not (chosen.library / "captions.jsonl").is_file():
@@ -57,27 +61,16 @@ def main() -> None:
     print(card)
 
 
-def recipe_of(run: Path) -> dict[str, Any]:
-    """The whole recipe of a run."""
-    recipe: dict[str, Any] = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
-    return recipe
-
-
 def training(run: Path) -> list[str]:
-    """Say which recipes made a run, from fresh weights on, and with how many steps.
-
-    A start is looked for where its recipe says, or by that name beside the run.
-    """
+    """Say which recipes made a run, from fresh weights on, and with how many steps."""
     files = {
         yaml.safe_load(file.read_text(encoding="utf-8")).get("name"): file for file in RECIPES.glob("*.yaml")
     }
     recipe = recipe_of(run)
     step = f"{recipe['steps']} steps of `recipes/shapes/{files[recipe['name']].name}`"
-    start = recipe["model"]["start"]
-    if start is None:
+    if recipe["model"]["start"] is None:
         return [step]
-    before = Path(start) if Path(start).is_absolute() else run.parent / Path(start).name
-    return [*training(before), step]
+    return [*training(start_of(run, recipe)), step]
 
 
 if __name__ == "__main__":

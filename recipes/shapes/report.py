@@ -67,6 +67,18 @@ def command_line(chosen: argparse.Namespace) -> str:
     return shlex.join(command)
 
 
+def recipe_of(run: Path) -> dict[str, Any]:
+    """The whole recipe of a run."""
+    recipe: dict[str, Any] = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
+    return recipe
+
+
+def start_of(run: Path, recipe: dict[str, Any]) -> Path:
+    """The run that a run started from: where its recipe says, or by that name beside the run."""
+    start = Path(recipe["model"]["start"])
+    return start if start.is_absolute() else run.parent / start.name
+
+
 def training_of(run: Path) -> dict[str, Any]:
     """Seed and costs of a run and of the backbone that it started from, from their logs.
 
@@ -74,9 +86,8 @@ def training_of(run: Path) -> dict[str, Any]:
         For each of the two its steps, the minutes of training alone, and the seconds that validation took
         beside them.
     """
-    recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
-    start = Path(recipe["model"]["start"])
-    folders = {"backbone": start if start.is_absolute() else run.parent / start.name, "wti": run}
+    recipe = recipe_of(run)
+    folders = {"backbone": start_of(run, recipe), "wti": run}
     stages = {}
     for name, folder in folders.items():
         text = (folder / "metrics.jsonl").read_text(encoding="utf-8")

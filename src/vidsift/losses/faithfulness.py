@@ -13,7 +13,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from vidsift.interactions.base import weights_of
-from vidsift.interactions.matches import pair_matches
+from vidsift.interactions.masked import masked_max
 from vidsift.types import TokenSet
 
 __all__ = ["faithfulness"]
@@ -55,5 +55,6 @@ def faithfulness(text: TokenSet, shortened: TokenSet, video: TokenSet, scale: Te
 def _given(text: TokenSet, video: TokenSet, counted_BT: Tensor) -> Tensor:
     """Average the best matches of some of the words by their weights, ``(B,)``."""
     weights_BT = weights_of(text) * counted_BT
-    best_BT = pair_matches(text, video).text_best
+    values_BTN = text.tokens @ video.tokens.transpose(1, 2)
+    best_BT, _ = masked_max(values_BTN, video.mask[:, None, :], dim=2)
     return (weights_BT * best_BT).sum(dim=1) / weights_BT.sum(dim=1)

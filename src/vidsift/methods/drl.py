@@ -309,12 +309,11 @@ class Drl(Method):
         similarities = [self.similarity(text, video)]
         similarities += [_on_same_tokens(also, text["word"], video["frame"]) for also in self.loss_also]
         contrast = torch.stack([info_nce(sim_QV, self.scale) for sim_QV in similarities]).mean()
+        losses = {"loss": contrast, "info_nce": contrast.detach()}
         if "shortened" in text:
             unfaithful = faithfulness(text["word"], text["shortened"], video["frame"], self.scale)
-            losses = {"loss": contrast + self.word_faithfulness * unfaithful, "info_nce": contrast.detach()}
+            losses["loss"] = contrast + self.word_faithfulness * unfaithful
             losses["faithfulness"] = unfaithful.detach()
-        else:
-            losses = {"loss": contrast, "info_nce": contrast.detach()}
         if self.cdcr is None:
             return losses
         # DRL compares by one interaction at a time.

@@ -7,7 +7,7 @@ chance. :func:`describe_scene` returns the statement beside the words, so that t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import NamedTuple
 
@@ -29,11 +29,13 @@ __all__ = [
     "SHAPE_WORDS",
     "SIZE_WORDS",
     "TEXTURE_WORDS",
+    "TWO_IN_ORDER",
     "VERBS",
     "Caption",
     "count_tokens",
     "describe_scene",
     "draw_captions",
+    "say_event",
 ]
 
 MAX_WORDS = 28
@@ -86,6 +88,16 @@ VERBS: dict[str, tuple[tuple[str, str], ...]] = {
     "collide": (("collides with {}", "colliding with {}"), ("bumps into {}", "bumping into {}"),
                 ("hits {}", "hitting {}")),
 }  # fmt: skip
+
+TWO_IN_ORDER = (
+    "{0}, then {1}",
+    "{0}, then {1}",
+    "{0} and then {1}",
+    "first {0}, then {1}",
+    "{0} before {1}",
+    "after {0}, {1}",
+)
+"""Ways to say of two events which comes first; what stands twice is said twice as often."""
 
 
 class Caption(NamedTuple):
@@ -140,17 +152,8 @@ class _Speech:
         return [SentencePart(article), SentencePart(" ".join(words), "appearance", index)]
 
     def clause(self, number: int, finite: bool, subject: str | None = None) -> list[SentencePart]:
-        """Say what happens in an event, with the subject in words unless it is given (or left out as "")."""
-        event = self.scene.events[number]
-        # Either may be the subject of a collision.
-        swap = event.motion == "collide" and subject is None and self.rng.random() < 0.5
-        actor, other = (event.partner, event.subject) if swap else (event.subject, event.partner)
-        assert actor is not None
-        noun = self.thing(actor) if subject is None else [SentencePart(subject)]
-        verb = pick(self.rng, VERBS[event.motion])[0 if finite else 1]
-        # The partner of a pair ends the verb.
-        parts = [*noun, SentencePart(" "), *event_parts(verb.removesuffix("{}"), number)]
-        return parts if other is None else [*parts, *self.thing(other)]
+        """See :func:`say_event`."""
+        return say_event(self.rng, self.scene, number, self.thing, finite=finite, subject=subject)
 
     def bystanders(self) -> list[list[SentencePart]]:
         """Mention things that nothing was said of: those that decide always, others by chance."""
@@ -192,6 +195,37 @@ class _Speech:
         return Caption(text, Statement(tuple(self.mentions), stated, self.background), words)
 
 
+def say_event(
+    rng: np.random.Generator,
+    scene: Scene,
+    number: int,
+    thing: Callable[[int], list[SentencePart]],
+    *,
+    finite: bool = True,
+    subject: str | None = None,
+) -> list[SentencePart]:
+    """Say what happens in an event of a scene.
+
+    Args:
+        rng: source of the words.
+        scene: what is shown.
+        number: of the event.
+        thing: mentions the thing of an index.
+        finite: "moves" and not "moving".
+        subject: stands for the thing that acts, or leaves it out as ""; it is mentioned when None.
+    """
+    event = scene.events[number]
+    # Either may be the subject of a collision.
+    swap = event.motion == "collide" and subject is None and rng.random() < 0.5
+    actor, other = (event.partner, event.subject) if swap else (event.subject, event.partner)
+    assert actor is not None
+    noun = thing(actor) if subject is None else [SentencePart(subject)]
+    verb = pick(rng, VERBS[event.motion])[0 if finite else 1]
+    # The partner of a pair ends the verb.
+    parts = [*noun, SentencePart(" "), *event_parts(verb.removesuffix("{}"), number)]
+    return parts if other is None else [*parts, *thing(other)]
+
+
 def _still(speech: _Speech) -> Caption:
     lead = pick(speech.rng, ("", "", "", "there is ", "a video of ", "a scene with "))
     thing = speech.thing(0)
@@ -223,15 +257,7 @@ def _double(speech: _Speech) -> Caption:
         clauses = [in_clause(first, 0, 1), in_clause(second, 1)]
     else:
         second = speech.clause(1, True)
-        templates = (
-            "{0}, then {1}",
-            "{0}, then {1}",
-            "{0} and then {1}",
-            "first {0}, then {1}",
-            "{0} before {1}",
-            "after {0}, {1}",
-        )
-        template = pick(speech.rng, templates)
+        template = pick(speech.rng, TWO_IN_ORDER)
         if speech.rng.random() < 0.08:
             template = "{1} after {0}"
         clauses = [in_clause(first, 0), in_clause(second, 1)]

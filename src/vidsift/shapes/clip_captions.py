@@ -19,14 +19,14 @@ from vidsift.shapes.captions import (
     SHAPE_WORDS,
     SIZE_WORDS,
     TEXTURE_WORDS,
-    VERBS,
+    TWO_IN_ORDER,
     Caption,
     count_tokens,
+    say_event,
 )
 from vidsift.shapes.clips import COMING_AND_GOING, ShapesClip
 from vidsift.shapes.sentence_parts import (
     SentencePart,
-    event_parts,
     in_clause,
     join_clauses,
     text_and_words,
@@ -46,15 +46,7 @@ _MOST_EVENTS = 3
 _COMING_SHARE = 0.4
 _CHANCE = {"fact": 0.3, "attribute": 0.35, "order": 0.6}
 _PARAGRAPH_CHANCE = {"fact": 0.85, "attribute": 0.6, "order": 0.7}
-_TWO_IN_ORDER = (
-    "{0}, then {1}",
-    "{0}, then {1}",
-    "{0} and then {1}",
-    "first {0}, then {1}",
-    "{0} before {1}",
-    "after {0}, {1}",
-    "{1} after {0}",
-)
+_TWO_IN_ORDER = (*TWO_IN_ORDER, "{1} after {0}")
 _THREE_IN_ORDER = ("{0}, then {1}, then {2}", "first {0}, then {1}, then {2}", "{0}, then {1} and then {2}")
 
 
@@ -104,17 +96,8 @@ class _ClipSpeech:
         return parts
 
     def clause(self, number: int, finite: bool = True, subject: str | None = None) -> list[SentencePart]:
-        """Say what happens in an event, with the subject in words unless it is given."""
-        event = self.clip.events[number]
-        # Either may be the subject of a collision.
-        swap = event.motion == "collide" and subject is None and self.rng.random() < 0.5
-        actor, other = (event.partner, event.subject) if swap else (event.subject, event.partner)
-        assert actor is not None
-        noun = self.thing(actor) if subject is None else [SentencePart(subject)]
-        verb = pick(self.rng, VERBS[event.motion])[0 if finite else 1]
-        before, _, _ = verb.partition("{}")
-        parts = [*noun, SentencePart(" "), *event_parts(before, number)]
-        return parts if other is None else [*parts, *self.thing(other)]
+        """See :func:`~vidsift.shapes.captions.say_event`."""
+        return say_event(self.rng, self.clip, number, self.thing, finite=finite, subject=subject)
 
     def setting(self) -> list[SentencePart]:
         """Say where it happens."""
