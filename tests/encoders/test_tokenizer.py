@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, CLIPTokenizer
 
+from vidsift.encoders import tokenizer as module
 from vidsift.encoders.tokenizer import END, START, Tokenizer, clean_text, train_tokenizer
 
 CAPTIONS = [
@@ -66,6 +67,34 @@ def test_spans_say_which_characters_a_token_spells(tokenizer: Tokenizer) -> None
     assert [read[token.start : token.end] for token in tokens][:2] == ["the", "red"]
     # Each byte of a letter that the vocabulary does not hold spells the whole of it.
     assert [read[token.start : token.end] for token in tokens][-5:] == ["\U0001f680"] * 4 + ["!"]
+
+
+def test_a_text_is_encoded_once_and_nobody_can_change_what_is_remembered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    train_tokenizer(CAPTIONS, 560).save(tmp_path / "first")
+    train_tokenizer(["zebra zebra"], 560).save(tmp_path / "second")
+    read = Tokenizer.from_folder(tmp_path / "first")
+    encoded = read.encode(["the red square"], 9)
+    read.ids("the red square").clear()
+    encoded.pieces[0].clear()
+    other = Tokenizer.from_folder(tmp_path / "second").encode(["the red square"], 77)
+    monkeypatch.setattr(module, "clean_text", lambda _text: pytest.fail("read again"))
+    # Whoever loads the same file again shares what was encoded.
+    for same in (read, Tokenizer.from_folder(tmp_path / "first")):
+        again = same.encode(["the red square"], 9)
+        assert again.pieces == [[START, "the", "red", "square", END]]
+        assert torch.equal(again.ids, encoded.ids)
+    assert other.ids.shape[1] > encoded.ids.shape[1]
+
+
+def test_what_is_remembered_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = train_tokenizer(CAPTIONS, 560)
+    monkeypatch.setattr(module, "_TEXTS_REMEMBERED", 3)
+    expected = [train_tokenizer(CAPTIONS, 560).ids(text) for text in ("a", "b", "c", "d", "a")]
+    assert [tokenizer.ids(text) for text in ("a", "b", "c", "d", "a")] == expected
+    assert tokenizer.ids("red " * 100)
+    assert [*tokenizer._encoded] == ["d", "a"]
 
 
 def test_padding_mask_and_cut(tokenizer: Tokenizer) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -163,6 +164,13 @@ def test_what_is_no_failure_of_a_disk_stays_what_it_is() -> None:
             raise error
         assert caught.value is error
         assert disk_errno(error) is None
+
+
+def test_what_numpy_could_not_write_is_a_full_disk(tmp_path: Path) -> None:
+    file = tmp_path / "pixels.npy"
+    said = r"pictures could not be written to .*; make room there"
+    with pytest.raises(NotSavedError, match=said), full_disk(5000), saving("pictures", file):
+        np.save(file, np.zeros(10_000))
 
 
 def test_a_place_for_a_result_is_tried_before_the_work(tmp_path: Path) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.files.full_disk import full_disk
 from tests.training.small import RECIPE, silent, write
 from tests.training.test_grid import BASE
 
 from vidsift.data.folder import read_folder
+from vidsift.errors import NotSavedError
 from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.methods.model import load
 from vidsift.training import ablate as module
 from vidsift.training.ablate import ablate, finished, write_report
 from vidsift.training.grid import Grid
-from vidsift.training.trainer import train
+from vidsift.training.trainer import Trainer, train
 
 Done = tuple[Path, Grid, list[dict[str, Any]]]
 
@@ -96,6 +100,39 @@ def test_a_rate_is_chosen_on_validation_and_a_second_run_does_nothing(
     assert ablate(grid, folder / "grid", say=silent) == finished(grid, folder / "grid") == records
     (folder / "grid" / "tuning" / "frozen" / "dp" / "backbone0-0.1" / "seed900" / "result.json").unlink()
     assert finished(grid, folder / "grid") == []
+
+
+def test_a_disk_that_takes_no_more_stops_the_grid_and_what_was_trained_is_judged_later(
+    done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, whole, _ = done
+    short = {
+        "tuning": None,
+        "seeds": (0,),
+        "rows": whole.rows[1:],
+        "claims": (),
+        "backbones": whole.backbones[:1],
+    }
+    grid = whole.model_copy(update=short)
+    judged, calls = module._judged_for, iter(("start, disk full", "start", "run, disk full", "run"))
+
+    def judging(*arguments: Any) -> Any:
+        if not next(calls).endswith("disk full"):
+            return judged(*arguments)
+        with full_disk(5000):
+            # Not the start's files: those that it wrote are looked up.
+            shutil.rmtree(tmp_path / "towers", ignore_errors=True)
+            return judged(*arguments)
+
+    monkeypatch.setattr(module, "_judged_for", judging)
+    ablate_again = partial(ablate, grid, tmp_path, say=silent)
+    for _ in range(2):
+        with pytest.raises(NotSavedError, match=r"disk.*run the same command again"):
+            ablate_again()
+        assert not list(tmp_path.rglob("result.json"))
+    monkeypatch.setattr(Trainer, "_train_step", lambda *_arguments: pytest.fail("trained again"))
+    (record,) = ablate_again()
+    assert record["steps"] == 1
 
 
 def test_what_is_published_says_all_that_the_verdicts_follow_from(done: Done, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from tests.training.small import RECIPE, losses, same, silent, stop_after, weigh
 
 from vidsift.data.loading import stage_at
 from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.text_cache import CachedTexts
+from vidsift.shapes.set import ShapesSet
 from vidsift.training import stage_features
 from vidsift.training.recipe import read_recipe
 from vidsift.training.stage_features import StageFeatures
@@ -138,6 +140,74 @@ def test_nothing_is_kept_on_a_disk_without_room(tmp_path: Path, monkeypatch: pyt
     train(path, output=tmp_path / "run", device="cpu", say=said.append)
     assert any("more than 1 MB (half of the free disk)" in line for line in said)
     assert not list((tmp_path / "set").glob("*/towers"))
+
+
+FROZEN = HEAD | {"frozen_towers": True}
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts the text tower read, call by call."""
+    counts: list[int] = []
+    walk = ClipTowers._walk_text
+
+    def counted(self: Any, ids: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        counts.append(len(ids))
+        return walk(self, ids, *arguments, **options)
+
+    monkeypatch.setattr(ClipTowers, "_walk_text", counted)
+    return counts
+
+
+def test_a_frozen_text_tower_reads_each_sentence_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: list[int]
+) -> None:
+    path = recipe(tmp_path, model=FROZEN, steps=4)
+    said: list[str] = []
+    train(path, output=tmp_path / "kept", device="cpu", say=said.append)
+    sentences = ShapesSet.open(tmp_path / "set", clips=16, frames=2, size_px=16).sentences
+    assert read == [len(set(sentences))]
+    (line,) = (line for line in said if "text tower" in line)
+    assert f"what it makes of {len(set(sentences))} sentences is computed once, 1 MB in" in line
+    # Another run from the same weights reads none, and one that was stopped ends with the same bits.
+    with monkeypatch.context() as patch:
+        stop_after(2, patch, signal.SIGINT)
+        with pytest.raises(StoppedEarly):
+            train(path, output=tmp_path / "run", device="cpu", say=silent)
+    train(path, output=tmp_path / "run", device="cpu", say=silent)
+    assert len(read) == 1
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "kept"))
+    never_kept(monkeypatch)
+    train(path, output=tmp_path / "computed", device="cpu", say=silent)
+    assert read[1:] == [8] * 4
+    close(tmp_path / "kept", tmp_path / "computed")
+
+
+@pytest.mark.parametrize("reason", ["too large", "dropout", "padding counts", "learns"])
+def test_sentences_are_read_at_each_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: list[int], reason: str
+) -> None:
+    model = FROZEN
+    if reason == "padding counts":
+        model = FROZEN | {"arguments": FROZEN["arguments"] | {"padding": "zero"}}
+    stages = [{"name": "text", "trained": ["towers.clip.text_model"]}] if reason == "learns" else []
+    if stages:
+        model = HEAD
+    said: list[str] = []
+    path = recipe(tmp_path, model=model, steps=4, stages=stages)
+    run = Trainer(read_recipe(path), tmp_path / "run", device="cpu", say=said.append)
+    if reason == "dropout":
+        run.method.towers.clip.text_model.config.attention_dropout = 0.1
+    with monkeypatch.context() as patch:
+        if reason == "too large":
+            patch.setattr(CachedTexts, "bytes", lambda *_arguments: 9 * 10**9)
+        run.run()
+    assert read == [8] * 4
+    lines = [line for line in said if "text tower" in line]
+    if reason == "too large":
+        assert lines[0].endswith("is 9,000 MB, more than 8,000 MB (the limit); it runs at each step")
+    else:
+        assert not lines
 
 
 @pytest.mark.parametrize("reason", ["dropout", "few steps", "fresh pictures"])

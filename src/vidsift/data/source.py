@@ -132,6 +132,11 @@ class StoredClips(Protocol):
         """Pictures of each."""
         ...
 
+    @property
+    def sentences(self) -> list[str]:
+        """What is said of them, as training reads it; a sentence may stand there more than once."""
+        ...
+
     def pixels(self, rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
         """Return pictures of some clips, ``(B, F, S, S, 3)``."""
         ...

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsift.data.entries import Entry
+from vidsift.data.entries import Entry, captions_of
 from vidsift.data.frame_shards import FrameShards
 from vidsift.types import Frames
 
@@ -57,6 +57,11 @@ class StoredVideos:
     def pictures(self) -> int:
         """Pictures of each."""
         return self.shards.preprocessing.frames
+
+    @property
+    def sentences(self) -> list[str]:
+        """All captions of the videos."""
+        return captions_of(self.entries)
 
     def pixels(self, rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
         """Return the pictures of some videos, ``(B, F, S, S, 3)``; zeros for one that cannot be read."""

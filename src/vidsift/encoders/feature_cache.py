@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidsift.encoders.clip import ClipTowers, Hidden
+from vidsift.encoders.text_cache import CachedTexts
 from vidsift.encoders.token_shift import shift_of
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import array_file, whole_folder
@@ -35,8 +36,11 @@ class CachedTowers(ClipTowers):
     While they are in use, the vision tower must not change, and has no dropout. Inside :meth:`clips`, the
     frames of clips of the set are looked up; the first time that a method wants a kind of result (class
     tokens, all tokens, every layer's states; with or without token shift) it is computed for the whole set
-    and kept in files in fp32, which runs of the same towers share. Elsewhere, and for texts, these are the
-    towers that they wrap: same weights, same parameter names.
+    and kept in files in fp32, which runs of the same towers share. The tokens of texts are looked up where
+    texts are given. Elsewhere these are the towers that they wrap: same weights, same parameter names.
+
+    Attributes:
+        in_use: whether frames of the set are looked up.
 
     Args:
         towers: what is wrapped.
@@ -44,6 +48,7 @@ class CachedTowers(ClipTowers):
         count: how many clips the set has.
         pixels_of: normalised frames of some of them, ``(B, F, 3, S, S)``.
         description: what the set is, as JSON can hold it.
+        texts: those whose tokens are looked up; the text tower must not change either.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class CachedTowers(ClipTowers):
         count: int,
         pixels_of: PixelsOf,
         description: dict[str, Any],
+        *,
+        texts: CachedTexts | None = None,
     ) -> None:
         """See the class."""
         # Not ClipTowers' own: the wrapped model is taken as it is, under the same parameter names.
@@ -65,18 +72,28 @@ class CachedTowers(ClipTowers):
         self._walks: dict[str, Walk] = {}
         self._sizes: dict[str, int] | None = None
         self.in_use = True
+        self._texts = texts
         # Where training lets it compute blocks in another way.
         self.run_vision_block = towers.run_vision_block
 
-    def use(self, folder: str | Path | None, description: Mapping[str, Any] | None = None) -> None:
+    def use(
+        self,
+        folder: str | Path | None,
+        description: Mapping[str, Any] | None = None,
+        texts: CachedTexts | None = None,
+    ) -> None:
         """Look up in another folder from now on, with the weights as they are now; nowhere where None.
 
         Args:
             folder: see the class.
             description: likewise; stays where None.
+            texts: likewise; none where None.
         """
         # Files that stay open could not be removed everywhere.
         self._results.clear()
+        if self._texts is not None:
+            self._texts.close()
+        self._texts = texts
         self.in_use = folder is not None
         if folder is not None:
             self._root = Path(folder)
@@ -102,13 +119,15 @@ class CachedTowers(ClipTowers):
             self._sizes = None
 
     def compute(self, kinds: Iterable[str]) -> None:
-        """Write the files of such kinds of results where they are missing.
+        """Write the files of such kinds of results, and of the texts, where they are missing.
 
         Raises:
             NotSavedError: the disk takes no more.
         """
         for name in kinds:
             self._results[name] = self._open(name, self._walks[name])
+        if self._texts is not None:
+            self._texts.open(self)
 
     @contextmanager
     def clips(self, rows: NDArray[np.int64]) -> Iterator[None]:
@@ -118,6 +137,28 @@ class CachedTowers(ClipTowers):
             yield
         finally:
             self._rows = None
+
+    @overload
+    def encode_text(self, ids_QT: Tensor, mask_QT: Tensor, *, hidden: Literal[False] = False) -> Tensor: ...
+    @overload
+    def encode_text(
+        self, ids_QT: Tensor, mask_QT: Tensor, *, hidden: Literal[True]
+    ) -> tuple[Tensor, Hidden]: ...
+    def encode_text(
+        self, ids_QT: Tensor, mask_QT: Tensor, *, hidden: bool = False
+    ) -> Tensor | tuple[Tensor, Hidden]:
+        """Look tokens up, or encode where a text is none of those given or all layers are wanted.
+
+        See :class:`ClipTowers`.
+        """
+        if hidden:
+            return super().encode_text(ids_QT, mask_QT, hidden=True)
+        if self._texts is not None:
+            self._check_text(mask_QT)
+            tokens_QTD = self._texts.look_up(self, ids_QT, mask_QT)
+            if tokens_QTD is not None:
+                return tokens_QTD
+        return super().encode_text(ids_QT, mask_QT)
 
     def _walk_frames(
         self,

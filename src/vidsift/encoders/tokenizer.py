@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,11 @@ _BYTE_ENTRIES = 512
 # OpenAI's pattern without its special tokens: what a user types is never one.
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _OPENAI_ENTRIES = 49_408
+# What a training set says is read epoch after epoch: of a kilobyte or two each, 100 MB at most.
+_TEXTS_REMEMBERED = 50_000
+_LETTERS_REMEMBERED = 300
+
+Encoded = dict[str, tuple[list[int], list[str]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +94,7 @@ class Tokenizer:
         # Despite its name: those in a text are then encoded as the letters that they are written with.
         backend.encode_special_tokens = True
         self._backend = backend
+        self._encoded: Encoded = {}
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Tokenizer:
@@ -110,7 +116,9 @@ class Tokenizer:
                 backend = Backend.from_file(str(complete))
             except Exception as error:  # the library raises plain Exception
                 raise ValueError(f"{complete} is not a tokenizer file: {error}") from error
-            return cls(backend, start, end)
+            tokenizer = cls(backend, start, end)
+            tokenizer._encoded = _encoded_before(complete.read_bytes(), start, end)
+            return tokenizer
         if vocabulary.is_file() and merges.is_file():
             entries = json.loads(vocabulary.read_text(encoding="utf-8"))
             return cls(_backend(entries, _read_merges(merges.read_text(encoding="utf-8"))), start, end)
@@ -223,9 +231,17 @@ class Tokenizer:
         (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
     def _encoding(self, text: str) -> tuple[list[int], list[str]]:
-        """Return ids and readable pieces of a text, without start and end."""
-        encoding = self._backend.encode(self._as_read(text), add_special_tokens=False)
-        return encoding.ids, [_readable(token) for token in encoding.tokens]
+        """Return ids and readable pieces of a text, without start and end; neither may be changed."""
+        known = self._encoded.get(text) if isinstance(text, str) else None
+        if known is None:
+            encoding = self._backend.encode(self._as_read(text), add_special_tokens=False)
+            known = encoding.ids, [_readable(token) for token in encoding.tokens]
+            # What somebody pastes into a search may be of any length.
+            if len(text) <= _LETTERS_REMEMBERED:
+                if len(self._encoded) >= _TEXTS_REMEMBERED:
+                    self._encoded.clear()
+                self._encoded[text] = known
+        return known
 
     def _as_read(self, text: str) -> str:
         if not isinstance(text, str):
@@ -294,6 +310,12 @@ def train_tokenizer(captions: Iterable[str], vocabulary_size: int) -> Tokenizer:
     return Tokenizer(_backend_from_merges([(left, right) for left, right in learned[:merge_count]]))
 
 
+@lru_cache(maxsize=2)
+def _encoded_before(_vocabulary: bytes, _start: str, _end: str) -> Encoded:
+    """Return the memory that tokenizers of one file share: runs of a grid load it again and again."""
+    return {}
+
+
 @cache
 def _byte_letters() -> dict[int, str]:
     """Return the printable letter that stands for each byte, in the order of CLIP's vocabulary.
@@ -322,6 +344,7 @@ def _id_of(backend: Backend, token: str) -> int:
     return int(number)
 
 
+@cache  # as many as a vocabulary has entries
 def _readable(token: str) -> str:
     """Return the text of a vocabulary entry; bytes that are not a whole character show as a mark."""
     bytes_of = _letter_bytes()

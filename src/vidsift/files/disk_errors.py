@@ -47,8 +47,11 @@ _DISK = _NO_ROOM | _FORBIDDEN | {errno.EFBIG, errno.EIO}
 _RUST = re.compile(r"\(os error (\d+)\)|\bOs \{ code: (\d+)")
 # ERROR_ACCESS_DENIED, ERROR_WRITE_PROTECT, ERROR_FILE_TOO_LARGE
 _WINDOWS = {5: errno.EACCES, 19: errno.EROFS, 223: errno.EFBIG}
-# torch.save, where the error of the file below did not come through.
-_TORCH = re.compile(r"PytorchStreamWriter failed|inline_container\.cc.*unexpected pos|iostream error")
+# torch.save and numpy.save, where the error of the file below did not come through.
+_CUT_SHORT = re.compile(
+    r"PytorchStreamWriter failed|inline_container\.cc.*unexpected pos|iostream error"
+    r"|\d+ requested and \d+ written"
+)
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -79,11 +82,11 @@ def disk_errno(error: BaseException) -> int | None:
     """Return the number (``errno``) of the failure of a disk that an error comes from, if it does.
 
     Looks through what the error was raised from and during, for the number in words, and for what
-    ``torch.save`` makes of it, which is a full disk as a rule (``errno.ENOSPC``).
+    ``torch.save`` and ``numpy.save`` make of it, which is a full disk as a rule (``errno.ENOSPC``).
     """
     passed: list[BaseException] = []
     cause: BaseException | None = error
-    torch_failed = False
+    cut_short = False
     # Unlike is_disk_full also by context: a library that wraps an error in its own often drops the cause.
     while cause is not None and cause not in passed:
         passed.append(cause)
@@ -98,9 +101,9 @@ def disk_errno(error: BaseException) -> int | None:
                 number = _WINDOWS.get(number, 0)
             if number in _DISK:
                 return number
-        torch_failed = torch_failed or _TORCH.search(text) is not None
+        cut_short = cut_short or _CUT_SHORT.search(text) is not None
         cause = cause.__cause__ or cause.__context__
-    return errno.ENOSPC if torch_failed else None
+    return errno.ENOSPC if cut_short else None
 
 
 def refuse_unwritable(place: Path) -> None:

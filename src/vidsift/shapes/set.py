@@ -109,6 +109,11 @@ class ShapesSet:
         return len(clip_times(self.frames, self.sampling))
 
     @property
+    def sentences(self) -> list[str]:
+        """The sentences of all clips."""
+        return [sentence for of_clip in self.captions for sentence in of_clip]
+
+    @property
     def captions(self) -> list[list[str]]:
         """The sentences of each clip."""
         if "captions" not in self._open:

@@ -29,7 +29,7 @@ import numpy as np
 
 from vidsift.data.entries import Entry, captions_of
 from vidsift.data.source import GridTestSet
-from vidsift.errors import CheckpointError, GridBusyError, RecipeError
+from vidsift.errors import CheckpointError, GridBusyError, NotSavedError, RecipeError
 from vidsift.evaluation.evaluate import retrieval_metrics, video_of_caption
 from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.files.disk_errors import saving
@@ -298,8 +298,8 @@ def _run(job: GridJob, folder: Path) -> Record:
             "train_seconds": round(trained["seconds"], 1),
             "test_seconds": round(time.perf_counter() - begin, 1),
         }
-    except StoppedEarly:
-        raise
+    except (StoppedEarly, NotSavedError):
+        raise  # a disk that takes no more would fail every other run too
     except Exception as problem:
         # Whatever it is, it is this run's alone; what was trained stays, and is gone on with next time.
         record["failed"] = " ".join(str(problem).split()) or type(problem).__name__
@@ -417,6 +417,8 @@ def _judge_starts(jobs: Sequence[GridJob], folder: Path, say: Say) -> None:
                 judged["report"] = _judged(model, _test_set(job, folder), folder)["report"]
             else:
                 judged |= _judged_for(job._replace(trial=None), model, folder)
+        except NotSavedError:
+            raise
         except Exception as problem:
             # The runs that start from it fail by themselves, each with the reason in its record.
             say(f"{section.start}, from which runs start, is not judged: {' '.join(str(problem).split())}")

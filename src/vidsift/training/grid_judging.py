@@ -1,6 +1,7 @@
 """Judging a run of a grid with backbones: on validation, then question by question in several galleries.
 
-Frozen towers look at the validation and test videos once for each backbone; runs look their tokens up.
+Frozen towers look at the validation and test videos, and read their captions, once for each backbone; runs
+look their tokens up.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vidsift.data.entries import Entry, absent_videos, captions_of
 from vidsift.data.make_shards import open_cache
 from vidsift.data.source import GridTestSet
 from vidsift.encoders.feature_cache import CachedTowers
+from vidsift.encoders.text_cache import CachedTexts
 from vidsift.errors import VideoReadError
 from vidsift.evaluation.evaluate import retrieval_metrics, video_of_caption
 from vidsift.evaluation.group_likelihood import fit_scale, group_log_likelihood
@@ -122,8 +124,11 @@ def _similarities(
             return inputs.video(pixels, mask, torch.zeros(mask.shape)).pixels
 
         description = {**asdict(model.norm), "set": videos.name}
+        # Of all galleries: files are found by the set that they are of.
+        tokenized, place = inputs.tokenize(captions_of(videos.entries)), folder / "towers"
+        captions = CachedTexts(place, tokenized.ids, tokenized.mask)
         towers = CachedTowers(
-            model.method.towers, folder / "towers", len(videos.entries), pixels_of, description
+            model.method.towers, place, len(videos.entries), pixels_of, description, texts=captions
         )
         model.method.towers = towers
     parts = []

@@ -1,4 +1,7 @@
-"""In stages in which the image tower does not learn, it looks once at videos whose pictures are stored."""
+"""In stages in which the image tower does not learn, it looks once at videos whose pictures are stored.
+
+Where the text tower learns in no stage, it reads their sentences once, too.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from vidsift.data.loading import BatchMaker
 from vidsift.data.source import PlannedStage, StoredClips
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.feature_cache import CachedTowers
+from vidsift.encoders.text_cache import CachedTexts
 from vidsift.methods.model import Model
 from vidsift.training.recipe import Recipe
 from vidsift.training.setup import batch_maker, refuse_unfit, set_stage_trained
@@ -58,6 +62,7 @@ class StageFeatures:
         self._folder, self._removes = folder, removes
         self._places: dict[int, _Place] = {}
         self._place: _Place | None = None
+        self._texts: CachedTexts | None = None
 
     def batch_maker(self, stages: Sequence[PlannedStage], say: Say = lambda _line: None) -> BatchMaker:
         """Find out which stages keep features; return what makes batches, theirs without pictures.
@@ -82,8 +87,28 @@ class StageFeatures:
                     self._plan(stage, clips, towers, say, fresh=fresh)
             towers.use(None)
             model.method.leave_out(())
+            if self._places and recipe.model.frozen_towers:
+                self._texts = self._plan_texts(clips, say)
         planned = [replace(stage, with_pixels=stage.first_step not in self._places) for stage in stages]
         return batch_maker(recipe, model, planned, say)
+
+    def _plan_texts(self, clips: StoredClips, say: Say) -> CachedTexts | None:
+        """Keep what the text tower makes of the sentences, unless that is too large or varies."""
+        model, folder = self._model, clips.folder / "towers"
+        if model.method.full_width or model.method.towers.clip.text_model.config.attention_dropout:
+            return None
+        tokenized = model.inputs.tokenize(clips.sentences)
+        texts = CachedTexts(folder, tokenized.ids, tokenized.mask)
+        size = texts.bytes(model.method.towers.dim)
+        about = f"the text tower does not learn; what it makes of {texts.count:,} sentences"
+        room, limit = _room(folder)
+        if size > room:
+            say(
+                f"{about} is {_megabytes(size)}, more than {_megabytes(room)} ({limit}); it runs at each step"
+            )
+            return None
+        say(f"{about} is computed once, {_megabytes(size)} in {folder}")
+        return texts
 
     def _is_still(self, stage: PlannedStage) -> bool:
         """Whether the image tower makes the same of a video throughout a stage."""
@@ -129,9 +154,8 @@ class StageFeatures:
             )
         size = sum(kinds.values())
         about = f"stage {stage.section.name}: the image tower does not learn"
-        room = min(_MOST_BYTES, _free_bytes(place.folder) // 2)
+        room, limit = _room(place.folder)
         if size > room:
-            limit = "the limit" if room == _MOST_BYTES else "half of the free disk"
             say(
                 f"{about}, but what it makes of {clips.clips} clips is {_megabytes(size)}, more than "
                 f"{_megabytes(room)} ({limit}); it is computed at each step"
@@ -165,7 +189,7 @@ class StageFeatures:
             towers.use(None)
             self._remove()
             return False
-        towers.use(self._place.folder, self._place.description)
+        towers.use(self._place.folder, self._place.description, self._texts)
         self._remove(but=towers.files)
         return True
 
@@ -200,6 +224,12 @@ class StageFeatures:
 def _learns(towers: ClipTowers) -> bool:
     parts = towers.clip.vision_model, towers.clip.visual_projection
     return any(parameter.requires_grad for part in parts for parameter in part.parameters())
+
+
+def _room(folder: Path) -> tuple[int, str]:
+    """How many bytes features may take, and what that limit is."""
+    half = _free_bytes(folder) // 2
+    return (half, "half of the free disk") if half < _MOST_BYTES else (_MOST_BYTES, "the limit")
 
 
 def _free_bytes(folder: Path) -> int:
