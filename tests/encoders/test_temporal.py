@@ -14,6 +14,7 @@ from transformers import CLIPTextConfig
 from vidsift.encoders import temporal
 from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.temporal import (
+    TemporalBlock,
     TemporalLSTM,
     TemporalMean,
     TemporalTransformer,
@@ -224,3 +225,19 @@ def test_a_head_that_starts_as_the_identity_turns_no_frame_and_learns() -> None:
         # The keys' bias adds the same to all scores of a query.
         assert value.grad is not None, name
         assert value.grad.abs().max() > 0, name
+
+
+def test_one_token_of_a_block_is_what_it_is_among_all() -> None:
+    torch.manual_seed(3)
+    block = TemporalBlock(8, 2)
+    state, only = torch.randn(4, 5, 8), torch.tensor([0, 2, 1, 4])
+    unseen = (torch.arange(5) > only[:, None])[:, None, None]
+    whole = block(state, unseen)
+    alone = block(state, unseen, only)
+    torch.testing.assert_close(alone[:, 0], whole[torch.arange(4), only])
+    gradients = [
+        torch.autograd.grad(result.square().sum(), [*block.parameters()])
+        for result in (alone, whole[torch.arange(4), only])
+    ]
+    for got, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)

@@ -80,4 +80,13 @@ def test_rows_that_differ_in_nothing_get_no_verdict(grid: Grid) -> None:
 def test_before_all_runs_are_there_those_that_are_get_a_page(grid: Grid) -> None:
     some = [it for it in simulated(grid, {"ti": 2.0}) if it["row"] in ("ti", "dp")]
     assert list(verdicts(grid, some)) == ["ti > dp"]
-    assert "Not run yet." in claims_page(grid, [], "ablate")
+    few = [it for it in some if it["backbone"] == 0 and it["seed"] < 2]
+    page = claims_page(grid.smaller(), few, "ablate")
+    assert "1 backbone, seeds 0, 1, others for each" in page
+    # One start has no deviation.
+    assert "| start | 40.0 | " in page
+    assert "2 tests, corrected together" in page
+    empty = claims_page(grid, [], "ablate")
+    assert "Not run yet." in empty
+    assert "No comparison yet" in empty
+    assert "corrected together" not in empty

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidsift.encoders.device import autocast_runs_lstm
@@ -220,23 +221,44 @@ class TemporalBlock(nn.Module):
         self.mlp_out = nn.Linear(4 * dim, dim)
         init_linears(self)
 
-    def forward(self, state_BFD: Tensor, unseen_BFF: Tensor) -> Tensor:
-        """Return the new state; ``unseen_BFF`` ``(B, 1, 1 or F, F)`` is True where none may look."""
-        state_BFD = state_BFD + self._attend(self.attention_norm(state_BFD), unseen_BFF)
+    def forward(self, state_BFD: Tensor, unseen_BFF: Tensor, only_B: Tensor | None = None) -> Tensor:
+        """Return the new state.
+
+        Args:
+            state_BFD: the state.
+            unseen_BFF: ``(B, 1, 1 or F, F)``, True where none may look.
+            only_B: compute that of one token a row alone, ``(B, 1, D)``; ``unseen_BFF`` is ``(B, 1, 1, F)``.
+        """
+        normed_BFD = self.attention_norm(state_BFD)
+        if only_B is None:
+            query_BHFC, key_BHFC, value_BHFC = self.projected(normed_BFD)
+        else:
+            row_B = torch.arange(len(only_B), device=only_B.device)
+            state_BFD = state_BFD[row_B, only_B][:, None]
+            (query_BHFC,) = self.projected(normed_BFD[row_B, only_B][:, None], "q")
+            key_BHFC, value_BHFC = self.projected(normed_BFD, "kv")
+        # Scaled before the product, as nn.MultiheadAttention does, which the released code uses.
+        score_BHFF = (query_BHFC * query_BHFC.shape[-1] ** -0.5) @ key_BHFC.transpose(-1, -2)
+        weight_BHFF = score_BHFF.masked_fill(unseen_BFF, float("-inf")).softmax(-1)
+        return self.after_attention(state_BFD, (weight_BHFF @ value_BHFC).transpose(1, 2).flatten(2))
+
+    def projected(self, normed_BFD: Tensor, parts: Literal["q", "kv", "qkv"] = "qkv") -> list[Tensor]:
+        """Return queries, keys and values of normed tokens, or some of them, ``(B, H, F, C)`` each."""
+        dim = normed_BFD.shape[-1]
+        rows = {"q": slice(0, dim), "kv": slice(dim, 3 * dim), "qkv": slice(0, 3 * dim)}[parts]
+        together = F.linear(normed_BFD, self.attention_in.weight[rows], self.attention_in.bias[rows])
+        return [
+            torch.unflatten(part, -1, (self.heads, -1)).transpose(-3, -2)
+            for part in together.chunk(len(parts), dim=-1)
+        ]
+
+    def after_attention(self, state_BFD: Tensor, attended_BFD: Tensor) -> Tensor:
+        """Return the new state from the old one and what its tokens found, ``(..., D)`` each."""
+        state_BFD = state_BFD + self.attention_out(attended_BFD)
         hidden_BFE = self.mlp_in(self.mlp_norm(state_BFD))
         # QuickGELU, CLIP's approximation of GELU: weights copied from CLIP were trained with it.
         change_BFD: Tensor = self.mlp_out(hidden_BFE * torch.sigmoid(1.702 * hidden_BFE))
         return state_BFD + change_BFD
-
-    def _attend(self, state_BFD: Tensor, unseen_BFF: Tensor) -> Tensor:
-        # (B, F, 3, H, C)
-        parts = self.attention_in(state_BFD).unflatten(-1, (3, self.heads, -1))
-        query_BHFC, key_BHFC, value_BHFC = parts.permute(2, 0, 3, 1, 4).unbind(0)
-        # Scaled before the product, as nn.MultiheadAttention does, which the released code uses.
-        score_BHFF = (query_BHFC * query_BHFC.shape[-1] ** -0.5) @ key_BHFC.transpose(-1, -2)
-        weight_BHFF = score_BHFF.masked_fill(unseen_BFF, float("-inf")).softmax(-1)
-        attended_BFD: Tensor = self.attention_out((weight_BHFF @ value_BHFC).transpose(1, 2).flatten(2))
-        return attended_BFD
 
     def copy_from_clip(self, layer: nn.Module) -> None:
         """Copy the weights of a ``transformers`` CLIP encoder layer of the same sizes."""

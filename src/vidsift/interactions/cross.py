@@ -16,6 +16,7 @@ from vidsift.types import TokenSet
 __all__ = ["CrossTransformer", "cross_weights_from_release"]
 
 _TOKENS_AT_ONCE = 16384
+_VIDEOS_AT_ONCE = 64
 
 
 class CrossTransformer(Interaction):
@@ -57,6 +58,8 @@ class CrossTransformer(Interaction):
     ) -> None:
         """See the class."""
         super().__init__()
+        if layers < 1:
+            raise ValueError(f"layers is {layers}, expected at least 1")
         self.positions = nn.Parameter(torch.empty(max_positions, dim))
         self.blocks = nn.ModuleList(TemporalBlock(dim, heads) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
@@ -92,6 +95,8 @@ class CrossTransformer(Interaction):
                 f"a pair has {longest} tokens together, the cross transformer takes {len(self.positions)}; "
                 "use fewer frames or shorter texts, or build and train it with larger max_positions"
             )
+        if len(self.blocks) == 1 and not self.training:
+            return self._score_by_one_block(text, video)
         width = text.tokens.shape[1] + video.tokens.shape[1]
         pairs_at_once = max(1, _TOKENS_AT_ONCE // width)
         # The last varies fastest, as in sim_QV.
@@ -119,13 +124,51 @@ class CrossTransformer(Interaction):
         video_BND = video.tokens + self.positions[video_index_BN]
         state_BLD = self.dropout(torch.cat([text_BTD, video_BND], dim=1))
         padding_B11L = ~torch.cat([text.mask, video.mask], dim=1)[:, None, None, :]
-        for block in self.blocks:
+        *blocks, last_block = self.blocks
+        for block in blocks:
             state_BLD = block(state_BLD, padding_B11L)
-        end_B = text.mask.sum(dim=1) - 1
-        end_BD = state_BLD[torch.arange(len(end_B), device=end_B.device), end_B]
+        # Nothing else is read: most of the last block would be computed for nothing.
+        return self._read(last_block(state_BLD, padding_B11L, text.mask.sum(dim=1) - 1)[:, 0])
+
+    def _read(self, end_BD: Tensor) -> Tensor:
+        """Read the scores off the end-of-text tokens, ``(..., D)``."""
         pooled_BD = self.pool(self.pool_norm(end_BD))
         score_B1: Tensor = self.out(pooled_BD * torch.sigmoid(1.702 * pooled_BD))  # QuickGELU
-        return score_B1.squeeze(1)
+        return score_B1.squeeze(-1)
+
+    def _score_by_one_block(self, text: TokenSet, video: TokenSet) -> Tensor:
+        """Score every pair by one block: what tokens show to others needs one side only, once for all pairs.
+
+        A video's depends on how many words stand before it, so texts of one length go together.
+        """
+        (block,) = self.blocks
+        assert isinstance(block, TemporalBlock)
+        length_Q = text.mask.sum(dim=1)
+        sim_QV = text.tokens.new_empty(len(text), len(video))
+        for length in torch.unique(length_Q).tolist():
+            rows = (length_Q == length).nonzero().squeeze(1)
+            # (Q, T, D) to queries of the last word (Q, H, C), keys and values (Q, H, T, C)
+            words_QTD = text.tokens[rows, :length] + self.positions[:length]
+            query_QHTC, key_QHTC, value_QHTC = block.projected(block.attention_norm(words_QTD))
+            query_QHC = query_QHTC[:, :, -1] * query_QHTC.shape[-1] ** -0.5
+            score_QHT = (key_QHTC @ query_QHC[..., None]).squeeze(-1)
+            for videos in torch.split(torch.arange(len(video), device=rows.device), _VIDEOS_AT_ONCE):
+                frames_VND = video.tokens[videos] + self.positions[length : length + video.tokens.shape[1]]
+                key_VHNC, value_VHNC = block.projected(block.attention_norm(frames_VND), "kv")
+                hidden_V1N = ~video.mask[videos][:, None]
+                tokens = (length + video.tokens.shape[1]) * len(videos)
+                every = torch.arange(len(rows), device=rows.device)
+                for part in torch.split(every, max(1, _TOKENS_AT_ONCE // tokens)):
+                    score_QVHN = torch.einsum("qhc,vhnc->qvhn", query_QHC[part], key_VHNC)
+                    score_QVHN = score_QVHN.masked_fill(hidden_V1N, float("-inf"))
+                    words_QVHT = score_QHT[part][:, None].expand(-1, len(videos), -1, -1)
+                    weight_QVHL = torch.cat([words_QVHT, score_QVHN], dim=-1).softmax(-1)
+                    found_QVHC = torch.einsum(
+                        "qvht,qhtc->qvhc", weight_QVHL[..., :length], value_QHTC[part]
+                    ) + torch.einsum("qvhn,vhnc->qvhc", weight_QVHL[..., length:], value_VHNC)
+                    end_QVD = block.after_attention(words_QTD[part, None, -1], found_QVHC.flatten(2))
+                    sim_QV[rows[part][:, None], videos] = self._read(end_QVD)
+        return sim_QV
 
 
 _RELEASED = {

@@ -122,12 +122,12 @@ def _chosen(grid: Grid, folder: Path) -> dict[tuple[str, str], float]:
 
 
 def _run_jobs(name: str, jobs: Sequence[GridJob], folder: Path, processes: int, say: Say) -> list[Record]:
-    for job in {job.recipe.data.model_dump_json(): job for job in jobs}.values():
-        _test_set(job, folder)  # made before runs go side by side
-    _judge_starts(jobs, folder, say)
     records = {job.place: record for job in jobs if (record := _finished_record(folder, job)) is not None}
     remaining = [job for job in jobs if job.place not in records]
     say(f"{name}: {len(jobs)} runs, {len(records)} done before, {processes} at a time, output {folder}")
+    for job in {job.recipe.data.model_dump_json(): job for job in jobs}.values():
+        _test_set(job, folder)  # made before runs go side by side
+    _judge_starts(jobs, folder, say)
     begin = time.perf_counter()
 
     def note_finished(job: GridJob, record: Record) -> None:

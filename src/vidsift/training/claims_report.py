@@ -17,7 +17,7 @@ from vidsift.evaluation.claims import LEVEL
 from vidsift.evaluation.paired_verdicts import MEASURES, PairedComparison, correct, power_of
 from vidsift.evaluation.run_differences import RunScores, backbone_factor, run_difference
 from vidsift.training.grid import ALL, Claim, Grid, jobs_of
-from vidsift.training.grid_report import sections, succeeded
+from vidsift.training.grid_report import sections, spread, succeeded
 
 __all__ = ["claims_page", "judged_claims", "results_of"]
 
@@ -167,15 +167,19 @@ def claims_page(grid: Grid, records: Sequence[Record], command: str, about: str 
     return "\n".join([*head, *sections(grid, records, _table, claims, run)]) + "\n"
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def _summary(grid: Grid, records: Sequence[Record]) -> str:
     minutes = sum(record["train_seconds"] + record["test_seconds"] for record in records) / 60
     jobs = list(jobs_of(grid))
     return (
         f"{jobs[0].recipe.data.title}: {jobs[0].test_videos} test videos in {grid.galleries} galleries, "
-        f"{len(grid.backbones)} backbones, seeds {', '.join(map(str, grid.seeds))}, others for each. "
-        f"{len(records)} of {len(jobs)} runs, {minutes:.0f} minutes added up. The log-likelihood is that of "
-        "the right video within its group of hard negatives, in thousandths of a nat, at a scale fitted on "
-        "validation."
+        f"{_counted(len(grid.backbones), 'backbone')}, seeds {', '.join(map(str, grid.seeds))}, others for "
+        f"each. {len(records)} of {len(jobs)} runs, {minutes:.0f} minutes added up. R@1 is in percent, mean "
+        "± standard deviation over runs. The log-likelihood is that of the right video within its group of "
+        "hard negatives, in thousandths of a nat, at a scale fitted on validation."
     )
 
 
@@ -207,20 +211,25 @@ def _figures(runs: Sequence[Record], first: Record, tags: Sequence[str]) -> list
         recall_RG.mean(axis=1),
         *(recall_RG[:, of_tag == tag].mean(axis=1) for tag in tags),
     ]
-    figures = [f"{np.mean(value):.1f} ± {np.std(value, ddof=min(1, len(value) - 1)):.1f}" for value in values]
-    return [*figures, f"{likelihood_RG.mean():.0f}"]
+    return [
+        *(spread(np.asarray(value, np.float64).tolist()) for value in values),
+        f"{likelihood_RG.mean():.0f}",
+    ]
 
 
 def _verdicts(lines: Sequence[tuple[Claim, str, PairedComparison, float]]) -> list[str]:
+    if not lines:
+        return ["No comparison yet: each needs two seeds of its rows."]
     count = sum(len(item.measured) for _, _, item, _ in lines if not item.lost)
     result = [
         (
-            f"{count} tests, corrected together by Holm's method: the chance of any false verdict is "
-            f"{100 * LEVEL:.0f} %. A comparison holds, or does not hold, where a test by one of the measures "
-            "says so and the other does not say the contrary; it does not count where a row of it does not "
-            "beat its start on validation. Power is how likely the paper's difference would have been told, "
-            "were it true here (of the log-likelihood by its slope against R@1 over rows). ± is a standard "
-            "error over backbones, seeds and questions; in brackets the interval of R@1 that holds for all."
+            f"{_counted(count, 'test')}, corrected together by Holm's method: the chance of any false "
+            f"verdict is {100 * LEVEL:.0f} %. A comparison holds, or does not hold, where a test by one of "
+            "the measures says so and the other does not say the contrary; it does not count where a row of "
+            "it does not beat its start on validation. Power is how likely the paper's difference would have "
+            "been told, were it true here (of the log-likelihood by its slope against R@1 over rows). ± is a "
+            "standard error over backbones, seeds and questions; in brackets the interval of R@1 that holds "
+            "for all."
         ),
         "",
         "| claim | source | setting | comparison | paper | R@1 | log-likelihood | power | verdict |",

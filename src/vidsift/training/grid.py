@@ -320,13 +320,13 @@ def jobs_of(grid: Grid, chosen: Mapping[tuple[str, str], float] | None = None) -
 
 
 def tuning_jobs(grid: Grid) -> Iterator[GridJob]:
-    """Return the runs that try values, of every row with every backbone: judged on validation alone."""
+    """Return the runs that try values, of every row that learns: judged on validation alone."""
     if grid.tuning is None:
         return
     for value in grid.tuning.values:
         for setting in grid.settings:
             for row in grid.rows:
-                if row.name in grid.rows_of(setting):
+                if row.name in grid.rows_of(setting) and not row.untrained:
                     for job in _with_backbones(grid, setting, row, grid.tuning.seed, value):
                         if (job.backbone or 0) < (grid.tuning.backbones or len(grid.backbones)):
                             yield job._replace(trial=value)

@@ -34,7 +34,8 @@ def orthogonalised(matrices_BMN: Tensor, iterations: int = 5) -> Tensor:
     wide = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
         gram = wide @ wide.mT
-        wide = a * wide + (b * gram + c * (gram @ gram)) @ wide
+        # a X + (b G + c G G) X, the sums inside the products
+        wide = torch.baddbmm(wide, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
     result: Tensor = wide.mT if tall else wide
     return result
 
