@@ -106,7 +106,7 @@ def _lines(claim: Claim, ours: dict[tuple[str, str, str], Any]) -> list[str]:
 def _ours(measured: dict[str, Any]) -> str:
     recall, likelihood = (measured["measures"][name] for name in ("R@1", "log-likelihood"))
     powers = "/".join("-" if it["power"] is None else f"{it['power']:.2f}" for it in (recall, likelihood))
-    lost = f": {', '.join(measured['lost_to_start'])} lost to start" if measured["lost_to_start"] else ""
+    lost = f" ({', '.join(measured['lost_to_start'])} lost to start)" if measured["lost_to_start"] else ""
     return f"{recall['difference']:+.1f} ± {recall['error']:.1f}, power {powers}: **{measured['verdict']}**{lost}"
 
 

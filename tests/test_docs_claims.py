@@ -43,5 +43,5 @@ def test_ours_are_filled_in_from_the_results(
     file.write_text(json.dumps({"claims": [claim]}), encoding="utf-8")
     monkeypatch.setattr(script, "RESULTS", file)
     text = script.page()
-    assert "+1.3 ± 0.3, power 0.90/-: **does not count**: ti lost to start |" in text
+    assert "+1.3 ± 0.3, power 0.90/-: **does not count** (ti lost to start) |" in text
     assert text.count("not yet run") == script.page().count("not yet run") > 10

@@ -6,6 +6,7 @@ import pytest
 import torch
 from tests.methods import tiny
 
+from vidsift.interactions import prototype
 from vidsift.interactions.batches import pad_tokens
 from vidsift.interactions.prototype import PrototypeMatching
 from vidsift.interactions.quantised import pack, quantise
@@ -39,6 +40,27 @@ def restated(text: TokenSet, video: TokenSet, groups: int) -> torch.Tensor:
 def test_the_score_is_algorithm_1(groups: int) -> None:
     text, video = sets(groups)
     torch.testing.assert_close(PrototypeMatching(groups).score(text, video), restated(text, video, groups))
+
+
+@pytest.mark.parametrize("products", [1, 3 * OBJECTS * 4 * 2])
+def test_some_texts_at_a_time_score_as_all_together(monkeypatch: pytest.MonkeyPatch, products: int) -> None:
+    """Without gradients alone: one at a time, and two, of which the last batch has one."""
+    text, video = sets(OBJECTS)
+    monkeypatch.setattr(prototype, "_PRODUCTS_AT_ONCE", products)
+    widths: list[int] = []
+    whole = PrototypeMatching._best_by_frame
+
+    def watched(self: PrototypeMatching, text: TokenSet, video: TokenSet) -> torch.Tensor:
+        widths.append(len(text))
+        return whole(self, text, video)
+
+    monkeypatch.setattr(PrototypeMatching, "_best_by_frame", watched)
+    with torch.no_grad():
+        score = PrototypeMatching(OBJECTS).score(text, video)
+    assert widths == ([1, 1, 1] if products == 1 else [2, 1])
+    torch.testing.assert_close(score, restated(text, video, OBJECTS))
+    PrototypeMatching(OBJECTS).score(text, video)
+    assert widths[-1] == 3
 
 
 @pytest.mark.processor

@@ -97,7 +97,12 @@ def test_a_rate_is_chosen_on_validation_and_a_second_run_does_nothing(
         best = max(means, key=lambda rate: means[rate])
         assert {it["rate"] for it in records if it["row"] == row} == {best}
     monkeypatch.setattr(module, "run_grid_job", lambda *_arguments: pytest.fail("run again"))
+    left = folder / "grid" / ".towers.4711"
+    left.mkdir()
     assert ablate(grid, folder / "grid", say=silent) == finished(grid, folder / "grid") == records
+    # What towers made of the videos is there for as long as runs are judged.
+    assert not left.exists()
+    assert not (folder / "grid" / "towers").exists()
     (folder / "grid" / "tuning" / "frozen" / "dp" / "backbone0-0.1" / "seed900" / "result.json").unlink()
     assert finished(grid, folder / "grid") == []
 

@@ -14,6 +14,8 @@ from vidsift.types import Alignment, TokenSet
 
 __all__ = ["PrototypeMatching"]
 
+_PRODUCTS_AT_ONCE = 2**20
+
 
 class PrototypeMatching(UnitTokens):
     """Mean over groups of video tokens of the best cosine that a token of the group has with a text token.
@@ -61,16 +63,16 @@ class PrototypeMatching(UnitTokens):
         """Return the mean over groups of their best pairs, ``sim_QV``.
 
         Products are taken frame by frame and reduced at once: neither the forward pass nor the backward
-        pass holds those of more than one frame.
+        pass holds those of more than one frame, and without gradients of some texts only.
         """
         if video.scale is not None and text.scale is None:
             text = quantise(text)
-        if video.packed is None:
-            best_FQGV = self._best_by_frame(text, video)
-        else:
-            # Packed tokens multiply as a whole: one text at a time keeps the products small.
-            rows = [self._best_by_frame(text[row : row + 1], video) for row in range(len(text))]
-            best_FQGV = torch.cat(rows, dim=1)
+        at_once = self._texts_at_once(text, video)
+        parts = [
+            self._best_by_frame(text[start : start + at_once], video)
+            for start in range(0, len(text), at_once)
+        ]
+        best_FQGV = torch.cat(parts, dim=1)
         real_FGV = self._by_frame(video.mask.t())
         best_FQGV = best_FQGV.masked_fill(~real_FGV[:, None], lowest(best_FQGV.dtype))
         # A group counts in the mean if one of its tokens is real, whichever frame that is in.
@@ -110,6 +112,14 @@ class PrototypeMatching(UnitTokens):
     def compact_video(self, video: TokenSet) -> TokenSet:
         """Keep tokens and mask: the order says the groups."""
         return TokenSet(tokens=video.tokens, mask=video.mask)
+
+    def _texts_at_once(self, text: TokenSet, video: TokenSet) -> int:
+        """How many texts are multiplied at a time; products that a cache holds are reduced soonest."""
+        if video.packed is not None:
+            return 1  # packed tokens multiply as a whole, all frames together
+        if torch.is_grad_enabled():
+            return len(text)
+        return max(1, _PRODUCTS_AT_ONCE // (text.mask.shape[1] * self.groups * len(video)))
 
     def _by_frame(self, part: Tensor, dim: int = 0) -> Tensor:
         """Split the tokens along ``dim`` into (frames, groups); the last frame is filled up with zeros."""

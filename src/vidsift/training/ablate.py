@@ -38,7 +38,13 @@ from vidsift.methods.model import Model, load
 from vidsift.training.arguments import changed_defaults, with_all_arguments
 from vidsift.training.claims_report import claims_page, results_of
 from vidsift.training.grid import Grid, GridJob, jobs_of, tuning_jobs
-from vidsift.training.grid_judging import judge_in_galleries, judge_on_validation, read_pictures
+from vidsift.training.grid_judging import (
+    FEATURES,
+    judge_in_galleries,
+    judge_on_validation,
+    read_pictures,
+    remove_features,
+)
 from vidsift.training.grid_report import page
 from vidsift.training.placement import refuse_several_processes
 from vidsift.training.run_folder import LOG_FILE
@@ -82,12 +88,15 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
     refuse_several_processes()
     folder = Path(output)
     with locked_folder(folder, GridBusyError), _sigterm_as_ctrl_c() as terminated:
-        remove_leftovers(folder, ["report.md", "report.json"])
+        remove_leftovers(folder, ["report.md", "report.json", FEATURES])
         remove_leftovers(folder / _STARTS, ["*.json"])
         for place in {(folder / job.place) for job in (*jobs_of(grid), *tuning_jobs(grid))}:
             remove_leftovers(place, [_RESULT])
         try:
-            return _run_remaining(grid, folder, processes, say)
+            records = _run_remaining(grid, folder, processes, say)
+            if not any("failed" in record for record in records):
+                remove_features(folder)
+            return records
         except StoppedEarly:
             raise
         except (KeyboardInterrupt, BrokenProcessPool) as problem:

@@ -1,14 +1,15 @@
 """Judging a run of a grid with backbones: on validation, then question by question in several galleries.
 
 Frozen towers look at the validation and test videos, and read their captions, once for each backbone; runs
-look their tokens up.
+look their tokens up, until the grid is done.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,13 +30,16 @@ from vidsift.evaluation.missing import refuse_missing
 from vidsift.evaluation.paired_verdicts import MEASURES
 from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.files.disk_errors import saving
-from vidsift.files.whole import whole_folder
+from vidsift.files.whole import temporary_path, whole_folder
 from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import Model
 from vidsift.training.grid import GridJob
 from vidsift.types import Frames
 
-__all__ = ["judge_in_galleries", "judge_on_validation", "read_pictures"]
+__all__ = ["FEATURES", "judge_in_galleries", "judge_on_validation", "read_pictures", "remove_features"]
+
+FEATURES = "towers"
+"""Folder, inside that of a grid, of what towers make of the videos that judge."""
 
 _AT_ONCE = 64
 _MILLI = 1000.0
@@ -96,6 +100,19 @@ def judge_in_galleries(model: Model, job: GridJob, folder: Path, scale: float) -
     return {"report": _mean_of(reports), "groups": means, "group_tags": tags}
 
 
+def remove_features(folder: Path) -> None:
+    """Remove what towers made of the videos that judged: gigabytes, which a finished grid has no use for.
+
+    Args:
+        folder: of the grid.
+    """
+    # Away first: a folder of which a part is gone must not stand there as if it were whole.
+    going = temporary_path(folder / FEATURES)
+    with suppress(OSError):
+        (folder / FEATURES).replace(going)
+    shutil.rmtree(going, ignore_errors=True)
+
+
 def _groups(entries: Sequence[Entry]) -> NDArray[np.int64]:
     """Number the groups of hard negatives in the order in which they come, ``(V,)``."""
     numbers: dict[str | None, int] = {}
@@ -125,7 +142,7 @@ def _similarities(
 
         description = {**asdict(model.norm), "set": videos.name}
         # Of all galleries: files are found by the set that they are of.
-        tokenized, place = inputs.tokenize(captions_of(videos.entries)), folder / "towers"
+        tokenized, place = inputs.tokenize(captions_of(videos.entries)), folder / FEATURES
         captions = CachedTexts(place, tokenized.ids, tokenized.mask)
         towers = CachedTowers(
             model.method.towers, place, len(videos.entries), pixels_of, description, texts=captions
