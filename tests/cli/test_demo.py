@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.methods import tiny
 from vidsift.cli.demo import _spread
 from vidsift.cli.main import main
 from vidsift.index.library import describe
+from vidsift.index.manifest import write_manifest
 from vidsift.index.storage import Store
 from vidsift.methods import model as models
 
@@ -114,6 +116,20 @@ def test_the_demo_renders_indexes_and_searches_and_does_only_what_changed(
     assert held == now
     assert describe(tmp_path / "index")["segments"] == VIDEOS
     assert {sentence for sentence, _, _ in questions(other)} != {sentence for sentence, _, _ in answers}
+
+
+def test_an_index_of_the_model_of_another_version_is_made_anew(tmp_path: Path, run: Any) -> None:
+    options = ("--folder", tmp_path, "--videos", VIDEOS, "--questions", 1)
+    _, first, _ = run(*options)
+    where = tmp_path / "index"
+    manifest = Store.open(where).manifest
+    write_manifest(where, replace(manifest, fingerprint="0" * 64))
+    status, again, errors = run(*options)
+    assert (status, errors) == (0, "")
+    assert f"   {where} was made by another version of the model, and is made anew." in again
+    assert f"{VIDEOS} added, 0 unchanged" in again
+    assert questions(again) == questions(first)
+    assert Store.open(where).manifest == manifest
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_long_videos_are_cut_as_the_index_was_begun(tmp_path: Path, run: Callabl
 def test_another_model_is_refused_with_the_remedy(tmp_path: Path, run: Callable[..., Report]) -> None:
     clip(tmp_path / "videos", "a")
     run()
-    with pytest.raises(IndexFolderError, match=r"was made with drl .*leave out --model, or name another"):
+    with pytest.raises(IndexFolderError, match=r"another model: drl has changed since .*index the videos again, or name another"):
         run(tiny.model(seed=9))
 
 
@@ -159,7 +159,7 @@ def test_another_model_is_refused_with_the_remedy(tmp_path: Path, run: Callable[
     [
         (
             {"fingerprint": "0" * 64, "model": "clip-b"},
-            r"was made with clip-b .*not with drl .*leave out --model",
+            r"another model: clip-b of .*, and drl has .*leave out --model, or name another",
         ),
         ({"segment": 5.0}, r"cuts videos by 5.0, not by 'auto'.*--segment"),
     ],

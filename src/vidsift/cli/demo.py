@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,7 @@ def demo(
     library, where = folder / "videos", folder / "index"
     entries = _library(library, videos, seed)
     typer.echo(f"2. Indexing {library} with the bundled model ...")
+    _drop_index_of_another_version(where, library)
     report = build_index([library], where, BUNDLED)
     typer.echo(
         f"   {report.added} added, {report.unchanged} unchanged, {report.updated} updated, "
@@ -61,6 +63,23 @@ def demo(
         "  vidsift index ~/Videos --model openai/clip-vit-base-patch32\n"
         '  vidsift search "a dog catches a frisbee"'
     )
+
+
+def _drop_index_of_another_version(where: Path, library: Path) -> None:
+    """Delete an index of nothing but the demo's videos that another version of the bundled model made."""
+    from vidsift.files.paths import absolute
+    from vidsift.index.manifest import MANIFEST
+    from vidsift.index.storage import Store
+    from vidsift.methods.model import BUNDLED, load
+
+    if not (where / MANIFEST).is_file():
+        return
+    store = Store.open(where)
+    if store.manifest.model != BUNDLED or store.manifest.fingerprint == load(BUNDLED).fingerprint:
+        return
+    if all(Path(file).is_relative_to(absolute(library)) for file in store.read_files()):
+        typer.echo(f"   {where} was made by another version of the model, and is made anew.")
+        shutil.rmtree(where)
 
 
 def _library(folder: Path, videos: int, seed: int) -> list[dict[str, Any]]:

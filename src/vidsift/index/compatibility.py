@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from vidsift.methods.base import FirstStage, Method
     from vidsift.methods.model import Model
 
-__all__ = ["DEFAULT_MODEL", "check_made_with", "check_searchable", "first_stage_of", "open_with_model"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "check_made_with",
+    "check_model",
+    "check_searchable",
+    "first_stage_of",
+    "open_with_model",
+]
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 """Model of a new index when nobody names one: it knows the world, and most people's machines run it."""
@@ -84,17 +91,43 @@ def check_made_with(store: Store, model: Model, segment: SegmentLength, name: st
     Raises:
         IndexFolderError: it is of another model or segment length.
     """
-    if model.fingerprint != store.manifest.fingerprint:
-        raise IndexFolderError(
-            f"the index {store.folder} was made with {store.manifest.model or store.manifest.model_name} "
-            f"(fingerprint {store.manifest.fingerprint[:12]}), not with {name or model.name} "
-            f"({model.fingerprint[:12]}); leave out --model, or name another folder with --index"
-        )
+    check_model(store, model, name)
     if segment != store.manifest.segment:
         raise IndexFolderError(
             f"the index {store.folder} cuts videos by {store.manifest.segment!r}, not by {segment!r}; "
             "segments of one index are cut alike: leave out --segment, or name another folder with --index"
         )
+
+
+def check_model(store: Store, model: Model, name: str = "") -> None:
+    """Refuse a model that is not the one that an index was made with.
+
+    Args:
+        store: the index.
+        model: loaded.
+        name: under which the model was asked for, for the message.
+
+    Raises:
+        IndexFolderError: it is of another model, or of this one before its weights changed.
+    """
+    from vidsift.methods.model import BUNDLED
+
+    manifest = store.manifest
+    if model.fingerprint == manifest.fingerprint:
+        return
+    source, other = manifest.model or manifest.model_name, name or model.name
+    if source == other:
+        changed = "came with another version of vidsift" if source == BUNDLED else "has changed since"
+        remedy = f"delete {store.folder} and index the videos again, or name another folder with --index"
+        raise IndexFolderError(
+            f"the index {store.folder} was made with another model: {source} {changed} (fingerprint "
+            f"{manifest.fingerprint[:12]}, now {model.fingerprint[:12]}); {remedy}"
+        )
+    raise IndexFolderError(
+        f"the index {store.folder} was made with another model: {source} of fingerprint "
+        f"{manifest.fingerprint[:12]}, and {other} has {model.fingerprint[:12]}; leave out --model, or name "
+        "another folder with --index"
+    )
 
 
 def first_stage_of(method: Method) -> FirstStage:

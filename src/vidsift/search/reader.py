@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vidsift.errors import IndexFolderError, IndexVersionGoneError, QueryError
 from vidsift.files.paths import absolute, path_key
-from vidsift.index.compatibility import check_searchable
+from vidsift.index.compatibility import check_model, check_searchable
 from vidsift.index.library import records_by_video
 from vidsift.index.plain_clip import load_for_index
 from vidsift.index.schema import FileRecord
@@ -317,12 +317,5 @@ def _load_model(store: Store, device: str) -> Model:
 
 def _check_made_with(store: Store, model: Model) -> None:
     """Refuse a model that is not the one that an index was made with, or that cannot search."""
-    manifest = store.manifest
-    if model.fingerprint != manifest.fingerprint:
-        raise IndexFolderError(
-            f"the index {store.folder} was made with another model: "
-            f"{manifest.model or manifest.model_name} of fingerprint {manifest.fingerprint[:12]}, and "
-            f"{model.name} has {model.fingerprint[:12]}; use that model, or index the videos again into "
-            "another folder"
-        )
-    check_searchable(model, manifest.sets)
+    check_model(store, model)
+    check_searchable(model, store.manifest.sets)
