@@ -255,21 +255,28 @@ def _draw_token_sums(canvas: Canvas, columns: Columns, y: float, term: TermAccou
         canvas.draw(Rectangle((middle - wide, ends[0], middle + wide, ends[1]), fill=side(given)))
         if numbered:
             number = shown_number(float(given), 3)
+            canvas.draw(Written(middle, ends[0] - 0.45 * LINE, number, SMALL, "middle"))
+        if numbered and _weighs(term):
             below = y + _BARS + 0.6 * LINE
-            canvas.draw(
-                Written(middle, ends[0] - 0.45 * LINE, number, SMALL, "middle"),
-                Written(middle, below, f"w {shown_number(float(weight), 2)}", 7.0, "middle", QUIET),
-            )
+            canvas.draw(Written(middle, below, f"w {shown_number(float(weight), 2)}", 7.0, "middle", QUIET))
     canvas.draw(Rectangle((columns.matrix, zero, columns.matrix_end, zero + 0.01), fill=BLACK))
     middle = y + _BARS / 2
-    for line, text in enumerate(_beside_bars(term)):
-        canvas.draw(Written(columns.matrix - GAP, middle + (line - 0.5) * LINE, text, NOTE, "right"))
+    beside = _beside_bars(term)
+    for line, text in enumerate(beside):
+        place = middle + (line - (len(beside) - 1) / 2) * LINE
+        canvas.draw(Written(columns.matrix - GAP, place, text, NOTE, "right"))
     canvas.draw(Written(columns.sums, middle, f"all: {term.total:.4f}", TITLE, bold=True))
     return y + _BARS + (1.2 * LINE if numbered else 0.05)
 
 
-def _beside_bars(term: TermAccount) -> tuple[str, str]:
-    return f"each {term.name.split('-', 1)[-1]} gave,", "w its weight"
+def _beside_bars(term: TermAccount) -> list[str]:
+    given = f"each {term.name.split('-', 1)[-1]} gave"
+    return [f"{given},", "w its weight"] if _weighs(term) else [given]
+
+
+def _weighs(term: TermAccount) -> bool:
+    """Whether the tokens below the matrix differ in weight; else their weights say nothing."""
+    return not np.allclose(term.video_weights, term.video_weights[:1])
 
 
 def _right(x: float, y: float, colour: Colour) -> Polygon:
