@@ -114,8 +114,9 @@ def test_a_scene_of_a_long_video_is_found_and_plays_from_its_second(page: Page, 
     place = LONG - 2
     query = made.clips[place].captions[0]
     visit(page, "/", ".home .card")
-    page.keyboard.press("/")
+    page.keyboard.press("/")  # the question has the focus already, and no slash gets into it
     page.keyboard.type(query)
+    assert page.input_value("#query") == query
     page.keyboard.press("Enter")
     page.wait_for_selector(HIT)
     hits = hits_of(page, query)

@@ -90,7 +90,8 @@ export function listen({ top, results, help }) {
         event.preventDefault();
         top.focus();
       }
-    } else if (event.key === "/" && !inText) {
+    } else if (event.key === "/" && (!inText || (event.target.id === "query" && !event.target.value))) {
+      // Also where the question is empty and has the focus already, as on arrival: none begins with a slash.
       event.preventDefault();
       top.focus();
     } else if (event.key === "?" && !inText) {
