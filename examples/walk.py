@@ -42,11 +42,13 @@ def walk(place: Path) -> None:
 
     # interactions/ and methods/: token sets -> similarity, and which word met which frame
     score = model.similarity(text, video)
-    print(f"similarity    {float(score):.4f} by {[term.name for term in model.method.terms]}")
-    account = next(iter(model.method.align(text, video).values()))
-    for piece, best in zip(model.tokenize([sentence]).pieces[0], account.best_video_token[0], strict=True):
-        print(f"alignment     {piece!r} met the frame at {float(frames.times_seconds[best]):.2f} s")
-    print(f"              contributions sum to {float(account.contributions.sum()):.4f}")
+    print(f"similarity    {float(score):.3f} by {[term.name for term in model.method.terms]}")
+    account = model.method.align(text, video)["word-frame"]
+    pieces = model.tokenize([sentence]).pieces[0]
+    for piece, best, counts in zip(pieces, account.best_video_token[0], text["word"].mask[0], strict=True):
+        if counts:  # start and end of text are no words of this model
+            print(f"alignment     {piece!r} met the frame at {float(frames.times_seconds[best]):.2f} s")
+    print(f"              contributions sum to {float(account.contributions.sum()):.3f}")
 
     # evaluation/: similarity + truth -> numbers
     report = evaluate_entries(model, read_folder(library), split="test", workers=0)
@@ -56,7 +58,7 @@ def walk(place: Path) -> None:
     vidsift.build_index([library], place / "index", model)
     for hit in vidsift.Index.open(place / "index", model).search(sentence, k=3):
         start, end = hit.moment
-        print(f"search        {hit.rank}. {hit.score:.4f} {Path(hit.path).name} {start:.1f}-{end:.1f} s")
+        print(f"search        {hit.rank}. {hit.score:.3f} {Path(hit.path).name} {start:.1f}-{end:.1f} s")
 
 
 if __name__ == "__main__":

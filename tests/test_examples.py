@@ -28,4 +28,5 @@ def test_the_walk_ends_at_the_video_that_it_began_with(
     assert total
     assert first
     assert similarity[1] == total[1] == first[1]
+    assert "startoftext" not in printed
     assert first[2] == "test-00000.mp4"

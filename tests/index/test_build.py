@@ -150,7 +150,10 @@ def test_long_videos_are_cut_as_the_index_was_begun(tmp_path: Path, run: Callabl
 def test_another_model_is_refused_with_the_remedy(tmp_path: Path, run: Callable[..., Report]) -> None:
     clip(tmp_path / "videos", "a")
     run()
-    with pytest.raises(IndexFolderError, match=r"another model: drl has changed since .*index the videos again, or name another"):
+    with pytest.raises(
+        IndexFolderError,
+        match=r"another model: drl has changed since .*index the videos again, or name another",
+    ):
         run(tiny.model(seed=9))
 
 

@@ -211,5 +211,5 @@ def test_on_real_files_the_bundled_model_falls_furthest_without_what_it_sees(tmp
             assert word.frame_falls is not None
             assert word.frame_falls.sum() == pytest.approx(word.fall, abs=1e-6)
             without[is_function_word(word.word)].append(word.fall)
-    # .0017 and -.0011 when this was written: a score that is a mean of words moves little without one of them.
+    # .0017 and -.0011 when this was written: a mean over words moves little without one of them.
     assert np.mean(without[False]) > 0.001 + np.mean(without[True])
