@@ -2,7 +2,7 @@
 
 python docs/make_figures.py
 
-What was made before in runs/figures is used again; from nothing half an hour on two cores.
+What was made before in runs/figures is used again; from nothing an hour on two cores.
 """
 
 from __future__ import annotations

@@ -17,10 +17,12 @@ from tests.methods import tiny
 from vidsift.errors import IndexFolderError
 from vidsift.index import build
 from vidsift.index.build import Progress, Report, build_index
+from vidsift.index.check import check_index
 from vidsift.index.decode_worker import Failed
 from vidsift.index.manifest import Manifest
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
+from vidsift.search.searcher import Index
 from vidsift.workers.pool import ProcessPool
 
 
@@ -152,7 +154,7 @@ def test_another_model_is_refused_with_the_remedy(tmp_path: Path, run: Callable[
     run()
     with pytest.raises(
         IndexFolderError,
-        match=r"another model: drl has changed since .*index the videos again, or name another",
+        match=r"another model: drl of .*, and drl has .*; use that model, or index the videos again",
     ):
         run(tiny.model(seed=9))
 
@@ -162,7 +164,7 @@ def test_another_model_is_refused_with_the_remedy(tmp_path: Path, run: Callable[
     [
         (
             {"fingerprint": "0" * 64, "model": "clip-b"},
-            r"another model: clip-b of .*, and drl has .*leave out --model, or name another",
+            r"another model: clip-b of .*, and drl has .*; use that model, or index the videos again",
         ),
         ({"segment": 5.0}, r"cuts videos by 5.0, not by 'auto'.*--segment"),
     ],
@@ -187,6 +189,34 @@ def test_who_creates_an_index_that_another_creates_just_then_mixes_nothing_in(
         run()
     store = Store.open(tmp_path / "index")
     assert (rows(tmp_path / "index"), store.read_files(), store.read_folders()) == ([], {}, [])
+
+
+@pytest.mark.parametrize("bundled", [False, True])
+def test_a_model_that_changed_under_its_name_is_told_from_another_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, bundled: bool
+) -> None:
+    monkeypatch.setattr("vidsift.methods.model._ASSETS", tmp_path)
+    place, videos, index = tmp_path / "shapes", library(tmp_path / "videos", 1), tmp_path / "index"
+    name = "shapes" if bundled else place
+    tiny.model().save(place)
+    build_index([videos], index, name, workers=1)
+    tiny.model(seed=9).save(place)
+    since = "shapes came with another version of vidsift" if bundled else "has changed since"
+    for use in (
+        lambda: build_index([videos], index, workers=1),
+        lambda: Index.open(index).model,
+        lambda: Index.open(index, name).model,
+    ):
+        with pytest.raises(IndexFolderError, match=f"another model: .*{since} .*; delete .* and index the"):
+            use()
+    (problem,) = check_index(index).problems
+    assert (problem.kind, problem.what) == ("model", str(name))
+    assert ("install the version of vidsift" if bundled else "put the old model back") in problem.wrong
+
+    other = tmp_path / "mine" / "shapes"
+    tiny.model(seed=5).save(other)
+    with pytest.raises(IndexFolderError, match=r"another model: .*shapes has .*; leave out --model"):
+        Index.open(index, other)
 
 
 def test_the_model_is_handed_out_once_it_is_loaded(tmp_path: Path, run: Callable[..., Report]) -> None:

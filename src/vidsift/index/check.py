@@ -227,8 +227,10 @@ class _Check:
 
     def _check_model(self) -> None:
         """Whether the model's folder still holds the model; one that is not at hand is not judged."""
+        from vidsift.methods.model import BUNDLED, model_folder
+
         manifest = self._store.manifest
-        config = Path(manifest.model) / "config.json"
+        config = model_folder(manifest.model) / "config.json"
         if not manifest.model or not config.is_file():
             return
         try:
@@ -236,11 +238,16 @@ class _Check:
         except (ValueError, AttributeError, OSError) as error:
             stated = f"unreadable ({plain_words(error)})"
         if stated != manifest.fingerprint:
+            back = (
+                "install the version of vidsift that had it"
+                if manifest.model == BUNDLED
+                else "put the old model back"
+            )
             self._wrong(
                 "model",
                 manifest.model,
                 f"has the fingerprint {str(stated)[:40]}, the index was made with "
-                f"{manifest.fingerprint[:12]}; put the old model back, or index again into another folder",
+                f"{manifest.fingerprint[:12]}; {back}, or index again into another folder",
             )
 
     def _check_paths_are_single(self) -> dict[str, FileRecord]:

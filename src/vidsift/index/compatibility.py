@@ -86,7 +86,7 @@ def check_made_with(store: Store, model: Model, segment: SegmentLength, name: st
         store: the index.
         model: loaded.
         segment: how videos are to be cut.
-        name: under which the model was asked for, for the message.
+        name: see :func:`check_model`.
 
     Raises:
         IndexFolderError: it is of another model or segment length.
@@ -99,13 +99,13 @@ def check_made_with(store: Store, model: Model, segment: SegmentLength, name: st
         )
 
 
-def check_model(store: Store, model: Model, name: str = "") -> None:
+def check_model(store: Store, model: Model, name: str | Path = "") -> None:
     """Refuse a model that is not the one that an index was made with.
 
     Args:
         store: the index.
         model: loaded.
-        name: under which the model was asked for, for the message.
+        name: name or folder that the model was loaded by; "" where a loaded one was given.
 
     Raises:
         IndexFolderError: it is of another model, or of this one before its weights changed.
@@ -115,18 +115,23 @@ def check_model(store: Store, model: Model, name: str = "") -> None:
     manifest = store.manifest
     if model.fingerprint == manifest.fingerprint:
         return
-    source, other = manifest.model or manifest.model_name, name or model.name
-    if source == other:
+    source, other = manifest.model or manifest.model_name, _lasting_name(name) if name else model.name
+    # Models of one name may be any two: only who is looked up by the recorded name is known to have changed.
+    if name and other == manifest.model:
         changed = "came with another version of vidsift" if source == BUNDLED else "has changed since"
-        remedy = f"delete {store.folder} and index the videos again, or name another folder with --index"
         raise IndexFolderError(
             f"the index {store.folder} was made with another model: {source} {changed} (fingerprint "
-            f"{manifest.fingerprint[:12]}, now {model.fingerprint[:12]}); {remedy}"
+            f"{manifest.fingerprint[:12]}, now {model.fingerprint[:12]}); delete {store.folder} and index "
+            "the videos again, or name another folder with --index"
         )
+    remedy = (
+        "leave out --model, or name another folder with --index"
+        if name
+        else "use that model, or index the videos again into another folder"
+    )
     raise IndexFolderError(
         f"the index {store.folder} was made with another model: {source} of fingerprint "
-        f"{manifest.fingerprint[:12]}, and {other} has {model.fingerprint[:12]}; leave out --model, or name "
-        "another folder with --index"
+        f"{manifest.fingerprint[:12]}, and {other} has {model.fingerprint[:12]}; {remedy}"
     )
 
 

@@ -34,7 +34,7 @@ from vidsift.types import Features, Frames, PatchShares, Span, TokenSet
 from vidsift.video import probe, read_frames
 from vidsift.video.preprocessing import Preprocessing, Sampling
 
-__all__ = ["BUNDLED", "Model", "Precision", "Preprocessing", "is_plain_clip", "load"]
+__all__ = ["BUNDLED", "Model", "Precision", "Preprocessing", "is_plain_clip", "load", "model_folder"]
 
 Progress = Callable[[int], None]
 VideoPath = str | Path
@@ -511,10 +511,15 @@ def is_plain_clip(name_or_folder: str | Path) -> bool:
     return str(name_or_folder) != BUNDLED and not (folder.is_dir() and holds_model(folder))
 
 
+def model_folder(name_or_folder: str | Path) -> Path:
+    """Return where the files of a model folder are, the bundled one's too, whether they are there or not."""
+    return _ASSETS / BUNDLED if str(name_or_folder) == BUNDLED else Path(name_or_folder)
+
+
 def _load(name_or_folder: str | Path, frames: int) -> Model:
     name = str(name_or_folder)
     if name == BUNDLED:
-        folder = _ASSETS / BUNDLED
+        folder = model_folder(BUNDLED)
         if not holds_model(folder):
             raise ModelFolderError(
                 f"the bundled model {BUNDLED!r} is not part of this installation ({folder} is missing); "

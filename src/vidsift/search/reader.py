@@ -146,7 +146,7 @@ class IndexReader:
         """
         if self._model is None:
             model = _load_model(self.store, self._device)
-            _check_made_with(self.store, model)
+            _check_made_with(self.store, model, self.store.manifest.model)
             self._model = model
         return self._model
 
@@ -315,7 +315,7 @@ def _load_model(store: Store, device: str) -> Model:
         ) from error
 
 
-def _check_made_with(store: Store, model: Model) -> None:
+def _check_made_with(store: Store, model: Model, name: str = "") -> None:
     """Refuse a model that is not the one that an index was made with, or that cannot search."""
-    check_model(store, model)
+    check_model(store, model, name)
     check_searchable(model, store.manifest.sets)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vidsift.encoders.device import choose_device
 from vidsift.errors import QueryError
+from vidsift.index.compatibility import check_model
 from vidsift.index.library import describe
 from vidsift.index.manifest import index_folder
 from vidsift.index.plain_clip import load_for_index
@@ -131,12 +132,10 @@ class Index:
         if scan_format is not None:
             right_scan_format(scan_format, "cpu")
         store = Store.open(index_folder(folder))
-        loaded = (
-            model
-            if isinstance(model, Model) or model is None
-            else load_for_index(model, device, store.manifest)
-        )
-        return cls(store, loaded, device=device, scan_format=scan_format)
+        if isinstance(model, str | Path):
+            name, model = model, load_for_index(model, device, store.manifest)
+            check_model(store, model, name)
+        return cls(store, model, device=device, scan_format=scan_format)
 
     # The index
 
