@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ def command_line(script: str, before: str = "OMP_NUM_THREADS=1 PYTHONPATH=src") 
         script: its ``__file__``.
         before: variables that belong to it.
     """
-    return " ".join([*before.split(), "python", f"benchmarks/{Path(script).name}", *sys.argv[1:]])
+    return f"{before} python benchmarks/{Path(script).name} {shlex.join(sys.argv[1:])}".strip()
 
 
 def take_turns(

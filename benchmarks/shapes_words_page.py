@@ -188,20 +188,25 @@ def draw_curve(facts: Mapping[str, Any]) -> Drawing:
                 axis.set(xlabel=f"R@1, {world}", ylabel=label)
                 axis.set_xlim(0, 100)
                 axis.set_ylim(0, 100 if label.endswith("%") else None)
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        sheet.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)
     return Drawing(sheet, points)
 
 
 def _panel(axis: Any, points: Sequence[Mapping[str, Any]], number: str, chance: str | None) -> None:
-    colours = dict(zip(("models", "controls", "also"), COLOURS, strict=False))
     axis.axhline(next(gate.wanted for gate in GATES if gate.number == number), color="#999999", linestyle=":")
-    for point in points:
+    # Seeds of one recipe share a colour and an entry of the legend.
+    shown = [point["name"] for point in points if point["group"] != "models"]
+    seeds = ", ".join(point["name"] for point in points if point["group"] == "models")
+    for place, point in enumerate(points):
         if point[number] is None:
             continue
-        spot = (point["R@1"], point[number])
-        axis.plot(*spot, "o", color=colours[point["group"]])
-        axis.annotate(point["name"], spot, textcoords="offset points", xytext=(4, 4), fontsize=7)
+        is_seed = point["group"] == "models"
+        colour = COLOURS[0 if is_seed else (1 + shown.index(point["name"])) % len(COLOURS)]
+        label = (seeds if place == 0 else None) if is_seed else point["name"]
+        axis.plot(point["R@1"], point[number], "o", color=colour, label=label)
         if chance is not None and point[chance] is not None:
-            axis.plot(spot[0], point[chance], "_", color="#999999", markersize=9)
+            axis.plot(point["R@1"], point[chance], "_", color="#999999", markersize=9)
 
 
 def page(facts: Mapping[str, Any], picture: str) -> str:
