@@ -283,7 +283,7 @@ def page(measured: dict[str, Any]) -> str:
         "",
         "Target: 5 % of unrelated questions are found and at least 90 % of those with a video. Everyday",
         "English is unrelated to Shapes. The other two kinds are not quite: the library holds videos that a",
-        "caption fits but for one or two facts, and this model (R@1 62 %) confuses those with the right",
+        "caption fits but for one or two facts, and the model confuses those with the right",
         "ones, so no limit on its scores separates them well, as the curves show.",
         "",
         "Percent of questions with a video in the library that are kept, where so many others are:",
