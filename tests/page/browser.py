@@ -119,7 +119,9 @@ def serving(app: Any) -> Iterator[str]:
     """Serve an application on a free port of this machine; gives its address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        # The default ends idle connections after 5 s, perhaps just when a test asks on one that it kept.
+        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, timeout_keep_alive=600)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         try:
