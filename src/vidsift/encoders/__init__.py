@@ -10,6 +10,7 @@ The room, file by file:
     selection             the best k of some tokens, learned through noise or hard
     feature_cache         frozen towers that remember what they made of a set of clips
     text_cache            what a frozen text tower made of a set of texts
+    tower_digest          which weights results that are kept belong to
     device                where a model computes, and in which number type it is right there
     weights               find, load and save checkpoints
     openai_weights        OpenAI's files and names

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 from vidsift.encoders.clip import ClipTowers, Hidden
 from vidsift.encoders.text_cache import CachedTexts
 from vidsift.encoders.token_shift import shift_of
+from vidsift.encoders.tower_digest import tower_hasher
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import array_file, whole_folder
 
@@ -205,15 +204,9 @@ class CachedTowers(ClipTowers):
 
     def _digest(self) -> str:
         """Tell this set and these towers, as they are now, from others."""
-        config = self.clip.vision_model.config.to_dict()
-        text = json.dumps([self._description, self.attention, config], sort_keys=True, default=str)
-        hasher = hashlib.sha256(text.encode())
-        weights = {**self.clip.vision_model.state_dict(), "projection": self.clip.visual_projection.weight}
-        for name, value in sorted(weights.items()):
-            hasher.update(name.encode())
-            # In fp32: numpy has no bf16.
-            hasher.update(value.detach().float().cpu().numpy().tobytes())
-        return hasher.hexdigest()[:16]
+        tower = self.clip.vision_model
+        facts = [self._description, self.attention, tower.config.to_dict()]
+        return tower_hasher(facts, tower, self.clip.visual_projection).hexdigest()[:16]
 
     @torch.no_grad()
     def _open(self, name: str, walk: Walk) -> list[NDArray[np.float32]]:

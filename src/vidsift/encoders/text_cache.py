@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsift.encoders.clip import ClipTowers
+from vidsift.encoders.tower_digest import tower_hasher
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import array_file, whole_folder
 
@@ -99,13 +98,9 @@ class CachedTexts:
 
     def _digest(self, towers: ClipTowers) -> str:
         """Tell this set and this tower, as it is now, from others."""
-        config = towers.clip.text_model.config.to_dict()
-        hasher = hashlib.sha256(json.dumps([towers.attention, config], sort_keys=True, default=str).encode())
-        weights = {**towers.clip.text_model.state_dict(), "projection": towers.clip.text_projection.weight}
-        for name, value in sorted(weights.items()):
-            hasher.update(name.encode())
-            # In fp32: numpy has no bf16.
-            hasher.update(value.detach().float().cpu().numpy().tobytes())
+        tower = towers.clip.text_model
+        facts = [towers.attention, tower.config.to_dict()]
+        hasher = tower_hasher(facts, tower, towers.clip.text_projection)
         hasher.update(self._ids.tobytes())
         return hasher.hexdigest()[:16]
 

@@ -249,6 +249,7 @@ def _draw_token_sums(canvas: Canvas, columns: Columns, y: float, term: TermAccou
     scale = (_BARS - (LINE if numbered else 0)) / max(high - low, 1e-6)
     zero = top + high * scale
     wide = 0.4 * columns.cell(len(term.video_weights))
+    weighs = _weighs(term)
     for column, (given, weight) in enumerate(zip(sums, term.video_weights, strict=True)):
         middle = columns.middle(len(term.video_weights), column)
         ends = sorted((zero, zero - float(given) * scale))
@@ -256,7 +257,7 @@ def _draw_token_sums(canvas: Canvas, columns: Columns, y: float, term: TermAccou
         if numbered:
             number = shown_number(float(given), 3)
             canvas.draw(Written(middle, ends[0] - 0.45 * LINE, number, SMALL, "middle"))
-        if numbered and _weighs(term):
+        if numbered and weighs:
             below = y + _BARS + 0.6 * LINE
             canvas.draw(Written(middle, below, f"w {shown_number(float(weight), 2)}", 7.0, "middle", QUIET))
     canvas.draw(Rectangle((columns.matrix, zero, columns.matrix_end, zero + 0.01), fill=BLACK))
