@@ -300,7 +300,7 @@ def page(measured: dict[str, Any]) -> str:
         "",
         "Sentences in order: captions of two events, split in two (the first hit is the right video for the",
         "share below), and pairs of everyday English. A caption that is split says less than the whole, and",
-        "its second half often has no subject: fewer are found, and no more of those about nothing.",
+        "its second half often has no subject.",
         "",
         *rows_of(
             [

@@ -166,8 +166,8 @@ def _page(name: str, frames: int, scores: dict[str, dict[str, Any]]) -> str:
         rows.append(f"| {way} | {score['clips']} | {score['right']}{error} | {by_tag} |")
     return (
         "# Are test groups easier than training groups?\n\n"
-        f"`python benchmarks/shapes_groups.py`: how often model `{name}` is right among the four of a\n"
-        f"group, in percent (chance 25), {CAPTIONS} captions a clip, arrays of {SIDE_PX} px,\n"
+        f"`python benchmarks/shapes_groups.py --model {name}`: how often that model is right among\n"
+        f"the four of a group, in percent (chance 25), {CAPTIONS} captions a clip, arrays of {SIDE_PX} px,\n"
         f"{frames} frames where nothing else is said; ± is the standard error of the mean over groups. 1 is\n"
         "Shapes, 2 is Shapes 2.\n\n"
         f"| groups | clips | right | {' | '.join(TAGS)} |\n|---|---|---|---|---|---|---|\n"

@@ -2,7 +2,7 @@
 
 python docs/make_figures.py
 
-What was made before in runs/figures is used again; from nothing an hour on two cores.
+What was made before in runs/figures is used again; from nothing it trains a backbone, towers and six models.
 """
 
 from __future__ import annotations
