@@ -6,12 +6,13 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 import yaml
 
+from vidsift.encoders.clip import ClipTowers
 from vidsift.methods.model import load
 from vidsift.training.trainer import Trainer
 
@@ -69,6 +70,19 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     """Whether two sets of weights are the same to the bit."""
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def count_walks(monkeypatch: pytest.MonkeyPatch, walk: Literal["_walk_frames", "_walk_text"]) -> list[int]:
+    """Return a list that receives how many clips or texts a tower goes through, call by call."""
+    counts: list[int] = []
+    whole = getattr(ClipTowers, walk)
+
+    def counted(self: ClipTowers, inputs: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        counts.append(len(inputs))
+        return whole(self, inputs, *arguments, **options)
+
+    monkeypatch.setattr(ClipTowers, walk, counted)
+    return counts
 
 
 def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:

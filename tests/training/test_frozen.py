@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.small import RECIPE, losses, same, silent, stop_after, weights, write
+from tests.training.small import RECIPE, count_walks, losses, same, silent, stop_after, weights, write
 
-from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.feature_cache import CachedTowers
 from vidsift.shapes.library import write_library
 from vidsift.training.features import batch_features
@@ -68,14 +67,7 @@ def test_frozen_towers_look_once_at_the_videos_of_a_cache(
     data = {"source": "folder", "path": str(library), "batch_size": 4, "workers": 0}
     cached = data | {"cache": str(tmp_path / "cache")}
     train(write(tmp_path, model=model, data=data | {"jitter": 0.0}), output=tmp_path / "live", say=silent)
-    looks: list[int] = []
-    walk = ClipTowers._walk_frames
-
-    def counted(self: Any, pixels: torch.Tensor, *arguments: Any, **options: Any) -> Any:
-        looks.append(len(pixels))
-        return walk(self, pixels, *arguments, **options)
-
-    monkeypatch.setattr(ClipTowers, "_walk_frames", counted)
+    looks = count_walks(monkeypatch, "_walk_frames")
     lines: list[str] = []
     path = write(tmp_path, model=model, data=cached)
     run = Trainer(read_recipe(path), tmp_path / "whole", device="cpu", say=lines.append)

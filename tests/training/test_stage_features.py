@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.small import RECIPE, losses, same, silent, stop_after, weights, write
+from tests.training.small import RECIPE, count_walks, losses, same, silent, stop_after, weights, write
 
 from vidsift.data.loading import stage_at
-from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.text_cache import CachedTexts
 from vidsift.shapes.set import ShapesSet
 from vidsift.training import stage_features
@@ -46,15 +45,7 @@ def close(first: Path, second: Path) -> None:
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many clips the image tower looked at, call by call."""
-    counts: list[int] = []
-    walk = ClipTowers._walk_frames
-
-    def counted(self: Any, pixels: torch.Tensor, *arguments: Any, **options: Any) -> Any:
-        counts.append(len(pixels))
-        return walk(self, pixels, *arguments, **options)
-
-    monkeypatch.setattr(ClipTowers, "_walk_frames", counted)
-    return counts
+    return count_walks(monkeypatch, "_walk_frames")
 
 
 @pytest.mark.parametrize("chunk", [None, 3])
@@ -148,15 +139,7 @@ FROZEN = HEAD | {"frozen_towers": True}
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many texts the text tower read, call by call."""
-    counts: list[int] = []
-    walk = ClipTowers._walk_text
-
-    def counted(self: Any, ids: torch.Tensor, *arguments: Any, **options: Any) -> Any:
-        counts.append(len(ids))
-        return walk(self, ids, *arguments, **options)
-
-    monkeypatch.setattr(ClipTowers, "_walk_text", counted)
-    return counts
+    return count_walks(monkeypatch, "_walk_text")
 
 
 def test_a_frozen_text_tower_reads_each_sentence_once(
