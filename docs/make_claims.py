@@ -29,8 +29,8 @@ Every claim is a comparison of two rows of [methods.yaml](../recipes/shapes/meth
 on MSR-VTT 1k-A with ViT-B/32 ([published.json](../results/published.json)). "Ours" is the difference in the Shapes world with its standard
 error over backbones, seeds and questions, the power with which the paper's difference would have been seen (by R@1 / by the likelihood among
 hard negatives), and the verdict. *Holds* and *does not hold* are said where a test says so, all tests together false in at most 5 % of such
-tables; *cannot be told* is no evidence against a claim; *does not count* is a comparison with a row that its training did not bring above the
-backbone that it starts from.
+tables; *cannot be told* is no evidence against a claim; *does not count* is a comparison with a row that its training did not bring above what
+it was before its first step (a black box, which begins at chance: above the backbone that it starts from).
 
 What Shapes can say: which method makes more of the same tokens of a small CLIP, in clips whose every fact is known, at a budget of minutes. What
 it cannot: anything of photographs, of towers with hundreds of millions of weights that learn with the method, or of captions by people.
@@ -106,7 +106,7 @@ def _lines(claim: Claim, ours: dict[tuple[str, str, str], Any]) -> list[str]:
 def _ours(measured: dict[str, Any]) -> str:
     recall, likelihood = (measured["measures"][name] for name in ("R@1", "log-likelihood"))
     powers = "/".join("-" if it["power"] is None else f"{it['power']:.2f}" for it in (recall, likelihood))
-    lost = f" ({', '.join(measured['lost_to_start'])} lost to start)" if measured["lost_to_start"] else ""
+    lost = f" ({', '.join(measured['not_improved'])} not improved)" if measured["not_improved"] else ""
     return f"{recall['difference']:+.1f} ± {recall['error']:.1f}, power {powers}: **{measured['verdict']}**{lost}"
 
 

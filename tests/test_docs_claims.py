@@ -37,11 +37,11 @@ def test_ours_are_filled_in_from_the_results(
         "comparison": "wti > ti",
         "measures": {"R@1": measure, "log-likelihood": measure | {"power": None}},
         "verdict": "does not count",
-        "lost_to_start": ["ti"],
+        "not_improved": ["ti"],
     }
     file = tmp_path / "results.json"
     file.write_text(json.dumps({"claims": [claim]}), encoding="utf-8")
     monkeypatch.setattr(script, "RESULTS", file)
     text = script.page()
-    assert "+1.3 ± 0.3, power 0.90/-: **does not count** (ti lost to start) |" in text
+    assert "+1.3 ± 0.3, power 0.90/-: **does not count** (ti not improved) |" in text
     assert text.count("not yet run") == script.page().count("not yet run") > 10

@@ -22,8 +22,9 @@ from vidsift.methods.model import load
 from vidsift.shapes.library import write_library
 from vidsift.training import ablate as module
 from vidsift.training import trainer
-from vidsift.training.ablate import ablate, digest_of, finished, recall_at_1_per_video, write_report
+from vidsift.training.ablate import ablate, finished, recall_at_1_per_video, write_report
 from vidsift.training.grid import Grid, jobs_of
+from vidsift.training.grid_digest import digest_of
 from vidsift.training.recipe import read_recipe
 from vidsift.training.stage_features import StageFeatures
 from vidsift.training.trainer import StoppedEarly, Trainer, train
@@ -85,20 +86,6 @@ def test_the_record_of_a_run_is_that_of_training_and_judging_by_hand(
     model = load(tmp_path / "run", device="cpu")
     report = evaluate_entries(model, read_folder(folder / "shapes-test-8"), split="test", workers=0)
     assert report["by_tag"] == records[0]["report"]["by_tag"]
-
-
-def test_a_run_is_known_by_all_that_its_result_depends_on(tmp_path: Path) -> None:
-    original, *_ = jobs_of(grid())
-    renamed, *_ = jobs_of(grid(name="other"))
-    fewer, *_ = jobs_of(grid(test_videos=4))
-    slower, *_ = jobs_of(grid(settings={"short": {"steps": 2, "threads": 2}, "long": {}}))
-    assert digest_of(renamed) == digest_of(slower) == digest_of(original) != digest_of(fewer)
-    start = {"start": str(tmp_path), "method": "drl", "frames": 2}
-    from_folder, *_ = jobs_of(grid(base=GRID["base"] | {"model": start}))
-    (tmp_path / "model.safetensors").write_bytes(b"weights")
-    before = digest_of(from_folder)
-    (tmp_path / "model.safetensors").write_bytes(b"weights that have learned")
-    assert digest_of(from_folder) != before
 
 
 def test_a_row_that_cannot_be_trained_fails_alone(tmp_path: Path) -> None:

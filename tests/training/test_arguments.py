@@ -16,9 +16,9 @@ from vidsift.errors import RecipeError
 from vidsift.methods.catalog import SAVED_WITHOUT, resolve_arguments
 from vidsift.methods.drl import Drl
 from vidsift.methods.model import load
-from vidsift.training.ablate import digest_of
 from vidsift.training.arguments import as_it_ran, as_saved, with_all_arguments
 from vidsift.training.grid import GridJob
+from vidsift.training.grid_digest import digest_of
 from vidsift.training.recipe import Recipe, read_recipe
 from vidsift.training.trainer import StoppedEarly, Trainer
 

@@ -20,7 +20,8 @@ from vidsift.evaluation.evaluate import evaluate_entries
 from vidsift.methods.model import load
 from vidsift.training import ablate as module
 from vidsift.training.ablate import ablate, finished, write_report
-from vidsift.training.grid import Grid
+from vidsift.training.grid import Grid, jobs_of
+from vidsift.training.grid_judging import judge_on_validation
 from vidsift.training.trainer import Trainer, train
 
 Done = tuple[Path, Grid, list[dict[str, Any]]]
@@ -47,14 +48,14 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
             "settings": {"frozen": {}},
             "rows": [
                 {"name": "dp", "method": "drl", "arguments": plain},
-                {"name": "wti", "method": "drl", "arguments": weighted},
+                {"name": "wti", "method": "drl", "arguments": weighted, "keep_models": True},
             ],
             "seeds": [0, 1],
             "test_videos": 16,
             "galleries": 2,
             "validation_videos": 8,
             "backbones": [str(folder / "backbone0"), str(folder / "backbone1")],
-            "tuning": {"values": [0.001, 0.1]},
+            "tuning": {"values": [0.1, 1.0]},
             "claims": [{"say": "words", "order": "wti > dp", "effect": [3.5]}],
         }
     )
@@ -83,6 +84,33 @@ def test_every_run_is_judged_in_galleries_question_by_question(done: Done) -> No
     assert start["report"]["text_to_video"]["R@1"] == pytest.approx(expected)
 
 
+def test_every_run_is_judged_before_its_first_step_as_its_row_reads_the_backbone(done: Done) -> None:
+    folder, grid, records = done
+    (job,) = (it for it in jobs_of(grid) if (it.row, it.backbone, it.seed) == ("wti", 0, 1))
+    recipe = job.recipe.model_copy(update={"steps": 0})
+    Trainer(recipe, folder / "untrained", device="cpu", say=silent).run()
+    expected = judge_on_validation(load(folder / "untrained", device="cpu"), job, folder / "grid")
+    (record,) = (it for it in records if (it["row"], it["backbone"], it["seed"]) == ("wti", 0, 1))
+    assert record["beginning"] == expected
+    assert record["beginning"] != record["validation"]
+    assert record["validation"] == judge_on_validation(
+        load(folder / "grid" / job.place / "run", device="cpu"), job, folder / "grid"
+    )
+
+
+def test_models_stay_only_where_the_row_keeps_them(done: Done) -> None:
+    folder, _, records = done
+    for record in records:
+        run = folder / "grid" / "frozen" / record["row"] / f"backbone{record['backbone']}"
+        run = run / f"seed{record['seed']}" / "run"
+        assert run.exists() == (record["row"] == "wti")
+        if run.exists():
+            weights = load(run, device="cpu").method.parameters()
+            assert sum(it.numel() for it in weights) == record["parameters"]
+            assert not (run / "checkpoints").exists()
+    assert not list((folder / "grid" / "tuning").rglob("run"))
+
+
 def test_a_rate_is_chosen_on_validation_and_a_second_run_does_nothing(
     done: Done, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +120,7 @@ def test_a_rate_is_chosen_on_validation_and_a_second_run_does_nothing(
         for place in (folder / "grid" / "tuning").rglob("result.json")
     }
     for row in ("dp", "wti"):
-        names = {rate: [f"backbone{number}-{rate:g}" for number in (0, 1)] for rate in (0.001, 0.1)}
+        names = {rate: [f"backbone{number}-{rate:g}" for number in (0, 1)] for rate in (0.1, 1.0)}
         means = {rate: sum(scores[row, name] for name in names[rate]) for rate in names}
         best = max(means, key=lambda rate: means[rate])
         assert {it["rate"] for it in records if it["row"] == row} == {best}
@@ -155,14 +183,14 @@ def test_what_is_published_says_all_that_the_verdicts_follow_from(done: Done, tm
     gains = {
         row: np.mean(
             [
-                run["validation"]["R@1"] - published["starts"][run["backbone"]]["validation"]["R@1"]
+                run["validation"]["R@1"] - run["beginning"]["R@1"]
                 for run in published["runs"]
                 if run["row"] == row
             ]
         )
         for row in ("dp", "wti")
     }
-    assert sorted(claim["lost_to_start"]) == [row for row in ("dp", "wti") if gains[row] <= 0]
+    assert sorted(claim["not_improved"]) == [row for row in ("dp", "wti") if gains[row] <= 0]
     page = (tmp_path / "page.md").read_text("utf-8")
     assert "16 test videos in 2 galleries, 2 backbones" in page
     assert "| start |" in page

@@ -7,7 +7,6 @@ in a grid's folder; its processes end with it, however it ends.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -20,7 +19,6 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -35,9 +33,10 @@ from vidsift.evaluation.ranks import text_to_video_ranks
 from vidsift.files.disk_errors import saving
 from vidsift.files.whole import remove_leftovers, write_json_whole, write_text_whole
 from vidsift.methods.model import Model, load
-from vidsift.training.arguments import changed_defaults, with_all_arguments
+from vidsift.training.arguments import with_all_arguments
 from vidsift.training.claims_report import claims_page, results_of
 from vidsift.training.grid import Grid, GridJob, jobs_of, tuning_jobs
+from vidsift.training.grid_digest import digest, digest_of, weights_of_start
 from vidsift.training.grid_judging import (
     FEATURES,
     judge_in_galleries,
@@ -47,12 +46,14 @@ from vidsift.training.grid_judging import (
 )
 from vidsift.training.grid_report import page
 from vidsift.training.placement import refuse_several_processes
-from vidsift.training.run_folder import LOG_FILE
+from vidsift.training.recipe import Recipe
+from vidsift.training.run_folder import CHECKPOINTS, LOG_FILE
 from vidsift.training.run_lock import locked_folder
+from vidsift.training.setup import build_model
 from vidsift.training.stopping import StoppedEarly
 from vidsift.training.trainer import Trainer
 
-__all__ = ["ablate", "digest_of", "finished", "recall_at_1_per_video", "run_grid_job", "write_report"]
+__all__ = ["ablate", "finished", "recall_at_1_per_video", "run_grid_job", "write_report"]
 
 Say = Callable[[str], None]
 Record = dict[str, Any]
@@ -76,8 +77,9 @@ def ablate(grid: Grid, output: str | Path, *, processes: int = 1, say: Say = pri
         :func:`~vidsift.evaluation.evaluate.retrieval_metrics` gives it), ``found`` (percentage of each
         video's captions that find it first), ``tags`` (of the videos), ``steps``, ``parameters``,
         ``train_seconds``, ``test_seconds``, and ``start`` (``model``, ``frames`` and ``report`` of the
-        weights that it started from, as they were, where they were no fresh ones); or ``failed`` with the
-        reason.
+        weights that it started from, as they were, where they were no fresh ones); of a grid with backbones
+        also ``beginning`` and ``validation`` (as :func:`~.grid_judging.judge_on_validation` gives them,
+        before the first step and after the last); or ``failed`` with the reason.
 
     Raises:
         GridBusyError: another process runs a grid in this folder, or trains there.
@@ -298,9 +300,9 @@ def _run(job: GridJob, folder: Path) -> Record:
             trainer = Trainer(recipe, run, say=_say_nothing, should_stop=_stopped)
         _raise_if_stopped()
         trained = trainer.run()
-        model = load(run, device="cpu")
         begin = time.perf_counter()
-        record |= _judged_for(job, model, folder)
+        model = load(run, device="cpu")
+        record |= _beginning(job, recipe, folder) | _judged_for(job, model, folder)
         record |= {
             "steps": trained["steps"],
             "parameters": sum(weights.numel() for weights in model.method.parameters()),
@@ -318,7 +320,7 @@ def _run(job: GridJob, folder: Path) -> Record:
             shutil.copy(run / LOG_FILE, place / LOG_FILE)
         write_json_whole(place / _RESULT, record, indent=None)
     if "failed" not in record:
-        shutil.rmtree(run, ignore_errors=True)
+        shutil.rmtree(run / CHECKPOINTS if job.keep_model else run, ignore_errors=True)
     return record
 
 
@@ -341,60 +343,6 @@ def write_report(grid: Grid, records: Sequence[Record], path: Path, *, command: 
 
 def _say_nothing(_line: str) -> None:
     """Take a run's lines: its log holds the same, and the console is the grid's."""
-
-
-def digest_of(job: GridJob) -> str:
-    """Return what a finished run is known by: all that its weights and its judgement depend on.
-
-    That is the recipe (but for names, logs, and where and by how many processes it is computed), defaults
-    that were others in earlier versions, the weights that it starts from where they lie in a folder, and the
-    number of test videos.
-    """
-    values = job.recipe.model_dump(mode="json")
-    unseen = (
-        "name",
-        "threads",
-        "card",
-        "validation",
-        "evaluation",
-        "log_every_steps",
-        "checkpoint_every_steps",
-    )
-    for name in unseen:
-        del values[name]
-    if (section := job.recipe.validation) is not None and (section.cut or section.select != "last"):
-        values["validation"] = {"cut": section.cut, "select": section.select}
-    # A key of later versions that is not used: what earlier ones finished goes by the same digest.
-    if job.recipe.epochs is None:
-        del values["epochs"]
-    for name in ("identity_heads", "text_windows"):
-        if not getattr(job.recipe.model, name):
-            del values["model"][name]
-    if job.recipe.model.new is not None and not job.recipe.model.new.shift_blocks:
-        del values["model"]["new"]["shift_blocks"], values["model"]["new"]["shift_n_div"]
-    values["data"] = job.recipe.data.identity()
-    values["model"]["arguments"] |= changed_defaults(job.recipe)
-    if job.backbone is not None:
-        judged = [job.galleries, job.validation_videos, job.trial is not None]
-        return _digest([values, _weights_of_start(job), job.test_videos, *judged])
-    return _digest([values, _weights_of_start(job), job.test_videos])
-
-
-def _digest(facts: Sequence[Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _weights_of_start(job: GridJob) -> str:
-    start = Path(job.recipe.model.start or "") / "model.safetensors"
-    facts = start.stat() if start.is_file() else None
-    return _hash_of(start, facts.st_size, facts.st_mtime_ns) if facts else ""
-
-
-# By size and time too, so that weights that were replaced are read again.
-@cache
-def _hash_of(file: Path, _size: int, _changed_ns: int) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _finished_record(folder: Path, job: GridJob) -> Record | None:
@@ -440,7 +388,7 @@ def _judge_starts(jobs: Sequence[GridJob], folder: Path, say: Say) -> None:
 def _start_file(folder: Path, job: GridJob) -> Path:
     section = job.recipe.model
     settings = [section.start, section.frames, section.sampling, section.max_words]
-    return folder / _STARTS / f"{_digest([*settings, _weights_of_start(job), job.test_videos])}.json"
+    return folder / _STARTS / f"{digest([*settings, weights_of_start(job), job.test_videos])}.json"
 
 
 def _start(folder: Path, job: GridJob) -> Record:
@@ -451,6 +399,14 @@ def _start(folder: Path, job: GridJob) -> Record:
         return {"start": json.loads(_start_file(folder, job).read_text(encoding="utf-8"))}
     except (OSError, ValueError):
         return {}
+
+
+def _beginning(job: GridJob, recipe: Recipe, folder: Path) -> Record:
+    """Judge on validation what a run of a backbone was before its first step."""
+    if job.backbone is None or job.trial is not None:
+        return {}
+    # Built anew: the trainer's own may have gone on from a checkpoint.
+    return {"beginning": judge_on_validation(build_model(recipe), job, folder)}
 
 
 def _judged_for(job: GridJob, model: Model, folder: Path) -> Record:

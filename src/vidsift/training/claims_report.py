@@ -54,7 +54,7 @@ def judged_claims(grid: Grid, records: Sequence[Record]) -> list[tuple[Claim, st
     lines: list[tuple[Claim, str, PairedComparison, float]] = []
     for setting in grid.settings:
         of_setting = [record for record in records if record["setting"] == setting]
-        lost = lost_to_start(of_setting) - {row.name for row in grid.rows if row.untrained}
+        lost = not_improved(grid, of_setting)
         slope = _slope(of_setting)
         for claim in grid.claims:
             lines += [(claim, setting, item, slope) for item in _compared(claim, of_setting, lost)]
@@ -65,15 +65,25 @@ def judged_claims(grid: Grid, records: Sequence[Record]) -> list[tuple[Claim, st
     ]
 
 
-def lost_to_start(records: Sequence[Record]) -> set[str]:
-    """Return the rows whose mean R@1 on validation is not above that of the backbones they start from."""
+def not_improved(grid: Grid, records: Sequence[Record]) -> set[str]:
+    """Return the rows that learn and whose mean R@1 on validation is not above that of their beginning.
+
+    The beginning is the row itself before its first step, so that each reads the backbone in its own way;
+    for a row that is marked ``fresh``, the backbone as it is.
+    """
+    learning = {row.name: row for row in grid.rows if not row.untrained}
     gains: dict[str, list[float]] = {}
     for record in records:
-        start = record.get("start")
-        if start is not None:
-            gain = record["validation"]["R@1"] - start["validation"]["R@1"]
-            gains.setdefault(record["row"], []).append(gain)
+        name = record["row"]
+        if name in learning and (beginning := _beginning(record, fresh=learning[name].fresh)):
+            gains.setdefault(name, []).append(record["validation"]["R@1"] - beginning["R@1"])
     return {row for row, values in gains.items() if statistics.mean(values) <= 0}
+
+
+def _beginning(record: Record, *, fresh: bool) -> Record:
+    """What a run has to beat on validation; empty where the backbone could not be judged."""
+    judged: Record = record.get("start", {}).get("validation", {}) if fresh else record["beginning"]
+    return judged
 
 
 def _compared(claim: Claim, records: Sequence[Record], lost: set[str]) -> list[PairedComparison]:
@@ -146,7 +156,7 @@ def _as_json(claim: Claim, setting: str, item: PairedComparison, slope: float) -
         "setting": setting,
         "comparison": item.comparison.text,
         "effect": item.effect,
-        "lost_to_start": list(item.lost),
+        "not_improved": list(item.lost),
         "verdict": item.verdict,
         "measures": measures,
     }
@@ -185,20 +195,20 @@ def _summary(grid: Grid, records: Sequence[Record]) -> str:
 
 def _table(grid: Grid, records: Sequence[Record]) -> list[str]:
     tags = list(dict.fromkeys(records[0]["group_tags"]))
-    heads = ["row", "validation R@1", "R@1", *tags, "log-likelihood", "runs", "rate", "s a run"]
+    heads = ["row", "beginning", "validation R@1", "R@1", *tags, "log-likelihood", "runs", "rate", "s a run"]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    lost = lost_to_start(records) - {row.name for row in grid.rows if row.untrained}
+    lost = not_improved(grid, records)
     starts = {record["backbone"]: record["start"] for record in records if "start" in record}
     if starts:
-        lines.append(
-            f"| start | {' | '.join(_figures(list(starts.values()), records[0], tags))} | {len(starts)} | | |"
-        )
+        figures = " | ".join(_figures(list(starts.values()), records[0], tags))
+        lines.append(f"| start | | {figures} | {len(starts)} | | |")
     for row in grid.rows:
         runs = [record for record in records if record["row"] == row.name]
         if runs:
             seconds = statistics.mean(it["train_seconds"] + it["test_seconds"] for it in runs)
-            name = f"{row.name} (lost to start)" if row.name in lost else row.name
-            figures = " | ".join(_figures(runs, runs[0], tags))
+            name = f"{row.name} (not improved)" if row.name in lost else row.name
+            beginning = [it["R@1"] for run in runs if (it := _beginning(run, fresh=row.fresh))]
+            figures = " | ".join([spread(beginning) if beginning else "", *_figures(runs, runs[0], tags)])
             lines.append(f"| {name} | {figures} | {len(runs)} | {runs[0]['rate']:g} | {seconds:.0f} |")
     return lines
 
@@ -226,10 +236,10 @@ def _verdicts(lines: Sequence[tuple[Claim, str, PairedComparison, float]]) -> li
             f"{_counted(count, 'test')}, corrected together by Holm's method: the chance of any false "
             f"verdict is {100 * LEVEL:.0f} %. A comparison holds, or does not hold, where a test by one of "
             "the measures says so and the other does not say the contrary; it does not count where a row of "
-            "it does not beat its start on validation. Power is how likely the paper's difference would have "
-            "been told, were it true here (of the log-likelihood by its slope against R@1 over rows). ± is a "
-            "standard error over backbones, seeds and questions; in brackets the interval of R@1 that holds "
-            "for all."
+            "it is no better on validation than at its beginning, before its first step (one of random "
+            "weights: than the start). Power is how likely the paper's difference would have been told, were "
+            "it true here (of the log-likelihood by its slope against R@1 over rows). ± is a standard error "
+            "over backbones, seeds and questions; in brackets the interval of R@1 that holds for all."
         ),
         "",
         "| claim | source | setting | comparison | paper | R@1 | log-likelihood | power | verdict |",

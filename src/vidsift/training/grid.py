@@ -50,7 +50,10 @@ class Row(RecipeSection):
         about: what a reader should know of it.
         seeds: those with which it is run, of the grid's; all by default.
         untrained: nothing of it learns but the scale of the loss: it is what others are held against, and has
-            no start to beat.
+            no beginning to beat.
+        fresh: it begins with random weights that nothing makes the identity, at about chance: it has to beat
+            the weights that it starts from as they are, not itself before its first step.
+        keep_models: the model of each run stays in its folder, in ``run``.
     """
 
     # None of the marks of an order (a > b + c) or of a table; a hyphen may be, as in wti-2.
@@ -62,6 +65,8 @@ class Row(RecipeSection):
     about: str = ""
     seeds: tuple[int, ...] = ()
     untrained: bool = False
+    fresh: bool = False
+    keep_models: bool = False
 
 
 class Claim(RecipeSection):
@@ -157,7 +162,7 @@ class Grid(RecipeSection):
         claims: what the table is asked.
         quick: a smaller grid.
         backbones: folders of models, each of which every row starts from, with other seeds from each. The
-            test videos are then parted into galleries, and each row has to beat its start on validation.
+            test videos are then parted into galleries, and each row has to beat its beginning on validation.
         galleries: how many.
         validation_videos: how many are validated on.
         tuning: what is chosen for each row first.
@@ -267,6 +272,7 @@ class GridJob(NamedTuple):
     galleries: int = 1
     validation_videos: int = 640
     trial: float | None = None
+    keep_model: bool = False
 
     @property
     def seed(self) -> int:
@@ -329,7 +335,7 @@ def tuning_jobs(grid: Grid) -> Iterator[GridJob]:
                 if row.name in grid.rows_of(setting) and not row.untrained:
                     for job in _with_backbones(grid, setting, row, grid.tuning.seed, value):
                         if (job.backbone or 0) < (grid.tuning.backbones or len(grid.backbones)):
-                            yield job._replace(trial=value)
+                            yield job._replace(trial=value, keep_model=False)
 
 
 def _with_backbones(grid: Grid, setting: str, row: Row, seed: int, chosen: float | None) -> Iterator[GridJob]:
@@ -356,4 +362,5 @@ def _with_backbones(grid: Grid, setting: str, row: Row, seed: int, chosen: float
             None if backbone is None else number,
             grid.galleries,
             grid.validation_videos,
+            keep_model=row.keep_models,
         )

@@ -19,7 +19,10 @@ from vidsift.training.checkpoint import Checkpoint, Checkpoints
 from vidsift.training.recipe import Recipe, read_recipe, write_recipe
 from vidsift.training.run_lock import locked_folder
 
-__all__ = ["LOG_FILE", "RunFolder"]
+__all__ = ["CHECKPOINTS", "LOG_FILE", "RunFolder"]
+
+CHECKPOINTS = "checkpoints"
+"""The folder of what a run goes on from, in its own."""
 
 LOG_FILE = "metrics.jsonl"
 """The log of a run in its folder: JSON lines."""
@@ -64,8 +67,8 @@ class RunFolder:
         """See the class; nothing is touched before :meth:`open`."""
         self.path = path
         self.log = path / LOG_FILE
-        self.vocabulary = path / "checkpoints" / "tokenizer"
-        self.checkpoints = Checkpoints(path / "checkpoints")
+        self.vocabulary = path / CHECKPOINTS / "tokenizer"
+        self.checkpoints = Checkpoints(path / CHECKPOINTS)
         self.resuming = False
         self._recipe = path / "recipe.yaml"
         # The lock is taken in open() and let go in close(), perhaps by an error between them.
