@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,17 +63,20 @@ class Named(NamedTuple):
 
 def worlds(work: Path, videos: int, clips: int, clip_frames: int) -> list[World]:
     """Render the test videos of both versions, unless they are there."""
-    both = [
-        World("Shapes", work / f"shapes-{videos}", 8),
-        World("Shapes 2", work / f"shapes2-{clips}", clip_frames),
+    return [
+        rendered(World("Shapes", work / f"shapes-{videos}", 8), write_library, videos),
+        rendered(World("Shapes 2", work / f"shapes2-{clips}", clip_frames), write_clip_library, clips),
     ]
-    for world, write, count in zip(both, (write_library, write_clip_library), (videos, clips), strict=True):
-        # Written after the videos: where it is, those are whole.
-        if not (world.library / CAPTIONS_FILE).is_file():
-            print(f"rendering {world.library}", flush=True)
-            also: dict[str, Any] = {"grounding": True} if write is write_library else {}
-            write(world.library, "test", count, workers=1, **also)
-    return both
+
+
+def rendered(world: World, write: Callable[..., Any], count: int) -> World:
+    """Render the videos of a world by its writer, unless they are there."""
+    # Written after the videos: where it is, those are whole.
+    if not (world.library / CAPTIONS_FILE).is_file():
+        print(f"rendering {world.library}", flush=True)
+        also: dict[str, Any] = {"grounding": True} if write is write_library else {}
+        write(world.library, "test", count, workers=1, **also)
+    return world
 
 
 def measure(model: Named, world: World, work: Path) -> dict[str, Any]:

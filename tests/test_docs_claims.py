@@ -45,3 +45,19 @@ def test_ours_are_filled_in_from_the_results(
     text = script.page()
     assert "+1.3 ± 0.3, power 0.90/-: **does not count** (ti not improved) |" in text
     assert text.count("not yet run") == script.page().count("not yet run") > 10
+
+
+def test_what_words_of_kept_models_see_is_filled_in_too(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = {
+        "claim": "WTI weighs content words",
+        "numbers": [{"runs": [60.0, 61.0]}, {"runs": [50.0, 50.0]}],
+        "difference": 10.5,
+        "error": 0.34,
+        "verdict": "holds",
+    }
+    file = tmp_path / "words.json"
+    file.write_text(json.dumps({"claims": [claim]}), encoding="utf-8")
+    monkeypatch.setattr(script, "WORDS", file)
+    assert "| 60.5 beside 50.0, +10.5 ± 0.3: **holds** |" in script.page()
