@@ -11,9 +11,8 @@ from tests.index.library import clip, lance_table, library
 from tests.methods import tiny
 from tests.video.making import png_bomb
 
-from vidsift.cli.index import _interruptible, _segment_length, _summary
+from vidsift.cli.index import _interruptible, _segment_length
 from vidsift.cli.main import main
-from vidsift.index.build import Report
 from vidsift.index.storage import Store
 
 
@@ -197,11 +196,3 @@ def test_a_file_beyond_the_limits_is_reported_and_left_alone_until_retry(
     assert "0 frames encoded" in capsys.readouterr().out
     assert _run("update", *places[1:], "--retry") == 0
     assert "added 1" in capsys.readouterr().out
-
-
-def test_what_was_passed_over_is_counted_in_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
-    over = {"single picture": 3, "animated WebP file": 1}
-    _summary(Report(added=1, passed_over=over), Path("/index"), verbose=False, default=True)
-    assert "\n1 animated WebP file and 3 single pictures passed over.\n" in capsys.readouterr().out
-    _summary(Report(added=1), Path("/index"), verbose=False, default=True)
-    assert "passed over" not in capsys.readouterr().out

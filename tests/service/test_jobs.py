@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.service.test_live_index import until
 from vidsift.index.build import Report
 from vidsift.search.searcher import Index
 from vidsift.service.job_process import JobControls, JobSpec
-from vidsift.service.jobs import _report
+from vidsift.service.jobs import _Entry, _report
 from vidsift.service.limits import ServiceLimits
 
 
@@ -30,7 +31,8 @@ class Worked:
 
     def __call__(self, task: JobSpec, controls: JobControls) -> dict[str, Any]:
         self.tasks.append(task)
-        controls.on_progress({"videos_done": 1, "videos_total": 5, "frames": 12, "failed": 0, "unknown": 7})
+        progress = {"videos_done": 1, "videos_total": 5, "frames": 12, "failed": 0, "step": "reading"}
+        controls.on_progress(progress | {"unknown": 7})
         while not self.go.wait(0.01) and not controls.stop.is_set():
             self.waited += controls.pause.is_set()
         if task.folders == ("/broken",):
@@ -90,12 +92,14 @@ def test_a_job_runs_and_reports(client: TestClient, work: Worked) -> None:
     assert (job["action"], job["folders"], job["report"], job["error"]) == ("remove", ["/v"], None, None)
     until(lambda: state(client, job) == "running")
     running = client.get(f"/v1/index/jobs/{job['job_id']}").json()
-    assert running["progress"] | {"seconds": 0} == {
+    assert running["progress"] | {"seconds": 0, "reading_seconds": 0} == {
         "videos_done": 1,
         "videos_total": 5,
         "frames": 12,
         "failed": 0,
         "seconds": 0,
+        "step": "reading",
+        "reading_seconds": 0,
     }
     work.go.set()
     until(lambda: state(client, job) == "done")
@@ -104,6 +108,37 @@ def test_a_job_runs_and_reports(client: TestClient, work: Worked) -> None:
     assert done["report"]["failed"] == [{"path": "/v/b.mp4", "reason": "is empty"}]
     assert done["progress"]["seconds"] > 0
     assert 'vidsift_jobs_ended_total{state="done"} 1.0' in client.get("/metrics").text
+
+
+def test_the_time_of_reading_begins_with_it_and_leaves_pauses_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("vidsift.service.jobs.time.monotonic", lambda: now)
+    entry = _Entry(JobSpec("add", ("/v",), Path("/index")), state="running", began=now)
+
+    def after(seconds: float) -> tuple[str, float, float]:
+        nonlocal now
+        now += seconds
+        progress = entry.to_job().progress
+        return progress.step, progress.seconds, progress.reading_seconds
+
+    assert after(30) == ("starting", 30, 0)
+    entry.take({"step": "looking"})
+    assert after(5) == ("looking", 35, 0)
+    entry.take({"step": "reading", "videos_total": 9})
+    assert after(10) == ("reading", 45, 10)
+    entry.steer("paused")
+    assert after(100) == ("reading", 145, 10)
+    entry.steer("running")
+    assert after(2) == ("reading", 147, 12)
+    # What is paused before it reads begins to read afterwards.
+    early = _Entry(JobSpec("add", ("/v",), Path("/index")), state="running", began=now)
+    early.steer("paused")
+    now += 50
+    early.take({"step": "reading"})
+    now += 1
+    early.steer("running")
+    now += 3
+    assert early.to_job().progress.reading_seconds == 3
 
 
 def test_jobs_run_one_after_the_other(client: TestClient, work: Worked) -> None:

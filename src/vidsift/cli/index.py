@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,20 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidsift.cli.calibrate import calibrate_after
+from vidsift.cli.indexing import show_report, shown_progress
 from vidsift.cli.maintenance import check, optimize, remove, stats
 from vidsift.cli.plain import Group, program
 from vidsift.cli.text import Annotations, IndexFolder, one_line
 
 if TYPE_CHECKING:
     from vidsift.data.entries import Entry
-    from vidsift.index.build import IndexingOptions, Progress, Report
+    from vidsift.index.build import IndexingOptions, Report
     from vidsift.index.decode_worker import SegmentLength
     from vidsift.methods.model import Model
 
 __all__ = ["add", "index", "update", "watch"]
-
-_LINE_EVERY_SECONDS = 5.0
-_LISTED = 20
 
 Folders = Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders and video files.")]
 ModelName = Annotated[
@@ -135,7 +131,7 @@ def add(  # noqa: PLR0917 - the options of the verb
     where = index_folder(folder)
     options = _options(workers, retry, device, time_limit, memory_limit)
     loaded: list[Model] = []
-    with _interruptible() as stopped, _shown_progress() as show:
+    with _interruptible() as stopped, shown_progress() as show:
         options |= {"on_model": loaded.append, "on_progress": show, "should_stop": stopped.is_set}
         report = build_index(
             folders,
@@ -146,7 +142,7 @@ def add(  # noqa: PLR0917 - the options of the verb
             exclude=exclude or (),
             **options,
         )
-    _summary(report, where, verbose=verbose, default=folder is None)
+    show_report(report, where, verbose=verbose, default=folder is None)
     videos = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
     if not (videos or report.stopped):
         typer.echo(f"No video was found in {', '.join(one_line(str(folder)) for folder in folders)}.")
@@ -180,10 +176,10 @@ def update(  # noqa: PLR0917 - the options of the verb
     where = index_folder(folder)
     options = _options(workers, retry, device, time_limit, memory_limit)
     loaded: list[Model] = []
-    with _interruptible() as stopped, _shown_progress() as show:
+    with _interruptible() as stopped, shown_progress() as show:
         options |= {"on_model": loaded.append, "on_progress": show, "should_stop": stopped.is_set}
         report = update_index(where, model, **options)
-    _summary(report, where, verbose=verbose, default=folder is None)
+    show_report(report, where, verbose=verbose, default=folder is None)
     calibrate_after(report, where, loaded)
     _leave(report, strict=strict)
 
@@ -216,7 +212,7 @@ def watch(  # noqa: PLR0917 - the options of the verb
 
     def show(report: Report) -> None:
         if report.added or report.updated or report.moved or report.removed or report.failed:
-            _summary(report, where, verbose=verbose, default=folder is None)
+            show_report(report, where, verbose=verbose, default=folder is None)
         typer.echo("Watching; Ctrl-C ends it.", err=True)
 
     with _interruptible() as stopped:
@@ -300,105 +296,3 @@ def _interruptible() -> Iterator[threading.Event]:
         yield stopped
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _shown_progress() -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal, a line every few seconds elsewhere."""
-    if sys.stderr.isatty():
-        with _bar() as show:
-            yield show
-    else:
-        yield _lines()
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    bar = Bar(
-        TextColumn("Indexing", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rates]}", markup=False),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    with bar:
-        task = bar.add_task("index", total=None, rates="")
-        rate = _Rate()
-
-        def show(progress: Progress) -> None:
-            bar.update(
-                task, total=progress.videos_total, completed=progress.videos_done, rates=rate.text(progress)
-            )
-
-        yield show
-
-
-def _lines() -> Callable[[Progress], None]:
-    rate = _Rate()
-    last = time.monotonic()
-
-    def show(progress: Progress) -> None:
-        nonlocal last
-        speeds = rate.text(progress)
-        if progress.videos_done and time.monotonic() - last >= _LINE_EVERY_SECONDS:
-            last = time.monotonic()
-            done = f"{progress.videos_done} of {progress.videos_total} videos"
-            typer.echo(f"{done}, {speeds}, {rate.left(progress)}", err=True)
-
-    return show
-
-
-class _Rate:
-    """Speeds since the first video was asked for; what comes before it, a model to load, is not counted."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    def text(self, progress: Progress) -> str:
-        if not progress.videos_done and not progress.frames:
-            self._began = time.monotonic()
-        seconds = max(time.monotonic() - self._began, 1e-3)
-        return f"{progress.videos_done / seconds:.1f} videos/s, {progress.frames / seconds:.0f} frames/s"
-
-    def left(self, progress: Progress) -> str:
-        if not progress.videos_done:
-            return "time left unknown"
-        seconds = (time.monotonic() - self._began) / progress.videos_done
-        return f"{seconds * (progress.videos_total - progress.videos_done):.0f} s left"
-
-
-def _summary(report: Report, where: Path, *, verbose: bool, default: bool) -> None:
-    counts = {
-        "added": report.added,
-        "unchanged": report.unchanged,
-        "updated": report.updated,
-        "moved": report.moved,
-        "removed": report.removed,
-        "failed": len(report.failed),
-    }
-    for path in report.missing:
-        typer.echo(f"{one_line(path)} is not there now; its videos stay in the index.")
-    state = "Stopped early" if report.stopped else "Done"
-    typer.echo(f"{state} in {report.seconds:.1f} s, {report.frames} frames encoded. Index: {where}")
-    typer.echo("  ".join(f"{name} {count}" for name, count in counts.items()))
-    if report.passed_over:
-        kinds = [f"{count} {kind}{'s' * (count > 1)}" for kind, count in sorted(report.passed_over.items())]
-        typer.echo(f"{' and '.join(kinds)} passed over.")
-    for title, failures in (("Could not be read", report.failed), ("Read in part", report.partial)):
-        if failures:
-            typer.echo(f"{title}:")
-        shown = failures if verbose else failures[:_LISTED]
-        for failure in shown:
-            typer.echo(f"  {one_line(failure.path)}: {one_line(failure.reason)}")
-        if len(failures) > len(shown):
-            typer.echo(f"  ... and {len(failures) - len(shown)} more (--verbose lists all)")
-    if report.stopped:
-        typer.echo("Run the same command again to go on.")
-    elif report.added and not report.unchanged:
-        option = "" if default else f" --index {where}"
-        typer.echo(f'Try: vidsift search "a person walking a dog"{option}')

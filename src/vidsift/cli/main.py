@@ -19,6 +19,7 @@ __all__ = ["app", "end_with", "main"]
 
 # What each verb is for: the first line of its own help, here so that no verb is imported to list them all.
 _VERBS = {
+    "open": "Make the videos in FOLDER searchable and open the page to search them on; Ctrl-C ends all.",
     "index": "Make folders of videos searchable, and look after the index.",
     "search": "Find the moments that fit TEXT best: score, confidence, start and end, file.",
     "explain": "Show which words of TEXT met which frames of VIDEO, and how that sums to its score.",
@@ -52,7 +53,8 @@ class _Program(Group):
 def _root() -> None:
     """Find videos by what they show.
 
-    Start with: vidsift index ~/Videos, then: vidsift search "a dog catches a frisbee".
+    Start with: vidsift open ~/Videos. Or, without a page: vidsift index ~/Videos, then: vidsift search "a
+    dog catches a frisbee".
     """
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vidsift.search.searcher import Index
     from vidsift.service.security import Access
 
-__all__ = ["serve"]
+__all__ = ["opened_index", "serve"]
 
 
 def serve(  # noqa: PLR0917 - the options of the verb
@@ -55,7 +55,7 @@ def serve(  # noqa: PLR0917 - the options of the verb
     access = Access.listening_on(host, token=token, names=allow_host or ())
     folder = index_folder(index)
     with listen(host, port) as sock:
-        opened = _open(folder, device)
+        opened = opened_index(folder, device)
         app = create_app(
             folder if opened is None else opened,
             access=access,
@@ -67,8 +67,19 @@ def serve(  # noqa: PLR0917 - the options of the verb
         run(app, sock)
 
 
-def _open(folder: Path, device: str) -> Index | None:
-    """Open the index: what is wrong with it is one line now, and not the answer to the first question."""
+def opened_index(folder: Path, device: str) -> Index | None:
+    """Open the index: what is wrong with it is one line now, and not the answer to the first question.
+
+    Args:
+        folder: of the index.
+        device: where to encode and score.
+
+    Returns:
+        None where there is none yet, which is said.
+
+    Raises:
+        NotADirectoryError: it is a file.
+    """
     from vidsift.index.manifest import MANIFEST
     from vidsift.search.searcher import Index
 

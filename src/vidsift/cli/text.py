@@ -17,6 +17,7 @@ __all__ = [
     "FrameSampling",
     "IndexFolder",
     "ModelName",
+    "about",
     "clock",
     "one_line",
     "show_facts",
@@ -83,6 +84,26 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
     return f"{start}:{rest // 10:02d}.{rest % 10}"
+
+
+def about(seconds: float) -> str:
+    """Write how long something takes as roughly as it is known.
+
+    Example:
+        >>> about(40), about(65), about(560), about(5000)
+        ('less than a minute', 'about a minute', 'about 9 minutes', 'about 1.5 hours')
+    """
+    minutes = seconds / 60
+    if minutes < 0.75:
+        return "less than a minute"
+    if minutes < 1.5:
+        return "about a minute"
+    if minutes < 10:
+        return f"about {round(minutes)} minutes"
+    if minutes < 57.5:
+        return f"about {5 * round(minutes / 5)} minutes"
+    half_hours = round(minutes / 30)
+    return "about an hour" if half_hours == 2 else f"about {half_hours / 2:g} hours"
 
 
 def show_facts(facts: Mapping[str, Any]) -> None:

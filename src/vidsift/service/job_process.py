@@ -59,13 +59,14 @@ class JobControls:
     """How a job is steered while it runs.
 
     Attributes:
-        on_progress: called with the fields of :class:`~vidsift.index.build.Progress`.
+        on_progress: called with the fields of :class:`~vidsift.index.build.Progress`, and the ``step`` of
+            :class:`~vidsift.service.schemas_library.JobProgress`.
         stop: once set, the job commits what is finished and ends.
         pause: while set, the job waits.
         kill: once set, its process is ended as it is.
     """
 
-    on_progress: Callable[[Mapping[str, int]], None]
+    on_progress: Callable[[Mapping[str, Any]], None]
     stop: threading.Event = field(default_factory=threading.Event)
     pause: threading.Event = field(default_factory=threading.Event)
     kill: threading.Event = field(default_factory=threading.Event)
@@ -99,6 +100,7 @@ def run_job(spec: JobSpec, controls: JobControls, model: Model | None = None) ->
     options: dict[str, Any] = {
         "retry": spec.action == "retry",
         "device": spec.device,
+        "on_model": lambda _model: controls.on_progress({"step": "looking"}),
         "on_progress": _throttled(controls.on_progress),
         "should_stop": controls.stop.is_set,
         "should_pause": controls.pause.is_set,
@@ -113,7 +115,7 @@ def run_job(spec: JobSpec, controls: JobControls, model: Model | None = None) ->
     return asdict(build_index(folders, spec.index, model, segment=store.manifest.segment, **options))
 
 
-def _throttled(on_progress: Callable[[Mapping[str, int]], None]) -> Callable[[Progress], None]:
+def _throttled(on_progress: Callable[[Mapping[str, Any]], None]) -> Callable[[Progress], None]:
     """Pass progress on a few times a second, and at the end."""
     last = 0.0
 
@@ -122,7 +124,7 @@ def _throttled(on_progress: Callable[[Mapping[str, int]], None]) -> Callable[[Pr
         now = time.monotonic()
         if now - last >= _PROGRESS_SECONDS or progress.videos_done == progress.videos_total:
             last = now
-            on_progress(asdict(progress))
+            on_progress(asdict(progress) | {"step": "reading"})
 
     return pass_on
 
@@ -187,7 +189,7 @@ def _process_main(connection: Connection, spec: JobSpec) -> None:
     with contextlib.suppress(AttributeError, OSError):  # Windows has no os.nice
         os.nice(_NICE)  # searches go before indexing
 
-    def send_progress(progress: Mapping[str, int]) -> None:
+    def send_progress(progress: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):
             connection.send(("progress", dict(progress)))
 

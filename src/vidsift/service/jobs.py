@@ -41,11 +41,13 @@ class _Entry:
     spec: JobSpec
     job_id: str = field(default_factory=lambda: secrets.token_hex(8))
     state: State = "queued"
-    progress: dict[str, int] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
     report: JobReport | None = None
     error: str | None = None
     began: float | None = None
     ended: float | None = None
+    reading_since: float | None = None
+    paused_since: float | None = None
     changes: int = 0
     controls: JobControls | None = None
 
@@ -65,10 +67,35 @@ class _Entry:
             action=self.spec.action,
             folders=list(self.spec.folders),
             state=self.state,
-            progress=JobProgress(**self.progress, seconds=seconds),
+            progress=JobProgress(
+                **self.progress, seconds=seconds, reading_seconds=self._reading_seconds(end)
+            ),
             report=report,
             error=self.error,
         )
+
+    def steer(self, state: State) -> None:
+        """Begin or end a pause, which takes no part in the time of reading."""
+        now = time.monotonic()
+        if state == "paused":
+            self.paused_since = now
+        elif self.paused_since is not None:
+            if self.reading_since is not None:
+                self.reading_since += now - max(self.paused_since, self.reading_since)
+            self.paused_since = None
+        self.state = state
+
+    def take(self, progress: Mapping[str, Any]) -> None:
+        """Remember how far it is."""
+        names = JobProgress.model_fields.keys() - {"seconds", "reading_seconds"}  # those are counted here
+        self.progress = {name: value for name, value in progress.items() if name in names}
+        if self.reading_since is None and self.progress.get("step") == "reading":
+            self.reading_since = time.monotonic()
+
+    def _reading_seconds(self, end: float) -> float:
+        if self.reading_since is None:
+            return 0.0
+        return max(0.0, min(end, self.paused_since or end) - self.reading_since)
 
 
 class Jobs:
@@ -241,7 +268,7 @@ class Jobs:
             if entry.state != before or entry.controls is None or entry.controls.stop.is_set():
                 raise ProblemError(409, f"the job is {entry.state}; {rule}")
             (entry.controls.pause.set if after == "paused" else entry.controls.pause.clear)()
-            entry.state = after
+            entry.steer(after)
             entry.changes += 1
             return entry.to_job()
 
@@ -285,10 +312,9 @@ class Jobs:
         # Outside of the lock: what is called may ask for the jobs.
         self._on_end(state)
 
-    def _set_progress(self, entry: _Entry, progress: Mapping[str, int]) -> None:
+    def _set_progress(self, entry: _Entry, progress: Mapping[str, Any]) -> None:
         with self._changed:
-            names = JobProgress.model_fields.keys() - {"seconds"}  # those are counted from the start here
-            entry.progress = {name: value for name, value in progress.items() if name in names}
+            entry.take(progress)
             entry.changes += 1
 
 

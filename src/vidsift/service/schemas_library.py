@@ -176,6 +176,14 @@ class JobProgress(BaseModel):
     frames: int = Field(default=0, description="Frames that were encoded.")
     failed: int = Field(default=0, description="Files that could not be read.")
     seconds: float = Field(default=0.0, description="Since it began, pauses included.")
+    step: Literal["starting", "looking", "reading"] = Field(
+        default="starting",
+        description="What it is at: starting the model, looking for videos, or reading them.",
+    )
+    reading_seconds: float = Field(
+        default=0.0,
+        description="Since it began to read, pauses left out: what the time left can be judged by.",
+    )
 
 
 class JobReport(BaseModel):

@@ -32,6 +32,17 @@ export function spoken(seconds) {
   return parts.map(([number, unit]) => counted(number, unit)).join(" ");
 }
 
+/** How long something takes, as roughly as it is known: "about 10 minutes". */
+export function about(seconds) {
+  const minutes = seconds / 60;
+  if (minutes < 0.75) return "less than a minute";
+  if (minutes < 1.5) return "about a minute";
+  if (minutes < 10) return `about ${Math.round(minutes)} minutes`;
+  if (minutes < 57.5) return `about ${5 * Math.round(minutes / 5)} minutes`;
+  const halfHours = Math.round(minutes / 30);
+  return halfHours === 2 ? "about an hour" : `about ${halfHours / 2} hours`;
+}
+
 /** What a person typed for a time: 75, 1:15, 1:02:03.5; null if it is none. */
 export function readClock(text) {
   const trimmed = text.trim();

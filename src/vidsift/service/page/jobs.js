@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { bdi, el, say } from "./dom.js";
-import { counted, fullPath, number, spoken, visible } from "./format.js";
+import { about, counted, fullPath, number, spoken, visible } from "./format.js";
 import { action, trouble } from "./states.js";
 
 const VERBS = { add: "Adding", update: "Updating", remove: "Removing", retry: "Trying again" };
@@ -169,10 +169,12 @@ function makeRow(job, steered) {
   };
 }
 
+const STEPS = { starting: "Starting the model", looking: "Looking for videos" };
+
 function words({ state, progress, report }) {
-  const { videos_done: done, videos_total: total, failed, seconds } = progress;
+  const { videos_done: done, videos_total: total, failed, seconds, reading_seconds: reading } = progress;
   const bad = failed ? `, ${number(failed)} not readable` : "";
-  const soFar = total ? `${number(done)} of ${counted(total, "video")}${bad}` : "Looking for videos \u2026";
+  const soFar = total ? `${number(done)} of ${counted(total, "video")}${bad}` : `${STEPS[progress.step] ?? "Reading"} \u2026`;
   if (state === "queued") return "Waits for its turn";
   if (state === "paused") return `Paused. ${soFar}`;
   if (ENDED[state]) {
@@ -182,6 +184,7 @@ function words({ state, progress, report }) {
     const rest = `${over.length ? `. Passed over: ${over.join(", ")}` : ""}${away}`;
     return `${ENDED[state]}${total ? `: ${soFar}` : ""}${seconds >= 1 ? `, ${spoken(seconds)}` : ""}${rest}`;
   }
-  const left = done >= 3 && seconds > 2 ? `, about ${spoken((seconds / done) * (total - done))} left` : "";
+  // From what was read: the seconds in which the model started say nothing of the videos to come.
+  const left = done >= 3 && reading > 2 ? `, ${about((reading / done) * (total - done))} left` : "";
   return `${soFar}${left}`;
 }
