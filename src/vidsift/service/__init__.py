@@ -3,7 +3,8 @@
 =====================  ==================================================================================
 Put together           :mod:`~vidsift.service.app`: the application. :mod:`~vidsift.service.server`: a socket,
                        uvicorn, Ctrl-C. :mod:`~vidsift.service.service`: what the routes share.
-Who may ask, how much  :mod:`~vidsift.service.security`, :mod:`~vidsift.service.limits`.
+Who may ask, how much  :mod:`~vidsift.service.connections`, :mod:`~vidsift.service.security`,
+                       :mod:`~vidsift.service.limits`.
 Routes                 :mod:`~vidsift.service.search_routes`, :mod:`~vidsift.service.library_routes`,
                        :mod:`~vidsift.service.media_routes`, :mod:`~vidsift.service.job_routes`,
                        :mod:`~vidsift.service.monitoring` (health, Prometheus), :mod:`~vidsift.service.pages`

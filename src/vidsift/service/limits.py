@@ -121,8 +121,8 @@ class Slots:
 class RequestLimit:
     """Middleware that refuses a request while too many others are being answered.
 
-    The server below closes connections without a word of what to do, at a limit that is higher than this one:
-    between the two there is room for an answer. What watches over the service is always answered.
+    Connections on which no request has come are limited apart (:mod:`~vidsift.service.connections`). What
+    watches over the service is always answered.
 
     Args:
         app: the application.

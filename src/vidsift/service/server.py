@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from vidsift.service.connections import LimitedProtocol
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -18,8 +20,6 @@ __all__ = ["Server", "listen", "serve"]
 
 _BACKLOG = 2048
 _STOP_SECONDS = 30
-_SPARE_CONNECTIONS = 64
-"""Connections above the limit of requests, on which a request can be refused with a reason."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -74,7 +74,10 @@ class Server(uvicorn.Server):
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=_STOP_SECONDS,
-            limit_concurrency=self._service.limits.requests + _SPARE_CONNECTIONS,
+            # limit_concurrency would count connections on which nothing has come, and refuse people for them.
+            # Requests are limited by the application, what comes before them by the protocol.
+            http=LimitedProtocol,
+            ws="none",
         )
         super().__init__(config)
 
