@@ -125,11 +125,11 @@ def test_words_are_left_out_on_request(folder: Path, capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out)["leaving_out"] == leaving_out.to_dict()
     assert _run(*arguments, "--json") == 0
     assert json.loads(capsys.readouterr().out)["leaving_out"] is None
-    assert _run("a circle - a circle", *arguments[1:], "--leave-out") == 0
+    assert _run("a circle - a square", *arguments[1:], "--leave-out") == 0
     lines = capsys.readouterr().out.partition("left out: ")[2].splitlines()
     assert [line for line in lines if line.startswith("  of ")] == [
         '  of "a circle", counts 0.5 times',
-        '  of "a circle", counts -0.5 times',
+        '  of "a square", counts -0.5 times',
     ]
 
 
@@ -173,3 +173,15 @@ def test_maps_of_the_picture_are_printed_and_the_file_may_be_away(
     assert "no map of the picture" in captured.err
     with Image.open(tmp_path / "why.png") as picture:
         assert picture.height < with_maps
+
+
+def test_what_was_searched_for_is_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = (str(folder / "videos" / "two.mp4"), "--index", str(folder / "index"), "--json")
+    assert _run(QUERY, *arguments) == 0
+    plain = capsys.readouterr()
+    assert _run(f"show me {QUERY}.", *arguments) == 0
+    assert capsys.readouterr() == (plain.out, f"vidsift: searched for: {QUERY}\n{plain.err}")
+    assert _run(f"show me {QUERY}", *arguments, "--verbatim") == 0
+    verbatim = capsys.readouterr()
+    assert json.loads(verbatim.out)["query"] == f"show me {QUERY}"
+    assert verbatim.err == plain.err

@@ -196,6 +196,9 @@ def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.
         ((), 'say what the video shows: vidsift search "a dog catches a frisbee", or name --like'),
         (("circle", "--like", "x.mp4"), "leave TEXT and --then out, or leave --like out"),
         (("circle", "--then", " "), "the query is empty"),
+        (("circle - CIRCLE",), "takes off all that it adds"),
+        (('show me a circle - "a circle".', "--verbatim"), "takes off all that it adds"),
+        (("--like", "a.mp4", "--verbatim"), "--verbatim is about the words of TEXT"),
         (("--like", "/none.mp4"), "/none.mp4: there is no such file"),
         (("a + ",), "needs a sentence on both sides"),
         (("circle", "--by", "folder"), "--by is 'folder', expected 'segment' or 'video'"),
@@ -233,3 +236,27 @@ def test_the_help_says_when_to_change_the_candidates(capsys: pytest.CaptureFixtu
     assert "too slow to score the whole library" in text
     assert "Leave it out unless a video that you know to be there is not found" in text
     assert "[default: (100)" in text  # some releases of typer tell the range behind it
+
+
+def test_what_was_searched_for_is_said_where_other_words_were_written(
+    index: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(*arguments: str) -> tuple[list[dict[str, object]], str]:
+        assert _run(*arguments, "--index", index, "--json", "-t", "3") == 0
+        out, err = capsys.readouterr()
+        return [json.loads(line) for line in out.splitlines()], err
+
+    plain, silence = answer("a red circle")
+    hits, said = answer('Show me "a red circle", please!')
+    assert said == "vidsift: searched for: a red circle\n" + silence
+    assert {hit.pop("searched_for") for hit in hits} == {"a red circle"}
+    assert hits == plain
+    verbatim, said = answer("find a red circle", "--verbatim")
+    assert "searched for" not in silence + said
+    assert [hit["score"] for hit in verbatim] != [hit["score"] for hit in plain]
+    assert "searched_for" not in verbatim[0]
+    # Blanks change nothing, and are nothing to say.
+    assert answer(" a  red circle ") == (plain, silence)
+    in_order, said = answer("find a circle", "--then", "a square")
+    assert said.startswith("vidsift: searched for: a circle, then a square\n")
+    assert in_order[0]["searched_for"] == ["a circle", "a square"]

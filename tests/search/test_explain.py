@@ -12,8 +12,8 @@ from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.search.explain import Explanation, account_for
-from vidsift.search.questions import QueryPart
 from vidsift.search.searcher import Index
+from vidsift.search.sums import QueryPart
 
 
 def _explained(method: str, query: str, frames: int) -> tuple[Explanation, float]:

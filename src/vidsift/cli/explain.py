@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidsift.cli.opening import DeviceOption, ModelOption, open_for_search
+from vidsift.cli.question import VerbatimOption, question_of, say_what_is_searched
 from vidsift.cli.text import IndexFolder, clock, one_line
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def explain(  # noqa: PLR0917 - the options of the verb
         bool, typer.Option("--json", help="Print the whole account as one JSON object.")
     ] = False,
     folder: IndexFolder = None,
+    verbatim: VerbatimOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -55,7 +57,10 @@ def explain(  # noqa: PLR0917 - the options of the verb
 
     Of a file the segment that fits best is explained.
     """
+    question = question_of(query, verbatim=verbatim)
+    (query,) = question.sentences
     index = open_for_search(folder, model, device)
+    say_what_is_searched(question)
     hit = index.segment_of(query, video)
     explanation = _explained(index, query, hit, leave_out=leave_out)
     wanted = output is not None or as_json

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
+from vidsift.cli.text import one_line
 from vidsift.errors import QueryError
 from vidsift.types import Filter
 
@@ -32,9 +33,11 @@ __all__ = [
     "ThenOption",
     "TopOption",
     "UnderOption",
+    "VerbatimOption",
     "filter_of",
     "hits_for",
     "question_of",
+    "say_what_is_searched",
 ]
 
 _OPTION_OF = {
@@ -97,6 +100,12 @@ CandidatesOption = Annotated[
         show_default="100",
     ),
 ]
+VerbatimOption = Annotated[
+    bool,
+    typer.Option(
+        "--verbatim", help="Search for TEXT exactly as written: with its quotes, 'show me', 'videos of', ..."
+    ),
+]
 
 
 def filter_of(**fields: Unpack[FilterFields]) -> Filter:
@@ -114,25 +123,54 @@ def filter_of(**fields: Unpack[FilterFields]) -> Filter:
 
 @dataclass(frozen=True)
 class SearchQuestion:
-    """What is searched for: sentences, more than one of them in order, or else footage."""
+    """What is searched for: sentences, more than one of them in order, or else footage.
 
+    Attributes:
+        written: the sentences as they were given.
+        sentences: the same without what says nothing about a video.
+    """
+
+    written: list[str]
     sentences: list[str]
     like: str | None
 
+    @property
+    def is_rephrased(self) -> bool:
+        """Whether the sentences are others than were written."""
+        from vidsift.search.phrasing import is_rephrased
 
-def question_of(query: str | None, then: list[str] | None, like: str | None) -> SearchQuestion:
-    """Refuse what is no question before anything is loaded."""
-    sentences = [] if query is None else [query, *(then or [])]
-    if like is not None and (sentences or then):
+        return is_rephrased(self.written, self.sentences)
+
+
+def question_of(
+    query: str | None, then: list[str] | None = None, like: str | None = None, *, verbatim: bool = False
+) -> SearchQuestion:
+    """Read the question, and refuse what is none before anything is loaded."""
+    from vidsift.search.sums import normalise_query, parse
+
+    written = [] if query is None else [query, *(then or [])]
+    if like is not None and (written or then):
         raise ValueError("--like asks for similar footage; leave TEXT and --then out, or leave --like out")
-    if like is None and not sentences:
+    if like is not None and verbatim:
+        raise ValueError("--verbatim is about the words of TEXT; leave it out beside --like")
+    if like is None and not written:
         raise ValueError('say what the video shows: vidsift search "a dog catches a frisbee", or name --like')
     # Also said by the index, but only after seconds of importing torch.
-    if any(not sentence.strip() for sentence in sentences):
+    if any(not sentence.strip() for sentence in written):
         raise ValueError(
             'the query is empty; say what the video shows, for example: "a dog catches a frisbee"'
         )
-    return SearchQuestion(sentences, like)
+    sentences = written if verbatim else [normalise_query(sentence) for sentence in written]
+    for sentence in sentences:
+        parse(sentence)
+    return SearchQuestion(written, sentences, like)
+
+
+def say_what_is_searched(question: SearchQuestion) -> None:
+    """Say what a question was taken for, where that is not what was written."""
+    if question.is_rephrased:
+        sentences = ", then ".join(one_line(sentence) for sentence in question.sentences)
+        typer.echo(f"vidsift: searched for: {sentences}", err=True)
 
 
 def hits_for(index: Index, question: SearchQuestion, top: int, filter: Filter) -> list[Hit]:

@@ -25,9 +25,11 @@ from vidsift.cli.question import (
     ThenOption,
     TopOption,
     UnderOption,
+    VerbatimOption,
     filter_of,
     hits_for,
     question_of,
+    say_what_is_searched,
 )
 from vidsift.cli.text import IndexFolder, clock, one_line
 from vidsift.types import Filter
@@ -70,6 +72,7 @@ def search(  # noqa: PLR0917 - the options of the verb
     min_score: MinScoreOption = None,
     by: ByOption = "segment",
     candidates: CandidatesOption = None,
+    verbatim: VerbatimOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     verbose: VerboseOption = False,
@@ -78,7 +81,7 @@ def search(  # noqa: PLR0917 - the options of the verb
 
     Hits marked with ? are no surer than chance: nothing in the library fits.
     """
-    question = question_of(query, then, like)
+    question = question_of(query, then, like, verbatim=verbatim)
     filter = filter_of(
         under=under,
         min_duration_seconds=min_duration,
@@ -92,13 +95,14 @@ def search(  # noqa: PLR0917 - the options of the verb
         skip=skip,
     )
     index = open_for_search(folder, model, device)
+    say_what_is_searched(question)
     hits = hits_for(index, question, top, filter)
     if verbose:
         _say_what_was_searched(index, question)
     _say_of_candidates(index, hits)
     weak = _nothing_fits(index, question, hits, filter)
     _say_how_to_read(index, question, hits, filter, weak=weak)
-    _print_hits(index, hits, paths_only=paths_only, as_json=as_json, weak=weak)
+    _print_hits(index, question, hits, paths_only=paths_only, as_json=as_json, weak=weak)
 
 
 def _say_what_was_searched(index: Index, question: SearchQuestion) -> None:
@@ -157,7 +161,9 @@ def _why_none(index: Index, question: SearchQuestion, filter: Filter) -> str:
     return "no video fits the conditions"
 
 
-def _print_hits(index: Index, hits: list[Hit], *, paths_only: bool, as_json: bool, weak: bool) -> None:
+def _print_hits(
+    index: Index, question: SearchQuestion, hits: list[Hit], *, paths_only: bool, as_json: bool, weak: bool
+) -> None:
     # A video with several hits is one file to whatever reads the pipe.
     if paths_only:
         for path in dict.fromkeys(hit.path for hit in hits):
@@ -166,6 +172,9 @@ def _print_hits(index: Index, hits: list[Hit], *, paths_only: bool, as_json: boo
     for hit in hits:
         if as_json:
             facts = _as_object(hit, index.model.method)
+            if question.is_rephrased:
+                sentences = question.sentences
+                facts["searched_for"] = sentences[0] if len(sentences) == 1 else sentences
             typer.echo(json.dumps(facts, ensure_ascii=False))
         else:
             typer.echo(_as_line(hit, weak=weak))

@@ -8,7 +8,7 @@ import torch
 
 from vidsift.methods.model import Model
 from vidsift.search.explain import Explanation, TermAccount, account_for, traced_patches
-from vidsift.search.questions import QueryPart
+from vidsift.search.sums import QueryPart
 from vidsift.types import Frames, Span
 from vidsift.video import probe, read_frames
 

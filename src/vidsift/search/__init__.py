@@ -5,7 +5,9 @@ In the order in which a question goes through:
     searcher        Index, the front: opens, answers, refreshes; one method a kind of question
     reader          one version of an index, each part read when first needed; retries where it was cleaned up
     answers         each kind of question, from its filter to the page of hits
-    questions       a sentence, or a sum of sentences, encoded
+    phrasing        a sentence without what says nothing about a video
+    sums            a query read: one sentence, or several that are added and taken off
+    questions       the same, encoded
     sentence_words  its words, the text tokens of each, and the sentence without one
     filters         which segments may be found, and which page of the ranked is given
     gallery         every segment in memory in the form that scans fastest, exact rows from disk

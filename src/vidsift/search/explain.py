@@ -18,8 +18,9 @@ from vidsift.methods.base import Method, Term
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
 from vidsift.search.leaving_out import LeavingOut, WordsLeftOut, fall_without_words
-from vidsift.search.questions import QueryPart, encode_question, parse
+from vidsift.search.questions import encode_question
 from vidsift.search.rescore import PrefetchedTokens, align_exactly, score_exactly
+from vidsift.search.sums import QueryPart, parse
 from vidsift.types import Alignment, Features, Frames, PatchShares, Span
 from vidsift.video import read_frames
 from vidsift.video.preprocessing import Preprocessing

@@ -22,9 +22,10 @@ from vidsift.methods.base import Method
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
 from vidsift.search.moments import frame_shares
-from vidsift.search.questions import QueryPart, Question, one_thread
+from vidsift.search.questions import Question, one_thread
 from vidsift.search.rescore import PrefetchedTokens, align_exactly, score_exactly
 from vidsift.search.sentence_words import SentenceWord, sentence_words, without_word, word_of_pieces
+from vidsift.search.sums import QueryPart
 from vidsift.types import Features
 
 __all__ = [

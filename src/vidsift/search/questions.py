@@ -1,8 +1,7 @@
-"""What is asked: one sentence, or several whose scores are added and taken off."""
+"""What is asked, encoded: one sentence, or several whose scores are added and taken off."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,76 +12,10 @@ from torch import Tensor
 from vidsift.errors import QueryError
 from vidsift.methods.base import TermSum
 from vidsift.methods.model import Model
+from vidsift.search.sums import parse
 from vidsift.types import Features
 
-__all__ = ["QueryPart", "Question", "can_read", "encode_question", "mixing_of", "one_thread", "parse"]
-
-# Between spaces, so that hyphens in words are none; U+2212 is the minus that word processors write.
-_OPERATOR = re.compile(r"(?:^|(?<=\s))[+\-\u2212](?=\s|$)")
-
-
-MOST_PARTS = 8
-"""Parts of a sum at most: each is a question to every segment."""
-
-
-@dataclass(frozen=True)
-class QueryPart:
-    """One sentence of a sum, and what its score counts for."""
-
-    sentence: str
-    weight: float
-
-
-def parse(query: str) -> list[QueryPart]:
-    """Read text arithmetic: ``a dog + snow - person``; operators have spaces around.
-
-    The score of a sum is the mean of the scores of its parts, those after a minus taken with the other sign:
-    for methods whose score is a dot product, that of the sum of the texts' vectors, up to a factor.
-
-    Returns:
-        The parts in their order, their weights of equal size; a plain sentence is one part of weight 1.
-
-    Raises:
-        QueryError: if an operator has nothing to work on, or everything is to be taken off.
-
-    Source: the arithmetic of rclip (yurijmikhalevich/rclip), which adds and subtracts unit vectors.
-    Differs: scores are added instead of vectors, so that every method keeps its own similarity.
-
-    Example:
-        >>> [(part.sentence, part.weight) for part in parse("a dog - person")]
-        [('a dog', 0.5), ('person', -0.5)]
-    """
-    signs = [1.0]
-    sentences: list[str] = []
-    start = 0
-    for operator in _OPERATOR.finditer(query):
-        before = query[start : operator.start()].strip()
-        # An operator in front of everything is the sign of the first part.
-        if before or start:
-            sentences.append(before)
-        else:
-            signs.pop()
-        signs.append(1.0 if operator[0] == "+" else -1.0)
-        start = operator.end()
-    sentences.append(query[start:].strip())
-    # One sentence is itself, whatever it begins with; a lone minus falls through to be refused.
-    if len(sentences) == 1 and signs == [1.0]:
-        return [QueryPart(sentences[0], 1.0)]
-    if not all(sentences):
-        raise QueryError(
-            f"{query!r}: a + or - between spaces needs a sentence on both sides; write for example: "
-            '"a dog + snow - person"'
-        )
-    if len(sentences) > MOST_PARTS:
-        raise QueryError(
-            f"the query is a sum of {len(sentences)} parts, expected at most {MOST_PARTS}; leave some out"
-        )
-    if max(signs) < 0:
-        raise QueryError(
-            f"{query!r}: everything is to be taken off; say what the video shows too, for example: "
-            '"a dog - person"'
-        )
-    return [QueryPart(sentence, sign / len(signs)) for sentence, sign in zip(sentences, signs, strict=True)]
+__all__ = ["Question", "can_read", "encode_question", "mixing_of", "one_thread"]
 
 
 @dataclass(frozen=True, eq=False)

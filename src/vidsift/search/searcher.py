@@ -33,9 +33,10 @@ from vidsift.search.caption_ranking import rank_captions
 from vidsift.search.confidence import Calibration, Fits, anything_fits
 from vidsift.search.explain import Explanation, explain_segment, read_as_indexed
 from vidsift.search.gallery import Gallery, ScanFormat, right_scan_format
-from vidsift.search.questions import Question, parse
+from vidsift.search.questions import Question
 from vidsift.search.ranking import Preselection, Wanted, all_segments
 from vidsift.search.reader import IndexReader, ask_again
+from vidsift.search.sums import parse
 from vidsift.types import Features, Filter, FilterFields, Frames, GroupBy, Hit
 
 __all__ = ["Index", "VideoStrip"]
@@ -218,7 +219,7 @@ class Index:
         Args:
             query: what the video should show. With a + or - that has spaces around, the parts are scored one
                 by one, and their scores added or taken off: ``a dog + snow - person``, see
-                :func:`~vidsift.search.questions.parse`. A list of sentences has to come in this order within
+                :func:`~vidsift.search.sums.parse`. A list of sentences has to come in this order within
                 one video, see :mod:`vidsift.search.sequence`; each hit is then a video, with the hit of each
                 sentence as its ``parts``.
             k: how many hits at most.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from vidsift.encoders.tokenizer import Tokenizer
+if TYPE_CHECKING:
+    from vidsift.encoders.tokenizer import Tokenizer
+
 
 __all__ = ["SentenceWord", "is_function_word", "sentence_words", "without_word", "word_of_pieces"]
 

@@ -14,9 +14,9 @@ from vidsift.evaluation.grounding import REST, WordAccount
 from vidsift.methods.base import Term
 from vidsift.methods.model import Model
 from vidsift.search.explain import TermAccount, account_for
-from vidsift.search.questions import QueryPart
 from vidsift.search.rescore import one_row
 from vidsift.search.sentence_words import word_of_pieces
+from vidsift.search.sums import QueryPart
 from vidsift.types import Features, PatchShares, TokenSet
 
 __all__ = [

@@ -21,7 +21,7 @@ from vidsift.errors import NoAlignmentError, QueryError
 from vidsift.files.paths import absolute
 from vidsift.search.confidence import anything_fits
 from vidsift.search.filters import allowed_rows, shown_paths_in
-from vidsift.search.questions import parse
+from vidsift.search.sums import parse
 from vidsift.service import schemas
 from vidsift.service.problems import ProblemError
 from vidsift.service.schemas import (
