@@ -244,6 +244,10 @@ class PatchShares:
         return f"PatchShares({_shape(self.shares)}, note {self.note!r})"
 
 
+Match: TypeAlias = Literal["good match", "possible match", "unlikely"]
+"""How good a match a hit is, in a word: see :mod:`vidsift.search.match_quality`."""
+
+
 @dataclass(frozen=True)
 class Hit:
     """One answer to a question: a segment of a video, and the moment in it.
@@ -259,9 +263,11 @@ class Hit:
             segments that a cheap first stage left for a method that cannot scan; for sentences in order,
             videos. None where nothing that was left out can be better.
         segment_id: identity of the segment; of a question of several sentences, that of the first one's.
-        confidence: how sure it is that this fits, 0 to 1: the share of unrelated questions of its kind whose
-            best answer in the whole index is worse; None where that is not known, as for sums of sentences,
-            and for the parts of a question of several sentences.
+        confidence: the share of unrelated questions of its kind whose best answer in the whole index is
+            worse, 0 to 1, and no probability that this is right; None where that is not known, as for sums of
+            sentences, and for the parts of a question of several sentences.
+        match: what that is worth, in a word for people; None where the confidence is, and for the segments
+            of one video, asked for by themselves.
         times_seconds: when each frame that was looked at is shown, ascending.
         shares: what each of these frames gave to the score; empty, like the times, where the method has no
             account.
@@ -278,6 +284,7 @@ class Hit:
     candidates: int | None = None
     segment_id: str = ""
     confidence: float | None = None
+    match: Match | None = None
     times_seconds: tuple[float, ...] = ()
     shares: tuple[float, ...] = ()
     kind: Literal["text", "similar footage"] = "text"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,10 @@ def test_lines_have_score_moment_and_path(index: str, capsys: pytest.CaptureFixt
     scores = [float(line.split()[0]) for line in lines]
     assert scores == sorted(scores, reverse=True)
     for line in lines:
-        assert line.split()[1].rstrip("?").endswith("%")
-        start, end = line.split()[2].split("-")
-        assert start.startswith("0:")
-        assert end.startswith("0:")
-        assert line.split()[3].startswith("/videos/")
+        word, moment, path = re.split(r"\s{2,}", line.split(maxsplit=1)[1])
+        assert word in ("good match", "possible match", "unlikely")
+        assert re.fullmatch(r"0:\d\d(\.\d)?-0:\d\d(\.\d)?", moment)
+        assert path.startswith("/videos/")
 
 
 def test_json_is_one_object_a_line(index: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +48,7 @@ def test_json_is_one_object_a_line(index: str, capsys: pytest.CaptureFixture[str
         "rank",
         "score",
         "confidence",
+        "match",
         "kind",
         "path",
         "start",
@@ -147,34 +148,36 @@ def test_nothing_fits_is_said_and_the_nearest_are_marked(
     monkeypatch.setattr(Calibrator, "calibration", Calibration(fits, fits, Gumbel(0.0, 1.0), 40))
     assert _run("a red circle", "--index", index, "-t", "3") == 0
     captured = capsys.readouterr()
-    assert ("nothing in the library fits; what comes nearest is marked with ?" in captured.err) is weak
-    marks = [line.split()[1] for line in captured.out.splitlines()]
-    assert marks == (["0%?"] * 3 if weak else ["100%"] * 3)
+    assert ("nothing in the library fits; this comes nearest" in captured.err) is weak
+    assert captured.out.count("unlikely" if weak else "good match") == 3
     assert _run("a red circle", "--index", index, "--under", "/videos/a") == 0
     assert ("nothing among these videos fits" in capsys.readouterr().err) is weak
     # Who names a limit wants what lies above it, and no opinion.
     assert _run("a red circle", "--index", index, "--min-score", "-1") == 0
     captured = capsys.readouterr()
     assert "fits" not in captured.err
-    assert "?" not in captured.out
 
 
 @pytest.mark.parametrize("then", [[], ["--then", "two triangles"]])
-def test_what_is_just_not_found_is_not_shown_as_95_percent(
+def test_the_word_and_whether_anything_fits_go_by_one_rule(
     index: str, then: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for confidence, shown in (
-        (0.9499, "94%?"),
-        (0.95, "95%"),
-        (0.9999, "99%"),
-        (1.0, "100%"),
-        (0.29, "29%?"),
+    for confidence, lead, word in (
+        (0.9499, 9.0, "unlikely"),
+        (0.95, 0.0, "possible match"),
+        (0.95, 9.0, "good match"),
+        (0.9999, 0.0, "good match"),
+        (0.29, 0.0, "unlikely"),
     ):
         monkeypatch.setattr(Fits, "confidence", lambda *_, sure=confidence: sure)
+        monkeypatch.setattr(Fits, "lead", lambda *_, far=lead: far)
         assert _run("a red circle", *then, "--index", index, "-t", "1") == 0
         captured = capsys.readouterr()
-        assert captured.out.split()[1] == shown
-        assert ("nothing in the library fits" in captured.err) is shown.endswith("?")
+        assert f" {word} " in captured.out
+        assert ("nothing in the library fits" in captured.err) is (word == "unlikely")
+        assert _run("a red circle", *then, "--index", index, "-t", "1", "--json") == 0
+        hit = json.loads(capsys.readouterr().out)
+        assert (hit["confidence"], hit["match"]) == (confidence, word)
 
 
 def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ from tests.page.accounts import FRAMES, explanation, shares_of
 from tests.video.making import picture
 
 import vidsift.service
+from vidsift.search.match_quality import is_at_least, match_of
 from vidsift.service import schemas, schemas_library
 from vidsift.service.security import HEADERS
 
@@ -197,11 +198,19 @@ class Fake:
         for rank, hit in enumerate(hits):
             sure = 0.06 if "nothing" in text else max(0.11, 0.97 - 0.045 * rank)
             unknown = not self.library.calibrated or "query" not in body
-            hit |= {"rank": rank + 1, "confidence": None if unknown else sure}
+            # The first stands clear of the others, so far as anything is sure.
+            match = match_of(sure, 2.0 if rank == 0 else 0.0)
+            hit |= {
+                "rank": rank + 1,
+                "confidence": None if unknown else sure,
+                "match": None if unknown else match,
+            }
         least_score, least_sure = body.get("min_score"), body.get("min_confidence") or 0
+        least_match = body.get("min_match")
         if least_score is not None:
             hits = [hit for hit in hits if hit["score"] >= least_score]
-        return [hit for hit in hits if hit["confidence"] is None or hit["confidence"] >= least_sure]
+        hits = [hit for hit in hits if hit["confidence"] is None or hit["confidence"] >= least_sure]
+        return [hit for hit in hits if is_at_least(hit["match"], least_match)]
 
     def _hit(self, text: str, video: Video, segment_id: str, start: float, end: float) -> dict[str, Any]:
         account = explanation(text, segment_id, start, end)

@@ -13,9 +13,11 @@ from tests.index.library import filled
 from tests.methods import tiny
 
 from vidsift.search.confidence import MIN_CONFIDENCE, Calibration, Fits, Gumbel
+from vidsift.search.match_quality import match_of
 from vidsift.search.searcher import Index
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
+WORDS = ["good match", "possible match", "unlikely", None]
 BOXES = {"plain": ("drl", {}), "black box": ("clip4clip", {"head": "tightTransf", "cross_layers": 1})}
 QUESTIONS: list[str | list[str]] = [
     "a red circle moves left",
@@ -77,6 +79,35 @@ def test_nothing_fits_is_never_said_of_a_hit_that_is_sure(index: Index, data: st
         assert answer is (False if None not in every else None)
     if index.model.method.scans and None not in every:
         assert all(first >= then for first, then in pairwise(every))  # type: ignore[operator]
+    # The word of a hit is its own, as its confidence is: no page, filter or grouping changes it.
+    words = {hit.segment_id: hit.match for hit in index.search(query, k=99)}
+    assert all(hit.match == words[hit.segment_id] for hit in hits)
+    if index.model.method.scans:
+        order = [WORDS.index(word) for word in words.values()]
+        assert order == sorted(order)
+
+
+def test_the_best_video_is_a_good_match_where_it_stands_clear_of_all_others(tmp_path: Path) -> None:
+    model = tiny.model()
+    index = Index.open(filled(tmp_path / "index", model, COUNTS).folder, model)
+    query = "a red circle moves left"
+    by_video = index.search(query, k=99, group_by="video")
+    best, second = by_video[:2]
+    # Four scales above chance are not enough for a good match; the best leads by one, which counts three.
+    scale = best.score - second.score
+    fits = Gumbel(best.score - 4 * scale, scale), Gumbel(9.0, scale), Gumbel(0.0, 1.0), 40
+    index._reader.segments.calibrator.calibration = Calibration(*fits)
+    hits, by_video_again = index.search(query, k=99), index.search(query, k=2, group_by="video")
+    assert [hit.match for hit in by_video_again[:2]] == ["good match", "possible match"]
+    # Another segment of the best video leads the other videos by less, and no other video leads at all.
+    for hit in hits:
+        lead = max(0.0, (hit.score - second.score) / scale) if hit.video_id == best.video_id else 0.0
+        assert hit.match == match_of(hit.confidence, lead)
+    # Where the best may not be found, the next one does not lead.
+    others = index.search(query, k=3, skip=1, group_by="video")
+    assert others[0].match == "possible match"
+    # A video by itself is no search: nothing is said of its segments in a word.
+    assert {hit.match for hit in index.in_video(query, best.video_id)} == {None}
 
 
 def test_what_a_black_box_ranks_low_counts_too(tmp_path: Path) -> None:

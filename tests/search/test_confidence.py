@@ -7,15 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vidsift.search.confidence import (
-    MIN_CONFIDENCE,
-    Calibration,
-    Gumbel,
-    anything_fits,
-    fit_gumbel,
-    fits_of,
-    growth,
-)
+from vidsift.search.confidence import Calibration, Gumbel, fit_gumbel, fits_of, growth
 
 
 def test_a_fit_leaves_out_what_stands_out() -> None:
@@ -60,8 +52,7 @@ def test_fits_lie_higher_where_more_segments_were_to_be_asked() -> None:
     assert extrapolated.confidence(4.0, 0.0) < measured.confidence(4.0, 0.0)
 
 
-def test_something_fits_from_the_limit_on() -> None:
-    assert anything_fits([0.1, MIN_CONFIDENCE]) is True
-    assert anything_fits([MIN_CONFIDENCE - 1e-9, None]) is False
-    assert anything_fits([None]) is None
-    assert anything_fits([]) is None
+def test_a_lead_is_counted_in_scales_of_chance() -> None:
+    fits = Calibration(Gumbel(10.0, 2.0), Gumbel(1.0, 0.5), Gumbel(0.0, 1.0), 40)
+    assert fits.lead(14.0, 13.0) == 2.0
+    assert fits.lead(14.0, 14.0) == fits.lead(13.0, 14.0) == 0.0

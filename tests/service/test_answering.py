@@ -81,6 +81,30 @@ def test_hits_that_are_not_sure_enough_are_left_out(client: TestClient) -> None:
     )
 
 
+def test_the_word_follows_one_rule_and_weaker_matches_can_be_left_out(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hits = ask(client, k=9)["data"]
+    # The third lies just above chance, the best leads all other videos.
+    limit = (hits[2]["score"] + hits[3]["score"]) / 2
+    monkeypatch.setattr(Fits, "confidence", lambda _fits, score, _mean: 0.96 if score > limit else 0.94)
+    monkeypatch.setattr(Fits, "lead", lambda _fits, score, of_others: 9.0 if score > of_others else 0.0)
+    answer = ask(client, k=9)
+    words = [hit["match"] for hit in answer["data"]]
+    best = hits[0]["video_id"]
+    expected = ["good match" if hit["video_id"] == best else "possible match" for hit in hits[:3]]
+    assert words == [*expected, *["unlikely"] * 6]
+    assert answer["found"] is True
+    for least, count in (("good match", words.count("good match")), ("possible match", 3)):
+        limited = ask(client, k=9, min_match=least)
+        assert [hit["match"] for hit in limited["data"]] == words[:count]
+        assert (limited["found"], limited["next_page"]) == (True, None)
+    assert ask(client, k=1, min_match="possible match")["next_page"] is not None
+    summed = ask(client, "a red circle + circle", k=9, min_match="good match")["data"]
+    assert [hit["match"] for hit in summed] == [None] * 9
+    assert "min_match" in problem(client.post("/v1/search", json={"query": "a", "min_match": "sure"}), 422)
+
+
 def test_nothing_fits_is_not_said_of_a_later_page_with_a_sure_hit(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_hit_says_all_that_is_known(client: TestClient, index: Index, files: l
             "rank": hit.rank,
             "score": hit.score,
             "confidence": hit.confidence,
+            "match": hit.match,
             "video_id": video,
             "segment_id": hit.segment_id,
             "path": hit.path,

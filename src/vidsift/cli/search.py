@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -77,9 +76,10 @@ def search(  # noqa: PLR0917 - the options of the verb
     device: DeviceOption = "auto",
     verbose: VerboseOption = False,
 ) -> None:
-    """Find the moments that fit TEXT best: score, confidence, start and end, file.
+    """Find the moments that fit TEXT best: score, how good the match is, start and end, file.
 
-    Hits marked with ? are no surer than chance: nothing in the library fits.
+    A good match is mostly right; a possible match is about it, but may not be it; what chance finds too is
+    unlikely.
     """
     question = question_of(query, then, like, verbatim=verbatim)
     filter = filter_of(
@@ -102,7 +102,7 @@ def search(  # noqa: PLR0917 - the options of the verb
     _say_of_candidates(index, hits)
     weak = _nothing_fits(index, question, hits, filter)
     _say_how_to_read(index, question, hits, filter, weak=weak)
-    _print_hits(index, question, hits, paths_only=paths_only, as_json=as_json, weak=weak)
+    _print_hits(index, question, hits, paths_only=paths_only, as_json=as_json)
 
 
 def _say_what_was_searched(index: Index, question: SearchQuestion) -> None:
@@ -144,7 +144,7 @@ def _say_how_to_read(
         typer.echo("vidsift: similar footage: these scores are not comparable with those of texts", err=True)
     if weak:
         place = "among these videos" if filter.narrows else "in the library"
-        typer.echo(f"vidsift: nothing {place} fits; what comes nearest is marked with ?", err=True)
+        typer.echo(f"vidsift: nothing {place} fits; this comes nearest", err=True)
     if not hits:
         typer.echo(f"vidsift: {_why_none(index, question, filter)}", err=True)
 
@@ -162,7 +162,7 @@ def _why_none(index: Index, question: SearchQuestion, filter: Filter) -> str:
 
 
 def _print_hits(
-    index: Index, question: SearchQuestion, hits: list[Hit], *, paths_only: bool, as_json: bool, weak: bool
+    index: Index, question: SearchQuestion, hits: list[Hit], *, paths_only: bool, as_json: bool
 ) -> None:
     # A video with several hits is one file to whatever reads the pipe.
     if paths_only:
@@ -177,7 +177,7 @@ def _print_hits(
                 facts["searched_for"] = sentences[0] if len(sentences) == 1 else sentences
             typer.echo(json.dumps(facts, ensure_ascii=False))
         else:
-            typer.echo(_as_line(hit, weak=weak))
+            typer.echo(_as_line(hit))
 
 
 def _as_object(hit: Hit, method: Method) -> dict[str, Any]:
@@ -185,6 +185,7 @@ def _as_object(hit: Hit, method: Method) -> dict[str, Any]:
         "rank": hit.rank,
         "score": hit.score,
         "confidence": hit.confidence,
+        "match": hit.match,
         "kind": hit.kind,
         "path": hit.path,
         "start": hit.moment.start_seconds,
@@ -205,12 +206,6 @@ def _as_object(hit: Hit, method: Method) -> dict[str, Any]:
     return facts
 
 
-def _as_line(hit: Hit, *, weak: bool = False) -> str:
+def _as_line(hit: Hit) -> str:
     moment = f"{clock(hit.moment.start_seconds)}-{clock(hit.moment.end_seconds)}"
-    confidence = "-" if hit.confidence is None else _percent(hit.confidence)
-    return f"{hit.score:7.4f}  {confidence:>4}{'?' if weak else ' '} {moment:>13}  {one_line(hit.path)}"
-
-
-def _percent(confidence: float) -> str:
-    """Whole percent, never more than is true: 0.949 is not yet the 95% from which on something is found."""
-    return f"{math.floor(100 * confidence + 1e-9)}%"  # 100 * 0.29 is a little less than 29
+    return f"{hit.score:7.4f}  {hit.match or '-':<14} {moment:>13}  {one_line(hit.path)}"

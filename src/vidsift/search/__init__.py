@@ -21,6 +21,7 @@ In the order in which a question goes through:
     moments         what each second gave to a score, and the stretch around the best
     hits            ranked rows -> hits
     confidence      what a score is worth beside those of chance
+    match_quality   the word for it: one rule, by which everything that people see goes
     calibration     measuring chance by calibration_sentences, and keeping that beside the index
     explain         which word met which frame, and where in the picture
     leaving_out     how far a score falls without each word: of every method

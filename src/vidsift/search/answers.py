@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from vidsift.errors import QueryError
 from vidsift.search.candidates import CANDIDATES, rank_by_method
@@ -12,17 +13,23 @@ from vidsift.search.questions import Question, encode_question
 from vidsift.search.ranking import Ranked, Wanted, rank
 from vidsift.search.reader import IndexReader
 from vidsift.search.rescore import PrefetchedTokens, score_exactly
-from vidsift.search.sequence import best_videos, hits_of_videos, page_of_videos, videos_in_order
+from vidsift.search.sequence import (
+    VideoMatch,
+    best_videos,
+    hits_of_videos,
+    page_of_videos,
+    videos_in_order,
+)
 from vidsift.search.similar import KIND, encode_footage
-from vidsift.types import Features, Filter, Frames, Hit
+from vidsift.types import Features, Filter, Frames, Hit, Match
 
 __all__ = [
+    "best_candidates",
     "check_k",
     "hits_for_sentences",
     "hits_in_order",
     "hits_in_video",
     "hits_like",
-    "surest_candidates",
 ]
 
 
@@ -49,7 +56,8 @@ def hits_in_order(reader: IndexReader, sentences: Sequence[str], k: int, filter:
     method = reader.model.method
     wanted = Wanted(filter.skip + k, allowed, "video", reader.preselect)
     candidates = CANDIDATES if filter.candidates is None else filter.candidates
-    page = page_of_videos(videos_in_order(reader.gallery, method, questions, wanted, candidates), k, filter)
+    ranked = videos_in_order(reader.gallery, method, questions, wanted, candidates)
+    page = page_of_videos(ranked, k, filter)
     return hits_of_videos(
         reader.gallery,
         page,
@@ -57,7 +65,9 @@ def hits_in_order(reader: IndexReader, sentences: Sequence[str], k: int, filter:
         paths=paths,
         # Of a method that cannot do both, the shares would be those of its first stage.
         with_shares=method.scans and method.explains,
-        confidences=reader.segments.calibrator.confidences_in_order(questions, page),
+        sureness=reader.segments.calibrator.sureness_in_order(
+            questions, page, partial(_best_in_order_of_others, reader, questions, ranked, filter)
+        ),
     )
 
 
@@ -98,12 +108,14 @@ def hits_in_video(reader: IndexReader, query: str, video_id: str) -> list[Hit]:
     # Rows ascend with segment ids, which settle equal scores.
     best_first = sorted(zip(rows, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
     paths = {video_id: reader.paths[video_id][0]}
-    hits = _hits(reader, question, Ranked(best_first), k=len(rows), filter=Filter(), paths=paths)
+    hits = _hits(
+        reader, question, Ranked(best_first), k=len(rows), filter=Filter(), paths=paths, with_words=False
+    )
     return sorted(hits, key=lambda hit: hit.segment)
 
 
-def surest_candidates(reader: IndexReader, sentences: Sequence[str], filter: Filter) -> list[float | None]:
-    """The best confidence of all candidates of a method that cannot scan.
+def best_candidates(reader: IndexReader, sentences: Sequence[str], filter: Filter) -> list[Match | None]:
+    """How good a match the surest of all candidates of a method that cannot scan is.
 
     It is that of what the first stage finds first; the method may rank that anywhere, so that no page of its
     hits tells.
@@ -114,11 +126,13 @@ def surest_candidates(reader: IndexReader, sentences: Sequence[str], filter: Fil
     calibrator = reader.segments.calibrator
     if len(questions) > 1:
         matches = best_videos(reader.gallery, stage, questions, wanted)
-        return calibrator.confidences_in_order(questions, matches)
-    (ranked,) = rank(reader.gallery, stage, questions, wanted)
-    # One segment, or none where the filter lets no video through.
-    rows, scores = [row for row, _ in ranked.best], [score for _, score in ranked.best]
-    return calibrator.confidences(questions[0], rows, scores)
+        sureness = calibrator.sureness_in_order(questions, matches, _no_others)
+    else:
+        (ranked,) = rank(reader.gallery, stage, questions, wanted)
+        # One segment, or none where the filter lets no video through.
+        rows, scores = [row for row, _ in ranked.best], [score for _, score in ranked.best]
+        sureness = calibrator.sureness(questions[0], rows, scores, _no_others)
+    return [match for _, match in sureness]
 
 
 def check_k(k: int) -> None:
@@ -144,9 +158,11 @@ def _hits(
     k: int,
     filter: Filter,
     paths: Mapping[str, str],
+    with_words: bool = True,
 ) -> list[Hit]:
     method, page = reader.model.method, page_of_rows(ranked, k, filter)
     rows, scores = [row for row, _ in page], [score for _, score in page]
+    others = partial(_best_of_others, reader, question, ranked, filter)
     return hits_of(
         reader.gallery,
         method.moments_from,
@@ -156,5 +172,54 @@ def _hits(
         paths=paths,
         with_shares=method.explains,
         candidates=ranked.candidates,
-        confidences=reader.segments.calibrator.confidences(question, rows, scores),
+        sureness=reader.segments.calibrator.sureness(question, rows, scores, others if with_words else None),
     )
+
+
+def _no_others(_video: int) -> None:
+    """Look for no other video: whether anything fits does not depend on it."""
+
+
+def _best_of_others(
+    reader: IndexReader, question: Question, ranked: Ranked, filter: Filter, video: int
+) -> float | None:
+    """The best score of all videos but one, whatever filter and page say: words go by neither.
+
+    Args:
+        reader: of the index.
+        question: what was asked.
+        ranked: the answer, in which it mostly stands.
+        filter: that the answer was found with.
+        video: number of the one that is left out.
+    """
+    gallery, method = reader.gallery, reader.model.method
+    if method.scans and not filter.narrows:
+        for row, score in ranked.best:
+            if gallery.video_numbers[row] != video:
+                return score
+    wanted = _all_but(reader, video)
+    (answer,) = rank(gallery, method.scanned, [question], wanted)
+    return answer.best[0][1] if answer.best else None
+
+
+def _best_in_order_of_others(
+    reader: IndexReader,
+    questions: Sequence[Question],
+    ranked: Sequence[VideoMatch],
+    filter: Filter,
+    video: int,
+) -> float | None:
+    """The same of sentences in order."""
+    gallery, method = reader.gallery, reader.model.method
+    if method.scans and not filter.narrows:
+        for match in ranked:
+            if gallery.video_numbers[match.places[0].row] != video:
+                return match.score
+    matches = best_videos(gallery, method.scanned, questions, _all_but(reader, video))
+    return matches[0].stage_score if matches else None
+
+
+def _all_but(reader: IndexReader, video: int) -> Wanted:
+    """The best of all other videos of the index."""
+    _, everything = reader.allowed(Filter())
+    return Wanted(1, everything & (reader.gallery.video_numbers != video), "segment", reader.preselect)

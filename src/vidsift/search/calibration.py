@@ -13,13 +13,13 @@ import json
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +28,23 @@ from vidsift.files.whole import write_json_whole
 from vidsift.methods.base import TermSum
 from vidsift.methods.model import Model
 from vidsift.search.calibration_sentences import CALIBRATION_SENTENCES
-from vidsift.search.confidence import Calibration, Fits, Gumbel, fits_of, growth
+from vidsift.search.confidence import MIN_CONFIDENCE, Calibration, Fits, Gumbel, fits_of, growth
 from vidsift.search.gallery import Gallery
+from vidsift.search.match_quality import UNKNOWN, Sureness, match_of
 from vidsift.search.questions import Question, one_thread
 from vidsift.search.ranking import Wanted, rank
 from vidsift.search.rescore import PrefetchedTokens, score_exactly
 from vidsift.search.sequence import VideoMatch, best_videos
 
-__all__ = ["FILE", "MIN_SEGMENTS", "Background", "Calibrator", "calibrate", "calibrate_in_order"]
+__all__ = [
+    "FILE",
+    "MIN_SEGMENTS",
+    "Background",
+    "BestOfOthers",
+    "Calibrator",
+    "calibrate",
+    "calibrate_in_order",
+]
 
 FILE = "calibration.json"
 _VERSION = 2
@@ -56,6 +65,9 @@ _LONGEST = 64
 
 MIN_SEGMENTS = 8
 """Segments below which nothing is said."""
+
+BestOfOthers: TypeAlias = Callable[[int], float | None]
+"""Number of a video to the best score of all others, by what is scanned; None where there are none."""
 
 
 class Calibrator:
@@ -100,9 +112,13 @@ class Calibrator:
         """Whether :meth:`in_order` answers at once for so many sentences."""
         return count in self._in_order
 
-    def confidences(
-        self, question: Question, rows: Sequence[int], scores: Sequence[float]
-    ) -> list[float | None]:
+    def sureness(
+        self,
+        question: Question,
+        rows: Sequence[int],
+        scores: Sequence[float],
+        best_of_others: BestOfOthers | None,
+    ) -> list[Sureness]:
         """How sure it is that each segment fits; by what was scanned: of some methods the first stage.
 
         Sums of sentences have a scale of their own, of which single sentences about other things say nothing.
@@ -111,27 +127,66 @@ class Calibrator:
             question: what was asked.
             rows: of the gallery.
             scores: of these.
+            best_of_others: asked only where some segment is found; None to leave the words out.
         """
         background, calibration = self.background, self.calibration
         if background is None or calibration is None or not rows or not question.is_plain:
-            return [None] * len(rows)
+            return [UNKNOWN] * len(rows)
         method = self._model.method
         if not method.scans:
             adapted, tokens = question.adapted(method.scanned), PrefetchedTokens(self._gallery)
             scores = score_exactly(method.scanned, tokens, adapted, rows).tolist()
-        mean = background.mean(question)
-        return [calibration.confidence(score, mean) for score in scores]
+        videos = self._gallery.video_numbers[list(rows)].tolist()
+        return _judged(calibration, scores, background.mean(question), videos, best_of_others)
 
-    def confidences_in_order(
-        self, questions: Sequence[Question], matches: Sequence[VideoMatch]
-    ) -> list[float | None]:
-        """How sure it is that each video tells the sentences in order; by its whole score, as their ranks."""
+    def sureness_in_order(
+        self, questions: Sequence[Question], matches: Sequence[VideoMatch], best_of_others: BestOfOthers
+    ) -> list[Sureness]:
+        """How sure it is that each video tells the sentences in order; by its whole score, as their ranks.
+
+        Args:
+            questions: what was asked, in their order.
+            matches: videos.
+            best_of_others: as for :meth:`sureness`.
+        """
         plain = all(question.is_plain for question in questions)
         fits = self.in_order(len(questions)) if matches and plain else None
         if fits is None or self.background is None:
-            return [None] * len(matches)
+            return [UNKNOWN] * len(matches)
         mean = fmean(self.background.mean(question) for question in questions)
-        return [fits.confidence(match.stage_score, mean) for match in matches]
+        videos = self._gallery.video_numbers[[match.places[0].row for match in matches]].tolist()
+        return _judged(fits, [match.stage_score for match in matches], mean, videos, best_of_others)
+
+
+def _judged(
+    fits: Fits,
+    scores: Sequence[float],
+    mean: float,
+    videos: Sequence[int],
+    best_of_others: BestOfOthers | None,
+) -> list[Sureness]:
+    """Confidence and word of scores, of which the highest may lead all other videos.
+
+    Args:
+        fits: of questions of this kind.
+        scores: of hits.
+        mean: of their question over the index.
+        videos: number of the video of each score.
+        best_of_others: see :meth:`Calibrator.sureness`.
+    """
+    confidences = [fits.confidence(score, mean) for score in scores]
+    if best_of_others is None:
+        return [Sureness(confidence, None) for confidence in confidences]
+    # The word of what is not found does not go by the lead, which may take a scan.
+    above_chance = max(confidences) >= MIN_CONFIDENCE
+    # No other video of these can lead.
+    leader = videos[scores.index(max(scores))]
+    others = best_of_others(leader) if above_chance else None
+    sureness = []
+    for confidence, score, video in zip(confidences, scores, videos, strict=True):
+        lead = fits.lead(score, others) if video == leader and others is not None else None
+        sureness.append(Sureness(confidence, match_of(confidence, lead)))
+    return sureness
 
 
 class Background:

@@ -31,7 +31,8 @@ that of one sentence. So they have fits of their own, for each number of sentenc
 put in order, and asked as people ask theirs. A hit is as sure as its whole score says, and never as its
 sentences by themselves. Sums of sentences have no fits, and nothing is said of them.
 
-Whether anything fits is decided in one place, :func:`anything_fits`, from the confidences of the hits.
+What people are told, and whether anything fits, follows from it in one place,
+:mod:`vidsift.search.match_quality`.
 
 This file says what a confidence is; :mod:`vidsift.search.calibration` measures the fits and keeps them.
 
@@ -44,7 +45,7 @@ Source: normalising scores by those of a cohort is common in speaker verificatio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -56,14 +57,13 @@ __all__ = [
     "Calibration",
     "Fits",
     "Gumbel",
-    "anything_fits",
     "fit_gumbel",
     "fits_of",
     "growth",
 ]
 
 MIN_CONFIDENCE = 0.95
-"""Confidence from which a hit counts as found."""
+"""Confidence from which a hit counts as found: one in twenty unrelated questions gets that far."""
 
 _BODY, _FITTED = (0.25, 0.6), (0.5, 0.9)
 """Quantiles by which a first fit finds what stands out, and by which the rest is fitted."""
@@ -109,6 +109,15 @@ class Fits:
         # Beyond these limits the double exponential is 0 or 1 to the last bit, or overflows.
         return math.exp(-math.exp(-min(max(better, -50.0), 50.0)))
 
+    def lead(self, score: float, of_others: float) -> float:
+        """How far a hit stands above all other videos, in scales of chance; 0 where one is as good.
+
+        Args:
+            score: of the hit.
+            of_others: the best score of any other video.
+        """
+        return max(0.0, (score - of_others) / self.centred.scale)
+
     def _better(self, score: float, mean: float) -> float:
         return max(self.plain.reduced(score), self.centred.reduced(score - mean))
 
@@ -124,20 +133,6 @@ class Calibration(Fits):
 
     key: str = ""
     in_order: Mapping[int, Fits] = field(default_factory=dict)
-
-
-def anything_fits(confidences: Iterable[float | None]) -> bool | None:
-    """Tell whether some hit is sure enough to say that something fits; None if nothing is known of any.
-
-    Args:
-        confidences: of the hits.
-
-    Example:
-        >>> anything_fits([0.1, 0.95]), anything_fits([0.94, None]), anything_fits([None])
-        (True, False, None)
-    """
-    known = [confidence for confidence in confidences if confidence is not None]
-    return max(known) >= MIN_CONFIDENCE if known else None
 
 
 def fits_of(best: NDArray[np.float64], means: NDArray[np.float64], higher: float) -> Fits:

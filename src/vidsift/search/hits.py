@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from vidsift.methods.base import TermSum
 from vidsift.search.filters import page_of
 from vidsift.search.gallery import Gallery
+from vidsift.search.match_quality import UNKNOWN, Sureness
 from vidsift.search.moments import NO_SHARES, FrameShares, moment_around, shares_by_frame
 from vidsift.search.questions import Question
 from vidsift.search.ranking import Ranked
@@ -30,7 +31,7 @@ def hits_of(
     paths: Mapping[str, str],
     with_shares: bool = True,
     candidates: int | None = None,
-    confidences: Sequence[float | None] = (),
+    sureness: Sequence[Sureness] = (),
 ) -> list[Hit]:
     """Turn a page of the best segments for a question into hits.
 
@@ -44,7 +45,7 @@ def hits_of(
         paths: the path to show for each video.
         with_shares: whether hits say what each second gave; not where the scores are not these terms'.
         candidates: see :class:`~vidsift.types.Hit`.
-        confidences: of each row of the page.
+        sureness: of each row of the page.
     """
     by_frame = shares_by_frame(terms, gallery, question, [row for row, _ in page])
     return [
@@ -57,7 +58,7 @@ def hits_of(
             path=paths[gallery.video_ids[row]],
             with_shares=with_shares,
             candidates=candidates,
-            confidence=confidences[place] if confidences else None,
+            sureness=sureness[place] if sureness else UNKNOWN,
         )
         for place, (row, score) in enumerate(page)
     ]
@@ -73,7 +74,7 @@ def hit_at(
     path: str,
     with_shares: bool,
     candidates: int | None = None,
-    confidence: float | None = None,
+    sureness: Sureness = UNKNOWN,
     frame: int | None = None,
 ) -> Hit:
     """Build the hit of one row.
@@ -87,7 +88,7 @@ def hit_at(
         path: to show.
         with_shares: whether the hit tells what each second gave.
         candidates: see :class:`~vidsift.types.Hit`.
-        confidence: likewise.
+        sureness: of the hit.
         frame: place in ``by_frame`` that the moment lies around; the best one when None.
     """
     segment = Span(*map(float, gallery.spans[row]))
@@ -102,7 +103,8 @@ def hit_at(
         moment=moment_around(by_frame.times_seconds, by_frame.shares, segment, frame, by_frame.matches),
         candidates=candidates,
         segment_id=gallery.segment_ids[row],
-        confidence=confidence,
+        confidence=sureness.confidence,
+        match=sureness.match,
         times_seconds=tuple(shown.times_seconds.tolist()),
         shares=tuple(shown.shares.tolist()),
     )

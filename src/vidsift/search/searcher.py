@@ -21,18 +21,19 @@ from vidsift.index.plain_clip import load_for_index
 from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search.answers import (
+    best_candidates,
     check_k,
     hits_for_sentences,
     hits_in_order,
     hits_in_video,
     hits_like,
-    surest_candidates,
 )
 from vidsift.search.candidates import CANDIDATES, rank_by_method
 from vidsift.search.caption_ranking import rank_captions
-from vidsift.search.confidence import Calibration, Fits, anything_fits
+from vidsift.search.confidence import Calibration, Fits
 from vidsift.search.explain import Explanation, explain_segment, read_as_indexed
 from vidsift.search.gallery import Gallery, ScanFormat, right_scan_format
+from vidsift.search.match_quality import anything_fits
 from vidsift.search.questions import Question
 from vidsift.search.ranking import Preselection, Wanted, all_segments
 from vidsift.search.reader import IndexReader, ask_again
@@ -439,7 +440,7 @@ class Index:
     ) -> bool | None:
         """Tell whether something in the library, or among the videos that fit conditions, fits a question.
 
-        Never false where one of the hits is surer than the limit.
+        Never false where one of the hits is more than "unlikely".
 
         Args:
             query: what was asked.
@@ -448,21 +449,20 @@ class Index:
             conditions: likewise.
 
         Returns:
-            Whether some hit is surer than :data:`~vidsift.search.confidence.MIN_CONFIDENCE`, a limit that
-            one in twenty questions about nothing in the library exceeds; None where the index is not
-            calibrated, or for sums of sentences.
+            Whether some hit is more than "unlikely", as the best of one in twenty questions about nothing in
+            the library is; None where the index is not calibrated, or for sums of sentences.
         """
         sentences = [query] if isinstance(query, str) else list(query)
         # Pages and least scores hide hits, and say nothing of what fits.
         chosen = replace(filter or Filter(), **conditions | {"skip": 0, "min_score": None})
         if self.calibration is None or any(len(parse(sentence)) > 1 for sentence in sentences):
             return None
-        shown = anything_fits(hit.confidence for hit in hits)
+        shown = anything_fits(hit.match for hit in hits)
         if shown:
             return True
         if not self.model.method.scans:
-            return anything_fits(surest_candidates(self._reader, sentences, chosen)) or False
+            return anything_fits(best_candidates(self._reader, sentences, chosen)) or False
         if not (hits and hits[0].rank == 1):
             hits = self.search(query, 1, filter=chosen)
-            shown = anything_fits(hit.confidence for hit in hits)
+            shown = anything_fits(hit.match for hit in hits)
         return shown if hits else False

@@ -35,6 +35,7 @@ from vidsift.methods.base import Method, TermSum
 from vidsift.search.filters import page_of
 from vidsift.search.gallery import Gallery
 from vidsift.search.hits import hit_at
+from vidsift.search.match_quality import Sureness
 from vidsift.search.moments import FrameShares, shares_by_frame
 from vidsift.search.questions import Question, mixing_of
 from vidsift.search.ranking import Wanted
@@ -161,7 +162,7 @@ def hits_of_videos(
     first_rank: int,
     paths: Mapping[str, str],
     with_shares: bool,
-    confidences: Sequence[float | None],
+    sureness: Sequence[Sureness],
 ) -> list[Hit]:
     """Turn a page of videos into hits, one a video, with the hit of each sentence.
 
@@ -171,10 +172,10 @@ def hits_of_videos(
         first_rank: of the first of them, 1 for the best of all.
         paths: the path to show for each video.
         with_shares: whether hits tell what each second gave.
-        confidences: of each video of the page; nothing is said of its sentences by themselves.
+        sureness: of each video of the page; nothing is said of its sentences by themselves.
     """
     hits = []
-    for rank, (match, confidence) in enumerate(zip(page, confidences, strict=True), first_rank):
+    for rank, (match, sure) in enumerate(zip(page, sureness, strict=True), first_rank):
         path = paths[gallery.video_ids[match.places[0].row]]
         parts = tuple(
             hit_at(
@@ -197,7 +198,8 @@ def hits_of_videos(
                 score=match.score,
                 segment=Span(parts[0].segment.start_seconds, parts[-1].segment.end_seconds),
                 moment=Span(parts[0].moment.start_seconds, max(part.moment.end_seconds for part in parts)),
-                confidence=confidence,
+                confidence=sure.confidence,
+                match=sure.match,
                 times_seconds=(),
                 shares=(),
                 parts=parts,

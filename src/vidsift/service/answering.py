@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal
 
 from vidsift.errors import NoAlignmentError, QueryError
 from vidsift.files.paths import absolute
-from vidsift.search.confidence import anything_fits
 from vidsift.search.filters import allowed_rows, shown_paths_in
+from vidsift.search.match_quality import anything_fits, is_at_least
 from vidsift.search.sums import parse
 from vidsift.service import schemas
 from vidsift.service.problems import ProblemError
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from vidsift.search.searcher import Index
     from vidsift.service.live_index import LiveIndex, Snapshot
     from vidsift.service.service import Upload
-    from vidsift.types import Frames, Hit
+    from vidsift.types import Frames, Hit, Match
 
 __all__ = [
     "Settings",
@@ -71,7 +71,8 @@ class Settings:
         filter: which hits are given; it leaves out those on the pages before.
         first_page_fits: whether something fits by the first page's answer; None on that page itself.
         explain: account for every hit.
-        min_confidence: hits that are less sure are left out.
+        min_confidence: hits of a lower one are left out.
+        min_match: hits of a weaker match are left out.
     """
 
     k: int
@@ -79,6 +80,7 @@ class Settings:
     first_page_fits: bool | None
     explain: bool
     min_confidence: float | None
+    min_match: Match | None
 
 
 def settings_of(request: SearchRequest) -> Settings:
@@ -106,6 +108,7 @@ def settings_of(request: SearchRequest) -> Settings:
         first_page_fits=fits,
         explain=request.explain,
         min_confidence=request.min_confidence,
+        min_match=request.min_match,
     )
 
 
@@ -326,7 +329,7 @@ def _response(
     fits = settings.first_page_fits
     if query is not None and not settings.filter.skip:
         fits = index.found(query, hits, filter=settings.filter)
-    elif anything_fits(hit.confidence for hit in hits):
+    elif anything_fits(hit.match for hit in hits):
         # The library may have grown since the first page.
         fits = True
     more = len(hits) > settings.k
@@ -351,7 +354,8 @@ def _response(
 
 
 def _is_sure(hit: Hit, settings: Settings) -> bool:
-    return hit.confidence is None or hit.confidence >= (settings.min_confidence or 0.0)
+    sure = hit.confidence is None or hit.confidence >= (settings.min_confidence or 0.0)
+    return sure and is_at_least(hit.match, settings.min_match)
 
 
 def _pool(snapshot: Snapshot, narrowed: Filter) -> Pool:
@@ -371,6 +375,7 @@ def _search_hit(snapshot: Snapshot, hit: Hit) -> SearchHit:
         rank=hit.rank,
         score=hit.score,
         confidence=hit.confidence,
+        match=hit.match,
         video_id=hit.video_id,
         segment_id=hit.segment_id,
         path=hit.path,

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from vidsift.types import Match
+
 __all__ = [
     "MAX_K",
     "MAX_QUERY",
@@ -116,7 +118,13 @@ class SearchRequest(BaseModel):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Leave out hits that are less sure than this; those whose confidence is not known stay.",
+        description="Leave out hits of a lower confidence; those whose confidence is not known stay. "
+        "min_match is the same in words.",
+    )
+    min_match: Literal["good match", "possible match"] | None = Field(
+        default=None,
+        description="Leave out hits of a weaker match, 'good match' for good ones only; those of which no "
+        "match is known stay.",
     )
     explain: bool = Field(
         default=False, description="Account for the score of every hit; k is 10 at most then."
@@ -274,8 +282,12 @@ class SearchHit(BaseModel):
     rank: int = Field(description="1 for the best; counts on from page to page.")
     score: float = Field(description="Similarity by the trained interaction.")
     confidence: float | None = Field(
-        description="How sure it is that this fits, 0 to 1; null where the index is not calibrated, for sums "
-        "of sentences, and for similar footage."
+        description="The share of unrelated questions whose best answer in the index scores less, 0 to 1: no "
+        "probability. Null where the index is not calibrated, for sums of sentences, and for similar footage."
+    )
+    match: Match | None = Field(
+        description="What that and the lead over all other videos are worth, in a word for people; null "
+        "where the confidence is."
     )
     video_id: str = Field(description="Identity of the file's content.")
     segment_id: str = Field(description="Identity of the segment that was scored.")
@@ -317,7 +329,7 @@ class SearchResponse(BaseModel):
     data: list[SearchHit] = Field(description="At most k hits; fewer where the index holds fewer.")
     found: bool | None = Field(
         description="Whether something in the library fits: false says that the best hit is no better than "
-        "those of questions about other things, and is never said of a hit that is 0.95 sure or more. Null "
+        "those of questions about other things, and is never said where a hit is more than 'unlikely'. Null "
         "where the index is not calibrated, for sums of sentences, and for similar footage."
     )
     label: Literal["text", "similar footage"] = Field(
