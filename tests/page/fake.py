@@ -69,6 +69,7 @@ class Library:
     videos: list[Video]
     failures: list[dict[str, str]] = field(default_factory=list)
     calibrated: bool = True
+    folder_chooser: bool = True
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     job_step_seconds: float = 0.05
@@ -123,6 +124,7 @@ class Fake:
             Route("/v1/uploads", self.upload, methods=["POST"]),
             Route("/v1/clips", self.clip, methods=["POST"]),
             Route("/v1/index", self.index),
+            Route("/v1/folders", self.folders),
             Route("/v1/index/jobs", self.jobs, methods=["GET", "POST"]),
             Route("/v1/index/jobs/{job}/events", self.events),
             Route("/v1/index/jobs/{job}/{verb}", self.steer, methods=["POST"]),
@@ -332,9 +334,23 @@ class Fake:
                 "failures": library.failures,
                 "partial": [],
                 "calibrated": library.calibrated,
+                "folder_chooser": library.folder_chooser,
                 "tags": sorted({tag for video in library.videos for tag in video.tags}),
             },
         )
+
+    async def folders(self, request: Request) -> Response:
+        """A home with three folders, of which one holds two."""
+        home, films = "/home/me", ["/home/me/Films/2024", "/home/me/Films/2025"]
+        path = request.query_params.get("path", home)
+        inside = {
+            home: [f"{home}/{name}" for name in ("Films", "Music", "\u05d1\u05d9\u05ea")],
+            f"{home}/Films": films,
+        }
+        if "missing" in path:
+            return problem(422, "The question cannot be answered", f"{path!r} is not there; check its name")
+        listed = {"path": path, "parent": path.rpartition("/")[0] or None, "folders": inside.get(path, [])}
+        return checked(schemas_library.FoldersResponse, listed | {"more": 0, "places": [home, "/media/disk"]})
 
     async def jobs(self, request: Request) -> Response:
         """List jobs, or start one."""
@@ -344,7 +360,7 @@ class Fake:
         body = await body_of(schemas_library.JobRequest, request)
         self.library.requests.append(body)
         if any("missing" in folder for folder in body["folders"]):
-            detail = f"folders: {body['folders'][0]!r} is not there, or may not be read; check its name"
+            detail = f"{body['folders'][0]!r} is not there, or may not be read; check its name"
             return problem(422, "The question cannot be answered", detail)
         job = make_job(f"{len(self.library.jobs):016x}", body["action"], body["folders"])
         self.library.jobs[job["job_id"]] = job
@@ -375,6 +391,7 @@ class Fake:
                 job["state"] = "running"
                 job["progress"]["videos_done"] += 1
                 job["progress"]["seconds"] += 1.5
+                job["progress"]["reading_seconds"] += 1.5
                 if job["progress"]["videos_done"] == job["progress"]["videos_total"]:
                     job["state"] = "done"
         yield f"event: done\ndata: {schemas_library.Job(**job).model_dump_json()}\n\n"
@@ -452,7 +469,8 @@ class Fake:
 
 def make_job(job_id: str, action: str, folders: list[str], **parts: Any) -> dict[str, Any]:
     """A job as the service describes it."""
-    progress = {"videos_done": 0, "videos_total": 8, "frames": 0, "failed": 0, "seconds": 0.0}
+    progress: dict[str, Any] = {"videos_done": 0, "videos_total": 8, "frames": 0, "failed": 0, "seconds": 0.0}
+    progress |= {"step": "reading", "reading_seconds": 0.0}
     job = {"job_id": job_id, "action": action, "folders": folders, "state": "queued", "progress": progress}
     return job | {"report": None, "error": None} | parts
 

@@ -126,10 +126,90 @@ def test_only_the_job_at_work_is_followed_and_those_that_wait_cannot_pause(
     assert len(followed) == events_before
 
 
-def test_a_folder_that_is_not_there_is_said(shelf: Page) -> None:
+def test_a_folder_that_is_not_there_is_said_at_its_place_until_it_is_mended(
+    shelf: Page, library: Library
+) -> None:
     shelf.fill(".add-folder input", "/missing")
     shelf.press(".add-folder input", "Enter")
-    assert "'/missing' is not there" in shelf.locator("[role=alert]").inner_text()
+    library.job_step_seconds = 60
+    wrong = shelf.locator(".adding .wrong")
+    until_text(shelf, ".adding .wrong", "'/missing' is not there, or may not be read; check its name")
+    assert shelf.input_value(".add-folder input") == "/missing"
+    assert shelf.get_attribute(".add-folder input", "aria-describedby") == wrong.get_attribute("id")
+    assert shelf.get_attribute(".add-folder input", "aria-invalid") == "true"
+    until_text(shelf, "#said", wrong.inner_text())
+    shelf.press(".add-folder input", "End")
+    shelf.keyboard.type("/2024")
+    assert wrong.inner_text() == ""
+    shelf.fill(".add-folder input", "'/home/me/2024'")
+    shelf.press(".add-folder input", "Enter")
+    shelf.wait_for_selector(".job")
+    assert library.requests[-1]["folders"] == ["'/home/me/2024'"]
+    assert shelf.input_value(".add-folder input") == ""
+    until_text(shelf, "#said", "Adding '/home/me/2024'")
+
+
+def test_a_folder_is_chosen_by_keyboard(shelf: Page, library: Library) -> None:
+    shelf.focus(".add-folder >> text=Choose")
+    shelf.keyboard.press("Enter")
+    until_text(shelf, ".chooser h3", "/home/me")
+    assert shelf.locator(".chooser-list button").all_inner_texts() == [
+        "The folder above", "Films", "Music", "\u05d1\u05d9\u05ea",
+    ]  # fmt: skip
+    assert shelf.locator(".places button").all_inner_texts() == ["disk"]
+    shelf.focus(".chooser-list button:has-text('Films')")
+    shelf.keyboard.press("Enter")
+    until_text(shelf, ".chooser h3", "/home/me/Films")
+    # Who works by keyboard goes on in the list.
+    assert shelf.evaluate("document.activeElement.textContent") == "The folder above"
+    for _ in range(2):
+        shelf.keyboard.press("Tab")
+    shelf.keyboard.press("Enter")
+    until_text(shelf, ".chooser .note", "No folder in it. Add it if its videos are here.")
+    assert shelf.input_value(".add-folder input") == "/home/me/Films/2025"
+    shelf.click("text=Add folder")
+    shelf.wait_for_selector(".job >> text=Adding /home/me/Films/2025")
+    assert library.requests[-1] == {"action": "add", "folders": ["/home/me/Films/2025"]}
+    assert shelf.locator(".chooser").is_hidden()
+
+
+def test_what_was_typed_and_is_no_folder_begins_where_people_begin(shelf: Page) -> None:
+    shelf.fill(".add-folder input", "/missing")
+    shelf.click(".add-folder >> text=Choose")
+    until_text(shelf, ".chooser h3", "/home/me")
+    assert shelf.locator(".adding .wrong").inner_text() == ""
+
+
+def test_a_service_that_shows_no_folders_has_no_chooser(page: Page, library: Library) -> None:
+    library.folder_chooser = False
+    visit(page, "/?view=library", ".folder-list li")
+    assert page.locator(".add-folder >> text=Choose").is_hidden()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (40, "less than a minute"),
+        (100, "about 2 minutes"),
+        (560, "about 9 minutes"),
+        (5000, "about 1.5 hours"),
+    ],
+)
+def test_time_left_is_as_rough_as_it_is_known(shelf: Page, seconds: float, words: str) -> None:
+    assert shelf.evaluate("async s => (await import('/page/format.js')).about(s)", seconds) == words
+
+
+def test_a_job_says_what_it_is_at_and_judges_the_rest_by_what_was_read(shelf: Page, library: Library) -> None:
+    library.job_step_seconds = 60
+    job = library.jobs["a" * 16] = make_job("a" * 16, "add", ["/home/me/More"], state="running")
+    job["progress"] |= {"step": "starting", "videos_total": 0}
+    shelf.reload(wait_until="domcontentloaded")
+    until_text(shelf, ".job .note", "Starting the model \u2026")
+    # The ten minutes in which the model was fetched say nothing of the videos to come.
+    job["progress"] |= {"step": "reading", "videos_total": 8, "videos_done": 4, "seconds": 700}
+    job["progress"] |= {"reading_seconds": 100}
+    shelf.reload(wait_until="domcontentloaded")
+    until_text(shelf, ".job .note", "4 of 8 videos, about 2 minutes left")
 
 
 def test_removing_a_folder_asks_first(shelf: Page, library: Library) -> None:

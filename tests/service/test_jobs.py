@@ -224,6 +224,7 @@ def test_old_jobs_are_forgotten(client: TestClient, work: Worked) -> None:
         ({"action": "add", "folders": ["videos"]}, "is no full path"),
         ({"action": "add", "folders": ["~nobody-of-this-name/x"]}, "is no full path"),
         ({"action": "add", "folders": ["/no/such/folder"]}, "is not there"),
+        ({"action": "add", "folders": ["file:///no/such%20folder"]}, "'/no/such folder' is not there"),
         ({"action": "add", "folders": ["/a\x00b"]}, "is no full path"),
         ({"action": "add", "folders": ["/" + "x" * 4000]}, "is n"),
         ({"action": "add", "folders": ["/"] * 101}, "folders: "),

@@ -40,6 +40,13 @@ def serve(  # noqa: PLR0917 - the options of the verb
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Refuse to change the index and its tags.")
     ] = False,
+    folder_chooser: Annotated[
+        bool,
+        typer.Option(
+            "--folder-chooser/--no-folder-chooser",
+            help="Show the folders of this machine to who adds one on the page.",
+        ),
+    ] = True,
 ) -> None:
     """Search on a page, see the moment, and why it was found; Ctrl-C stops.
 
@@ -62,6 +69,7 @@ def serve(  # noqa: PLR0917 - the options of the verb
             model=model,
             device=device,
             read_only=read_only,
+            folder_chooser=folder_chooser,
         )
         typer.echo(f"Listening on {_address(host, port, access)} (try /docs); Ctrl-C stops.")
         run(app, sock)

@@ -9,13 +9,35 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-__all__ = ["above_of", "absolute", "inside", "path_key", "path_keys", "under"]
+__all__ = ["above_of", "absolute", "inside", "path_key", "path_keys", "typed_path", "under"]
+
+_QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb", "\u201e": "\u201c"}
 
 
 def absolute(path: str | Path) -> str:
     """Full path without ``..`` and ``~``; links keep their names, since people name what they see."""
     return os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - resolve() would follow links
+
+
+def typed_path(text: str) -> str:
+    """Return the path that a person typed, pasted or dragged: without quotes, and of a ``file://`` address.
+
+    Example:
+        >>> typed_path(' "/home/me/My Films" '), typed_path("file:///home/me/My%20Films")
+        ('/home/me/My Films', '/home/me/My Films')
+    """
+    path = text.strip()
+    if len(path) > 1 and _QUOTES.get(path[0]) == path[-1]:
+        path = path[1:-1].strip()
+    if path.lower().startswith("file://"):
+        # url2pathname knows the letters of disks and the names of machines on Windows.
+        address = urlsplit(path)
+        machine = "" if address.netloc.lower() in ("", "localhost") else f"//{address.netloc}"
+        path = url2pathname(machine + address.path)
+    return path
 
 
 def path_key(path: str) -> str:

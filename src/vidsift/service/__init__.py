@@ -7,6 +7,7 @@ Who may ask, how much  :mod:`~vidsift.service.connections`, :mod:`~vidsift.servi
                        :mod:`~vidsift.service.limits`.
 Routes                 :mod:`~vidsift.service.search_routes`, :mod:`~vidsift.service.library_routes`,
                        :mod:`~vidsift.service.media_routes`, :mod:`~vidsift.service.job_routes`,
+                       :mod:`~vidsift.service.folder_routes`,
                        :mod:`~vidsift.service.monitoring` (health, Prometheus), :mod:`~vidsift.service.pages`
                        (``page/`` and ``/docs``).
 In and out             :mod:`~vidsift.service.schemas` (questions and hits),
@@ -17,6 +18,7 @@ Questions              :mod:`~vidsift.service.live_index`: the newest version of
                        :mod:`~vidsift.service.answering`: what it does.
 Files of videos        :mod:`~vidsift.service.media`: what is done with them, in the limited processes of
                        :mod:`~vidsift.workers.async_sandbox`.
+Folders to add         :mod:`~vidsift.service.folder_choice`.
 Index jobs             :mod:`~vidsift.service.jobs`: the queue. :mod:`~vidsift.service.job_process`: the work.
 For Python             :mod:`~vidsift.service.client`.
 =====================  ==================================================================================

@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from vidsift import __version__
 from vidsift.errors import IndexFolderError
 from vidsift.search.searcher import Index
-from vidsift.service import job_routes, library_routes, media_routes, search_routes
+from vidsift.service import folder_routes, job_routes, library_routes, media_routes, search_routes
 from vidsift.service.answering import answer_sentences
 from vidsift.service.engine import Engine
 from vidsift.service.job_process import JobRunner, run_in_process
@@ -50,6 +50,7 @@ def create_app(
     device: str = "auto",
     run_job: JobRunner | None = None,
     read_only: bool = False,
+    folder_chooser: bool = True,
 ) -> FastAPI:
     """Build the application that searches an index and shows what is found.
 
@@ -68,8 +69,12 @@ def create_app(
         device: where to encode and score.
         run_job: does index jobs; by default each in a process of its own.
         read_only: tags and jobs are refused.
+        folder_chooser: list the folders of the machine for who adds one; never where others than this
+            machine's people may ask without a token.
     """
+    access = access or Access()
     service = _make_service(index, limits or ServiceLimits(), model, device, run_job, read_only=read_only)
+    service.folder_chooser = folder_chooser and access.is_personal and not read_only
     app = _Application(
         title="vidsift",
         description="Find videos by what they show.",
@@ -82,11 +87,11 @@ def create_app(
     app.state.service = service
     add_problem_handlers(app)
     # In the order in which the OpenAPI document, and /docs, list them.
-    for routes in (search_routes, library_routes, media_routes, job_routes):
+    for routes in (search_routes, library_routes, media_routes, job_routes, folder_routes):
         app.include_router(routes.router)
     app.include_router(monitoring_routes(service.metrics, service.live_index))
     app.include_router(page_routes())
-    _add_middleware(app, service, access or Access())
+    _add_middleware(app, service, access)
     return app
 
 

@@ -11,13 +11,13 @@ from typing import Annotated
 import fastapi
 from fastapi import APIRouter, Response
 
-from vidsift.files.paths import absolute
+from vidsift.files.paths import absolute, typed_path
 from vidsift.service.problems import ProblemError, problem_responses
 from vidsift.service.schemas_library import Job, JobRequest, JobsResponse
 from vidsift.service.service import CurrentService, Service
 from vidsift.service.transfer import ClosingStream
 
-__all__ = ["router"]
+__all__ = ["full_path", "router"]
 
 router = APIRouter(tags=["jobs"])
 
@@ -113,24 +113,31 @@ def _folders(service: Service, request: JobRequest) -> tuple[str, ...]:
                 "folder in folders",
             )
         return present
-    return tuple(dict.fromkeys(_full_path(folder, request.action) for folder in request.folders))
+    # What is gone can still be taken out of the index.
+    there = request.action != "remove"
+    return tuple(dict.fromkeys(full_path(folder, there=there) for folder in request.folders))
 
 
-def _full_path(folder: str, action: str) -> str:
+def full_path(folder: str, *, there: bool = True) -> str:
+    """Return the full path of a folder as a person names it, in quotes or as an address too.
+
+    Args:
+        folder: what was named.
+        there: it has to be there.
+
+    Raises:
+        ProblemError: 422, it is no full path, or is not there.
+    """
+    typed = typed_path(folder)
     try:
-        path = Path(folder).expanduser()
-        # What is gone can still be taken out of the index.
-        acceptable = action == "remove" or path.exists()
+        path = Path(typed).expanduser()
+        acceptable = not there or path.exists()
     except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, "~" of nobody
-        path, acceptable = Path(folder), False
-    if not path.is_absolute() or "\0" in folder:
-        raise ProblemError(
-            422, f"folders: {folder!r} is no full path; write it from the root, as /home/me/Videos"
-        )
+        path, acceptable = Path(typed), False
+    if not path.is_absolute() or "\0" in typed:
+        raise ProblemError(422, f"{typed!r} is no full path; write it from the root, such as /home/me/Videos")
     if not acceptable:
-        raise ProblemError(
-            422, f"folders: {folder!r} is not there, or may not be read; check its name and its disk"
-        )
+        raise ProblemError(422, f"{typed!r} is not there, or may not be read; check its name and its disk")
     return absolute(path)
 
 

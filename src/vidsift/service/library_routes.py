@@ -120,7 +120,7 @@ async def captions(
 @router.get("/v1/index", summary="What is in the index", responses=problem_responses())
 def index(service: CurrentService) -> IndexResponse:
     """Say what was indexed with which model, and which files could not be read and why."""
-    return _index_facts(service.snapshot())
+    return _index_facts(service.snapshot(), folder_chooser=service.folder_chooser)
 
 
 def _in_order(snapshot: Snapshot, folder: str | None) -> list[Video]:
@@ -170,7 +170,7 @@ def _details(snapshot: Snapshot, video: Video) -> VideoDetails:
     return VideoDetails(captions=list(snapshot.library.captions.get(video.video_id, ())), **_facts(video))
 
 
-def _index_facts(snapshot: Snapshot) -> IndexResponse:
+def _index_facts(snapshot: Snapshot, *, folder_chooser: bool) -> IndexResponse:
     library, index = snapshot.library, snapshot.index
     manifest = None if index is None else index.store.manifest
     return IndexResponse(
@@ -193,4 +193,5 @@ def _index_facts(snapshot: Snapshot) -> IndexResponse:
         calibrated=index is not None and index.calibration is not None,
         tags=sorted({tag for video in library.videos.values() for tag in video.tags}),
         version=__version__,
+        folder_chooser=folder_chooser,
     )

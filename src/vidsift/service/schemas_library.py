@@ -143,6 +143,17 @@ class IndexResponse(BaseModel):
     calibrated: bool = Field(description="Whether hits have a confidence.")
     tags: list[str] = Field(description="All tags that videos of the library have, ascending.")
     version: str = Field(description="Version of vidsift.")
+    folder_chooser: bool = Field(description="Whether GET /v1/folders lists the folders of the machine.")
+
+
+class FoldersResponse(BaseModel):
+    """The folders in a folder of the machine."""
+
+    path: str = Field(description="Which folder.")
+    parent: str | None = Field(description="The folder above it; null at the top.")
+    folders: list[str] = Field(description="Full paths of the folders in it by name, at most 1,000.")
+    more: int = Field(description="How many are left out beyond those.")
+    places: list[str] = Field(description="Where people begin to look: home, folders of films, disks.")
 
 
 class JobRequest(BaseModel):

@@ -108,6 +108,11 @@ class Access:
         # Cookies know no ports: with one name for all, two services would sign each other's visitors out.
         return "vidsift_" + hashlib.sha256((self.token or "").encode()).hexdigest()[:8]
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether only this machine's people, or who has the token, can ask."""
+        return self.token is not None or (self.names <= _LOOPBACK and not self.any_address)
+
     def knows(self, name: str) -> bool:
         """Whether the service may be called by a name."""
         if name in self.names:

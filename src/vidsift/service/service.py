@@ -167,6 +167,7 @@ class Service:
         metrics: counts what is done.
         limits: how much one may ask for.
         read_only: tags and jobs are refused.
+        folder_chooser: the folders of the machine may be listed.
         stopping: set when the service begins to stop; streams end by it.
     """
 
@@ -180,6 +181,7 @@ class Service:
     metrics: Metrics
     limits: ServiceLimits
     read_only: bool = False
+    folder_chooser: bool = False
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:

@@ -77,6 +77,8 @@ export const video = (videoId, signal) => json(`/v1/videos/${id(videoId)}`, { si
 export const captions = (videoId, k) => json(`/v1/videos/${id(videoId)}/captions?k=${k}`);
 export const setTags = (videoId, tags) => post(`/v1/videos/${id(videoId)}/tags`, { tags }, undefined, "PUT");
 export const jobs = (signal) => json("/v1/index/jobs", { signal });
+export const folders = (path, signal) =>
+  json(`/v1/folders${path ? `?path=${id(path)}` : ""}`, { signal });
 export const startJob = (action, folders) => post("/v1/index/jobs", { action, folders });
 export const steerJob = (jobId, verb) => post(`/v1/index/jobs/${id(jobId)}/${verb}`, {});
 

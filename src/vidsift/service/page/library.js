@@ -1,8 +1,9 @@
 // The library: what is in it, what could not be read and why, and the work on it.
 
+import { makeAddFolder } from "./addFolder.js";
 import * as address from "./address.js";
 import * as api from "./api.js";
-import { bdi, el, icon, say } from "./dom.js";
+import { bdi, el, icon } from "./dom.js";
 import { bytes, clock, counted, fileName, fullPath, number, visible } from "./format.js";
 import { makeJobs } from "./jobs.js";
 import { action, message, trouble } from "./states.js";
@@ -13,8 +14,20 @@ const SOON_MS = 1500;
 /** The library view. `changed(overview)` is called whenever the library was looked at anew. */
 export function makeLibrary({ changed }) {
   const jobs = makeJobs({ over: jobOver });
+  const adding = makeAddFolder({ started: jobs.add });
   const head = el("div", { class: "library-head" });
-  const folders = el("section", { class: "folders", "aria-labelledby": "folders-title" });
+  const folderList = el("div");
+  const update = el("div", { class: "folders-update" });
+  // The form is there once: who types in it is not disturbed when the rest is drawn anew.
+  const folders = el(
+    "section",
+    { class: "folders", "aria-labelledby": "folders-title" },
+    el("h2", { id: "folders-title" }, "Folders"),
+    folderList,
+    adding.node,
+    update,
+  );
+  folders.hidden = true;
   const failures = el("section", { class: "failures", "aria-labelledby": "failures-title" });
   const shelf = el("section", { class: "shelf", "aria-labelledby": "shelf-title" });
   const node = el("div", { class: "library" }, head, jobs.node, folders, failures, shelf);
@@ -94,13 +107,15 @@ export function makeLibrary({ changed }) {
   }
 
   function drawFolders(overview) {
+    adding.about(overview);
     const rows = overview.folders.map((folder) => folderRow(folder));
-    folders.replaceChildren(
-      el("h2", { id: "folders-title" }, "Folders"),
+    folders.hidden = false;
+    folderList.replaceChildren(
       rows.length
         ? el("ul", { class: "folder-list" }, ...rows)
         : el("p", { class: "note" }, "No folder is in the library yet."),
-      addForm((path) => work("add", [path])),
+    );
+    update.replaceChildren(
       rows.length
         ? action("Look for changes in all folders", (event) => work("update", [], event.currentTarget), {
             class: "text",
@@ -249,37 +264,6 @@ export function makeLibrary({ changed }) {
   };
 }
 
-/** A form that asks for a folder. */
-export function addForm(add) {
-  const input = el("input", {
-    type: "text",
-    name: "folder",
-    "aria-label": "Full path of a folder with videos",
-    placeholder: "/home/me/Videos",
-    autocomplete: "off",
-    spellcheck: "false",
-    dir: "auto",
-  });
-  const form = el(
-    "form",
-    { class: "add-folder" },
-    input,
-    el("button", { type: "submit", class: "primary wide" }, "Add folder"),
-  );
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const path = input.value.trim();
-    if (!path) {
-      input.focus();
-      return;
-    }
-    await add(path);
-    input.value = "";
-    say(`Adding ${path}`);
-  });
-  return form;
-}
-
 /** A video of the library, not a hit. */
 export function videoTile(video) {
   const name = fileName(video.path);
@@ -309,7 +293,9 @@ export function videoTile(video) {
 }
 
 /** What a library that holds nothing shows first. */
-export function firstRun(jobs) {
+export function firstRun(jobs, overview) {
+  const adding = makeAddFolder({ started: jobs.add });
+  adding.about(overview);
   return el(
     "div",
     { class: "first" },
@@ -320,14 +306,8 @@ export function firstRun(jobs) {
           "Nothing leaves this computer, and the files stay as they are.",
       ],
     }),
-    addForm(async (path) => {
-      try {
-        jobs.add(await api.startJob("add", [path]));
-      } catch (error) {
-        jobs.trouble(error);
-      }
-    }),
+    adding.node,
     jobs.node,
-    el("p", { class: "note" }, "Or in a terminal: ", el("code", {}, "vidsift index ~/Videos")),
+    el("p", { class: "note" }, "Or in a terminal: ", el("code", {}, "vidsift open ~/Videos")),
   );
 }

@@ -52,7 +52,7 @@ async function startPage(signal) {
       searchView.classList.add("first-run");
       firstJobs.stop();
       await firstJobs.start();
-      return firstRun(firstJobs);
+      return firstRun(firstJobs, overview);
     }
     searchView.classList.remove("first-run");
     const newest = await api.videos({ limit: 12 }, signal);
