@@ -34,6 +34,7 @@ from tests.video.making import picture
 import vidsift.service
 from vidsift.search.match_quality import is_at_least, match_of
 from vidsift.service import schemas, schemas_library
+from vidsift.service.answering import rephrased, searched_query
 from vidsift.service.security import HEADERS
 
 PAGE = Path(vidsift.service.__file__).parent / "page"
@@ -98,6 +99,13 @@ async def body_of(model: type[BaseModel], request: Request) -> dict[str, Any]:
     body: dict[str, Any] = await request.json()
     model.model_validate(body)
     return body
+
+
+def _rephrased(body: dict[str, Any]) -> str | list[str] | None:
+    if "query" not in body:
+        return None
+    query = body["query"]
+    return rephrased(query, searched_query(query, verbatim=body.get("verbatim", False)))
 
 
 def problem(status: int, title: str, detail: str) -> JSONResponse:
@@ -178,6 +186,7 @@ class Fake:
             "data": hits[first:last],
             "found": "nothing" not in text if self.library.calibrated else None,
             "label": "text" if "query" in body else "similar footage",
+            "searched_for": _rephrased(body),
             "pool": {
                 "segments": sum(len(video.segments) for video in self.library.videos),
                 "videos": len(self.library.videos),

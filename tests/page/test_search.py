@@ -321,3 +321,35 @@ def test_hostile_names_are_text(page: Page) -> None:
     page.click("text=Captions that fit")
     page.wait_for_selector(".captions li >> text=onerror")
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_what_was_searched_for_is_shown_with_the_way_to_the_written_words(
+    page: Page, library: Library
+) -> None:
+    page.goto("/", wait_until="domcontentloaded")
+    written = 'Show me "a dog runs", please!'
+    ask(page, written)
+    note = page.locator(".phrasing")
+    assert note.inner_text() == "Searched for \u201ca dog runs\u201d \u00b7 Search exactly as written"
+    assert "Searched for a dog runs. 9 results" in page.inner_text("[aria-live]")
+    # The person's words stay in the field, the title, the address, and among the latest questions.
+    assert page.input_value("#query") == written
+    assert page.title() == f"{written} \u2013 vidsift"
+    assert address(page) == {"q": [written]}
+    note.get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    until_asked(page, library, "verbatim", True)
+    until(page, "document.querySelector('.phrasing').innerText.startsWith('Searched exactly as written')")
+    assert address(page) == {"q": [written], "verbatim": ["1"]}
+    note.get_by_role("link", name="Search as usual").click()
+    until_asked(page, library, "verbatim", False)
+    assert address(page) == {"q": [written]}
+    # A new question is not verbatim because the one before was.
+    visit(page, "/?q=a+dog.&verbatim=1")
+    ask(page, "a cat")
+    assert address(page) == {"q": ["a cat"]}
+    until(page, "document.querySelector('.phrasing').innerText === ''")
+    visit(page, "/?q=nothing+here.")
+    assert "fits \u201cnothing here\u201d well" in page.inner_text(".message.nothing h2")
+    visit(page, "/", ".home")
+    assert page.locator(".questions a").all_inner_texts() == ["a cat", written]

@@ -339,3 +339,46 @@ def test_questions_are_answered_while_sentences_in_order_are_measured(
 def test_what_is_asked_has_a_schema() -> None:
     schema = SearchRequest.model_json_schema()
     assert schema["properties"]["k"]["maximum"] == 100
+
+
+def test_an_answer_says_what_was_searched_for(client: TestClient, index: Index) -> None:
+    plain, phrased = ask(client, explain=True), ask(client, 'Show me "a red circle".', explain=True)
+    assert (plain["searched_for"], phrased["searched_for"]) == (None, "a red circle")
+    assert (phrased["data"], phrased["found"]) == (plain["data"], plain["found"])
+    assert ask(client, " a  red circle ")["searched_for"] is None
+    in_order = ask(client, ["find a circle", "a ring"])
+    assert in_order["searched_for"] == ["a circle", "a ring"]
+    verbatim = ask(client, "find a circle", verbatim=True)
+    assert verbatim["searched_for"] is None
+    expected = [hit.score for hit in index.search("find a circle")]
+    assert [hit["score"] for hit in verbatim["data"]] == expected
+    assert expected != [hit.score for hit in index.search("a circle")]
+    said = problem(
+        client.post("/v1/search", json={"video": plain["data"][0]["segment_id"], "verbatim": True}), 422
+    )
+    assert "verbatim needs a query" in said
+
+
+def test_accounts_and_strips_are_of_what_was_searched_for(client: TestClient) -> None:
+    (hit,) = ask(client, k=1)["data"]
+    of_hit = {"segment_id": hit["segment_id"]}
+    plain = client.post("/v1/explain", json={"query": "a red circle", **of_hit}).json()
+    phrased = {"query": "find a red circle.", **of_hit}
+    assert client.post("/v1/explain", json=phrased).json() == plain
+    verbatim = client.post("/v1/explain", json=phrased | {"verbatim": True}).json()
+    assert verbatim["query"] == "find a red circle."
+    assert verbatim["score"] != plain["score"]
+    body = {"query": "find a red circle.", "video_id": hit["video_id"]}
+    strip = client.post("/v1/strip", json=body).json()
+    assert strip.pop("searched_for") == "a red circle"
+    expected = client.post("/v1/strip", json=body | {"query": "a red circle"}).json()
+    assert expected.pop("searched_for") is None
+    assert strip == expected
+    assert client.post("/v1/strip", json=body | {"verbatim": True}).json()["shares"] != strip["shares"]
+
+
+def test_a_sum_that_cancels_is_refused_with_a_remedy(client: TestClient) -> None:
+    for query in ("a circle - a circle", "show me a circle - A  CIRCLE.", ["a ring", "a circle - a circle"]):
+        said = problem(client.post("/v1/search", json={"query": query}), 422)
+        assert "takes off all that it adds" in said
+        assert "take off something else" in said

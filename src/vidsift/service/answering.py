@@ -21,7 +21,8 @@ from vidsift.errors import NoAlignmentError, QueryError
 from vidsift.files.paths import absolute
 from vidsift.search.filters import allowed_rows, shown_paths_in
 from vidsift.search.match_quality import anything_fits, is_at_least
-from vidsift.search.sums import parse
+from vidsift.search.phrasing import is_rephrased
+from vidsift.search.sums import normalise_query, parse
 from vidsift.service import schemas
 from vidsift.service.problems import ProblemError
 from vidsift.service.schemas import (
@@ -55,6 +56,8 @@ __all__ = [
     "is_calibrated",
     "measure_in_order",
     "next_page",
+    "rephrased",
+    "searched_query",
     "settings_of",
     "strip_of_video",
 ]
@@ -110,6 +113,19 @@ def settings_of(request: SearchRequest) -> Settings:
         min_confidence=request.min_confidence,
         min_match=request.min_match,
     )
+
+
+def searched_query(query: str | Sequence[str], *, verbatim: bool) -> str | list[str]:
+    """What is searched for: the query without what says nothing about a video, unless verbatim."""
+    if isinstance(query, str):
+        return query if verbatim else normalise_query(query)
+    return [sentence if verbatim else normalise_query(sentence) for sentence in query]
+
+
+def rephrased(query: str | Sequence[str], searched: str | list[str]) -> str | list[str] | None:
+    """What was searched for, where whoever wrote the query has to be shown it; else None."""
+    written, sentences = ([text] if isinstance(text, str) else text for text in (query, searched))
+    return searched if is_rephrased(written, sentences) else None
 
 
 def absolute_folder(folder: str) -> str:
@@ -249,7 +265,8 @@ def strip_of_video(live_index: LiveIndex, request: StripRequest) -> StripRespons
     Raises:
         ProblemError: 404, there is no such video; 409, nothing has been indexed yet.
     """
-    sentences = [request.query] if isinstance(request.query, str) else request.query
+    query = searched_query(request.query, verbatim=request.verbatim)
+    sentences = [query] if isinstance(query, str) else query
 
     def strip(snapshot: Snapshot) -> StripResponse:
         index = snapshot.opened()
@@ -268,6 +285,7 @@ def strip_of_video(live_index: LiveIndex, request: StripRequest) -> StripRespons
                 )
                 for hits in zip(*hits_of, strict=True)
             ],
+            searched_for=rephrased(request.query, query),
         )
 
     return live_index.run(strip)

@@ -85,7 +85,7 @@ class Client:
         self._opener.close()
 
     def search(self, query: str | list[str] | None = None, **question: Any) -> dict[str, Any]:
-        """Find moments; further fields of the question (k, group_by, filter, explain, image, ...) by name."""
+        """Find moments; further fields of the question (k, group_by, filter, verbatim, ...) by name."""
         body = question if query is None else {"query": query, **question}
         return self._json("POST", "/v1/search", body)
 
@@ -100,7 +100,13 @@ class Client:
                 return
 
     def explain(
-        self, query: str, segment_id: str, *, maps: bool = False, leave_out: bool = False
+        self,
+        query: str,
+        segment_id: str,
+        *,
+        maps: bool = False,
+        leave_out: bool = False,
+        verbatim: bool = False,
     ) -> dict[str, Any]:
         """Account for the score of a sentence with a segment.
 
@@ -109,16 +115,20 @@ class Client:
             segment_id: of a hit.
             maps: also say where in the picture.
             leave_out: also say how much the score falls without each word.
+            verbatim: the sentence exactly as it is written.
         """
         body = {"query": query, "segment_id": segment_id, "maps": maps}
         # Not named unless asked for: services of earlier versions refuse fields that they do not know.
         if leave_out:
             body["leave_out"] = True
+        if verbatim:
+            body["verbatim"] = True
         return self._json("POST", "/v1/explain", body)
 
-    def strip(self, query: str, video_id: str) -> dict[str, Any]:
+    def strip(self, query: str, video_id: str, *, verbatim: bool = False) -> dict[str, Any]:
         """Lay a sentence along a whole video."""
-        return self._json("POST", "/v1/strip", {"query": query, "video_id": video_id})
+        exactly = {"verbatim": True} if verbatim else {}
+        return self._json("POST", "/v1/strip", {"query": query, "video_id": video_id, **exactly})
 
     def upload(self, file: str | Path, content_type: str | None = None) -> dict[str, Any]:
         """Upload a picture or a video to ask with; its ``upload_id`` goes into a search.

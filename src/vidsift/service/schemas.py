@@ -54,6 +54,14 @@ _QUERY_IS = (
     "What the video should show: a sentence; a sum as 'a dog + snow - person'; or a list of sentences that "
     "must come in that order within one video."
 )
+_VERBATIM_IS = (
+    "Take the query exactly as it is written. Else what says nothing about a video is taken off: quotes "
+    "around it, 'show me', 'videos of', 'please', a last dot."
+)
+_SEARCHED_FOR = (
+    "What the query was taken for, where that is not what was written; a list for sentences in order. Null "
+    "elsewhere."
+)
 
 
 def thumbnail_url(video_id: str, at_seconds: float) -> str:
@@ -101,6 +109,7 @@ class SearchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     query: Query | None = Field(default=None, description=_QUERY_IS)
+    verbatim: bool = Field(default=False, description=_VERBATIM_IS)
     video: Identity | None = Field(
         default=None, description="More like this: the segment_id of a hit, or the upload_id of a video."
     )
@@ -146,6 +155,8 @@ class SearchRequest(BaseModel):
         given = sum(value is not None for value in (self.query, self.video, self.image))
         if given != 1:
             raise ValueError(f"give exactly one of query, video and image; {given} were given")
+        if self.verbatim and self.query is None:
+            raise ValueError("verbatim needs a query; similar footage has no words to take as they are")
         if self.explain and self.query is None:
             raise ValueError("explain needs a query; similar footage has no words to explain")
         if self.explain and self.k > MAX_EXPLAINED:
@@ -232,7 +243,7 @@ class ExplanationLeavingOut(BaseModel):
 class Explanation(BaseModel):
     """The account of one hit's score; all contributions sum to the score."""
 
-    query: str = Field(description="The sentence.")
+    query: str = Field(description="The sentence that was scored.")
     score: float = Field(description="The similarity that is accounted for.")
     segment_id: str = Field(description="Identity of the segment.")
     video_id: str = Field(description="Identity of the file's content.")
@@ -335,6 +346,7 @@ class SearchResponse(BaseModel):
     label: Literal["text", "similar footage"] = Field(
         description="What the scores mean; the two kinds cannot be compared."
     )
+    searched_for: str | list[str] | None = Field(default=None, description=_SEARCHED_FOR)
     pool: Pool = Field(description="What was searched.")
     next_page: str | None = Field(description="Give it as 'page' for the hits that follow; null at the end.")
     took_ms: float = Field(description="Milliseconds from the question to the answer, waiting included.")
@@ -349,6 +361,7 @@ class ExplainRequest(BaseModel):
         description="The sentence that was asked for, or the sum; of sentences in order each one by itself, "
         "with the segment_id of its part."
     )
+    verbatim: bool = Field(default=False, description=_VERBATIM_IS)
     segment_id: Identity = Field(description="The segment_id of a hit.")
     maps: bool = Field(
         default=False,
@@ -370,6 +383,7 @@ class StripRequest(BaseModel):
     query: Query = Field(
         description="The sentence that was asked for, or the sum; of sentences in order the mean is told."
     )
+    verbatim: bool = Field(default=False, description=_VERBATIM_IS)
     video_id: Identity = Field(description="The video_id of a hit.")
 
 
@@ -386,6 +400,7 @@ class StripResponse(Strip):
     """What each second of a whole video gave to its segment's score."""
 
     segments: list[StripSegment] = Field(description="All segments of the video, ascending in time.")
+    searched_for: str | list[str] | None = Field(default=None, description=_SEARCHED_FOR)
 
 
 class UploadResponse(BaseModel):

@@ -20,6 +20,8 @@ from vidsift.service.answering import (
     is_calibrated,
     measure_in_order,
     next_page,
+    rephrased,
+    searched_query,
     settings_of,
     strip_of_video,
 )
@@ -67,7 +69,10 @@ async def search(service: CurrentService, request: Request, question: SearchRequ
     """
     start = time.monotonic()
     settings = settings_of(question)
-    answer = await _answer(service, request, question, settings)
+    query = None if question.query is None else searched_query(question.query, verbatim=question.verbatim)
+    answer = await _answer(service, request, question, query, settings)
+    if question.query is not None and query is not None:
+        answer.searched_for = rephrased(question.query, query)
     answer.next_page = next_page(question, answer, settings, more=answer.next_page is not None)
     answer.took_ms = (time.monotonic() - start) * 1000
     return await _json_response(answer)
@@ -81,7 +86,7 @@ async def search(service: CurrentService, request: Request, question: SearchRequ
 )
 async def explain(service: CurrentService, request: Request, body: ExplainRequest) -> Response:
     """Account for the score of a sentence with a segment: which word met which frame, with what."""
-    sentence, live_index = body.query, service.live_index
+    sentence, live_index = searched_query(body.query, verbatim=body.verbatim), service.live_index
     if not isinstance(sentence, str):
         raise ProblemError(
             422,
@@ -146,10 +151,14 @@ async def upload(service: CurrentService, request: Request) -> UploadResponse:
 
 
 async def _answer(
-    service: Service, request: Request, question: SearchRequest, settings: Settings
+    service: Service,
+    request: Request,
+    question: SearchRequest,
+    query: str | list[str] | None,
+    settings: Settings,
 ) -> SearchResponse:
-    """Have the engine answer a question."""
-    live_index, query = service.live_index, question.query
+    """Have the engine answer a question: its query as it is searched for, or its footage."""
+    live_index = service.live_index
     if isinstance(query, str):
         waiting = service.engine.ask(query, settings)
     elif query is not None:

@@ -20,6 +20,7 @@ export function read(search = location.search) {
     upload: text("upload"),
     kind: text("kind") === "image" ? "image" : "video",
     name: text("name"),
+    verbatim: text("verbatim") === "1" ? "1" : "",
     by: text("by") === "video" ? "video" : "segment",
     under: text("under"),
     longer: text("longer"),
@@ -71,7 +72,7 @@ export function asks(state) {
 
 /** The state without what is being asked; filters stay. */
 export function unasked(state) {
-  return { ...state, queries: [], like: "", upload: "", name: "", video: "", segment: "", at: "" };
+  return { ...state, queries: [], like: "", upload: "", name: "", verbatim: "", video: "", segment: "", at: "" };
 }
 
 const listeners = new Set();

@@ -69,9 +69,10 @@ export function isAbort(error) {
 const id = encodeURIComponent;
 
 export const search = (body, signal) => post("/v1/search", body, signal);
-export const explain = (query, segment, signal, maps) =>
-  post("/v1/explain", { query, segment_id: segment, maps }, signal);
-export const strip = (query, video, signal) => post("/v1/strip", { query, video_id: video }, signal);
+/** `question` is {query, verbatim}: as it was written, and whether it is to be taken so. */
+export const explain = (question, segment, signal, maps) =>
+  post("/v1/explain", { ...question, segment_id: segment, maps }, signal);
+export const strip = (question, video, signal) => post("/v1/strip", { ...question, video_id: video }, signal);
 export const overview = (signal) => json("/v1/index", { signal });
 export const video = (videoId, signal) => json(`/v1/videos/${id(videoId)}`, { signal });
 export const captions = (videoId, k) => json(`/v1/videos/${id(videoId)}/captions?k=${k}`);

@@ -8,9 +8,12 @@ const AT_ONCE = 2;
  * Answers about the hits of one question. A new question makes a new one and calls `stop()` on the old.
  */
 export class Lazy {
-  /** @param query the sentence, or the sentences in order. */
-  constructor(query) {
-    this.query = query;
+  /**
+   * @param query the sentence, or the sentences in order.
+   * @param verbatim whether it is taken exactly as written.
+   */
+  constructor(query, verbatim) {
+    this.question = { query, verbatim: Boolean(verbatim) };
     this.cache = new Map();
     this.waiting = [];
     this.running = 0;
@@ -27,11 +30,11 @@ export class Lazy {
   /** Why a segment was found; `urgent` goes before everything that waits. */
   explanation(segmentId, urgent = false) {
     // Sentences in order have no account together; each is asked for by itself.
-    if (Array.isArray(this.query)) return Promise.reject(new api.ApiError(422, "No account", ""));
+    if (Array.isArray(this.question.query)) return Promise.reject(new api.ApiError(422, "No account", ""));
     if (this.none) return Promise.reject(this.none);
     return this.#once(`explain ${segmentId}`, urgent, async (signal) => {
       try {
-        return await api.explain(this.query, segmentId, signal);
+        return await api.explain(this.question, segmentId, signal);
       } catch (error) {
         // A black box has no account of any hit: there is no need to ask for the others.
         if (error.status === 422) this.#giveUp(error);
@@ -42,12 +45,12 @@ export class Lazy {
 
   /** The same with the patches that tokens come from, for which the video is read again. */
   maps(segmentId) {
-    return this.#once(`maps ${segmentId}`, true, (signal) => api.explain(this.query, segmentId, signal, true));
+    return this.#once(`maps ${segmentId}`, true, (signal) => api.explain(this.question, segmentId, signal, true));
   }
 
   /** The scores along a whole video. */
   strip(videoId, urgent = false) {
-    return this.#once(`strip ${videoId}`, urgent, (signal) => api.strip(this.query, videoId, signal));
+    return this.#once(`strip ${videoId}`, urgent, (signal) => api.strip(this.question, videoId, signal));
   }
 
   #once(key, urgent, ask) {

@@ -231,7 +231,7 @@ export function makePlayer(results) {
       why.film.replaceChildren();
       return;
     }
-    const lazy = results.lazy() ?? new Lazy(plain(state.queries));
+    const lazy = results.lazy() ?? new Lazy(plain(state.queries), state.verbatim);
     const mine = now;
     const stillHere = () => mine === now;
     why.say("Counting what each word gave \u2026");
@@ -260,7 +260,8 @@ export function makePlayer(results) {
   function accountOfPart(place) {
     const part = now.hit.parts[place];
     strip.mark({ moment: [part.start, part.end] });
-    return accountOf(new Lazy(address.now().queries[place]), part.segment_id);
+    const { queries, verbatim } = address.now();
+    return accountOf(new Lazy(queries[place], verbatim), part.segment_id);
   }
 
   async function accountOf(lazy, segmentId) {

@@ -7,7 +7,7 @@ import { el, say } from "./dom.js";
 import { filterCount, filterOf, unfiltered } from "./filters.js";
 import { counted, number } from "./format.js";
 import { Lazy } from "./lazy.js";
-import { action, noHits, noneSure, nothingFits, trouble } from "./states.js";
+import { action, noHits, noneSure, nothingFits, searched, searchedFor, trouble } from "./states.js";
 import { makeWords } from "./words.js";
 
 const AT_ONCE = 24;
@@ -20,10 +20,11 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
   const words = makeWords({ point: askWord });
   const summary = el("p", { class: "summary" });
   const band = el("div", { class: "band" }, words.node);
+  const phrasing = el("p", { class: "phrasing" });
   const above = el("div", { class: "above" });
   let list = el("ol", { class: "cards" });
   const below = el("div", { class: "below" });
-  const node = el("div", { class: "results" }, band, above, list, below);
+  const node = el("div", { class: "results" }, band, phrasing, above, list, below);
 
   let running = null;
   let lazy = null;
@@ -57,7 +58,7 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     const body = bodyOf(state);
     try {
       const answer = await api.search(body, mine.signal);
-      lazy = state.queries.length ? new Lazy(plain(state.queries)) : null;
+      lazy = state.queries.length ? new Lazy(plain(state.queries), state.verbatim) : null;
       show(state, body, answer);
     } catch (error) {
       if (api.isAbort(error)) return;
@@ -85,7 +86,7 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     visible?.disconnect();
     cards = [];
     words.expect(null);
-    for (const part of [above, below]) part.replaceChildren();
+    for (const part of [phrasing, above, below]) part.replaceChildren();
     const empty = el("ol", { class: "cards" });
     list.replaceWith(empty);
     list = empty;
@@ -95,6 +96,8 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
   function show(state, body, answer) {
     clear();
     answered(answer);
+    const sentences = searched(state, answer);
+    phrasing.replaceChildren(...searchedFor(state, answer));
     const weak = answer.found === false;
     list.classList.toggle("weak", weak);
     if (!answer.data.length) {
@@ -108,8 +111,8 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
       say("No results");
       return;
     }
-    words.expect(state.queries.length === 1 ? state.queries[0] : null);
-    if (weak) above.replaceChildren(nothingFits(state));
+    words.expect(sentences.length === 1 ? sentences[0] : null);
+    if (weak) above.replaceChildren(nothingFits({ ...state, queries: sentences }));
     tell(state, answer);
     append(state, body, answer);
     window.scrollTo({ top: 0 });
@@ -180,7 +183,9 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
       ` \u00b7 ${Math.max(1, Math.round(answer.took_ms))} ms`,
     ].join("");
     const weak = answer.found === false;
-    say(weak ? `Nothing fits well. ${counted(shown, "weak result")} below.` : counted(shown, "result"));
+    const sentences = searched(state, answer).join(", then ");
+    const heard = answer.searched_for ? `Searched for ${sentences}. ` : "";
+    say(heard + (weak ? `Nothing fits well. ${counted(shown, "weak result")} below.` : counted(shown, "result")));
   }
 
   function similar(hit) {
@@ -235,7 +240,10 @@ function bodyOf(state) {
   if (state.sure) body.min_confidence = Number(state.sure);
   if (state.like) body.video = state.like;
   else if (state.upload) body[state.kind] = state.upload;
-  else body.query = plain(state.queries);
+  else {
+    body.query = plain(state.queries);
+    body.verbatim = Boolean(state.verbatim);
+  }
   return body;
 }
 

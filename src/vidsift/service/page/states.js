@@ -40,6 +40,23 @@ export function quoted(queries) {
   return queries.flatMap((query, place) => [place ? " then " : "", "\u201c", bdi(visible(query)), "\u201d"]);
 }
 
+/** The sentences that an answer is to. */
+export function searched(state, answer) {
+  return answer.searched_for ? [answer.searched_for].flat() : state.queries;
+}
+
+/** What was searched for where that is not what was written, with the way to the other; else nothing. */
+export function searchedFor(state, answer) {
+  if (!state.verbatim && !answer.searched_for) return [];
+  const other = { ...state, verbatim: state.verbatim ? "" : "1", video: "", segment: "", at: "" };
+  const words = state.verbatim ? "Search as usual" : "Search exactly as written";
+  return [
+    ...(state.verbatim ? ["Searched exactly as written"] : ["Searched for ", ...quoted(searched(state, answer))]),
+    " \u00b7 ",
+    el("a", { href: href(other), on: { click: follow } }, words),
+  ];
+}
+
 /** Nothing in the library fits. */
 export function nothingFits(state) {
   const what = state.queries.length ? quoted(state.queries) : ["this footage"];
