@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.data import annotated
 
 from vidsift.search.phrasing import is_rephrased, normalise_sentence
 
@@ -130,6 +134,25 @@ def test_a_long_question_takes_no_longer_than_it_is_long() -> None:
     for piece in ("show me ", '"', "(", "please ", ", ", "a video of ", "can you ", "all of the "):
         text = piece * (4000 // len(piece))
         assert normalise_sentence(text)
+
+
+def test_real_captions_keep_their_words() -> None:
+    with (annotated.shared("msrvtt") / "MSRVTT_JSFUSION_test.csv").open(encoding="utf-8") as file:
+        captions = [row["sentence"] for row in csv.DictReader(file)]
+    for split in ("val", "test"):
+        text = (annotated.shared("didemo") / f"{split}_data.json").read_text(encoding="utf-8")
+        captions += [row["description"] for row in json.loads(text)]
+    assert len(captions) == 9201
+    ends = " .,;:!?"
+    shortened = [
+        text
+        for text in captions
+        if normalise_sentence(text).strip(ends) != " ".join(text.split()).strip(ends)
+    ]
+    # Some say what it is that they describe, "a video of a church choir": no more than these lose words.
+    openings = ("a video ", "video ", "a clip ", "the moment when ", "moment when ")
+    assert 0 < len(shortened) < 30
+    assert [text for text in shortened if not text.lower().startswith(openings)] == []
 
 
 def test_blanks_alone_are_nothing_to_tell() -> None:
