@@ -63,7 +63,7 @@ def take(browser: Browser, address: str, sentence: str, made: str) -> None:
     """All pictures of a library in which ``sentence`` fits a video."""
     light = browser.new_page(base_url=address, viewport=WIDE, color_scheme="light")
     # The first question also measures what unrelated ones score; its time is not the usual one.
-    visit(light, question_of(NOWHERE))
+    visit(light, question_of(NOWHERE), ".message")
     visit(light, question_of(sentence))
     light.wait_for_selector(".words button.chip")
     keep(light, "results", made)
@@ -75,7 +75,7 @@ def take(browser: Browser, address: str, sentence: str, made: str) -> None:
     keep(light, "player", made)
     light.locator(".sum .chip").nth(13).click()
     keep(light, "word", made)
-    visit(light, question_of(NOWHERE))
+    visit(light, question_of(NOWHERE), ".message")
     keep(light, "nothing", made)
     visit(light, "/?view=library", ".shelf .card")
     keep(light, "library", made)

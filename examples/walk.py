@@ -58,7 +58,8 @@ def walk(place: Path) -> None:
     vidsift.build_index([library], place / "index", model)
     for hit in vidsift.Index.open(place / "index", model).search(sentence, k=3):
         start, end = hit.moment
-        print(f"search        {hit.rank}. {hit.score:.3f} {Path(hit.path).name} {start:.1f}-{end:.1f} s")
+        where = f"{Path(hit.path).name} {start:.1f}-{end:.1f} s"
+        print(f"search        {hit.rank}. {hit.score:.3f} {where} ({hit.match})")
 
 
 if __name__ == "__main__":

@@ -30,3 +30,4 @@ def test_the_walk_ends_at_the_video_that_it_began_with(
     assert similarity[1] == total[1] == first[1]
     assert "startoftext" not in printed
     assert first[2] == "test-00000.mp4"
+    assert re.findall(r"\((good match|possible match|unlikely)\)$", printed, re.MULTILINE)[0] == "good match"

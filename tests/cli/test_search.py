@@ -165,7 +165,7 @@ def test_the_word_and_whether_anything_fits_go_by_one_rule(
     for confidence, lead, word in (
         (0.9499, 9.0, "unlikely"),
         (0.95, 0.0, "possible match"),
-        (0.95, 9.0, "good match"),
+        (0.985, 9.0, "good match"),
         (0.9999, 0.0, "good match"),
         (0.29, 0.0, "unlikely"),
     ):

@@ -1,9 +1,10 @@
 """A service that answers with made-up hits: every state of the page, always the same, at once.
 
-What is asked for decides what comes back: "nothing" is not found, "none" has no hits, "trouble" is a problem,
-"slow" takes its time, "hostile" has names that try to become markup, "blackbox" has no account, "patches" has
-terms with and without times, "places" and "objects" have maps of the picture ("lost" ones do not after all),
-"late" has its best moment in the second segment of a long video.
+What is asked for decides what comes back: "nothing" is not found, "mixed" has good, possible and unlikely
+matches, "doubtful" no good one, "none" has no hits, "trouble" is a problem, "slow" takes its time, "hostile"
+has names that try to become markup, "blackbox" has no account, "patches" has terms with and without times,
+"places" and "objects" have maps of the picture ("lost" ones do not after all), "late" has its best moment in
+the second segment of a long video.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from tests.page.accounts import FRAMES, explanation, shares_of
 from tests.video.making import picture
 
 import vidsift.service
-from vidsift.search.match_quality import is_at_least, match_of
+from vidsift.search.match_quality import is_at_least
 from vidsift.service import schemas, schemas_library
 from vidsift.service.answering import rephrased, searched_query
 from vidsift.service.security import HEADERS
+from vidsift.types import Match
 
 PAGE = Path(vidsift.service.__file__).parent / "page"
 HOSTILE = '<img src=x onerror="window.hacked=1">"\'&\u202egpj.mp4'
@@ -112,6 +114,16 @@ def problem(status: int, title: str, detail: str) -> JSONResponse:
     """A problem as the service words it."""
     body = {"title": title, "status": status, "detail": detail}
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+def match_at(text: str, rank: int) -> Match:
+    """How good a match is: good, but where the question names another state."""
+    if "nothing" in text:
+        return "unlikely"
+    if "mixed" in text or "doubtful" in text:
+        good = 2 if "mixed" in text else 0
+        return "good match" if rank < good else "possible match" if rank < 5 else "unlikely"
+    return "good match"
 
 
 class Fake:
@@ -191,6 +203,7 @@ class Fake:
                 "segments": sum(len(video.segments) for video in self.library.videos),
                 "videos": len(self.library.videos),
                 "allowed_segments": sum(len(video.segments) for video in chosen),
+                "allowed_videos": len(chosen),
             },
             "next_page": f"{last}.{mark}" if last < len(hits) else None,
             "took_ms": 41.7,
@@ -208,14 +221,9 @@ class Fake:
         hits.sort(key=lambda hit: -hit["score"])
         for rank, hit in enumerate(hits):
             sure = 0.06 if "nothing" in text else max(0.11, 0.97 - 0.045 * rank)
-            unknown = not self.library.calibrated or "query" not in body
-            # The first stands clear of the others, so far as anything is sure.
-            match = match_of(sure, 2.0 if rank == 0 else 0.0)
-            hit |= {
-                "rank": rank + 1,
-                "confidence": None if unknown else sure,
-                "match": None if unknown else match,
-            }
+            known = self.library.calibrated and "query" in body
+            hit |= {"rank": rank + 1, "confidence": sure if known else None}
+            hit["match"] = match_at(text, rank) if known else None
         least_score, least_sure = body.get("min_score"), body.get("min_confidence") or 0
         least_match = body.get("min_match")
         if least_score is not None:

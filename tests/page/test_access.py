@@ -18,6 +18,8 @@ STATES = {
     "start": ("/", ".home .card"),
     "results": ("/?q=a+dog", ".words .chip"),
     "weak": ("/?q=nothing+here", ".message.nothing"),
+    "mixed": ("/?q=mixed", ".fold summary"),
+    "doubtful": ("/?q=doubtful", ".none-good"),
     "no hits": ("/?q=none", ".message"),
     "trouble": ("/?q=trouble", "[role=alert]"),
     "library": ("/?view=library", ".shelf .card"),
@@ -200,7 +202,7 @@ def test_nothing_jumps(page: Page) -> None:
 
 def test_what_happens_is_said(page: Page) -> None:
     page.goto("/?q=a+dog", wait_until="domcontentloaded")
-    until(page, "document.querySelector('#said').textContent === '9 results'")
+    until(page, "document.querySelector('#said').textContent === '9 good matches'")
     page.locator(".card[data-segment] .open").first.click()
     until(page, "document.querySelector('#said').textContent.startsWith('Playing ')")
     assert page.get_attribute("#said", "aria-live") == "polite"

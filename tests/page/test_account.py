@@ -188,13 +188,28 @@ def test_a_black_box_says_that_it_has_no_account(page: Page) -> None:
     page.wait_for_selector("text=has no account of words and frames")
 
 
-def test_percents_are_never_more_than_is_true(page: Page) -> None:
+def test_times_have_tenths_only_where_they_say_something(page: Page) -> None:
     page.goto("/", wait_until="domcontentloaded")
     shown = page.evaluate(
-        "async shares => { const all = await import('/page/format.js'); return shares.map(all.percent); }",
-        [0.0, 0.29, 0.9499, 0.95, 1.0],
+        "async all => { const f = await import('/page/format.js'); return all.map((at) => f.span(...at)); }",
+        [[3, 4.5], [0, 3], [59.96, 62], [0, 75]],
     )
-    assert shown == [f"{percent}\u202f%" for percent in (1, 29, 94, 95, 99)]
+    assert shown == [
+        "0:03\u2009\u2013\u20090:04.5",
+        "0:00\u2009\u2013\u20090:03",
+        "1:00\u2009\u2013\u20091:02",
+        "0:00\u2009\u2013\u20091:15",
+    ]
+
+
+def test_the_confidence_stands_under_all_the_numbers_named_what_it_is(page: Page) -> None:
+    for query in ("a dog runs", "blackbox"):
+        visit(page, f"/?q={query.replace(' ', '+')}")
+        page.locator(f"{HIT} .open").first.click()
+        page.click(".numbers summary")
+        said = page.inner_text(".numbers .confidence")
+        assert said.startswith("Confidence 0.9700: the share of unrelated questions whose best answer")
+        assert said.endswith("It is no probability that this is right.")
 
 
 def test_rounded_parts_add_up_whatever_they_are(page: Page) -> None:

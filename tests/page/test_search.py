@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -61,21 +61,22 @@ def test_the_address_holds_the_question_and_back_goes_back(page: Page) -> None:
     assert page.input_value("#query") == "a dog runs"
 
 
-def test_a_card_shows_moment_name_time_and_how_sure(page: Page, library: Library) -> None:
+def test_a_card_shows_moment_name_time_and_how_good_it_is(page: Page, library: Library) -> None:
     visit(page, "/?q=a+dog")
     hits = hits_of(page, "a dog")
     first = page.locator(".card[data-segment]").first
     assert first.locator(".open").get_attribute("aria-label").startswith("1. ")  # type: ignore[union-attr]
     assert first.locator("img").get_attribute("src") == hits[0]["thumbnail_url"]
-    assert first.locator(".sure").inner_text().replace("\u202f", " ") == "97 %"
+    assert first.locator(".match").inner_text() == "Good match"
+    assert "good match" in (first.locator(".open").get_attribute("aria-label") or "")
+    assert "%" not in page.inner_text(".results")
     until(
         page, "[...document.querySelectorAll('.card img')].slice(0, 4).every(node => node.naturalWidth > 0)"
     )
     names = [name.rsplit("/", 1)[-1].rsplit(".", 1)[0] for name in (hit["path"] for hit in hits)]
     assert page.locator(".card[data-segment] .title").all_inner_texts() == names
-    assert (
-        page.locator(".summary").inner_text() == "The best 9 moments of 9 segments in 8 videos \u00b7 42 ms"
-    )
+    assert page.inner_text(".summary") == "9 good matches in 8 videos"
+    assert page.get_attribute(".summary", "title") == "9 segments compared in 42 ms"
 
 
 def test_by_video_and_filters_are_in_the_address_and_in_what_is_asked(page: Page, library: Library) -> None:
@@ -93,7 +94,7 @@ def test_by_video_and_filters_are_in_the_address_and_in_what_is_asked(page: Page
     assert filters == {"under": "/home/me/Videos/club", "min_duration": 60, "max_duration": 600}
     assert address(page)["by"] == ["video"]
     assert address(page)["longer"] == ["60"]
-    assert "of 4 of 9 segments" in page.inner_text(".summary")
+    assert page.inner_text(".summary") == "4 good matches in 4 of 8 videos"
     page.click("text=Clear filters")
     until(page, "document.querySelectorAll('.card[data-segment]').length === 8")
     assert address(page) == {"q": ["a dog"], "by": ["video"]}
@@ -125,31 +126,100 @@ def test_several_tags_have_to_be_there_all(page: Page, library: Library) -> None
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Tag"
 
 
-def test_only_matches_that_are_sure_enough(page: Page, library: Library) -> None:
-    visit(page, "/?q=a+dog")
-    hits = hits_of(page, "a dog")
+SHOWN = f"[...document.querySelectorAll('{HIT}')].filter(node => node.checkVisibility())"
+
+
+def test_what_follows_the_last_good_match_is_folded_away(page: Page, library: Library) -> None:
+    visit(page, "/?q=mixed")
+    hits = hits_of(page, "mixed")
+    until(page, f"{SHOWN}.length === 2")
+    assert page.inner_text(".summary") == "2 good matches in 8 videos"
+    until(page, "document.querySelector('#said').textContent.endsWith('7 less likely, folded below')")
+    assert page.inner_text(".fold summary") == "Less likely 7"
+    assert page.locator(".none-good").count() == 0
+    page.keyboard.press("ArrowDown")
+    for _ in range(3):  # the last that is shown is as far as it goes
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector(f".card[data-segment='{hits[1]['segment_id']}'] .open:focus")
+    page.click(".fold summary")
+    until(page, f"{SHOWN}.length === 9")
+    assert page.locator(".fold .match").all_inner_texts() == ["Possible match"] * 3 + ["Unlikely"] * 4
+    shown = page.locator(HIT).evaluate_all("all => all.map(node => node.dataset.segment)")
+    assert shown == [hit["segment_id"] for hit in hits]
+    # Another question is folded again.
+    ask(page, "mixed once more")
+    until(page, f"{SHOWN}.length === 2")
+
+
+def test_the_next_result_may_lie_below_the_fold(page: Page) -> None:
+    visit(page, "/?q=mixed")
+    hits = hits_of(page, "mixed")
+    page.locator(f"{HIT} .open").nth(1).click()
+    page.wait_for_selector(".player[open]")
+    page.keyboard.press("n")
+    until(page, "segment => location.search.includes(segment)", hits[2]["segment_id"])
+    assert page.inner_text(".verdict-sure") == "Possible match"
+    page.keyboard.press("Escape")
+    page.wait_for_selector(f".card[data-segment='{hits[2]['segment_id']}'] .open:focus")
+    until(page, f"{SHOWN}.length === 9")
+
+
+def test_without_a_good_match_the_possible_ones_are_shown_and_said_to_be(page: Page) -> None:
+    visit(page, "/?q=doubtful")
+    until(page, f"{SHOWN}.length === 5")
+    assert page.inner_text(".summary") == "5 possible matches in 8 videos"
+    assert page.inner_text(".none-good").startswith("Nothing stands out.")
+    assert page.inner_text(".fold summary") == "Less likely 4"
+
+
+def test_pages_go_on_below_the_fold(page: Page, library: Library) -> None:
+    def fewer(route: Any) -> None:
+        route.continue_(post_data=route.request.post_data.replace('"k":24', '"k":3'))
+
+    page.route("**/v1/search", fewer)
+    visit(page, "/?q=mixed")
+    until(page, f"{SHOWN}.length === 2")
+    assert page.locator(".results > .below button").count() == 0
+    page.click(".fold summary")
+    for shown in (6, 9):
+        page.click(".fold .below button")
+        until(page, f"{SHOWN}.length === {shown}")
+    assert page.locator(".below button").count() == 0
+
+
+def test_good_matches_only(page: Page, library: Library) -> None:
+    visit(page, "/?q=mixed")
     assert page.locator("[aria-label='Score at least']").count() == 0
-    page.select_option("[aria-label='How sure']", label="At least 75 % sure")
-    sure_ids = [hit["segment_id"] for hit in hits if hit["confidence"] >= 0.75]
-    until(page, f"document.querySelectorAll('{HIT}').length === {len(sure_ids)}")
-    assert 0 < len(sure_ids) < len(hits)
-    assert page.locator(HIT).evaluate_all("all => all.map(node => node.dataset.segment)") == sure_ids
-    assert library.requests[-1]["min_confidence"] == 0.75
-    assert address(page)["sure"] == ["0.75"]
+    page.check("text=Good matches only")
+    until(page, f"document.querySelectorAll('{HIT}').length === 2")
+    assert library.requests[-1]["min_match"] == "good match"
+    assert address(page)["sure"] == ["good"]
+    assert page.locator(".fold").is_hidden()
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Good matches only"
     page.go_back()
-    until(page, f"document.querySelectorAll('{HIT}').length === {len(hits)}")
-    assert page.input_value("[aria-label='How sure']") == ""
-    visit(page, "/?q=nothing&sure=0.95", "text=No match reaches your limit")
+    until(page, f"document.querySelectorAll('{HIT}').length === 9")
+    assert not page.is_checked("[aria-label='Good matches only']")
+    visit(page, "/?q=doubtful&sure=good", "text=No good match")
     page.click("text=Show every match")
     page.wait_for_selector(HIT)
     assert "sure" not in address(page)
+
+
+def test_an_address_with_a_least_confidence_still_counts(page: Page, library: Library) -> None:
+    visit(page, "/?q=a+dog&sure=0.75")
+    sure = [hit for hit in hits_of(page, "a dog") if hit["confidence"] >= 0.75]
+    assert 0 < len(sure) == page.locator(HIT).count()
+    assert library.requests[-2]["min_confidence"] == 0.75
+    page.click("text=Confidence at least 0.75")
+    until(page, f"document.querySelectorAll('{HIT}').length === 9")
+    visit(page, "/?q=nothing&sure=0.95", "text=No match reaches your limit")
 
 
 def test_a_score_is_limited_where_cards_show_scores(page: Page, library: Library) -> None:
     library.calibrated = False
     visit(page, "/?q=a+dog")
     hits = hits_of(page, "a dog")
-    assert page.locator("[aria-label='How sure']").count() == 0
+    assert page.locator("[aria-label='Good matches only']").count() == 0
     best = hits[0]["score"]
     for limit, shown in ((best - 0.01, HIT), (best + 0.01, ".message")):
         page.fill("[aria-label='Score at least']", f"{limit:.4f}")
@@ -238,10 +308,14 @@ def test_an_upload_that_cannot_be_read_says_so(page: Page) -> None:
     assert "\u201cempty.png\u201d cannot be searched with" in page.locator("[role=alert]").inner_text()
 
 
-def test_nothing_fits_is_said_and_the_weak_hits_stay_below(page: Page) -> None:
-    visit(page, "/?q=nothing+here")
+def test_nothing_fits_is_said_and_what_comes_closest_is_folded_away(page: Page) -> None:
+    visit(page, "/?q=nothing+here", ".message")
     assert page.inner_text(".message h2") == "Nothing in the library fits \u201cnothing here\u201d well"
-    assert page.locator(".cards.weak .card").count() == 9
+    assert page.inner_text(".summary") == "Nothing fits well in 8 videos"
+    assert page.evaluate(f"{SHOWN}.length") == 0
+    page.click(".fold summary")
+    until(page, f"{SHOWN}.length === 9")
+    assert page.locator(".fold .match").all_inner_texts() == ["Unlikely"] * 9
     until(page, "document.querySelector('#said').textContent.startsWith('Nothing fits well')")
 
 
@@ -331,7 +405,7 @@ def test_what_was_searched_for_is_shown_with_the_way_to_the_written_words(
     ask(page, written)
     note = page.locator(".phrasing")
     assert note.inner_text() == "Searched for \u201ca dog runs\u201d \u00b7 Search exactly as written"
-    assert "Searched for a dog runs. 9 results" in page.inner_text("[aria-live]")
+    assert "Searched for a dog runs. 9 good matches" in page.inner_text("[aria-live]")
     # The person's words stay in the field, the title, the address, and among the latest questions.
     assert page.input_value("#query") == written
     assert page.title() == f"{written} \u2013 vidsift"
@@ -349,7 +423,7 @@ def test_what_was_searched_for_is_shown_with_the_way_to_the_written_words(
     ask(page, "a cat")
     assert address(page) == {"q": ["a cat"]}
     until(page, "document.querySelector('.phrasing').innerText === ''")
-    visit(page, "/?q=nothing+here.")
+    visit(page, "/?q=nothing+here.", ".message.nothing")
     assert "fits \u201cnothing here\u201d well" in page.inner_text(".message.nothing h2")
     visit(page, "/", ".home")
     assert page.locator(".questions a").all_inner_texts() == ["a cat", written]

@@ -47,7 +47,9 @@ def test_filters_reach_the_index(client: TestClient, files: list[Path]) -> None:
     assert len(ask(client, group_by="video", k=100)["data"]) == 8
     assert len(ask(client, filter={"under": str(files[0])})["data"]) == 1
     old = ask(client, filter={"modified_before": "2001-01-01T00:00:00Z"})
-    assert (old["data"], old["pool"]["allowed_segments"]) == ([], 0)
+    assert (old["data"], old["pool"]["allowed_segments"], old["pool"]["allowed_videos"]) == ([], 0, 0)
+    here = ask(client, filter={"under": str(files[0])})["pool"]
+    assert (here["allowed_segments"], here["allowed_videos"], here["videos"]) == (1, 1, 8)
     assert len(ask(client, filter={"modified_after": "2001-01-01"}, k=100)["data"]) == 9
     scores = [hit["score"] for hit in ask(client, k=100)["data"]]
     assert len(ask(client, k=100, min_score=scores[3])["data"]) == 4
@@ -87,7 +89,7 @@ def test_the_word_follows_one_rule_and_weaker_matches_can_be_left_out(
     hits = ask(client, k=9)["data"]
     # The third lies just above chance, the best leads all other videos.
     limit = (hits[2]["score"] + hits[3]["score"]) / 2
-    monkeypatch.setattr(Fits, "confidence", lambda _fits, score, _mean: 0.96 if score > limit else 0.94)
+    monkeypatch.setattr(Fits, "confidence", lambda _fits, score, _mean: 0.985 if score > limit else 0.94)
     monkeypatch.setattr(Fits, "lead", lambda _fits, score, of_others: 9.0 if score > of_others else 0.0)
     answer = ask(client, k=9)
     words = [hit["match"] for hit in answer["data"]]

@@ -56,7 +56,7 @@ def test_a_hit_says_all_that_is_known(client: TestClient, index: Index, files: l
             "candidates": None,
         }
     assert answer["label"] == "text"
-    assert answer["pool"] == {"segments": 9, "videos": 8, "allowed_segments": 9}
+    assert answer["pool"] == {"segments": 9, "videos": 8, "allowed_segments": 9, "allowed_videos": 8}
     assert answer["took_ms"] > 0
     assert answer["found"] == index.found("a red circle", expected)
 

@@ -5,7 +5,7 @@ there are look-alikes, which a question about one of them finds too, far above c
 one from these is how far it stands above every other video. So the word goes by both::
 
     unlikely         below MIN_CONFIDENCE: unrelated questions get as far
-    good match       t + LEAD_COUNTS * lead >= GOOD_FROM
+    good match       at least GOOD_CONFIDENCE, and t + LEAD_COUNTS * lead >= GOOD_FROM
     possible match   all others: about this, but perhaps not it
 
 ``t`` is the confidence in scales of the fitted Gumbel distribution, ``-log(-log(confidence))``; ``lead`` is
@@ -17,7 +17,7 @@ does, and falls with the score. Calibrations that were stored before there was a
 Something was found where some hit is more than unlikely (:func:`anything_fits`). The page's heading, what it
 folds away, its filter, the command line and the answers over HTTP all read this word and decide nothing.
 
-Source: ours. The two numbers were chosen on validation videos of Shapes and are reported on test videos by
+Source: ours. The numbers were chosen on validation videos of Shapes and are reported on test videos by
     ``results/found.md``. How well each word of a question is met, which methods without an account could not
     tell, was tried too: beside these two it told right from wrong no better (area under the curve 0.887
     instead of 0.885 among 150 videos).
@@ -32,7 +32,19 @@ from typing import NamedTuple, get_args
 from vidsift.search.confidence import MIN_CONFIDENCE
 from vidsift.types import Match
 
-__all__ = ["GOOD_FROM", "LEAD_COUNTS", "UNKNOWN", "Sureness", "anything_fits", "is_at_least", "match_of"]
+__all__ = [
+    "GOOD_CONFIDENCE",
+    "GOOD_FROM",
+    "LEAD_COUNTS",
+    "UNKNOWN",
+    "Sureness",
+    "anything_fits",
+    "is_at_least",
+    "match_of",
+]
+
+GOOD_CONFIDENCE = 0.98
+"""Confidence below which no lead makes a match good: among few videos chance leads by as much."""
 
 LEAD_COUNTS = 3.0
 """How many scales above chance a scale above all other videos is worth."""
@@ -64,7 +76,7 @@ def match_of(confidence: float | None, lead: float | None) -> Match | None:
             where there are no others, and it counts nothing.
 
     Example:
-        >>> match_of(0.9, 5.0), match_of(0.97, 0.1), match_of(0.97, 2.0), match_of(0.9995, None)
+        >>> match_of(0.9, 5.0), match_of(0.97, 5.0), match_of(0.985, 2.0), match_of(0.9995, None)
         ('unlikely', 'possible match', 'good match', 'good match')
     """
     if confidence is None:
@@ -73,7 +85,8 @@ def match_of(confidence: float | None, lead: float | None) -> Match | None:
         return "unlikely"
     # So close to 1 that it is 1: beyond all limits.
     above_chance = -math.log(-math.log(confidence)) if confidence < 1 else math.inf
-    return "good match" if above_chance + LEAD_COUNTS * (lead or 0.0) >= GOOD_FROM else "possible match"
+    good = confidence >= GOOD_CONFIDENCE and above_chance + LEAD_COUNTS * (lead or 0.0) >= GOOD_FROM
+    return "good match" if good else "possible match"
 
 
 def is_at_least(match: Match | None, least: Match | None) -> bool:

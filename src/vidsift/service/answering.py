@@ -17,6 +17,8 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from vidsift.errors import NoAlignmentError, QueryError
 from vidsift.files.paths import absolute
 from vidsift.search.filters import allowed_rows, shown_paths_in
@@ -332,7 +334,7 @@ def _with_zone(moment: datetime | None) -> datetime | None:
 
 def _nothing(label: Literal["text", "similar footage"]) -> SearchResponse:
     """The answer of an index in which nothing is yet."""
-    pool = Pool(segments=0, videos=0, allowed_segments=0)
+    pool = Pool(segments=0, videos=0, allowed_segments=0, allowed_videos=0)
     return SearchResponse(data=[], found=None, label=label, pool=pool, next_page=None, took_ms=0.0)
 
 
@@ -378,10 +380,18 @@ def _is_sure(hit: Hit, settings: Settings) -> bool:
 
 def _pool(snapshot: Snapshot, narrowed: Filter) -> Pool:
     library, index = snapshot.library, snapshot.opened()
-    allowed = segments = len(library.owners)
+    segments, videos = len(library.owners), len(library.videos)
+    allowed_segments, allowed_videos = segments, videos
     if narrowed.narrows:
-        allowed = int(allowed_rows(index.gallery, narrowed, shown_paths_in(library, narrowed)).sum())
-    return Pool(segments=segments, videos=len(library.videos), allowed_segments=allowed)
+        rows = allowed_rows(index.gallery, narrowed, shown_paths_in(library, narrowed))
+        allowed_segments = int(rows.sum())
+        allowed_videos = len(np.unique(index.gallery.video_numbers[rows]))
+    return Pool(
+        segments=segments,
+        videos=videos,
+        allowed_segments=allowed_segments,
+        allowed_videos=allowed_videos,
+    )
 
 
 def _search_hit(snapshot: Snapshot, hit: Hit) -> SearchHit:

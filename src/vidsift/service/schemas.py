@@ -332,6 +332,7 @@ class Pool(BaseModel):
     segments: int = Field(description="Segments in the index.")
     videos: int = Field(description="Videos in the index.")
     allowed_segments: int = Field(description="Segments that the filter lets be found.")
+    allowed_videos: int = Field(description="Videos that the filter lets be found.")
 
 
 class SearchResponse(BaseModel):

@@ -27,7 +27,8 @@ export function read(search = location.search) {
     shorter: text("shorter"),
     since: text("since"),
     tags: params.getAll("tag"),
-    sure: limit(text("sure"), 0, 1),
+    // "good", or in addresses from before there were words a least confidence.
+    sure: text("sure") === "good" ? "good" : limit(text("sure"), 0, 1),
     least: limit(text("least")),
     video: text("video"),
     segment: text("segment"),

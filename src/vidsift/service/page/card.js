@@ -3,10 +3,12 @@
 import * as address from "./address.js";
 import { frameOverWords, nearest, readAccount, wordOverTime } from "./account.js";
 import { bdi, el, iconButton } from "./dom.js";
-import { clock, fileName, folderOf, fullPath, part, percent, span, spoken } from "./format.js";
+import { capital, clock, fileName, folderOf, fullPath, part, span, spoken } from "./format.js";
 import { previews } from "./preview.js";
 import { keepThumbnail } from "./queryPicture.js";
 import { makeStrip } from "./strip.js";
+
+const MATCH_CLASS = { "good match": "good", "possible match": "possible", unlikely: "unlikely" };
 
 /**
  * A card for a hit.
@@ -171,24 +173,14 @@ function lastFolder(path) {
   return folderOf(path).split(/[\\/]/).at(-1) || "/";
 }
 
+/** How good a match it is; where that is not known, the score. */
 function sureness(hit) {
-  if (hit.confidence === null || hit.confidence === undefined) {
-    return el("span", { class: "sure", title: "Score; how sure it is cannot be told of this question or library" }, part(hit.score, 3));
-  }
-  const meter = el("span", { class: "meter", "aria-hidden": "true" }, el("span", { class: "meter-fill" }));
-  meter.firstChild.style.setProperty("width", `${Math.round(hit.confidence * 100)}%`);
-  return el(
-    "span",
-    { class: "sure", title: `How sure it is that this fits. Score ${part(hit.score)}` },
-    meter,
-    percent(hit.confidence),
-  );
+  if (hit.match) return el("span", { class: `match ${MATCH_CLASS[hit.match]}` }, capital(hit.match));
+  const title = "Score; how good a match is cannot be told of this question or library";
+  return el("span", { class: "match", title }, part(hit.score, 3));
 }
 
 function labelOf(hit, name) {
-  const sure =
-    hit.confidence === null || hit.confidence === undefined
-      ? `score ${part(hit.score, 3)}`
-      : `${percent(hit.confidence)} sure`;
-  return `${hit.rank}. ${name}, at ${spoken(hit.start)}, ${sure}. Play`;
+  const match = hit.match ?? `score ${part(hit.score, 3)}`;
+  return `${hit.rank}. ${name}, at ${spoken(hit.start)}, ${match}. Play`;
 }

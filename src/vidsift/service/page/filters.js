@@ -19,13 +19,6 @@ const AGES = [
   ["Past year", "365d"],
 ];
 
-const SURENESS = [
-  ["However sure", ""],
-  ["At least 50 % sure", "0.5"],
-  ["At least 75 % sure", "0.75"],
-  ["At least 95 % sure", "0.95"],
-];
-
 /** The filter part of a search's body; undefined where nothing is filtered. */
 export function filterOf(state) {
   const days = /^(\d{1,5})d$/.exec(state.since);
@@ -125,10 +118,8 @@ export function makeFilters() {
     return [...picked, left.length ? more : ""];
   }
 
-  /** How good a match has to be, in what the cards show: how sure it is, or its score where that is all. */
+  /** How good a match has to be, in what the cards show: a good one, or its score where that is all. */
   function limiting(state) {
-    const sure = choice("How sure", SURENESS, state.sure, (value) => set({ sure: value }));
-    if (unsure) sure.title = "How sure a match is, is not known for this question";
     const score = el("input", {
       type: "number",
       step: "any",
@@ -144,7 +135,32 @@ export function makeFilters() {
       el("span", { "aria-hidden": "true" }, "Score at least"),
       score,
     );
-    return [!unsure || state.sure ? sure : "", unsure || state.least ? typed : ""];
+    const older = state.sure && state.sure !== "good" ? leastConfidence(state.sure) : "";
+    return [!unsure || state.sure === "good" ? goodOnly(state) : "", older, unsure || state.least ? typed : ""];
+  }
+
+  function goodOnly(state) {
+    const box = el("input", { type: "checkbox", on: { change: () => set({ sure: box.checked ? "good" : "" }) } });
+    box.checked = state.sure === "good";
+    box.setAttribute("aria-label", "Good matches only");
+    const title = unsure ? "How good a match is, is not known for this question" : "Leave out what may not be it";
+    return el("label", { class: box.checked ? "only set" : "only", title }, box, "Good matches only");
+  }
+
+  /** A limit of an address from before there were words: it counts, and can be taken back. */
+  function leastConfidence(share) {
+    return el(
+      "button",
+      {
+        type: "button",
+        class: "picked",
+        "aria-label": `Confidence at least ${share}: leave it out`,
+        title: "The share of unrelated questions that score less. Leave this limit out",
+        on: { click: () => set({ sure: "" }) },
+      },
+      `Confidence at least ${share}`,
+      icon("close"),
+    );
   }
 
   let drawn = "";

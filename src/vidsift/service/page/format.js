@@ -8,10 +8,10 @@ export function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
 }
 
-/** The same to a tenth of a second, for short things. */
+/** The same to a tenth of a second, for short things; whole seconds have none. */
 export function fineClock(seconds) {
   const tenths = Math.round(Math.max(0, seconds) * 10);
-  return `${clock(Math.floor(tenths / 10))}.${tenths % 10}`;
+  return `${clock(Math.floor(tenths / 10))}${tenths % 10 ? `.${tenths % 10}` : ""}`;
 }
 
 /** From when to when; tenths where whole seconds would tell nothing. */
@@ -77,9 +77,9 @@ export function bytes(value) {
   return `${place && left < 10 ? left.toFixed(1) : number(Math.round(left))} ${units[place]}`;
 }
 
-/** How sure the answer is: 0.934 -> "93 %"; never more than is true, as 0.949 is not yet found, nor "100 %". */
-export function percent(share) {
-  return `${Math.min(99, Math.max(1, Math.floor(share * 100 + 1e-9)))}\u202f%`;
+/** "Good match" for "good match". */
+export function capital(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 export const DIGITS = 4;

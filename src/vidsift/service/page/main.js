@@ -4,7 +4,7 @@ import * as address from "./address.js";
 import * as api from "./api.js";
 import { el, iconButton } from "./dom.js";
 import { makeFilters } from "./filters.js";
-import { counted, visible } from "./format.js";
+import { counted } from "./format.js";
 import { makeJobs } from "./jobs.js";
 import { listen, makeHelp } from "./keys.js";
 import { firstRun, makeLibrary, videoTile } from "./library.js";
@@ -25,7 +25,7 @@ const filters = makeFilters();
 const results = makeResults({
   home: startPage,
   shown: () => player.meet(),
-  answered: (answer) => filters.learn({ scored: answer.data.map((hit) => hit.confidence === null) }),
+  answered: (answer) => filters.learn({ scored: answer.data.map((hit) => hit.match === null) }),
 });
 const library = makeLibrary({ changed: learn });
 const firstJobs = makeJobs({ over: firstDone });
@@ -83,8 +83,7 @@ async function firstDone(job) {
 function learn(overview) {
   filters.learn({ folders: overview.folders.map((folder) => folder.path), tags: overview.tags });
   foot.replaceChildren(
-    el("span", {}, `${counted(overview.videos, "video")}, ${counted(overview.segments, "segment")}`),
-    overview.model ? el("span", {}, "searched with ", visible(overview.model)) : "",
+    el("span", {}, counted(overview.videos, "video")),
     iconButton("keys", "Keyboard shortcuts", () => help.showModal()),
   );
 }

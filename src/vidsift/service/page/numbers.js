@@ -4,9 +4,16 @@ import { bdi, el } from "./dom.js";
 import { fineClock, part, visible } from "./format.js";
 import { warmth } from "./strip.js";
 
-/** A disclosure with a table for each term; it is built when it is first opened. */
-export function allNumbers(account) {
+/**
+ * A disclosure with a table for each term; it is built when it is first opened.
+ *
+ * @param account null where the model has none.
+ * @param confidence of the hit; null where it is not known.
+ */
+export function allNumbers(account, confidence) {
   const details = el("details", { class: "numbers" }, el("summary", {}, "All the numbers"));
+  if (confidence !== null) details.append(confidenceOf(confidence));
+  if (account === null) return details;
   details.addEventListener(
     "toggle",
     () => {
@@ -15,6 +22,15 @@ export function allNumbers(account) {
     { once: true },
   );
   return details;
+}
+
+function confidenceOf(confidence) {
+  return el(
+    "p",
+    { class: "note confidence" },
+    `Confidence ${part(Math.floor(confidence * 1e4) / 1e4)}: the share of unrelated questions whose best answer in this library `,
+    "scores less. It is no probability that this is right.",
+  );
 }
 
 function columnsOf(term) {

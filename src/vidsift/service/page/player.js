@@ -6,7 +6,7 @@ import { makeControls } from "./controls.js";
 import { makeCut } from "./cut.js";
 import { makeDetails } from "./details.js";
 import { bdi, el, icon, iconButton, say } from "./dom.js";
-import { clock, fileName, folderOf, fullPath, part, percent, span, spoken } from "./format.js";
+import { capital, clock, fileName, folderOf, fullPath, part, span, spoken } from "./format.js";
 import { Lazy } from "./lazy.js";
 import { keepThumbnail } from "./queryPicture.js";
 import { plain } from "./results.js";
@@ -266,13 +266,15 @@ export function makePlayer(results) {
 
   async function accountOf(lazy, segmentId) {
     const mine = now;
+    // That of several sentences is of no one of them.
+    const confidence = mine.hit?.parts?.length ? null : (mine.hit?.confidence ?? null);
     try {
       const explanation = await lazy.explanation(segmentId, true);
       if (mine !== now) return;
-      why.load(explanation, mine.video);
+      why.load(explanation, mine.video, confidence);
       if (explanation.maps_on_request) mapsOf(lazy, segmentId, mine);
     } catch (error) {
-      if (!api.isAbort(error) && mine === now) why.say(error.detail || error.title);
+      if (!api.isAbort(error) && mine === now) why.say(error.detail || error.title, confidence);
     }
   }
 
@@ -345,15 +347,7 @@ function verdictOf(hit) {
     el("span", { class: "verdict-when" }, span(hit.start, hit.end)),
     el("span", {}, ` of ${clock(hit.duration)}`),
   ];
-  if (hit.confidence !== null && hit.confidence !== undefined)
-    words.push(
-      el(
-        "span",
-        { class: "verdict-sure", title: "How sure it is that this fits" },
-        `${percent(hit.confidence)} sure`,
-      ),
-    );
-  else words.push(el("span", { class: "verdict-sure" }, `score ${part(hit.score)}`));
+  words.push(el("span", { class: "verdict-sure" }, hit.match ? capital(hit.match) : `score ${part(hit.score)}`));
   if (hit.candidates) words.push(el("span", { class: "note" }, `best of ${hit.candidates} candidates`));
   return words;
 }

@@ -6,8 +6,18 @@ import { makeCard, wordsAt } from "./card.js";
 import { el, say } from "./dom.js";
 import { filterCount, filterOf, unfiltered } from "./filters.js";
 import { counted, number } from "./format.js";
+import { makeFold } from "./fold.js";
 import { Lazy } from "./lazy.js";
-import { action, noHits, noneSure, nothingFits, searched, searchedFor, trouble } from "./states.js";
+import {
+  action,
+  noHits,
+  noneSure,
+  nothingFits,
+  nothingStandsOut,
+  searched,
+  searchedFor,
+  trouble,
+} from "./states.js";
 import { makeWords } from "./words.js";
 
 const AT_ONCE = 24;
@@ -24,12 +34,15 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
   const above = el("div", { class: "above" });
   let list = el("ol", { class: "cards" });
   const below = el("div", { class: "below" });
-  const node = el("div", { class: "results" }, band, phrasing, above, list, below);
+  const fold = makeFold();
+  const node = el("div", { class: "results" }, band, phrasing, above, list, fold.node, below);
 
   let running = null;
   let lazy = null;
   let cards = [];
   let visible = null;
+  // Whether anything fits, of which a page that shows nothing of it says nothing.
+  let fits = null;
 
   function askWord(word) {
     for (const card of cards) card.ask(word);
@@ -77,8 +90,8 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     summary.textContent = "Searching \u2026";
     say("Searching");
     if (cards.length) return;
-    above.replaceChildren();
-    below.replaceChildren();
+    for (const part of [above, below]) part.replaceChildren();
+    fold.clear();
     list.replaceChildren(...Array.from({ length: 8 }, skeleton));
   }
 
@@ -87,6 +100,7 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     cards = [];
     words.expect(null);
     for (const part of [phrasing, above, below]) part.replaceChildren();
+    fold.clear();
     const empty = el("ol", { class: "cards" });
     list.replaceWith(empty);
     list = empty;
@@ -98,23 +112,23 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     answered(answer);
     const sentences = searched(state, answer);
     phrasing.replaceChildren(...searchedFor(state, answer));
-    const weak = answer.found === false;
-    list.classList.toggle("weak", weak);
     if (!answer.data.length) {
       const nothing = filterCount(state) > 0 && answer.pool?.allowed_segments === 0;
       const limited = !nothing && (state.sure || state.least);
       above.replaceChildren(
         limited
-          ? noneSure(() => address.go({ ...address.now(), sure: "", least: "" }))
+          ? noneSure(state.sure === "good", () => address.go({ ...address.now(), sure: "", least: "" }))
           : noHits(state, nothing, () => address.go(unfiltered(address.now()))),
       );
       say("No results");
       return;
     }
     words.expect(sentences.length === 1 ? sentences[0] : null);
-    if (weak) above.replaceChildren(nothingFits({ ...state, queries: sentences }));
-    tell(state, answer);
     append(state, body, answer);
+    head(state, answer);
+    tell(state, answer);
+    // Nobody sees a card below the fold, and the words of the question are wanted all the same.
+    if (!list.childElementCount) learn(cards[0]);
     window.scrollTo({ top: 0 });
     tellShown();
   }
@@ -124,9 +138,12 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     const context = { lazy, point: pointFrame, similar };
     const made = answer.data.map((hit) => makeCard(hit, state, context));
     cards.push(...made);
-    list.append(...made.map((card) => card.node));
+    fits = answer.found;
+    place();
     made.forEach((card) => visible.observe(card.node));
-    below.replaceChildren(
+    const after = fold.holds() ? fold.below : below;
+    below.replaceChildren();
+    after.replaceChildren(
       answer.next_page
         ? action("More results", (event) => more(state, body, answer.next_page, event.currentTarget))
         : cards.length >= MOST
@@ -140,52 +157,68 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     return made;
   }
 
+  /** Lay the cards out: those that are likely, and below the fold what comes after the last of them. */
+  function place() {
+    const likely = likelyOf(cards.map((card) => card.hit), fits);
+    cards.forEach(({ node: card }, at) => {
+      const target = at < likely ? list : fold.list;
+      // A card that is where it belongs keeps the focus.
+      if (card.parentNode !== target) target.append(card);
+    });
+    fold.count();
+  }
+
+  /** Above the cards, what they are all like where none of them is good. */
+  function head(state, answer) {
+    const matches = cards.map((card) => card.hit.match);
+    if (answer.found === false) above.replaceChildren(nothingFits({ ...state, queries: searched(state, answer) }));
+    else if (matches.includes("possible match") && !matches.includes("good match"))
+      above.replaceChildren(nothingStandsOut());
+    else above.replaceChildren();
+  }
+
   async function more(state, body, page, button) {
     button.disabled = true;
     try {
       const answer = await api.search({ ...body, page }, running.signal);
       const [first] = append(state, body, answer);
-      if (answer.found && list.classList.contains("weak")) {
-        // The library grew since the first page.
-        list.classList.remove("weak");
-        above.replaceChildren();
-      }
+      // The library may have grown since the first page.
+      head(state, answer);
       first?.open.focus({ preventScroll: true });
       say(`${counted(answer.data.length, "more result")}`);
     } catch (error) {
-      if (!api.isAbort(error)) below.replaceChildren(trouble(error, () => more(state, body, page, button)));
+      if (!api.isAbort(error)) button.parentNode.replaceChildren(trouble(error, () => more(state, body, page, button)));
     }
   }
 
   function seen(entries) {
-    const current = lazy;
     for (const entry of entries.filter((change) => change.isIntersecting)) {
       visible.unobserve(entry.target);
-      const card = cards.find((shown) => shown.node === entry.target);
-      card?.learn().then((account) => {
-        // The first account brings the words; those of the others are the same.
-        if (account && current === lazy && !words.ready()) words.show(account);
-      });
+      learn(cards.find((shown) => shown.node === entry.target));
     }
   }
 
+  function learn(card) {
+    const current = lazy;
+    card?.learn().then((account) => {
+      // The first account brings the words; those of the others are the same.
+      if (account && current === lazy && !words.ready()) words.show(account);
+    });
+  }
+
   function tell(state, answer) {
-    const shown = answer.data.length;
     const { pool } = answer;
-    const what = counted(shown, state.by === "video" ? "video" : "moment");
-    const of = pool.allowed_segments < pool.segments ? `${number(pool.allowed_segments)} of ` : "";
+    const narrowed = pool.allowed_videos < pool.videos;
+    const where = ` in ${narrowed ? `${number(pool.allowed_videos)} of ` : ""}${counted(pool.videos, "video")}`;
     const { candidates } = answer.data[0];
-    summary.textContent = [
-      answer.label === "similar footage" ? "Similar footage: the best " : "The best ",
-      what,
-      ` of ${of}${counted(pool.segments, "segment")} in ${counted(pool.videos, "video")}`,
-      candidates ? `, ranked among the ${number(candidates)} likeliest` : "",
-      ` \u00b7 ${Math.max(1, Math.round(answer.took_ms))} ms`,
-    ].join("");
-    const weak = answer.found === false;
-    const sentences = searched(state, answer).join(", then ");
-    const heard = answer.searched_for ? `Searched for ${sentences}. ` : "";
-    say(heard + (weak ? `Nothing fits well. ${counted(shown, "weak result")} below.` : counted(shown, "result")));
+    const among = candidates ? `, ranked among the ${number(candidates)} likeliest` : "";
+    const what = whatIs(state, answer, cards.map((card) => card.hit));
+    summary.textContent = `${what}${where}${among}`;
+    // For those who want to know; the page's own words are about what was found.
+    summary.title = `${counted(pool.allowed_segments, "segment")} compared in ${number(Math.max(1, Math.round(answer.took_ms)))} ms`;
+    const folded = fold.holds();
+    const heard = answer.searched_for ? `Searched for ${searched(state, answer).join(", then ")}` : "";
+    say([heard, what, folded ? `${number(folded)} less likely, folded below` : ""].filter(Boolean).join(". "));
   }
 
   function similar(hit) {
@@ -194,18 +227,20 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
 
   /** Move among the cards with the arrow keys. */
   function walk(key) {
-    if (!cards.length) return false;
-    const at = cards.findIndex((card) => card.node.contains(document.activeElement));
-    const columns = getComputedStyle(list).gridTemplateColumns.split(" ").length;
+    // Cards below a closed fold are not there to walk to.
+    const open = cards.filter((card) => card.node.checkVisibility());
+    if (!open.length) return false;
+    const at = open.findIndex((card) => card.node.contains(document.activeElement));
+    const columns = getComputedStyle(open[0].node.parentNode).gridTemplateColumns.split(" ").length;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
     if (at < 0) {
       if (key !== "ArrowDown") return false;
-      cards[0].open.focus();
+      open[0].open.focus();
       return true;
     }
     const next = at + step;
     if (next < 0) return false;
-    cards[Math.min(next, cards.length - 1)].open.focus();
+    open[Math.min(next, open.length - 1)].open.focus();
     return true;
   }
 
@@ -223,10 +258,36 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
       return { hit: cards[at].hit, before: cards[at - 1]?.hit ?? null, after: cards[at + 1]?.hit ?? null };
     },
     focusOn(segmentId) {
-      cards.find((card) => card.hit.segment_id === segmentId)?.open.focus();
+      const card = cards.find((shown) => shown.hit.segment_id === segmentId);
+      if (!card) return;
+      if (!card.node.checkVisibility()) fold.open();
+      card.open.focus();
     },
     lazy: () => lazy,
   };
+}
+
+/**
+ * How many hits are likely: all up to the last good match, without any up to the last possible one; none where
+ * nothing fits, and all where that is not known, or what fits is not among these.
+ */
+function likelyOf(hits, fits) {
+  const matches = hits.map((hit) => hit.match);
+  for (const word of ["good match", "possible match"]) {
+    if (matches.includes(word)) return matches.lastIndexOf(word) + 1;
+  }
+  return fits === false ? 0 : hits.length;
+}
+
+/** What was found, in the words of the cards. */
+function whatIs(state, answer, hits) {
+  if (answer.found === false) return "Nothing fits well";
+  for (const word of ["good match", "possible match"]) {
+    const count = hits.filter((hit) => hit.match === word).length;
+    if (count) return `${number(count)} ${word}${count === 1 ? "" : "es"}`;
+  }
+  const best = answer.label === "similar footage" ? "Similar footage: the best" : "The best";
+  return `${best} ${counted(hits.length, state.by === "video" ? "video" : "moment")}`;
 }
 
 /** One sentence as it is, several as a list. */
@@ -237,7 +298,8 @@ export function plain(queries) {
 function bodyOf(state) {
   const body = { k: AT_ONCE, group_by: state.by, filter: filterOf(state) };
   if (state.least) body.min_score = Number(state.least);
-  if (state.sure) body.min_confidence = Number(state.sure);
+  if (state.sure === "good") body.min_match = "good match";
+  else if (state.sure) body.min_confidence = Number(state.sure);
   if (state.like) body.video = state.like;
   else if (state.upload) body[state.kind] = state.upload;
   else {

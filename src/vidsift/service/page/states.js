@@ -67,9 +67,14 @@ export function nothingFits(state) {
     el(
       "p",
       {},
-      "What comes closest is below, but it is probably not what you mean. Plain words for what can be seen work best.",
+      "What comes closest is folded away below; it is probably not what you mean. Plain words for what can be seen work best.",
     ),
   );
+}
+
+/** There are possible matches, and no good one. */
+export function nothingStandsOut() {
+  return el("p", { class: "note none-good" }, "Nothing stands out. These may be what you mean; say more of what can be seen to tell them apart.");
 }
 
 /** No video passes the filters, or there was no answer at all. */
@@ -81,11 +86,11 @@ export function noHits(state, filtered, clear) {
   });
 }
 
-/** What there is, is less sure than what was asked for. */
-export function noneSure(clear) {
+/** What there is, is a weaker match than what was asked for. */
+export function noneSure(good, clear) {
   return message({
-    title: "No match reaches your limit",
-    lines: ["What comes closest is less sure than what you asked for."],
+    title: good ? "No good match" : "No match reaches your limit",
+    lines: ["What comes closest fits less well than what you asked for."],
     actions: [action("Show every match", clear)],
   });
 }

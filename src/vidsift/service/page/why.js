@@ -30,6 +30,7 @@ export function makeWhy({ show, seek }) {
   let stored = 0;
   const map = makeMap(() => stored);
   let account = null;
+  let sure = null;
   let pointed = null;
   let over = null;
   let rows = [];
@@ -37,17 +38,19 @@ export function makeWhy({ show, seek }) {
   let held = null;
   let playing = null;
 
-  function say(words) {
+  function say(words, confidence = null) {
     account = null;
     rows = [];
     frames = [];
-    receipt.replaceChildren(title(), el("p", { class: "note" }, words));
+    const numbers = confidence === null ? "" : allNumbers(null, confidence);
+    receipt.replaceChildren(title(), el("p", { class: "note" }, words), numbers);
     film.replaceChildren();
     map.load(null, "");
   }
 
-  function load(explanation, videoId) {
+  function load(explanation, videoId, confidence = null) {
     account = readAccount(explanation);
+    sure = confidence;
     held = pointed = over = null;
     const mapped = map.load(account, videoId);
     drawReceipt();
@@ -121,7 +124,7 @@ export function makeWhy({ show, seek }) {
           )
         : "",
       ...account.notes.map((note) => el("p", { class: "note" }, visible(note))),
-      allNumbers(account),
+      allNumbers(account, sure),
     );
     receipt.frameHead = frameHead;
   }
