@@ -91,8 +91,35 @@ def test_beyond_this_machine_the_address_has_a_token(
         assert match
         tokens.add(match[1])
     assert len(tokens) == 2
-    assert serve("--index", str(index), "--token", "mine-own-8", "--port", port) == 0
-    assert f"http://127.0.0.1:{port}/?token=mine-own-8 " in capsys.readouterr().out
+
+
+def test_a_token_comes_from_a_file_or_a_variable(
+    index: Path,
+    tmp_path: Path,
+    port: str,
+    stub: list[FastAPI],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert serve("--new-token") == 0
+    printed = capsys.readouterr().out
+    assert re.fullmatch(r"[\w-]{43}\n", printed)
+    assert not stub
+    file = tmp_path / "token"
+    file.write_text(printed)
+    assert serve("--index", str(index), "--token-file", str(file), "--port", port) == 0
+    assert f"http://127.0.0.1:{port}/?token={printed.strip()} " in capsys.readouterr().out
+    monkeypatch.setenv("VIDSIFT_TOKEN", "x" * 22)
+    assert serve("--index", str(index), "--port", port) == 0
+    assert f"http://127.0.0.1:{port}/?token={'x' * 22} " in capsys.readouterr().out
+    monkeypatch.setenv("VIDSIFT_TOKEN", "x" * 21)
+    assert serve("--index", str(index), "--port", port) == 2
+    assert "the token has 21 characters; it needs at least 22" in capsys.readouterr().err
+    assert serve("--index", str(index), "--token-file", str(tmp_path / "none"), "--port", port) == 2
+    assert f"vidsift serve --new-token > {tmp_path / 'none'} makes it" in capsys.readouterr().err
+    # Everybody on the machine could read it there.
+    assert serve("--index", str(index), "--token", "x" * 22, "--port", port) == 2
+    assert "--token is not taken any more" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_one_line(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +192,8 @@ def _patiently(question: urllib.request.Request) -> dict[str, list[dict[str, obj
 def test_what_is_wrong_with_the_arguments_is_said_before_the_index_is_read(
     index: Path, tmp_path: Path, port: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert serve("--index", str(index), "--token", "short", "--port", port) == 2
+    (tmp_path / "token").write_text("short\n")
+    assert serve("--index", str(index), "--token-file", str(tmp_path / "token"), "--port", port) == 2
     printed = capsys.readouterr().err
     assert "the token has 5 characters" in printed
     assert "Reading" not in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from vidsift.index.storage import Store
 from vidsift.methods.model import Model
 from vidsift.search.searcher import Index
 from vidsift.service.app import create_app
+from vidsift.service.problems import KINDS
 
 HERE = "http://127.0.0.1:8765"
 
@@ -77,9 +79,13 @@ def problem(answer: Any, status: int) -> str:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
-    assert set(body) == {"title", "status", "detail"}
+    assert set(body) - {"errors"} == {"type", "title", "status", "detail"}
+    kind = KINDS[status]
+    assert (body["type"], body["title"]) == (f"/problems#{kind.name}", kind.title)
     assert body["status"] == status
-    assert body["title"]
+    for wrong in body.get("errors", []):
+        assert set(wrong) in ({"detail", "pointer"}, {"detail", "parameter"})
+    assert not re.search(r"(?<!\S)--[a-z]", answer.text), "an option of the command line"
     assert "Traceback" not in answer.text
     assert 'File "' not in answer.text
     return str(body["detail"])

@@ -28,7 +28,7 @@ from vidsift.service.server import Server, listen
 from vidsift.service.service import Service
 from vidsift.video import probe
 
-TOKEN = "a-token-for-the-tests"
+TOKEN = "a-token-for-all-the-tests"
 QUICK = ServiceLimits(poll_seconds=0.05)
 RUNNING: list[Service] = []
 """The parts of the services that run, the newest last."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -189,7 +190,8 @@ def events(client: TestClient, job: dict[str, Any]) -> list[tuple[str, dict[str,
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     received = []
     for block in answer.text.strip().split("\n\n"):
-        name, data = block.split("\n")
+        name, number, data = block.split("\n")
+        assert re.fullmatch(r"id: \d+", number)
         received.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return received
 
@@ -203,6 +205,20 @@ def test_progress_comes_as_events(client: TestClient, work: Worked) -> None:
     assert followed[-1][1]["state"] == "done"
     assert {job_then["state"] for _, job_then in followed} == {"running", "done"}
     assert [name for name, _ in events(client, job)] == ["progress", "done"]  # for who comes late
+    whole = client.get(f"/v1/index/jobs/{job['job_id']}/events").text
+    last = whole.rpartition("id: ")[2].partition("\n")[0]
+    broken_off = {"last-event-id": last}  # nothing has changed since
+    rest = client.get(f"/v1/index/jobs/{job['job_id']}/events", headers=broken_off).text
+    assert rest == whole[whole.index("event: done") :]
+    for odd in ("", "x", "-1", "9" * 100):
+        answer = client.get(f"/v1/index/jobs/{job['job_id']}/events", headers={"last-event-id": odd})
+        assert answer.text.endswith(rest)
+
+
+def test_a_job_says_where_it_can_be_asked_for(client: TestClient) -> None:
+    answer = client.post("/v1/index/jobs", json={"action": "remove", "folders": ["/v"]})
+    assert answer.status_code == 202
+    assert client.get(answer.headers["location"]).json()["job_id"] == answer.json()["job_id"]
 
 
 def test_old_jobs_are_forgotten(client: TestClient, work: Worked) -> None:
@@ -252,7 +268,7 @@ def test_there_is_no_such_job(client: TestClient) -> None:
 def test_who_may_only_read_changes_nothing(index: Index) -> None:
     with served(index, read_only=True) as client:
         detail = problem(client.post("/v1/index/jobs", json={"action": "remove", "folders": ["/v"]}), 403)
-        assert "--read-only" in detail
+        assert detail == "this service only reads; its index cannot be changed here"
         (video,) = client.get("/v1/videos").json()["data"]
         problem(client.put(f"/v1/videos/{video['video_id']}/tags", json={"tags": []}), 403)
 

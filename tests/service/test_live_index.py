@@ -218,5 +218,5 @@ def test_no_question_meets_a_version_that_is_gone(tmp_path: Path) -> None:
             file.unlink()
         detail = problem(client.post("/v1/search", json={"query": "circle"}), 503)
         assert detail.endswith(
-            "is damaged; the log of the service says how: run vidsift index check --repair"
+            "is damaged; the log of the service says how, and whoever runs it can repair it"
         )

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from tests.service.serving import served
 
 from vidsift.service.pages import docs_html, page_routes
-from vidsift.service.problems import add_problem_handlers
+from vidsift.service.problems import KINDS, add_problem_handlers
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,24 @@ def test_the_docs_load_nothing_and_name_everything(client: TestClient) -> None:
     page = Loads()
     page.feed(answer.text)
     assert not {"script", "link", "img", "iframe", "style"} & page.tags
-    assert {place for place in page.places if not place.startswith("#")} == {"/openapi.json"}
+    assert {place for place in page.places if not place.startswith("#")} == {"/openapi.json", "/problems"}
     assert {place.removeprefix("#") for place in page.places if place.startswith("#")} <= set(page.anchors)
     for path in document["paths"]:
         assert path in answer.text
     assert "Milliseconds from the question to the answer" in answer.text
+
+
+def test_every_type_of_problem_leads_to_its_description(client: TestClient) -> None:
+    answer = client.get("/problems")
+    page = Loads()
+    page.feed(answer.text)
+    assert not {"script", "link", "img", "iframe", "style"} & page.tags
+    assert page.anchors == [kind.name for kind in KINDS.values()]
+    assert len(set(page.anchors)) == len(KINDS)
+    for kind in KINDS.values():
+        assert kind.title in answer.text
+    place, _, anchor = client.get("/nowhere").json()["type"].partition("#")
+    assert (place, anchor) == ("/problems", "not-found")
 
 
 def test_a_name_in_the_docs_is_escaped() -> None:

@@ -80,7 +80,7 @@ def test_the_service_knows_its_names(client: TestClient, host: str) -> None:
 )
 def test_a_name_that_was_pointed_here_is_refused(client: TestClient, host: str) -> None:
     answer = client.post("/v1/search", json={"query": "circle"}, headers={"host": host})
-    assert "--allow-host" in problem(answer, 421)
+    assert "have the name allowed by whoever runs it" in problem(answer, 421)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,15 @@ def test_the_printed_address_lets_a_browser_in(guarded: TestClient) -> None:
     assert "HttpOnly" in cookie
     assert "samesite=lax" in cookie.lower()
     assert guarded.get("/healthz").status_code == 200
+    # The page opens with what was asked, and without the token.
+    for given, rest in [
+        (f"q=a+red%20circle&token={TOKEN}", "/?q=a+red%20circle"),
+        (f"token={TOKEN}&q=%E2%98%83&under=//v", "/?q=%E2%98%83&under=//v"),
+        (f"%74oken=x&q=&token={TOKEN}", "/?q="),
+    ]:
+        answer = guarded.get(f"/?{given}", follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, rest)
+    assert guarded.head(f"/?token={TOKEN}", follow_redirects=False).status_code == 303
     guarded.cookies.clear()
     problem(guarded.get("/healthz"), 401)
     name = Access(token=TOKEN).cookie
@@ -198,13 +207,24 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 def test_who_listens_where_needs_what() -> None:
     for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
         assert Access.listening_on(host).token is None
-        assert Access.listening_on(host, token="mine-own-8").token == "mine-own-8"
+        assert Access.listening_on(host, token=TOKEN).token == TOKEN
         # A proxy that calls it by another name is reached from elsewhere.
         assert Access.listening_on(host, names=["videos.home"]).token
-        assert Access.listening_on(host, names=["videos.home"], token="mine-own-8").token == "mine-own-8"
-    for wrong in ("short", "with space", "semi;colon", "", "ünïcödé-token"):
-        with pytest.raises(ValueError, match="it needs at least 8, of letters"):
+        assert Access.listening_on(host, names=["videos.home"], token=TOKEN).token == TOKEN
+    for wrong in (
+        "short",
+        "x" * 21,
+        "with space" * 3,
+        "semi;colon" * 3,
+        "",
+        "ünïcödé-token" * 3,
+        "x" * 22 + "\n",
+    ):
+        with pytest.raises(ValueError, match="it needs at least 22, of letters"):
             Access.listening_on("127.0.0.1", token=wrong)
+        with pytest.raises(ValueError, match="--new-token makes one"):
+            Access(token=wrong)
+    assert Access(token="x" * 22).admits("x" * 22)
     fresh = {Access.listening_on(host).token for host in ("0.0.0.0", "::", "192.168.0.7", "example.org")}
     assert len(fresh) == 4
     assert all(token is not None and len(token) >= 43 for token in fresh)
@@ -271,3 +291,32 @@ def test_a_body_that_does_not_come_is_given_up(index: Index, monkeypatch: pytest
         assert began["status"] == 408, body
         assert json.loads(body["body"])["detail"].endswith("send it again")
     app.state.service.close()
+
+
+def from_address(client: TestClient, address: str, token: str | None) -> Any:
+    """What a client at another address is answered."""
+
+    async def moved(scope: Any, receive: Any, send: Any) -> None:
+        await client.app(scope | {"client": (address, 1)}, receive, send)
+
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    with TestClient(moved, base_url=HERE) as mover:
+        return mover.get("/healthz", headers=headers)
+
+
+def test_who_guesses_has_to_wait_and_keeps_nobody_out(index: Index) -> None:
+    app = create_app(index, access=Access(any_address=True, token=TOKEN))
+    with TestClient(app, base_url=HERE) as client:
+        wrong = [from_address(client, "10.0.0.1", f"guess-{number}") for number in range(12)]
+        assert [answer.status_code for answer in wrong] == [401] * 10 + [429] * 2
+        assert "too many wrong tokens came from 10.0.0.1; try again in " in problem(wrong[-1], 429)
+        assert 1 <= int(wrong[-1].headers["retry-after"]) <= 5
+        # Not even the right one is looked at, so that a guess cannot be told from another ...
+        assert from_address(client, "10.0.0.1", TOKEN).status_code == 429
+        # ... while who brings none is answered as ever, and everybody else as well.
+        assert from_address(client, "10.0.0.1", None).status_code == 401
+        assert from_address(client, "10.0.0.2", TOKEN).status_code == 200
+        # Somebody of the house who types badly does not put the others out.
+        for _ in range(12):
+            assert from_address(client, "10.0.0.2", "guess").status_code == 401
+        assert from_address(client, "10.0.0.2", TOKEN).status_code == 200

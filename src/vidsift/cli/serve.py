@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,13 +23,18 @@ def serve(  # noqa: PLR0917 - the options of the verb
         str, typer.Option(help="Address to listen on; by default this machine only.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
-    token: Annotated[
-        str | None,
+    token_file: Annotated[
+        Path | None,
         typer.Option(
-            envvar="VIDSIFT_TOKEN",
-            help="Ask everybody for this token. Beyond this machine one is made up if none is given.",
+            metavar="FILE",
+            help="Ask everybody for the token in this file, or in the variable VIDSIFT_TOKEN; at least 22 "
+            "letters, digits and . _ ~ -. Beyond this machine one is made up if none is given.",
         ),
     ] = None,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Print a new token, for such a file, and end.")
+    ] = False,
+    token: Annotated[str | None, typer.Option(hidden=True)] = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Another name by which the service is called, as behind a proxy."),
@@ -52,6 +58,11 @@ def serve(  # noqa: PLR0917 - the options of the verb
 
     The same over HTTP: POST /v1/search with {"query": "..."}; /docs lists all that can be asked.
     """
+    import secrets
+
+    if new_token:
+        typer.echo(secrets.token_urlsafe(32))
+        return
     from vidsift.index.manifest import index_folder
     from vidsift.service.app import create_app
     from vidsift.service.security import Access
@@ -59,7 +70,7 @@ def serve(  # noqa: PLR0917 - the options of the verb
     from vidsift.service.server import serve as run
 
     # What can be wrong with the arguments is found before the seconds in which the index is read.
-    access = Access.listening_on(host, token=token, names=allow_host or ())
+    access = Access.listening_on(host, token=_token(token, token_file), names=allow_host or ())
     folder = index_folder(index)
     with listen(host, port) as sock:
         opened = opened_index(folder, device)
@@ -73,6 +84,27 @@ def serve(  # noqa: PLR0917 - the options of the verb
         )
         typer.echo(f"Listening on {_address(host, port, access)} (try /docs); Ctrl-C stops.")
         run(app, sock)
+
+
+def _token(on_command_line: str | None, file: Path | None) -> str | None:
+    """The token that is to be asked for, from where no list of processes shows it."""
+    if on_command_line is not None:
+        raise ValueError(
+            "--token is not taken any more: everybody on this machine can read it in the list of "
+            "processes; put the token into a file and name that with --token-file, or set the variable "
+            "VIDSIFT_TOKEN"
+        )
+    if file is None:
+        # One that is set and empty is no token, as in a file of settings with nothing after its =.
+        return os.environ.get("VIDSIFT_TOKEN") or None
+    try:
+        return file.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ValueError(
+            f"--token-file is {file}, which cannot be read ({why}); vidsift serve --new-token > {file} "
+            "makes it"
+        ) from error
 
 
 def opened_index(folder: Path, device: str) -> Index | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 try:
+    import brotli  # noqa: F401
     import fastapi  # noqa: F401
     import prometheus_client  # noqa: F401
     import uvicorn  # noqa: F401
@@ -17,6 +18,7 @@ except ImportError as missing:
 
 import anyio.to_thread
 from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from vidsift import __version__
@@ -24,7 +26,9 @@ from vidsift.errors import IndexFolderError
 from vidsift.search.searcher import Index
 from vidsift.service import folder_routes, job_routes, library_routes, media_routes, search_routes
 from vidsift.service.answering import answer_sentences
+from vidsift.service.compression import Compression
 from vidsift.service.engine import Engine
+from vidsift.service.head_requests import HeadRequests
 from vidsift.service.job_process import JobRunner, run_in_process
 from vidsift.service.jobs import Jobs
 from vidsift.service.limits import BodyLimit, RequestLimit, ServiceLimits
@@ -39,6 +43,14 @@ from vidsift.workers.async_sandbox import AsyncSandbox
 from vidsift.workers.process import ProcessLimits
 
 __all__ = ["create_app"]
+
+_SCHEMA = "#/components/schemas/{model}"
+_TOKEN_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The token that the service printed at its start, where it asks for any. The page "
+    "sends it as a cookie.",
+}
 
 
 def create_app(
@@ -85,6 +97,7 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.service = service
+    app.state.access = access = access or Access()
     add_problem_handlers(app)
     # In the order in which the OpenAPI document, and /docs, list them.
     for routes in (search_routes, library_routes, media_routes, job_routes, folder_routes):
@@ -149,12 +162,16 @@ def _sizes(live_index: LiveIndex) -> dict[str, float]:
 
 
 class _Application(FastAPI):
-    """Adds what every path can answer to the OpenAPI document."""
+    """Adds to the OpenAPI document what every path can answer, and who may ask."""
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.setdefault("Problem", Problem.model_json_schema())
+        components = document.setdefault("components", {})
+        schemas = models_json_schema([(Problem, "serialization")], ref_template=_SCHEMA)[1]["$defs"]
+        components.setdefault("schemas", {}).update(schemas)
+        components["securitySchemes"] = {"token": _TOKEN_SCHEME}
+        # An empty one: it may also be left out.
+        document["security"] = [{"token": []}] if self.state.access.token else [{}, {"token": []}]
         return document
 
 
@@ -171,6 +188,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _add_middleware(app: FastAPI, service: Service, access: Access) -> None:
     # The last one is the outermost: what is refused is counted too.
+    app.add_middleware(Compression)
+    app.add_middleware(HeadRequests, own_routes=media_routes.HEAD_ROUTES)
     app.add_middleware(BodyLimit, body_bytes=service.limits.body_bytes, except_path=search_routes.UPLOADS)
     app.add_middleware(RequestLimit, requests=service.limits.requests)
     app.add_middleware(Guard, access=access)

@@ -8,7 +8,6 @@ so that a client that opens hundreds of them takes nothing from anybody.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import Counter
 from http import HTTPStatus
 
@@ -16,8 +15,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vidsift.service.problems import problem_response
 from vidsift.service.security import HEADERS
+from vidsift.service.wrong_tokens import client_network
 
-__all__ = ["LimitedProtocol", "client_network"]
+__all__ = ["LimitedProtocol"]
 
 _GRACE_SECONDS = 0.2
 
@@ -130,21 +130,3 @@ def _first_to_go(waiting: list[LimitedProtocol]) -> LimitedProtocol:
     [(greediest, _)] = Counter(networks).most_common(1)
     theirs = (item for item, network in zip(waiting, networks, strict=True) if network == greediest)
     return min(theirs, key=lambda connection: connection._since)
-
-
-def client_network(host: str) -> str:
-    """What counts as one client: an address, of IPv6 the network of 64 bits that a household has.
-
-    Example:
-        >>> client_network("192.168.0.7"), client_network("2001:db8::7:1"), client_network("")
-        ('192.168.0.7', '2001:db8::/64', '')
-    """
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import fastapi
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
 
 from vidsift.files.paths import absolute, typed_path
-from vidsift.service.problems import ProblemError, problem_responses
+from vidsift.service.problems import ProblemError, Responses, problem_responses
 from vidsift.service.schemas_library import Job, JobRequest, JobsResponse
 from vidsift.service.service import CurrentService, Service
 from vidsift.service.transfer import ClosingStream
@@ -26,8 +26,9 @@ _POLL_SECONDS = 0.2
 _KEEP_ALIVE_SECONDS = 15.0
 _EVENT = {
     "type": "object",
-    "required": ["event", "data"],
+    "required": ["event", "id", "data"],
     "properties": {
+        "id": {"type": "string", "description": "Counts the changes of the job."},
         "event": {"enum": ["progress", "done"], "description": "'done' is the last one."},
         "data": {
             "type": "string",
@@ -37,33 +38,46 @@ _EVENT = {
         },
     },
 }
+_ACCEPTED: Responses = {
+    202: {
+        "headers": {
+            "Location": {"schema": {"type": "string"}, "description": "Where the job can be asked for."}
+        }
+    }
+}
 _EVENTS = {
     "content": {"text/event-stream": {"schema": _EVENT}},
     "description": "Server-sent events: 'progress' with the job as data whenever it changes, 'done' with the "
-    "job at its end.",
+    "job at its end. A stream that broke off goes on, after what had come, for who sends the id of the "
+    "last event as Last-Event-ID, as browsers do by themselves.",
 }
 
 
 @router.post(
     "/v1/index/jobs",
+    operation_id="start_job",
     summary="Work on the index",
     status_code=202,
-    responses=problem_responses(413, 429),
+    responses=problem_responses(413, 429, also=_ACCEPTED),
 )
-def start(service: CurrentService, request: JobRequest) -> Job:
+def start(service: CurrentService, request: JobRequest, response: Response) -> Job:
     """Add folders to the index, look at them again, or take them out of it; jobs run one by one."""
     if service.read_only:
-        raise ProblemError(403, "this service was started with --read-only; its index cannot be changed")
-    return service.jobs.add(request, _folders(service, request))
+        raise ProblemError(403, "this service only reads; its index cannot be changed here")
+    job = service.jobs.add(request, _folders(service, request))
+    response.headers["location"] = f"/v1/index/jobs/{job.job_id}"
+    return job
 
 
-@router.get("/v1/index/jobs", summary="Jobs", responses=problem_responses())
+@router.get("/v1/index/jobs", operation_id="list_jobs", summary="Jobs", responses=problem_responses())
 def jobs(service: CurrentService) -> JobsResponse:
     """List the jobs since the service began, newest first."""
     return JobsResponse(data=service.jobs.all())
 
 
-@router.get("/v1/index/jobs/{job_id}", summary="One job", responses=problem_responses(404))
+@router.get(
+    "/v1/index/jobs/{job_id}", operation_id="get_job", summary="One job", responses=problem_responses(404)
+)
 def job(service: CurrentService, job_id: JobId) -> Job:
     """Return a job as it stands."""
     return service.jobs.look(job_id)[0]
@@ -71,31 +85,56 @@ def job(service: CurrentService, job_id: JobId) -> Job:
 
 @router.get(
     "/v1/index/jobs/{job_id}/events",
+    operation_id="follow_job",
     summary="Progress of a job",
     response_class=Response,
     responses=problem_responses(404, 429, also={200: _EVENTS}),
 )
-async def events(service: CurrentService, job_id: JobId) -> Response:
+async def events(
+    service: CurrentService,
+    job_id: JobId,
+    last_event_id: Annotated[
+        str | None,
+        Header(max_length=100, description="Id of the last event that came; it is not sent again."),
+    ] = None,
+) -> Response:
     """Follow a job: an event whenever it changes, and one at its end."""
     service.jobs.look(job_id)  # one that is not there is a problem now, not a stream that ends
     # nginx would hold events back until it has a few kilobytes of them.
     headers = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no"}
-    return ClosingStream(_events(service, job_id), service.stream_slots.acquire(), headers=headers)
+    return ClosingStream(
+        _events(service, job_id, last_event_id), service.stream_slots.acquire(), headers=headers
+    )
 
 
-@router.post("/v1/index/jobs/{job_id}/pause", summary="Pause a job", responses=problem_responses(404, 409))
+@router.post(
+    "/v1/index/jobs/{job_id}/pause",
+    operation_id="pause_job",
+    summary="Pause a job",
+    responses=problem_responses(404, 409),
+)
 def pause(service: CurrentService, job_id: JobId) -> Job:
     """Let a running job wait; what it has finished is in the index."""
     return service.jobs.pause(job_id)
 
 
-@router.post("/v1/index/jobs/{job_id}/resume", summary="Resume a job", responses=problem_responses(404, 409))
+@router.post(
+    "/v1/index/jobs/{job_id}/resume",
+    operation_id="resume_job",
+    summary="Resume a job",
+    responses=problem_responses(404, 409),
+)
 def resume(service: CurrentService, job_id: JobId) -> Job:
     """Let a paused job go on."""
     return service.jobs.resume(job_id)
 
 
-@router.post("/v1/index/jobs/{job_id}/cancel", summary="Cancel a job", responses=problem_responses(404, 409))
+@router.post(
+    "/v1/index/jobs/{job_id}/cancel",
+    operation_id="cancel_job",
+    summary="Cancel a job",
+    responses=problem_responses(404, 409),
+)
 def cancel(service: CurrentService, job_id: JobId) -> Job:
     """End a job; what it has finished stays in the index, and adding the folder again does the rest."""
     return service.jobs.cancel(job_id)
@@ -141,8 +180,10 @@ def full_path(folder: str, *, there: bool = True) -> str:
     return absolute(path)
 
 
-async def _events(service: Service, job_id: str) -> AsyncIterator[bytes]:
+async def _events(service: Service, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
     last_changes, sent = -1, time.monotonic()
+    if last_id is not None and last_id.isdecimal():
+        last_changes = int(last_id)
     while not service.stopping.is_set():
         try:
             job, changes, final = service.jobs.look(job_id, brief=True)
@@ -151,12 +192,12 @@ async def _events(service: Service, job_id: str) -> AsyncIterator[bytes]:
         # Without changes an event now and then: a proxy closes what is silent.
         if changes != last_changes or time.monotonic() - sent > _KEEP_ALIVE_SECONDS:
             last_changes, sent = changes, time.monotonic()
-            yield _event("progress", job)
+            yield _event("progress", changes, job)
         if final:  # so that clients need not know which states are final
-            yield _event("done", job)
+            yield _event("done", changes, job)
             return
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _event(name: str, job: Job) -> bytes:
-    return f"event: {name}\ndata: {job.model_dump_json()}\n\n".encode()
+def _event(name: str, changes: int, job: Job) -> bytes:
+    return f"event: {name}\nid: {changes}\ndata: {job.model_dump_json()}\n\n".encode()

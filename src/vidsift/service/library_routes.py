@@ -44,7 +44,9 @@ router = APIRouter(tags=["library"])
 _TAG_SECONDS = 10.0
 
 
-@router.get("/v1/videos", summary="Videos of the library", responses=problem_responses())
+@router.get(
+    "/v1/videos", operation_id="list_videos", summary="Videos of the library", responses=problem_responses()
+)
 def videos(
     service: CurrentService,
     page: Annotated[
@@ -69,18 +71,25 @@ def videos(
     )
 
 
-@router.get("/v1/videos/{video_id}", summary="One video", responses=problem_responses(404))
+@router.get(
+    "/v1/videos/{video_id}", operation_id="get_video", summary="One video", responses=problem_responses(404)
+)
 def video(service: CurrentService, video_id: VideoId) -> VideoDetails:
     """Return the facts of one video, its tags and its captions."""
     snapshot = service.snapshot()
     return _details(snapshot, snapshot.video(video_id))
 
 
-@router.put("/v1/videos/{video_id}/tags", summary="Tag a video", responses=problem_responses(404, 409, 413))
+@router.put(
+    "/v1/videos/{video_id}/tags",
+    operation_id="set_tags",
+    summary="Tag a video",
+    responses=problem_responses(404, 409, 413),
+)
 def tag(service: CurrentService, video_id: VideoId, body: TagsRequest) -> VideoDetails:
     """Give a video these tags in the place of those that it had; they follow its file."""
     if service.read_only:
-        raise ProblemError(403, "this service was started with --read-only; tags cannot be changed")
+        raise ProblemError(403, "this service only reads; tags cannot be changed here")
     before = service.snapshot()
     before.video(video_id)
     try:
@@ -94,7 +103,12 @@ def tag(service: CurrentService, video_id: VideoId, body: TagsRequest) -> VideoD
     return _details(snapshot, snapshot.video(video_id))
 
 
-@router.get("/v1/videos/{video_id}/captions", summary="Captions that fit", responses=problem_responses(404))
+@router.get(
+    "/v1/videos/{video_id}/captions",
+    operation_id="rank_captions",
+    summary="Captions that fit",
+    responses=problem_responses(404),
+)
 async def captions(
     service: CurrentService,
     request: Request,
@@ -117,7 +131,9 @@ async def captions(
     )
 
 
-@router.get("/v1/index", summary="What is in the index", responses=problem_responses())
+@router.get(
+    "/v1/index", operation_id="get_index", summary="What is in the index", responses=problem_responses()
+)
 def index(service: CurrentService) -> IndexResponse:
     """Say what was indexed with which model, and which files could not be read and why."""
     return _index_facts(service.snapshot(), folder_chooser=service.folder_chooser)

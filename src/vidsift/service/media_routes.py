@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.routing import APIRoute
 
 from vidsift.service.media import (
     clock_start_seconds,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from vidsift.index.library import Video
     from vidsift.index.schema import FileRecord
 
-__all__ = ["router"]
+__all__ = ["HEAD_ROUTES", "router"]
 
 router = APIRouter(tags=["media"])
 
@@ -54,6 +55,7 @@ _MEDIA: Responses = {
 
 @router.get(
     "/v1/videos/{video_id}/thumbnail",
+    operation_id="get_thumbnail",
     summary="A picture of a video",
     response_class=Response,
     responses=problem_responses(404, 409, 410, 429, also=_JPEG),
@@ -90,6 +92,7 @@ async def thumbnail(
 
 @router.get(
     "/v1/videos/{video_id}/media",
+    operation_id="get_media",
     summary="A video's file",
     response_class=Response,
     responses=problem_responses(404, 409, 410, 416, also=_MEDIA),
@@ -101,6 +104,7 @@ async def media(service: CurrentService, request: Request, video_id: VideoId) ->
 
 @router.head(
     "/v1/videos/{video_id}/media",
+    operation_id="get_media_facts",
     summary="Facts of a video's file",
     response_class=Response,
     responses=problem_responses(404, 409, 410, 416, also=_MEDIA),
@@ -115,6 +119,7 @@ async def media_facts(service: CurrentService, request: Request, video_id: Video
 
 @router.post(
     "/v1/clips",
+    operation_id="cut_clip",
     summary="Cut seconds out of a video",
     response_class=Response,
     responses=problem_responses(404, 409, 410, 413, 429, also=_CLIP),
@@ -214,3 +219,9 @@ async def _clip_response(
         "content-disposition": content_disposition("attachment", cut.name),
     }
     return ClosingStream(read_chunks(file, 0, cut.size_bytes), remove, headers=headers)
+
+
+HEAD_ROUTES = [
+    route for route in router.routes if isinstance(route, APIRoute) and "HEAD" in (route.methods or ())
+]
+"""Those that say more than GET would."""

@@ -156,13 +156,16 @@ def monitoring_routes(counters: Metrics, live_index: LiveIndex) -> APIRouter:
     router = APIRouter(tags=["state"])
 
     # Plain functions: the framework runs them in worker threads.
-    @router.get("/healthz", summary="Is the service alive", responses=problem_responses())
+    @router.get(
+        "/healthz", operation_id="get_health", summary="Is the service alive", responses=problem_responses()
+    )
     def health() -> Health:
         """Tell that the service answers, and how much it searches."""
         return Health(status="ok", segments=len(live_index.current.library.owners))
 
     @router.get(
         "/metrics",
+        operation_id="get_metrics",
         summary="Counters for Prometheus",
         response_class=Response,
         responses=problem_responses(also={200: _PROMETHEUS}),

@@ -15,9 +15,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from vidsift.service.problems import ProblemError
+from vidsift.service.problems import KINDS, ProblemError
 
-__all__ = ["docs_html", "page_routes"]
+__all__ = ["docs_html", "page_routes", "problems_html"]
 
 _FOLDER = Path(__file__).parent / "page"
 _TYPES = {
@@ -35,7 +35,14 @@ _TYPES = {
 _FOR_PROGRAMS = (
     '<p>For programs: <a href="/openapi.json">openapi.json</a>; for Python '
     "<code>vidsift.service.client.Client</code>. Every problem is a body of "
-    "<code>application/problem+json</code> whose <code>detail</code> says what to do.</p>"
+    "<code>application/problem+json</code> whose <code>detail</code> says what to do "
+    '(<a href="/problems">the kinds of problems</a>). Where GET is answered, HEAD is too.</p>'
+)
+_PROBLEMS_ARE = (
+    "<p>What cannot be answered is answered with a body of <code>application/problem+json</code> (RFC "
+    "9457). Its <code>type</code> leads here, its <code>detail</code> says what went wrong that time and "
+    "what to do. "
+    '<a href="/docs">/docs</a> lists what can be asked.</p>'
 )
 _METHODS = ("get", "head", "post", "put", "delete")
 
@@ -48,7 +55,7 @@ class _PageFile:
 
 
 def page_routes(folder: Path = _FOLDER) -> APIRouter:
-    """The page at ``/``, what it loads below ``/page/``, and the documentation at ``/docs``.
+    """The page at ``/`` with what it loads below ``/page/``, and ``/docs`` and ``/problems`` to read.
 
     Args:
         folder: with ``index.html`` and its files; read now.
@@ -60,6 +67,10 @@ def page_routes(folder: Path = _FOLDER) -> APIRouter:
     @router.get("/docs")
     def docs(request: Request) -> Response:
         return Response(docs_html(request.app.openapi()), media_type="text/html")
+
+    @router.get("/problems")
+    async def problems() -> Response:
+        return Response(problems_html(), media_type="text/html")
 
     @router.get("/")
     async def page(request: Request) -> Response:
@@ -93,7 +104,8 @@ def _read_files(folder: Path) -> dict[str, _PageFile]:
 def _file_response(request: Request, file: _PageFile) -> Response:
     # "no-cache" lets a browser keep the file and ask whether it changed: an update of vidsift shows at once.
     headers = {"etag": file.etag, "cache-control": "no-cache"}
-    if request.headers.get("if-none-match") == file.etag:
+    # Compressed, it was sent with a weak one.
+    if (request.headers.get("if-none-match") or "").removeprefix("W/") == file.etag:
         return Response(status_code=304, headers=headers)
     return Response(file.content, headers=headers | {"content-type": file.content_type})
 
@@ -122,6 +134,22 @@ def docs_html(document: Mapping[str, Any]) -> str:
     parts.append("<h2>What goes in and out</h2>")
     for name, schema in document["components"]["schemas"].items():
         parts += _schema_html(name, schema)
+    return "\n".join(parts) + "\n</html>\n"
+
+
+def problems_html() -> str:
+    """Write the kinds of problems as HTML, each at the place to which the type of its problems points."""
+    title = "vidsift: problems"
+    parts = [
+        '<!doctype html><html lang="en"><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{title}</title><h1>{title}</h1>",
+        _PROBLEMS_ARE,
+    ]
+    for status, kind in KINDS.items():
+        parts.append(
+            f'<h2 id="{escape(kind.name)}">{status}: {escape(kind.title)}</h2><p>{escape(kind.about)}</p>'
+        )
     return "\n".join(parts) + "\n</html>\n"
 
 

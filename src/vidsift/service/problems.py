@@ -7,8 +7,10 @@ service, words of other libraries, tracebacks) goes to the log.
 from __future__ import annotations
 
 import logging
+import re
 import secrets
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -16,13 +18,15 @@ from starlette.exceptions import HTTPException
 
 from vidsift.errors import IndexFolderError, ProcessStartError, QueryError, VideoReadError, VidsiftError
 from vidsift.files.disk_errors import is_disk_full
-from vidsift.service.schemas import Problem
+from vidsift.service.schemas import FieldProblem, Problem
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
 
 __all__ = [
+    "KINDS",
     "PROBLEM_TYPE",
+    "ProblemKind",
     "ProblemError",
     "Responses",
     "add_problem_handlers",
@@ -31,6 +35,7 @@ __all__ = [
     "problem_response",
     "problem_responses",
     "service_problem",
+    "without_commands",
 ]
 
 PROBLEM_TYPE = "application/problem+json"
@@ -40,25 +45,133 @@ Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 _LOG = logging.getLogger(__name__)
 
-_TITLES = {
-    401: "A token is needed",
-    403: "Not allowed",
-    404: "There is no such thing",
-    405: "Not a method of this path",
-    408: "Too slow",
-    409: "Not as things are now",
-    410: "The file is not there any more",
-    413: "Too large",
-    415: "Not a kind that can be read",
-    416: "Outside of the file",
-    421: "Not a name of this service",
-    422: "The question cannot be answered",
-    429: "Too much at once",
-    500: "A fault of the service",
-    503: "The service cannot answer now",
+
+class ProblemKind(NamedTuple):
+    """A kind of problem.
+
+    Attributes:
+        name: in the URI of the type, ``/problems#name``.
+        title: of every problem of the kind.
+        about: when it occurs, and what to do.
+    """
+
+    name: str
+    title: str
+    about: str
+
+
+KINDS = {
+    400: ProblemKind(
+        "no-request",
+        "Not a request",
+        "What came is no HTTP/1.1. The service speaks http; a proxy in front of it can speak https.",
+    ),
+    401: ProblemKind(
+        "token-needed",
+        "A token is needed",
+        "The service answers those who bring its token: as Authorization: Bearer TOKEN, or once in the "
+        "address of the page, which keeps it as a cookie. Whoever runs the service has it.",
+    ),
+    403: ProblemKind(
+        "not-allowed",
+        "Not allowed",
+        "The request comes from a page of another site, or the service only reads and this would change it.",
+    ),
+    404: ProblemKind(
+        "not-found",
+        "There is no such thing",
+        "Nothing is at this path, or what it names is not in the library or was forgotten since: "
+        "identities come from answers, and uploads are forgotten a while after their last use.",
+    ),
+    405: ProblemKind(
+        "no-method",
+        "Not a method of this path",
+        "The path answers other methods; the Allow header names some, /docs all of them.",
+    ),
+    408: ProblemKind(
+        "too-slow",
+        "Too slow",
+        "The headers or the body did not come in time. Send them at once, a large upload over a "
+        "quicker line.",
+    ),
+    409: ProblemKind(
+        "conflict",
+        "Not as things are now",
+        "It could be done at another time: nothing is indexed yet, the file has changed since it was "
+        "indexed, or the job is in another state.",
+    ),
+    410: ProblemKind(
+        "file-gone",
+        "The file is not there any more",
+        "The library knows the video, but its file is not where it was: connect its disk, or update "
+        "the index.",
+    ),
+    413: ProblemKind(
+        "too-large", "Too large", "The body has more bytes than the service takes; the detail says how many."
+    ),
+    415: ProblemKind(
+        "no-such-kind",
+        "Not a kind that can be read",
+        "The Content-Type of an upload is neither that of a picture nor that of a video.",
+    ),
+    416: ProblemKind(
+        "no-such-bytes", "Outside of the file", "The Range header asks for no byte of the file."
+    ),
+    421: ProblemKind(
+        "wrong-name",
+        "Not a name of this service",
+        "The Host header holds a name by which the service is not called, so that no page of another "
+        "site can point its name here. Whoever runs the service can allow more names.",
+    ),
+    422: ProblemKind(
+        "no-answer",
+        "The question cannot be answered",
+        "A field is missing, unknown, of another kind or out of its range, or what it asks for makes "
+        "no sense. Where fields are to blame, errors has each of them with its place.",
+    ),
+    429: ProblemKind(
+        "too-many",
+        "Too much at once",
+        "So many requests of this kind are under way that one more has to wait; or too many wrong "
+        "tokens came. Retry-After says for how many seconds.",
+    ),
+    500: ProblemKind(
+        "fault",
+        "A fault of the service",
+        "A bug. The detail has a number, under which the log of the service says where it was.",
+    ),
+    503: ProblemKind(
+        "unavailable",
+        "The service cannot answer now",
+        "The index or the model cannot be read, a disk is full, the service starts or stops, or too "
+        "many requests are under way. The detail says which, and what to do.",
+    ),
 }
+"""The kinds of problems by their status; ``/problems`` of a service shows them."""
+
+_OTHER = ProblemKind("other", "The request cannot be answered", "Any other; the status says what it is.")
+
 _LONGEST_VALUE = 100
-_EVERYWHERE = frozenset({401, 403, 421, 422, 500, 503})
+
+_PLACES = {
+    "tags": ("filter", "tags"),
+    "min_duration_seconds": ("filter", "min_duration"),
+    "max_duration_seconds": ("filter", "max_duration"),
+    "min_score": ("min_score",),
+    "group_by": ("group_by",),
+    "candidates": ("candidates",),
+    "skip": ("page",),
+}
+"""Where the fields of a Filter stand in a question."""
+
+_COMMAND = re.compile(r"(?:\bvidsift (index|info|search|serve|demo|train|convert|explain)\b|(?<!\S)--[a-z])")
+_OVER_HTTP = {
+    "index": 'update the index with POST /v1/index/jobs {"action": "update"}',
+    "info": "GET /v1/index lists what is indexed",
+}
+_IN_THE_LOG = "the log of the service has the remedy, for whoever runs it"
+
+_EVERYWHERE = frozenset({401, 403, 421, 422, 429, 500, 503})
 
 # An error of the index quotes another library after one of these.
 _QUOTING = ("is damaged", "could not be written", "cannot be read")
@@ -78,11 +191,49 @@ class ProblemError(HTTPException):
         super().__init__(status, detail, headers)
 
 
-def problem_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return a problem as an answer."""
-    title = _TITLES.get(status, "The request cannot be answered")
-    body = Problem(title=title, status=status, detail=detail)
-    return JSONResponse(body.model_dump(), status_code=status, headers=headers, media_type=PROBLEM_TYPE)
+def problem_response(
+    status: int,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    errors: Sequence[FieldProblem] = (),
+) -> JSONResponse:
+    """Return a problem as an answer.
+
+    Args:
+        status: of the answer.
+        detail: what went wrong, and the remedy.
+        headers: of the answer.
+        errors: the fields that are wrong.
+    """
+    kind = KINDS.get(status, _OTHER)
+    body = Problem(
+        type=f"/problems#{kind.name}",
+        title=kind.title,
+        status=status,
+        detail=without_commands(detail),
+        errors=list(errors) or None,
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True), status_code=status, headers=headers, media_type=PROBLEM_TYPE
+    )
+
+
+def without_commands(text: str) -> str:
+    """What an error says, without the commands and options of a terminal, which nobody has over HTTP.
+
+    Example:
+        >>> without_commands("no video lies under /v; see what is indexed with: vidsift info")
+        'no video lies under /v; GET /v1/index lists what is indexed'
+    """
+    said: list[str] = []
+    for clause in text.split("; "):
+        command = _COMMAND.search(clause)
+        if command is None:
+            said.append(clause)
+            continue
+        _LOG.warning("%s", text)  # whoever runs the service can use what is left out here
+        said.append(_OVER_HTTP.get(command[1] or "", _IN_THE_LOG))
+    return "; ".join(dict.fromkeys(said))
 
 
 def fault_response(error: BaseException) -> JSONResponse:
@@ -104,7 +255,7 @@ def problem_responses(*statuses: int, also: Responses | None = None) -> Response
     schema = {"$ref": "#/components/schemas/Problem"}
     slow_body = {408} if 413 in statuses else set()  # what has a body can be too slow with it
     answers: Responses = {
-        status: {"description": _TITLES[status], "content": {PROBLEM_TYPE: {"schema": schema}}}
+        status: {"description": KINDS[status].title, "content": {PROBLEM_TYPE: {"schema": schema}}}
         for status in sorted({*statuses, *slow_body, *_EVERYWHERE})
     }
     return (also or {}) | answers
@@ -142,10 +293,10 @@ def error_message(error: Exception) -> str:
             before, quoting, _ = text.partition(mark)
             if quoting:
                 _LOG.error("trouble with the index", exc_info=error)
-                return f"{before}{mark}; the log of the service says how: run vidsift index check --repair"
+                return f"{before}{mark}; the log of the service says how, and whoever runs it can repair it"
     if isinstance(error, OSError):
-        return f"{text}; look at the disk and the folder of the index, then ask again"
-    return text
+        text = f"{text}; look at the disk and the folder of the index, then ask again"
+    return without_commands(text)
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -163,13 +314,19 @@ def _index_or_disk(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _bad_question(_request: Request, error: Exception) -> JSONResponse:
-    return problem_response(422, str(error))
+    text, field = without_commands(str(error)), getattr(error, "field", None)
+    errors = [] if field is None else [FieldProblem(detail=text, pointer=_pointer(_PLACES[field]))]
+    return problem_response(422, text, errors=errors)
 
 
 def _bad_request(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     # A field that may be of several kinds has an error for each of them, often in the same words.
-    return problem_response(422, "; ".join(dict.fromkeys(map(_field_message, error.errors()))))
+    errors: dict[str, FieldProblem] = {}
+    for wrong in error.errors():
+        message = _field_message(wrong)
+        errors.setdefault(message, _field_problem(message, wrong["loc"]))
+    return problem_response(422, "; ".join(errors), errors=list(errors.values()))
 
 
 def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -183,10 +340,26 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
     return problem_response(error.status_code, detail, headers)
 
 
+def _field_problem(message: str, loc: Sequence[str | int]) -> FieldProblem:
+    kind, *names = loc
+    if kind == "body":
+        return FieldProblem(detail=message, pointer=_pointer(_field_names(names)))
+    return FieldProblem(detail=message, parameter=str(names[0]) if names else None)
+
+
+def _pointer(names: Sequence[str | int]) -> str:
+    """A JSON Pointer as a fragment (RFC 6901)."""
+    return "#" + "".join("/" + str(name).replace("~", "~0").replace("/", "~1") for name in names)
+
+
+def _field_names(loc: Sequence[str | int]) -> list[str | int]:
+    """The names and numbers of a place; between them stand the kinds that a field may have."""
+    return [part for part in loc if type(part) is int or str(part).isidentifier()]
+
+
 def _field_message(error: dict[str, Any]) -> str:
     """Name the field that is wrong, what was expected, and its value if that is short."""
-    # The first is "body" or "query"; between names and numbers stand the kinds that a field may have.
-    place = ".".join(str(part) for part in error["loc"][1:] if str(part).isidentifier() or type(part) is int)
+    place = ".".join(map(str, _field_names(error["loc"][1:])))  # the first is "body", "query" or "path"
     if error["type"] == "json_invalid":
         return f"the body is not JSON ({error.get('ctx', {}).get('error', 'unreadable')})"
     message = f"{place or 'the body'}: {error['msg'].removeprefix('Value error, ')}"

@@ -21,6 +21,7 @@ __all__ = [
     "ExplainRequest",
     "Explanation",
     "ExplanationTerm",
+    "FieldProblem",
     "Filter",
     "Health",
     "Pool",
@@ -43,7 +44,8 @@ MAX_K, MAX_QUERY, MAX_SENTENCES, MAX_TAGS, MAX_EXPLAINED = 100, 2000, 8, 32, 10
 
 Sentence = Annotated[str, Field(min_length=1, max_length=MAX_QUERY)]
 Query = Sentence | Annotated[list[Sentence], Field(min_length=1, max_length=MAX_SENTENCES)]
-Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+# Strict: a JSON true is no 1, and "5" no 5. A number of seconds may be written without a point.
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, strict=True)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 Identity = Annotated[str, Field(min_length=1, max_length=64)]
 VideoId = Annotated[
@@ -74,12 +76,30 @@ def media_url(video_id: str) -> str:
     return f"/v1/videos/{video_id}/media"
 
 
+class FieldProblem(BaseModel):
+    """One field of a request that is wrong."""
+
+    detail: str = Field(description="What is wrong with it, and what was expected.")
+    pointer: str | None = Field(
+        default=None, description="The field in the JSON body, as '#/filter/tags/0'; for fields of the body."
+    )
+    parameter: str | None = Field(
+        default=None, description="Name of the parameter; for those of the path and the query."
+    )
+
+
 class Problem(BaseModel):
     """What went wrong and what to do about it (RFC 9457)."""
 
+    type: str = Field(
+        description="Which kind of problem it is: where this service describes it, as '/problems#too-large'."
+    )
     title: str = Field(description="The kind of problem.")
     status: int = Field(description="The HTTP status of the answer.")
     detail: str = Field(description="What went wrong here, and the remedy.")
+    errors: list[FieldProblem] | None = Field(
+        default=None, description="Which fields of the request are wrong; left out where it is none of them."
+    )
 
 
 class Filter(BaseModel):
@@ -114,19 +134,25 @@ class SearchRequest(BaseModel):
         default=None, description="More like this: the segment_id of a hit, or the upload_id of a video."
     )
     image: Identity | None = Field(default=None, description="More like this: the upload_id of a picture.")
-    k: int = Field(default=10, ge=1, le=MAX_K, description="How many hits to return at most.")
+    k: int = Field(default=10, ge=1, le=MAX_K, strict=True, description="How many hits to return at most.")
     group_by: Literal["segment", "video"] = Field(
         default="segment", description="'video' keeps only the best segment of each video."
     )
     filter: Filter = Field(default_factory=Filter, description="Which videos may be found.")
     min_score: float | None = Field(
-        default=None, ge=-1e6, le=1e6, allow_inf_nan=False, description="Leave out hits of a lower score."
+        default=None,
+        ge=-1e6,
+        le=1e6,
+        allow_inf_nan=False,
+        strict=True,
+        description="Leave out hits of a lower score.",
     )
     min_confidence: float | None = Field(
         default=None,
         ge=0,
         le=1,
         allow_inf_nan=False,
+        strict=True,
         description="Leave out hits of a lower confidence; those whose confidence is not known stay. "
         "min_match is the same in words.",
     )
@@ -136,12 +162,13 @@ class SearchRequest(BaseModel):
         "match is known stay.",
     )
     explain: bool = Field(
-        default=False, description="Account for the score of every hit; k is 10 at most then."
+        default=False, strict=True, description="Account for the score of every hit; k is 10 at most then."
     )
     candidates: int | None = Field(
         default=None,
         ge=1,
         le=10_000,
+        strict=True,
         description="Only for models that are too slow to score the whole library: a quick "
         "look picks this many likely segments, and the model ranks these; for sentences in order, videos. "
         "100 when left out. More is slower and misses less. All other models score everything and refuse it.",
@@ -366,11 +393,13 @@ class ExplainRequest(BaseModel):
     segment_id: Identity = Field(description="The segment_id of a hit.")
     maps: bool = Field(
         default=False,
+        strict=True,
         description="Also say which patches of the picture tokens come from, where the model can tell: the "
         "video is read and encoded again for it.",
     )
     leave_out: bool = Field(
         default=False,
+        strict=True,
         description="Also say how much the score falls without each word: the sentence is encoded again "
         "without each. Every model can tell, those too that have no other account.",
     )

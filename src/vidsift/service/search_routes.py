@@ -58,6 +58,7 @@ _UPLOAD_BODY = {
 
 @router.post(
     "/v1/search",
+    operation_id="search",
     summary="Find moments of videos",
     response_model=SearchResponse,
     responses=problem_responses(404, 413),
@@ -80,6 +81,7 @@ async def search(service: CurrentService, request: Request, question: SearchRequ
 
 @router.post(
     "/v1/explain",
+    operation_id="explain",
     summary="Why a segment was found",
     response_model=schemas.Explanation,
     responses=problem_responses(404, 409, 413),
@@ -104,6 +106,7 @@ async def explain(service: CurrentService, request: Request, body: ExplainReques
 
 @router.post(
     "/v1/strip",
+    operation_id="get_strip",
     summary="Where in a video a sentence fits",
     response_model=StripResponse,
     responses=problem_responses(404, 409, 413),
@@ -117,6 +120,7 @@ async def strip(service: CurrentService, request: Request, body: StripRequest) -
 
 @router.post(
     UPLOADS,
+    operation_id="upload",
     summary="Upload a picture or a video to ask with",
     status_code=201,
     openapi_extra=_UPLOAD_BODY,

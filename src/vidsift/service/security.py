@@ -15,13 +15,14 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 
 from vidsift.service.problems import ProblemError, fault_response, problem_response
+from vidsift.service.wrong_tokens import WrongTokens, client_network
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,7 +32,8 @@ __all__ = ["HEADERS", "Access", "Guard", "is_loopback"]
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _COOKIE_SECONDS = 30 * 86_400
-_TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,}")
+_SHORTEST_TOKEN = 22  # of letters, digits, - and _: 132 bits where they are drawn at random
+_TOKEN = re.compile(rf"[A-Za-z0-9._~-]{{{_SHORTEST_TOKEN},}}")
 
 # No inline scripts or styles: a file name that looks like markup cannot become any, whatever the page does.
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -68,11 +70,22 @@ class Access:
         names: by which the service may be called (the ``Host`` header, without the port).
         any_address: it may also be called by any IP address; no other site's name can be pointed there.
         token: that every request must bring; None where none is needed.
+
+    Raises:
+        ValueError: the token is too short, or has characters that cannot stand in an address.
     """
 
     names: frozenset[str] = _LOOPBACK
     any_address: bool = False
     token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what could be guessed, or not be sent."""
+        if self.token is not None and not _TOKEN.fullmatch(self.token):
+            raise ValueError(
+                f"the token has {len(self.token)} characters; it needs at least {_SHORTEST_TOKEN}, of "
+                "letters, digits and . _ ~ - alone: vidsift serve --new-token makes one"
+            )
 
     @classmethod
     def listening_on(cls, host: str, *, token: str | None = None, names: Iterable[str] = ()) -> Access:
@@ -84,13 +97,8 @@ class Access:
             names: more names by which the service is called, as behind a proxy; a token is needed then too.
 
         Raises:
-            ValueError: the token has other characters, or is too short.
+            ValueError: as :class:`Access` does.
         """
-        if token is not None and not _TOKEN.fullmatch(token):
-            raise ValueError(
-                f"the token has {len(token)} characters; it needs at least 8, of letters, digits and . _ ~ - "
-                "alone; leave it out, and one is made up where it is needed"
-            )
         known = _LOOPBACK | {name.lower() for name in names}
         if is_loopback(host) and known == _LOOPBACK:
             return cls(known, token=token)
@@ -142,6 +150,7 @@ class Guard:
         """See the class."""
         self._app = app
         self._access = access
+        self._wrong_tokens = WrongTokens()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -184,8 +193,8 @@ class Guard:
         if host is None or not self._access.knows(_name_in(host)):
             raise ProblemError(
                 421,
-                f"the Host header is {host!r}, by which this service is not called; use the address that "
-                "`vidsift serve` printed, or start it with --allow-host NAME",
+                f"the Host header is {host!r}, by which this service is not called; use the address that it "
+                "printed at its start, or have the name allowed by whoever runs it",
             )
         _check_page(scope, host)
         if self._access.token is None:
@@ -193,27 +202,46 @@ class Guard:
         return self._check_token(scope)
 
     def _check_token(self, scope: Scope) -> Response | None:
-        if scope["path"] == "/" and scope["method"] == "GET":
-            tokens = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
-            if tokens and self._access.admits(tokens[-1]):
-                # Out of the address: whoever shares the page must not share the token with it. "lax" sends
-                # the cookie along when a link elsewhere leads here, and not with what other pages load.
-                redirect = RedirectResponse("/", 303)
-                redirect.set_cookie(
-                    self._access.cookie, tokens[-1], max_age=_COOKIE_SECONDS, httponly=True, samesite="lax"
-                )
-                return redirect
+        query = scope.get("query_string", b"").decode("latin-1")
+        in_address = parse_qs(query).get("token", [])[-1:] if scope["path"] == "/" else []
         scheme, _, credentials = (_single_header(scope, b"authorization") or "").partition(" ")
-        if scheme.lower() == "bearer" and self._access.admits(credentials.strip()):
-            return None
-        if self._access.admits(_cookie(scope, self._access.cookie)):
-            return None
+        in_header = [credentials.strip()] if scheme.lower() == "bearer" else []
+        cookie = _cookie(scope, self._access.cookie)
+        client = client_network(scope["client"][0] if scope.get("client") else "")
+        brought = [*in_address, *in_header, *([] if cookie is None else [cookie])]
+        wait_seconds = self._wrong_tokens.wait_seconds(client) if brought else 0.0
+        if wait_seconds:
+            raise ProblemError(
+                429,
+                f"too many wrong tokens came from {client or 'this client'}; try again in "
+                f"{wait_seconds:.0f} s, with the token that the service printed at its start",
+                {"retry-after": f"{wait_seconds:.0f}"},
+            )
+        if sum(map(self._access.admits, brought)):  # all are compared, whichever is right
+            self._wrong_tokens.right(client)
+            return self._without_token(query) if in_address and self._access.admits(in_address[0]) else None
+        if brought:
+            self._wrong_tokens.wrong(client)
         raise ProblemError(
             401,
-            "open the address with the token that `vidsift serve` printed, or send it as "
+            "open the address with the token that the service printed at its start, or send it as "
             "'Authorization: Bearer TOKEN'",
             {"www-authenticate": "Bearer"},
         )
+
+    def _without_token(self, query: str) -> Response:
+        """Lead on to the page; whoever shares its address must not share the token with it."""
+        rest = [part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != "token"]
+        redirect = RedirectResponse("/?" + "&".join(rest) if any(rest) else "/", 303)
+        # "lax" sends the cookie along when a link elsewhere leads here, and not with what other pages load.
+        redirect.set_cookie(
+            self._access.cookie,
+            self._access.token or "",
+            max_age=_COOKIE_SECONDS,
+            httponly=True,
+            samesite="lax",
+        )
+        return redirect
 
 
 def _check_page(scope: Scope, host: str) -> None:
@@ -221,7 +249,7 @@ def _check_page(scope: Scope, host: str) -> None:
     foreign = ProblemError(
         403,
         "the request comes from a page of another site; only the service's own page and programs may ask: "
-        "open the address that `vidsift serve` printed",
+        "open the address that it printed at its start",
     )
     origin = _single_header(scope, b"origin")
     if origin is not None:
@@ -233,7 +261,7 @@ def _check_page(scope: Scope, host: str) -> None:
             raise foreign
     # Browsers leave Origin out of plain GETs, as of a picture in another site's page; they send this instead.
     if _single_header(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
-        link = scope["method"] == "GET" and _single_header(scope, b"sec-fetch-mode") == "navigate"
+        link = scope["method"] in ("GET", "HEAD") and _single_header(scope, b"sec-fetch-mode") == "navigate"
         if not (link and scope["path"] in ("/", "/docs")):
             raise foreign
 
