@@ -16,6 +16,7 @@ from vidsift.workers.process import ProcessLimits
 def _pool(workers: int = 1, limits: ProcessLimits | None = None) -> ProcessPool[str, str]:
     return ProcessPool(
         letters,
+        messages=str,
         is_last=lambda message: message.endswith("."),
         failure=lambda task, reason: f"{task}: {reason}.",
         subject="the speller",
@@ -44,6 +45,7 @@ def test_each_task_is_done_once_and_its_messages_come_in_order() -> None:
     [
         ("kill", "the speller crashed (signal 9)"),
         ("eat", "the speller needs more than 300 MiB of memory"),
+        ("lie", "the speller answered with something else than was asked for"),
         ("raise", "unexpected KeyError: 'what was looked for'"),
     ],
 )

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -51,6 +55,27 @@ def _lambda() -> object:
     return lambda: None
 
 
+def _lie() -> int:
+    return cast("int", "no number")
+
+
+class _Harmful:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (self._path, "w")
+
+
+def _take_over(path: str) -> int:
+    data = pickle.dumps(_Harmful(path))
+    connection = next(item for item in gc.get_objects() if isinstance(item, Connection) and not item.closed)
+    connection.send_bytes(data)
+    os._exit(0)
+
+
 class _StrangeError(ValueError):
     def __init__(self, first: int, second: int) -> None:
         super().__init__(f"{first} and {second}")
@@ -78,8 +103,19 @@ def test_what_the_function_raises_comes_back(box: Sandbox, tmp_path: Path) -> No
         box.run(_strange)
     with pytest.raises(SandboxError, match="unexpected KeyError: 'a fault of ours'"):
         box.run(_fail)
-    with pytest.raises(SandboxError, match=r"unexpected .*lambda"):
+    with pytest.raises(SandboxError, match="unexpected TypeError: function is not sent"):
         box.run(_lambda)
+    with pytest.raises(SandboxError, match="answered with something else than was asked for"):
+        box.run(_lie)
+    assert box.run(max, 2, 3) == 3
+
+
+def test_an_answer_that_is_a_pickle_is_not_unpickled(box: Sandbox, tmp_path: Path) -> None:
+    """A process that a file has taken over can send what it wants; none of it is run here."""
+    with pytest.raises(SandboxError, match="answered with"):
+        box.run(_take_over, str(tmp_path / "was-run"))
+    assert not (tmp_path / "was-run").exists()
+    assert box.run(max, 2, 3) == 3
 
 
 def test_too_much_memory_is_said_and_the_next_call_works(box: Sandbox) -> None:

@@ -7,7 +7,9 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from typing import cast
 
+from vidsift.workers.plain_values import encode
 from vidsift.workers.pool import Work
 
 MIB = 1 << 20
@@ -28,18 +30,20 @@ def letters(task: str, /, *, on_progress: Callable[[], None]) -> Iterator[str]:
         while time.monotonic() < until:
             time.sleep(0.2)
             on_progress()
+    if task == "lie":
+        yield cast("str", 1)
     yield from task
     yield "."
 
 
 def linger(connection: Connection, _work: Work[str, str]) -> None:
     """Stand for a process that a task called bad ends, but hangs in ending."""
-    connection.send(None)
+    connection.send_bytes(b".")
     while True:
         if connection.recv() == "bad":
             connection.close()
             time.sleep(600)
-        connection.send(".")
+        connection.send_bytes(b"=" + encode("."))
 
 
 def die(*_: object) -> None:

@@ -152,6 +152,7 @@ def _write_shards(
     number = int(files[-1].stem) + 1 if files else 0
     pool = ProcessPool(
         work,
+        messages=tuple[CachedVideo, list[bytes]],
         is_last=lambda _message: True,
         failure=lambda entry, reason: (_facts(entry, work.root)(error=reason), []),
         subject="the decoder",

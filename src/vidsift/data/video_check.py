@@ -150,6 +150,7 @@ def _open_all(
     facts: dict[str, OpenedVideo] = {}
     pool = ProcessPool[_Look, OpenedVideo](
         _Opening(),
+        messages=OpenedVideo,
         is_last=lambda _message: True,
         failure=lambda task, reason: OpenedVideo(task.path, unreadable=reason),
         subject="the decoder",

@@ -151,6 +151,7 @@ def decode_pool(
     """
     return ProcessPool(
         partial(read_video, settings=settings),
+        messages=Message,
         is_last=_is_last,
         failure=_failure,
         subject="the decoder",

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "PROBLEM_TYPE",
-    "ProblemKind",
     "ProblemError",
+    "ProblemKind",
     "Responses",
     "add_problem_handlers",
     "error_message",

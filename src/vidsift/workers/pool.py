@@ -16,8 +16,10 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
+from vidsift.errors import SandboxError
 from vidsift.files.disk_errors import plain_words
 from vidsift.workers.memory import end_out_of_memory
+from vidsift.workers.plain_values import decode, encode
 from vidsift.workers.process import START_SECONDS, LimitedProcess, ProcessLimits, SilenceTimer, not_started
 
 __all__ = ["ProcessPool", "Work"]
@@ -30,21 +32,15 @@ MessageT_co = TypeVar("MessageT_co", covariant=True)
 _HELD_MESSAGES = 32
 _LOOK_SECONDS = 0.2
 _BEAT_SECONDS = 1.0
+_PROGRESS, _MESSAGE, _RAISED = b".", b"=", b"!"
 
 
 class Work(Protocol[TaskT_contra, MessageT_co]):
-    """What a process does with a task; picklable, as is what it needs and gives."""
+    """What a process does with a task; it and what it needs are picklable, what it gives is plain."""
 
     def __call__(self, task: TaskT_contra, /, *, on_progress: Callable[[], None]) -> Iterator[MessageT_co]:
         """Yield the messages about a task; calls ``on_progress`` whenever there was progress."""
         ...
-
-
-@dataclass(frozen=True)
-class _Raised:
-    """From a process: the work raised what no message of its own tells."""
-
-    reason: str
 
 
 @dataclass(eq=False)
@@ -70,7 +66,8 @@ class ProcessPool(Generic[TaskT, MessageT]):
 
     Args:
         work: what is done with a task, see :class:`Work`.
-        is_last: whether a message is the last one about its task.
+        messages: type of the messages, a class or a union of some; see
+        :func:`~vidsift.workers.plain_values.decode`. is_last: whether a message is the last one about its task.
         failure: the last message about a task whose process did not give one, of the task and the reason.
         subject: what runs in the processes, with which the reasons begin: "the decoder".
         workers: how many processes.
@@ -84,6 +81,7 @@ class ProcessPool(Generic[TaskT, MessageT]):
         self,
         work: Work[TaskT, MessageT],
         *,
+        messages: Any,
         is_last: Callable[[MessageT], bool],
         failure: Callable[[TaskT, str], MessageT],
         subject: str,
@@ -94,6 +92,7 @@ class ProcessPool(Generic[TaskT, MessageT]):
         if workers < 1:
             raise ValueError(f"workers is {workers}, expected at least 1")
         self._work = work
+        self._message_type = messages
         self._is_last = is_last
         self._failure = failure
         self._subject = subject
@@ -176,18 +175,20 @@ class ProcessPool(Generic[TaskT, MessageT]):
         worker = busy[connection]
         ended = False
         try:
-            message: Any = connection.recv()
+            data = worker.process.receive()
+            worker.silence.restart()
+            if data == _PROGRESS:
+                worker.started = True
+                return
+            message = self._read(worker.task, data)
         except (EOFError, OSError):
             if not worker.started:
                 raise not_started(worker.process.ending()) from None
             ended = True
             message = self._failure(worker.task, f"{self._subject} {worker.process.ending()}")
-        worker.silence.restart()
-        if message is None:
-            worker.started = True
-            return
-        if isinstance(message, _Raised):
-            message = self._failure(worker.task, message.reason)
+        except SandboxError as error:
+            ended = True  # what answers so may have been taken over by the file
+            message = self._failure(worker.task, f"{self._subject} {error}")
         self._put(worker.task, message)
         if not self._is_last(message):
             return
@@ -199,6 +200,13 @@ class ProcessPool(Generic[TaskT, MessageT]):
         worker.process.end()
         if waiting:
             self._start(busy, waiting.pop())
+
+    def _read(self, task: TaskT, data: bytes) -> MessageT:
+        """The message in what a process sent, which is never unpickled."""
+        if data[:1] == _RAISED:
+            return self._failure(task, decode(data[1:], str))
+        message: MessageT = decode(data[1:], self._message_type)
+        return message
 
     def _give_up(
         self, connection: Connection, busy: dict[Connection, _Worker[TaskT]], waiting: list[TaskT]
@@ -242,22 +250,23 @@ class _Heartbeat:
         now = time.monotonic()
         if now - self._last >= _BEAT_SECONDS:
             self._last = now
-            self._connection.send(None)
+            self._connection.send_bytes(_PROGRESS)
 
 
 def _serve(connection: Connection, work: Work[Any, Any]) -> None:
     """Do tasks as they are sent, until the other end closes."""
     with contextlib.suppress(EOFError, OSError):
-        connection.send(None)
+        connection.send_bytes(_PROGRESS)
         while True:
             task = connection.recv()
             try:
                 for message in work(task, on_progress=_Heartbeat(connection)):
-                    connection.send(message)
+                    connection.send_bytes(_MESSAGE + encode(message))
             # The pipe's: the other end has gone. Work has to turn those of its files into messages.
             except (EOFError, OSError):
                 raise
             except MemoryError:
                 end_out_of_memory()
             except Exception as error:
-                connection.send(_Raised(f"unexpected {type(error).__name__}: {plain_words(error)}"))
+                reason = f"unexpected {type(error).__name__}: {plain_words(error)}"
+                connection.send_bytes(_RAISED + encode(reason))

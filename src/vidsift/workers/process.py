@@ -116,6 +116,14 @@ class LimitedProcess:
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         return f"crashed ({how})"
 
+    def receive(self) -> bytes:
+        """Return what it sent.
+
+        Raises:
+            EOFError, OSError: it has ended, or sends more than it may hold.
+        """
+        return self.connection.recv_bytes(self._memory_limit_bytes)
+
     def kill(self) -> None:
         """Kill it; whoever waits for its answer learns that it ended."""
         self.killed = True

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from vidsift.errors import SandboxError
 from vidsift.files.disk_errors import plain_words
 from vidsift.workers.memory import end_out_of_memory
+from vidsift.workers.plain_values import answer_type, decode, decode_error, encode, encode_error
 from vidsift.workers.process import START_SECONDS, LimitedProcess, ProcessLimits, SilenceTimer, not_started
 
 __all__ = ["Sandbox"]
@@ -21,6 +22,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _LOOK_SECONDS = 0.2
+_RETURNED, _RAISED = b"=", b"!"
 
 
 class _CallUnreadError(SandboxError):
@@ -88,8 +90,10 @@ class Sandbox:
         """Call a function in a limited process and return what it returns.
 
         Args:
-            function: of a module's top level, which the process imports; what it needs and gives has to be
-                picklable. Its module should import no torch: that costs seconds and memory in the process.
+            function: of a module's top level, which the process imports; what it needs has to be
+                picklable, what it gives as it is annotated, and plain
+                (:func:`~vidsift.workers.plain_values.encode`). Its module should import no torch: that costs
+                seconds and memory in the process.
             args: of the function.
             kwargs: of the function.
 
@@ -100,6 +104,7 @@ class Sandbox:
         """
         # Before a process is taken: arguments that cannot be pickled are the caller's fault and end none.
         call = pickle.dumps((function, args, kwargs))
+        expected = answer_type(function)
         process = self._slots.get()
         if self._closed:
             self._slots.put(process)
@@ -111,13 +116,13 @@ class Sandbox:
             if process is None:
                 process = self._start()
             try:
-                result, error = self._call(process, call)
+                result, error = self._call(process, call, expected)
             except _CallUnreadError:
                 # It died while it waited; the system still counted it among the living.
                 process.end()
                 process = None
                 process = self._start()
-                result, error = self._call(process, call)
+                result, error = self._call(process, call, expected)
         except BaseException:
             if process is not None:
                 process.end()
@@ -133,7 +138,7 @@ class Sandbox:
         process = LimitedProcess(_serve, (), self._limits.memory_limit_bytes)
         try:
             if _wait_for(process.connection, START_SECONDS):
-                process.connection.recv()
+                process.receive()
                 return process
             how = f"did not begin within {START_SECONDS:g} s"
         except (EOFError, OSError):
@@ -141,13 +146,13 @@ class Sandbox:
         process.end()
         raise not_started(how)
 
-    def _call(self, process: LimitedProcess, call: bytes) -> tuple[Any, Exception | None]:
+    def _call(self, process: LimitedProcess, call: bytes, expected: Any) -> tuple[Any, Exception | None]:
         self._busy.add(process)
         try:
             process.connection.send_bytes(call)
             if not _wait_for(process.connection, self._limits.time_limit_seconds):
                 raise SandboxError(f"took longer than {self._limits.time_limit_seconds:g} s and was stopped")
-            answer: tuple[Any, Exception | None] = process.connection.recv()
+            answer = process.receive()
         except (EOFError, OSError) as error:
             # A pipe that still held what was sent is reset or broken; one that was read to its end is at EOF.
             unread = isinstance(error, (ConnectionResetError, BrokenPipeError)) and not process.killed
@@ -155,13 +160,16 @@ class Sandbox:
             raise kind(process.ending()) from error
         finally:
             self._busy.discard(process)
-        return answer
+        # Never unpickled: the file that was read may speak for the process by now.
+        if answer[:1] == _RETURNED:
+            return decode(answer[1:], expected), None
+        return None, decode_error(answer[1:])
 
 
 def _serve(connection: Connection) -> None:
-    """Call what is sent, and send back ``(result, error)``, until the other end closes."""
+    """Call what is sent, and send back its result or its error, until the other end closes."""
     with contextlib.suppress(EOFError, OSError):
-        connection.send(None)
+        connection.send_bytes(b"begun")
         while True:
             connection.send_bytes(_answer(connection.recv_bytes()))
 
@@ -170,23 +178,14 @@ def _answer(call: bytes) -> bytes:
     error: Exception
     try:
         function, args, kwargs = pickle.loads(call)  # noqa: S301 - from the process that made this one
-        return pickle.dumps((function(*args, **kwargs), None))
+        return _RETURNED + encode(function(*args, **kwargs))
     except MemoryError:
         end_out_of_memory()
     except (ValueError, OSError) as raised:
-        error = _portable(raised)
+        error = raised
     except Exception as raised:
         error = SandboxError(f"unexpected {type(raised).__name__}: {plain_words(raised)}")
-    return pickle.dumps((None, error))
-
-
-def _portable(error: Exception) -> Exception:
-    """The error itself where it can travel, else its words."""
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - its own bytes, made in the same line
-    except Exception:
-        return ValueError(str(error))
-    return error
+    return _RAISED + encode_error(error)
 
 
 def _wait_for(connection: Connection, seconds: float) -> bool:
