@@ -80,7 +80,7 @@ def measure(url: str, clients: int, questions: list[str]) -> dict[str, Any]:
         with Client(url, timeout_seconds=600) as client:
             began = time.perf_counter()
             answer = client.search(query)
-            assert len(answer["data"]) == 10
+            assert len(answer.data) == 10
             return (time.perf_counter() - began) * 1000
 
     began = time.perf_counter()

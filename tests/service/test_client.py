@@ -4,11 +4,14 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,8 +24,9 @@ from tests.service.test_search_routes import png
 from vidsift.errors import ServiceError
 from vidsift.search.searcher import Index
 from vidsift.service.app import create_app
-from vidsift.service.client import Client
+from vidsift.service.client import Client, _parsed
 from vidsift.service.limits import ServiceLimits
+from vidsift.service.schemas import Filter, Health
 from vidsift.service.security import Access
 from vidsift.service.server import Server, listen
 from vidsift.service.service import Service
@@ -85,43 +89,46 @@ def client(url: str) -> Iterator[Client]:
 def test_it_asks_everything_that_the_service_answers(
     client: Client, files: list[Path], tmp_path: Path
 ) -> None:
-    assert client.health() == {"status": "ok", "segments": 5}
+    assert client.health() == Health(status="ok", segments=5)
     hits = list(client.hits("a red circle", k=2))
-    assert [hit["rank"] for hit in hits] == [1, 2, 3, 4, 5]
-    assert client.search("a red circle", k=5)["data"] == hits
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
+    assert client.search("a red circle", k=5).data == hits
     best = hits[0]
-    account = client.explain("a red circle", best["segment_id"])
-    assert account["score"] == best["score"]
-    assert account["leaving_out"] is None
-    without = client.explain("a red circle", best["segment_id"], leave_out=True)["leaving_out"]["words"]
-    assert [word["without"] for word in without] == ["red circle", "a circle", "a red"]
-    assert client.strip("a red circle", best["video_id"])["segments"][0]["score"] == best["score"]
+    account = client.explain("a red circle", best.segment_id)
+    assert account.score == best.score
+    assert account.leaving_out is None
+    without = client.explain("a red circle", best.segment_id, leave_out=True).leaving_out
+    assert without is not None
+    assert [word.without for word in without.words] == ["red circle", "a circle", "a red"]
+    assert client.strip("a red circle", best.video_id).segments[0].score == best.score
     name = video_id(files[0])
-    assert [video["path"] for video in client.videos(limit=2)] == sorted(map(str, files))
-    assert client.set_tags(name, ["b", "a"])["tags"] == ["a", "b"]
-    assert client.video(name)["tags"] == ["a", "b"]
+    assert [video.path for video in client.videos(limit=2)] == sorted(map(str, files))
+    assert client.set_tags(name, ["b", "a"]).tags == ["a", "b"]
+    assert client.video(name).tags == ["a", "b"]
     assert client.captions(name) == []
     assert client.thumbnail(name, 0.5, 64).startswith(b"\xff\xd8")
     assert client.download(name, tmp_path / "whole.mp4").read_bytes() == files[0].read_bytes()
     assert probe(client.clip(name, 0.0, 1.0, tmp_path / "clip.mp4")).duration_seconds == pytest.approx(
         1, abs=0.3
     )
-    assert client.index()["videos"] == 5
+    assert client.index().videos == 5
     (tmp_path / "red.png").write_bytes(png())
     upload = client.upload(tmp_path / "red.png")
-    assert len(client.search(image=upload["upload_id"])["data"]) == 5
+    assert len(client.search(image=upload.upload_id).data) == 5
+    narrowed = Filter(tags=["a"], modified_after=datetime(2020, 1, 1, tzinfo=UTC))
+    assert [hit.video_id for hit in client.search("a red circle", filter=narrowed).data] == [name]
     assert "vidsift_requests_total" in client.metrics()
 
 
 def test_it_follows_a_job(client: Client, work: Worked) -> None:
     work.go.clear()
     job = client.start_job("remove", ["/v"])
-    until(lambda: client.job(job["job_id"])["state"] == "running")
-    assert client.steer(job["job_id"], "pause")["state"] == "paused"
-    assert client.steer(job["job_id"], "resume")["state"] == "running"
+    until(lambda: client.job(job.job_id).state == "running")
+    assert client.steer(job.job_id, "pause").state == "paused"
+    assert client.steer(job.job_id, "resume").state == "running"
     threading.Timer(0.3, work.go.set).start()
-    assert [job_now["state"] for job_now in client.follow(job["job_id"])][-1] == "done"
-    assert client.jobs()[0]["job_id"] == job["job_id"]
+    assert [job_now.state for job_now in client.follow(job.job_id)][-1] == "done"
+    assert client.jobs()[0].job_id == job.job_id
 
 
 def test_problems_are_errors_with_their_words(client: Client, url: str, tmp_path: Path) -> None:
@@ -149,12 +156,12 @@ def test_who_follows_a_job_does_not_hold_up_the_end(index: Index) -> None:
 
         def follow() -> None:
             with contextlib.suppress(ServiceError):  # it broke off
-                for job_now in client.follow(job["job_id"]):
-                    states.append(job_now["state"])
+                for job_now in client.follow(job.job_id):
+                    states.append(job_now.state)
 
         following = threading.Thread(target=follow)
         following.start()
-        until(lambda: client.job(job["job_id"])["state"] == "running")
+        until(lambda: client.job(job.job_id).state == "running")
     assert not thread.is_alive()  # long before the patience of the server is at its end
     following.join(10)
     assert not following.is_alive()
@@ -171,7 +178,7 @@ def test_slow_clients_hold_nobody_up(tmp_path: Path, work: Worked) -> None:
     os.truncate(large, 64 << 20)
     head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
     with running(index_of(tmp_path / "index", [large]), work) as (address, _), Client(address) as client:
-        (name,) = [video["video_id"] for video in client.videos()]
+        (name,) = [video.video_id for video in client.videos()]
         slow = []
         for number in range(60):
             sock = socket.create_connection(("127.0.0.1", port_of(address)))
@@ -184,8 +191,8 @@ def test_slow_clients_hold_nobody_up(tmp_path: Path, work: Worked) -> None:
             slow.append(sock)
         until(lambda: 'media",status="200"} 20.0' in client.metrics())  # they are being sent
         began = time.monotonic()
-        assert len(client.search("a red circle")["data"]) == 1
-        assert client.video(name)["segments"] == 1
+        assert len(client.search("a red circle").data) == 1
+        assert client.video(name).segments == 1
         assert client.thumbnail(name)
         assert time.monotonic() - began < 20
         for sock in slow:
@@ -218,7 +225,7 @@ def _request(path: str, body: object = None) -> bytes:
 
 def test_questions_of_who_has_gone_are_not_answered(index: Index, work: Worked, files: list[Path]) -> None:
     with running(index, work) as (address, _), Client(address) as client:
-        hit = client.search("a red circle", k=1)["data"][0]
+        hit = client.search("a red circle", k=1).data[0]
         engine, go = RUNNING[-1].engine, threading.Event()
         answered: list[str] = []
         answer = engine._answer
@@ -228,8 +235,8 @@ def test_questions_of_who_has_gone_are_not_answered(index: Index, work: Worked, 
         requests = [
             _request("/v1/search", {"query": "gone"}),
             _request("/v1/search", {"query": ["circle", "star"]}),
-            _request("/v1/strip", {"query": "gone", "video_id": hit["video_id"]}),
-            _request(f"/v1/videos/{hit['video_id']}/captions"),
+            _request("/v1/strip", {"query": "gone", "video_id": hit.video_id}),
+            _request(f"/v1/videos/{hit.video_id}/captions"),
         ]
         socks = []
         for number, text in enumerate(requests):
@@ -243,14 +250,14 @@ def test_questions_of_who_has_gone_are_not_answered(index: Index, work: Worked, 
         until(lambda: all(question.future.cancelled() for question in questions))
         go.set()
         assert running_now.result(60)
-        assert len(client.search("stays")["data"]) == 5
+        assert len(client.search("stays").data) == 5
         assert answered == ["stays"]
 
 
 def test_one_request_too_many_is_a_problem_with_a_remedy(index: Index, work: Worked) -> None:
     limits = ServiceLimits(poll_seconds=0.05, requests=3)
     with running(index, work, limits) as (address, _), Client(address) as client:
-        assert client.index()["videos"] == 5
+        assert client.index().videos == 5
         unfinished = _request("/v1/search", {"query": "circle"})[:-1]
         slow = []
         for _ in range(3):
@@ -273,7 +280,7 @@ def test_one_request_too_many_is_a_problem_with_a_remedy(index: Index, work: Wor
             "3 requests are being answered, which is the limit; close what you do not need, and ask again in "
             "a few seconds"
         )
-        assert client.health()["segments"] == 5  # who watches over it does not start it anew
+        assert client.health().segments == 5  # who watches over it does not start it anew
         assert "vidsift_requests_total{" in client.metrics()
         slow[0].sendall(b"}")
         assert slow[0].recv(12) == b"HTTP/1.1 200"
@@ -301,3 +308,20 @@ def test_tokens_are_led_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
             Client(f"http://127.0.0.1:{server.getsockname()[1]}").health()
         thread.join(10)
     assert caught.value.status == 302
+
+
+def test_an_answer_of_another_version_is_said_to_be_one() -> None:
+    with pytest.raises(
+        ServiceError, match=r"it is no Health \(segments: Field required\); install the vidsift"
+    ):
+        _parsed(Health, b'{"status": "ok"}')
+    assert _parsed(Health, b'{"status": "ok", "segments": 1, "of_tomorrow": 2}').segments == 1
+
+
+def test_the_client_needs_nothing_of_the_service() -> None:
+    """It is installed without the extra, where somebody asks and nothing is served."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['fastapi', 'starlette', 'uvicorn', 'anyio']));"
+        "import vidsift.service.client; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -139,3 +139,18 @@ def test_a_job_s_place_and_the_events_ids_are_described(document: dict[str, Any]
     events = document["paths"]["/v1/index/jobs/{job_id}/events"]["get"]
     assert "id" in events["responses"]["200"]["content"]["text/event-stream"]["schema"]["required"]
     assert {"job_id", "last-event-id"} == {parameter["name"] for parameter in events["parameters"]}
+
+
+def test_programs_that_write_clients_find_what_they_need(document: dict[str, Any]) -> None:
+    """What openapi-python-client cannot do without; ``tests/soak/test_generated_client.py`` runs it."""
+    for path, methods in document["paths"].items():
+        for method, about in methods.items():
+            where = f"{method} {path}"
+            assert about["operationId"].isidentifier(), where
+            assert len(about["tags"]) == 1, where
+            bodies = set(about.get("requestBody", {}).get("content", {}))
+            assert not bodies or bodies & {"application/json", "application/octet-stream"}, where
+            named = set(re.findall(r"{(\w+)}", path))
+            parameters = {item["name"] for item in about.get("parameters", []) if item["in"] == "path"}
+            assert parameters == named, where
+            assert any(status.startswith("2") for status in about["responses"]), where

@@ -216,6 +216,42 @@ def test_a_decompression_bomb_costs_only_itself(client: TestClient) -> None:
     assert client.post("/v1/uploads", content=png(), headers={"content-type": "image/png"}).status_code == 201
 
 
+def test_what_an_upload_is_can_be_found_out(client: TestClient, files: list[Path]) -> None:
+    for content, kind in ((png(), "image"), (files[1].read_bytes(), "video")):
+        headers = {"content-type": "application/octet-stream"}
+        sent = client.post("/v1/uploads", content=content, headers=headers)
+        assert (sent.status_code, sent.json()["kind"]) == (201, kind)
+        answer = client.post("/v1/search", json={kind: sent.json()["upload_id"]})
+        assert answer.json()["label"] == "similar footage"
+    detail = problem(client.post("/v1/uploads", content=b"neither", headers=headers), 422)
+    assert "the video" in detail
+
+
+@pytest.mark.parametrize(
+    ("question", "place"),
+    [
+        ({"query": "x", "k": True}, "#/k"),
+        ({"query": "x", "k": "5"}, "#/k"),
+        ({"query": "x", "k": 5.0}, "#/k"),
+        ({"query": "x", "explain": 1}, "#/explain"),
+        ({"query": "x", "explain": "yes"}, "#/explain"),
+        ({"query": "x", "min_score": "0.5"}, "#/min_score"),
+        ({"query": "x", "min_confidence": True}, "#/min_confidence"),
+        ({"query": "x", "candidates": "7"}, "#/candidates"),
+        ({"query": "x", "filter": {"min_duration": "3"}}, "#/filter/min_duration"),
+        ({"query": "x", "nonsense": 1}, "#/nonsense"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_with_its_place(
+    client: TestClient, question: dict[str, Any], place: str
+) -> None:
+    answer = client.post("/v1/search", json=question)
+    problem(answer, 422)
+    assert [wrong["pointer"] for wrong in answer.json()["errors"]] == [place]
+    whole = {"query": "x", "k": 1, "min_score": -5, "filter": {"min_duration": 0}}
+    assert client.post("/v1/search", json=whole).status_code == 200
+
+
 def test_uploads_are_limited_and_forgotten(tmp_path: Path, files: list[Path]) -> None:
     limits = ServiceLimits(image_bytes=1 << 20, video_bytes=1 << 20, uploads_held=2, body_bytes=4096)
     with served(index_of(tmp_path / "index", files[:2]), limits=limits) as client:

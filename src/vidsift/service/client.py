@@ -1,6 +1,7 @@
-"""A thin client of the service, on the standard library alone.
+"""A thin client of the service, without the extra that the service needs.
 
-Answers are the dictionaries that the OpenAPI document describes (``/docs`` of a running service shows it).
+Answers are the values of :mod:`~vidsift.service.schemas` and :mod:`~vidsift.service.schemas_library`,
+which the OpenAPI document describes too (``/docs`` of a running service shows it).
 """
 
 from __future__ import annotations
@@ -12,15 +13,40 @@ from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Literal, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
 from vidsift.errors import ServiceError
 from vidsift.files.whole import whole_file
+from vidsift.service.schemas import (
+    Explanation,
+    Health,
+    SearchHit,
+    SearchResponse,
+    StripResponse,
+    UploadResponse,
+)
+from vidsift.service.schemas_library import (
+    Action,
+    CaptionRank,
+    CaptionsResponse,
+    IndexResponse,
+    Job,
+    JobsResponse,
+    VideoDetails,
+    VideoFacts,
+    VideosResponse,
+)
 
 __all__ = ["Client"]
+
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
+_BODY = TypeAdapter(Mapping[str, Any])
 
 _KINDS = {
     ".bmp": "image/bmp",
@@ -50,7 +76,7 @@ class Client:
         timeout_seconds: to wait for an answer to go on.
 
     Example:
-        ``Client().search("a dog catches a frisbee", k=5)["data"]``
+        ``Client().search("a dog catches a frisbee", k=5).data[0].path``
     """
 
     def __init__(
@@ -84,18 +110,18 @@ class Client:
         """Let the connections go."""
         self._opener.close()
 
-    def search(self, query: str | list[str] | None = None, **question: Any) -> dict[str, Any]:
+    def search(self, query: str | list[str] | None = None, **question: Any) -> SearchResponse:
         """Find moments; further fields of the question (k, group_by, filter, verbatim, ...) by name."""
         body = question if query is None else {"query": query, **question}
-        return self._json("POST", "/v1/search", body)
+        return self._ask(SearchResponse, "POST", "/v1/search", body)
 
-    def hits(self, query: str | list[str] | None = None, **question: Any) -> Iterator[dict[str, Any]]:
+    def hits(self, query: str | list[str] | None = None, **question: Any) -> Iterator[SearchHit]:
         """Yield hits, best first, page after page."""
         page: str | None = None
         while True:
             answer = self.search(query, **question, **({} if page is None else {"page": page}))
-            yield from answer["data"]
-            page = answer["next_page"]
+            yield from answer.data
+            page = answer.next_page
             if page is None:
                 return
 
@@ -107,7 +133,7 @@ class Client:
         maps: bool = False,
         leave_out: bool = False,
         verbatim: bool = False,
-    ) -> dict[str, Any]:
+    ) -> Explanation:
         """Account for the score of a sentence with a segment.
 
         Args:
@@ -117,20 +143,20 @@ class Client:
             leave_out: also say how much the score falls without each word.
             verbatim: the sentence exactly as it is written.
         """
-        body = {"query": query, "segment_id": segment_id, "maps": maps}
+        body: dict[str, Any] = {"query": query, "segment_id": segment_id, "maps": maps}
         # Not named unless asked for: services of earlier versions refuse fields that they do not know.
         if leave_out:
             body["leave_out"] = True
         if verbatim:
             body["verbatim"] = True
-        return self._json("POST", "/v1/explain", body)
+        return self._ask(Explanation, "POST", "/v1/explain", body)
 
-    def strip(self, query: str, video_id: str, *, verbatim: bool = False) -> dict[str, Any]:
+    def strip(self, query: str | list[str], video_id: str, *, verbatim: bool = False) -> StripResponse:
         """Lay a sentence along a whole video."""
         exactly = {"verbatim": True} if verbatim else {}
-        return self._json("POST", "/v1/strip", {"query": query, "video_id": video_id, **exactly})
+        return self._ask(StripResponse, "POST", "/v1/strip", {"query": query, "video_id": video_id, **exactly})
 
-    def upload(self, file: str | Path, content_type: str | None = None) -> dict[str, Any]:
+    def upload(self, file: str | Path, content_type: str | None = None) -> UploadResponse:
         """Upload a picture or a video to ask with; its ``upload_id`` goes into a search.
 
         Args:
@@ -143,30 +169,31 @@ class Client:
         with path.open("rb") as body:
             headers = {"content-type": kind, "content-length": length}
             with self._open("POST", "/v1/uploads", body, headers) as answer:
-                return _object(answer)
+                return _value(UploadResponse, answer)
 
-    def videos(self, *, under: str | None = None, limit: int = 100) -> Iterator[dict[str, Any]]:
+    def videos(self, *, under: str | None = None, limit: int = 100) -> Iterator[VideoFacts]:
         """Yield the videos of the library, in the order of their paths."""
         parameters: dict[str, Any] = {"limit": limit} | ({} if under is None else {"under": under})
         while True:
-            answer = self._json("GET", f"/v1/videos?{urlencode(parameters)}")
-            yield from answer["data"]
-            if answer["next_page"] is None:
+            answer = self._ask(VideosResponse, "GET", f"/v1/videos?{urlencode(parameters)}")
+            yield from answer.data
+            if answer.next_page is None:
                 return
-            parameters["page"] = answer["next_page"]
+            parameters["page"] = answer.next_page
 
-    def video(self, video_id: str) -> dict[str, Any]:
+    def video(self, video_id: str) -> VideoDetails:
         """Return the facts of one video."""
-        return self._json("GET", f"/v1/videos/{quote(video_id, safe='')}")
+        return self._ask(VideoDetails, "GET", f"/v1/videos/{quote(video_id, safe='')}")
 
-    def set_tags(self, video_id: str, tags: list[str]) -> dict[str, Any]:
+    def set_tags(self, video_id: str, tags: list[str]) -> VideoDetails:
         """Give a video these tags in the place of those that it had."""
-        return self._json("PUT", f"/v1/videos/{quote(video_id, safe='')}/tags", {"tags": tags})
+        path = f"/v1/videos/{quote(video_id, safe='')}/tags"
+        return self._ask(VideoDetails, "PUT", path, {"tags": tags})
 
-    def captions(self, video_id: str, k: int = 10) -> list[dict[str, Any]]:
+    def captions(self, video_id: str, k: int = 10) -> list[CaptionRank]:
         """Return the captions of the library that fit a video best."""
-        answer = self._json("GET", f"/v1/videos/{quote(video_id, safe='')}/captions?k={k}")
-        return cast("list[dict[str, Any]]", answer["data"])
+        path = f"/v1/videos/{quote(video_id, safe='')}/captions?k={k}"
+        return self._ask(CaptionsResponse, "GET", path).data
 
     def thumbnail(self, video_id: str, at_seconds: float = 0.0, width_px: int = 320) -> bytes:
         """Return the picture shown at a second as a JPEG."""
@@ -183,27 +210,27 @@ class Client:
         body = {"video_id": video_id, "start": start_seconds, "end": end_seconds}
         return self._save("POST", "/v1/clips", body, Path(target))
 
-    def index(self) -> dict[str, Any]:
+    def index(self) -> IndexResponse:
         """Say what is in the index."""
-        return self._json("GET", "/v1/index")
+        return self._ask(IndexResponse, "GET", "/v1/index")
 
-    def start_job(self, action: str, folders: list[str] | None = None) -> dict[str, Any]:
+    def start_job(self, action: Action, folders: list[str] | None = None) -> Job:
         """Work on the index: "add", "update", "retry" or "remove" folders of the service's machine."""
-        return self._json("POST", "/v1/index/jobs", {"action": action, "folders": folders or []})
+        return self._ask(Job, "POST", "/v1/index/jobs", {"action": action, "folders": folders or []})
 
-    def jobs(self) -> list[dict[str, Any]]:
+    def jobs(self) -> list[Job]:
         """List the jobs, newest first."""
-        return cast("list[dict[str, Any]]", self._json("GET", "/v1/index/jobs")["data"])
+        return self._ask(JobsResponse, "GET", "/v1/index/jobs").data
 
-    def job(self, job_id: str) -> dict[str, Any]:
+    def job(self, job_id: str) -> Job:
         """Return a job as it stands."""
-        return self._json("GET", f"/v1/index/jobs/{quote(job_id, safe='')}")
+        return self._ask(Job, "GET", f"/v1/index/jobs/{quote(job_id, safe='')}")
 
-    def steer(self, job_id: str, action: str) -> dict[str, Any]:
+    def steer(self, job_id: str, action: Literal["pause", "resume", "cancel"]) -> Job:
         """Have a job "pause", "resume" or "cancel"."""
-        return self._json("POST", f"/v1/index/jobs/{quote(job_id, safe='')}/{quote(action, safe='')}")
+        return self._ask(Job, "POST", f"/v1/index/jobs/{quote(job_id, safe='')}/{quote(action, safe='')}")
 
-    def follow(self, job_id: str) -> Iterator[dict[str, Any]]:
+    def follow(self, job_id: str) -> Iterator[Job]:
         """Yield a job whenever it changes, until it ends.
 
         Raises:
@@ -216,27 +243,30 @@ class Client:
                 if key == "event":
                     name = value
                 elif key == "data":
-                    yield json.loads(value)
+                    yield _parsed(Job, value.encode())
                     if name == "done":
                         return
         raise ServiceError(0, "The answer broke off", "the service stopped; ask for the job when it is back")
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> Health:
         """Tell that the service answers."""
-        return self._json("GET", "/healthz")
+        return self._ask(Health, "GET", "/healthz")
 
     def metrics(self) -> str:
         """Return the counters in Prometheus's text format."""
         with self._open("GET", "/metrics") as answer:
             return answer.read().decode()
 
-    def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
+    def _ask(
+        self, kind: type[AnswerT], method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> AnswerT:
+        # What was made of schemas and dates becomes JSON too.
+        data = None if body is None else _BODY.dump_json(body)
         with self._open(method, path, data, {"content-type": "application/json"}) as answer:
-            return _object(answer)
+            return _value(kind, answer)
 
     def _save(self, method: str, path: str, body: Mapping[str, Any] | None, target: Path) -> Path:
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else _BODY.dump_json(body)
         temporary = target.with_name(target.name + ".part")
         with (
             whole_file(target, temporary=temporary),
@@ -274,9 +304,20 @@ class Client:
             ) from error
 
 
-def _object(answer: HTTPResponse) -> dict[str, Any]:
-    body: dict[str, Any] = json.load(answer)
-    return body
+def _value(kind: type[AnswerT], answer: HTTPResponse) -> AnswerT:
+    return _parsed(kind, answer.read())
+
+
+def _parsed(kind: type[AnswerT], text: bytes) -> AnswerT:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        [(place, what), *_] = [(".".join(map(str, wrong["loc"])), wrong["msg"]) for wrong in error.errors()]
+        raise ServiceError(
+            0,
+            "An answer of another version",
+            f"it is no {kind.__name__} ({place or 'as a whole'}: {what}); install the vidsift of the service",
+        ) from error
 
 
 def _service_error(error: HTTPError) -> ServiceError:

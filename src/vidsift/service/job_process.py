@@ -13,17 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vidsift.service.problems import error_message
+from vidsift.service.schemas_library import Action
 
 if TYPE_CHECKING:
     from vidsift.index.build import Progress
     from vidsift.methods.model import Model
 
-__all__ = ["Action", "JobControls", "JobRunner", "JobSpec", "run_in_process", "run_job"]
-
-Action: TypeAlias = Literal["add", "update", "remove", "retry"]
+__all__ = ["JobControls", "JobRunner", "JobSpec", "run_in_process", "run_job"]
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1

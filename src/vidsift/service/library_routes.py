@@ -17,7 +17,7 @@ from vidsift.search.filters import shown_paths_in
 from vidsift.service.answering import absolute_folder
 from vidsift.service.engine import wait_for
 from vidsift.service.problems import ProblemError, error_message, problem_responses
-from vidsift.service.schemas import VideoId, media_url, thumbnail_url
+from vidsift.service.schemas import media_url, thumbnail_url
 from vidsift.service.schemas_library import (
     MAX_LISTED,
     CaptionRank,
@@ -30,7 +30,7 @@ from vidsift.service.schemas_library import (
     VideoFacts,
     VideosResponse,
 )
-from vidsift.service.service import CurrentService
+from vidsift.service.service import CurrentService, VideoId
 from vidsift.types import Filter
 
 if TYPE_CHECKING:

@@ -18,9 +18,8 @@ from vidsift.service.media import (
     thumbnail_jpeg,
 )
 from vidsift.service.problems import ProblemError, Responses, problem_responses
-from vidsift.service.schemas import VideoId
 from vidsift.service.schemas_library import ClipRequest
-from vidsift.service.service import CurrentService, Service
+from vidsift.service.service import CurrentService, Service, VideoId
 from vidsift.service.transfer import (
     ClosingStream,
     byte_range,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vidsift.types import Match
@@ -35,7 +34,6 @@ __all__ = [
     "StripResponse",
     "StripSegment",
     "UploadResponse",
-    "VideoId",
     "media_url",
     "thumbnail_url",
 ]
@@ -48,9 +46,6 @@ Query = Sentence | Annotated[list[Sentence], Field(min_length=1, max_length=MAX_
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, strict=True)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 Identity = Annotated[str, Field(min_length=1, max_length=64)]
-VideoId = Annotated[
-    str, Path(pattern="^[0-9a-f]{32}$", description="Identity of the file's content: the video_id of a hit.")
-]
 
 _QUERY_IS = (
     "What the video should show: a sentence; a sum as 'a dog + snow - person'; or a list of sentences that "

@@ -6,15 +6,15 @@ The names of the classes are those of the OpenAPI document, so they stay.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vidsift.service.job_process import Action
 from vidsift.service.schemas import MAX_TAGS, Identity, Seconds, Tag
 
 __all__ = [
     "MAX_LISTED",
+    "Action",
     "CaptionRank",
     "CaptionsResponse",
     "ClipRequest",
@@ -34,6 +34,7 @@ __all__ = [
 
 MAX_LISTED = 1000
 
+Action: TypeAlias = Literal["add", "update", "remove", "retry"]
 State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 
 

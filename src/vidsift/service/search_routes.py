@@ -39,7 +39,7 @@ from vidsift.service.schemas import (
 )
 from vidsift.service.service import CurrentService, Service, Upload
 from vidsift.service.transfer import receive_body, too_large
-from vidsift.video.footage import UNREADABLE_PICTURE, read_footage
+from vidsift.video.footage import UNREADABLE_PICTURE, is_picture, read_footage
 
 __all__ = ["UPLOADS", "router"]
 
@@ -50,8 +50,10 @@ _ANY_FILE = {"schema": {"type": "string", "format": "binary"}}
 _UPLOAD_BODY = {
     "requestBody": {
         "required": True,
-        "description": "The bytes of a picture (JPEG, PNG, WebP, GIF, BMP) or of a video file.",
-        "content": {"image/*": _ANY_FILE, "video/*": _ANY_FILE},
+        "description": "The bytes of a picture (JPEG, PNG, WebP, GIF, BMP) or of a video file; as "
+        "application/octet-stream, what it is is found out.",
+        # First what programs can send that know no patterns of kinds.
+        "content": {"application/octet-stream": _ANY_FILE, "image/*": _ANY_FILE, "video/*": _ANY_FILE},
     }
 }
 
@@ -132,12 +134,15 @@ async def upload(service: CurrentService, request: Request) -> UploadResponse:
     It is decoded at once in a separate, limited process. What the model looks at is kept in memory for a
     while; the file is not kept.
     """
-    kind, limit_bytes = _upload_kind(request, service)
+    named_kind, limit_bytes = _upload_kind(request, service)
+    kind = named_kind or "video"
     preprocessing = service.snapshot().opened().model.preprocessing
     with service.upload_slots.hold():
         path = service.temporary_file(f".{kind}")
         try:
             await receive_body(request, path, limit_bytes)
+            if named_kind is None and await service.upload_decoder.run(is_picture, str(path)):
+                kind = "image"
             # The frames are all that stays; the model looks at them when it is asked about them.
             frames = await service.upload_decoder.run(read_footage, str(path), preprocessing)
         except SandboxError as error:
@@ -198,23 +203,26 @@ async def _json_response(answer: BaseModel) -> Response:
     return Response(text, media_type="application/json")
 
 
-def _upload_kind(request: Request, service: Service) -> tuple[Literal["image", "video"], int]:
-    """What an upload says it is, and how long it may be.
+def _upload_kind(request: Request, service: Service) -> tuple[Literal["image", "video"] | None, int]:
+    """What an upload says it is, None where it does not, and how long it may be.
 
     Raises:
         ProblemError: 415, neither picture nor video; 413, too long by its own account.
     """
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition("/")[0].strip().lower()
-    if kind not in ("image", "video"):
+    unnamed = content_type.partition(";")[0].strip().lower() == "application/octet-stream"
+    if kind not in ("image", "video") and not unnamed:
         raise ProblemError(
             415,
             f"the Content-Type is {content_type!r}; send a picture as image/jpeg or alike, a video as "
-            "video/mp4 or alike",
+            "video/mp4 or alike, and what is one of the two as application/octet-stream",
         )
     limit_bytes = service.limits.image_bytes if kind == "image" else service.limits.video_bytes
     if content_length(request.scope) > limit_bytes:
         raise too_large(limit_bytes)
+    if unnamed:
+        return None, limit_bytes
     return ("image" if kind == "image" else "video"), limit_bytes
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 
+import fastapi
 from fastapi import Depends, Request
 
 from vidsift.index.decode_worker import content_id
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from vidsift.types import Frames
     from vidsift.workers.async_sandbox import AsyncSandbox
 
-__all__ = ["BytesCache", "ContentIdCache", "CurrentService", "ExpiringStore", "Service", "Upload"]
+__all__ = ["BytesCache", "ContentIdCache", "CurrentService", "ExpiringStore", "Service", "Upload", "VideoId"]
 
 T = TypeVar("T")
 
@@ -239,6 +240,14 @@ async def _service_of(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
+
+VideoId = Annotated[
+    str,
+    fastapi.Path(
+        pattern="^[0-9a-f]{32}$", description="Identity of the file's content: the video_id of a hit."
+    ),
+]
+"""Type of a route's parameter for the video that its path names."""
 
 CurrentService = Annotated[Service, Depends(_service_of)]
 """Type of a route's parameter for the service that answers."""

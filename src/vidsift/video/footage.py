@@ -16,7 +16,7 @@ from vidsift.video.preprocessing import Preprocessing
 from vidsift.video.probe import probe
 from vidsift.video.transforms import clip_pixels
 
-__all__ = ["UNREADABLE_PICTURE", "read_footage"]
+__all__ = ["UNREADABLE_PICTURE", "is_picture", "read_footage"]
 
 UNREADABLE_PICTURE = "the picture cannot be read; give a whole JPEG, PNG, WebP, GIF, BMP or TIFF file"
 
@@ -58,6 +58,20 @@ def read_footage(path: str | Path, preprocessing: Preprocessing, at_seconds: flo
     return read_frames(file, np.array([at_seconds]), size_px=side)
 
 
+def is_picture(path: str | Path) -> bool:
+    """Whether a file is a still picture of a kind that is read, by how it begins."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return not _moves(image)
+    # SyntaxError is what Pillow raises at a broken PNG.
+    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError):
+        return False
+
+
+def _moves(image: Image.Image) -> bool:
+    return image.format in _MOVING_FORMATS and bool(getattr(image, "is_animated", False))
+
+
 def _read_picture(file: Path) -> NDArray[np.uint8] | None:
     """Upright RGB pixels of a still picture; None where the video decoder is to read the file."""
     try:
@@ -65,7 +79,7 @@ def _read_picture(file: Path) -> NDArray[np.uint8] | None:
             # Pillow warns from 90 million pixels on; the limit below is ours.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file, formats=_FORMATS) as image:
-                if image.format in _MOVING_FORMATS and getattr(image, "is_animated", False):
+                if _moves(image):
                     return None
                 if image.width * image.height > _MOST_PIXELS:
                     raise QueryError(

@@ -66,8 +66,9 @@ class ProcessPool(Generic[TaskT, MessageT]):
 
     Args:
         work: what is done with a task, see :class:`Work`.
-        messages: type of the messages, a class or a union of some; see
-        :func:`~vidsift.workers.plain_values.decode`. is_last: whether a message is the last one about its task.
+        messages: type of the messages, a class or a union of some, see
+            :func:`~vidsift.workers.plain_values.decode`.
+        is_last: whether a message is the last one about its task.
         failure: the last message about a task whose process did not give one, of the task and the reason.
         subject: what runs in the processes, with which the reasons begin: "the decoder".
         workers: how many processes.
