@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,13 @@ from vidsift.encoders.clip import ClipTowers
 from vidsift.encoders.openai_weights import PUBLISHED_SHA256
 from vidsift.encoders.pixels import PixelNorm
 from vidsift.encoders.tokenizer import Tokenizer, train_tokenizer
-from vidsift.encoders.weights import load_clip, read_state_dict, save_clip, towers_from_openai
+from vidsift.encoders.weights import (
+    load_clip,
+    pinned_name,
+    read_state_dict,
+    save_clip,
+    towers_from_openai,
+)
 from vidsift.errors import NotSavedError, WeightsError
 
 PICTURES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -302,22 +309,50 @@ def test_openai_file_without_vocabulary(tmp_path: Path) -> None:
 
 
 def test_hub_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    requests: list[tuple[str, list[str]]] = []
+    requests: list[tuple[str, str | None, bool, list[str]]] = []
 
-    def download(name: str, *, allow_patterns: list[str]) -> str:
-        requests.append((name, allow_patterns))
+    def download(
+        name: str, *, revision: str | None, local_files_only: bool, allow_patterns: list[str]
+    ) -> str:
+        requests.append((name, revision, local_files_only, allow_patterns))
         if name == "some/clip":
             return str(folder)
         raise ConnectionError("no route to host\nlong trace")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert load_clip("some/clip").towers.dim == 24
-    assert requests == [("some/clip", ["*.json", "merges.txt", "model*.safetensors"])]
+    wanted = ["*.json", "merges.txt", "model*.safetensors"]
+    assert requests.pop() == ("some/clip", None, False, wanted)
+    assert load_clip("some/clip@refs/pr/1").towers.dim == 24
+    assert requests.pop() == ("some/clip", "refs/pr/1", False, wanted)
+    with pytest.raises(WeightsError, match="some/clip@ names no revision; give a commit, a tag or a branch"):
+        load_clip("some/clip@")
     with pytest.raises(WeightsError) as caught:
         load_clip("other/clip")
     assert "other/clip is not a folder here and could not be fetched from the hub" in str(caught.value)
     assert "(ConnectionError: no route to host)" in str(caught.value)
     assert "give its folder" in str(caught.value)
+
+
+def test_a_name_of_the_hub_is_pinned_to_its_commit(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
+    snapshot = tmp_path / "snapshots" / commit
+    shutil.copytree(folder, snapshot)
+    revisions: list[str | None] = []
+
+    def download(_name: str, *, revision: str | None, local_files_only: bool, **_options: object) -> str:
+        assert local_files_only  # it was loaded before
+        revisions.append(revision)
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert pinned_name("some/clip") == f"some/clip@{commit}"
+    assert pinned_name("some/clip@v1") == f"some/clip@{commit}"
+    assert pinned_name(f"some/clip@{commit}") == f"some/clip@{commit}"
+    assert revisions == [None, "v1", commit]
+    assert pinned_name(folder) == str(folder)
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "a/b/c", "ViT-B-32.pt"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,31 @@ def test_a_new_index_of_a_plain_clip_finds_by_single_frames(tmp_path: Path, clip
     assert Index.open(tmp_path / "index", clip).search("a red circle") == index.search("a red circle")
     assert update_index(tmp_path / "index", workers=1).unchanged == 2
     assert build_index([tmp_path / "videos"], tmp_path / "index", clip, workers=1).unchanged == 2
+
+
+def test_an_index_names_the_commit_of_the_hub_that_it_was_made_with(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = {"main": "a" * 40, "newer": "b" * 40}
+    shutil.copytree(clip, tmp_path / "snapshots" / commits["main"])
+    tiny.model("zero_shot", seed=5).save_backbone(tmp_path / "snapshots" / commits["newer"])
+    main = commits["main"]
+
+    def download(name: str, *, revision: str | None, **_options: object) -> str:
+        assert name == "some/clip"
+        return str(tmp_path / "snapshots" / (revision or main))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    videos = library(tmp_path / "videos", 1)
+    build_index([videos], tmp_path / "index", "some/clip", workers=1)
+    assert Store.open(tmp_path / "index").manifest.model == f"some/clip@{commits['main']}"
+    main = commits["newer"]  # somebody pushed
+    assert update_index(tmp_path / "index", workers=1).unchanged == 1
+    assert len(Index.open(tmp_path / "index").search("a red circle")) == 1
+    with pytest.raises(IndexFolderError, match=f"another model: some/clip@{commits['main']} of fingerprint"):
+        build_index([videos], tmp_path / "index", "some/clip", workers=1)
+    pinned = f"some/clip@{commits['main']}"
+    assert build_index([videos], tmp_path / "index", pinned, workers=1).unchanged == 1
 
 
 def test_an_index_made_by_the_mean_frame_stays_as_it_is(

@@ -31,8 +31,8 @@ ModelName = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Model folder, CLIP name, or 'shapes' for the demo model. Default: the index's own; for "
-        "a new index openai/clip-vit-base-patch32.",
+        help="Model folder, CLIP name (NAME@REVISION to pin it), or 'shapes' for the demo model. Default: "
+        "the index's own; for a new index openai/clip-vit-base-patch32.",
     ),
 ]
 SegmentText = Annotated[

@@ -7,7 +7,9 @@ whose SHA-256 OpenAI published.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,12 +36,14 @@ from vidsift.files.whole import whole_files, write_json_whole
 __all__ = [
     "LoadedClip",
     "load_clip",
+    "pinned_name",
     "read_state_dict",
     "save_clip",
     "towers_from_openai",
     "with_tokenizer",
 ]
 
+_COMMIT = re.compile("[0-9a-f]{40}")
 _VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 _SETTINGS = ("*.json", "merges.txt")
 # With a star: large checkpoints come in several files.
@@ -67,7 +71,8 @@ def load_clip(
 
     Args:
         name_or_folder: a checkpoint folder of ``transformers``' form, the name of one on the Hugging Face
-            hub, or a single file with OpenAI's names (a published archive, a plain state dict, safetensors).
+            hub, as ``NAME@REVISION`` no other than that revision, or a single file with OpenAI's names (a
+            published archive, a plain state dict, safetensors).
         attention: see ``ClipTowers``.
         vocabulary: for a single file: OpenAI's BPE vocabulary file or a folder with tokenizer files; looked
             for beside the file when None.
@@ -327,10 +332,29 @@ def _side(settings: dict[str, Any], default_px: int) -> int:
     return int(crop.get("height", default_px) if isinstance(crop, dict) else crop)
 
 
-def _download(name: str) -> Path:
+def pinned_name(name_or_folder: str | Path) -> str:
+    """Return the name that gives the same weights for ever: of the hub's, the name with its commit.
+
+    Args:
+        name_or_folder: of a checkpoint that was loaded, so that the hub's cache has it.
+    """
+    text = str(name_or_folder)
+    if Path(text).expanduser().exists():
+        return text
+    folder = _download(text, local_files_only=True)
+    # The cache keeps each commit in a folder that is called by it.
+    return f"{text.partition('@')[0]}@{folder.name}" if _COMMIT.fullmatch(folder.name) else text
+
+
+def _download(name_and_revision: str, *, local_files_only: bool = False) -> Path:
     """Fetch a checkpoint from the hub, or take it from the hub's cache on this machine."""
     from huggingface_hub import snapshot_download
 
+    name, at, revision = name_and_revision.partition("@")
+    if at and not revision:
+        raise WeightsError(
+            f"{name_and_revision} names no revision; give a commit, a tag or a branch behind the @"
+        )
     if (
         name.count("/") > 1
         or name.startswith((".", "~"))
@@ -338,13 +362,14 @@ def _download(name: str) -> Path:
     ):
         raise WeightsError(f"{name} does not exist; give a checkpoint folder, a file, or a name on the hub")
     try:
-        folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, _SAFE]))
+        fetch = partial(snapshot_download, name, revision=revision or None, local_files_only=local_files_only)
+        folder = Path(fetch(allow_patterns=[*_SETTINGS, _SAFE]))
         # Repositories often hold both; the pickled file is fetched only where it is the only one.
         if not any(folder.glob(_SAFE)):
-            folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, _PICKLED]))
+            folder = Path(fetch(allow_patterns=[*_SETTINGS, _PICKLED]))
     except Exception as error:  # network, authentication, unknown name: the remedy is one
         raise WeightsError(
-            f"{name} is not a folder here and could not be fetched from the hub "
+            f"{name_and_revision} is not a folder here and could not be fetched from the hub "
             f"({type(error).__name__}: {plain_words(error)}); check the name, or download the checkpoint on "
             "a machine with access and give its folder"
         ) from error

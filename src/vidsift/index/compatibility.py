@@ -66,7 +66,7 @@ def open_with_model(
         # Indexing reads no text: a method that cannot read one would be found out at the first search.
         loaded.encode_text(["video"])
         manifest = Manifest(
-            model=name,
+            model=_pinned(name),
             model_name=loaded.name,
             method=loaded.method_name,
             fingerprint=loaded.fingerprint,
@@ -170,6 +170,17 @@ def check_searchable(model: Model, sets: Mapping[str, SetLayout]) -> None:
                 f"{words} channels with videos of {frames}; project both to one width, or declare a first "
                 "stage over other sets"
             )
+
+
+def _pinned(name: str) -> str:
+    """A name of the hub with the commit that was loaded: the weights behind a name may change."""
+    from vidsift.methods.model import is_plain_clip
+
+    if not name or not is_plain_clip(name):
+        return name
+    from vidsift.encoders.weights import pinned_name
+
+    return pinned_name(name)
 
 
 def _lasting_name(source: str | Path) -> str:

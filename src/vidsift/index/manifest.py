@@ -40,7 +40,8 @@ class Manifest:
     """What an index was made with; everything in it has to fit these.
 
     Attributes:
-        model: folder or name that loads the model; empty when it was made with a model from memory.
+        model: folder or name that loads the model, of the hub's with the commit, ``NAME@COMMIT``; empty when
+            it was made with a model from memory.
         model_name: for people.
         method: name of the method in the catalogue.
         fingerprint: of the model; decides the features.

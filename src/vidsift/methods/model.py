@@ -486,9 +486,10 @@ def load(
     """Load a model.
 
     Args:
-        name_or_folder: a folder that vidsift saved, a CLIP folder or file, a CLIP's name on the hub
-            (both give zero-shot CLIP; an index makes more of them, see :mod:`vidsift.index.plain_clip`), or
-            "shapes" for the small model that comes with the package.
+        name_or_folder: a folder that vidsift saved, a CLIP folder or file, a CLIP's name on the hub, as
+            ``NAME@REVISION`` no other than that revision (all of these give zero-shot CLIP; an index makes
+            more of them, see :mod:`vidsift.index.plain_clip`), or "shapes" for the small model that comes
+            with the package.
         device: "auto" takes a GPU where there is one; else a name that torch knows.
         precision: of the towers: "fp32", "bf16", or "auto" for bf16 where the machine computes with it.
         frames: frames looked at in a stretch of video, for a plain CLIP; a vidsift folder says so itself.
