@@ -17,6 +17,7 @@ import uvicorn
 from vidsift.service.connections import LimitedProtocol, _first_to_go
 from vidsift.service.security import HEADERS
 from vidsift.service.server import listen
+from vidsift.service.wrong_tokens import client_network
 
 HALF = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
 
@@ -150,7 +151,7 @@ def test_what_is_no_http_is_a_problem(port: int, sent: bytes) -> None:
 def test_who_opens_few_connections_is_not_put_out_by_who_opens_many() -> None:
     def waiting(host: str, since: float) -> LimitedProtocol:
         protocol = LimitedProtocol.__new__(LimitedProtocol)
-        protocol.client, protocol._since = (host, 1), since
+        protocol._network, protocol._since = client_network(host), since
         return protocol
 
     patient = waiting("192.168.0.2", 1.0)

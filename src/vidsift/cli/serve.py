@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["opened_index", "serve"]
 
+_TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Ask everybody for the token in this file, or in the variable VIDSIFT_TOKEN; at least 22 "
+        "letters, digits and . _ ~ -. Beyond this machine one is made up if none is given.",
+    ),
+]
+_NewToken = Annotated[bool, typer.Option("--new-token", help="Print a new token, for such a file, and end.")]
+
 
 def serve(  # noqa: PLR0917 - the options of the verb
     index: IndexFolder = None,
@@ -23,17 +33,8 @@ def serve(  # noqa: PLR0917 - the options of the verb
         str, typer.Option(help="Address to listen on; by default this machine only.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Ask everybody for the token in this file, or in the variable VIDSIFT_TOKEN; at least 22 "
-            "letters, digits and . _ ~ -. Beyond this machine one is made up if none is given.",
-        ),
-    ] = None,
-    new_token: Annotated[
-        bool, typer.Option("--new-token", help="Print a new token, for such a file, and end.")
-    ] = False,
+    token_file: _TokenFile = None,
+    new_token: _NewToken = False,
     token: Annotated[str | None, typer.Option(hidden=True)] = None,
     allow_host: Annotated[
         list[str] | None,

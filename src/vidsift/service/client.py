@@ -154,7 +154,9 @@ class Client:
     def strip(self, query: str | list[str], video_id: str, *, verbatim: bool = False) -> StripResponse:
         """Lay a sentence along a whole video."""
         exactly = {"verbatim": True} if verbatim else {}
-        return self._ask(StripResponse, "POST", "/v1/strip", {"query": query, "video_id": video_id, **exactly})
+        return self._ask(
+            StripResponse, "POST", "/v1/strip", {"query": query, "video_id": video_id, **exactly}
+        )
 
     def upload(self, file: str | Path, content_type: str | None = None) -> UploadResponse:
         """Upload a picture or a video to ask with; its ``upload_id`` goes into a search.

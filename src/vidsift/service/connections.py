@@ -38,6 +38,7 @@ class LimitedProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _since = 0.0
+    _network = ""
     _headers_begun = False
 
     @property
@@ -48,6 +49,7 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait."""
         super().connection_made(transport)
+        self._network = client_network(self.client[0] if self.client else "")
         self._wait()
         if len(self._waiting()) > self.waiting_limit:
             # Hundreds are accepted before what has come on the first of them is read.
@@ -126,7 +128,6 @@ class LimitedProtocol(H11Protocol):
 
 def _first_to_go(waiting: list[LimitedProtocol]) -> LimitedProtocol:
     """The oldest of the client that has most; who has few is not put out by who has many."""
-    networks = [client_network(connection.client[0] if connection.client else "") for connection in waiting]
-    [(greediest, _)] = Counter(networks).most_common(1)
-    theirs = (item for item, network in zip(waiting, networks, strict=True) if network == greediest)
+    [(greediest, _)] = Counter(connection._network for connection in waiting).most_common(1)
+    theirs = (connection for connection in waiting if connection._network == greediest)
     return min(theirs, key=lambda connection: connection._since)

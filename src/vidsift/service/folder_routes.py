@@ -17,7 +17,12 @@ __all__ = ["router"]
 router = APIRouter(tags=["library"])
 
 
-@router.get("/v1/folders", summary="Folders of the machine", responses=problem_responses(403))
+@router.get(
+    "/v1/folders",
+    operation_id="list_folders",
+    summary="Folders of the machine",
+    responses=problem_responses(403),
+)
 def folders(
     service: CurrentService,
     path: Annotated[

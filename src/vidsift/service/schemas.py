@@ -124,7 +124,7 @@ class SearchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     query: Query | None = Field(default=None, description=_QUERY_IS)
-    verbatim: bool = Field(default=False, description=_VERBATIM_IS)
+    verbatim: bool = Field(default=False, strict=True, description=_VERBATIM_IS)
     video: Identity | None = Field(
         default=None, description="More like this: the segment_id of a hit, or the upload_id of a video."
     )
@@ -384,7 +384,7 @@ class ExplainRequest(BaseModel):
         description="The sentence that was asked for, or the sum; of sentences in order each one by itself, "
         "with the segment_id of its part."
     )
-    verbatim: bool = Field(default=False, description=_VERBATIM_IS)
+    verbatim: bool = Field(default=False, strict=True, description=_VERBATIM_IS)
     segment_id: Identity = Field(description="The segment_id of a hit.")
     maps: bool = Field(
         default=False,
@@ -408,7 +408,7 @@ class StripRequest(BaseModel):
     query: Query = Field(
         description="The sentence that was asked for, or the sum; of sentences in order the mean is told."
     )
-    verbatim: bool = Field(default=False, description=_VERBATIM_IS)
+    verbatim: bool = Field(default=False, strict=True, description=_VERBATIM_IS)
     video_id: Identity = Field(description="The video_id of a hit.")
 
 
