@@ -138,11 +138,19 @@ def test_what_follows_the_last_good_match_is_folded_away(page: Page, library: Li
     assert page.inner_text(".fold summary") == "Less likely 7"
     assert page.locator(".none-good").count() == 0
     page.keyboard.press("ArrowDown")
-    for _ in range(3):  # the last that is shown is as far as it goes
-        page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
     page.wait_for_selector(f".card[data-segment='{hits[1]['segment_id']}'] .open:focus")
-    page.click(".fold summary")
+    for _ in range(2):  # a closed fold is as far as it goes
+        page.keyboard.press("ArrowRight")
+        page.wait_for_selector(".fold summary:focus")
+    page.keyboard.press("Enter")
     until(page, f"{SHOWN}.length === 9")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector(f".card[data-segment='{hits[2]['segment_id']}'] .open:focus")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector(".fold summary:focus")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_selector(f".card[data-segment='{hits[1]['segment_id']}'] .open:focus")
     assert page.locator(".fold .match").all_inner_texts() == ["Possible match"] * 3 + ["Unlikely"] * 4
     shown = page.locator(HIT).evaluate_all("all => all.map(node => node.dataset.segment)")
     assert shown == [hit["segment_id"] for hit in hits]

@@ -8,15 +8,11 @@ export function makeFold() {
   const shown = el("span", { class: "fold-count" });
   const list = el("ol", { class: "cards weak" });
   const below = el("div", { class: "below" });
-  const node = el(
-    "details",
-    { class: "fold", hidden: "" },
-    el("summary", {}, "Less likely ", shown),
-    list,
-    below,
-  );
+  const summary = el("summary", {}, "Less likely ", shown);
+  const node = el("details", { class: "fold", hidden: "" }, summary, list, below);
   return {
     node,
+    summary,
     list,
     below,
     /** How many cards are in it. */

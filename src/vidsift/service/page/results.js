@@ -225,20 +225,30 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     address.go({ ...address.unasked(address.now()), like: hit.segment_id });
   }
 
-  /** Move among the cards with the arrow keys. */
+  /** Move with the arrow keys among the cards, and over the fold between what is likely and what is not. */
   function walk(key) {
+    if (!cards.length) return false;
     // Cards below a closed fold are not there to walk to.
     const open = cards.filter((card) => card.node.checkVisibility());
-    if (!open.length) return false;
+    const listed = list.childElementCount;
     const at = open.findIndex((card) => card.node.contains(document.activeElement));
-    const columns = getComputedStyle(open[0].node.parentNode).gridTemplateColumns.split(" ").length;
+    const columns = getComputedStyle((open[0] ?? cards[0]).node.parentNode).gridTemplateColumns.split(" ").length;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
+    if (document.activeElement === fold.summary) {
+      const beside = step > 0 ? open[listed] : open[listed - 1];
+      beside?.open.focus();
+      return beside !== undefined || step > 0;
+    }
     if (at < 0) {
       if (key !== "ArrowDown") return false;
-      open[0].open.focus();
+      (open[0]?.open ?? fold.summary).focus();
       return true;
     }
     const next = at + step;
+    if (fold.holds() && at < listed !== next < listed) {
+      fold.summary.focus();
+      return true;
+    }
     if (next < 0) return false;
     open[Math.min(next, open.length - 1)].open.focus();
     return true;
@@ -250,7 +260,8 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     run,
     walk,
     release: words.release,
-    holds: () => cards.some((card) => card.node.contains(document.activeElement)),
+    holds: () =>
+      document.activeElement === fold.summary || cards.some((card) => card.node.contains(document.activeElement)),
     /** The hit of a segment, those beside it, and the answers about it, if it is among what is shown. */
     find(segmentId) {
       const at = cards.findIndex((card) => card.hit.segment_id === segmentId);
