@@ -3,7 +3,8 @@
 =====================  ==================================================================================
 Put together           :mod:`~vidsift.service.app`: the application. :mod:`~vidsift.service.server`: a socket,
                        uvicorn, Ctrl-C. :mod:`~vidsift.service.service`: what the routes share.
-Who may ask, how much  :mod:`~vidsift.service.connections`, :mod:`~vidsift.service.security`,
+Who may ask, how much  :mod:`~vidsift.service.connections` (before a request has come),
+                       :mod:`~vidsift.service.security`, :mod:`~vidsift.service.wrong_tokens`,
                        :mod:`~vidsift.service.limits`.
 Routes                 :mod:`~vidsift.service.search_routes`, :mod:`~vidsift.service.library_routes`,
                        :mod:`~vidsift.service.media_routes`, :mod:`~vidsift.service.job_routes`,
@@ -12,7 +13,8 @@ Routes                 :mod:`~vidsift.service.search_routes`, :mod:`~vidsift.ser
                        (``page/`` and ``/docs``).
 In and out             :mod:`~vidsift.service.schemas` (questions and hits),
                        :mod:`~vidsift.service.schemas_library` (videos, index, jobs),
-                       :mod:`~vidsift.service.problems` (errors), :mod:`~vidsift.service.transfer` (files).
+                       :mod:`~vidsift.service.problems` (errors), :mod:`~vidsift.service.transfer` (files),
+                       :mod:`~vidsift.service.compression`, :mod:`~vidsift.service.head_requests`.
 Questions              :mod:`~vidsift.service.live_index`: the newest version of the index.
                        :mod:`~vidsift.service.engine`: the thread that asks the model.
                        :mod:`~vidsift.service.answering`: what it does.

@@ -43,8 +43,8 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def waits(self) -> bool:
-        """Whether no request is being answered on it."""
-        return self._deadline is not None
+        """Whether it is open, and no request is being answered on it."""
+        return self._deadline is not None and not self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from vidsift.service.problems import KINDS, ProblemError
+from vidsift.service.problems import KINDS, OTHER_KIND, ProblemError
 
 __all__ = ["docs_html", "page_routes", "problems_html"]
 
@@ -146,7 +146,7 @@ def problems_html() -> str:
         f"<title>{title}</title><h1>{title}</h1>",
         _PROBLEMS_ARE,
     ]
-    for status, kind in KINDS.items():
+    for status, kind in [*KINDS.items(), ("Else", OTHER_KIND)]:
         parts.append(
             f'<h2 id="{escape(kind.name)}">{status}: {escape(kind.title)}</h2><p>{escape(kind.about)}</p>'
         )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
+    "OTHER_KIND",
     "PROBLEM_TYPE",
     "ProblemError",
     "ProblemKind",
@@ -149,7 +150,7 @@ KINDS = {
 }
 """The kinds of problems by their status; ``/problems`` of a service shows them."""
 
-_OTHER = ProblemKind("other", "The request cannot be answered", "Any other; the status says what it is.")
+OTHER_KIND = ProblemKind("other", "The request cannot be answered", "Any other; the status says what it is.")
 
 _LONGEST_VALUE = 100
 
@@ -205,7 +206,7 @@ def problem_response(
         headers: of the answer.
         errors: the fields that are wrong.
     """
-    kind = KINDS.get(status, _OTHER)
+    kind = KINDS.get(status, OTHER_KIND)
     body = Problem(
         type=f"/problems#{kind.name}",
         title=kind.title,
