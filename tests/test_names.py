@@ -51,6 +51,7 @@ SHARED_FILES = {
 
 SHARED_FUNCTIONS = {
     "ablate": "the verb, and what it runs",
+    "cut": "the verb, which cuts clips out, and what cuts a video into segments; both names are public",
     "explain": "the verb, and the route; the route's name is part of the HTTP interface",
     "index": "the verb, and the route; likewise",
     "search": "the verb, and the route; likewise",

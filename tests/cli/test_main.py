@@ -15,8 +15,8 @@ from vidsift.cli import main as program
 from vidsift.cli.main import main
 
 VERBS = {
-    "open", "index", "search", "explain", "demo", "serve", "train", "ablate", "data", "evaluate", "table",
-    "convert", "compare", "figure", "info",
+    "open", "index", "search", "cut", "explain", "demo", "serve", "train", "ablate", "data", "evaluate",
+    "table", "convert", "compare", "figure", "info",
 }  # fmt: skip
 
 # No colours and no narrow lines, wherever the tests run.

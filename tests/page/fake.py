@@ -319,7 +319,11 @@ class Fake:
         self.library.requests.append(body)
         video = self.library.video(body["video_id"])
         assert video is not None
-        named = {"content-disposition": "attachment; filename=\"clip.mp4\"; filename*=UTF-8''cut%20out.mp4"}
+        named = {
+            "content-disposition": "attachment; filename=\"clip.mp4\"; filename*=UTF-8''cut%20out.mp4",
+            "x-clip-start-seconds": f"{body['start'] - (0 if body.get('exact') else 2.4):.3f}",
+            "x-clip-end-seconds": f"{body['end']:.3f}",
+        }
         return Response(video.file.read_bytes(), media_type="video/mp4", headers=named)
 
     async def index(self, _request: Request) -> Response:

@@ -153,7 +153,12 @@ def test_cut_and_download(page: Page, library: Library) -> None:
         page.click(".cut [type=submit]")
     assert loaded.value.suggested_filename == "cut out.mp4"
     assert loaded.value.path().read_bytes() == library.videos[2].file.read_bytes()
-    assert library.requests[-1] == {"video_id": hits[place]["video_id"], "start": 31, "end": 34.5}
+    assert library.requests[-1] == {
+        "video_id": hits[place]["video_id"],
+        "start": 31,
+        "end": 34.5,
+        "exact": True,
+    }
     page.focus("[role=slider]")
     page.keyboard.press("Home")
     page.keyboard.press("i")

@@ -391,6 +391,21 @@ def test_a_copied_clip_has_the_packets_of_the_file(own_film: Served) -> None:
     assert 'vidsift_clips_total{copied="true"} 1.0' in text
 
 
+def test_a_clip_says_which_seconds_it_holds_and_is_exact_where_that_is_wanted(
+    film: Served, tmp_path: Path
+) -> None:
+    body = {"video_id": film.name, "start": 0.5, "end": 1.2}
+    copied = film.client.post("/v1/clips", json=body)
+    assert copied.headers["x-clip-start-seconds"] == "0.000"  # its key frame
+    assert 1.2 <= float(copied.headers["x-clip-end-seconds"]) < 1.3
+    exact = film.client.post("/v1/clips", json=body | {"exact": True})
+    assert float(exact.headers["x-clip-start-seconds"]) == pytest.approx(0.5, abs=1e-3)
+    assert float(exact.headers["x-clip-end-seconds"]) == pytest.approx(1.2, abs=1e-3)
+    assert "%200.5s-1.2s.mp4" in exact.headers["content-disposition"]
+    (tmp_path / "clip.mp4").write_bytes(exact.content)
+    assert numbers(tmp_path / "clip.mp4") == list(range(15, 36))
+
+
 def test_what_cannot_be_copied_is_encoded_anew(tmp_path: Path) -> None:
     file = make(tmp_path, Recipe(".avi", codec="mjpeg", pix_fmt="yuvj420p", frames=45, b_frames=0), "old")
     with served(index_of(tmp_path / "index", [file])) as client:

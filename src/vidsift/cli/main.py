@@ -22,6 +22,7 @@ _VERBS = {
     "open": "Make the videos in FOLDER searchable and open the page to search them on; Ctrl-C ends all.",
     "index": "Make folders of videos searchable, and look after the index.",
     "search": "Find the moments that fit TEXT best: score, how good the match is, start and end, file.",
+    "cut": "Save the moments that fit TEXT best, or the named seconds of VIDEO, as clips (MP4).",
     "explain": "Show which words of TEXT met which frames of VIDEO, and how that sums to its score.",
     "demo": "Render a small library of videos, index it with the bundled model, and search it.",
     "serve": "Search on a page, see the moment, and why it was found; Ctrl-C stops.",

@@ -20,6 +20,7 @@ __all__ = [
     "about",
     "clock",
     "one_line",
+    "read_clock",
     "show_facts",
     "show_table",
     "write_numbers",
@@ -104,6 +105,23 @@ def about(seconds: float) -> str:
         return f"about {5 * round(minutes / 5)} minutes"
     half_hours = round(minutes / 30)
     return "about an hour" if half_hours == 2 else f"about {half_hours / 2:g} hours"
+
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+
+
+def read_clock(text: str) -> float | None:
+    """Read seconds as people write them; None where the text is something else.
+
+    Example:
+        >>> read_clock("75"), read_clock("1:02.5"), read_clock("1:00:05"), read_clock("soon")
+        (75.0, 62.5, 3605.0, None)
+    """
+    parts = _CLOCK.fullmatch(text)
+    if parts is None:
+        return None
+    hours, minutes, seconds = parts.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def show_facts(facts: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from vidsift.errors import NoAlignmentError, QueryError
 from vidsift.index.schema import FileRecord
+from vidsift.index.unchanged import unchanged_record
 from vidsift.methods.base import Method, Term
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
@@ -387,20 +387,9 @@ def read_as_indexed(records: Sequence[FileRecord], span: Span, preprocessing: Pr
         VideoReadError: the file cannot be read.
         OSError: none of the files is there.
     """
-    away: OSError | None = None
-    for record in records:
-        try:
-            status = Path(record.path).stat()
-        except OSError as error:
-            away = error
-            continue
-        # A file that was written since would explain the hit by other pictures than it came from.
-        if (status.st_size, status.st_mtime_ns) == (record.size_bytes, record.modified_ns):
-            return read_frames(record.path, preprocessing.wanted_times(span), size_px=preprocessing.size_px)
-    if away is not None:
-        raise away
-    named = records[0].path if records else "the file"
-    raise QueryError(f"{named} is not the file that was indexed; index it again: vidsift index update")
+    # A file that was written since would explain the hit by other pictures than it came from.
+    path = unchanged_record(records).path
+    return read_frames(path, preprocessing.wanted_times(span), size_px=preprocessing.size_px)
 
 
 def traced_patches(model: Model, frames: Frames, video: Features) -> dict[str, PatchShares]:

@@ -233,6 +233,11 @@ class IndexReader:
         paths = shown_paths(Filter(), self.paths, self.records, {})
         return paths, allowed_rows(self.gallery, Filter(), paths)
 
+    def records_of(self, video_id: str, first: str = "") -> list[FileRecord]:
+        """The files of a video, ascending by path, but one that is to come first."""
+        paths = sorted(self.paths.get(video_id, []), key=lambda path: path != first)
+        return [self.records[path] for path in paths]
+
     def rows_of_video(self, video_id: str) -> list[int]:
         """The rows of a video's segments, in the order of their ids.
 

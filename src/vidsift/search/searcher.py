@@ -19,6 +19,7 @@ from vidsift.index.library import describe
 from vidsift.index.manifest import index_folder
 from vidsift.index.plain_clip import load_for_index
 from vidsift.index.storage import Store
+from vidsift.index.unchanged import unchanged_record
 from vidsift.methods.model import Model
 from vidsift.search.answers import (
     best_candidates,
@@ -39,6 +40,7 @@ from vidsift.search.ranking import Preselection, Wanted, all_segments
 from vidsift.search.reader import IndexReader, ask_again
 from vidsift.search.sums import parse
 from vidsift.types import Features, Filter, FilterFields, Frames, GroupBy, Hit
+from vidsift.video.indexed_file import IndexedFile
 
 __all__ = ["Index", "VideoStrip"]
 
@@ -403,9 +405,20 @@ class Index:
             OSError: it is not there.
         """
         segment = self._reader.segment(hit)
-        paths = self._reader.paths.get(segment.video_id, [])
-        records = [self._reader.records[path] for path in paths]
+        records = self._reader.records_of(segment.video_id)
         return read_as_indexed(records, segment.span, self.model.preprocessing)
+
+    @_retried
+    def file_of(self, hit: Hit) -> IndexedFile:
+        """Name the file that a hit can be cut from: its own, or another of the same content.
+
+        Raises:
+            QueryError: the file has changed since it was indexed.
+            OSError: it is not there.
+        """
+        records = self._reader.records_of(hit.video_id, first=hit.path)
+        record = unchanged_record(records)
+        return IndexedFile(record.path, record.size_bytes, record.modified_ns)
 
     # How sure hits are
 

@@ -207,9 +207,17 @@ class Client:
         """Write a video's file."""
         return self._save("GET", f"/v1/videos/{quote(video_id, safe='')}/media", None, Path(target))
 
-    def clip(self, video_id: str, start_seconds: float, end_seconds: float, target: str | Path) -> Path:
-        """Write the seconds of a video from one to another as an MP4 file."""
-        body = {"video_id": video_id, "start": start_seconds, "end": end_seconds}
+    def clip(
+        self,
+        video_id: str,
+        start_seconds: float,
+        end_seconds: float,
+        target: str | Path,
+        *,
+        exact: bool = False,
+    ) -> Path:
+        """Write the seconds of a video from one to another as an MP4 file, ``exact`` ones encoded anew."""
+        body = {"video_id": video_id, "start": start_seconds, "end": end_seconds, "exact": exact}
         return self._save("POST", "/v1/clips", body, Path(target))
 
     def index(self) -> IndexResponse:

@@ -12,6 +12,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -19,6 +20,7 @@ import anyio.to_thread
 
 from vidsift.errors import ClipTooLargeError, SandboxError, VideoChangedError, VideoReadError
 from vidsift.service.problems import ProblemError, service_problem
+from vidsift.video.clip_files import clip_name
 from vidsift.video.clips import cut_clip
 from vidsift.video.indexed_file import IndexedFile, clock_origin_seconds, segment_frames, thumbnail_at
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from vidsift.index.schema import FileRecord
     from vidsift.service.live_index import Snapshot
     from vidsift.service.service import ContentIdCache, Service
-    from vidsift.types import Frames
+    from vidsift.types import Frames, Span
 
 __all__ = [
     "ClipFile",
@@ -50,13 +52,13 @@ class ClipFile(NamedTuple):
         path: of the temporary file; whoever asked for the clip removes it.
         size_bytes: of the file.
         name: to save it under.
-        copied: the packets are those of the video's file.
+        span: the seconds of the video that the file holds, see :class:`~vidsift.video.clips.Clip`.
     """
 
     path: Path
     size_bytes: int
     name: str
-    copied: bool
+    span: Span
 
 
 def open_indexed(video: Video, content_ids: ContentIdCache) -> tuple[BinaryIO, FileRecord]:
@@ -177,8 +179,8 @@ async def patch_map_frames(service: Service, segment_id: str) -> Frames | str | 
         return problem.detail
 
 
-async def make_clip(service: Service, video: Video, start_seconds: float, end_seconds: float) -> ClipFile:
-    """Cut a stretch of a video into a temporary file.
+async def make_clip(service: Service, video: Video, wanted: Span, *, exact: bool) -> ClipFile:
+    """Cut a stretch of a video into a temporary file; ``exact`` as :func:`~vidsift.video.clips.cut_clip`.
 
     Raises:
         ProblemError: 409, 410 or 422, the file is not there, cannot be read, or gives too large a clip; 503,
@@ -192,15 +194,13 @@ async def make_clip(service: Service, video: Video, start_seconds: float, end_se
             if free_bytes < _SPARE_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             most_bytes = min(service.limits.clip_bytes, free_bytes)
-            clip = await service.clip_cutter.run(
-                cut_clip, source, start_seconds, end_seconds, str(target), most_bytes
-            )
+            cut = partial(cut_clip, exact=exact)
+            clip = await service.clip_cutter.run(cut, source, *wanted, str(target), most_bytes)
     except BaseException:  # cancellation too: nobody else knows of the file
         target.unlink(missing_ok=True)
         raise
     service.metrics.clip(copied=clip.copied)
-    name = f"{Path(record.path).stem} {start_seconds:.0f}-{end_seconds:.0f}s.mp4"
-    return ClipFile(target, clip.size_bytes, name, clip.copied)
+    return ClipFile(target, clip.size_bytes, clip_name(record.path, wanted), clip.span)
 
 
 async def _source_of(service: Service, video: Video) -> tuple[IndexedFile, FileRecord]:

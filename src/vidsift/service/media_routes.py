@@ -27,6 +27,7 @@ from vidsift.service.transfer import (
     media_type,
     read_chunks,
 )
+from vidsift.types import Span
 from vidsift.video.signatures import video_within
 
 if TYPE_CHECKING:
@@ -124,7 +125,11 @@ async def media_facts(service: CurrentService, request: Request, video_id: Video
     responses=problem_responses(404, 409, 410, 413, 429, also=_CLIP),
 )
 async def clip(service: CurrentService, stretch: ClipRequest) -> Response:
-    """Return a stretch of a video as a file: copied where that is possible, else encoded anew."""
+    """Return a stretch of a video as a file: copied where that is possible, else encoded anew.
+
+    A copy begins at a key frame, and may hold more than was wanted; the headers X-Clip-Start-Seconds and
+    X-Clip-End-Seconds say which seconds of the video the file holds. 'exact' encodes anew in any case.
+    """
     seconds, most_seconds = stretch.end - stretch.start, service.limits.clip_seconds
     if seconds > most_seconds:
         raise ProblemError(422, f"the clip has {seconds:.0f} s; cut at most {most_seconds:.0f} s at once")
@@ -137,7 +142,7 @@ async def clip(service: CurrentService, stretch: ClipRequest) -> Response:
     release = service.clip_slots.acquire()  # until the clip has been sent: so long its file takes room
     try:
         end = min(stretch.end, video.duration_seconds)
-        return await _clip_response(service, video, stretch.start, end, release)
+        return await _clip_response(service, video, Span(stretch.start, end), stretch.exact, release)
     except BaseException:
         release()
         raise
@@ -202,9 +207,9 @@ def _is_same_file(if_range: str | None, etag: str, record: FileRecord) -> bool:
 
 
 async def _clip_response(
-    service: Service, video: Video, start: float, end: float, at_end: Callable[[], None]
+    service: Service, video: Video, wanted: Span, exact: bool, at_end: Callable[[], None]
 ) -> Response:
-    cut = await make_clip(service, video, start, end)
+    cut = await make_clip(service, video, wanted, exact=exact)
     file = cut.path.open("rb")
 
     def remove() -> None:
@@ -216,6 +221,8 @@ async def _clip_response(
         "content-type": "video/mp4",
         "content-length": str(cut.size_bytes),
         "content-disposition": content_disposition("attachment", cut.name),
+        "x-clip-start-seconds": f"{cut.span.start_seconds:.3f}",
+        "x-clip-end-seconds": f"{cut.span.end_seconds:.3f}",
     }
     return ClosingStream(read_chunks(file, 0, cut.size_bytes), remove, headers=headers)
 

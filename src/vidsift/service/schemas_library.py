@@ -103,6 +103,11 @@ class ClipRequest(BaseModel):
     video_id: Identity = Field(description="The video_id of a hit.")
     start: Seconds = Field(description="Where the clip begins, in seconds.")
     end: Seconds = Field(description="Where it ends, in seconds.")
+    exact: bool = Field(
+        default=False,
+        description="Encode anew, so that the file holds these seconds alone; else it is copied where that "
+        "is possible, which is faster and may hold more.",
+    )
 
     @model_validator(mode="after")
     def _be_a_stretch(self) -> ClipRequest:

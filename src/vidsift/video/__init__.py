@@ -24,6 +24,7 @@ The room, file by file, in the order in which a file is met:
     stack            videos of different lengths in one array
     indexed_file     what is read again of a file that was indexed
     clips            seconds of a video as a file of their own
+    clip_files       clips as new files of a folder, named after video and seconds
 """
 
 from vidsift.video.decode import FrameStream, Picture, iter_frames, read_frames

@@ -117,13 +117,14 @@ export function upload(file, signal) {
 }
 
 /** Cut seconds out of a video: the file and the name that the service gave it. */
-export async function clip(videoId, start, end, signal) {
+export async function clip(videoId, start, end, exact, signal) {
   const answer = await ask("/v1/clips", {
     method: "POST",
     signal,
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ video_id: videoId, start, end }),
+    body: JSON.stringify({ video_id: videoId, start, end, exact }),
   });
+  const holds = ["start", "end"].map((edge) => Number(answer.headers.get(`x-clip-${edge}-seconds`)));
   const disposition = answer.headers.get("content-disposition") ?? "";
   const encoded = /filename\*=UTF-8''([^;]+)/i.exec(disposition)?.[1];
   const plain = /filename="([^"]*)"/i.exec(disposition)?.[1];
@@ -133,7 +134,7 @@ export async function clip(videoId, start, end, signal) {
   } catch {
     // The plain name has to do.
   }
-  return { file: await answer.blob(), name };
+  return { file: await answer.blob(), name, holds };
 }
 
 /**

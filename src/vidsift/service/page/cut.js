@@ -4,6 +4,9 @@ import * as api from "./api.js";
 import { bytes, fineClock, readClock } from "./format.js";
 import { el, icon, say } from "./dom.js";
 
+/** Up to so many seconds are encoded anew, to begin and end exactly; more would take long, and are copied. */
+const EXACT_SECONDS = 120;
+
 /** Build the form; `time()` gives the second that is shown, `marked([from, to] or null)` draws the choice. */
 export function makeCut({ time, marked }) {
   const opener = el(
@@ -102,9 +105,10 @@ export function makeCut({ time, marked }) {
     send.disabled = true;
     message.textContent = "Cutting \u2026";
     try {
-      const { file, name } = await api.clip(videoId, ...stretch, running.signal);
+      const exact = stretch[1] - stretch[0] <= EXACT_SECONDS;
+      const { file, name, holds } = await api.clip(videoId, ...stretch, exact, running.signal);
       save(file, name ?? "clip.mp4");
-      message.textContent = `Saved, ${bytes(file.size)}`;
+      message.textContent = `Saved, ${bytes(file.size)}${overrun(stretch, holds)}`;
     } catch (error) {
       if (!api.isAbort(error)) message.textContent = error.detail || error.title;
     } finally {
@@ -127,6 +131,15 @@ export function makeCut({ time, marked }) {
       message.textContent = "";
     },
   };
+}
+
+/** What a copied clip holds beyond what was chosen. */
+function overrun([from, to], [begins, ends]) {
+  const [before, after] = [from - begins, ends - to].map((seconds) => Math.round(seconds * 10) / 10);
+  const parts = [];
+  if (before > 0) parts.push(`${before} s before the start in players that skip nothing`);
+  if (after > 0) parts.push(`${after} s after the end`);
+  return parts.length ? `; also ${parts.join(", ")}` : "";
 }
 
 function save(file, name) {
