@@ -26,6 +26,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 MODULES = {
     "axe-playwright-python": "axe_playwright_python",
     "huggingface-hub": "huggingface_hub",
+    "otio-cmx3600-adapter": "otio_cmx3600_adapter",
     "pillow": "PIL",
     "prometheus-client": "prometheus_client",
     "pyyaml": "yaml",
@@ -39,6 +40,8 @@ PLACES = {
     "mteb": ("evaluation/mteb.py",),
     "evaluate": ("evaluation/run_differences.py", "postprocess/assignment.py"),
     "jpeg": ("data/picture_codec.py",),
+    "export": ("export/otio_timeline.py",),
+    "mcp": ("service/mcp_server.py",),
 }
 
 # Not asked for: it comes with PyTorch for CUDA, and without it the plain formulas are used.
@@ -136,7 +139,7 @@ def test_the_lowest_versions_are_those_that_are_stated() -> None:
     """Where the lowest versions are asked for (``make test-lowest``), no higher ones are tested."""
     if not os.environ.get("VIDSIFT_LOWEST"):
         pytest.skip("set VIDSIFT_LOWEST=1 in an environment of the lowest versions")
-    extras = ("serve", "watch", "evaluate", "jpeg")
+    extras = ("serve", "watch", "evaluate", "jpeg", "export", "mcp")
     stated = parsed([*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])])
     higher = {
         name: held

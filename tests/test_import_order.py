@@ -31,6 +31,7 @@ ROOMS = [
     "training",
     "index",
     "search",
+    "export",
     "figures",
     "service",
     "cli",
@@ -46,6 +47,8 @@ SPOKEN_IN = {
     "starlette": "service",
     "uvicorn": "service",
     "matplotlib": "figures",
+    "opentimelineio": "export",
+    "mcp": "service",
 }
 """Libraries that one room alone imports, so that it alone changes when they do."""
 

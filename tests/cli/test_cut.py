@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.index.library import clip
+from tests.cli.films import IndexedFilms, index_films
 from tests.inline import InlineSandbox
 from tests.methods import tiny
 from tests.service.serving import index_of
@@ -17,22 +16,9 @@ from vidsift.video import probe
 from vidsift.workers import sandbox
 
 
-@dataclass(frozen=True)
-class Made:
-    """An index, its model, and the films in it."""
-
-    options: list[str]
-    films: list[Path]
-
-
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("cut")
-    model = tiny.model()
-    model.save(folder / "model")
-    films = [clip(folder / "films", name, frames=24 + place) for place, name in enumerate(["a", "b\nb", "c"])]
-    index_of(folder / "index", films, model)
-    return Made(["--index", str(folder / "index"), "--model", str(folder / "model")], films)
+def made(tmp_path_factory: pytest.TempPathFactory) -> IndexedFilms:
+    return index_films(tmp_path_factory.mktemp("cut"))
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +34,7 @@ def run(*arguments: str) -> int:
 
 
 def test_what_a_question_finds_is_cut_and_each_clip_is_named(
-    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("a red circle", "-n", "2", "-o", "clips", "--pad", "0.2", *made.options) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -60,7 +46,7 @@ def test_what_a_question_finds_is_cut_and_each_clip_is_named(
 
 
 def test_the_same_filters_as_search_and_names_with_line_breaks(
-    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     under = str(made.films[0].parent)
     assert run("circle", "--by", "video", "--under", under, "--min-duration", "2.05", *made.options) == 0
@@ -71,7 +57,9 @@ def test_the_same_filters_as_search_and_names_with_line_breaks(
     assert "nothing was found, so nothing is cut" in capsys.readouterr().err
 
 
-def test_named_seconds_need_no_index(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_named_seconds_need_no_index(
+    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     film = str(made.films[0])
     assert run(film, "0.5", "0:01.5") == 0
     assert capsys.readouterr().out == "a 0.5s-1.5s.mp4\n"
@@ -80,7 +68,7 @@ def test_named_seconds_need_no_index(made: Made, tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().out == "a 0.5s-1.5s (2).mp4\n"
 
 
-def test_a_fast_copy_says_how_far_it_overruns(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fast_copy_says_how_far_it_overruns(made: IndexedFilms, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(made.films[0]), "0.5", "1.0", "--fast") == 0
     captured = capsys.readouterr()
     assert captured.out == "a 0.5s-1.0s.mp4\n"
@@ -90,7 +78,7 @@ def test_a_fast_copy_says_how_far_it_overruns(made: Made, capsys: pytest.Capture
 
 
 def test_what_is_missing_or_changed_is_told_and_the_rest_is_written(
-    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "films"
     folder.mkdir()
@@ -111,7 +99,7 @@ def test_what_is_missing_or_changed_is_told_and_the_rest_is_written(
 
 
 def test_what_the_person_can_mend_is_a_line(
-    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     film = str(made.films[0])
     (tmp_path / "file").write_bytes(b"")

@@ -15,8 +15,8 @@ from vidsift.cli import main as program
 from vidsift.cli.main import main
 
 VERBS = {
-    "open", "index", "search", "cut", "explain", "demo", "serve", "train", "ablate", "data", "evaluate",
-    "table", "convert", "compare", "figure", "info",
+    "open", "index", "search", "cut", "explain", "demo", "serve", "mcp", "train", "ablate", "data",
+    "evaluate", "table", "convert", "compare", "figure", "info",
 }  # fmt: skip
 
 # No colours and no narrow lines, wherever the tests run.
@@ -83,7 +83,7 @@ def test_every_verb_has_a_module_and_a_help(capsys: pytest.CaptureFixture[str]) 
     helpers = {
         "__init__", "main", "text", "maintenance", "opening", "calibrate", "plain", "score_table",
         "run_recipe", "data_cache", "data_check", "data_summary", "moment_scores", "grounding_scores",
-            "indexing", "question",
+            "indexing", "question", "export_hits",
     }  # fmt: skip
     assert {path.stem for path in folder.glob("*.py")} - helpers == VERBS
     for verb in sorted(VERBS):
@@ -112,7 +112,8 @@ def test_help_imports_nothing_heavy_and_no_other_verb(arguments: list[str], modu
         "heavy = {'torch', 'transformers', 'lancedb', 'fastapi', 'uvicorn', 'av', 'numpy', 'PIL', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
         "verbs = {name.rpartition('.')[2] for name in sys.modules if name.startswith('vidsift.cli.')}\n"
-        "print(sorted(verbs - {'indexing', 'main', 'opening', 'plain', 'question', 'text'}), file=sys.stderr)"
+        "shared = {'export_hits', 'indexing', 'main', 'opening', 'plain', 'question', 'text'}\n"
+        "print(sorted(verbs - shared), file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", probe, *arguments], capture_output=True, text=True, check=True

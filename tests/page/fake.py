@@ -36,6 +36,7 @@ import vidsift.service
 from vidsift.search.match_quality import is_at_least
 from vidsift.service import schemas, schemas_library
 from vidsift.service.answering import rephrased, searched_query
+from vidsift.service.export_routes import ExportRequest
 from vidsift.service.security import HEADERS
 from vidsift.types import Match
 
@@ -143,6 +144,7 @@ class Fake:
             Route("/v1/strip", self.strip, methods=["POST"]),
             Route("/v1/uploads", self.upload, methods=["POST"]),
             Route("/v1/clips", self.clip, methods=["POST"]),
+            Route("/v1/exports", self.export, methods=["POST"]),
             Route("/v1/index", self.index),
             Route("/v1/folders", self.folders),
             Route("/v1/index/jobs", self.jobs, methods=["GET", "POST"]),
@@ -325,6 +327,16 @@ class Fake:
             "x-clip-end-seconds": f"{body['end']:.3f}",
         }
         return Response(video.file.read_bytes(), media_type="video/mp4", headers=named)
+
+    async def export(self, request: Request) -> Response:
+        """A file that says how many moments were to be in it."""
+        body = await body_of(ExportRequest, request)
+        self.library.requests.append(body)
+        headers = {
+            "content-disposition": f"attachment; filename*=UTF-8''hits.{body['kind']}",
+            "x-export-notes": "a.mp4%20has%20a%20variable%20frame%20rate",
+        }
+        return Response(str(len(body["moments"])), media_type="text/plain", headers=headers)
 
     async def index(self, _request: Request) -> Response:
         """What the library holds."""

@@ -435,3 +435,18 @@ def test_what_was_searched_for_is_shown_with_the_way_to_the_written_words(
     assert "fits \u201cnothing here\u201d well" in page.inner_text(".message.nothing h2")
     visit(page, "/", ".home")
     assert page.locator(".questions a").all_inner_texts() == ["a cat", written]
+
+
+def test_what_is_shown_is_exported_as_a_file(page: Page, library: Library) -> None:
+    page.goto("/", wait_until="domcontentloaded")
+    ask(page, "a dog runs")
+    page.select_option("[aria-label='Kind of file']", "edl")
+    with page.expect_download() as loaded:
+        page.click(".export [type=submit]")
+    assert loaded.value.suggested_filename == "hits.edl"
+    request = library.requests[-1]
+    assert request["kind"] == "edl"
+    assert request["moments"][0].keys() == {"video_id", "start", "end", "score"}
+    assert request["title"] == "a dog runs"
+    assert 0 < len(request["moments"]) <= page.locator(".card").count()
+    assert "variable frame rate" in page.inner_text(".export .note")

@@ -23,9 +23,11 @@ from vidsift.cli.question import (
     ThenOption,
     TopOption,
     UnderOption,
+    VerbatimOption,
     filter_of,
     hits_for,
     question_of,
+    say_what_is_searched,
 )
 from vidsift.cli.text import IndexFolder, one_line, read_clock
 from vidsift.types import Filter, Span
@@ -95,6 +97,7 @@ def cut(  # noqa: PLR0917 - the options of the verb
     min_score: MinScoreOption = None,
     by: ByOption = "segment",
     candidates: CandidatesOption = None,
+    verbatim: VerbatimOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -128,8 +131,9 @@ def cut(  # noqa: PLR0917 - the options of the verb
             f'{len(words)} words; put the question in quotes: vidsift cut "a dog catches a frisbee", or '
             "name a video and from when to when: vidsift cut holiday.mp4 1:02 1:07.5"
         )
-    question = question_of(words[0] if words else None, then, like)
+    question = question_of(words[0] if words else None, then, like, verbatim=verbatim)
     index = open_for_search(folder, model, device)
+    say_what_is_searched(question)
     hits = hits_for(index, question, top, filter)
     _say_of_hits(index, question.sentences, hits, filter)
     _cut_all(index, [_Piece(hit.path, hit.moment, hit) for hit in hits], output, pad, exact=not fast)

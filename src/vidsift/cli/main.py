@@ -26,6 +26,8 @@ _VERBS = {
     "explain": "Show which words of TEXT met which frames of VIDEO, and how that sums to its score.",
     "demo": "Render a small library of videos, index it with the bundled model, and search it.",
     "serve": "Search on a page, see the moment, and why it was found; Ctrl-C stops.",
+    "mcp": "Let an assistant search, explain, cut and list the videos of INDEX, "
+    "over standard input and output.",
     "train": "Train a model by a recipe; run the same command again to go on after an interruption.",
     "ablate": "Train every row of a grid with every seed, judge them on the test split, "
     "and weigh the claims.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from vidsift.cli.export_hits import ExportOption, check_export, export_hits
 from vidsift.cli.opening import DeviceOption, ModelOption, open_for_search
 from vidsift.cli.question import (
     AfterOption,
@@ -61,6 +62,7 @@ def search(  # noqa: PLR0917 - the options of the verb
     skip: SkipOption = 0,
     paths_only: PathsOption = False,
     as_json: JsonOption = False,
+    export: ExportOption = None,
     folder: IndexFolder = None,
     under: UnderOption = None,
     min_duration: MinDurationOption = None,
@@ -82,6 +84,8 @@ def search(  # noqa: PLR0917 - the options of the verb
     unlikely.
     """
     question = question_of(query, then, like, verbatim=verbatim)
+    if export is not None:
+        check_export(export)
     filter = filter_of(
         under=under,
         min_duration_seconds=min_duration,
@@ -103,6 +107,8 @@ def search(  # noqa: PLR0917 - the options of the verb
     weak = _nothing_fits(index, question, hits, filter)
     _say_how_to_read(index, question, hits, filter, weak=weak)
     _print_hits(index, question, hits, paths_only=paths_only, as_json=as_json)
+    if export is not None:
+        export_hits(index, hits, " / ".join(question.sentences) or f"like {question.like}", export)
 
 
 def _say_what_was_searched(index: Index, question: SearchQuestion) -> None:

@@ -7,8 +7,8 @@ Who may ask, how much  :mod:`~vidsift.service.connections` (before a request has
                        :mod:`~vidsift.service.security`, :mod:`~vidsift.service.wrong_tokens`,
                        :mod:`~vidsift.service.limits`.
 Routes                 :mod:`~vidsift.service.search_routes`, :mod:`~vidsift.service.library_routes`,
-                       :mod:`~vidsift.service.media_routes`, :mod:`~vidsift.service.job_routes`,
-                       :mod:`~vidsift.service.folder_routes`,
+                       :mod:`~vidsift.service.media_routes`, :mod:`~vidsift.service.export_routes`,
+                       :mod:`~vidsift.service.job_routes`, :mod:`~vidsift.service.folder_routes`,
                        :mod:`~vidsift.service.monitoring` (health, Prometheus), :mod:`~vidsift.service.pages`
                        (``page/`` and ``/docs``).
 In and out             :mod:`~vidsift.service.schemas` (questions and hits),
@@ -22,6 +22,7 @@ Files of videos        :mod:`~vidsift.service.media`: what is done with them, in
                        :mod:`~vidsift.workers.async_sandbox`.
 Folders to add         :mod:`~vidsift.service.folder_choice`.
 Index jobs             :mod:`~vidsift.service.jobs`: the queue. :mod:`~vidsift.service.job_process`: the work.
+For assistants         :mod:`~vidsift.service.mcp_server`: the Model Context Protocol.
 For Python             :mod:`~vidsift.service.client`.
 =====================  ==================================================================================
 

@@ -24,7 +24,14 @@ from starlette.exceptions import HTTPException
 from vidsift import __version__
 from vidsift.errors import IndexFolderError
 from vidsift.search.searcher import Index
-from vidsift.service import folder_routes, job_routes, library_routes, media_routes, search_routes
+from vidsift.service import (
+    export_routes,
+    folder_routes,
+    job_routes,
+    library_routes,
+    media_routes,
+    search_routes,
+)
 from vidsift.service.answering import answer_sentences
 from vidsift.service.compression import Compression
 from vidsift.service.engine import Engine
@@ -100,7 +107,14 @@ def create_app(
     app.state.access = access = access or Access()
     add_problem_handlers(app)
     # In the order in which the OpenAPI document, and /docs, list them.
-    for routes in (search_routes, library_routes, media_routes, job_routes, folder_routes):
+    for routes in (
+        search_routes,
+        library_routes,
+        media_routes,
+        export_routes,
+        job_routes,
+        folder_routes,
+    ):
         app.include_router(routes.router)
     app.include_router(monitoring_routes(service.metrics, service.live_index))
     app.include_router(page_routes())

@@ -22,6 +22,7 @@ from vidsift.errors import ClipTooLargeError, SandboxError, VideoChangedError, V
 from vidsift.service.problems import ProblemError, service_problem
 from vidsift.video.clip_files import clip_name
 from vidsift.video.clips import cut_clip
+from vidsift.video.frame_timing import FrameTiming, frame_timing
 from vidsift.video.indexed_file import IndexedFile, clock_origin_seconds, segment_frames, thumbnail_at
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
     "patch_map_frames",
     "stored_thumbnail",
     "thumbnail_jpeg",
+    "video_timing",
 ]
 
 _SPARE_BYTES = 64 << 20
@@ -201,6 +203,17 @@ async def make_clip(service: Service, video: Video, wanted: Span, *, exact: bool
         raise
     service.metrics.clip(copied=clip.copied)
     return ClipFile(target, clip.size_bytes, clip_name(record.path, wanted), clip.span)
+
+
+async def video_timing(service: Service, video: Video) -> FrameTiming:
+    """Count the frames of a video's file, for editors.
+
+    Raises:
+        ProblemError: 409, 410 or 422, the file is not there or cannot be read.
+    """
+    with _file_problems():
+        source, _ = await _source_of(service, video)
+        return await service.clip_cutter.run(frame_timing, source)
 
 
 async def _source_of(service: Service, video: Video) -> tuple[IndexedFile, FileRecord]:

@@ -23,6 +23,7 @@ The room, file by file, in the order in which a file is met:
     footage          a picture or a video that somebody searches with
     stack            videos of different lengths in one array
     indexed_file     what is read again of a file that was indexed
+    frame_timing     the pictures of a file by number, as editors count them
     clips            seconds of a video as a file of their own
     clip_files       clips as new files of a folder, named after video and seconds
 """

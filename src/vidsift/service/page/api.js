@@ -125,16 +125,31 @@ export async function clip(videoId, start, end, exact, signal) {
     body: JSON.stringify({ video_id: videoId, start, end, exact }),
   });
   const holds = ["start", "end"].map((edge) => Number(answer.headers.get(`x-clip-${edge}-seconds`)));
+  return { file: await answer.blob(), name: nameOf(answer), holds };
+}
+
+/** Moments as a file for other programs, with what the service says of it. */
+export async function exported(wanted, signal) {
+  const answer = await ask("/v1/exports", {
+    method: "POST",
+    signal,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(wanted),
+  });
+  const notes = decodeURIComponent(answer.headers.get("x-export-notes") ?? "");
+  return { file: await answer.blob(), name: nameOf(answer), notes };
+}
+
+/** What an answer's file is to be called. */
+function nameOf(answer) {
   const disposition = answer.headers.get("content-disposition") ?? "";
   const encoded = /filename\*=UTF-8''([^;]+)/i.exec(disposition)?.[1];
   const plain = /filename="([^"]*)"/i.exec(disposition)?.[1];
-  let name = plain;
   try {
-    if (encoded) name = decodeURIComponent(encoded);
+    return encoded ? decodeURIComponent(encoded) : plain;
   } catch {
-    // The plain name has to do.
+    return plain;
   }
-  return { file: await answer.blob(), name, holds };
 }
 
 /**

@@ -142,7 +142,8 @@ function overrun([from, to], [begins, ends]) {
   return parts.length ? `; also ${parts.join(", ")}` : "";
 }
 
-function save(file, name) {
+/** Keep a file under a name, as a download. */
+export function save(file, name) {
   const url = URL.createObjectURL(file);
   const link = el("a", { href: url, download: name });
   link.click();

@@ -4,6 +4,7 @@ import * as address from "./address.js";
 import * as api from "./api.js";
 import { makeCard, wordsAt } from "./card.js";
 import { el, say } from "./dom.js";
+import { makeExport } from "./export.js";
 import { filterCount, filterOf, unfiltered } from "./filters.js";
 import { counted, number } from "./format.js";
 import { makeFold } from "./fold.js";
@@ -35,7 +36,11 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
   let list = el("ol", { class: "cards" });
   const below = el("div", { class: "below" });
   const fold = makeFold();
-  const node = el("div", { class: "results" }, band, phrasing, above, list, fold.node, below);
+  const exporter = makeExport({
+    hits: () => cards.map((card) => card.hit),
+    title: () => address.now().queries.join(" / "),
+  });
+  const node = el("div", { class: "results" }, band, phrasing, above, list, fold.node, below, exporter.node);
 
   let running = null;
   let lazy = null;
@@ -101,6 +106,7 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     words.expect(null);
     for (const part of [phrasing, above, below]) part.replaceChildren();
     fold.clear();
+    exporter.show(false);
     const empty = el("ol", { class: "cards" });
     list.replaceWith(empty);
     list = empty;
@@ -154,6 +160,7 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
             )
           : "",
     );
+    exporter.show(true);
     return made;
   }
 
