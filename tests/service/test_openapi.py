@@ -46,9 +46,9 @@ ANSWERS = {
 EVERYWHERE = {"401", "403", "421", "422", "429", "500", "503"}
 OPERATIONS = {
     "search", "explain", "get_strip", "upload", "list_videos", "get_video", "set_tags", "rank_captions",
-    "get_thumbnail", "get_media", "get_media_facts", "cut_clip", "get_index", "start_job", "list_jobs",
-    "get_job", "follow_job", "list_folders", "pause_job", "resume_job", "cancel_job", "get_health",
-    "get_metrics",
+    "get_thumbnail", "get_media", "get_media_facts", "cut_clip", "export_moments", "get_index", "start_job",
+    "list_jobs", "get_job", "follow_job", "list_folders", "pause_job", "resume_job", "cancel_job",
+    "get_health", "get_metrics",
 }  # fmt: skip
 
 

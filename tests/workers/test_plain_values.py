@@ -6,6 +6,7 @@ import contextlib
 import json
 import pickle
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -189,3 +190,12 @@ def test_what_is_not_plain_is_not_sent() -> None:
     for value in (object(), lambda: None, {1, 2}, np.array([None]), np.array(["a"]), 1j):
         with pytest.raises(TypeError, match="sent"):
             encode(value)
+
+
+def test_fractions_are_sent_whole_and_none_is_made_of_anything_else() -> None:
+    rate = Fraction(30000, 1001)
+    assert decode(encode([rate]), list[Fraction]) == [rate]
+    for wrong in (b"[1, 0]", b"[1, -2]", b"[1.5, 2]", b'["9", 1]', b"[true, 1]"):
+        text = b'{"q": ' + wrong + b"}"
+        with pytest.raises(SandboxError):
+            decode(len(text).to_bytes(8, "little") + text, Fraction)

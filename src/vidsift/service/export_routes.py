@@ -76,6 +76,7 @@ class ExportRequest(BaseModel):
 
 @router.post(
     "/v1/exports",
+    operation_id="export_moments",
     summary="Write moments to a file for editors, tables or players",
     response_class=Response,
     responses=problem_responses(404, 409, 413, 429, also=_FILE),

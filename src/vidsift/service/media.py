@@ -12,7 +12,6 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -196,8 +195,7 @@ async def make_clip(service: Service, video: Video, wanted: Span, *, exact: bool
             if free_bytes < _SPARE_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             most_bytes = min(service.limits.clip_bytes, free_bytes)
-            cut = partial(cut_clip, exact=exact)
-            clip = await service.clip_cutter.run(cut, source, *wanted, str(target), most_bytes)
+            clip = await service.clip_cutter.run(cut_clip, source, *wanted, str(target), most_bytes, exact)
     except BaseException:  # cancellation too: nobody else knows of the file
         target.unlink(missing_ok=True)
         raise

@@ -65,13 +65,12 @@ class _CannotCopyError(Exception):
     """The stretch cannot be copied; it can still be encoded anew."""
 
 
-def cut_clip(
+def cut_clip(  # noqa: PLR0917 - called in another process, by position
     source: IndexedFile,
     start_seconds: float,
     end_seconds: float,
     target: str,
     most_bytes: int,
-    *,
     exact: bool = False,
 ) -> Clip:
     """Write a stretch of a video to an MP4 file.

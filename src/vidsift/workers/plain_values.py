@@ -15,6 +15,7 @@ import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -44,8 +45,8 @@ def encode(value: object) -> bytes:
     """Write a value down.
 
     Args:
-        value: None, numbers, text, paths, byte strings, NumPy arrays of numbers, and lists, tuples,
-            dictionaries, dataclasses and named tuples of them.
+        value: None, numbers, fractions, text, paths, byte strings, NumPy arrays of numbers, and lists,
+            tuples, dictionaries, dataclasses and named tuples of them.
 
     Raises:
         TypeError: it holds something else.
@@ -148,6 +149,8 @@ def _plain(value: object, buffers: list[bytes | memoryview]) -> Any:
     content: Any
     if isinstance(value, PurePath):
         letter, content = "p", str(value)
+    elif isinstance(value, Fraction):
+        letter, content = "q", [value.numerator, value.denominator]
     elif isinstance(value, bytes):
         letter, content = "b", len(value)
         buffers.append(value)
@@ -187,6 +190,7 @@ class _AnswerReader:
         [(letter, content)] = plain.items()
         make: Callable[[Any], Any] = {
             "p": self._path,
+            "q": lambda parts: self._fraction(*parts),
             "b": lambda count: bytes(self._take(count)),
             "a": lambda about: self._array(*about),
             "r": lambda about: self._record(*about),
@@ -199,6 +203,11 @@ class _AnswerReader:
         if type(text) is not str:
             raise SandboxError("answered with a path that is none")
         return Path(text)
+
+    def _fraction(self, numerator: int, denominator: int) -> Fraction:
+        if type(numerator) is not int or type(denominator) is not int or denominator < 1:
+            raise SandboxError("answered with a fraction that is none")
+        return Fraction(numerator, denominator)
 
     def _take(self, count: int) -> memoryview:
         if type(count) is not int or not 0 <= count <= len(self._buffers) - self._at:
