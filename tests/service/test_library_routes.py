@@ -117,7 +117,7 @@ def test_tags_are_kept_found_and_follow_the_video(
     assert client.get("/v1/index").json()["tags"] == ["<b>", "ferien"]
     result = client.post("/v1/search", json={"query": "circle", "filter": {"tags": ["ferien"]}}).json()
     assert [hit["video_id"] for hit in result["data"]] == [name]
-    assert result["pool"] == {"segments": 7, "videos": 7, "allowed_segments": 1}
+    assert result["pool"] == {"segments": 7, "videos": 7, "allowed_segments": 1, "allowed_videos": 1}
     assert client.put(f"/v1/videos/{name}/tags", json={"tags": []}).json()["tags"] == []
     problem(client.put(f"/v1/videos/{'0' * 32}/tags", json={"tags": []}), 404)
     for wrong in ({"tags": [""]}, {"tags": ["x" * 101]}, {"tags": "x"}, {"tags": ["x"] * 33}, {}):
