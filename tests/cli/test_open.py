@@ -68,7 +68,9 @@ def test_a_folder_is_read_searched_on_the_page_and_gone_on_with(tmp_path: Path) 
 
     # Again, without a model to name: nothing is read that is known, and what is new is.
     clip(tmp_path / "videos", "b")
-    again = vidsift(*command, "--no-browser")
+    # Here, not in a process of its own, which imports everything anew.
+    here = "from vidsift.service import app, job_process; app.run_in_process = job_process.run_job"
+    again = vidsift(*command, "--no-browser", before=here)
     try:
         again.wait_until(lambda: "The page stays open" in again.errors)
     finally:
