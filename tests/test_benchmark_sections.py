@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import platform
 from collections.abc import Mapping
@@ -10,20 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.scripts import load_script
 
 ROOT = Path(__file__).parents[1]
 
 
-def _measuring() -> Any:
-    spec = importlib.util.spec_from_file_location("measuring", ROOT / "benchmarks" / "measuring.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-measuring = _measuring()
+measuring: Any = load_script("benchmarks/measuring.py")
 
 
 @pytest.fixture(autouse=True)

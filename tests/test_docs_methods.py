@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.scripts import load_script
 
 from vidsift.methods.catalog import METHODS
 
@@ -16,16 +14,8 @@ SCRIPT = Path(__file__).parents[1] / "docs" / "make_methods.py"
 
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("make_methods", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by name.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "make_methods", module)
-        spec.loader.exec_module(module)
-        yield module
+def script() -> ModuleType:
+    return load_script("docs/make_methods.py")
 
 
 @pytest.fixture(scope="module")

@@ -6,25 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.cli.films import IndexedFilms, index_films
-from tests.inline import InlineSandbox
+from tests.cli.films import IndexedFilms
 from tests.methods import tiny
 from tests.service.serving import index_of
 
 from vidsift.cli.main import main
 from vidsift.video import probe
-from vidsift.workers import sandbox
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> IndexedFilms:
-    return index_films(tmp_path_factory.mktemp("cut"))
-
-
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sandbox, "Sandbox", InlineSandbox)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("files_read_here")
 
 
 def run(*arguments: str) -> int:
@@ -34,9 +23,9 @@ def run(*arguments: str) -> int:
 
 
 def test_what_a_question_finds_is_cut_and_each_clip_is_named(
-    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    library: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("a red circle", "-n", "2", "-o", "clips", "--pad", "0.2", *made.options) == 0
+    assert run("a red circle", "-n", "2", "-o", "clips", "--pad", "0.2", *library.options) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     clips = sorted((tmp_path / "clips").iterdir())
@@ -46,21 +35,21 @@ def test_what_a_question_finds_is_cut_and_each_clip_is_named(
 
 
 def test_the_same_filters_as_search_and_names_with_line_breaks(
-    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    library: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    under = str(made.films[0].parent)
-    assert run("circle", "--by", "video", "--under", under, "--min-duration", "2.05", *made.options) == 0
+    under = str(library.films[0].parent)
+    assert run("circle", "--by", "video", "--under", under, "--min-duration", "2.05", *library.options) == 0
     names = [path.name for path in tmp_path.iterdir()]
     assert len(names) == 2
     assert sorted(name[:3] for name in names) == ["b_b", "c 0"]
-    assert run("circle", "--min-duration", "99", *made.options) == 2
+    assert run("circle", "--min-duration", "99", *library.options) == 2
     assert "nothing was found, so nothing is cut" in capsys.readouterr().err
 
 
 def test_named_seconds_need_no_index(
-    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    library: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film = str(made.films[0])
+    film = str(library.films[0])
     assert run(film, "0.5", "0:01.5") == 0
     assert capsys.readouterr().out == "a 0.5s-1.5s.mp4\n"
     assert probe(tmp_path / "a 0.5s-1.5s.mp4").duration_seconds == pytest.approx(1.0, abs=0.01)
@@ -68,25 +57,27 @@ def test_named_seconds_need_no_index(
     assert capsys.readouterr().out == "a 0.5s-1.5s (2).mp4\n"
 
 
-def test_a_fast_copy_says_how_far_it_overruns(made: IndexedFilms, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(str(made.films[0]), "0.5", "1.0", "--fast") == 0
+def test_a_fast_copy_says_how_far_it_overruns(
+    library: IndexedFilms, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(str(library.films[0]), "0.5", "1.0", "--fast") == 0
     captured = capsys.readouterr()
     assert captured.out == "a 0.5s-1.0s.mp4\n"
     assert "copied; it also holds 0.5 s before the start, which most players skip" in captured.err
-    assert run(str(made.films[0]), "1", "2", "--fast") == 0
+    assert run(str(library.films[0]), "1", "2", "--fast") == 0
     assert "copied, without any overrun" in capsys.readouterr().err
 
 
 def test_what_is_missing_or_changed_is_told_and_the_rest_is_written(
-    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    library: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "films"
     folder.mkdir()
-    films = [Path(shutil.copy2(film, folder)) for film in made.films]
+    films = [Path(shutil.copy2(film, folder)) for film in library.films]
     index_of(tmp_path / "index", films, tiny.model())
     films[0].unlink()
     films[1].write_bytes(b"no video any more")
-    options = ["--index", str(tmp_path / "index"), *made.options[2:]]
+    options = ["--index", str(tmp_path / "index"), *library.options[2:]]
     assert run("circle", "--by", "video", "-o", str(tmp_path / "clips"), *options) == 2
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == len(list((tmp_path / "clips").iterdir())) == 1
@@ -99,9 +90,9 @@ def test_what_is_missing_or_changed_is_told_and_the_rest_is_written(
 
 
 def test_what_the_person_can_mend_is_a_line(
-    made: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    library: IndexedFilms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film = str(made.films[0])
+    film = str(library.films[0])
     (tmp_path / "file").write_bytes(b"")
     for arguments, text in (
         ([], "say what the video shows"),

@@ -6,25 +6,14 @@ import csv
 from pathlib import Path
 
 import pytest
-from tests.cli.films import IndexedFilms, index_films
-from tests.inline import InlineSandbox
+from tests.cli.films import IndexedFilms
 from tests.methods import tiny
 from tests.service.serving import index_of
 from tests.video.making import Recipe, make
 
 from vidsift.cli.main import main
-from vidsift.workers import sandbox
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> IndexedFilms:
-    return index_films(tmp_path_factory.mktemp("export"))
-
-
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sandbox, "Sandbox", InlineSandbox)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("files_read_here")
 
 
 def run(*arguments: str) -> int:
@@ -35,17 +24,17 @@ def run(*arguments: str) -> int:
 
 @pytest.mark.parametrize("kind", ["otio", "edl", "fcpxml", "csv", "m3u8"])
 def test_hits_are_printed_and_written(
-    made: IndexedFilms,
+    library: IndexedFilms,
     kind: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run("a red circle", "--export", f"hits.{kind}", "-n", "2", *made.options) == 0
+    assert run("a red circle", "--export", f"hits.{kind}", "-n", "2", *library.options) == 0
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 2
     assert f"2 moments written to hits.{kind}" in captured.err
     text = (tmp_path / f"hits.{kind}").read_text(encoding="utf-8")
-    names = [film.name for film in made.films if film.name.replace("\n", "_") in text or film.stem in text]
+    names = [film.name for film in library.films if film.name.replace("\n", "_") in text or film.stem in text]
     assert names
 
 
@@ -79,7 +68,7 @@ def test_a_variable_rate_is_said_and_a_missing_file_is_left_out(
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_search(
-    made: IndexedFilms,
+    library: IndexedFilms,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -88,9 +77,9 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_search(
         ("hits.xml", "expected one of .otio, .edl, .fcpxml, .csv, .m3u8"),
         ("file/hits.csv", "nothing can"),
     ):
-        assert run("circle", "--export", name, *made.options) == 2
+        assert run("circle", "--export", name, *library.options) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
         assert text in captured.err
-    assert run("circle", "--min-duration", "99", "--export", "none.csv", *made.options) == 2
+    assert run("circle", "--min-duration", "99", "--export", "none.csv", *library.options) == 2
     assert "nothing to write to none.csv" in capsys.readouterr().err

@@ -19,6 +19,8 @@ from tests.methods import tiny
 
 from vidsift.cli.main import main
 from vidsift.cli.open import _listening
+from vidsift.index.build import build_index
+from vidsift.service.job_process import run_job
 
 
 def answer_of(url: str, until: Any) -> Any:
@@ -66,17 +68,32 @@ def test_a_folder_is_read_searched_on_the_page_and_gone_on_with(tmp_path: Path) 
     assert "Run the same command again" not in started.said
     assert "Traceback" not in started.errors
 
-    # Again, without a model to name: nothing is read that is known, and what is new is.
+
+def test_a_second_time_only_what_is_new_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip(tmp_path / "videos", "a")
+    tiny.model().save(tmp_path / "model")
+    build_index([tmp_path / "videos"], tmp_path / "index", str(tmp_path / "model"), workers=1)
     clip(tmp_path / "videos", "b")
     # Here, not in a process of its own, which imports everything anew.
-    here = "from vidsift.service import app, job_process; app.run_in_process = job_process.run_job"
-    again = vidsift(*command, "--no-browser", before=here)
-    try:
-        again.wait_until(lambda: "The page stays open" in again.errors)
-    finally:
-        again.send(signal.SIGINT)
-        again.wait()
-    assert "added 1  unchanged 1" in again.said
+    monkeypatch.setattr("vidsift.service.app.run_in_process", run_job)
+    printed = ""
+
+    def until_read(_app: Any, _sock: Any) -> None:
+        nonlocal printed
+        last = time.monotonic() + 300
+        while "The page stays open" not in printed:
+            assert time.monotonic() < last, printed
+            time.sleep(0.05)
+            printed += "".join(capsys.readouterr())
+
+    monkeypatch.setattr("vidsift.service.server.serve", until_read)
+    # Without a model to name: the index knows it.
+    with pytest.raises(SystemExit) as ended:
+        main(["open", str(tmp_path / "videos"), "--index", str(tmp_path / "index"), "--no-browser"])
+    assert ended.value.code == 0
+    assert "added 1  unchanged 1" in printed
 
 
 def test_what_is_wrong_is_one_line_before_anything_is_opened(

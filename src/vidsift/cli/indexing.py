@@ -15,6 +15,7 @@ from vidsift.cli.text import about, one_line
 
 if TYPE_CHECKING:
     from vidsift.index.build import Progress, Report
+    from vidsift.service.schemas_library import JobReport
 
 __all__ = ["show_report", "shown_progress"]
 
@@ -91,11 +92,13 @@ class _Rate:
         return f", {about((time.monotonic() - self._began) / progress.videos_done * rest)} left"
 
 
-def show_report(report: Report, where: Path, *, verbose: bool, default: bool, hint: bool = True) -> None:
+def show_report(
+    report: Report | JobReport, where: Path, *, verbose: bool, default: bool, hint: bool = True
+) -> None:
     """Print what a run did, and which files could not be read.
 
     Args:
-        report: of the run.
+        report: of the run, or of a job of a service.
         where: the index.
         verbose: list every file that failed.
         default: the index is where it is looked for without being named.

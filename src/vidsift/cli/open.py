@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,8 @@ from vidsift.cli.text import IndexFolder, one_line
 if TYPE_CHECKING:
     import socket
 
-    from vidsift.index.build import Report
     from vidsift.service.jobs import Jobs
-    from vidsift.service.schemas_library import Job, JobReport
+    from vidsift.service.schemas_library import Job
 
 __all__ = ["open"]
 
@@ -121,7 +121,6 @@ def _follow(jobs: Jobs, job_id: str, where: Path, *, default: bool) -> None:
     """Show on the terminal how far the job is, and what came of it."""
     from vidsift.index.build import Progress
 
-    pause = threading.Event()
     with shown_progress() as show:
         while True:
             job, _, final = jobs.look(job_id)
@@ -130,27 +129,13 @@ def _follow(jobs: Jobs, job_id: str, where: Path, *, default: bool) -> None:
                 show(Progress(now.videos_done, now.videos_total, now.frames, now.failed))
             if final:
                 break
-            pause.wait(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)
     _say_end(job, where, default=default)
 
 
 def _say_end(job: Job, where: Path, *, default: bool) -> None:
     if job.report is not None:
-        show_report(_report(job.report), where, verbose=False, default=default, hint=False)
+        show_report(job.report, where, verbose=False, default=default, hint=False)
     elif job.error is not None:
         typer.echo(f"vidsift: {one_line(job.error)}", err=True)
     typer.echo("The page stays open until Ctrl-C.", err=True)
-
-
-def _report(report: JobReport) -> Report:
-    """What a job says it did, as a run on the terminal would."""
-    from vidsift.index.build import Failure, Report
-
-    counts = report.model_dump(
-        exclude={"failed", "partial", "failed_count", "partial_count", "missing_count"}
-    )
-    return Report(
-        **counts,
-        failed=[Failure(file.path, file.reason) for file in report.failed],
-        partial=[Failure(file.path, file.reason) for file in report.partial],
-    )

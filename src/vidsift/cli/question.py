@@ -36,6 +36,7 @@ __all__ = [
     "VerbatimOption",
     "filter_of",
     "hits_for",
+    "nothing_fits",
     "question_of",
     "say_what_is_searched",
 ]
@@ -171,6 +172,13 @@ def say_what_is_searched(question: SearchQuestion) -> None:
     if question.is_rephrased:
         sentences = ", then ".join(one_line(sentence) for sentence in question.sentences)
         typer.echo(f"vidsift: searched for: {sentences}", err=True)
+
+
+def nothing_fits(index: Index, question: SearchQuestion, hits: list[Hit], filter: Filter) -> bool:
+    """Whether all hits are no surer than chance; with ``min_score``, the caller decides what fits."""
+    if not hits or question.like is not None or filter.min_score is not None:
+        return False
+    return index.found(question.sentences, hits, filter=filter) is False
 
 
 def hits_for(index: Index, question: SearchQuestion, top: int, filter: Filter) -> list[Hit]:

@@ -28,6 +28,7 @@ from vidsift.cli.question import (
     VerbatimOption,
     filter_of,
     hits_for,
+    nothing_fits,
     question_of,
     say_what_is_searched,
 )
@@ -104,7 +105,7 @@ def search(  # noqa: PLR0917 - the options of the verb
     if verbose:
         _say_what_was_searched(index, question)
     _say_of_candidates(index, hits)
-    weak = _nothing_fits(index, question, hits, filter)
+    weak = nothing_fits(index, question, hits, filter)
     _say_how_to_read(index, question, hits, filter, weak=weak)
     _print_hits(index, question, hits, paths_only=paths_only, as_json=as_json)
     if export is not None:
@@ -134,13 +135,6 @@ def _say_of_candidates(index: Index, hits: list[Hit]) -> None:
             f"{hits[0].candidates} candidates found by {stage.label}; --candidates N takes more"
         )
     typer.echo(f"vidsift: {message}", err=True)
-
-
-def _nothing_fits(index: Index, question: SearchQuestion, hits: list[Hit], filter: Filter) -> bool:
-    """Whether all hits are no surer than chance; with ``min_score``, the caller decides what fits."""
-    if not hits or question.like is not None or filter.min_score is not None:
-        return False
-    return index.found(question.sentences, hits, filter=filter) is False
 
 
 def _say_how_to_read(

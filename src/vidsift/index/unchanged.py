@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import suppress
 
-from vidsift.errors import QueryError
+from vidsift.errors import QueryError, VideoChangedError
 from vidsift.index.schema import FileRecord
+from vidsift.video.indexed_file import IndexedFile, check_unchanged
 
-__all__ = ["unchanged_record"]
+__all__ = ["unchanged_file"]
 
 
-def unchanged_record(records: Sequence[FileRecord]) -> FileRecord:
+def unchanged_file(records: Sequence[FileRecord]) -> IndexedFile:
     """Return the first of a video's files that has not changed since it was indexed.
 
     Raises:
@@ -20,13 +21,13 @@ def unchanged_record(records: Sequence[FileRecord]) -> FileRecord:
     """
     away: OSError | None = None
     for record in records:
+        file = IndexedFile(record.path, record.size_bytes, record.modified_ns)
         try:
-            status = Path(record.path).stat()
+            with suppress(VideoChangedError):
+                check_unchanged(file)
+                return file
         except OSError as error:
             away = error
-            continue
-        if (status.st_size, status.st_mtime_ns) == (record.size_bytes, record.modified_ns):
-            return record
     if away is not None:
         raise away
     named = records[0].path if records else "the file"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vidsift.errors import NoAlignmentError, QueryError
 from vidsift.index.schema import FileRecord
-from vidsift.index.unchanged import unchanged_record
+from vidsift.index.unchanged import unchanged_file
 from vidsift.methods.base import Method, Term
 from vidsift.methods.model import Model
 from vidsift.search.gallery import Gallery
@@ -22,7 +22,7 @@ from vidsift.search.questions import encode_question
 from vidsift.search.rescore import PrefetchedTokens, align_exactly, score_exactly
 from vidsift.search.sums import QueryPart, parse
 from vidsift.types import Alignment, Features, Frames, PatchShares, Span
-from vidsift.video import read_frames
+from vidsift.video.indexed_file import segment_frames
 from vidsift.video.preprocessing import Preprocessing
 
 __all__ = [
@@ -388,8 +388,7 @@ def read_as_indexed(records: Sequence[FileRecord], span: Span, preprocessing: Pr
         OSError: none of the files is there.
     """
     # A file that was written since would explain the hit by other pictures than it came from.
-    path = unchanged_record(records).path
-    return read_frames(path, preprocessing.wanted_times(span), size_px=preprocessing.size_px)
+    return segment_frames(unchanged_file(records), span, preprocessing)
 
 
 def traced_patches(model: Model, frames: Frames, video: Features) -> dict[str, PatchShares]:

@@ -19,7 +19,7 @@ from vidsift.index.library import describe
 from vidsift.index.manifest import index_folder
 from vidsift.index.plain_clip import load_for_index
 from vidsift.index.storage import Store
-from vidsift.index.unchanged import unchanged_record
+from vidsift.index.unchanged import unchanged_file
 from vidsift.methods.model import Model
 from vidsift.search.answers import (
     best_candidates,
@@ -416,9 +416,7 @@ class Index:
             QueryError: the file has changed since it was indexed.
             OSError: it is not there.
         """
-        records = self._reader.records_of(hit.video_id, first=hit.path)
-        record = unchanged_record(records)
-        return IndexedFile(record.path, record.size_bytes, record.modified_ns)
+        return unchanged_file(self._reader.records_of(hit.video_id, first=hit.path))
 
     # How sure hits are
 

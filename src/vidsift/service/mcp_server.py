@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from vidsift import __version__
 from vidsift.errors import VidsiftError
 from vidsift.files.disk_errors import plain_words
-from vidsift.index.unchanged import unchanged_record
+from vidsift.index.unchanged import unchanged_file
 from vidsift.search.phrasing import is_rephrased
 from vidsift.search.sums import normalise_query
 from vidsift.service.limits import ServiceLimits
@@ -28,7 +28,6 @@ from vidsift.service.problems import ProblemError
 from vidsift.service.schemas import MAX_K, Identity, Query, Seconds, Tag
 from vidsift.types import Filter, Span
 from vidsift.video.clip_files import write_clip
-from vidsift.video.indexed_file import IndexedFile
 from vidsift.workers.process import ProcessLimits
 from vidsift.workers.sandbox import Sandbox
 
@@ -217,12 +216,12 @@ class LibraryTools:
                     f"the clip has {length:g} s; end_seconds has to be after start_seconds, and at most "
                     f"{self._limits.clip_seconds:.0f} s after"
                 )
-            record = unchanged_record(snapshot.video(video_id).files)
+            source = unchanged_file(snapshot.video(video_id).files)
         # Not in turn: cutting takes seconds, in which others may ask.
         with _plain_errors():
             saved = write_clip(
                 self._sandbox,
-                IndexedFile(record.path, record.size_bytes, record.modified_ns),
+                source,
                 Span(start_seconds, end_seconds),
                 self._clips,
                 exact=exact,
