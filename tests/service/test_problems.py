@@ -15,6 +15,7 @@ import pytest
 from fastapi.exceptions import RequestValidationError
 
 import vidsift
+from vidsift.cli.main import _VERBS
 from vidsift.errors import IndexFolderError, IndexWriteError, QueryError
 from vidsift.index.writing import explained_writing
 from vidsift.service.problems import (
@@ -111,6 +112,16 @@ def test_what_is_left_out_is_in_the_log(caplog: pytest.LogCaptureFixture) -> Non
         'there is no index at /v; update the index with POST /v1/index/jobs {"action": "update"}'
     )
     assert text in caplog.text
+
+
+@pytest.mark.parametrize("verb", _VERBS)
+def test_every_verb_of_the_command_line_is_left_out(verb: str) -> None:
+    assert "vidsift" not in without_commands(f"it is away; look for it with: vidsift {verb} FOLDER")
+
+
+def test_prose_that_names_vidsift_stays() -> None:
+    text = "the index was made by a newer vidsift than this one"
+    assert without_commands(text) == text
 
 
 def test_fields_are_pointed_at() -> None:
