@@ -46,7 +46,12 @@ def test_a_folder_is_read_searched_on_the_page_and_gone_on_with(tmp_path: Path) 
     browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path / "visited"}\n')
     browser.chmod(browser.stat().st_mode | stat.S_IXUSR)
     command = ["open", str(tmp_path / "videos"), "--index", str(tmp_path / "index")]
-    before = f"os.environ['BROWSER'] = {f'{browser} %s'!r}"
+    # The work here, not in a process of its own (tests/service/test_job_process.py), which imports all anew.
+    before = (
+        f"os.environ['BROWSER'] = {f'{browser} %s'!r}\n"
+        "from vidsift.service import app, job_process\n"
+        "app.run_in_process = job_process.run_job"
+    )
     started = vidsift(*command, "--model", str(tmp_path / "model"), before=before)
     try:
         started.wait_until(lambda: "Ctrl-C ends all" in started.said)
@@ -76,7 +81,6 @@ def test_a_second_time_only_what_is_new_is_read(
     tiny.model().save(tmp_path / "model")
     build_index([tmp_path / "videos"], tmp_path / "index", str(tmp_path / "model"), workers=1)
     clip(tmp_path / "videos", "b")
-    # Here, not in a process of its own, which imports everything anew.
     monkeypatch.setattr("vidsift.service.app.run_in_process", run_job)
     printed = ""
 

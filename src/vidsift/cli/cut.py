@@ -18,6 +18,7 @@ from vidsift.cli.question import (
     MaxDurationOption,
     MinDurationOption,
     MinScoreOption,
+    SearchQuestion,
     SkipOption,
     TagsOption,
     ThenOption,
@@ -136,10 +137,7 @@ def cut(  # noqa: PLR0917 - the options of the verb
     index = open_for_search(folder, model, device)
     say_what_is_searched(question)
     hits = hits_for(index, question, top, filter)
-    if not hits:
-        raise ValueError("nothing was found, so nothing is cut; vidsift search says why")
-    if nothing_fits(index, question, hits, filter):
-        typer.echo("vidsift: nothing fits well; the clips show what comes nearest", err=True)
+    _say_of_hits(index, question, hits, filter)
     _cut_all(index, [_Piece(hit.path, hit.moment, hit) for hit in hits], output, pad, exact=not fast)
 
 
@@ -156,6 +154,13 @@ def _named_piece(video: str, start: str, end: str) -> _Piece:
     if seconds[1] <= seconds[0]:
         raise ValueError(f"START is {start} and END is {end}; END has to come after START")
     return _Piece(video, Span(*seconds))
+
+
+def _say_of_hits(index: Index, question: SearchQuestion, hits: list[Hit], filter: Filter) -> None:
+    if not hits:
+        raise ValueError("nothing was found, so nothing is cut; vidsift search says why")
+    if nothing_fits(index, question, hits, filter):
+        typer.echo("vidsift: nothing fits well; the clips show what comes nearest", err=True)
 
 
 def _cut_all(index: Index | None, pieces: list[_Piece], output: Path, pad: float, *, exact: bool) -> None:

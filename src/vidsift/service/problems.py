@@ -166,7 +166,10 @@ _PLACES = {
 """Where the fields of a Filter stand in a question."""
 
 # The verbs, as prose speaks of "a newer vidsift than this" too.
-_VERBS = "open|index|search|explain|cut|demo|serve|mcp|train|ablate|data|evaluate|table|figure|compare|convert|info"
+_VERBS = (
+    "open|index|search|explain|cut|demo|serve|mcp|"
+    "train|ablate|data|evaluate|table|figure|compare|convert|info"
+)
 _COMMAND = re.compile(rf"(?:\bvidsift ({_VERBS})\b|(?<!\S)--[a-z])")
 _OVER_HTTP = {
     "index": 'update the index with POST /v1/index/jobs {"action": "update"}',
