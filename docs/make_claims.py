@@ -32,8 +32,8 @@ Every claim is a comparison of two rows of [methods.yaml](../recipes/shapes/meth
 on MSR-VTT 1k-A with ViT-B/32 ([published.json](../results/published.json)). "Ours" is the difference in the Shapes world with its standard
 error over backbones, seeds and questions, the power with which the paper's difference would have been seen (by R@1 / by the likelihood among
 hard negatives), and the verdict. *Holds* and *does not hold* are said where a test says so, all tests together false in at most 5 % of such
-tables; *cannot be told* is no evidence against a claim; *does not count* is a comparison with a row that its training did not bring above what
-it was before its first step (a black box, which begins at chance: above the backbone that it starts from).
+tables; *cannot be told* is no evidence against a claim; *does not count* is a comparison with a row whose right videos its training did not
+make likelier, on validation, than they were before its first step (a black box, which begins at chance: above the backbone that it starts from).
 
 What Shapes can say: which method makes more of the same tokens of a small CLIP, in clips whose every fact is known, at a budget of minutes. What
 it cannot: anything of photographs, of towers with hundreds of millions of weights that learn with the method, or of captions by people.

@@ -25,12 +25,16 @@ def simulated(
 ) -> list[dict[str, Any]]:
     """Records of all rows: each gains so many points of R@1, and five times that in likelihood.
 
-    On validation rows begin at 39, the backbone as it is has 40, and they end at 42 or as is said.
+    On validation rows begin at -690, the backbone as it is has -680, and they end at -660 or as is said;
+    by R@1 they lose, which tells less.
     """
     rng = np.random.default_rng(0)
     easy = rng.normal(0, 20, len(TAGS))
-    start = {"validation": {"R@1": 40.0}, "groups": {"R@1": easy.tolist(), "log-likelihood": easy.tolist()}}
-    records = []
+    start = {
+        "validation": {"R@1": 40.0, "log-likelihood": -680.0},
+        "groups": {"R@1": easy.tolist(), "log-likelihood": easy.tolist()},
+    }
+    ended, records = validation or {}, []
     for row in grid.rows:
         of_row = rng.normal(0, 3, len(TAGS))
         for backbone in range(3):
@@ -45,8 +49,8 @@ def simulated(
                     {
                         "setting": "frozen towers", "row": row.name, "backbone": backbone, "seed": seed,
                         "rate": 1e-3, "train_seconds": 30.0, "test_seconds": 20.0, "group_tags": TAGS,
-                        "beginning": {"R@1": 39.0}, "start": start,
-                        "validation": {"R@1": (validation or {}).get(row.name, 42.0)},
+                        "beginning": {"R@1": 39.0, "log-likelihood": -690.0}, "start": start,
+                        "validation": {"R@1": 38.0, "log-likelihood": ended.get(row.name, -660.0)},
                         "groups": dict(zip(("R@1", "log-likelihood"), map(list, scores), strict=True)),
                     }
                 )  # fmt: skip
@@ -68,7 +72,7 @@ def test_true_gains_hold_false_ones_do_not_and_none_cannot_be_told(grid: Grid) -
 
 
 def test_a_row_that_is_no_better_than_at_its_beginning_takes_its_comparisons_with_it(grid: Grid) -> None:
-    records = simulated(grid, {"ti": 2.0, "wti": 3.5}, {"ti": 38.5, "meanp": 39.0, "wti": 39.5})
+    records = simulated(grid, {"ti": 2.0, "wti": 3.5}, {"ti": -695.0, "meanp": -690.0, "wti": -685.0})
     said = verdicts(grid, records)
     assert said["ti > dp"] == said["wti > ti"] == "does not count"
     # Above its own beginning; that it is below the backbone as WTI reads it says nothing of it.
@@ -76,16 +80,16 @@ def test_a_row_that_is_no_better_than_at_its_beginning_takes_its_comparisons_wit
     # What nothing learns in is no row that could have lost.
     assert said["dp > meanp"] == "cannot be told"
     page = claims_page(grid, records, "ablate")
-    assert "| ti (not improved) | 39.0 ± 0.0 | 38.5 ± 0.0 |" in page
+    assert "| ti (not improved) | -690.0 ± 0.0 | -695.0 ± 0.0 | 38.0 ± 0.0 |" in page
     assert "**does not count (ti)**" in page
 
 
 def test_a_row_of_random_weights_has_to_beat_the_backbone_as_it_is(grid: Grid) -> None:
-    records = simulated(grid, {"dp": 9.0}, {"mlp": 39.5, "xti": 40.5})
+    records = simulated(grid, {"dp": 9.0}, {"mlp": -685.0, "xti": -675.0})
     said = verdicts(grid, records)
     assert said["dp > mlp"] == "does not count"
     assert said["dp > xti"] == "holds"
-    assert "| mlp (not improved) | 40.0 ± 0.0 | 39.5 ± 0.0 |" in claims_page(grid, records, "ablate")
+    assert "| mlp (not improved) | -680.0 ± 0.0 | -685.0 ± 0.0 |" in claims_page(grid, records, "ablate")
     # Where the backbone could not be judged there is nothing to hold such a row against.
     for record in records:
         del record["start"]
@@ -103,7 +107,7 @@ def test_before_all_runs_are_there_those_that_are_get_a_page(grid: Grid) -> None
     page = claims_page(grid.smaller(), few, "ablate")
     assert "1 backbone, seeds 0, 1, others for each" in page
     # One start has no deviation.
-    assert "| start | | 40.0 | " in page
+    assert "| start | | -680.0 | 40.0 | " in page
     assert "2 tests, corrected together" in page
     empty = claims_page(grid, [], "ablate")
     assert "Not run yet." in empty

@@ -93,6 +93,14 @@ def test_the_quick_grid_keeps_the_claims_that_it_can_test(tmp_path: Path) -> Non
         ({"claims": [{"say": "it wins", "order": "dp > mean", "tag": "ordr"}]}, "claims.0.tag is 'ordr'"),
         ({"claims": [{"say": "it wins", "order": []}]}, "claims.0.order"),
         ({"test_videos": 6}, "test_videos is 6"),
+        (
+            {
+                "base": {"steps": 1, "data": {"source": "msrvtt", "root": "here"}},
+                "test_seed": 1,
+                "claims": [],
+            },
+            "test_seed is 1: MSR-VTT has files to judge on",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

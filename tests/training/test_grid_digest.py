@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.training.test_grid import GRID
 
-from vidsift.training.grid import Grid, jobs_of
+from vidsift.training.grid import Grid, jobs_of, tuning_jobs
 from vidsift.training.grid_digest import digest_of
 
 
@@ -38,7 +38,12 @@ def test_a_run_of_a_backbone_is_known_by_how_it_is_judged_too(tmp_path: Path) ->
         {},
         {"galleries": 2},
         {"validation_videos": 8},
+        {"test_seed": 1},
         {"rows": [rows[0] | {"keep_models": True}]},
     ]
     digests = [digest_of(next(jobs_of(small_grid(**{**plain, **change})))) for change in changes]
     assert len(set(digests)) == len(changes)
+    # Other test videos leave what was chosen on validation as it is.
+    tuned = [plain | {"tuning": {"values": [0.1, 1.0]}, "test_seed": seed} for seed in (0, 1)]
+    trials = [next(tuning_jobs(small_grid(**values))) for values in tuned]
+    assert digest_of(trials[0]) == digest_of(trials[1])

@@ -52,6 +52,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
             ],
             "seeds": [0, 1],
             "test_videos": 16,
+            "test_seed": 3,
             "galleries": 2,
             "validation_videos": 8,
             "backbones": [str(folder / "backbone0"), str(folder / "backbone1")],
@@ -75,7 +76,7 @@ def test_every_run_is_judged_in_galleries_question_by_question(done: Done) -> No
         # Fitted there: no scale gives validation less than chance.
         assert record["validation"]["log-likelihood"] > -1000 * np.log(4) - 0.5
     start = records[0]["start"]
-    library = read_folder(folder / "grid" / "shapes-test-16")
+    library = read_folder(folder / "grid" / "shapes-test-16-seed3")
     halves = [
         evaluate_entries(load(folder / "backbone0", device="cpu"), half, split="test", workers=0)
         for half in (library[:8], library[8:])
@@ -116,7 +117,9 @@ def test_a_rate_is_chosen_on_validation_and_a_second_run_does_nothing(
 ) -> None:
     folder, grid, records = done
     scores = {
-        (place.parts[-4], place.parts[-3]): json.loads(place.read_text("utf-8"))["validation"]["R@1"]
+        (place.parts[-4], place.parts[-3]): json.loads(place.read_text("utf-8"))["validation"][
+            "log-likelihood"
+        ]
         for place in (folder / "grid" / "tuning").rglob("result.json")
     }
     for row in ("dp", "wti"):
@@ -183,7 +186,7 @@ def test_what_is_published_says_all_that_the_verdicts_follow_from(done: Done, tm
     gains = {
         row: np.mean(
             [
-                run["validation"]["R@1"] - run["beginning"]["R@1"]
+                run["validation"]["log-likelihood"] - run["beginning"]["log-likelihood"]
                 for run in published["runs"]
                 if run["row"] == row
             ]

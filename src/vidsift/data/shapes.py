@@ -39,7 +39,7 @@ from vidsift.video.preprocessing import Preprocessing
 __all__ = ["SEED_OF_SPLITS", "VOCABULARY_KEY", "DrawnSource", "Shapes", "ShapesStage"]
 
 VOCABULARY_KEY = 11  # no caption of the vocabulary is drawn with the numbers of a batch
-SEED_OF_SPLITS = 0  # the same validation and test videos for all runs, so that they can be compared
+SEED_OF_SPLITS = 0  # the same validation videos for all runs, so that they can be compared
 
 
 class ShapesStage(StageSection):
@@ -72,6 +72,7 @@ class DrawnSource(DataSource):
     group_size: ClassVar = GROUP_SIZE
     stage: ClassVar = ShapesStage
     test_videos: ClassVar = 640
+    draws_test_videos: ClassVar = True
 
     batch_size: Annotated[int, Field(ge=4, multiple_of=GROUP_SIZE)] = 64
     captions_each: Positive = 1
@@ -144,13 +145,13 @@ class DrawnSource(DataSource):
     ) -> ShapesSet | None:
         """Return the set of clips, rendered the first time; None where all are drawn anew."""
 
-    def test_set(self, folder: Path, videos: int | None) -> GridTestSet:
+    def test_set(self, folder: Path, videos: int | None, seed: int = 0) -> GridTestSet:
         """Render so many videos of the test split into the folder, unless they are there."""
         count = self.test_videos if videos is None else videos
-        library = folder / self.library_name(count)
+        library = folder / (self.library_name(count) + (f"-seed{seed}" if seed else ""))
         # They are written after the videos: where they are, those are whole.
         if not (library / CAPTIONS_FILE).is_file():
-            self.write_test_library(library, count)
+            self.write_test_library(library, count, seed)
         remedy = f"Delete the folders {library}*; the next run makes them anew"
         return GridTestSet(library.name, read_folder(library), remedy)
 
@@ -159,8 +160,8 @@ class DrawnSource(DataSource):
         """Return what the folder of so many test videos is called."""
 
     @abstractmethod
-    def write_test_library(self, folder: Path, videos: int) -> None:
-        """Render so many videos of the test split."""
+    def write_test_library(self, folder: Path, videos: int, seed: int) -> None:
+        """Render so many videos of the test split, drawn with a seed."""
 
     def identity(self) -> dict[str, Any]:
         """See :class:`~vidsift.data.source.DataSource`."""
@@ -226,9 +227,9 @@ class Shapes(DrawnSource):
         """See :class:`DrawnSource`."""
         return f"shapes-test-{videos}"
 
-    def write_test_library(self, folder: Path, videos: int) -> None:
+    def write_test_library(self, folder: Path, videos: int, seed: int) -> None:
         """See :class:`DrawnSource`."""
-        write_library(folder, "test", videos, seed=SEED_OF_SPLITS)
+        write_library(folder, "test", videos, seed)
 
 
 def _entry(video: DrawnVideo, split: str) -> Entry:

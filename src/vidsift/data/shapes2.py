@@ -124,9 +124,9 @@ class Shapes2(DrawnSource):
         """See :class:`~vidsift.data.shapes.DrawnSource`."""
         return f"shapes2-test-{videos}{'-paragraphs' if self.paragraphs else ''}"
 
-    def write_test_library(self, folder: Path, videos: int) -> None:
+    def write_test_library(self, folder: Path, videos: int, seed: int) -> None:
         """See :class:`~vidsift.data.shapes.DrawnSource`."""
-        write_clip_library(folder, "test", videos, SEED_OF_SPLITS, paragraphs=self.paragraphs)
+        write_clip_library(folder, "test", videos, seed, paragraphs=self.paragraphs)
 
 
 def _entry(drawn: DrawnClip, split: str) -> Entry:

@@ -183,6 +183,7 @@ class DataSource(RecipeSection, ABC):
     group_size: ClassVar[int] = 1
     stage: ClassVar[type[StageSection]] = StageSection
     test_videos: ClassVar[int | None] = None
+    draws_test_videos: ClassVar[bool] = False
     listed_in: ClassVar[str] = "the annotations"
     test_split_remedy: ClassVar[str] = ""
 
@@ -321,12 +322,13 @@ class DataSource(RecipeSection, ABC):
         """Return so many videos of a split, to be looked at while a run goes on."""
 
     @abstractmethod
-    def test_set(self, folder: Path, videos: int | None) -> GridTestSet:
+    def test_set(self, folder: Path, videos: int | None, seed: int = 0) -> GridTestSet:
         """Return the videos that judge a grid, as files.
 
         Args:
             folder: of the grid, for files that have to be made.
             videos: how many; None for all.
+            seed: which ones, where they are drawn (``draws_test_videos``); files are what they are.
         """
 
     def identity(self) -> dict[str, Any]:

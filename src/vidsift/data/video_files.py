@@ -155,13 +155,13 @@ class VideoFiles(DataSource):
         del preprocessing
         return ValidationSet(self.entries(split)[:videos], None)
 
-    def test_set(self, folder: Path, videos: int | None) -> GridTestSet:
+    def test_set(self, folder: Path, videos: int | None, seed: int = 0) -> GridTestSet:
         """See :class:`~vidsift.data.source.DataSource`; the first videos of the first test split.
 
         Raises:
             CaptionsError: no split is a test split.
         """
-        del folder
+        del folder, seed
         if not self.test_splits():
             raise CaptionsError(
                 f"{self.where} has no test split to judge a grid on. {self.test_split_remedy}"

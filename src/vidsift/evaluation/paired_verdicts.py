@@ -2,8 +2,8 @@
 
 Both measures of all comparisons of a page are one family, corrected together by Holm's method: the chance
 that any of them gets a false verdict is at most 5 %, in either direction. A comparison of rows of which one
-is no better on validation than at its beginning, before its first step, is no comparison of methods, and does
-not count.
+is no likelier on validation than at its beginning, before its first step, is no comparison of methods, and
+does not count.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PairedComparison:
         comparison: which rows.
         measured: by each of :data:`MEASURES`.
         effect: what the paper says the difference is, in points of R@1; None where it gives no figure.
-        lost: its rows that are no better on validation than at their beginning.
+        lost: its rows that are no likelier on validation than at their beginning.
         p_values: of both measures, corrected by :func:`correct`.
         level: at which an uncorrected p-value would be significant whatever the others are.
     """

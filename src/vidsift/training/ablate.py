@@ -119,13 +119,13 @@ def _run_remaining(grid: Grid, folder: Path, processes: int, say: Say) -> list[R
 
 
 def _chosen(grid: Grid, folder: Path) -> dict[tuple[str, str], float]:
-    """The value of each row that was best on validation, on average over backbones."""
+    """The value of each row that was likeliest on validation, on average over backbones."""
     scores: dict[tuple[str, str], dict[float, list[float]]] = {}
     for job in tuning_jobs(grid):
         record = _finished_record(folder, job)
         if record is not None and job.trial is not None:
             values = scores.setdefault((job.setting, job.row), {})
-            values.setdefault(job.trial, []).append(record["validation"]["R@1"])
+            values.setdefault(job.trial, []).append(record["validation"]["log-likelihood"])
     return {
         row: max(values, key=lambda value: sum(values[value]) / len(values[value]))
         for row, values in scores.items()
@@ -355,7 +355,7 @@ def _finished_record(folder: Path, job: GridJob) -> Record | None:
 
 
 def _test_set(job: GridJob, folder: Path) -> GridTestSet:
-    return job.recipe.data.test_set(folder, job.test_videos)
+    return job.recipe.data.test_set(folder, job.test_videos, job.test_seed)
 
 
 def _judge_starts(jobs: Sequence[GridJob], folder: Path, say: Say) -> None:
@@ -388,7 +388,8 @@ def _judge_starts(jobs: Sequence[GridJob], folder: Path, say: Say) -> None:
 def _start_file(folder: Path, job: GridJob) -> Path:
     section = job.recipe.model
     settings = [section.start, section.frames, section.sampling, section.max_words]
-    return folder / _STARTS / f"{digest([*settings, weights_of_start(job), job.test_videos])}.json"
+    drawn = [job.test_seed] if job.test_seed else []
+    return folder / _STARTS / f"{digest([*settings, weights_of_start(job), job.test_videos, *drawn])}.json"
 
 
 def _start(folder: Path, job: GridJob) -> Record:

@@ -66,17 +66,18 @@ def judged_claims(grid: Grid, records: Sequence[Record]) -> list[tuple[Claim, st
 
 
 def not_improved(grid: Grid, records: Sequence[Record]) -> set[str]:
-    """Return the rows that learn and whose mean R@1 on validation is not above that of their beginning.
+    """Return the rows that learn and are no likelier on validation than at their beginning.
 
-    The beginning is the row itself before its first step, so that each reads the backbone in its own way;
-    for a row that is marked ``fresh``, the backbone as it is.
+    Likelier is a larger mean log-likelihood of the right video within its group of hard negatives, which
+    tells smaller differences than R@1 does. The beginning is the row itself before its first step, so that
+    each reads the backbone in its own way; for a row that is marked ``fresh``, the backbone as it is.
     """
     learning = {row.name: row for row in grid.rows if not row.untrained}
     gains: dict[str, list[float]] = {}
     for record in records:
         name = record["row"]
         if name in learning and (beginning := _beginning(record, fresh=learning[name].fresh)):
-            gains.setdefault(name, []).append(record["validation"]["R@1"] - beginning["R@1"])
+            gains.setdefault(name, []).append(record["validation"][MEASURES[1]] - beginning[MEASURES[1]])
     return {row for row, values in gains.items() if statistics.mean(values) <= 0}
 
 
@@ -189,13 +190,16 @@ def _summary(grid: Grid, records: Sequence[Record]) -> str:
         f"{_counted(len(grid.backbones), 'backbone')}, seeds {', '.join(map(str, grid.seeds))}, others for "
         f"each. {len(records)} of {len(jobs)} runs, {minutes:.0f} minutes added up. R@1 is in percent, mean "
         "± standard deviation over runs. The log-likelihood is that of the right video within its group of "
-        "hard negatives, in thousandths of a nat, at a scale fitted on validation."
+        'hard negatives, in thousandths of a nat, at a scale fitted on validation; "beginning" and '
+        '"validation" are it there, before and after training.'
     )
 
 
 def _table(grid: Grid, records: Sequence[Record]) -> list[str]:
     tags = list(dict.fromkeys(records[0]["group_tags"]))
-    heads = ["row", "beginning", "validation R@1", "R@1", *tags, "log-likelihood", "runs", "rate", "s a run"]
+    # The first two on validation, by which a row counts; then R@1 there; the rest on test.
+    validated = ["beginning", "validation", "validation R@1"]
+    heads = ["row", *validated, "R@1", *tags, "log-likelihood", "runs", "rate", "s a run"]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     lost = not_improved(grid, records)
     starts = {record["backbone"]: record["start"] for record in records if "start" in record}
@@ -207,7 +211,7 @@ def _table(grid: Grid, records: Sequence[Record]) -> list[str]:
         if runs:
             seconds = statistics.mean(it["train_seconds"] + it["test_seconds"] for it in runs)
             name = f"{row.name} (not improved)" if row.name in lost else row.name
-            beginning = [it["R@1"] for run in runs if (it := _beginning(run, fresh=row.fresh))]
+            beginning = [it[MEASURES[1]] for run in runs if (it := _beginning(run, fresh=row.fresh))]
             figures = " | ".join([spread(beginning) if beginning else "", *_figures(runs, runs[0], tags)])
             lines.append(f"| {name} | {figures} | {len(runs)} | {runs[0]['rate']:g} | {seconds:.0f} |")
     return lines
@@ -217,6 +221,7 @@ def _figures(runs: Sequence[Record], first: Record, tags: Sequence[str]) -> list
     of_tag = np.array(first["group_tags"])
     recall_RG, likelihood_RG = (np.array([it["groups"][name] for it in runs]) for name in MEASURES)
     values = [
+        [it["validation"][MEASURES[1]] for it in runs],
         [it["validation"]["R@1"] for it in runs],
         recall_RG.mean(axis=1),
         *(recall_RG[:, of_tag == tag].mean(axis=1) for tag in tags),
@@ -236,7 +241,7 @@ def _verdicts(lines: Sequence[tuple[Claim, str, PairedComparison, float]]) -> li
             f"{_counted(count, 'test')}, corrected together by Holm's method: the chance of any false "
             f"verdict is {100 * LEVEL:.0f} %. A comparison holds, or does not hold, where a test by one of "
             "the measures says so and the other does not say the contrary; it does not count where a row of "
-            "it is no better on validation than at its beginning, before its first step (one of random "
+            "it is no likelier on validation than at its beginning, before its first step (one of random "
             "weights: than the start). Power is how likely the paper's difference would have been told, were "
             "it true here (of the log-likelihood by its slope against R@1 over rows). ± is a standard error "
             "over backbones, seeds and questions; in brackets the interval of R@1 that holds for all."

@@ -113,7 +113,9 @@ class Claim(RecipeSection):
 
 
 class Tuning(RecipeSection):
-    """How a number of the recipe, such as the rate, is chosen for each row: by R@1 on validation.
+    """How a number of the recipe, such as the rate, is chosen for each row.
+
+    By the log-likelihood among hard negatives on validation, which tells smaller differences than R@1.
 
     Attributes:
         key: which, with dots.
@@ -159,6 +161,7 @@ class Grid(RecipeSection):
         seeds: each line is run with each.
         test_videos: videos of the test split that judge; where it does not say, as many as the source of
             the data takes for it.
+        test_seed: which ones, where they are drawn: others for another seed.
         claims: what the table is asked.
         quick: a smaller grid.
         backbones: folders of models, each of which every row starts from, with other seeds from each. The
@@ -174,6 +177,7 @@ class Grid(RecipeSection):
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
     test_videos: Positive | None = None
+    test_seed: Annotated[int, Field(ge=0)] = 0
     claims: tuple[Claim, ...] = ()
     quick: QuickGrid | None = None
     backbones: tuple[str, ...] = ()
@@ -228,6 +232,11 @@ class Grid(RecipeSection):
                 f"test_videos is {self.test_videos}: expected a multiple of {source.group_size} for "
                 f"{source.title}"
             )
+        if self.test_seed and not source.draws_test_videos:
+            raise ValueError(
+                f"test_seed is {self.test_seed}: {source.title} has files to judge on, and draws none; "
+                "leave it out"
+            )
         tags = (ALL, *source.all_tags)
         for place, claim in enumerate(self.claims):
             if source.all_tags and claim.tag not in tags:
@@ -273,6 +282,7 @@ class GridJob(NamedTuple):
     validation_videos: int = 640
     trial: float | None = None
     keep_model: bool = False
+    test_seed: int = 0
 
     @property
     def seed(self) -> int:
@@ -363,4 +373,5 @@ def _with_backbones(grid: Grid, setting: str, row: Row, seed: int, chosen: float
             grid.galleries,
             grid.validation_videos,
             keep_model=row.keep_models,
+            test_seed=grid.test_seed,
         )

@@ -20,7 +20,8 @@ def digest_of(job: GridJob) -> str:
 
     That is the recipe (but for names, logs, and where and by how many processes it is computed), defaults
     that were others in earlier versions, the weights that it starts from where they lie in a folder, the
-    number of test videos, and of a grid with backbones how it is judged and whether its model is kept.
+    number and seed of test videos, and of a grid with backbones how it is judged and whether its model is
+    kept.
     """
     values = job.recipe.model_dump(mode="json")
     unseen = (
@@ -46,10 +47,12 @@ def digest_of(job: GridJob) -> str:
         del values["model"]["new"]["shift_blocks"], values["model"]["new"]["shift_n_div"]
     values["data"] = job.recipe.data.identity()
     values["model"]["arguments"] |= changed_defaults(job.recipe)
+    # The tuning never looks at them.
+    drawn = [f"test seed {job.test_seed}"] if job.test_seed and job.trial is None else []
     if job.backbone is not None:
         judged = [job.galleries, job.validation_videos, job.trial is not None, job.keep_model, "beginning"]
-        return digest([values, weights_of_start(job), job.test_videos, *judged])
-    return digest([values, weights_of_start(job), job.test_videos])
+        return digest([values, weights_of_start(job), job.test_videos, *drawn, *judged])
+    return digest([values, weights_of_start(job), job.test_videos, *drawn])
 
 
 def digest(facts: Sequence[Any]) -> str:

@@ -171,7 +171,7 @@ def _test_videos(model: Model, job: GridJob, folder: Path) -> _PicturedVideos:
     Raises:
         MissingVideosError: a file is not there, or cannot be read.
     """
-    test = job.recipe.data.test_set(folder, job.test_videos)
+    test = job.recipe.data.test_set(folder, job.test_videos, job.test_seed)
     return _stacked(_set_name(test.name, model), test.entries, read_pictures(model, test, folder))
 
 
