@@ -183,6 +183,7 @@ def test_sentences_are_read_at_each_step(
         run.method.towers.clip.text_model.config.attention_dropout = 0.1
     with monkeypatch.context() as patch:
         if reason == "too large":
+            patch.setattr(stage_features, "_free_bytes", lambda _folder: 10**12)
             patch.setattr(CachedTexts, "bytes", lambda *_arguments: 9 * 10**9)
         run.run()
     assert read == [8] * 4
