@@ -1,10 +1,10 @@
 """A service that answers with made-up hits: every state of the page, always the same, at once.
 
 What is asked for decides what comes back: "nothing" is not found, "mixed" has good, possible and unlikely
-matches, "doubtful" no good one, "none" has no hits, "trouble" is a problem, "slow" takes its time, "hostile"
-has names that try to become markup, "blackbox" has no account, "patches" has terms with and without times,
-"places" and "objects" have maps of the picture ("lost" ones do not after all), "late" has its best moment in
-the second segment of a long video.
+matches, "doubtful" no good one, "none" has no hits, "trouble" is a problem, "slow" takes its time, "stuck"
+waits until a test lets it go, "hostile" has names that try to become markup, "blackbox" has no account,
+"patches" has terms with and without times, "places" and "objects" have maps of the picture ("lost" ones do
+not after all), "late" has its best moment in the second segment of a long video.
 """
 
 from __future__ import annotations
@@ -72,6 +72,9 @@ class Library:
 
     videos: list[Video]
     failures: list[dict[str, str]] = field(default_factory=list)
+    partial: list[dict[str, str]] = field(default_factory=list)
+    copies: int = 0
+    stuck: bool = True
     calibrated: bool = True
     folder_chooser: bool = True
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -179,6 +182,8 @@ class Fake:
             )
         if "slow" in text:
             await asyncio.sleep(0.9)
+        while "stuck" in text and self.library.stuck and not await request.is_disconnected():
+            await asyncio.sleep(0.05)
         filters = body.get("filter", {})
         chosen = [
             video
@@ -356,8 +361,9 @@ class Fake:
                 "model": "openai/clip-vit-base-patch32" if library.videos else None,
                 "method": "wti" if library.videos else None,
                 "videos": len(library.videos),
+                "duration": sum(video.duration for video in library.videos),
                 "segments": sum(len(video.segments) for video in library.videos),
-                "files": len(library.videos),
+                "files": len(library.videos) + library.copies,
                 "failed": len(library.failures),
                 "bytes_on_disk": 48_231_424,
                 "folders": [
@@ -365,7 +371,7 @@ class Fake:
                     for path, count, failed in zip(folders, counts, bad, strict=True)
                 ],
                 "failures": library.failures,
-                "partial": [],
+                "partial": library.partial,
                 "calibrated": library.calibrated,
                 "folder_chooser": library.folder_chooser,
                 "tags": sorted({tag for video in library.videos for tag in video.tags}),

@@ -33,9 +33,40 @@ def test_folders_counts_and_failures_with_reasons(shelf: Page) -> None:
     ]
     assert rows.locator(".folder-counts").all_inner_texts() == ["4 videos \u00b7 2 not readable", "4 videos"]
     facts = shelf.locator(".big-facts dd").all_inner_texts()
-    assert facts == ["8", "9", "48 MB", "2"]
+    assert facts == ["8", "2", "2"]
+    assert shelf.locator(".big-facts dt").all_inner_texts() == ["videos", "minutes in all", "not readable"]
     assert shelf.locator(".failure-reason").all_inner_texts() == [REASON, "<b>no</b> video stream"]
     until(shelf, "document.querySelectorAll('.shelf .card').length === 8")
+
+
+def test_only_details_speak_of_models_and_segments(shelf: Page) -> None:
+    words = shelf.inner_text(".library").lower()
+    assert not [word for word in ("segment", "wti", "clip-vit", "calibrat", " ms") if word in words]
+    shelf.click("text=Technical details")
+    assert shelf.locator(".pairs dd").all_inner_texts() == [
+        "openai/clip-vit-base-patch32", "wti", "9 segments", "48 MB",
+    ]  # fmt: skip
+
+
+def test_a_file_that_was_read_in_part_has_its_reason_below_its_name(page: Page, library: Library) -> None:
+    library.partial = [{"path": "/home/me/Videos/club/short.mp4", "reason": REASON}]
+    visit(page, "/?view=library", ".failure-list li")
+    name, reason = page.locator(".failure-name"), page.locator(".failure-reason")
+    assert (name.inner_text(), reason.inner_text()) == ("/home/me/Videos/club/short.mp4", REASON)
+    above, below = name.bounding_box(), reason.bounding_box()
+    assert above
+    assert below
+    assert below["y"] >= above["y"] + above["height"]
+
+
+def test_copies_explain_why_folders_count_more_than_there_are_videos(page: Page, library: Library) -> None:
+    visit(page, "/?view=library", ".folder-list li")
+    assert page.locator(".copies").count() == 0
+    library.copies = 1
+    visit(page, "/?view=library", ".copies")
+    assert page.inner_text(".copies") == (
+        "9 files hold 8 different videos: one that lies in several places is found once."
+    )
 
 
 def test_a_folder_shows_its_videos_and_a_video_opens(shelf: Page) -> None:

@@ -100,6 +100,30 @@ def test_a_link_to_a_moment_opens_it(page: Page) -> None:
     assert page.url.endswith("/?q=late+dog")
 
 
+def test_a_video_that_ends_keeps_its_moment_in_the_address(page: Page) -> None:
+    hits = results(page)
+    place = next(i for i, hit in enumerate(hits) if hit["duration"] < 5)
+    open_hit(page, place)
+    before = page.url
+    page.evaluate("document.querySelector('.stage video').playbackRate = 8")
+    until(page, "document.querySelector('.stage video').ended")
+    page.wait_for_selector("[aria-label=Play]")
+    assert page.url == before
+    assert f"t={hits[place]['start']:.2f}" in before
+
+
+def test_a_link_to_the_end_of_a_video_shows_the_moment(page: Page) -> None:
+    hits = results(page)
+    hit = next(hit for hit in hits if hit["duration"] < 5)
+    end = f"&video={hit['video_id']}&segment={hit['segment_id']}&t={hit['duration']:.2f}"
+    # Within a page that has the hit, and as a link that knows the video alone.
+    for start, query in ((hit["start"], "/?q=late+dog"), (0, "/?by=video")):
+        visit(page, "/?q=late+dog")
+        page.add_init_script("HTMLMediaElement.prototype.play = () => Promise.reject(new Error('still'))")
+        visit(page, query + end, ".player[open] .time")
+        until(page, f"Math.abs({TIME} - {start}) < 0.3")
+
+
 def test_a_video_that_is_gone_is_said(page: Page) -> None:
     visit(page, "/?video=ffff", "text=This video is not in the library any more")
 

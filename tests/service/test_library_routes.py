@@ -163,6 +163,7 @@ def test_the_index_tells_what_is_in_it(client: TestClient, files: list[Path], fo
     assert facts["failures"] == [{"path": broken, "reason": "is empty (0 bytes)"}]
     assert facts["partial"] == [{"path": str(files[0]), "reason": "ends early"}]
     assert (facts["videos"], facts["segments"], facts["files"], facts["failed"]) == (7, 7, 7, 1)
+    assert facts["duration"] == pytest.approx(sum(range(8, 15)) / 12)
     assert facts["folders"] == [
         {"path": str(folder / "videos" / "a"), "videos": 2, "failed": 0},
         {"path": str(folder / "videos" / "b"), "videos": 5, "failed": 1},

@@ -193,6 +193,7 @@ def _index_facts(snapshot: Snapshot, *, folder_chooser: bool) -> IndexResponse:
         model=None if manifest is None else manifest.model or manifest.model_name,
         method=None if manifest is None else manifest.method,
         videos=len(library.videos),
+        duration=sum(video.duration_seconds for video in library.videos.values()),
         segments=sum(len(video.segments) for video in library.videos.values()),
         files=sum(file.reason is None for file in library.files.values()),
         failed=len(library.failures),

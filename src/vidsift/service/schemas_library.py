@@ -137,6 +137,7 @@ class IndexResponse(BaseModel):
     model: str | None = Field(description="The model that it was made with; null before anything is indexed.")
     method: str | None = Field(description="The model's method; null likewise.")
     videos: int = Field(description="Different videos.")
+    duration: float = Field(description="Length of all videos together, in seconds.")
     segments: int = Field(description="Segments that are searched.")
     files: int = Field(description="Files that can be read; copies of a video are counted each.")
     failed: int = Field(description="Files that cannot be read.")

@@ -90,7 +90,8 @@ export function makeControls({ stage, timeline, moved }) {
   });
   video.addEventListener("pause", () => {
     relabel(play, "play", "Play");
-    moved(tell(), true);
+    // Nobody chose the end that a video came to by itself.
+    moved(tell(), !video.ended);
   });
   video.addEventListener("seeked", () => moved(tell(), video.paused));
   video.addEventListener("timeupdate", tell);

@@ -33,7 +33,7 @@ function facts(video) {
     ["Length", clock(video.duration)],
     ["Picture", pictureOf(video)],
     ["Changed", day(video.modified)],
-    ["Searched as", counted(video.segments, "segment")],
+    ["Searched in", counted(video.segments, "part")],
     ["Damage", video.damage ? visible(video.damage) : ""],
   ].filter(([, value]) => value);
   const list = el("dl", {}, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));

@@ -43,6 +43,14 @@ export function about(seconds) {
   return halfHours === 2 ? "about an hour" : `about ${halfHours / 2} hours`;
 }
 
+/** A long time as [number, unit], as roughly as people count it: ["1.4", "hours"]. */
+export function amountOfTime(seconds) {
+  const [size, unit] = seconds < 60 ? [1, "second"] : seconds < 5400 ? [60, "minute"] : [3600, "hour"];
+  const value = seconds / size;
+  const shown = number(size === 3600 && value < 9.95 ? Math.round(value * 10) / 10 : Math.round(value));
+  return [shown, shown === "1" ? unit : `${unit}s`];
+}
+
 /** What a person typed for a time: 75, 1:15, 1:02:03.5; null if it is none. */
 export function readClock(text) {
   const trimmed = text.trim();

@@ -4,8 +4,9 @@ import { makeAddFolder } from "./addFolder.js";
 import * as address from "./address.js";
 import * as api from "./api.js";
 import { bdi, el, icon } from "./dom.js";
-import { bytes, clock, counted, fileName, fullPath, number, visible } from "./format.js";
+import { clock, counted, fileName, fullPath, number, visible } from "./format.js";
 import { makeJobs } from "./jobs.js";
+import { copiesOf, factsOf } from "./libraryFacts.js";
 import { action, message, trouble } from "./states.js";
 
 const FAILURES_SHOWN = 50;
@@ -67,32 +68,11 @@ export function makeLibrary({ changed }) {
   }
 
   function drawHead(overview) {
-    const facts = [
-      [number(overview.videos), overview.videos === 1 ? "video" : "videos"],
-      [number(overview.segments), "segments"],
-      [bytes(overview.bytes_on_disk), "on disk"],
-      [number(overview.failed), "not readable"],
-    ];
-    head.replaceChildren(
-      el("h1", {}, "Library"),
-      el(
-        "dl",
-        { class: "big-facts" },
-        ...facts.map(([value, name]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
-      ),
-      !overview.model
-        ? ""
-        : el(
-            "p",
-            { class: "note" },
-            "Searched with ",
-            el("strong", {}, visible(overview.model)),
-            overview.method ? ` (${visible(overview.method)})` : "",
-            overview.calibrated
-              ? "; it can tell when nothing fits."
-              : "; not calibrated, so it cannot tell when nothing fits.",
-          ),
-    );
+    const open = head.querySelector("details")?.open;
+    head.replaceChildren(el("h1", {}, "Library"), ...factsOf(overview));
+    // What a person has unfolded stays so when the library is looked at again.
+    const details = head.querySelector("details");
+    if (details) details.open = Boolean(open);
   }
 
   async function work(what, paths, button) {
@@ -114,6 +94,7 @@ export function makeLibrary({ changed }) {
       rows.length
         ? el("ul", { class: "folder-list" }, ...rows)
         : el("p", { class: "note" }, "No folder is in the library yet."),
+      copiesOf(overview),
     );
     update.replaceChildren(
       rows.length
@@ -175,49 +156,18 @@ export function makeLibrary({ changed }) {
   function drawFailures(overview) {
     failures.replaceChildren();
     if (overview.failures.length) {
-      const shown = overview.failures.slice(0, FAILURES_SHOWN);
       failures.append(
         el("h2", { id: "failures-title" }, "Not readable"),
         el("p", { class: "note" }, "These files are left out until they change, or until you try them again."),
-        el(
-          "ul",
-          { class: "failure-list" },
-          ...shown.map((file) =>
-            el(
-              "li",
-              {},
-              el("span", { class: "failure-name", title: fullPath(file.path) }, bdi(fullPath(file.path))),
-              el("span", { class: "failure-reason" }, visible(file.reason)),
-            ),
-          ),
-        ),
-        overview.failures.length > shown.length
-          ? el("p", { class: "note" }, `and ${counted(overview.failures.length - shown.length, "more file")}`)
-          : "",
+        ...filesWithReasons(overview.failures, overview.failed),
         action("Try these again", (event) => work("retry", [], event.currentTarget)),
       );
     }
-    if (overview.partial?.length) {
+    if (overview.partial.length) {
       failures.append(
         el("h2", {}, "Read in part"),
-        el(
-          "ul",
-          { class: "failure-list" },
-          ...overview.partial
-            .slice(0, FAILURES_SHOWN)
-            .map((file) =>
-              el(
-                "li",
-                {},
-                el(
-                  "span",
-                  { class: "failure-name" },
-                  bdi(fullPath(file.path)),
-                  el("span", { class: "failure-reason" }, visible(file.reason)),
-                ),
-              ),
-            ),
-        ),
+        el("p", { class: "note" }, "These are searched as far as they could be read."),
+        ...filesWithReasons(overview.partial),
       );
     }
     failures.hidden = !failures.firstChild;
@@ -262,6 +212,22 @@ export function makeLibrary({ changed }) {
       jobs.stop();
     },
   };
+}
+
+/** Files with what is wrong with them; `all` of them may be more than are listed. */
+function filesWithReasons(files, all = files.length) {
+  const shown = files.slice(0, FAILURES_SHOWN);
+  const row = (file) =>
+    el(
+      "li",
+      {},
+      el("span", { class: "failure-name", title: fullPath(file.path) }, bdi(fullPath(file.path))),
+      el("span", { class: "failure-reason" }, visible(file.reason)),
+    );
+  return [
+    el("ul", { class: "failure-list" }, ...shown.map(row)),
+    all > shown.length ? el("p", { class: "note" }, `and ${counted(all - shown.length, "more file")}`) : "",
+  ];
 }
 
 /** A video of the library, not a hit. */

@@ -14,6 +14,8 @@ import { makeStrip } from "./strip.js";
 import { makeParts } from "./parts.js";
 import { makeWhy } from "./why.js";
 
+/** So close to its end, a video has nothing more to show. */
+const ENDING_SECONDS = 0.25;
 const NO_WORDS = "This was found by how it looks, not by words, so there are no words to account for.";
 
 /** Build the player; `results` tells of the hits that are shown below it. */
@@ -147,8 +149,9 @@ export function makePlayer(results) {
   }
 
   function begin(state, video, hit) {
-    const start = Number.parseFloat(state.at) || hit?.start || 0;
-    now = { video: state.video, segment: state.segment, start, duration: video.duration, hit };
+    const chosen = secondOf(state, video.duration);
+    const start = chosen ?? hit?.start ?? 0;
+    now = { video: state.video, segment: state.segment, start, duration: video.duration, hit, chosen };
     name.replaceChildren(bdi(fileName(video.path), { title: fullPath(video.path) }));
     where.replaceChildren(bdi(folderOf(video.path)));
     verdict.replaceChildren(...verdictOf(hit));
@@ -190,6 +193,7 @@ export function makePlayer(results) {
   function meet() {
     const entry = now && node.open ? results.find(now.segment) : null;
     if (!entry) return;
+    if (now.hit?.start === undefined && now.chosen === null) controls.seek(entry.hit.start);
     now.hit = entry.hit;
     before.disabled = !entry.before;
     after.disabled = !entry.after;
@@ -328,6 +332,12 @@ export function makePlayer(results) {
   }
 
   return { node, follow, meet };
+}
+
+/** The second of the address; null where it names none from which there is something left to see. */
+function secondOf(state, duration) {
+  const at = Number.parseFloat(state.at);
+  return at < duration - ENDING_SECONDS ? at : null;
 }
 
 function known(hit) {

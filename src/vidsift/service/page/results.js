@@ -11,6 +11,8 @@ import { makeFold } from "./fold.js";
 import { Lazy } from "./lazy.js";
 import {
   action,
+  cancelled,
+  noAnswerYet,
   noHits,
   noneSure,
   nothingFits,
@@ -22,7 +24,10 @@ import {
 import { makeWords } from "./words.js";
 
 const AT_ONCE = 24;
+/** After so long without an answer the page shows where it will be, offers to cancel, and says that it takes long. */
 const PATIENCE_MS = 120;
+const CANCEL_MS = 2000;
+const LONG_MS = 10_000;
 /** So many answers a question pages through. */
 const MOST = 1000;
 
@@ -71,7 +76,18 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
       return;
     }
     band.classList.remove("empty");
-    const slow = window.setTimeout(() => wait(), PATIENCE_MS);
+    const stop = () => {
+      mine.abort();
+      clear();
+      above.replaceChildren(cancelled(() => run(state)));
+      // The button that was pressed is gone.
+      above.querySelector("button").focus();
+    };
+    const timers = [
+      [PATIENCE_MS, wait],
+      [CANCEL_MS, () => summary.append(" ", action("Cancel", stop, { class: "text" }))],
+      [LONG_MS, () => above.replaceChildren(noAnswerYet(LONG_MS / 1000, stop))],
+    ].map(([after, act]) => window.setTimeout(act, after));
     // Built once: the pages that follow have to ask exactly the same, also where "past week" is a moving date.
     const body = bodyOf(state);
     try {
@@ -84,7 +100,7 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
       above.replaceChildren(trouble(error, () => run(state)));
       summary.textContent = "";
     } finally {
-      window.clearTimeout(slow);
+      timers.forEach((timer) => window.clearTimeout(timer));
       if (running === mine) node.classList.remove("waiting");
     }
   }
@@ -222,7 +238,8 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     const what = whatIs(state, answer, cards.map((card) => card.hit));
     summary.textContent = `${what}${where}${among}`;
     // For those who want to know; the page's own words are about what was found.
-    summary.title = `${counted(pool.allowed_segments, "segment")} compared in ${number(Math.max(1, Math.round(answer.took_ms)))} ms`;
+    const seconds = Math.max(0.01, answer.took_ms / 1000).toFixed(2);
+    summary.title = `${counted(pool.allowed_segments, "part")} of videos compared in ${seconds} seconds`;
     const folded = fold.holds();
     const heard = answer.searched_for ? `Searched for ${searched(state, answer).join(", then ")}` : "";
     say([heard, what, folded ? `${number(folded)} less likely, folded below` : ""].filter(Boolean).join(". "));

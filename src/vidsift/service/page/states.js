@@ -1,6 +1,6 @@
 // What stands where results would: nothing asked, nothing there, nothing found, something wrong.
 
-import { bdi, el, icon } from "./dom.js";
+import { bdi, el, icon, say } from "./dom.js";
 import * as address from "./address.js";
 import { href } from "./address.js";
 import { visible } from "./format.js";
@@ -70,6 +70,23 @@ export function nothingFits(state) {
       "What comes closest is folded away below; it is probably not what you mean. Plain words for what can be seen work best.",
     ),
   );
+}
+
+/** The service has not answered for so many seconds; it is waited for until `stop()`. */
+export function noAnswerYet(seconds, stop) {
+  const title = `No answer for ${seconds} seconds`;
+  say(title);
+  return message({
+    title,
+    lines: ["vidsift may be busy reading videos, or its model is still starting. The answer comes up here once it is there."],
+    actions: [action("Cancel the search", stop)],
+  });
+}
+
+/** A person waits for the answer no more. */
+export function cancelled(again) {
+  say("Search cancelled");
+  return message({ title: "Search cancelled", actions: [action("Search again", again)] });
 }
 
 /** There are possible matches, and no good one. */
