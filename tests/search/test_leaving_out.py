@@ -147,11 +147,28 @@ def test_words_are_left_out_only_where_that_is_asked_for(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("wti", True), ("pidro", True), ("plain CLIP", False), ("prost", False)]
+    ("name", "compares_words", "carry"),
+    [
+        ("wti", True, True),
+        ("pidro", True, False),  # routed words of random weights: the end of text wins all frames
+        ("plain CLIP", False, False),
+        ("prost", False, False),
+        ("mlp", False, False),
+    ],
 )
-def test_which_accounts_name_words(tmp_path: Path, name: str, expected: bool) -> None:
+def test_words_that_do_not_carry_the_score_are_left_out_without_being_asked_for(
+    tmp_path: Path, name: str, compares_words: bool, carry: bool
+) -> None:
     index = opened(tmp_path, name)
-    assert index.explain("a red circle", index.gallery.segment_ids[0]).names_words is expected
+    segment = index.gallery.segment_ids[0]
+    explanation = index.explain("a red circle", segment, leave_out="auto")
+    assert explanation.words_carry is carry
+    assert (explanation.leaving_out is None) is carry
+    assert [word.word for word in explanation.words] == ["a", "red", "circle"]
+    assert all((word.contribution is not None) is compares_words for word in explanation.words)
+    if not carry:
+        always = index.explain("a red circle", segment, leave_out=True)
+        assert explanation.to_dict() == always.to_dict()
 
 
 def test_several_hits_of_a_question_are_encoded_for_once(

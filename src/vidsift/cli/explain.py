@@ -39,8 +39,8 @@ def explain(  # noqa: PLR0917 - the options of the verb
         bool,
         typer.Option(
             "--leave-out",
-            help="Also say how much the score falls without each word; done anyway where the model does not "
-            "say what each word gave.",
+            help="Also say how much the score falls without each word; done anyway where what each word gave "
+            "is not most of the score.",
         ),
     ] = False,
     as_json: Annotated[
@@ -53,7 +53,7 @@ def explain(  # noqa: PLR0917 - the options of the verb
 ) -> None:
     """Show which words of TEXT met which frames of VIDEO, and how that sums to its score.
 
-    Where the model does not say what each word gave, it says how much the score falls without each.
+    Where words gave less than half of it, it says how much the score falls without each.
 
     Of a file the segment that fits best is explained.
     """
@@ -62,7 +62,8 @@ def explain(  # noqa: PLR0917 - the options of the verb
     index = open_for_search(folder, model, device)
     say_what_is_searched(question)
     hit = index.segment_of(query, video)
-    explanation = _explained(index, query, hit, leave_out=leave_out)
+    # Whoever asks why wants an answer, and of plain CLIP and black boxes there is no other of words.
+    explanation = index.explain(query, hit, leave_out=leave_out or "auto")
     wanted = output is not None or as_json
     if explanation.maps_on_request and wanted and not explanation.account_missing:
         explanation = _with_maps(index, query, hit, explanation)
@@ -75,21 +76,6 @@ def explain(  # noqa: PLR0917 - the options of the verb
     else:
         for line in _lines(explanation):
             typer.echo(line)
-
-
-def _explained(index: Index, query: str, hit: Hit | str, *, leave_out: bool) -> Explanation:
-    """Explain, and leave words out where that was asked for or nothing else tells them apart."""
-    from vidsift.errors import NoAlignmentError
-
-    if not leave_out:
-        # Whoever asks why wants an answer, and of plain CLIP and black boxes there is no other of words.
-        try:
-            explanation = index.explain(query, hit)
-        except NoAlignmentError:
-            leave_out = True
-        else:
-            leave_out = not explanation.names_words
-    return index.explain(query, hit, leave_out=True) if leave_out else explanation
 
 
 def _with_maps(index: Index, query: str, hit: Hit | str, without: Explanation) -> Explanation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from vidsift.index.schema import FileRecord
 from vidsift.index.unchanged import unchanged_file
 from vidsift.methods.base import Method, Term
 from vidsift.methods.model import Model
+from vidsift.search.explained_words import ExplainedWord, explain_words
 from vidsift.search.gallery import Gallery
 from vidsift.search.leaving_out import LeavingOut, WordsLeftOut, fall_without_words
 from vidsift.search.questions import encode_question
@@ -65,6 +66,8 @@ class TermAccount:
         patches: which patches of its frame each video token was made from ``(N, P)``, row by row; zero
             throughout for one that comes from the frame as a whole.
         map_note: what a map of the picture shows, and what it does not; "" without ``grid``.
+        word_of_token: of each text token the place of its word in ``Explanation.words`` ``(T,)``; -1 for
+            start, end and punctuation. None where the tokens are not those of words.
     """
 
     name: str
@@ -83,11 +86,17 @@ class TermAccount:
     grid: tuple[int, int] | None = None
     patches: NDArray[np.float64] | None = None
     map_note: str = ""
+    word_of_token: list[int] | None = None
 
     @property
     def total(self) -> float:
         """What the term gave to the score."""
         return float(self.contributions.sum(dtype=np.float64))
+
+    @property
+    def text_contributions(self) -> list[float]:
+        """What each text token gave to the score."""
+        return [float(gave) for gave in self.contributions.sum(axis=1, dtype=np.float64)]
 
     @property
     def note(self) -> str:
@@ -114,6 +123,7 @@ class Explanation:
         maps_missing: why that is not told although it was asked for; "" where nothing is missing.
         account_missing: why there are no ``terms``, where the model has no account; else "".
         leaving_out: how far the score falls without each word, where that was asked for.
+        words: those that the model read, in the order of the question; one that occurs twice is there twice.
     """
 
     query: str
@@ -127,12 +137,23 @@ class Explanation:
     maps_missing: str = ""
     account_missing: str = ""
     leaving_out: LeavingOut | None = None
+    words: tuple[ExplainedWord, ...] = ()
 
     @property
-    def names_words(self) -> bool:
-        """Whether the account says what each word gave: not where the sentence is one token, nor phrases."""
-        # Pieces of words have no blanks; the sentence, and "phrase 1", do.
-        return any(len(term.words) > 1 and " " not in term.words[0] for term in self.terms)
+    def words_carry(self) -> bool:
+        """Whether words gave most of the score, so that what each gave accounts for it.
+
+        Not where the sentence is compared as one token or as phrases, nor where its marks, such as the end
+        of text, which has read all of it, gave more. :attr:`leaving_out` is the account of words there.
+        """
+        of_words = [abs(word.contribution) for word in self.words if word.contribution is not None]
+        rest = [
+            abs(gave)
+            for term in self.terms
+            for token, gave in enumerate(term.text_contributions)
+            if term.word_of_token is None or term.word_of_token[token] < 0
+        ]
+        return sum(of_words) > sum(rest)
 
     @property
     def total(self) -> float:
@@ -160,6 +181,8 @@ class Explanation:
             "maps_missing": self.maps_missing,
             "account_missing": self.account_missing,
             "leaving_out": None if self.leaving_out is None else self.leaving_out.to_dict(),
+            "words": [vars(word) for word in self.words],
+            "words_carry": self.words_carry,
             "terms": [_as_object(term) for term in self.terms],
         }
 
@@ -196,6 +219,7 @@ def explain_segment(
     *,
     frames: Frames | None = None,
     left_out: Callable[[str], WordsLeftOut] | None = None,
+    only_where_needed: bool = False,
 ) -> Explanation:
     """Account for the score of a query with a segment.
 
@@ -208,6 +232,8 @@ def explain_segment(
         left_out: encodes a sentence without each of its words
             (:func:`~vidsift.search.leaving_out.leave_words_out`); with it the account also says how far the
             score falls without each.
+        only_where_needed: leave words out only where they do not carry the score
+            (:attr:`Explanation.words_carry`).
 
     Raises:
         NoAlignmentError: the method has no account, and words are not left out.
@@ -217,21 +243,21 @@ def explain_segment(
     # Scored as hits are, and not summed from the account: they agree, or a test fails.
     score = float(score_exactly(model.method, PrefetchedTokens(gallery), question, [segment.row])[0])
     terms: list[TermAccount] = []
+    words: list[ExplainedWord] = []
     account_missing = ""
     try:
         for part, text in zip(parts, question.texts, strict=True):
-            terms += _terms_of_part(model, gallery, segment.row, (part, text), frames)
+            of_part = _terms_of_part(model, gallery, segment.row, (part, text), frames)
+            of_part, words_of_part = _with_words(model, part, of_part, len(words))
+            terms += of_part
+            words += words_of_part
     except NoAlignmentError as error:
         if left_out is None:
             remedy = "leave_out=True says how much the score falls without each word"
             raise NoAlignmentError(f"{error}; {remedy}") from error
         account_missing = str(error)
-    leaving_out = None
-    if left_out is not None:
-        leaving_out = fall_without_words(
-            model.method, gallery, segment.row, question, parts, left_out=left_out
-        )
-    return Explanation(
+        words = [word for part in parts for word in _with_words(model, part, [], 0)[1]]
+    explanation = Explanation(
         query,
         score,
         terms,
@@ -241,8 +267,23 @@ def explain_segment(
         segment.span,
         maps_on_request=bool(model.method.traced_sets),
         account_missing=account_missing,
-        leaving_out=leaving_out,
+        words=tuple(words),
     )
+    if left_out is None or (only_where_needed and explanation.words_carry):
+        return explanation
+    falls = fall_without_words(model.method, gallery, segment.row, question, parts, left_out=left_out)
+    return replace(explanation, leaving_out=falls)
+
+
+def _with_words(
+    model: Model, part: QueryPart, terms: Sequence[TermAccount], before: int
+) -> tuple[list[TermAccount], list[ExplainedWord]]:
+    """Put a part's words beside its terms; so many words of the question stand before them."""
+    words, owners = explain_words(
+        part, [(term.words, term.text_contributions) for term in terms], model.tokenizer
+    )
+    placed = [of if of is None else [it if it < 0 else before + it for it in of] for of in owners]
+    return [replace(term, word_of_token=of) for term, of in zip(terms, placed, strict=True)], words
 
 
 def _terms_of_part(

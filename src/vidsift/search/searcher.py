@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, Self, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -371,7 +371,12 @@ class Index:
 
     @_retried
     def explain(
-        self, query: str, hit: Hit | str, *, frames: Frames | None = None, leave_out: bool = False
+        self,
+        query: str,
+        hit: Hit | str,
+        *,
+        frames: Frames | None = None,
+        leave_out: bool | Literal["auto"] = False,
     ) -> Explanation:
         """Account for a hit's score: which word met which frame, and what that gave.
 
@@ -382,7 +387,8 @@ class Index:
                 come from, where the method can tell (``maps_on_request``); the score is the same.
             leave_out: also say how far the score, and what each frame gave to it, falls when a word is left
                 out, see :mod:`vidsift.search.leaving_out`. Every method can say that; one without an account
-                then has no other (``account_missing``).
+                then has no other (``account_missing``). "auto" does so only where words do not carry the
+                score (:attr:`~vidsift.search.explain.Explanation.words_carry`).
 
         Raises:
             NoAlignmentError: if the method has no account, and words are not left out.
@@ -390,7 +396,15 @@ class Index:
         """
         segment = self._reader.segment(hit)
         left_out = self._reader.left_out if leave_out else None
-        return explain_segment(self.model, self.gallery, query, segment, frames=frames, left_out=left_out)
+        return explain_segment(
+            self.model,
+            self.gallery,
+            query,
+            segment,
+            frames=frames,
+            left_out=left_out,
+            only_where_needed=leave_out == "auto",
+        )
 
     @_retried
     def frames_of(self, hit: Hit | str) -> Frames:

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from vidsift.encoders.tokenizer import Tokenizer
 
 
-__all__ = ["SentenceWord", "is_function_word", "sentence_words", "without_word", "word_of_pieces"]
+__all__ = [
+    "SentenceWord",
+    "is_function_word",
+    "sentence_words",
+    "without_word",
+    "word_of_pieces",
+]
 
 # Hyphens, apostrophes, and what is written between letters without being seen.
 _JOINERS = frozenset("-\u2010\u2011'\u2019\u00ad\u200c\u200d")

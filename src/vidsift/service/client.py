@@ -131,7 +131,7 @@ class Client:
         segment_id: str,
         *,
         maps: bool = False,
-        leave_out: bool = False,
+        leave_out: bool | Literal["auto"] = False,
         verbatim: bool = False,
     ) -> Explanation:
         """Account for the score of a sentence with a segment.
@@ -140,13 +140,14 @@ class Client:
             query: the sentence.
             segment_id: of a hit.
             maps: also say where in the picture.
-            leave_out: also say how much the score falls without each word.
+            leave_out: also say how much the score falls without each word; "auto" only where words do not
+                carry the score.
             verbatim: the sentence exactly as it is written.
         """
         body: dict[str, Any] = {"query": query, "segment_id": segment_id, "maps": maps}
         # Not named unless asked for: services of earlier versions refuse fields that they do not know.
         if leave_out:
-            body["leave_out"] = True
+            body["leave_out"] = leave_out
         if verbatim:
             body["verbatim"] = True
         return self._ask(Explanation, "POST", "/v1/explain", body)

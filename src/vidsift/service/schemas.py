@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from vidsift.types import Match
 
@@ -228,8 +228,27 @@ class ExplanationTerm(BaseModel):
         "that cannot tell."
     )
     map_note: str = Field(description="What a map of the picture shows and what not; empty without 'grid'.")
+    word_of_token: list[int] | None = Field(
+        description="Of each of the T text tokens the place of its word in the account's 'words'; -1 for "
+        "start, end and punctuation. Null where the tokens are not those of words (one for the whole "
+        "sentence, phrases)."
+    )
     total: float = Field(description="What the term gave to the score.")
     note: str = Field(description="How to read the numbers of this term; empty where nothing has to be said.")
+
+
+class ExplanationWord(BaseModel):
+    """A word of the question as it is written."""
+
+    word: str = Field(description="As it is written.")
+    start: int = Field(description="Its first character in the sentence.")
+    end: int = Field(description="The character after its last.")
+    sentence: str = Field(description="Whose word it is: the question, or one part of a sum.")
+    weight: float = Field(description="What the score of that sentence counts for.")
+    contribution: float | None = Field(
+        description="What its text tokens gave to the score, in all terms together; null where no term "
+        "compares words."
+    )
 
 
 class ExplanationWordFall(BaseModel):
@@ -287,6 +306,13 @@ class Explanation(BaseModel):
     )
     leaving_out: ExplanationLeavingOut | None = Field(
         description="How much the score falls without each word; null unless asked for with 'leave_out'."
+    )
+    words: list[ExplanationWord] = Field(
+        description="The words that the model read, in the order of the question."
+    )
+    words_carry: bool = Field(
+        description="Whether words gave most of the score, so that their contributions account for it. Else "
+        "'leaving_out' is the account of words."
     )
     terms: list[ExplanationTerm] = Field(
         description="The parts that the score is the sum of; none where account_missing says why."
@@ -392,11 +418,11 @@ class ExplainRequest(BaseModel):
         description="Also say which patches of the picture tokens come from, where the model can tell: the "
         "video is read and encoded again for it.",
     )
-    leave_out: bool = Field(
+    leave_out: StrictBool | Literal["auto"] = Field(
         default=False,
-        strict=True,
         description="Also say how much the score falls without each word: the sentence is encoded again "
-        "without each. Every model can tell, those too that have no other account.",
+        "without each. Every model can tell, those too that have no other account. 'auto': only where "
+        "'words_carry' is false.",
     )
 
 
