@@ -23,14 +23,21 @@ def explanation(
     """An account that adds up: token-wise best matches of made-up similarities.
 
     "places" in the query adds a term whose tokens are places of the picture, "objects" one whose tokens are
-    three objects of each frame, made of patches where ``maps`` are asked for.
+    three objects of each frame, made of patches where ``maps`` are asked for. With "plain" the sentence is
+    one token, with "blackbox" nothing is known of it but its score: words are left out in both.
     """
     rng = np.random.default_rng(hash_of(query + segment_id))
     times = start + (np.arange(FRAMES) + 0.5) * (end - start) / FRAMES
     terms = []
+    words_of_query: list[dict[str, Any]] = []
     for sign, sentence in re.findall(r"(^| [+-] )(.+?)(?= [+-] |$)", query):
-        words = ["<|startoftext|>", *sentence.split(), "<|endoftext|>"]
-        terms.append(_term("word-frame", sentence, words, times, rng, -1.0 if "-" in sign else 1.0))
+        weight = -1.0 if "-" in sign else 1.0
+        if "plain" in query or "blackbox" in query:
+            terms.append(_term("sentence-frame", sentence, [sentence], times, rng, weight))
+        else:
+            words = ["<|startoftext|>", *_pieces(sentence), "<|endoftext|>"]
+            terms.append(_term("word-frame", sentence, words, times, rng, weight))
+        words_of_query += _words(sentence, weight)
     if "patches" in query:
         terms.append(_term("word-patch", query, words, np.repeat(times, 2), rng, 0.2, group=2))
         terms.append(_term("sentence-event", query, [query], None, rng, 1.0))
@@ -44,7 +51,83 @@ def explanation(
         terms.append(term | (_patches(rng, len(term["group"])) if maps else {}))
     score = sum(np.sum(each["contributions"]) for each in terms)
     asked_for = {"maps_on_request": "objects" in query, "maps_missing": ""}
-    return {"query": query, "score": float(score), "terms": terms} | asked_for
+    account = {"query": query, "score": float(score), "terms": terms, "words": words_of_query} | asked_for
+    carry = _sum_up_by_word(terms, words_of_query)
+    missing = "this model compares whole sentences with videos and has no account of words and frames"
+    return account | {
+        "words_carry": carry,
+        "account_missing": missing if "blackbox" in query else "",
+        "leaving_out": None if carry else _falls(words_of_query, None if "blackbox" in query else times, rng),
+    }
+
+
+def _pieces(sentence: str) -> list[str]:
+    """Text tokens: long words in two, marks apart."""
+    pieces = []
+    for piece in re.findall(r"[\w'<>()/-]+|[^\w\s]", sentence):
+        pieces += [piece[:6], piece[6:]] if len(piece) > 9 else [piece]
+    return pieces
+
+
+def _words(sentence: str, weight: float) -> list[dict[str, Any]]:
+    matches = re.finditer(r"\w[\w'-]*", sentence)
+    return [
+        {"word": it.group(), "start": it.start(), "end": it.end(), "sentence": sentence, "weight": weight}
+        for it in matches
+    ]
+
+
+def _sum_up_by_word(terms: list[dict[str, Any]], words: list[dict[str, Any]]) -> bool:
+    """Fill in which token is of which word, and what words gave; says whether they carry the score."""
+    gave = np.zeros(len(words))
+    rest = 0.0
+    for term in terms:
+        of_tokens = [_word_of_piece(term, token, words) for token in range(len(term["words"]))]
+        one_of_words = any(word >= 0 for word in of_tokens)
+        term["word_of_token"] = of_tokens if one_of_words else None
+        for word, row in zip(of_tokens, term["contributions"], strict=True):
+            if word >= 0:
+                gave[word] += np.sum(row)
+            else:
+                rest += abs(np.sum(row))
+    compared = any(term["word_of_token"] for term in terms)
+    for each, value in zip(words, gave, strict=True):
+        each["contribution"] = float(value) if compared else None
+    return bool(np.abs(gave).sum() > rest)
+
+
+def _word_of_piece(term: dict[str, Any], token: int, words: list[dict[str, Any]]) -> int:
+    pieces = term["words"]
+    if pieces[0] != "<|startoftext|>" or token in (0, len(pieces) - 1):
+        return -1
+    at = sum(len(piece) for piece in pieces[1:token])
+    for place, word in enumerate(words):
+        start = len(word["sentence"][: word["start"]].replace(" ", ""))
+        mine = (word["sentence"], word["weight"]) == (term["sentence"], np.sign(term["weight"]))
+        if mine and start <= at < start + len(word["word"]):
+            return place
+    return -1
+
+
+def _falls(words: list[dict[str, Any]], times: Any, rng: np.random.Generator) -> dict[str, Any]:
+    falls = []
+    for word in words:
+        frames = rng.normal(0.01, 0.02, FRAMES)
+        alone = sum(other["sentence"] == word["sentence"] for other in words) == 1
+        account = {key: word[key] for key in ("word", "start", "end", "sentence", "weight")} | {
+            "without": " ".join(other["word"] for other in words if other is not word),
+            "fall": None if alone else float(word["weight"] * frames.sum()),
+            "frame_falls": None if alone or times is None else (word["weight"] * frames).tolist(),
+            "untimed_fall": None,
+        }
+        falls.append(account)
+    missing = "the model cannot say what each frame gave: only the fall of the score is known"
+    return {
+        "meaning": "how much the score falls without the word",
+        "times_seconds": None if times is None else list(map(float, times)),
+        "frames_missing": missing if times is None else "",
+        "words": falls,
+    }
 
 
 def _patches(rng: np.random.Generator, tokens: int) -> dict[str, Any]:
@@ -83,6 +166,8 @@ def _term(
         given[word, best] += importance[word] * values[word, best] / 2
     for token, best in enumerate(values.argmax(0)):
         given[best, token] += frames[token] * values[best, token] / 2
+    if words[0] == "<|startoftext|>":
+        given[[0, -1]] /= 5  # words carry the score
     return {
         "name": name,
         "words": words,

@@ -21,7 +21,7 @@ def open_first(page: Page, query: str, *, maps: bool = True) -> dict[str, Any]:
     card = page.locator(HIT).first
     segment = card.get_attribute("data-segment")
     card.locator(".open").click()
-    page.wait_for_selector(".receipt .sum")
+    page.wait_for_selector(".receipt .word")
     question = {"query": query, "segment_id": segment, "maps": maps}
     account: dict[str, Any] = page.request.post("/v1/explain", data=question).json()
     return account
@@ -57,8 +57,8 @@ def test_pointing_at_a_word_shows_the_places_that_it_is_like(page: Page) -> None
     gave = dict(zip(term["group"], np.sum(term["contributions"], axis=0), strict=True))
     assert squares(page) == pytest.approx(gave, abs=1e-12)
     assert page.inner_text(".map-said").startswith("What each place gave to the score")
-    for word in (1, 4):
-        page.locator(".sum tbody .chip").nth(word).hover()
+    for word in (1, 4):  # its text token: start stands before them
+        page.locator(".receipt .word").nth(word - 1).hover()
         page.wait_for_selector(".timeline[data-kind=word]")
         assert squares(page) == dict(zip(term["group"], term["values"][word], strict=True))
         row, column = divmod(term["group"][int(np.argmax(term["values"][word]))], 7)
@@ -74,7 +74,7 @@ def test_pointing_at_a_word_shows_the_places_that_it_is_like(page: Page) -> None
 def test_squares_stand_where_they_mean_and_are_the_larger_the_more(page: Page) -> None:
     account = open_first(page, "places of a dog")
     term = term_of(account, "word-patch")
-    page.locator(".sum tbody .chip").nth(2).hover()
+    page.locator(".receipt .word").nth(1).hover()
     page.wait_for_selector(".timeline[data-kind=word]")
     drawn = sides(page)
     for place, (x, y, side) in drawn.items():
@@ -89,10 +89,10 @@ def test_a_word_shows_the_patches_of_the_object_that_it_met(page: Page) -> None:
     account = open_first(page, "objects of a dog")
     term = term_of(account, "phrase-object")
     page.wait_for_selector(LARGE)
-    count = page.locator(".sum tbody .chip").count()
+    count = page.locator(".receipt .word").count()
     empty = 0
     for phrase in range(PHRASES):
-        chip = page.locator(".sum tbody .chip").nth(count - PHRASES + phrase)
+        chip = page.locator(".receipt .word").nth(count - PHRASES + phrase)
         chip.hover()
         until(page, f"document.querySelector('.map-said').textContent.includes('phrase {phrase + 1}')")
         best = term["best_video_token"][phrase]
@@ -105,7 +105,7 @@ def test_a_word_shows_the_patches_of_the_object_that_it_met(page: Page) -> None:
             small = squares(page, f".frames li:nth-child({frame + 1}) .map-cell")
             assert small == nonzero(term["patches"][met])
     # A held word stays while frames are pointed at: its object in that frame.
-    page.locator(".sum tbody .chip").last.click()
+    page.locator(".receipt .word").last.click()
     best_objects = set()
     for frame in (1, 4, 8):
         page.locator(".frame-button").nth(frame).hover()
@@ -135,7 +135,7 @@ def test_maps_come_after_the_numbers_and_change_none(page: Page) -> None:
     assert page.inner_text(".map-said") == "Looking at the frames again \u2026"
     assert page.locator(LARGE).count() == 0
     box = page.locator(".map-lens").bounding_box()
-    chip = page.locator(".sum tbody .chip").last
+    chip = page.locator(".receipt .word").last
     chip.click()
     assert len(held) == 1
     held[0].continue_()
@@ -144,14 +144,15 @@ def test_maps_come_after_the_numbers_and_change_none(page: Page) -> None:
     assert "phrase 4" in page.inner_text(".map-said")
     assert page.locator(".map-lens").bounding_box() == box
     assert sum('"maps":true' in body for body in bodies) == 1
-    assert shown_number(page.inner_text(".receipt .score")) == round(account["score"], 4)
+    page.click(".receipt .numbers summary")
+    assert shown_number(page.inner_text(".sum .score")) == round(account["score"], 4)
     assert "no part of the sum" in page.inner_text(".map-note")
 
 
 def test_a_map_that_cannot_be_had_says_why(page: Page) -> None:
     open_first(page, "objects lost")
     page.wait_for_selector("text=There is no map: the file is not where it was")
-    page.locator(".sum tbody .chip").last.hover()
+    page.locator(".receipt .word").last.hover()
     assert page.locator(".map-cell").count() == 0
     assert "There is no map" in page.inner_text(".map-said")
 
@@ -159,13 +160,13 @@ def test_a_map_that_cannot_be_had_says_why(page: Page) -> None:
 def test_models_without_places_have_no_map(page: Page) -> None:
     open_first(page, "a dog runs")
     assert page.locator(".map").is_hidden()
-    assert page.locator(".sum tbody .chip").first.get_attribute("aria-describedby") is None
+    assert page.locator(".receipt .word").first.get_attribute("aria-describedby") is None
 
 
 def test_a_map_can_be_read_by_keyboard_and_without_seeing_it(page: Page) -> None:
     account = open_first(page, "places of a dog")
     term = term_of(account, "word-patch")
-    chip = page.locator(".sum tbody .chip").nth(2)
+    chip = page.locator(".receipt .word").nth(1)
     chip.focus()
     until(page, "document.querySelector('.map-said').textContent.startsWith('How alike')")
     label = page.locator(".map-over[role=img]").get_attribute("aria-label")
@@ -186,7 +187,7 @@ def test_a_map_can_be_read_by_keyboard_and_without_seeing_it(page: Page) -> None
 def test_the_map_hides_no_word_that_has_the_focus(page: Page) -> None:
     open_first(page, "objects of a dog that runs along the beach with a ball in its mouth")
     page.wait_for_selector(LARGE)
-    chips = page.locator(".sum tbody .chip")
+    chips = page.locator(".receipt .word")
     chips.first.focus()
     for _ in range(chips.count() - 1):
         page.keyboard.press("Tab")
@@ -202,7 +203,7 @@ def test_the_map_hides_no_word_that_has_the_focus(page: Page) -> None:
 def test_squares_lie_on_the_middle_that_the_model_looks_at(page: Page) -> None:
     """A small frame is shown whole, in 16 to 9; the model sees the square in the middle of the picture."""
     open_first(page, "places of a dog")
-    page.locator(".sum tbody .chip").nth(2).focus()
+    page.locator(".receipt .word").nth(2).focus()
     until(page, "document.querySelector('.frames img').naturalWidth > 0")
     inside = page.locator(".frames .map-inside").first
     box = [float(inside.get_attribute(name) or "nan") for name in ("x", "y", "width", "height")]

@@ -92,7 +92,7 @@ def test_a_link_to_a_moment_opens_it(page: Page) -> None:
     visit(
         page,
         f"/?q=late+dog&video={hit['video_id']}&segment={hit['segment_id']}&t=41.5",
-        ".player[open] .receipt .sum",
+        ".player[open] .receipt .word",
     )
     until(page, f"Math.abs({TIME} - 41.5) < 3 && {TIME} >= 41.4")
     page.click(".player [aria-label=Close]")

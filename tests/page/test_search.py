@@ -18,11 +18,13 @@ def test_a_sum_accounts_for_each_part(page: Page) -> None:
     visit(page, "/?q=a+dog+%2B+snow+-+a+person")
     page.wait_for_selector(".words button.chip")
     page.locator(f"{HIT} .open").first.click()
-    page.wait_for_selector(".receipt .sum")
-    assert page.locator(".sum .part").all_inner_texts() == ["+ a dog", "+ snow", "\u2212 a person"]
+    page.wait_for_selector(".receipt .word")
+    assert page.locator(".receipt .part").all_inner_texts() == ["+ a dog", "+ snow", "\u2212 a person"]
+    page.click("text=All the numbers")
+    page.wait_for_selector(".sum")
     gave = [shown_number(text) for text in page.locator(".sum tbody .gave").all_inner_texts()]
     assert min(gave) < 0 < max(gave)
-    assert round(sum(gave), 4) == shown_number(page.inner_text(".receipt .score"))
+    assert round(sum(gave), 4) == shown_number(page.inner_text(".sum .score"))
 
 
 def ask(page: Page, text: str) -> None:
@@ -269,11 +271,12 @@ def test_sentences_in_order(page: Page, library: Library) -> None:
     assert page.input_value(".later input") == "the dog runs"
     hit = hits_of(page, ["a dog waits", "the dog runs"])[0]
     page.locator(f"{HIT} .open").first.click()
-    page.wait_for_selector(".receipt .sum")
-    assert page.locator(".sum tbody .chip").all_inner_texts() == ["start", "a", "dog", "waits", "end"]
+    page.wait_for_selector(".receipt .word")
+    assert page.locator(".receipt .word bdi").all_inner_texts() == ["a", "dog", "waits"]
     page.click(".parts >> text=the dog runs")
-    page.wait_for_selector(".sum .chip >> text=runs")
-    shown = shown_number(page.inner_text(".receipt .score"))
+    page.wait_for_selector(".receipt .word >> text=runs")
+    page.click("text=All the numbers")
+    shown = shown_number(page.inner_text(".sum .score"))
     assert shown == round(hit["parts"][1]["score"], 4)
     start = hit["parts"][1]["start"]
     until(page, f"({TIME}) >= {start - 0.1} && ({TIME}) < {start + 4}")
@@ -424,7 +427,7 @@ def test_hostile_names_are_text(page: Page) -> None:
     assert title == HOSTILE.rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("\u202e", "\ufffd")
     page.wait_for_selector(".words .chip >> text=<script>alert(1)</script>")
     page.locator(".card[data-segment] .open").first.click()
-    page.wait_for_selector(".player[open] .receipt .sum")
+    page.wait_for_selector(".player[open] .receipt .word")
     page.click("text=Captions that fit")
     page.wait_for_selector(".captions li >> text=onerror")
     assert page.locator("img[src=x]").count() == 0

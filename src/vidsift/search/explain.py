@@ -242,21 +242,16 @@ def explain_segment(
     question, parts = encode_question(model, query), parse(query)
     # Scored as hits are, and not summed from the account: they agree, or a test fails.
     score = float(score_exactly(model.method, PrefetchedTokens(gallery), question, [segment.row])[0])
-    terms: list[TermAccount] = []
-    words: list[ExplainedWord] = []
+    encoded_parts = list(zip(parts, question.texts, strict=True))
     account_missing = ""
     try:
-        for part, text in zip(parts, question.texts, strict=True):
-            of_part = _terms_of_part(model, gallery, segment.row, (part, text), frames)
-            of_part, words_of_part = _with_words(model, part, of_part, len(words))
-            terms += of_part
-            words += words_of_part
+        of_parts = [_terms_of_part(model, gallery, segment.row, part, frames) for part in encoded_parts]
     except NoAlignmentError as error:
         if left_out is None:
             remedy = "leave_out=True says how much the score falls without each word"
             raise NoAlignmentError(f"{error}; {remedy}") from error
-        account_missing = str(error)
-        words = [word for part in parts for word in _with_words(model, part, [], 0)[1]]
+        account_missing, of_parts = str(error), [[] for _ in parts]
+    terms, words = _by_word(model, parts, of_parts)
     explanation = Explanation(
         query,
         score,
@@ -275,15 +270,20 @@ def explain_segment(
     return replace(explanation, leaving_out=falls)
 
 
-def _with_words(
-    model: Model, part: QueryPart, terms: Sequence[TermAccount], before: int
+def _by_word(
+    model: Model, parts: Sequence[QueryPart], terms_of_parts: Sequence[Sequence[TermAccount]]
 ) -> tuple[list[TermAccount], list[ExplainedWord]]:
-    """Put a part's words beside its terms; so many words of the question stand before them."""
-    words, owners = explain_words(
-        part, [(term.words, term.text_contributions) for term in terms], model.tokenizer
-    )
-    placed = [of if of is None else [it if it < 0 else before + it for it in of] for of in owners]
-    return [replace(term, word_of_token=of) for term, of in zip(terms, placed, strict=True)], words
+    """Sum the terms of each part up by its words; their places are among those of the whole question."""
+    terms: list[TermAccount] = []
+    words: list[ExplainedWord] = []
+    for part, of_part in zip(parts, terms_of_parts, strict=True):
+        tokens = [(term.words, term.text_contributions) for term in of_part]
+        words_of_part, owners = explain_words(part, tokens, model.tokenizer)
+        for term, owner in zip(of_part, owners, strict=True):
+            placed = owner and [word if word < 0 else len(words) + word for word in owner]
+            terms.append(replace(term, word_of_token=placed))
+        words += words_of_part
+    return terms, words
 
 
 def _terms_of_part(

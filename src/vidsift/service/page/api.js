@@ -69,9 +69,13 @@ export function isAbort(error) {
 const id = encodeURIComponent;
 
 export const search = (body, signal) => post("/v1/search", body, signal);
-/** `question` is {query, verbatim}: as it was written, and whether it is to be taken so. */
+/**
+ * Account for a score; where words do not carry it, with how far it falls without each.
+ *
+ * `question` is {query, verbatim}: as it was written, and whether it is to be taken so.
+ */
 export const explain = (question, segment, signal, maps) =>
-  post("/v1/explain", { ...question, segment_id: segment, maps }, signal);
+  post("/v1/explain", { ...question, segment_id: segment, maps, leave_out: "auto" }, signal);
 export const strip = (question, video, signal) => post("/v1/strip", { ...question, video_id: video }, signal);
 export const overview = (signal) => json("/v1/index", { signal });
 export const video = (videoId, signal) => json(`/v1/videos/${id(videoId)}`, { signal });

@@ -1,7 +1,7 @@
 // One hit: the moment's picture, the name, when, how sure, and the strip along the video.
 
 import * as address from "./address.js";
-import { frameOverWords, nearest, readAccount, wordOverTime } from "./account.js";
+import { frameOverWords, hasTimes, nearest, readAccount, wordOverTime } from "./account.js";
 import { bdi, el, iconButton } from "./dom.js";
 import { capital, clock, fileName, folderOf, fullPath, part, span, spoken } from "./format.js";
 import { previews } from "./preview.js";
@@ -80,7 +80,7 @@ export function makeCard(hit, state, context) {
 
   function draw() {
     const group = account?.groups[word?.group];
-    if (word && group?.timed && group.words[word.place]) {
+    if (word && hasTimes(group) && group.words[word.place]) {
       const seen = wordOverTime(account, group, word.place);
       strip.show({ ...seen, start: hit.segment_start, end: hit.segment_end, kind: "word" });
     } else if (whole?.times.length) {

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 
 const AT_ONCE = 2;
+const NO_FRAMES = new api.ApiError(422, "No account", "this model cannot say what each frame gave");
 
 /**
  * Answers about the hits of one question. A new question makes a new one and calls `stop()` on the old.
@@ -17,7 +18,7 @@ export class Lazy {
     this.cache = new Map();
     this.waiting = [];
     this.running = 0;
-    this.none = null;
+    this.dark = false;
     this.stopped = new AbortController();
   }
 
@@ -31,15 +32,12 @@ export class Lazy {
   explanation(segmentId, urgent = false) {
     // Sentences in order have no account together; each is asked for by itself.
     if (Array.isArray(this.question.query)) return Promise.reject(new api.ApiError(422, "No account", ""));
-    if (this.none) return Promise.reject(this.none);
+    // Of a black box a card can show nothing, and each account costs a look at the pair for every word.
+    if (this.dark && !urgent) return Promise.reject(NO_FRAMES);
     return this.#once(`explain ${segmentId}`, urgent, async (signal) => {
-      try {
-        return await api.explain(this.question, segmentId, signal);
-      } catch (error) {
-        // A black box has no account of any hit: there is no need to ask for the others.
-        if (error.status === 422) this.#giveUp(error);
-        throw error;
-      }
+      const explanation = await api.explain(this.question, segmentId, signal);
+      if (explanation.account_missing) this.#giveUp();
+      return explanation;
     });
   }
 
@@ -60,7 +58,7 @@ export class Lazy {
       return known;
     }
     const promise = new Promise((resolve, reject) => {
-      const job = { key, refuse: reject, run: () => ask(this.stopped.signal).then(resolve, reject) };
+      const job = { key, urgent, refuse: reject, run: () => ask(this.stopped.signal).then(resolve, reject) };
       if (urgent) this.waiting.unshift(job);
       else this.waiting.push(job);
     });
@@ -71,15 +69,16 @@ export class Lazy {
     return promise;
   }
 
-  #giveUp(error) {
-    this.none = error;
-    const hopeless = this.waiting.filter((job) => job.key.startsWith("explain "));
+  #giveUp() {
+    this.dark = true;
+    const hopeless = this.waiting.filter((job) => job.key.startsWith("explain ") && !job.urgent);
     this.waiting = this.waiting.filter((job) => !hopeless.includes(job));
-    for (const job of hopeless) job.refuse(error);
+    for (const job of hopeless) job.refuse(NO_FRAMES);
   }
 
   #hurry(key) {
     const place = this.waiting.findIndex((job) => job.key === key);
+    if (place >= 0) this.waiting[place].urgent = true;
     if (place > 0) this.waiting.unshift(...this.waiting.splice(place, 1));
   }
 

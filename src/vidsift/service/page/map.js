@@ -1,6 +1,6 @@
 // Where in the picture: squares over a frame, the larger the more. What they mean stands beside them.
 
-import { bestTime, framesOverTime, mapTerm, onPicture } from "./account.js";
+import { bestTime, bestTimeOfTerm, comparedGroup, mapTerm, onPicture, strongestTime } from "./account.js";
 import { thumbnail } from "./api.js";
 import { bdi, el, svg } from "./dom.js";
 import { fineClock, part, visible } from "./format.js";
@@ -141,11 +141,10 @@ export function makeMap(stored = () => 0) {
   function usualTime(group, place) {
     if (place !== null) {
       const term = mapTerm(group);
-      const time = term.timed ? term.times_seconds[term.best_video_token[place]] : bestTime(group, place);
-      if (time !== null && time !== undefined) return time;
+      const time = term.timed ? bestTimeOfTerm(term, place) : bestTime(account, group, place);
+      if (time !== null) return time;
     }
-    const { times, values } = framesOverTime(account);
-    return times.length ? times[values.indexOf(Math.max(...values))] : null;
+    return strongestTime(account);
   }
 
   function draw(group, place, time) {
@@ -235,13 +234,14 @@ export function makeMap(stored = () => 0) {
     show(target, time) {
       const first = account?.groups.findIndex(mapTerm) ?? -1;
       if (first < 0) return;
-      const pointedGroup = target ? account.groups[target.group] : null;
+      // A word that the model did not compare by itself has no place of its own: the picture's stays.
+      const pointedGroup = target ? comparedGroup(account, account.groups[target.group]) : null;
       if (pointedGroup && !mapTerm(pointedGroup)) {
         clear("This was compared with parts that have no place in the picture.");
         return;
       }
       const group = pointedGroup ?? account.groups[first];
-      const place = target ? target.place : null;
+      const place = pointedGroup ? target.place : null;
       draw(group, place, time ?? usualTime(group, place));
     },
   };

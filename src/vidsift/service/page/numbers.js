@@ -1,11 +1,11 @@
-// All the numbers of an explanation, as tables: what met what, and what that gave to the score.
+// All the numbers of an explanation, as tables: what the score is the sum of, and what met what.
 
 import { bdi, el } from "./dom.js";
-import { fineClock, part, visible } from "./format.js";
+import { apportion, fineClock, part, visible } from "./format.js";
 import { warmth } from "./strip.js";
 
 /**
- * A disclosure with a table for each term; it is built when it is first opened.
+ * A disclosure with the sum of the score and a table for each term; it is built when it is first opened.
  *
  * @param account null where the model has none.
  * @param confidence of the hit; null where it is not known.
@@ -17,7 +17,7 @@ export function allNumbers(account, confidence) {
   details.addEventListener(
     "toggle",
     () => {
-      for (const group of account.groups) details.append(...group.terms.map((term) => tableOf(group, term)));
+      details.append(sumOf(account), ...notesOf(account), ...account.terms.map(tableOf));
     },
     { once: true },
   );
@@ -33,14 +33,84 @@ function confidenceOf(confidence) {
   );
 }
 
+/** What the score is the sum of: words as they are written, then what is no word; and how far it falls. */
+function sumOf(account) {
+  const falls = account.byFalls ? fallsOf(account) : null;
+  const lines = linesOf(account);
+  const shown = apportion(lines.map((line) => line.gave));
+  const head = ["Word", "Part of score", ...(falls ? ["Falls without it by"] : [])];
+  const row = (line, at) =>
+    el(
+      "tr",
+      { data: { value: line.gave } },
+      el("th", { scope: "row" }, line.word ? bdi(visible(line.name)) : line.name),
+      el("td", { class: "gave" }, line.word && line.none ? "\u2013" : part(shown[at])),
+      falls ? el("td", { class: "falls" }, line.word ? fallText(falls[at]) : "") : "",
+    );
+  const total = shown.reduce((sum, value) => sum + value, 0);
+  return el(
+    "div",
+    { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "The sum of the score" },
+    el(
+      "table",
+      { class: "sum" },
+      el("caption", {}, "What the score is the sum of"),
+      el("thead", {}, el("tr", {}, ...head.map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, ...lines.map(row)),
+      el(
+        "tfoot",
+        {},
+        account.terms.length ? el("tr", {}, el("th", { scope: "row" }, "Together"), el("td", { class: "total" }, part(total)), falls ? el("td") : "") : "",
+        el("tr", {}, el("th", { scope: "row" }, "Score"), el("td", { class: "score" }, part(account.score)), falls ? el("td") : ""),
+      ),
+    ),
+  );
+}
+
+function linesOf(account) {
+  const words = account.words.map((word) => ({
+    name: word.word,
+    word: true,
+    none: word.contribution === null,
+    gave: word.contribution ?? 0,
+  }));
+  const others = new Map();
+  for (const term of account.terms) {
+    term.words.forEach((text, token) => {
+      if ((term.word_of_token?.[token] ?? -1) >= 0) return;
+      const name = term.word_of_token ? "Start, end and punctuation" : text === term.sentence ? "The sentence as a whole" : visible(text);
+      others.set(name, (others.get(name) ?? 0) + term.contributions[token].reduce((sum, value) => sum + value, 0));
+    });
+  }
+  return [...words, ...[...others].map(([name, gave]) => ({ name, word: false, none: false, gave }))];
+}
+
+function fallsOf(account) {
+  return account.groups.filter((group) => group.kind === "falls").flatMap((group) => group.words.map((word) => word.gave));
+}
+
+function fallText(fall) {
+  return fall === null ? "the only word" : part(fall);
+}
+
+function notesOf(account) {
+  const untimed = account.terms.some((term) => !term.timed)
+    ? [`Of the score ${part(account.untimed)} came from parts that have no time of their own.`]
+    : [];
+  const falls = account.byFalls
+    ? ["Words are counted by leaving each out: what two words say together is counted in both, so that falls need not add up to the score."]
+    : [];
+  return [...untimed, ...falls, ...account.notes.map(visible)].map((note) => el("p", { class: "note" }, note));
+}
+
 function columnsOf(term) {
   if (term.timed) return term.frames.map((frame) => ({ head: fineClock(frame.time), tokens: frame.tokens }));
   return term.values[0].map((_, token) => ({ head: `part ${token + 1}`, tokens: [token] }));
 }
 
-function tableOf(group, term) {
+function tableOf(term) {
   const columns = columnsOf(term);
-  const rows = group.words.map((word, place) => {
+  const rows = term.words.map((word, place) => {
     const values = columns.map((column) =>
       Math.max(...column.tokens.map((token) => term.values[place][token])),
     );
@@ -62,7 +132,7 @@ function tableOf(group, term) {
     return el(
       "tr",
       {},
-      el("th", { scope: "row" }, bdi(visible(word.text))),
+      el("th", { scope: "row" }, bdi(visible(spoken(word)))),
       ...cells,
       el("td", { class: "total" }, part(total)),
     );
@@ -89,4 +159,9 @@ function tableOf(group, term) {
     { class: "table-scroll", tabindex: 0, role: "region", "aria-label": `Numbers of ${visible(term.name)}` },
     table,
   );
+}
+
+/** What a text token is called: the marks around a sentence by their names. */
+function spoken(token) {
+  return { "<|startoftext|>": "start", "<|endoftext|>": "end" }[token] ?? token;
 }

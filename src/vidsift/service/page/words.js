@@ -23,7 +23,7 @@ export function makeWords({ point }) {
       "button",
       {
         type: "button",
-        class: word.special ? "chip special" : "chip",
+        class: "chip",
         "aria-pressed": "false",
         data: { group, place: word.place },
       },
@@ -53,24 +53,18 @@ export function makeWords({ point }) {
     expect(sentence) {
       held = null;
       chips = [];
-      const pieces = sentence ? ["start", ...sentence.split(/\s+|(?=[,.!?])/).filter(Boolean), "end"] : [];
-      const ghost = (text, place) =>
-        el(
-          "span",
-          {
-            class: place && place < pieces.length - 1 ? "chip ghost" : "chip ghost special",
-            "aria-hidden": "true",
-          },
-          bdi(visible(text)),
-        );
-      node.replaceChildren(...pieces.map(ghost));
+      const expected = sentence?.split(/[^\p{L}\p{M}\p{N}'\u2019-]+/u).filter(Boolean) ?? [];
+      const ghost = (text) => el("span", { class: "chip ghost", "aria-hidden": "true" }, bdi(visible(text)));
+      node.replaceChildren(...expected.map(ghost));
     },
     /** Whether the words are those of an account. */
     ready: () => chips.length > 0,
     /** Show the words of an account. */
     show(account) {
       held = null;
-      chips = account.groups.flatMap((group, at) => group.words.map((word) => chip(word, at)));
+      chips = account.groups.flatMap((group, at) =>
+        ["words", "falls"].includes(group.kind) ? group.words.map((word) => chip(word, at)) : [],
+      );
       node.replaceChildren(...chips.map((chip) => chip.button));
     },
     /** Warm the chips by what a frame showed; null cools them. `seen` is {group: frameOverWords(...)}. */
