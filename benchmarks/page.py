@@ -55,8 +55,8 @@ def measure(url: str, questions: int) -> list[tuple[float, float]]:
             while (milliseconds := page.evaluate("window.waited")) is None:
                 page.wait_for_timeout(20)
             if number >= WARM:
-                summary = page.inner_text(".summary").rsplit("\u00b7", 1)[-1]
-                waited.append((float(milliseconds), float(summary.removesuffix("ms"))))
+                summary = page.get_attribute(".summary", "title") or ""
+                waited.append((float(milliseconds), float(summary.split()[-2].replace(",", ""))))
         browser.close()
     return waited
 

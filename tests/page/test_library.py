@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -270,3 +271,45 @@ def test_the_first_run_asks_for_a_folder_and_ends_in_a_library(page: Page, libra
     page.wait_for_selector(".home .card")
     assert page.locator(".filters").is_visible()
     assert page.locator("#foot").inner_text().startswith("8 videos")
+
+
+@pytest.fixture
+def many(page: Page, library: Library) -> Page:
+    first = library.videos[0]
+    library.videos = [replace(first, video_id=f"{number:032x}") for number in range(200)]
+    visit(page, "/?view=library", ".shelf .card")
+    return page
+
+
+TILES = "document.querySelectorAll('.shelf .card').length"
+
+
+def test_a_long_shelf_comes_page_by_page_as_it_is_scrolled(many: Page) -> None:
+    many.wait_for_timeout(500)
+    shown = many.evaluate(TILES)
+    assert shown in (24, 48)  # no more than stand near the window
+    for _ in range(8):
+        many.evaluate("scrollTo(0, document.body.scrollHeight)")
+        until(many, f"count => {TILES} > count || {TILES} === 200", shown)
+        shown = many.evaluate(TILES)
+    assert shown == 200
+    assert many.locator(".shelf-more").count() == 0
+    identities = many.locator(".shelf .card a").evaluate_all("all => all.map(it => it.href)")
+    assert len(set(identities)) == 200
+
+
+def test_a_page_that_does_not_come_can_be_asked_for_again_by_keyboard(many: Page) -> None:
+    many.wait_for_timeout(500)
+    shown = many.evaluate(TILES)
+    many.route("**/v1/videos?*", lambda route: route.abort())
+    many.evaluate("document.querySelector('.shelf-more').scrollIntoView()")
+    many.wait_for_selector(".jobs [role=alert], .jobs .trouble, .library .message")
+    assert many.evaluate(TILES) == shown
+    many.unroute("**/v1/videos?*")
+    many.locator(".shelf-more").focus()
+    many.keyboard.press("Enter")
+    until(many, f"count => {TILES} > count", shown)
+    assert (
+        many.evaluate("[...document.querySelectorAll('.shelf .card a')].indexOf(document.activeElement)")
+        == shown
+    )

@@ -11,6 +11,7 @@ import { action, message, trouble } from "./states.js";
 
 const FAILURES_SHOWN = 50;
 const SOON_MS = 1500;
+const NEAR = { rootMargin: "500px" };
 
 /** The library view. `changed(overview)` is called whenever the library was looked at anew. */
 export function makeLibrary({ changed }) {
@@ -173,26 +174,17 @@ export function makeLibrary({ changed }) {
     failures.hidden = !failures.firstChild;
   }
 
+  /** A page of the videos; of a later one the first video gets the focus of the button that asked for it. */
   async function drawShelf(signal, page = "") {
     const answer = await api.videos({ page, limit: 24, under }, signal);
     const tiles = answer.data.map(videoTile);
-    const more = answer.next_page
-      ? action(
-          "More videos",
-          async (event) => {
-            event.currentTarget.disabled = true;
-            await drawShelf(signal, answer.next_page).catch(
-              (error) => !api.isAbort(error) && jobs.trouble(error),
-            );
-          },
-          { class: "plain shelf-more" },
-        )
-      : "";
+    const more = answer.next_page ? moreVideos(signal, answer.next_page) : "";
     if (page) {
-      shelf.querySelector(".shelf-more")?.remove();
+      const button = shelf.querySelector(".shelf-more");
+      const focused = button === document.activeElement;
       shelf.querySelector(".cards").append(...tiles);
-      shelf.append(more);
-      tiles[0]?.querySelector("a").focus({ preventScroll: true });
+      button.replaceWith(more);
+      if (focused) tiles[0]?.querySelector("a").focus({ preventScroll: true });
       return;
     }
     const title = el(
@@ -202,6 +194,26 @@ export function makeLibrary({ changed }) {
     );
     if (under) title.append(bdi(fullPath(under)));
     shelf.replaceChildren(title, el("ul", { class: "cards small" }, ...tiles), more);
+  }
+
+  /** A button for the next page; who scrolls near it does not have to press it. */
+  function moreVideos(signal, page) {
+    let loading = false;
+    const load = async () => {
+      if (loading) return;
+      loading = true;
+      near.disconnect();
+      try {
+        await drawShelf(signal, page);
+      } catch (error) {
+        if (!api.isAbort(error)) jobs.trouble(error);
+        loading = false;
+      }
+    };
+    const button = action("More videos", load, { class: "plain shelf-more" });
+    const near = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && load(), NEAR);
+    near.observe(button);
+    return button;
   }
 
   return {
