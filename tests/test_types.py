@@ -232,6 +232,7 @@ def test_filters_that_ask_the_same_are_equal() -> None:
         (Filter(modified_after=datetime(2024, 5, 1, tzinfo=UTC)), True),
         (Filter(modified_before=datetime(2024, 5, 1, tzinfo=UTC)), True),
         (Filter(tags=["sea"]), True),
+        (Filter(name="beach"), True),
     ],
 )
 def test_a_filter_narrows_where_videos_may_not_be_found(filter: Filter, narrows: bool) -> None:
@@ -245,6 +246,7 @@ def test_a_filter_narrows_where_videos_may_not_be_found(filter: Filter, narrows:
         ({"min_score": float("inf")}, "min_score is inf, expected a number, or None for no limit"),
         ({"max_duration_seconds": float("nan")}, "max_duration_seconds is nan, expected seconds"),
         ({"group_by": "folder"}, "group_by is 'folder', expected 'segment' or 'video'"),
+        ({"name": "  "}, "name is '  ', expected a part of a file's name, or None for any"),
         ({"candidates": 0}, "candidates is 0, expected at least 1"),
         ({"tags": "sea"}, r"tags is 'sea', expected a list of tags: \['sea'\]"),
     ],

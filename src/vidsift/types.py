@@ -302,7 +302,9 @@ class Filter:
     left out does not narrow.
 
     Attributes:
-        under: only videos in this folder, its folders included.
+        under: only videos in this folder, its folders included; or only this one file.
+        name: only videos with a file whose name, its ending included, holds this text, in small letters or
+            large.
         min_duration_seconds: only videos at least this long.
         max_duration_seconds: only videos at most this long.
         modified_after: only videos with a file that was last written at this time or later; a time without a
@@ -326,6 +328,7 @@ class Filter:
     """
 
     under: str | Path | None = None
+    name: str | None = None
     min_duration_seconds: float | None = None
     max_duration_seconds: float | None = None
     modified_after: datetime | None = None
@@ -343,6 +346,10 @@ class Filter:
             raise QueryError(f"tags is {self.tags!r}, expected a list of tags: [{self.tags!r}]", field="tags")
         # Equal questions are answered together, so the order of tags must not tell filters apart.
         object.__setattr__(self, "tags", tuple(sorted(set(self.tags))))
+        if self.name is not None and not self.name.strip():
+            raise QueryError(
+                f"name is {self.name!r}, expected a part of a file's name, or None for any", field="name"
+            )
         for name in ("min_duration_seconds", "max_duration_seconds"):
             seconds = getattr(self, name)
             # NaN orders with no length; infinity may be, as a limit that nothing reaches.
@@ -366,13 +373,14 @@ class Filter:
         """Whether there are videos that may not be found at all."""
         limits = (self.min_duration_seconds, self.max_duration_seconds)
         dates = (self.modified_after, self.modified_before)
-        return bool(self.tags) or any(value is not None for value in (self.under, *limits, *dates))
+        return bool(self.tags) or any(value is not None for value in (self.under, self.name, *limits, *dates))
 
 
 class FilterFields(TypedDict, total=False):
     """The fields of a :class:`Filter` as keyword arguments: ``index.search("a dog", tags=["holiday"])``."""
 
     under: str | Path | None
+    name: str | None
     min_duration_seconds: float | None
     max_duration_seconds: float | None
     modified_after: datetime | None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.index.library import clip, findable
 from tests.methods import tiny
 
 from vidsift.cli.main import main
+from vidsift.index.storage import Store
 from vidsift.search import sequence
 from vidsift.search.calibration import Calibrator
 from vidsift.search.confidence import Calibration, Fits, Gumbel
@@ -190,7 +192,34 @@ def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.
     assert lines("--before", "1971-01-01", "-t", "9") == every  # they were written at the beginning of time
     assert lines("--after", "1971-01-01") == []
     assert lines("--tag", "holiday") == []
+    named = lines("--name", "3", "-t", "9")
+    assert named == [line for line in every if line.endswith("3.mp4")]
+    assert 0 < len(named) < len(every)
     assert lines("--min-score", "5") == []
+
+
+def test_hits_are_printed_in_the_order_that_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = findable(tmp_path, tiny.model(), [5] * 12)
+    store = Store.open(folder)
+    # The larger the number of a video's file, the earlier it was written; two were written together.
+    records = store.read_files()
+    dated = {path: -max(3, int(Path(path).stem)) for path in records}
+    store.commit(None, [replace(record, modified_ns=dated[path]) for path, record in records.items()])
+
+    def paths(*arguments: str) -> list[str]:
+        assert _run("circle", "--index", str(folder), "-f", "-t", "8", *arguments) == 0
+        return capsys.readouterr().out.splitlines()
+
+    best_first = paths()
+    assert paths("--sort", "match") == best_first
+    by_number = sorted(best_first, key=lambda path: int(Path(path).stem))
+    assert by_number != best_first
+    assert paths("--sort", "name") == by_number
+    assert paths("--sort", "date") == sorted(best_first, key=lambda path: -dated[path])
+    assert _run("circle", "--index", str(folder), "--sort", "size") == 2
+    assert "'size' is not one of 'match', 'date', 'name'" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
@@ -205,6 +234,7 @@ def test_pages_dates_tags_and_scores_narrow_the_hits(index: str, capsys: pytest.
         (("--like", "/none.mp4"), "/none.mp4: there is no such file"),
         (("a + ",), "needs a sentence on both sides"),
         (("circle", "--by", "folder"), "--by is 'folder', expected 'segment' or 'video'"),
+        (("circle", "--name", " "), "--name is ' ', expected a part of a file's name"),
         (("circle", "--min-score", "nan"), "--min-score is nan, expected a number"),
     ],
 )

@@ -189,6 +189,7 @@ class Fake:
             video
             for video in self.library.videos
             if video.path.startswith(filters.get("under", ""))
+            and filters.get("name", "").lower() in video.path.rsplit("/", 1)[-1].lower()
             and set(filters.get("tags", [])) <= set(video.tags)
         ]
         hits = [] if "none" in text else self._hits(text, chosen, body)
@@ -257,6 +258,7 @@ class Fake:
             "duration": video.duration,
             "thumbnail_url": f"/v1/videos/{video.video_id}/thumbnail?at={best:.2f}",
             "media_url": f"/v1/videos/{video.video_id}/media",
+            "modified": modified(video),
             "strip": {"times": [] if dark else times, "shares": [] if dark else shares},
             "explanation": None,
             "candidates": 200 if dark else None,
@@ -444,7 +446,7 @@ class Fake:
             "codec": "h264",
             "fps": float(RATE),
             "segments": len(video.segments),
-            "modified": "2026-05-17T10:00:00Z",
+            "modified": modified(video),
             "tags": video.tags,
             "damage": None,
             "thumbnail_url": f"/v1/videos/{video.video_id}/thumbnail?at=1.00",
@@ -453,9 +455,17 @@ class Fake:
 
     async def videos(self, request: Request) -> Response:
         """A page of the library."""
-        under = request.query_params.get("under", "")
-        videos = [video for video in self.library.videos if video.path.startswith(under)]
-        first, limit = int(request.query_params.get("page", 0)), int(request.query_params["limit"])
+        params = request.query_params
+        self.library.requests.append(dict(params))
+        videos = [
+            video
+            for video in self.library.videos
+            if video.path.startswith(params.get("under", ""))
+            and params.get("name", "").lower() in video.path.lower()
+        ]
+        if params.get("sort") == "date":
+            videos.sort(key=modified, reverse=True)
+        first, limit = int(params.get("page", 0)), int(params["limit"])
         more = str(first + limit) if first + limit < len(videos) else None
         data = [self._facts(video) for video in videos[first : first + limit]]
         listed = {"data": data, "total": len(videos), "next_page": more}
@@ -502,6 +512,11 @@ class Fake:
         first, last = int(header[1]), int(header[2] or len(data) - 1)
         headers = {"content-range": f"bytes {first}-{last}/{len(data)}", "accept-ranges": "bytes"}
         return Response(data[first : last + 1], 206, media_type="video/mp4", headers=headers)
+
+
+def modified(video: Video) -> str:
+    """When a video was last changed: the shorter it is, the later."""
+    return f"2026-05-17T10:00:{59 - min(59, round(video.duration)):02}Z"
 
 
 def make_job(job_id: str, action: str, folders: list[str], **parts: Any) -> dict[str, Any]:

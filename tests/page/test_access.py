@@ -31,7 +31,8 @@ STATES = {
         "/?q=objects+places&video=00000000000000000000000000000002&segment=00000000000000000000000000000002s1",
         ".map-picture:not(.missing)",
     ),
-    "filters": ("/?q=a+dog&tag=beach&sure=0.5&least=0.1", ".picked"),
+    "filters": ("/?q=a+dog&tag=beach&sure=0.5&least=0.1&from=2026-01-01&longer=3&since=7d&file=GX", ".off"),
+    "videos": ("/?q=a+dog&by=video&sort=date", ".moments"),
 }
 PHONE = {
     "viewport": {"width": 390, "height": 844},
@@ -86,6 +87,9 @@ def test_no_state_breaks_a_rule_of_accessibility(calm: Page, library: Library) -
         if state == "player":
             calm.click("text=Cut and download")
             calm.click("text=All the numbers")
+        if state == "videos":
+            calm.click(".moments summary")
+            calm.wait_for_selector(".moment-list a")
         if state == "map":
             calm.locator(".receipt .word").nth(1).click()
             calm.click("text=The map in numbers")

@@ -86,6 +86,24 @@ def test_the_first_path_that_fits_is_shown() -> None:
     assert shown_paths(Filter(under="/b"), paths, records, {}) == {"one": "/b/1.mp4"}
 
 
+def test_names_are_compared_without_case_and_however_accents_are_written() -> None:
+    names = {"one": "/a/U\u0308bung 1.MP4", "two": "/\u00fcbung/2.mp4", "three": "/a/Stra\u00dfe.mov"}
+    paths = {video: [path] for video, path in names.items()}
+    records = {path: FileRecord(path, 1, 1, video) for video, path in names.items()}
+
+    def called(name: str, **conditions: str) -> list[str]:
+        return list(shown_paths(Filter(name=name, **conditions), paths, records, {}))  # type: ignore[arg-type]
+
+    assert called("\u00dcBUNG") == ["one"]  # of the file, not of its folders
+    assert called("strasse") == ["three"]
+    assert called(".mp4") == ["one", "two"]
+    assert called("/") == []
+    # One file has to fit every condition, and what is shown is that one.
+    paths, records = {"one": [names["one"], names["three"]]}, {path: records[path] for path in records}
+    assert shown_paths(Filter(name="stra"), paths, records, {}) == {"one": names["three"]}
+    assert called("stra", under="/\u00fcbung") == []
+
+
 def test_pages_are_the_whole_list_cut(index: Index) -> None:
     every = index.search("a red circle", k=10)
     pages = [index.search("a red circle", k=3, skip=skip) for skip in (0, 3, 6, 9, 12)]
@@ -115,6 +133,7 @@ def test_values_that_make_no_sense_are_refused(index: Index) -> None:
 
 CONDITIONS: list[FilterFields] = [
     {"under": "/videos/a"},
+    {"name": "3"},
     {"min_duration_seconds": 4.0},
     {"max_duration_seconds": 4.0},
     {"modified_after": NOON + timedelta(hours=4)},

@@ -46,6 +46,8 @@ def test_filters_reach_the_index(client: TestClient, files: list[Path]) -> None:
     assert len(ask(client, filter={"max_duration": 10})["data"]) == 7
     assert len(ask(client, group_by="video", k=100)["data"]) == 8
     assert len(ask(client, filter={"under": str(files[0])})["data"]) == 1
+    named = ask(client, filter={"name": files[0].name.upper()})["data"]
+    assert [hit["path"] for hit in named] == [str(files[0])]
     old = ask(client, filter={"modified_before": "2001-01-01T00:00:00Z"})
     assert (old["data"], old["pool"]["allowed_segments"], old["pool"]["allowed_videos"]) == ([], 0, 0)
     here = ask(client, filter={"under": str(files[0])})["pool"]

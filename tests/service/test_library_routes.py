@@ -84,6 +84,29 @@ def test_pages_follow_one_another(client: TestClient, files: list[Path]) -> None
     assert seen == list(map(str, files))
 
 
+def test_a_list_is_ordered_and_narrowed_over_its_pages(client: TestClient, files: list[Path]) -> None:
+    def listed(**params: str) -> list[str]:
+        seen: list[str] = []
+        page: dict[str, str] = {}
+        while True:
+            answer = client.get("/v1/videos", params={"limit": "2"} | params | page).json()
+            seen += [video["path"] for video in answer["data"]]
+            if answer["next_page"] is None:
+                assert len(seen) == answer["total"]
+                return seen
+            page = {"page": answer["next_page"]}
+
+    assert listed(sort="path") == list(map(str, files))
+    assert listed(sort="name") == [str(file) for file in sorted(files, key=lambda file: file.name)]
+    times = {str(file): file.stat().st_mtime_ns for file in files}
+    assert listed(sort="date") == sorted(times, key=lambda path: (-times[path], path))
+    assert listed(name="\u00dcN\u00cf") == [str(file) for file in files if file.stem == "\u00fcn\u00ef"]
+    assert listed(name="no such") == []
+    # A page belongs to its order.
+    page = client.get("/v1/videos", params={"limit": 2, "sort": "name"}).json()["next_page"]
+    problem(client.get("/v1/videos", params={"page": page, "sort": "date"}), 422)
+
+
 def test_a_folder_narrows_the_list(client: TestClient, folder: Path) -> None:
     under = client.get("/v1/videos", params={"under": str(folder / "videos" / "a")}).json()
     assert (len(under["data"]), under["total"]) == (2, 2)
@@ -98,6 +121,10 @@ def test_a_folder_narrows_the_list(client: TestClient, folder: Path) -> None:
         {"page": "é"},
         {"page": "a"},
         {"page": "_w"},
+        {"page": "WyJwYXRoIiwgMSwgMl0"},  # ["path", 1, 2]
+        {"page": "W1tbW1tbW1tb"},
+        {"name": " "},
+        {"sort": "size"},
         {"under": ""},
         {"under": "~nobody-there"},
     ],

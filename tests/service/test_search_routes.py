@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,14 @@ def test_a_hit_says_all_that_is_known(client: TestClient, index: Index, files: l
             "duration": pytest.approx(length),
             "thumbnail_url": f"/v1/videos/{video}/thumbnail?at={best:.3f}",
             "media_url": f"/v1/videos/{video}/media",
+            "modified": shown["modified"],
             "strip": {"times": list(hit.times_seconds), "shares": list(hit.shares)},
             "explanation": None,
             "parts": [],
             "candidates": None,
         }
+        changed = Path(hit.path).stat().st_mtime
+        assert datetime.fromisoformat(shown["modified"]).timestamp() == pytest.approx(changed, abs=1e-3)
     assert answer["label"] == "text"
     assert answer["pool"] == {"segments": 9, "videos": 8, "allowed_segments": 9, "allowed_videos": 8}
     assert answer["took_ms"] > 0

@@ -18,6 +18,7 @@ from vidsift.cli.question import (
     MaxDurationOption,
     MinDurationOption,
     MinScoreOption,
+    NameOption,
     SearchQuestion,
     SkipOption,
     TagsOption,
@@ -91,6 +92,7 @@ def cut(  # noqa: PLR0917 - the options of the verb
     fast: FastOption = False,
     folder: IndexFolder = None,
     under: UnderOption = None,
+    name: NameOption = None,
     min_duration: MinDurationOption = None,
     max_duration: MaxDurationOption = None,
     after: AfterOption = None,
@@ -111,6 +113,7 @@ def cut(  # noqa: PLR0917 - the options of the verb
     words = what or []
     filter = filter_of(
         under=under,
+        name=name,
         min_duration_seconds=min_duration,
         max_duration_seconds=max_duration,
         modified_after=after,
@@ -128,17 +131,22 @@ def cut(  # noqa: PLR0917 - the options of the verb
             )
         _cut_all(None, [_named_piece(*words)], output, pad, exact=not fast)
         return
-    if len(words) > 1:
-        raise ValueError(
-            f'{len(words)} words; put the question in quotes: vidsift cut "a dog catches a frisbee", or '
-            "name a video and from when to when: vidsift cut holiday.mp4 1:02 1:07.5"
-        )
-    question = question_of(words[0] if words else None, then, like, verbatim=verbatim)
+    question = question_of(_only(words), then, like, verbatim=verbatim)
     index = open_for_search(folder, model, device)
     say_what_is_searched(question)
     hits = hits_for(index, question, top, filter)
     _say_of_hits(index, question, hits, filter)
     _cut_all(index, [_Piece(hit.path, hit.moment, hit) for hit in hits], output, pad, exact=not fast)
+
+
+def _only(words: list[str]) -> str | None:
+    """The question; None where there is none."""
+    if len(words) > 1:
+        raise ValueError(
+            f'{len(words)} words; put the question in quotes: vidsift cut "a dog catches a frisbee", or '
+            "name a video and from when to when: vidsift cut holiday.mp4 1:02 1:07.5"
+        )
+    return words[0] if words else None
 
 
 def _named_piece(video: str, start: str, end: str) -> _Piece:

@@ -27,6 +27,7 @@ __all__ = [
     "MaxDurationOption",
     "MinDurationOption",
     "MinScoreOption",
+    "NameOption",
     "SearchQuestion",
     "SkipOption",
     "TagsOption",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _OPTION_OF = {
+    "name": "--name",
     "min_duration_seconds": "--min-duration",
     "max_duration_seconds": "--max-duration",
     "tags": "--tag",
@@ -67,7 +69,13 @@ LikeOption = Annotated[
 ]
 TopOption = Annotated[int, typer.Option("--top", "-t", "-n", min=1, help="How many hits.")]
 SkipOption = Annotated[int, typer.Option(min=0, metavar="N", help="Leave out the N best: the next page.")]
-UnderOption = Annotated[Path | None, typer.Option(help="Only videos in this folder.")]
+UnderOption = Annotated[Path | None, typer.Option(help="Only videos in this folder, or this one file.")]
+NameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--name", metavar="TEXT", help="Only files whose name holds this text, in small letters or large."
+    ),
+]
 MinDurationOption = Annotated[
     float | None, typer.Option(min=0, metavar="SECONDS", help="Only videos at least this long.")
 ]
@@ -118,7 +126,7 @@ def filter_of(**fields: Unpack[FilterFields]) -> Filter:
         if option is None:
             raise
         # Whatever a filter refuses, it says as "name is value, expected ...".
-        problem = str(error).removeprefix(error.field or "").removesuffix(", or None for no limit")
+        problem = str(error).removeprefix(error.field or "").partition(", or None for ")[0]
         raise QueryError(f"{option}{problem}", field=error.field) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -19,6 +19,7 @@ from vidsift.cli.question import (
     MaxDurationOption,
     MinDurationOption,
     MinScoreOption,
+    NameOption,
     SearchQuestion,
     SkipOption,
     TagsOption,
@@ -33,6 +34,7 @@ from vidsift.cli.question import (
     say_what_is_searched,
 )
 from vidsift.cli.text import IndexFolder, clock, one_line
+from vidsift.files.paths import name_order
 from vidsift.types import Filter
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ QueryArgument = Annotated[
 ]
 PathsOption = Annotated[bool, typer.Option("--paths", "-f", help="Print paths alone, each once, for pipes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+SortOption = Annotated[
+    Literal["match", "date", "name"],
+    typer.Option(help="In which order the hits are printed: the best first, the newest first, or by name."),
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say what was searched.")]
 
 
@@ -61,11 +67,13 @@ def search(  # noqa: PLR0917 - the options of the verb
     like: LikeOption = None,
     top: TopOption = 10,
     skip: SkipOption = 0,
+    sort: SortOption = "match",
     paths_only: PathsOption = False,
     as_json: JsonOption = False,
     export: ExportOption = None,
     folder: IndexFolder = None,
     under: UnderOption = None,
+    name: NameOption = None,
     min_duration: MinDurationOption = None,
     max_duration: MaxDurationOption = None,
     after: AfterOption = None,
@@ -89,6 +97,7 @@ def search(  # noqa: PLR0917 - the options of the verb
         check_export(export)
     filter = filter_of(
         under=under,
+        name=name,
         min_duration_seconds=min_duration,
         max_duration_seconds=max_duration,
         modified_after=after,
@@ -107,6 +116,7 @@ def search(  # noqa: PLR0917 - the options of the verb
     _say_of_candidates(index, hits)
     weak = nothing_fits(index, question, hits, filter)
     _say_how_to_read(index, question, hits, filter, weak=weak)
+    hits = _in_order(index, hits, sort)
     _print_hits(index, question, hits, paths_only=paths_only, as_json=as_json)
     if export is not None:
         export_hits(index, hits, " / ".join(question.sentences) or f"like {question.like}", export)
@@ -159,6 +169,16 @@ def _why_none(index: Index, question: SearchQuestion, filter: Filter) -> str:
         count = len(question.sentences)
         return f"no video has as many as {count} pictures, one for each sentence; leave some out"
     return "no video fits the conditions"
+
+
+def _in_order(index: Index, hits: list[Hit], sort: Literal["match", "date", "name"]) -> list[Hit]:
+    """Put the hits that were found in another order than the best first; equal ones stay as they are."""
+    if sort == "name":
+        return sorted(hits, key=lambda hit: name_order(hit.path))
+    if sort == "date":
+        records = index.store.read_files()
+        return sorted(hits, key=lambda hit: records[hit.path].modified_ns, reverse=True)
+    return hits
 
 
 def _print_hits(

@@ -7,12 +7,25 @@ is stored and shown keeps the spelling that was met first.
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-__all__ = ["above_of", "absolute", "inside", "path_key", "path_keys", "typed_path", "under"]
+__all__ = [
+    "above_of",
+    "absolute",
+    "caseless",
+    "file_name",
+    "inside",
+    "name_order",
+    "path_key",
+    "path_keys",
+    "typed_path",
+    "under",
+]
 
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb", "\u201e": "\u201c"}
 
@@ -38,6 +51,41 @@ def typed_path(text: str) -> str:
         machine = "" if address.netloc.lower() in ("", "localhost") else f"//{address.netloc}"
         path = url2pathname(machine + address.path)
     return path
+
+
+def file_name(path: str) -> str:
+    """The last part of a path: the file's own name, with its ending."""
+    return os.path.basename(path)  # noqa: PTH119 - text like the paths
+
+
+def caseless(text: str) -> str:
+    r"""What a text is compared by where small and large letters are the same.
+
+    Accents too, however they are written: file systems differ in whether an "ü" is one character or two.
+
+    Example:
+        >>> caseless("U\u0308BUNG") == caseless("\u00fcbung")
+        True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def name_order(path: str) -> tuple[str | tuple[int, str], ...]:
+    """What files are ordered by their names with, as people count: without case, 2 before 10.
+
+    Example:
+        >>> sorted(["/b/IMG_10.mp4", "/a/img_9.mp4", "/c/2.mp4"], key=name_order)
+        ['/c/2.mp4', '/a/img_9.mp4', '/b/IMG_10.mp4']
+    """
+    # Texts and numbers take turns, so that like meets like.
+    texts = re.split("([0-9]+)", caseless(file_name(path)))
+    return tuple(_size(text) if place % 2 else text for place, text in enumerate(texts))
+
+
+def _size(digits: str) -> tuple[int, str]:
+    # Names may hold more digits than a number is read from; without its zeros the longer one is the larger.
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def path_key(path: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -91,6 +92,11 @@ class FileRecord:
     def single_picture(self) -> bool:
         """Whether the file is a photo or a drawing that was met in a folder: no video, and no failure."""
         return self.reason == SINGLE_PICTURE
+
+    @property
+    def modified(self) -> datetime:
+        """When the file was last written, in UTC."""
+        return datetime.fromtimestamp(self.modified_ns / 1e9, UTC)
 
     @property
     def failed(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a filter lets through: videos by place, date, duration and tags, and a page of the ranked hits."""
+"""What a filter lets through: videos by place, name, date, length and tags, and a page of the ranked hits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsift.errors import QueryError
-from vidsift.files.paths import absolute
+from vidsift.files.paths import absolute, caseless, file_name
 from vidsift.files.paths import under as lies_under
 from vidsift.index.library import Library
 from vidsift.index.schema import FileRecord
@@ -47,7 +47,7 @@ def shown_paths(
 ) -> dict[str, str]:
     """The path to show for each video that may be found: of its paths the first that fits.
 
-    Place and date have to fit one and the same file; :func:`allowed_rows` sees to durations.
+    Place, name and date have to fit one and the same file; :func:`allowed_rows` sees to durations.
 
     Args:
         filter: what a video has to be like.
@@ -58,6 +58,7 @@ def shown_paths(
     if not filter.narrows:
         return {video: paths_of_video[0] for video, paths_of_video in paths.items()}
     place = None if filter.under is None else absolute(filter.under)
+    name = None if filter.name is None else caseless(filter.name)
     earliest, latest = _nanoseconds(filter.modified_after), _nanoseconds(filter.modified_before)
     # A video is its content: it may lie at several paths, and what is shown is one that was asked for.
     shown: dict[str, str] = {}
@@ -66,7 +67,8 @@ def shown_paths(
             continue
         for path in paths_of_video:
             inside = place is None or lies_under(path, place)
-            if inside and _between(earliest, records[path].modified_ns, latest):
+            called = name is None or name in caseless(file_name(path))
+            if inside and called and _between(earliest, records[path].modified_ns, latest):
                 shown[video] = path
                 break
     return shown

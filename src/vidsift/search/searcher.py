@@ -228,8 +228,9 @@ class Index:
             k: how many hits at most.
             filter: which videos may be found, how good the hits have to be, and which page of them is given.
             conditions: fields of :class:`~vidsift.types.Filter` by their names, in the place of those of
-                ``filter``: ``under``, ``min_duration_seconds``, ``max_duration_seconds``, ``modified_after``,
-                ``modified_before``, ``tags``, ``min_score``, ``group_by``, ``candidates`` and ``skip``.
+                ``filter``: ``under``, ``name``, ``min_duration_seconds``, ``max_duration_seconds``,
+                ``modified_after``, ``modified_before``, ``tags``, ``min_score``, ``group_by``, ``candidates``
+                and ``skip``.
 
         Returns:
             Hits, best first.

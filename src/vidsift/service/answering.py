@@ -100,6 +100,7 @@ def settings_of(request: SearchRequest) -> Settings:
         k=request.k,
         filter=Filter(
             under=None if chosen.under is None else absolute_folder(chosen.under),
+            name=chosen.name,
             min_duration_seconds=chosen.min_duration,
             max_duration_seconds=chosen.max_duration,
             modified_after=_with_zone(chosen.modified_after),
@@ -395,7 +396,8 @@ def _pool(snapshot: Snapshot, narrowed: Filter) -> Pool:
 
 
 def _search_hit(snapshot: Snapshot, hit: Hit) -> SearchHit:
-    video = snapshot.library.videos.get(hit.video_id)  # None if it was taken out since the hits were found
+    # None of both if it was taken out since the hits were found.
+    video, file = snapshot.library.videos.get(hit.video_id), snapshot.library.files.get(hit.path)
     best_seconds = (hit.moment.start_seconds + hit.moment.end_seconds) / 2
     if hit.shares:
         best_seconds = hit.times_seconds[hit.shares.index(max(hit.shares))]
@@ -414,6 +416,7 @@ def _search_hit(snapshot: Snapshot, hit: Hit) -> SearchHit:
         duration=hit.segment.end_seconds if video is None else video.duration_seconds,
         thumbnail_url=thumbnail_url(hit.video_id, best_seconds),
         media_url=media_url(hit.video_id),
+        modified=None if file is None else file.modified,
         strip=schemas.Strip(times=list(hit.times_seconds), shares=list(hit.shares)),
         explanation=None,
         parts=[

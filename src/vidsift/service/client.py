@@ -174,9 +174,25 @@ class Client:
             with self._open("POST", "/v1/uploads", body, headers) as answer:
                 return _value(UploadResponse, answer)
 
-    def videos(self, *, under: str | None = None, limit: int = 100) -> Iterator[VideoFacts]:
-        """Yield the videos of the library, in the order of their paths."""
-        parameters: dict[str, Any] = {"limit": limit} | ({} if under is None else {"under": under})
+    def videos(
+        self,
+        *,
+        under: str | None = None,
+        name: str | None = None,
+        sort: Literal["path", "name", "date"] = "path",
+        limit: int = 100,
+    ) -> Iterator[VideoFacts]:
+        """Yield the videos of the library.
+
+        Args:
+            under: only those in this folder.
+            name: only files whose name holds this text, in small letters or large.
+            sort: in which order; "date" is those that changed last first.
+            limit: how many are asked for at once.
+        """
+        narrowed = {"under": under, "name": name}
+        parameters: dict[str, Any] = {"limit": limit, "sort": sort}
+        parameters |= {field: value for field, value in narrowed.items() if value is not None}
         while True:
             answer = self._ask(VideosResponse, "GET", f"/v1/videos?{urlencode(parameters)}")
             yield from answer.data

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from bisect import bisect_right
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 
 from vidsift import __version__
 from vidsift.errors import IndexFolderError
+from vidsift.files.paths import name_order
 from vidsift.index.storage import Store
 from vidsift.search.filters import shown_paths_in
 from vidsift.service.answering import absolute_folder
@@ -43,11 +45,19 @@ router = APIRouter(tags=["library"])
 
 _TAG_SECONDS = 10.0
 
+Sort = Literal["path", "name", "date"]
+_KEYS: dict[Sort, Callable[[str, int], tuple[Any, ...]]] = {
+    "path": lambda path, _: (path,),
+    "name": lambda path, _: (name_order(path), path),
+    "date": lambda path, newest_ns: (-newest_ns, path),
+}
+"""What videos are ordered by, of the path and the date of each."""
+
 
 @router.get(
     "/v1/videos", operation_id="list_videos", summary="Videos of the library", responses=problem_responses()
 )
-def videos(
+def videos(  # noqa: PLR0917 - the parameters of the query
     service: CurrentService,
     page: Annotated[
         str | None,
@@ -57,17 +67,33 @@ def videos(
     under: Annotated[
         str | None, Query(min_length=1, max_length=4096, description="Only videos in this folder.")
     ] = None,
+    name: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=255,
+            description="Only files whose name holds this text, in small letters or large.",
+        ),
+    ] = None,
+    sort: Annotated[
+        Sort,
+        Query(description="In which order: by path, by name, or by date, those that changed last first."),
+    ] = "path",
 ) -> VideosResponse:
-    """List the videos in the order of their paths; a page stays right when videos are added meanwhile."""
-    listed = _in_order(service.snapshot(), under)
-    # A page begins after a path, not at a number: what was added before it moves nothing.
-    first = 0 if page is None else bisect_right(listed, _path_of(page), key=lambda video: video.path)
+    """List the videos in an order; a page stays right when videos are added meanwhile."""
+    key = _KEYS[sort]
+    listed = sorted(_matching(service.snapshot(), under, name), key=lambda video: key(*_place(video)))
+    # A page begins after a place, not at a number: what was added before it moves nothing.
+    first = 0
+    if page is not None:
+        last = _read_page(page, sort)
+        first = bisect_right(listed, key(*last), key=lambda video: key(*_place(video)))
     shown = listed[first : first + limit]
     more = first + limit < len(listed)
     return VideosResponse(
         data=[VideoFacts(**_facts(video)) for video in shown],
         total=len(listed),
-        next_page=_page_after(shown[-1].path) if more else None,
+        next_page=_page_after(shown[-1], sort) if more else None,
     )
 
 
@@ -139,31 +165,42 @@ def index(service: CurrentService) -> IndexResponse:
     return _index_facts(service.snapshot(), folder_chooser=service.folder_chooser)
 
 
-def _in_order(snapshot: Snapshot, folder: str | None) -> list[Video]:
-    narrowed = Filter(under=None if folder is None else absolute_folder(folder))
+def _matching(snapshot: Snapshot, folder: str | None, name: str | None) -> list[Video]:
+    narrowed = Filter(under=None if folder is None else absolute_folder(folder), name=name)
     videos = snapshot.library.videos
-    shown = [videos[video_id] for video_id in shown_paths_in(snapshot.library, narrowed)]
-    return sorted(shown, key=lambda video: video.path)
+    return [videos[video_id] for video_id in shown_paths_in(snapshot.library, narrowed)]
 
 
-def _page_after(path: str) -> str:
+def _place(video: Video) -> tuple[str, int]:
+    """Path and date of a video, by which it stands in a list."""
+    return video.path, max(file.modified_ns for file in video.files)
+
+
+def _page_after(video: Video, sort: Sort) -> str:
     # Names of files need not be UTF-8; Python holds other bytes as lone surrogates.
-    return base64.urlsafe_b64encode(path.encode("utf-8", "surrogatepass")).decode().rstrip("=")
+    text = json.dumps([sort, *_place(video)], ensure_ascii=False)
+    return base64.urlsafe_b64encode(text.encode("utf-8", "surrogatepass")).decode().rstrip("=")
 
 
-def _path_of(page: str) -> str:
+def _read_page(page: str, sort: Sort) -> tuple[str, int]:
+    """Path and date of the last video on the page before."""
+    problem = ProblemError(
+        422,
+        f"page is {page!r}, which is no next_page of this list; give that of an answer in the same order, "
+        "or nothing",
+    )
     try:
-        return base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)).decode("utf-8", "surrogatepass")
-    except (binascii.Error, ValueError) as error:
-        raise ProblemError(
-            422,
-            f"page is {page!r}, which is no next_page of this service; give that of an answer, or nothing",
-        ) from error
+        text = base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)).decode("utf-8", "surrogatepass")
+        written, path, newest_ns = json.loads(text)
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+        raise problem from error
+    if written != sort or type(path) is not str or type(newest_ns) is not int:
+        raise problem
+    return path, newest_ns
 
 
 def _facts(video: Video) -> dict[str, Any]:
     first = next(iter(video.segments.values()))
-    newest = max(file.modified_ns for file in video.files)
     return {
         "video_id": video.video_id,
         "path": video.path,
@@ -174,7 +211,7 @@ def _facts(video: Video) -> dict[str, Any]:
         "codec": video.codec,
         "fps": video.fps,
         "segments": len(video.segments),
-        "modified": datetime.fromtimestamp(newest / 1e9, UTC),
+        "modified": max(file.modified for file in video.files),
         "tags": sorted(video.tags),
         "damage": video.damage,
         "thumbnail_url": thumbnail_url(video.video_id, (first.start_seconds + first.end_seconds) / 2),

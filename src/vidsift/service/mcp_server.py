@@ -162,6 +162,9 @@ class LibraryTools:
         query: Query,
         k: Annotated[int, Field(ge=1, le=MAX_K, description="How many moments at most.")] = 10,
         under: Annotated[str | None, Field(description="Only videos in this folder.")] = None,
+        name: Annotated[
+            str | None, Field(description="Only files whose name holds this text, in small letters or large.")
+        ] = None,
         tags: Annotated[list[Tag] | None, Field(description="Only videos with all of these tags.")] = None,
         modified_after: datetime | None = None,
         modified_before: datetime | None = None,
@@ -178,6 +181,7 @@ class LibraryTools:
             sentences = [normalise_query(sentence) for sentence in written]
             filter = Filter(
                 under=under,
+                name=name,
                 tags=tags or (),
                 modified_after=modified_after,
                 modified_before=modified_before,

@@ -155,6 +155,7 @@ OTHER_KIND = ProblemKind("other", "The request cannot be answered", "Any other; 
 _LONGEST_VALUE = 100
 
 _PLACES = {
+    "name": ("filter", "name"),
     "tags": ("filter", "tags"),
     "min_duration_seconds": ("filter", "min_duration"),
     "max_duration_seconds": ("filter", "max_duration"),

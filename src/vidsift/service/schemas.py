@@ -103,7 +103,11 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     under: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
-        default=None, description="Only videos in this folder, its folders included."
+        default=None, description="Only videos in this folder, its folders included; or only this file."
+    )
+    name: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None,
+        description="Only files whose name, its ending included, holds this text, in small letters or large.",
     )
     min_duration: Seconds | None = Field(default=None, description="Only videos of so many seconds or more.")
     max_duration: Seconds | None = Field(default=None, description="Only videos of so many seconds or less.")
@@ -358,6 +362,9 @@ class SearchHit(BaseModel):
     duration: float = Field(description="Length of the video in seconds.")
     thumbnail_url: str = Field(description="The best frame of the moment as a JPEG.")
     media_url: str = Field(description="The video file itself, with range requests.")
+    modified: datetime | None = Field(
+        default=None, description="When the file was last changed; null where it was taken out since."
+    )
     strip: Strip = Field(description="The segment's frames: what each gave to the score.")
     explanation: Explanation | None = Field(
         description="Why it was found; null unless asked for, for models that cannot say what each frame or "

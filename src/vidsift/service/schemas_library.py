@@ -66,7 +66,7 @@ class VideoDetails(VideoFacts):
 
 
 class VideosResponse(BaseModel):
-    """Some videos of the library, in the order of their paths."""
+    """Some videos of the library, in the order that was asked for."""
 
     data: list[VideoFacts] = Field(description="The videos.")
     total: int = Field(description="How many there are on all pages.")

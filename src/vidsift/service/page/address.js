@@ -1,9 +1,16 @@
 // What the page shows is what its address says: query, filters, view and the open video.
 
+const SORTS = ["date", "name"];
+
 /** A number as it was written, where it is one between two others; else nothing. */
 function limit(text, lowest = -1e6, highest = 1e6) {
   const value = Number(text);
   return text.trim() && value >= lowest && value <= highest ? text : "";
+}
+
+/** A day as 2026-05-17, where it is one; else nothing. */
+function day(text) {
+  return /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) ? text : "";
 }
 
 /** The state that an address holds; absent parts are empty. */
@@ -22,10 +29,14 @@ export function read(search = location.search) {
     name: text("name"),
     verbatim: text("verbatim") === "1" ? "1" : "",
     by: text("by") === "video" ? "video" : "segment",
+    sort: SORTS.includes(text("sort")) ? text("sort") : "",
     under: text("under"),
-    longer: text("longer"),
-    shorter: text("shorter"),
+    file: text("file"),
+    longer: limit(text("longer"), 0, 1e9),
+    shorter: limit(text("shorter"), 0, 1e9),
     since: text("since"),
+    from: day(text("from")),
+    to: day(text("to")),
     tags: params.getAll("tag"),
     // "good", or in addresses from before there were words a least confidence.
     sure: text("sure") === "good" ? "good" : limit(text("sure"), 0, 1),

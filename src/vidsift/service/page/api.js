@@ -88,10 +88,9 @@ export const startJob = (action, folders) => post("/v1/index/jobs", { action, fo
 export const steerJob = (jobId, verb) => post(`/v1/index/jobs/${id(jobId)}/${verb}`, {});
 
 /** A page of what is in the index. */
-export function videos({ page = "", limit = 24, under = "" } = {}, signal) {
+export function videos({ limit = 24, ...wanted } = {}, signal) {
   const params = new URLSearchParams({ limit: String(limit) });
-  if (page) params.set("page", page);
-  if (under) params.set("under", under);
+  for (const [name, value] of Object.entries(wanted)) if (value) params.set(name, value);
   return json(`/v1/videos?${params}`, { signal });
 }
 

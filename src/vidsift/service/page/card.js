@@ -3,17 +3,18 @@
 import * as address from "./address.js";
 import { frameOverWords, hasTimes, nearest, readAccount, wordOverTime } from "./account.js";
 import { bdi, el, iconButton } from "./dom.js";
-import { capital, clock, fileName, folderOf, fullPath, part, span, spoken } from "./format.js";
+import { clock, fileName, folderOf, fullPath, part, span, spoken } from "./format.js";
 import { previews } from "./preview.js";
 import { keepThumbnail } from "./queryPicture.js";
+import { makeMoments } from "./moments.js";
 import { makeStrip } from "./strip.js";
-
-const MATCH_CLASS = { "good match": "good", "possible match": "possible", unlikely: "unlikely" };
+import { sureness } from "./sureness.js";
 
 /**
  * A card for a hit.
  *
- * @param context {lazy, point(seconds, account), similar(hit)}: answers about hits, and who wants to know.
+ * @param context {lazy, point(seconds, account), similar(hit), moments(hit)}: answers about hits, and who wants
+ *   to know.
  */
 export function makeCard(hit, state, context) {
   const goal = { ...state, video: hit.video_id, segment: hit.segment_id, at: hit.start.toFixed(2) };
@@ -69,6 +70,11 @@ export function makeCard(hit, state, context) {
     ),
   );
 
+  // Of a video that was compared as a whole there are no others.
+  const moments =
+    state.by === "video" && isPart(hit) && !hit.parts.length ? makeMoments(hit, state, context.moments) : null;
+  if (moments) node.append(moments.node);
+
   let account = null;
   let whole = null;
   let word = null;
@@ -123,6 +129,10 @@ export function makeCard(hit, state, context) {
     node,
     open,
     hit,
+    /** The other moments of the video, as far as they are listed. */
+    moments: () => moments?.hits() ?? [],
+    /** What opens a segment, if it is this card's; else nothing. */
+    linkOf: (segmentId) => (hit.segment_id === segmentId ? open : moments?.linkOf(segmentId)),
     /** Ask for what the card can do without at first: the words' account and the rest of the video. */
     async learn() {
       if (context.lazy === null) return null;
@@ -171,13 +181,6 @@ function isPart(hit) {
 
 function lastFolder(path) {
   return folderOf(path).split(/[\\/]/).at(-1) || "/";
-}
-
-/** How good a match it is; where that is not known, the score. */
-function sureness(hit) {
-  if (hit.match) return el("span", { class: `match ${MATCH_CLASS[hit.match]}` }, capital(hit.match));
-  const title = "Score; how good a match is cannot be told of this question or library";
-  return el("span", { class: "match", title }, part(hit.score, 3));
 }
 
 function labelOf(hit, name) {

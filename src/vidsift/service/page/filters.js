@@ -1,7 +1,8 @@
-// Which videos a search looks at, and whether it answers with moments or with videos.
+// Which videos a search looks at, and how it answers: with moments or with videos, in which order.
 
-import { bdi, el, icon } from "./dom.js";
 import * as address from "./address.js";
+import { el } from "./dom.js";
+import { field, leaveOut, makeNameFacet, picked, select, slot, together } from "./facets.js";
 import { visible } from "./format.js";
 
 const LENGTHS = [
@@ -18,37 +19,44 @@ const AGES = [
   ["Past month", "30d"],
   ["Past year", "365d"],
 ];
+const CHOOSE = "choose";
+const DAYS = { min: "1970-01-01", max: "9999-12-31" };
 
 /** The filter part of a search's body; undefined where nothing is filtered. */
 export function filterOf(state) {
-  const days = /^(\d{1,5})d$/.exec(state.since);
   const filter = {
     under: state.under || undefined,
+    name: state.file || undefined,
     min_duration: state.longer ? Number(state.longer) : undefined,
     max_duration: state.shorter ? Number(state.shorter) : undefined,
-    modified_after: days ? new Date(Date.now() - Number(days[1]) * 86_400_000).toISOString() : undefined,
+    modified_after: state.from ? midnight(state.from) : ago(state.since),
+    modified_before: state.to ? midnight(state.to, 1) : undefined,
     tags: state.tags.length ? state.tags : undefined,
   };
   return Object.values(filter).some((value) => value !== undefined) ? filter : undefined;
 }
 
+function ago(since) {
+  const days = /^(\d{1,5})d$/.exec(since);
+  return days ? new Date(Date.now() - Number(days[1]) * 86_400_000).toISOString() : undefined;
+}
+
+/** The beginning of a day, or of one that comes after it, where the person is. */
+function midnight(day, later = 0) {
+  const [year, month, date] = day.split("-").map(Number);
+  return new Date(year, month - 1, date + later).toISOString();
+}
+
 /** The state without filters. */
 export function unfiltered(state) {
-  return { ...state, under: "", longer: "", shorter: "", since: "", tags: [], sure: "", least: "" };
+  const none = { under: "", file: "", longer: "", shorter: "", since: "", from: "", to: "", tags: [] };
+  return { ...state, ...none, sure: "", least: "" };
 }
 
 /** How many filters are set. */
 export function filterCount(state) {
-  const { under, longer, shorter, since, tags, sure, least } = state;
-  return [under, longer || shorter, since, tags.length, sure, least].filter(Boolean).length;
-}
-
-function choice(label, options, value, change) {
-  const select = el("select", { "aria-label": label, on: { change: () => change(select.value) } });
-  const known = options.some(([, choice]) => choice === value) ? options : [...options, [value, value]];
-  select.append(...known.map(([words, choice]) => el("option", { value: choice, dir: "auto" }, visible(words))));
-  select.value = value;
-  return el("span", { class: value ? "choice set" : "choice" }, select, icon("next"));
+  const { under, file, longer, shorter, since, from, to, tags, sure, least } = state;
+  return [under, file, longer || shorter, since || from || to, tags.length, sure, least].filter(Boolean).length;
 }
 
 /** Folder names as short as they stay different from each other. */
@@ -63,6 +71,10 @@ function shortNames(paths) {
   });
 }
 
+function set(parts) {
+  address.go({ ...address.now(), view: "search", video: "", segment: "", at: "", ...parts });
+}
+
 /**
  * Build the row of filters.
  *
@@ -70,16 +82,76 @@ function shortNames(paths) {
  * it has a score and nothing that says how sure it is.
  */
 export function makeFilters() {
-  const node = el("div", { class: "filters", role: "group", "aria-label": "Filters" });
   let folders = [];
   let tags = [];
   let unsure = false;
 
-  function set(parts) {
-    address.go({ ...address.now(), view: "search", video: "", segment: "", at: "", ...parts });
+  const grouping = slot("by", { key: (state) => state.by, draw: drawGrouping });
+  const sorting = slot("sort", {
+    key: (state) => state.sort,
+    isSet: (state) => state.sort,
+    draw: (state) =>
+      select("Order", [["Best match", ""], ["Newest first", "date"], ["By name", "name"]], state.sort, (sort) =>
+        set({ sort }),
+      ),
+  });
+  const folder = slot("folder", {
+    key: (state) => [state.under, folders],
+    isSet: (state) => state.under,
+    draw(state) {
+      const names = shortNames(folders);
+      const options = [["All folders", ""], ...folders.map((path, place) => [names[place], path])];
+      return select("Folder", options, state.under, (under) => set({ under }));
+    },
+  });
+  const named = makeNameFacet(set);
+  const length = makeLength();
+  const date = makeDate();
+  const tagging = slot("tag", {
+    key: (state) => [state.tags, tags],
+    isSet: (state) => state.tags.length,
+    draw: drawTags,
+  });
+  const limiting = slot("limit", {
+    key: (state) => [state.sure, state.least, unsure],
+    isSet: (state) => state.sure || state.least,
+    draw: drawLimits,
+  });
+  const clearing = slot("clear", {
+    key: filterCount,
+    isSet: filterCount,
+    draw: (state) =>
+      filterCount(state)
+        ? el("button", { type: "button", class: "text", on: { click: clear } }, "Clear filters")
+        : "",
+  });
+  const parts = [grouping, sorting, folder, named, length, date, tagging, limiting, clearing];
+  // On a phone what is not set waits behind this button.
+  const all = el("button", { type: "button", class: "plain all-filters", "aria-expanded": "false" }, "Filters");
+  const node = el(
+    "div",
+    { class: "filters", role: "group", "aria-label": "Filters" },
+    grouping.node,
+    all,
+    ...parts.slice(1).map((part) => part.node),
+  );
+  all.addEventListener("click", () => {
+    all.setAttribute("aria-expanded", String(node.classList.toggle("unfolded")));
+  });
+
+  function clear() {
+    length.close();
+    date.close();
+    address.go(unfiltered(address.now()));
+    // The button is gone with what it took back.
+    node.querySelector("select").focus();
   }
 
-  function grouping(state) {
+  function show(state) {
+    for (const part of parts) part.show(state);
+  }
+
+  function drawGrouping(state) {
     const radio = (value, words, title) => {
       const input = el("input", { type: "radio", name: "by", value, on: { change: () => set({ by: value }) } });
       input.checked = state.by === value;
@@ -90,36 +162,27 @@ export function makeFilters() {
       { class: "switch" },
       el("legend", { class: "hidden" }, "Answer with"),
       radio("segment", "Moments", "Every moment that fits, also several of one video"),
-      radio("video", "Videos", "Each video once, with its best moment"),
+      radio("video", "Videos", "Each video once, with its best moment and the others under it"),
     );
   }
 
   /** Tags that are asked for, all of them, and one more to choose. */
-  function tagging(state) {
+  function drawTags(state) {
     const left = tags.filter((tag) => !state.tags.includes(tag));
-    const picked = state.tags.map((tag) =>
-      el(
-        "button",
-        {
-          type: "button",
-          class: "picked",
-          "aria-label": `Tag ${visible(tag)}: leave it out`,
-          title: "Leave this tag out",
-          on: { click: () => set({ tags: address.now().tags.filter((other) => other !== tag) }) },
-        },
-        bdi(visible(tag)),
-        icon("close"),
+    const chosen = state.tags.map((tag) =>
+      picked(visible(tag), `Tag ${visible(tag)}`, "Leave this tag out", () =>
+        set({ tags: address.now().tags.filter((other) => other !== tag) }),
       ),
     );
     const first = [state.tags.length ? "Also with tag" : "Any tag", ""];
-    const more = choice("Tag", [first, ...left.map((tag) => [tag, tag])], "", (tag) =>
+    const more = select("Tag", [first, ...left.map((tag) => [tag, tag])], "", (tag) =>
       set({ tags: [...address.now().tags, tag] }),
     );
-    return [...picked, left.length ? more : ""];
+    return [...chosen, left.length ? more : ""];
   }
 
   /** How good a match has to be, in what the cards show: a good one, or its score where that is all. */
-  function limiting(state) {
+  function drawLimits(state) {
     const score = el("input", {
       type: "number",
       step: "any",
@@ -135,8 +198,14 @@ export function makeFilters() {
       el("span", { "aria-hidden": "true" }, "Score at least"),
       score,
     );
-    const older = state.sure && state.sure !== "good" ? leastConfidence(state.sure) : "";
-    return [!unsure || state.sure === "good" ? goodOnly(state) : "", older, unsure || state.least ? typed : ""];
+    // A limit of an address from before there were words: it counts, and can be taken back.
+    const older = `Confidence at least ${state.sure}`;
+    const why = "The share of unrelated questions that score less. Leave this limit out";
+    return [
+      !unsure || state.sure === "good" ? goodOnly(state) : "",
+      state.sure && state.sure !== "good" ? picked(older, older, why, () => set({ sure: "" })) : "",
+      unsure || state.least ? typed : "",
+    ];
   }
 
   function goodOnly(state) {
@@ -145,70 +214,6 @@ export function makeFilters() {
     box.setAttribute("aria-label", "Good matches only");
     const title = unsure ? "How good a match is, is not known for this question" : "Leave out what may not be it";
     return el("label", { class: box.checked ? "only set" : "only", title }, box, "Good matches only");
-  }
-
-  /** A limit of an address from before there were words: it counts, and can be taken back. */
-  function leastConfidence(share) {
-    return el(
-      "button",
-      {
-        type: "button",
-        class: "picked",
-        "aria-label": `Confidence at least ${share}: leave it out`,
-        title: "The share of unrelated questions that score less. Leave this limit out",
-        on: { click: () => set({ sure: "" }) },
-      },
-      `Confidence at least ${share}`,
-      icon("close"),
-    );
-  }
-
-  let drawn = "";
-
-  function show(state) {
-    const wanted = JSON.stringify([state, folders, tags, unsure]);
-    // An answer that changes nothing here must not take away what a person is typing.
-    if (wanted === drawn) return;
-    drawn = wanted;
-    const focused = document.activeElement?.getAttribute?.("aria-label");
-    const inside = node.contains(document.activeElement);
-    const wasRadio = inside && document.activeElement.matches("input[type=radio]");
-    const names = shortNames(folders);
-    const length = `${state.longer}-${state.shorter}`;
-    node.replaceChildren(
-      grouping(state),
-      choice(
-        "Folder",
-        [["All folders", ""], ...folders.map((path, i) => [names[i], path])],
-        state.under,
-        (under) => set({ under }),
-      ),
-      choice(
-        "Length",
-        LENGTHS.map(([words, longer, shorter]) => [words, longer || shorter ? `${longer}-${shorter}` : ""]),
-        length === "-" ? "" : length,
-        (value) => {
-          const [longer = "", shorter = ""] = value.split("-");
-          set({ longer, shorter });
-        },
-      ),
-      choice("Date", AGES, state.since, (since) => set({ since })),
-      ...tagging(state),
-      ...limiting(state),
-      filterCount(state)
-        ? el(
-            "button",
-            { type: "button", class: "text", on: { click: () => address.go(unfiltered(address.now())) } },
-            "Clear filters",
-          )
-        : "",
-    );
-    if (wasRadio) node.querySelector("input:checked")?.focus();
-    else if (inside && focused) {
-      // A tag that was left out is among those to choose from again.
-      const same = node.querySelector(`[aria-label="${CSS.escape(focused)}"]`);
-      (same ?? node.querySelector("[aria-label=Tag]"))?.focus();
-    }
   }
 
   return {
@@ -221,4 +226,99 @@ export function makeFilters() {
       show(address.now());
     },
   };
+}
+
+/** From when to when files were last changed: a choice, or two days. */
+function makeDate() {
+  let open = false;
+  const isOpen = (state) => open || Boolean(state.from || state.to);
+  const props = { type: "date", ...DAYS, title: "When the file was last changed" };
+  const from = field("First day", props, (day) => set({ from: day, since: "" }));
+  const to = field("Last day", props, (day) => set({ to: day, since: "" }));
+  const part = slot("date", {
+    key: (state) => (isOpen(state) ? "open" : state.since),
+    isSet: (state) => isOpen(state) || state.since,
+    draw(state) {
+      if (!isOpen(state)) {
+        return select("Date", [...AGES, ["Choose days \u2026", CHOOSE]], state.since, (since) => {
+          if (since !== CHOOSE) return set({ since });
+          open = true;
+          part.show(address.now());
+          return from.node.focus();
+        });
+      }
+      return between("From", from, "to", to, "Days", () => {
+        open = false;
+        set({ from: "", to: "", since: "" });
+        part.show(address.now());
+      });
+    },
+  });
+  const whole = together(part, (state) => {
+    from.show(state.from);
+    to.show(state.to);
+  });
+  return { ...whole, close: () => (open = false) };
+}
+
+/** How long videos are: a choice, or from so many minutes to so many. */
+function makeLength() {
+  let open = false;
+  const isKnown = ({ longer, shorter }) => LENGTHS.some(([, least, most]) => least === longer && most === shorter);
+  const isOpen = (state) => open || !isKnown(state);
+  const props = { type: "number", min: 0, step: "any", placeholder: "any" };
+  const least = field("Minutes at least", props, (minutes) => set({ longer: seconds(minutes) }));
+  const most = field("Minutes at most", props, (minutes) => set({ shorter: seconds(minutes) }));
+  const part = slot("length", {
+    key: (state) => (isOpen(state) ? "open" : [state.longer, state.shorter]),
+    isSet: (state) => isOpen(state) || state.longer || state.shorter,
+    draw(state) {
+      if (!isOpen(state)) {
+        const options = LENGTHS.map(([words, longer, shorter]) => [words, pair(longer, shorter)]);
+        return select("Length", [...options, ["Choose \u2026", CHOOSE]], pair(state.longer, state.shorter), (chosen) => {
+          if (chosen === CHOOSE) {
+            open = true;
+            part.show(address.now());
+            return least.node.focus();
+          }
+          const [longer = "", shorter = ""] = chosen.split("-");
+          return set({ longer, shorter });
+        });
+      }
+      return between("Minutes", least, "to", most, "Length", () => {
+        open = false;
+        set({ longer: "", shorter: "" });
+        part.show(address.now());
+      });
+    },
+  });
+  const whole = together(part, (state) => {
+    least.show(inMinutes(state.longer));
+    most.show(inMinutes(state.shorter));
+  });
+  return { ...whole, close: () => (open = false) };
+}
+
+function pair(longer, shorter) {
+  return longer || shorter ? `${longer}-${shorter}` : "";
+}
+
+function inMinutes(text) {
+  return text ? String(Math.round((Number(text) / 60) * 1000) / 1000) : "";
+}
+
+function seconds(minutes) {
+  return minutes ? String(Math.round(Number(minutes) * 60_000) / 1000) : "";
+}
+
+function between(first, least, second, most, label, click) {
+  return el(
+    "span",
+    { class: "limit set" },
+    el("span", { "aria-hidden": "true" }, first),
+    least.node,
+    el("span", { "aria-hidden": "true" }, second),
+    most.node,
+    leaveOut(label, click),
+  );
 }

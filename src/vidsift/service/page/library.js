@@ -4,14 +4,14 @@ import { makeAddFolder } from "./addFolder.js";
 import * as address from "./address.js";
 import * as api from "./api.js";
 import { bdi, el, icon } from "./dom.js";
-import { clock, counted, fileName, fullPath, number, visible } from "./format.js";
+import { counted, fullPath, number, visible } from "./format.js";
 import { makeJobs } from "./jobs.js";
 import { copiesOf, factsOf } from "./libraryFacts.js";
+import { makeShelf } from "./shelf.js";
 import { action, message, trouble } from "./states.js";
 
 const FAILURES_SHOWN = 50;
 const SOON_MS = 1500;
-const NEAR = { rootMargin: "500px" };
 
 /** The library view. `changed(overview)` is called whenever the library was looked at anew. */
 export function makeLibrary({ changed }) {
@@ -31,15 +31,15 @@ export function makeLibrary({ changed }) {
   );
   folders.hidden = true;
   const failures = el("section", { class: "failures", "aria-labelledby": "failures-title" });
-  const shelf = el("section", { class: "shelf", "aria-labelledby": "shelf-title" });
-  const node = el("div", { class: "library" }, head, jobs.node, folders, failures, shelf);
+  const shelf = makeShelf({ trouble: jobs.trouble });
+  const node = el("div", { class: "library" }, head, jobs.node, folders, failures, shelf.node);
   let running = null;
-  let under = "";
+  let shown = address.EMPTY;
 
   async function run(state) {
     running?.abort();
     running = new AbortController();
-    under = state.under;
+    shown = state;
     if (!head.firstChild)
       head.replaceChildren(el("h1", {}, "Library"), el("p", { class: "note" }, "Looking \u2026"));
     await Promise.all([refresh(), jobs.start()]);
@@ -60,8 +60,8 @@ export function makeLibrary({ changed }) {
       drawHead(overview);
       drawFolders(overview);
       drawFailures(overview);
-      if (overview.videos) await drawShelf(mine.signal);
-      else shelf.replaceChildren();
+      if (overview.videos) await shelf.show(shown, mine.signal);
+      else shelf.clear();
     } catch (error) {
       if (api.isAbort(error)) return;
       head.replaceChildren(el("h1", {}, "Library"), trouble(error, refresh));
@@ -107,16 +107,18 @@ export function makeLibrary({ changed }) {
   }
 
   function folderRow(folder) {
+    const { under } = shown;
+    const goal = { ...shown, under: under === folder.path ? "" : folder.path };
     const only = el(
       "a",
-      { href: address.href({ ...address.EMPTY, view: "library", under: folder.path }), class: "folder-name" },
+      { href: address.href(goal), class: "folder-name" },
       icon("folder"),
       bdi(fullPath(folder.path)),
     );
     only.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      address.go({ ...address.EMPTY, view: "library", under: under === folder.path ? "" : folder.path });
+      address.go(goal);
     });
     if (under === folder.path) only.setAttribute("aria-current", "true");
     const counts = el(
@@ -174,48 +176,6 @@ export function makeLibrary({ changed }) {
     failures.hidden = !failures.firstChild;
   }
 
-  /** A page of the videos; of a later one the first video gets the focus of the button that asked for it. */
-  async function drawShelf(signal, page = "") {
-    const answer = await api.videos({ page, limit: 24, under }, signal);
-    const tiles = answer.data.map(videoTile);
-    const more = answer.next_page ? moreVideos(signal, answer.next_page) : "";
-    if (page) {
-      const button = shelf.querySelector(".shelf-more");
-      const focused = button === document.activeElement;
-      shelf.querySelector(".cards").append(...tiles);
-      button.replaceWith(more);
-      if (focused) tiles[0]?.querySelector("a").focus({ preventScroll: true });
-      return;
-    }
-    const title = el(
-      "h2",
-      { id: "shelf-title" },
-      under ? `${counted(answer.total, "video")} in ` : "All videos",
-    );
-    if (under) title.append(bdi(fullPath(under)));
-    shelf.replaceChildren(title, el("ul", { class: "cards small" }, ...tiles), more);
-  }
-
-  /** A button for the next page; who scrolls near it does not have to press it. */
-  function moreVideos(signal, page) {
-    let loading = false;
-    const load = async () => {
-      if (loading) return;
-      loading = true;
-      near.disconnect();
-      try {
-        await drawShelf(signal, page);
-      } catch (error) {
-        if (!api.isAbort(error)) jobs.trouble(error);
-        loading = false;
-      }
-    };
-    const button = action("More videos", load, { class: "plain shelf-more" });
-    const near = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && load(), NEAR);
-    near.observe(button);
-    return button;
-  }
-
   return {
     node,
     run,
@@ -240,34 +200,6 @@ function filesWithReasons(files, all = files.length) {
     el("ul", { class: "failure-list" }, ...shown.map(row)),
     all > shown.length ? el("p", { class: "note" }, `and ${counted(all - shown.length, "more file")}`) : "",
   ];
-}
-
-/** A video of the library, not a hit. */
-export function videoTile(video) {
-  const name = fileName(video.path);
-  const goal = { ...address.now(), video: video.video_id, segment: "", at: "" };
-  const picture = el("img", {
-    class: "picture",
-    src: video.thumbnail_url,
-    alt: "",
-    loading: "lazy",
-    decoding: "async",
-    width: 320,
-    height: 180,
-  });
-  picture.addEventListener("error", () => picture.classList.add("missing"));
-  const link = el(
-    "a",
-    { class: "open", href: address.href(goal), "aria-label": `${name}, ${clock(video.duration)}. Play` },
-    el("span", { class: "frame" }, picture, el("span", { class: "when" }, clock(video.duration))),
-    el("span", { class: "title", title: fullPath(video.path) }, bdi(name)),
-  );
-  link.addEventListener("click", (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return;
-    event.preventDefault();
-    address.go(goal, { inside: true });
-  });
-  return el("li", { class: "card" }, link);
 }
 
 /** What a library that holds nothing shows first. */

@@ -7,9 +7,10 @@ import { makeFilters } from "./filters.js";
 import { counted } from "./format.js";
 import { makeJobs } from "./jobs.js";
 import { listen, makeHelp } from "./keys.js";
-import { firstRun, makeLibrary, videoTile } from "./library.js";
+import { firstRun, makeLibrary } from "./library.js";
 import { makePlayer } from "./player.js";
 import { makeResults, titleOf } from "./results.js";
+import { videoTile } from "./shelf.js";
 import { home, trouble } from "./states.js";
 import { makeTop } from "./top.js";
 
@@ -99,7 +100,7 @@ function show(state, before, again) {
     else library.stop();
   }
   if (state.view === "library") {
-    if (!before || before.view !== "library" || before.under !== state.under) library.run(state);
+    if (!before || before.view !== "library" || !address.asksTheSame(state, before)) library.run(state);
   } else {
     filters.show(state);
     if (address.asks(state)) firstJobs.stop();

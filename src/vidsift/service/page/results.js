@@ -9,6 +9,7 @@ import { filterCount, filterOf, unfiltered } from "./filters.js";
 import { counted, number } from "./format.js";
 import { makeFold } from "./fold.js";
 import { Lazy } from "./lazy.js";
+import { likelyOf, sorted } from "./order.js";
 import {
   action,
   cancelled,
@@ -24,6 +25,9 @@ import {
 import { makeWords } from "./words.js";
 
 const AT_ONCE = 24;
+/** What is put in another order than the best first: more of it, since what is left out is not the last of it. */
+const SORTED_AT_ONCE = 96;
+const MOMENTS_AT_ONCE = 100;
 /** After so long without an answer the page shows where it will be, offers to cancel, and says that it takes long. */
 const PATIENCE_MS = 120;
 const CANCEL_MS = 2000;
@@ -157,11 +161,11 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
 
   function append(state, body, answer) {
     visible ??= new IntersectionObserver(seen, { rootMargin: "200px" });
-    const context = { lazy, point: pointFrame, similar };
+    const context = { lazy, point: pointFrame, similar, moments: (hit) => momentsOf(hit, body) };
     const made = answer.data.map((hit) => makeCard(hit, state, context));
     cards.push(...made);
     fits = answer.found;
-    place();
+    place(state.sort);
     made.forEach((card) => visible.observe(card.node));
     const after = fold.holds() ? fold.below : below;
     below.replaceChildren();
@@ -181,14 +185,25 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
   }
 
   /** Lay the cards out: those that are likely, and below the fold what comes after the last of them. */
-  function place() {
-    const likely = likelyOf(cards.map((card) => card.hit), fits);
-    cards.forEach(({ node: card }, at) => {
-      const target = at < likely ? list : fold.list;
-      // A card that is where it belongs keeps the focus.
-      if (card.parentNode !== target) target.append(card);
+  function place(order) {
+    const ranked = cards.toSorted((a, b) => a.hit.rank - b.hit.rank);
+    const likely = likelyOf(ranked.map((card) => card.hit), fits);
+    const parts = [ranked.slice(0, likely), ranked.slice(likely)].map((part) => sorted(part, order));
+    cards = parts.flat();
+    [list, fold.list].forEach((target, part) => {
+      parts[part].forEach(({ node: card }, at) => {
+        // A card that is where it belongs keeps the focus.
+        if (target.children[at] !== card) target.insertBefore(card, target.children[at] ?? null);
+      });
     });
     fold.count();
+  }
+
+  /** The other moments of a hit's video, best first, and whether there are more than these. */
+  async function momentsOf(hit, body) {
+    const filter = { ...body.filter, under: hit.path };
+    const wanted = { ...body, filter, group_by: "segment", k: MOMENTS_AT_ONCE };
+    return api.search(wanted, running.signal);
   }
 
   /** Above the cards, what they are all like where none of them is good. */
@@ -236,7 +251,8 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     const { candidates } = answer.data[0];
     const among = candidates ? `, ranked among the ${number(candidates)} likeliest` : "";
     const what = whatIs(state, answer, cards.map((card) => card.hit));
-    summary.textContent = `${what}${where}${among}`;
+    const order = { date: ", newest first", name: ", by name" }[state.sort] ?? "";
+    summary.textContent = `${what}${where}${among}${order}`;
     // For those who want to know; the page's own words are about what was found.
     const seconds = Math.max(0.01, answer.took_ms / 1000).toFixed(2);
     summary.title = `${counted(pool.allowed_segments, "part")} of videos compared in ${seconds} seconds`;
@@ -288,30 +304,19 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
       document.activeElement === fold.summary || cards.some((card) => card.node.contains(document.activeElement)),
     /** The hit of a segment, those beside it, and the answers about it, if it is among what is shown. */
     find(segmentId) {
-      const at = cards.findIndex((card) => card.hit.segment_id === segmentId);
+      const hits = cards.flatMap((card) => [card.hit, ...card.moments()]);
+      const at = hits.findIndex((hit) => hit.segment_id === segmentId);
       if (at < 0) return null;
-      return { hit: cards[at].hit, before: cards[at - 1]?.hit ?? null, after: cards[at + 1]?.hit ?? null };
+      return { hit: hits[at], before: hits[at - 1] ?? null, after: hits[at + 1] ?? null };
     },
     focusOn(segmentId) {
-      const card = cards.find((shown) => shown.hit.segment_id === segmentId);
-      if (!card) return;
-      if (!card.node.checkVisibility()) fold.open();
-      card.open.focus();
+      const link = cards.map((card) => card.linkOf(segmentId)).find(Boolean);
+      if (!link) return;
+      if (!link.checkVisibility()) fold.open();
+      link.focus();
     },
     lazy: () => lazy,
   };
-}
-
-/**
- * How many hits are likely: all up to the last good match, without any up to the last possible one; none where
- * nothing fits, and all where that is not known, or what fits is not among these.
- */
-function likelyOf(hits, fits) {
-  const matches = hits.map((hit) => hit.match);
-  for (const word of ["good match", "possible match"]) {
-    if (matches.includes(word)) return matches.lastIndexOf(word) + 1;
-  }
-  return fits === false ? 0 : hits.length;
 }
 
 /** What was found, in the words of the cards. */
@@ -331,7 +336,7 @@ export function plain(queries) {
 }
 
 function bodyOf(state) {
-  const body = { k: AT_ONCE, group_by: state.by, filter: filterOf(state) };
+  const body = { k: state.sort ? SORTED_AT_ONCE : AT_ONCE, group_by: state.by, filter: filterOf(state) };
   if (state.least) body.min_score = Number(state.least);
   if (state.sure === "good") body.min_match = "good match";
   else if (state.sure) body.min_confidence = Number(state.sure);
