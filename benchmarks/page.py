@@ -56,7 +56,7 @@ def measure(url: str, questions: int) -> list[tuple[float, float]]:
                 page.wait_for_timeout(20)
             if number >= WARM:
                 summary = page.get_attribute(".summary", "title") or ""
-                waited.append((float(milliseconds), float(summary.split()[-2].replace(",", ""))))
+                waited.append((float(milliseconds), 1000 * float(summary.split()[-2])))
         browser.close()
     return waited
 
