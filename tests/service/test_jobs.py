@@ -16,6 +16,7 @@ from tests.service.serving import index_of, problem, served
 from tests.service.test_live_index import until
 
 from vidsift.index.build import Report
+from vidsift.index.manifest import JOBS
 from vidsift.search.searcher import Index
 from vidsift.service.job_process import JobControls, JobSpec
 from vidsift.service.jobs import _Entry, _report
@@ -60,6 +61,13 @@ def work() -> Worked:
 def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     folder = tmp_path_factory.mktemp("jobs")
     return index_of(folder / "index", [clip(folder / "videos", "clip")])
+
+
+@pytest.fixture(autouse=True)
+def finished(index: Index) -> Iterator[None]:
+    """No test goes on with jobs of another."""
+    yield
+    (index.store.folder / JOBS).unlink(missing_ok=True)
 
 
 @pytest.fixture

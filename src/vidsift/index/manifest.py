@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from vidsift.index.decode_worker import SegmentLength
 
 __all__ = [
+    "FILES_BESIDE",
     "FOLDERS",
+    "JOBS",
+    "JOBS_LOCK",
     "MANIFEST",
     "MOUNTS",
     "READER",
@@ -31,8 +34,11 @@ __all__ = [
 ]
 
 MANIFEST = "index.json"
-FOLDERS, MOUNTS, READER = "folders.json", "mounts.json", "reader.json"
+FOLDERS, MOUNTS, READER, JOBS = "folders.json", "mounts.json", "reader.json", "jobs.json"
 """Files beside it; an index without them lacks what they remember, and is whole without."""
+JOBS_LOCK = "jobs.lock"
+"""Held by the service that may write :data:`JOBS`."""
+FILES_BESIDE = (FOLDERS, MOUNTS, READER, JOBS, JOBS_LOCK)
 
 
 @dataclass(frozen=True)

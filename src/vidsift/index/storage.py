@@ -22,7 +22,7 @@ from vidsift.errors import IndexFolderError
 from vidsift.files.disk_errors import plain_words
 from vidsift.index import tags_and_captions
 from vidsift.index.folders import IndexedFolder, outermost_folders, read_folders, write_folders
-from vidsift.index.manifest import FOLDERS, MANIFEST, MOUNTS, READER, Manifest, read_manifest, write_manifest
+from vidsift.index.manifest import FILES_BESIDE, MANIFEST, Manifest, read_manifest, write_manifest
 from vidsift.index.schema import (
     FORMAT,
     FileRecord,
@@ -490,6 +490,6 @@ class Store:
 def _holds_nothing_else(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
     tables = {table_folder(folder, name).name for name in ("segments", "files", *_TAGS_AND_CAPTIONS)}
-    files = {name + end for name in (MANIFEST, FOLDERS, MOUNTS, READER) for end in ("", ".new")}
+    files = {name + end for name in (MANIFEST, *FILES_BESIDE) for end in ("", ".new")}
     known = tables | files | {_LOCK, TAGS_LOCK, SEEKING}
     return all(entry.name in known for entry in folder.iterdir())

@@ -1,4 +1,7 @@
-"""Jobs that change the index: one runs, the others wait, and each can be paused, resumed and cancelled."""
+"""Jobs that change the index: one runs, the others wait, and each can be paused, resumed and cancelled.
+
+Those that a service did not finish are gone on with when the next one starts.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,17 @@ from vidsift.service.schemas_library import (
     JobRequest,
     State,
 )
+from vidsift.service.unfinished_jobs import UnfinishedJob, UnfinishedJobs
 
 if TYPE_CHECKING:
     from vidsift.service.limits import ServiceLimits
+    from vidsift.service.schemas_library import Action
 
 __all__ = ["Jobs"]
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS, _END_SECONDS = 0.1, 5.0
+_MOST_STARTS = 3  # of a job that may be what ends the service
 
 
 @dataclass(eq=False)
@@ -50,10 +56,23 @@ class _Entry:
     paused_since: float | None = None
     changes: int = 0
     controls: JobControls | None = None
+    starts: int = 1
+    goes_on: bool = False
 
     @property
     def final(self) -> bool:
         return self.state in ("done", "failed", "cancelled")
+
+    def to_unfinished(self) -> UnfinishedJob:
+        """What is remembered of it."""
+        spec = self.spec
+        return UnfinishedJob(
+            job_id=self.job_id,
+            action=spec.action,
+            folders=list(spec.folders),
+            all_folders=spec.all_folders,
+            starts=self.starts,
+        )
 
     def to_job(self, *, brief: bool = False) -> Job:
         """The job as it stands; ``brief`` leaves out the lists of files, not their lengths."""
@@ -132,6 +151,31 @@ class Jobs:
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
+        self._unfinished = UnfinishedJobs(index)
+        self._started = False
+
+    def start(self) -> None:
+        """Go on with what an earlier service did not finish: it was killed, or stopped."""
+        with self._changed:
+            self._started = True
+            left = self._unfinished.read()
+            for job in left:
+                spec = self._spec(job.action, tuple(job.folders), all_folders=job.all_folders)
+                if any(entry.spec == spec and not entry.final for entry in self._entries.values()):
+                    continue  # whoever started the service began with it anew
+                entry = _Entry(spec, job_id=job.job_id, starts=job.starts + 1)
+                self._entries[entry.job_id] = entry
+                if job.starts >= _MOST_STARTS:
+                    entry.error = (
+                        f"the service ended {job.starts} times before this was done; what was finished is in "
+                        "the index: look in the log of the service, then start it again"
+                    )
+                    self._end(entry, "failed")
+                else:
+                    self._put(entry)
+            if left:
+                _LOG.info("jobs that an earlier service did not finish: %d", len(left))
+            self._remember()
 
     def add(self, request: JobRequest, folders: tuple[str, ...]) -> Job:
         """Put a job into the queue.
@@ -143,10 +187,7 @@ class Jobs:
         Raises:
             ProblemError: 429, too many wait already; 503, the service stops.
         """
-        spec = JobSpec(
-            request.action, folders, self._index, self._model, self._device, all_folders=not request.folders
-        )
-        entry = _Entry(spec)
+        entry = _Entry(self._spec(request.action, folders, all_folders=not request.folders))
         with self._changed:
             if self._closing:
                 raise ProblemError(503, "the service is stopping; ask again when it is back")
@@ -157,13 +198,28 @@ class Jobs:
                     {"retry-after": "60"},
                 )
             self._entries[entry.job_id] = entry
-            self._queue.append(entry)
+            self._put(entry)
             self._drop_oldest()
-            if self._thread is None:  # most services never run a job
-                self._thread = threading.Thread(target=self._work, name="vidsift-jobs", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+            self._remember()
             return entry.to_job()
+
+    def _spec(self, action: Action, folders: tuple[str, ...], *, all_folders: bool) -> JobSpec:
+        return JobSpec(action, folders, self._index, self._model, self._device, all_folders=all_folders)
+
+    def _put(self, entry: _Entry) -> None:
+        """Let a job wait for its turn."""
+        self._queue.append(entry)
+        if self._thread is None:  # most services never run a job
+            self._thread = threading.Thread(target=self._work, name="vidsift-jobs", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _remember(self) -> None:
+        """Keep what has not ended, or was ended by the service's own end."""
+        if not self._started:
+            return  # what stands there has not been read
+        left = [entry for entry in self._entries.values() if entry.goes_on or not entry.final]
+        self._unfinished.write([entry.to_unfinished() for entry in left])
 
     def all(self) -> list[Job]:
         """Return the jobs, newest first."""
@@ -223,7 +279,7 @@ class Jobs:
     def kill(self) -> None:
         """Cancel what waits, and end what runs as it is."""
         with self._changed:
-            self._closing = True
+            self._begin_closing()
             self._queue.clear()
             for entry in self._entries.values():
                 if entry.controls is not None:
@@ -232,9 +288,12 @@ class Jobs:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Cancel what waits; let what runs commit what is finished, for so long as the limits give it."""
+        """Cancel what waits; let what runs commit what is finished, for so long as the limits give it.
+
+        All of it is gone on with when a service starts again.
+        """
         with self._changed:
-            self._closing = True
+            self._begin_closing()
             for entry in self._queue:
                 self._end(entry, "cancelled")
             self._queue.clear()
@@ -252,6 +311,16 @@ class Jobs:
             for controls in running:
                 controls.kill.set()
             self._thread.join(_END_SECONDS)
+        with self._changed:
+            self._unfinished.close()
+
+    def _begin_closing(self) -> None:
+        if not self._closing:
+            self._closing = True
+            for entry in self._entries.values():
+                # One that a person cancelled is ending already.
+                stopped = entry.controls is not None and entry.controls.stop.is_set()
+                entry.goes_on = not entry.final and not stopped
 
     def _entry(self, job_id: str) -> _Entry:
         entry = self._entries.get(job_id)
@@ -274,7 +343,9 @@ class Jobs:
 
     def _end(self, entry: _Entry, state: State) -> None:
         entry.state, entry.controls, entry.ended = state, None, time.monotonic()
+        entry.goes_on &= state == "cancelled"
         entry.changes += 1
+        self._remember()
 
     def _drop_oldest(self) -> None:
         ended = [entry.job_id for entry in self._entries.values() if entry.final]

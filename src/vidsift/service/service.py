@@ -200,6 +200,8 @@ class Service:
     def start(self) -> None:
         """Begin to watch the index."""
         self.live_index.start(_START_SECONDS)
+        if not self.read_only:
+            self.jobs.start()
 
     def snapshot(self) -> Snapshot:
         """The index at its newest version; raises as :attr:`LiveIndex.current`."""
