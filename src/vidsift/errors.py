@@ -44,6 +44,7 @@ value, what was expected and the remedy; the command line prints it as one line 
           + IndexVersionGoneError   the version that was open is cleaned up
         + NotSearchableError        nothing can find candidates for the method
         + QueryError                a question cannot be answered as it is
+        + MissingSavedError [LookupError]       no saved search or collection has that identity
       x DiskError [OSError]
         + NotSavedError             something could not be written
         + IndexWriteError           the index could not be written
@@ -77,6 +78,7 @@ __all__ = [
     "IndexVersionGoneError",
     "IndexWriteError",
     "LockHeldError",
+    "MissingSavedError",
     "MissingVideosError",
     "ModelError",
     "ModelFolderError",
@@ -345,6 +347,10 @@ class QueryError(SearchError):
         """See the class."""
         super().__init__(message)
         self.field = field
+
+
+class MissingSavedError(SearchError, LookupError):
+    """No saved search, collection or moment of one has the identity; it may have been deleted."""
 
 
 # Disks and locks

@@ -27,6 +27,7 @@ from vidsift.service.app import create_app
 from vidsift.service.client import Client, _parsed
 from vidsift.service.limits import ServiceLimits
 from vidsift.service.schemas import Filter, Health
+from vidsift.service.schemas_saved import NewMoment, SavedQuestion
 from vidsift.service.security import Access
 from vidsift.service.server import Server, listen
 from vidsift.service.service import Service
@@ -84,6 +85,32 @@ def url(index: Index, work: Worked) -> Iterator[str]:
 def client(url: str) -> Iterator[Client]:
     with Client(url) as opened:
         yield opened
+
+
+def test_it_saves_searches_and_collects_moments(client: Client, files: list[Path], tmp_path: Path) -> None:
+    question = SavedQuestion(query="a red circle", filter=Filter(max_duration=9.5), within_days=700)
+    saved = client.save_search("circles", question)
+    assert (saved.name, saved.question) == ("circles", question)
+    assert client.rename_saved_search(saved.search_id, "red ones").name == "red ones"
+    assert [search.name for search in client.saved_searches()] == ["red ones"]
+    client.delete_saved_search(saved.search_id)
+    assert client.saved_searches() == []
+
+    made = client.create_collection("best of")
+    name = video_id(files[0])
+    full = client.add_moments(made.collection_id, [NewMoment(video_id=name, start=0, end=1, note="first")])
+    assert [(moment.video_id, moment.note) for moment in full.moments] == [(name, "first")]
+    assert client.collection(made.collection_id) == full
+    listed = client.export("csv", full.moments, tmp_path / "best.csv", title=full.name).read_text("utf-8")
+    assert str(files[0]) in listed
+    assert client.rename_collection(made.collection_id, "cut").name == "cut"
+    assert [(about.name, about.size) for about in client.collections()] == [("cut", 1)]
+    client.remove_moment(made.collection_id, full.moments[0].moment_id)
+    assert client.collection(made.collection_id).moments == []
+    client.delete_collection(made.collection_id)
+    assert client.collections() == []
+    with pytest.raises(ServiceError, match="none of the collections has the identity"):
+        client.delete_collection(made.collection_id)
 
 
 def test_it_asks_everything_that_the_service_answers(

@@ -20,5 +20,8 @@ The files, first what works on an index, then what it is made of:
       tags_and_captions.py   what is said of videos beside what they show
       manifest.py            where an index is, and index.json: what it was made with
       writing.py             one writer at a time, whole files, a failing disk in words
+    saved_searches.py        questions under a name                   SavedSearches
+    moment_collections.py    moments put together by hand             MomentCollections
+      saved_file.py          the two files that hold what people saved
     library.py               lists and look-ups of what lies in an index       Library, describe
 """

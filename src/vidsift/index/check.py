@@ -21,6 +21,8 @@ from PIL import Image
 from vidsift.files.disk_errors import plain_words
 from vidsift.index.decode_worker import content_id, stamp
 from vidsift.index.manifest import index_folder
+from vidsift.index.moment_collections import MomentCollections
+from vidsift.index.saved_searches import SavedSearches
 from vidsift.index.schema import FileRecord, SetLayout, TableName, parts_from_table, segment_id, stored_tokens
 from vidsift.index.storage import Store
 from vidsift.index.tables import value_or_reason
@@ -35,7 +37,7 @@ __all__ = ["CheckReport", "IndexProblem", "check_index"]
 # Names of segments tell milliseconds; closer than that nothing is told apart.
 _SLACK_SECONDS = 1e-3
 
-Kind = Literal["table", "segment", "file", "model"]
+Kind = Literal["table", "segment", "file", "model", "saved"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class IndexProblem:
     """One thing that is wrong.
 
     Attributes:
-        kind: of what: a whole table, a segment, a path, or the model.
+        kind: of what: a whole table, a segment, a path, the model, or what people saved.
         what: its name.
         wrong: what is wrong with it, in plain words.
         repaired: it was dropped, or made whole.
@@ -172,6 +174,7 @@ class _Check:
         self._unreadable: set[str] = set()
         self._unjudged: set[str] = set()
         self._bad_tables: list[TableName] = []
+        self._saved = (SavedSearches(store.folder), MomentCollections(store.folder))
         self._done = 0
         self._total = store.count("segments") + store.count("files")
 
@@ -188,6 +191,9 @@ class _Check:
         self.report.unreadable = len(reasons)
         self.report.encrypted = sum(reason.startswith(ENCRYPTED) for reason in reasons)
         self._check_tags_and_captions()
+        for saved in self._saved:
+            if (reason := saved.why_unreadable()) is not None:
+                self._wrong("saved", saved.what, reason)
         return self.report
 
     def repair(self) -> None:
@@ -200,6 +206,9 @@ class _Check:
         if "captions" in self._bad_tables:
             self._store.empty_captions()
             self.report.remarks.append("captions are read anew from their files by: vidsift index update")
+        for saved in self._saved:
+            if (aside := saved.move_damaged_aside()) is not None:
+                self.report.remarks.append(f"the {saved.what} begin anew; what was there is {aside}")
         if self._unjudged:
             return
         if "segments" in self._unreadable:

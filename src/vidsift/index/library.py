@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from vidsift.errors import IndexFolderError
 from vidsift.files.paths import under
+from vidsift.index.moment_collections import MomentCollections
+from vidsift.index.saved_searches import SavedSearches
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.types import Span
@@ -162,6 +164,8 @@ def describe(folder: str | Path) -> dict[str, Any]:
         "failed": sum(file.failed for file in files),
         "tagged": _count(store.read_tags),
         "captioned": _count(store.read_captions),
+        "saved searches": _count(SavedSearches(store.folder).read),
+        "collections": _count(MomentCollections(store.folder).read),
         "hours of video": round(hours, 3),
         "bytes on disk": size,
         "bytes per hour of video": round(size / hours) if hours else None,
@@ -202,7 +206,7 @@ def _readable(read: Callable[[], dict[str, T]]) -> dict[str, T]:
 
 
 def _count(read: Callable[[], Sized]) -> int | str:
-    """How many there are, or that the table of them is damaged."""
+    """How many there are, or that what holds them is damaged."""
     try:
         return len(read())
     except IndexFolderError:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vidsift.index.decode_worker import SegmentLength
 
 __all__ = [
+    "COLLECTIONS",
     "FILES_BESIDE",
     "FOLDERS",
     "JOBS",
@@ -26,6 +27,8 @@ __all__ = [
     "MANIFEST",
     "MOUNTS",
     "READER",
+    "SAVED_LOCK",
+    "SAVED_SEARCHES",
     "Manifest",
     "default_folder",
     "index_folder",
@@ -38,7 +41,11 @@ FOLDERS, MOUNTS, READER, JOBS = "folders.json", "mounts.json", "reader.json", "j
 """Files beside it; an index without them lacks what they remember, and is whole without."""
 JOBS_LOCK = "jobs.lock"
 """Held by the service that may write :data:`JOBS`."""
-FILES_BESIDE = (FOLDERS, MOUNTS, READER, JOBS, JOBS_LOCK)
+SAVED_SEARCHES, COLLECTIONS = "saved-searches.json", "collections.json"
+"""What people made by hand: :mod:`vidsift.index.saved_file`."""
+SAVED_LOCK = "saved.lock"
+"""Held by whoever changes one of those."""
+FILES_BESIDE = (FOLDERS, MOUNTS, READER, JOBS, JOBS_LOCK, SAVED_SEARCHES, COLLECTIONS, SAVED_LOCK)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ set of the method, a pooled vector, a thumbnail. ``files`` holds one row a path:
 looked at, and why it failed if it did. A video is its content, so a copy or a moved file is another path of
 the same rows. Segments are committed before the paths that point at them; rows without a path are invisible.
 ``tags`` and ``captions`` hold what is said of a video (:mod:`vidsift.index.tags_and_captions`),
-``folders.json`` what was asked to be indexed.
+``folders.json`` what was asked to be indexed, :mod:`vidsift.index.saved_file` what people saved by hand.
 """
 
 from __future__ import annotations

@@ -25,11 +25,13 @@ from vidsift import __version__
 from vidsift.errors import IndexFolderError
 from vidsift.search.searcher import Index
 from vidsift.service import (
+    collection_routes,
     export_routes,
     folder_routes,
     job_routes,
     library_routes,
     media_routes,
+    saved_search_routes,
     search_routes,
 )
 from vidsift.service.answering import answer_sentences
@@ -50,6 +52,18 @@ from vidsift.workers.async_sandbox import AsyncSandbox
 from vidsift.workers.process import ProcessLimits
 
 __all__ = ["create_app"]
+
+_ROUTES = (
+    search_routes,
+    library_routes,
+    media_routes,
+    export_routes,
+    saved_search_routes,
+    collection_routes,
+    job_routes,
+    folder_routes,
+)
+"""In the order in which the OpenAPI document, and /docs, list them."""
 
 _SCHEMA = "#/components/schemas/{model}"
 _TOKEN_SCHEME = {
@@ -87,7 +101,7 @@ def create_app(
         model: for an index that is made by a job; the default model when None.
         device: where to encode and score.
         run_job: does index jobs; by default each in a process of its own.
-        read_only: tags and jobs are refused.
+        read_only: tags, jobs, and what people save are refused.
         folder_chooser: list the folders of the machine for who adds one; never where others than this
             machine's people may ask without a token.
     """
@@ -106,15 +120,7 @@ def create_app(
     app.state.service = service
     app.state.access = access = access or Access()
     add_problem_handlers(app)
-    # In the order in which the OpenAPI document, and /docs, list them.
-    for routes in (
-        search_routes,
-        library_routes,
-        media_routes,
-        export_routes,
-        job_routes,
-        folder_routes,
-    ):
+    for routes in _ROUTES:
         app.include_router(routes.router)
     app.include_router(monitoring_routes(service.metrics, service.live_index))
     app.include_router(page_routes())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -40,6 +40,16 @@ from vidsift.service.schemas_library import (
     VideoDetails,
     VideoFacts,
     VideosResponse,
+)
+from vidsift.service.schemas_saved import (
+    Collection,
+    CollectionFacts,
+    CollectionMoment,
+    CollectionsResponse,
+    NewMoment,
+    SavedQuestion,
+    SavedSearch,
+    SavedSearchesResponse,
 )
 
 __all__ = ["Client"]
@@ -237,6 +247,73 @@ class Client:
         body = {"video_id": video_id, "start": start_seconds, "end": end_seconds, "exact": exact}
         return self._save("POST", "/v1/clips", body, Path(target))
 
+    def export(
+        self,
+        kind: Literal["otio", "edl", "fcpxml", "csv", "m3u8"],
+        moments: Iterable[SearchHit | CollectionMoment],
+        target: str | Path,
+        *,
+        title: str = "",
+    ) -> Path:
+        """Write moments to a file for editors, tables or players.
+
+        Args:
+            kind: of the file.
+            moments: hits, or those of a collection that are in the library.
+            target: the file.
+            title: of a timeline.
+        """
+        listed = [{"video_id": part.video_id, "start": part.start, "end": part.end} for part in moments]
+        body = {"kind": kind, "moments": listed, "title": title}
+        return self._save("POST", "/v1/exports", body, Path(target))
+
+    def saved_searches(self) -> list[SavedSearch]:
+        """List the saved searches, newest first."""
+        return self._ask(SavedSearchesResponse, "GET", "/v1/saved-searches").data
+
+    def save_search(self, name: str, question: SavedQuestion) -> SavedSearch:
+        """Keep a question in the index under a name."""
+        return self._ask(SavedSearch, "POST", "/v1/saved-searches", {"name": name, "question": question})
+
+    def rename_saved_search(self, search_id: str, name: str) -> SavedSearch:
+        """Give a saved search another name."""
+        path = f"/v1/saved-searches/{quote(search_id, safe='')}"
+        return self._ask(SavedSearch, "PATCH", path, {"name": name})
+
+    def delete_saved_search(self, search_id: str) -> None:
+        """Delete a saved search."""
+        self._delete(f"/v1/saved-searches/{quote(search_id, safe='')}")
+
+    def collections(self) -> list[CollectionFacts]:
+        """List the collections without their moments, newest first."""
+        return self._ask(CollectionsResponse, "GET", "/v1/collections").data
+
+    def create_collection(self, name: str) -> Collection:
+        """Make an empty collection."""
+        return self._ask(Collection, "POST", "/v1/collections", {"name": name})
+
+    def collection(self, collection_id: str) -> Collection:
+        """Return a collection with its moments."""
+        return self._ask(Collection, "GET", f"/v1/collections/{quote(collection_id, safe='')}")
+
+    def rename_collection(self, collection_id: str, name: str) -> Collection:
+        """Give a collection another name."""
+        path = f"/v1/collections/{quote(collection_id, safe='')}"
+        return self._ask(Collection, "PATCH", path, {"name": name})
+
+    def delete_collection(self, collection_id: str) -> None:
+        """Delete a collection; the videos stay."""
+        self._delete(f"/v1/collections/{quote(collection_id, safe='')}")
+
+    def add_moments(self, collection_id: str, moments: list[NewMoment]) -> Collection:
+        """Add moments to a collection, 100 at once at most; those that it holds are not added twice."""
+        path = f"/v1/collections/{quote(collection_id, safe='')}/moments"
+        return self._ask(Collection, "POST", path, {"moments": moments})
+
+    def remove_moment(self, collection_id: str, moment_id: str) -> None:
+        """Take a moment out of a collection."""
+        self._delete(f"/v1/collections/{quote(collection_id, safe='')}/moments/{quote(moment_id, safe='')}")
+
     def index(self) -> IndexResponse:
         """Say what is in the index."""
         return self._ask(IndexResponse, "GET", "/v1/index")
@@ -291,6 +368,10 @@ class Client:
         data = None if body is None else _BODY.dump_json(body)
         with self._open(method, path, data, {"content-type": "application/json"}) as answer:
             return _value(kind, answer)
+
+    def _delete(self, path: str) -> None:
+        with self._open("DELETE", path):
+            pass
 
     def _save(self, method: str, path: str, body: Mapping[str, Any] | None, target: Path) -> Path:
         data = None if body is None else _BODY.dump_json(body)

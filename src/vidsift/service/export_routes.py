@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from vidsift.export.excerpts import Excerpt
 from vidsift.export.write import export_text
 from vidsift.files.new_names import portable_name
+from vidsift.index.moment_collections import MOST_MOMENTS
 from vidsift.service.live_index import Snapshot
 from vidsift.service.media import video_timing
 from vidsift.service.problems import ProblemError, Responses, problem_responses
-from vidsift.service.schemas import MAX_K, MAX_QUERY, Identity, Seconds
+from vidsift.service.schemas import MAX_QUERY, Identity, Seconds
 from vidsift.service.service import CurrentService, Service
 from vidsift.service.transfer import content_disposition
 from vidsift.types import Span
@@ -69,7 +70,7 @@ class ExportRequest(BaseModel):
         description="A timeline (OpenTimelineIO, edit decision list, Final Cut Pro XML), a table, a playlist."
     )
     moments: list[ExportedMoment] = Field(
-        min_length=1, max_length=MAX_K, description="In the order in which they are shown."
+        min_length=1, max_length=MOST_MOMENTS, description="In the order in which they are shown."
     )
     title: str = Field(default="", max_length=MAX_QUERY, description="Of a timeline: the question.")
 

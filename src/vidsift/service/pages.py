@@ -44,7 +44,7 @@ _PROBLEMS_ARE = (
     "what to do. "
     '<a href="/docs">/docs</a> lists what can be asked.</p>'
 )
-_METHODS = ("get", "head", "post", "put", "delete")
+_METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ class Service:
         clip_cutter: the process that cuts clips.
         metrics: counts what is done.
         limits: how much one may ask for.
-        read_only: tags and jobs are refused.
+        read_only: tags, jobs, and what people save are refused.
         folder_chooser: the folders of the machine may be listed.
         stopping: set when the service begins to stop; streams end by it.
     """
