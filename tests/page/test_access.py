@@ -177,25 +177,30 @@ def test_colours_follow_the_system_until_someone_chooses(
 def test_a_phone_needs_no_sideways_scrolling(
     browser: Browser, made_up: tuple[str, Fake], library: Library
 ) -> None:
-    for page in fresh_page(browser, made_up[0], **PHONE):
+    too_wide = "(node => node.scrollWidth - node.clientWidth)(document.querySelector('.player-body'))"
+
+    def widths() -> Iterator[int]:
         for width in (390, 320):
             page.set_viewport_size({"width": width, "height": 800})
-            for state in STATES:
-                settle(page, state)
+            yield width
+
+    for page in fresh_page(browser, made_up[0], **PHONE):
+        for state in STATES:
+            settle(page, state)
+            if state == "map":
+                page.click("text=The map in numbers")
+                page.locator(".map-table td").first.wait_for()
+            for width in widths():
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, state)
-                if state == "map":
-                    page.click("text=The map in numbers")
-                    page.locator(".map-table td").first.wait_for()
-                    too_wide = "document.querySelector('.player-body')"
-                    assert page.evaluate(f"{too_wide}.scrollWidth - {too_wide}.clientWidth") <= 0
-            settle(page, "player")
-            page.click("text=Cut and download")
-            page.click("text=All the numbers")
-            page.locator(".cell").first.wait_for()
+                assert state != "map" or page.evaluate(too_wide) <= 0
+        settle(page, "player")
+        page.click("text=Cut and download")
+        page.click("text=All the numbers")
+        page.locator(".cell").first.wait_for()
+        for width in widths():
             player = page.locator(".player").bounding_box()
             assert player
             assert (player["x"], player["width"]) == (0, width)
-            too_wide = "(node => node.scrollWidth - node.clientWidth)(document.querySelector('.player-body'))"
             assert page.evaluate(too_wide) <= 0
 
 
