@@ -139,6 +139,7 @@ def test_it_asks_everything_that_the_service_answers(
         1, abs=0.3
     )
     assert client.index().videos == 5
+    assert str(files[0].parent) in client.folders(str(files[0].parent.parent)).folders
     (tmp_path / "red.png").write_bytes(png())
     upload = client.upload(tmp_path / "red.png")
     assert len(client.search(image=upload.upload_id).data) == 5

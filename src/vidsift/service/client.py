@@ -34,6 +34,7 @@ from vidsift.service.schemas_library import (
     Action,
     CaptionRank,
     CaptionsResponse,
+    FoldersResponse,
     IndexResponse,
     Job,
     JobsResponse,
@@ -317,6 +318,11 @@ class Client:
     def index(self) -> IndexResponse:
         """Say what is in the index."""
         return self._ask(IndexResponse, "GET", "/v1/index")
+
+    def folders(self, path: str | None = None) -> FoldersResponse:
+        """List the folders in a folder of the service's machine; without a path where people begin."""
+        parameters = "" if path is None else f"?{urlencode({'path': path})}"
+        return self._ask(FoldersResponse, "GET", f"/v1/folders{parameters}")
 
     def start_job(self, action: Action, folders: list[str] | None = None) -> Job:
         """Work on the index: "add", "update", "retry" or "remove" folders of the service's machine."""
