@@ -23,6 +23,10 @@ from vidsift.shapes.library import write_library
 RECIPES = Path(__file__).parent
 ASSETS = RECIPES.parents[1] / "src" / "vidsift" / "assets" / "shapes"
 VIDEOS = 640
+KNOWS = (
+    "This demonstration model knows drawn shapes only (docs/shapes.md) and has never seen a photograph. "
+    "For your own footage, make an index with another model, such as openai/clip-vit-base-patch32."
+)
 
 
 def main() -> None:
@@ -47,6 +51,7 @@ def main() -> None:
     words = evaluate_grounding(model, evaluation.gallery)
     measured = evaluation.report["text_to_video"]
     card = {
+        "Knows": KNOWS,
         "Training": f"{', then '.join(training(chosen.run))}, seed {recipe_of(chosen.run)['seed']}",
         "Test split of Shapes, text to video": {
             name: round(value, 1) for name, value in measured.items() if name != "questions"

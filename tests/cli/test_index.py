@@ -19,7 +19,7 @@ from vidsift.index.storage import Store
 @pytest.fixture
 def places(tmp_path: Path) -> list[str]:
     library(tmp_path / "videos", 2)
-    tiny.model().save(tmp_path / "model")
+    tiny.model().save(tmp_path / "model", card={"Knows": "drawn shapes only"})
     return [str(tmp_path / "videos"), "--index", str(tmp_path / "index"), "--workers", "1"]
 
 
@@ -34,14 +34,18 @@ def test_a_run_says_what_it_did(
 ) -> None:
     (tmp_path / "videos" / "notes.mp4").write_text("hello")
     assert _run(*places, "--model", str(tmp_path / "model")) == 0
-    first = capsys.readouterr().out
+    captured = capsys.readouterr()
+    first = captured.out
+    assert captured.err.count("vidsift: about the model: drawn shapes only\n") == 1
     assert re.search(r"Done in \d+\.\d s, 10 frames encoded. Index: .*/index", first)
     assert "added 2  unchanged 0  updated 0  moved 0  removed 0  failed 1" in first
     assert "notes.mp4: is not a video" in first
     assert f"--index {tmp_path / 'index'}" in first
 
     assert _run(*places, "--strict") == 1  # the index knows its model
-    assert "added 0  unchanged 2" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "added 0  unchanged 2" in captured.out
+    assert "about the model" not in captured.err  # said when the index is made, and not again
 
 
 def test_what_the_person_can_repair_is_one_line_and_status_2(

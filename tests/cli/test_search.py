@@ -11,6 +11,7 @@ from tests.methods import tiny
 
 from vidsift.cli.main import main
 from vidsift.index.storage import Store
+from vidsift.methods.model import Model
 from vidsift.search import sequence
 from vidsift.search.calibration import Calibrator
 from vidsift.search.confidence import Calibration, Fits, Gumbel
@@ -146,12 +147,14 @@ def test_similar_footage_is_asked_for_by_segment_file_or_second(
 def test_nothing_fits_is_said_and_the_nearest_are_marked(
     index: str, limit: float, weak: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(Model, "knows", "drawn shapes\nonly")
     fits = Gumbel(limit, 0.1)
     monkeypatch.setattr(Calibrator, "calibration", Calibration(fits, fits, Gumbel(0.0, 1.0), 40))
     assert _run("a red circle", "--index", index, "-t", "3") == 0
     captured = capsys.readouterr()
     assert ("nothing in the library fits; this comes nearest" in captured.err) is weak
     assert captured.out.count("unlikely" if weak else "good match") == 3
+    assert captured.err.count("vidsift: about the model: drawn shapes\\nonly\n") == weak
     assert _run("a red circle", "--index", index, "--under", "/videos/a") == 0
     assert ("nothing among these videos fits" in capsys.readouterr().err) is weak
     # Who names a limit wants what lies above it, and no opinion.

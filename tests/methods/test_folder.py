@@ -14,7 +14,7 @@ from tests.files.full_disk import full_disk
 from tests.methods import tiny
 
 from vidsift.errors import ModelFolderError, NotSavedError
-from vidsift.methods.model import Model, load
+from vidsift.methods.model import BUNDLED, Model, load
 
 
 @pytest.fixture
@@ -59,6 +59,13 @@ def test_the_card_tells_how_to_load_and_what_is_known(model: Model, tmp_path: Pa
     card = (tmp_path / "again" / "README.md").read_text(encoding="utf-8")
     assert "Shapes, and nothing else." in card
     assert "| R@1 | 52 |" in card
+
+
+def test_a_model_says_what_it_knows_where_its_card_does(model: Model, tmp_path: Path) -> None:
+    assert model.knows == ""
+    model.save(tmp_path, card={"Knows": "Drawn shapes only."})
+    assert load(tmp_path, device="cpu").knows == "Drawn shapes only."
+    assert "drawn shapes only" in load(BUNDLED, device="cpu").knows
 
 
 def test_the_fingerprint_follows_weights_and_config(model: Model, folder: Path) -> None:

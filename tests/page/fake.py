@@ -74,6 +74,8 @@ class Library:
     failures: list[dict[str, str]] = field(default_factory=list)
     partial: list[dict[str, str]] = field(default_factory=list)
     copies: int = 0
+    suggestions: list[str] = field(default_factory=lambda: ["a dog on a beach", "people at a table"])
+    model_knows: str | None = None
     stuck: bool = True
     calibrated: bool = True
     folder_chooser: bool = True
@@ -150,6 +152,7 @@ class Fake:
             Route("/v1/exports", self.export, methods=["POST"]),
             Route("/v1/index", self.index),
             Route("/v1/folders", self.folders),
+            Route("/v1/suggestions", self.suggestions),
             Route("/v1/index/jobs", self.jobs, methods=["GET", "POST"]),
             Route("/v1/index/jobs/{job}/events", self.events),
             Route("/v1/index/jobs/{job}/{verb}", self.steer, methods=["POST"]),
@@ -360,6 +363,7 @@ class Fake:
                 "version": "0",
                 "model": "openai/clip-vit-base-patch32" if library.videos else None,
                 "method": "wti" if library.videos else None,
+                "model_knows": library.model_knows,
                 "videos": len(library.videos),
                 "duration": sum(video.duration for video in library.videos),
                 "segments": sum(len(video.segments) for video in library.videos),
@@ -377,6 +381,10 @@ class Fake:
                 "tags": sorted({tag for video in library.videos for tag in video.tags}),
             },
         )
+
+    async def suggestions(self, _request: Request) -> Response:
+        """Questions to begin with."""
+        return checked(schemas_library.SuggestionsResponse, {"data": self.library.suggestions})
 
     async def folders(self, request: Request) -> Response:
         """A home with three folders, of which one holds two."""

@@ -385,6 +385,34 @@ def test_an_answer_that_does_not_come_is_said_and_can_be_given_up(page: Page) ->
     assert page.locator(".above h2").count() == 0
 
 
+def test_the_start_page_suggests_what_the_library_answers_well(page: Page, library: Library) -> None:
+    library.suggestions = ["a dog on a beach", HOSTILE]
+    library.model_knows = "drawn shapes only"
+    visit(page, "/", ".suggested a")
+    shown = page.locator(".suggested a")
+    assert shown.all_inner_texts() == [library.suggestions[0], HOSTILE.replace("\u202e", "\ufffd")]
+    assert page.inner_text(".tips .about-model") == "About the model: drawn shapes only"
+    shown.first.click()
+    page.wait_for_selector(HIT)
+    assert page.input_value("#query") == "a dog on a beach"
+
+
+def test_without_suggestions_the_start_page_speaks_of_none(page: Page, library: Library) -> None:
+    library.suggestions = []
+    visit(page, "/", ".home .card")
+    until(page, "document.querySelector('.suggested').closest('section').hidden")
+    library.calibrated = False
+    visit(page, "/", ".home .card")
+    assert page.locator(".suggested").count() == 0
+    assert page.locator(".about-model").is_hidden()
+
+
+def test_where_nothing_fits_the_page_says_what_the_model_knows(page: Page, library: Library) -> None:
+    library.model_knows = "drawn shapes only"
+    visit(page, "/?q=nothing+here", ".message.nothing")
+    until_text(page, ".nothing .about-model", "About the model: drawn shapes only")
+
+
 def test_the_last_question_wins(page: Page, library: Library) -> None:
     page.goto("/", wait_until="domcontentloaded")
     page.fill("#query", "slow dog")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -14,12 +13,8 @@ import numpy as np
 import pytest
 from tests.index.library import filled
 from tests.methods import tiny
+from tests.search.rendered import shapes_index, video_of
 
-from vidsift.index.encode import segment_id, segment_table, sets_of
-from vidsift.index.manifest import Manifest
-from vidsift.index.schema import FileRecord
-from vidsift.index.storage import Store
-from vidsift.interactions.batches import concatenate_features
 from vidsift.methods.model import BUNDLED, Model, load
 from vidsift.search import calibration as module
 from vidsift.search.calibration import FILE, Background, calibrate_in_order
@@ -27,9 +22,7 @@ from vidsift.search.calibration_sentences import CALIBRATION_SENTENCES
 from vidsift.search.confidence import MIN_CONFIDENCE
 from vidsift.search.questions import encode_question
 from vidsift.search.searcher import Index
-from vidsift.shapes.library import DrawnVideo, draw_split
-from vidsift.shapes.render import render
-from vidsift.types import Span
+from vidsift.shapes.library import draw_split
 
 COUNTS = [5, 1, 3, 5, 4, 5, 2, 5, 5, 3] * 2
 BANK = [f"{count} {what} {does}" for count in ("a", "two") for what in ("circle", "star", "ring", "square")
@@ -54,46 +47,12 @@ def index(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Index:
     return Index.open(filled(tmp_path_factory.mktemp("in order") / "index", model, COUNTS).folder, model)
 
 
-def _video(clip: DrawnVideo) -> str:
-    return hashlib.blake2b(clip.name.encode(), digest_size=16).hexdigest()
-
-
-def _shapes(folder: Path, model: Model, clips: Sequence[DrawnVideo]) -> Index:
-    """An index of clips of Shapes, from their pictures as they are rendered."""
-    span, side, sets = Span(0.0, 4.0), model.preprocessing.size_px, sets_of(model)
-    times = model.wanted_times(span)
-    preprocessing = model.preprocessing.to_dict()
-    manifest = Manifest(
-        BUNDLED, model.name, model.method_name, model.fingerprint, "auto", preprocessing, sets
-    )
-    facts = [
-        {
-            "segment_id": segment_id(_video(clip), span),
-            "video_id": _video(clip),
-            "start_seconds": 0.0,
-            "end_seconds": 4.0,
-            "duration_seconds": 4.0,
-            "width_px": side,
-            "height_px": side,
-            "codec": "h264",
-            "fps": 12.0,
-            "thumbnail": b"",
-        }
-        for clip in clips
-    ]
-    features = [model.encode_frames([render(clip.scene, times, side)], [times]) for clip in clips]
-    store = Store.create(folder, manifest)
-    records = [FileRecord(f"/shapes/{clip.name}", 1, 1, _video(clip)) for clip in clips]
-    store.commit(segment_table(facts, concatenate_features(features), sets), records)
-    return Index.open(folder, model)
-
-
 def test_captions_of_two_events_are_as_sure_as_they_rank(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CALIBRATION_SENTENCES", CALIBRATION_SENTENCES[::10])
     clips = draw_split("test", 28)
-    index = _shapes(tmp_path / "shapes", load(BUNDLED, "cpu"), clips)
+    index = shapes_index(tmp_path / "shapes", load(BUNDLED, "cpu"), clips)
     right = 0
     for clip in clips:
         two = [parts.groups() for text in clip.captions if (parts := TWO_EVENTS.fullmatch(text))]
@@ -103,12 +62,12 @@ def test_captions_of_two_events_are_as_sure_as_they_rank(
             assert sure == sorted(sure, reverse=True)
             # By the scores of the sentences alone, those that the order costs most could be the surest.
             assert index.found(sentences, hits) is (sure[0] >= MIN_CONFIDENCE)
-            if hits[0].video_id == _video(clip):
+            if hits[0].video_id == video_of(clip):
                 right += 1
                 others = [
                     confidence
                     for confidence, hit in zip(sure, hits, strict=True)
-                    if hit.video_id != _video(clip)
+                    if hit.video_id != video_of(clip)
                 ]
                 assert sure[0] > max(others)
     assert right >= 3

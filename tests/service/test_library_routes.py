@@ -15,6 +15,8 @@ from vidsift.index import storage
 from vidsift.index.schema import FileRecord
 from vidsift.index.storage import Store
 from vidsift.index.writing import write_lock
+from vidsift.methods.model import Model
+from vidsift.search.searcher import Index
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +183,33 @@ def test_tags_that_cannot_be_set_now_are_told_with_a_remedy(
             detail = problem(client.put(path, json={"tags": ["b"]}), 409)
             assert detail.startswith(busy)
             assert detail.endswith(remedy)
+
+
+def test_questions_are_suggested_once_for_a_version(
+    client: TestClient, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexes: list[Index] = []
+
+    def suggestions(index: Index) -> list[str]:
+        indexes.append(index)
+        return ["a red circle"]
+
+    monkeypatch.setattr(Index, "suggestions", suggestions)
+    for _ in range(2):
+        assert client.get("/v1/suggestions").json() == {"data": ["a red circle"]}
+    assert len(indexes) == 1
+    client.put(f"/v1/videos/{video_id(files[0])}/tags", json={"tags": ["new"]})
+    assert client.get("/v1/suggestions").json() == {"data": ["a red circle"]}
+    assert len(indexes) == 2
+    client.put(f"/v1/videos/{video_id(files[0])}/tags", json={"tags": []})
+
+
+def test_what_the_model_knows_is_told_where_its_card_says_it(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/v1/index").json()["model_knows"] is None
+    monkeypatch.setattr(Model, "knows", "drawn shapes only")
+    assert client.get("/v1/index").json()["model_knows"] == "drawn shapes only"
 
 
 def test_the_index_tells_what_is_in_it(client: TestClient, files: list[Path], folder: Path) -> None:

@@ -47,6 +47,7 @@ ANSWERS = {
     ("delete", "/v1/collections/{collection_id}/moments/{moment_id}"): {"204", "404", "409"},
     ("get", "/v1/index"): {"200"},
     ("get", "/v1/folders"): {"200"},
+    ("get", "/v1/suggestions"): {"200"},
     ("post", "/v1/index/jobs"): {"202", "413", "429"},
     ("get", "/v1/index/jobs"): {"200"},
     ("get", "/v1/index/jobs/{job_id}"): {"200", "404"},
@@ -63,6 +64,7 @@ OPERATIONS = {
     "get_health", "get_metrics", "list_saved_searches", "save_search", "get_saved_search",
     "rename_saved_search", "delete_saved_search", "list_collections", "create_collection", "get_collection",
     "rename_collection", "delete_collection", "add_moments", "remove_moment",
+    "suggest_questions",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import typer
 from vidsift.cli.calibrate import calibrate_after
 from vidsift.cli.indexing import show_report, shown_progress
 from vidsift.cli.maintenance import check, optimize, remove, stats
+from vidsift.cli.opening import say_what_the_model_knows
 from vidsift.cli.plain import Group, program
 from vidsift.cli.text import Annotations, IndexFolder, one_line
 
@@ -126,9 +127,10 @@ def add(  # noqa: PLR0917 - the options of the verb
     entries = _entries_of(data, folders, annotations, split)
 
     from vidsift.index.build import build_index
-    from vidsift.index.manifest import index_folder
+    from vidsift.index.manifest import MANIFEST, index_folder
 
     where = index_folder(folder)
+    is_new = not (where / MANIFEST).exists()
     options = _options(workers, retry, device, time_limit, memory_limit)
     loaded: list[Model] = []
     with _interruptible() as stopped, shown_progress() as show:
@@ -143,6 +145,9 @@ def add(  # noqa: PLR0917 - the options of the verb
             **options,
         )
     show_report(report, where, verbose=verbose, default=folder is None)
+    # Once, when somebody chooses the model; whoever goes on with the index knows.
+    if is_new and loaded:
+        say_what_the_model_knows(loaded[0])
     videos = report.added + report.unchanged + report.updated + report.moved + len(report.failed)
     if not (videos or report.stopped):
         typer.echo(f"No video was found in {', '.join(one_line(str(folder)) for folder in folders)}.")

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidsift.cli.text import one_line
+
 if TYPE_CHECKING:
+    from vidsift.methods.model import Model
     from vidsift.search.searcher import Index
 
-__all__ = ["DeviceOption", "ModelOption", "open_for_search"]
+__all__ = ["DeviceOption", "ModelOption", "open_for_search", "say_what_the_model_knows"]
 
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="Where the index's model is now, if it was moved.")
@@ -33,3 +36,9 @@ def open_for_search(folder: Path | None, model: str | None, device: str) -> Inde
     from vidsift.search.searcher import Index
 
     return Index.open(where, model, device=device)
+
+
+def say_what_the_model_knows(model: Model) -> None:
+    """Say it where the model's card does: why nothing may be found, and which footage needs another model."""
+    if model.knows:
+        typer.echo(f"vidsift: about the model: {one_line(model.knows)}", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from vidsift.cli.export_hits import ExportOption, check_export, export_hits
-from vidsift.cli.opening import DeviceOption, ModelOption, open_for_search
+from vidsift.cli.opening import DeviceOption, ModelOption, open_for_search, say_what_the_model_knows
 from vidsift.cli.question import (
     AfterOption,
     BeforeOption,
@@ -155,6 +155,7 @@ def _say_how_to_read(
     if weak:
         place = "among these videos" if filter.narrows else "in the library"
         typer.echo(f"vidsift: nothing {place} fits; this comes nearest", err=True)
+        say_what_the_model_knows(index.model)
     if not hits:
         typer.echo(f"vidsift: {_why_none(index, question, filter)}", err=True)
 

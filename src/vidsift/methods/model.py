@@ -431,6 +431,11 @@ class Model:
             card=self.card,
         )
 
+    @property
+    def knows(self) -> str:
+        """What its card says that it knows, for people who search with it (the section "Knows"); else ""."""
+        return str(self.card.get("Knows", ""))
+
     def save(
         self,
         folder: str | Path,

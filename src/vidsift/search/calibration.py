@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vidsift.files.whole import write_json_whole
 from vidsift.methods.base import TermSum
@@ -192,6 +193,9 @@ def _judged(
 class Background:
     """What a question scores with a fixed sample of the index.
 
+    Attributes:
+        rows: of the sample, ascending.
+
     Args:
         gallery: all segments.
         terms: what they are scored by.
@@ -202,13 +206,16 @@ class Background:
         self.gallery, self.terms = gallery, terms
         # 4 bytes: whatever they are stored in, they are read in fp32.
         row_bytes = sum(tokens.tokens[0].numel() * 4 for tokens in gallery.exact([0]).values())
-        self._rows = _evenly(len(gallery), min(_SAMPLE, max(32, _SAMPLE_BYTES // row_bytes)))
-        self._tokens = PrefetchedTokens(gallery, self._rows)
+        self.rows = _evenly(len(gallery), min(_SAMPLE, max(32, _SAMPLE_BYTES // row_bytes)))
+        self._tokens = PrefetchedTokens(gallery, self.rows)
+
+    def scores(self, question: Question) -> Tensor:
+        """A question's exact scores of the sample's rows, fp32 ``(rows,)``."""
+        return score_exactly(self.terms, self._tokens, question.adapted(self.terms), self.rows)
 
     def mean(self, question: Question) -> float:
         """The mean of a question's exact scores."""
-        adapted = question.adapted(self.terms)
-        return float(score_exactly(self.terms, self._tokens, adapted, self._rows).double().mean())
+        return float(self.scores(question).double().mean())
 
     def part(self, rows: Sequence[int]) -> Gallery:
         """Some segments by themselves, ascending: what is asked of them costs nothing for the others."""

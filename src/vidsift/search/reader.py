@@ -7,7 +7,7 @@ that were replaced an hour ago go; :func:`ask_again` is what becomes of a questi
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
@@ -195,10 +195,14 @@ class IndexReader:
         return {video_id: [record.path for record in records] for video_id, records in videos.items()}
 
     @cached_property
+    def captions_by_video(self) -> Mapping[str, Sequence[str]]:
+        """The captions of each video that has some."""
+        return self._read(self.store.read_captions)
+
+    @cached_property
     def captions(self) -> Captions:
         """The captions that the model can read, encoded."""
-        captions = self._read(self.store.read_captions)
-        sentences = (sentence for of_video in captions.values() for sentence in of_video)
+        sentences = (sentence for of_video in self.captions_by_video.values() for sentence in of_video)
         return Captions(self.model, [sentence for sentence in sentences if can_read(self.model, sentence)])
 
     @cached_property
@@ -207,7 +211,8 @@ class IndexReader:
         return lru_cache(_SENTENCES_HELD)(partial(leave_words_out, self.model))
 
     @cached_property
-    def _tags(self) -> Mapping[str, set[str]]:
+    def tags(self) -> Mapping[str, set[str]]:
+        """The tags of each video that has some."""
         return self._read(self.store.read_tags)
 
     def _read(self, read: Callable[[], T]) -> T:
@@ -224,7 +229,7 @@ class IndexReader:
         if not filter.narrows:
             return self._everything
         check_place(filter, self.paths)
-        paths = shown_paths(filter, self.paths, self.records, self._tags)
+        paths = shown_paths(filter, self.paths, self.records, self.tags)
         return paths, allowed_rows(self.gallery, filter, paths)
 
     @cached_property

@@ -38,6 +38,7 @@ from vidsift.search.match_quality import anything_fits
 from vidsift.search.questions import Question
 from vidsift.search.ranking import Preselection, Wanted, all_segments
 from vidsift.search.reader import IndexReader, ask_again
+from vidsift.search.suggestions import suggest_questions
 from vidsift.search.sums import parse
 from vidsift.types import Features, Filter, FilterFields, Frames, GroupBy, Hit
 from vidsift.video.indexed_file import IndexedFile
@@ -349,6 +350,11 @@ class Index:
         check_k(k)
         rows = self._reader.rows_of_video(video_id)
         return rank_captions(self.gallery, self._reader.captions, rows, k, CANDIDATES)
+
+    @_retried
+    def suggestions(self, count: int = 6) -> list[str]:
+        """Name questions that the library answers well, see :mod:`vidsift.search.suggestions`."""
+        return suggest_questions(self._reader, count)
 
     def rank(
         self, texts: Sequence[Features], k: int, allowed: NDArray[np.bool_], group_by: GroupBy = "segment"

@@ -38,6 +38,7 @@ from vidsift.service.schemas_library import (
     IndexResponse,
     Job,
     JobsResponse,
+    SuggestionsResponse,
     VideoDetails,
     VideoFacts,
     VideosResponse,
@@ -323,6 +324,10 @@ class Client:
         """List the folders in a folder of the service's machine; without a path where people begin."""
         parameters = "" if path is None else f"?{urlencode({'path': path})}"
         return self._ask(FoldersResponse, "GET", f"/v1/folders{parameters}")
+
+    def suggestions(self) -> list[str]:
+        """Questions that the library answers well."""
+        return self._ask(SuggestionsResponse, "GET", "/v1/suggestions").data
 
     def start_job(self, action: Action, folders: list[str] | None = None) -> Job:
         """Work on the index: "add", "update", "retry" or "remove" folders of the service's machine."""

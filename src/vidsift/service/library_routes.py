@@ -27,6 +27,7 @@ from vidsift.service.schemas_library import (
     FileProblem,
     Folder,
     IndexResponse,
+    SuggestionsResponse,
     TagsRequest,
     VideoDetails,
     VideoFacts,
@@ -165,6 +166,23 @@ def index(service: CurrentService) -> IndexResponse:
     return _index_facts(service.snapshot(), folder_chooser=service.folder_chooser)
 
 
+@router.get(
+    "/v1/suggestions",
+    operation_id="suggest_questions",
+    summary="Questions to begin with",
+    responses=problem_responses(),
+)
+async def suggestions(service: CurrentService, request: Request) -> SuggestionsResponse:
+    """Name questions that the library answers well: captions and tags of it, and what people often film."""
+
+    def suggested(snapshot: Snapshot) -> list[str]:
+        return snapshot.suggestions
+
+    # Found once for a version, which takes a second: other questions do not wait for it.
+    questions = service.calibration_engine.run(lambda: service.live_index.run(suggested))
+    return SuggestionsResponse(data=await wait_for(questions, request))
+
+
 def _matching(snapshot: Snapshot, folder: str | None, name: str | None) -> list[Video]:
     narrowed = Filter(under=None if folder is None else absolute_folder(folder), name=name)
     videos = snapshot.library.videos
@@ -229,6 +247,7 @@ def _index_facts(snapshot: Snapshot, *, folder_chooser: bool) -> IndexResponse:
     return IndexResponse(
         model=None if manifest is None else manifest.model or manifest.model_name,
         method=None if manifest is None else manifest.method,
+        model_knows=None if index is None else index.model.knows or None,
         videos=len(library.videos),
         duration=sum(video.duration_seconds for video in library.videos.values()),
         segments=sum(len(video.segments) for video in library.videos.values()),

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,6 +45,11 @@ class Snapshot:
     index: Index | None = None
     library: Library = field(default_factory=Library)
     versions: tuple[object, ...] = ()
+
+    @cached_property
+    def suggestions(self) -> list[str]:
+        """Questions that it answers well; who asks first waits until they are found."""
+        return [] if self.index is None else self.index.suggestions()
 
     def opened(self) -> Index:
         """Return the index.

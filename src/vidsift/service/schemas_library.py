@@ -26,6 +26,7 @@ __all__ = [
     "JobReport",
     "JobRequest",
     "JobsResponse",
+    "SuggestionsResponse",
     "TagsRequest",
     "VideoDetails",
     "VideoFacts",
@@ -131,11 +132,22 @@ class Folder(BaseModel):
     failed: int = Field(description="Files that cannot be read.")
 
 
+class SuggestionsResponse(BaseModel):
+    """Questions to begin with."""
+
+    data: list[str] = Field(
+        description="Questions that the library answers well; none where hits have no confidence."
+    )
+
+
 class IndexResponse(BaseModel):
     """What is in the index."""
 
     model: str | None = Field(description="The model that it was made with; null before anything is indexed.")
     method: str | None = Field(description="The model's method; null likewise.")
+    model_knows: str | None = Field(
+        description="What the model's card says that it knows; null where it says nothing."
+    )
     videos: int = Field(description="Different videos.")
     duration: float = Field(description="Length of all videos together, in seconds.")
     segments: int = Field(description="Segments that are searched.")

@@ -77,6 +77,7 @@ export const search = (body, signal) => post("/v1/search", body, signal);
 export const explain = (question, segment, signal, maps) =>
   post("/v1/explain", { ...question, segment_id: segment, maps, leave_out: "auto" }, signal);
 export const strip = (question, video, signal) => post("/v1/strip", { ...question, video_id: video }, signal);
+export const suggestions = (signal) => json("/v1/suggestions", { signal });
 export const overview = (signal) => json("/v1/index", { signal });
 export const video = (videoId, signal) => json(`/v1/videos/${id(videoId)}`, { signal });
 export const captions = (videoId, k) => json(`/v1/videos/${id(videoId)}/captions?k=${k}`);

@@ -1,5 +1,6 @@
 // How much is in the library, in words; what only some want to know is folded away.
 
+import { aboutModel } from "./aboutModel.js";
 import { el } from "./dom.js";
 import { amountOfTime, bytes, counted, number, visible } from "./format.js";
 
@@ -20,6 +21,7 @@ export function factsOf(overview) {
     overview.model && !overview.calibrated
       ? el("p", { class: "note" }, "With so few videos, vidsift cannot tell yet when nothing fits a question.")
       : "",
+    aboutModel(),
     overview.model ? details(overview) : "",
   ];
 }

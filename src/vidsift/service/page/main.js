@@ -2,6 +2,7 @@
 
 import * as address from "./address.js";
 import * as api from "./api.js";
+import { learnAboutModel } from "./aboutModel.js";
 import { el, iconButton } from "./dom.js";
 import { makeFilters } from "./filters.js";
 import { counted } from "./format.js";
@@ -12,6 +13,7 @@ import { makePlayer } from "./player.js";
 import { makeResults, titleOf } from "./results.js";
 import { videoTile } from "./shelf.js";
 import { home, trouble } from "./states.js";
+import { makeSuggestions } from "./suggestions.js";
 import { makeTop } from "./top.js";
 
 // How often, and how far apart, to look for the library that a first job has made.
@@ -56,9 +58,11 @@ async function startPage(signal) {
       return firstRun(firstJobs, overview);
     }
     searchView.classList.remove("first-run");
+    // Only where there is a rule for what a good match is can the library say what it answers well.
+    const suggested = overview.calibrated ? makeSuggestions(api.suggestions(signal)) : "";
     const newest = await api.videos({ limit: 12 }, signal);
     const tiles = el("ul", { class: "cards small" }, ...newest.data.map(videoTile));
-    return home(el("section", {}, el("h2", {}, "In the library"), tiles));
+    return home(el("section", {}, el("h2", {}, "In the library"), tiles), suggested);
   } catch (error) {
     if (api.isAbort(error)) return "";
     return trouble(error, () => results.run(address.now()));
@@ -82,6 +86,7 @@ async function firstDone(job) {
 
 /** Take what the library holds into the filters and the foot. */
 function learn(overview) {
+  learnAboutModel(overview);
   filters.learn({ folders: overview.folders.map((folder) => folder.path), tags: overview.tags });
   foot.replaceChildren(
     el("span", {}, counted(overview.videos, "video")),

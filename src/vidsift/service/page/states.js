@@ -1,10 +1,11 @@
 // What stands where results would: nothing asked, nothing there, nothing found, something wrong.
 
-import { bdi, el, icon, say } from "./dom.js";
-import * as address from "./address.js";
+import { aboutModel } from "./aboutModel.js";
+import { bdi, el, say } from "./dom.js";
 import { href } from "./address.js";
 import { visible } from "./format.js";
 import { forget, recent } from "./recent.js";
+import { questionLink } from "./suggestions.js";
 import { follow } from "./top.js";
 
 /** A message with a heading and ways on. */
@@ -69,6 +70,7 @@ export function nothingFits(state) {
       {},
       "What comes closest is folded away below; it is probably not what you mean. Plain words for what can be seen work best.",
     ),
+    aboutModel(),
   );
 }
 
@@ -112,15 +114,15 @@ export function noneSure(good, clear) {
   });
 }
 
-/** The start page of a library that holds something. */
-export function home(videos) {
+/** The start page of a library that holds something; `suggested` are questions to begin with, "" for none. */
+export function home(videos, suggested) {
   const questions = recent();
   const lately = questions.length
     ? el(
         "section",
         { class: "lately" },
         el("h2", {}, "Lately asked"),
-        el("ul", { class: "questions" }, ...questions.map((queries) => el("li", {}, question(queries)))),
+        el("ul", { class: "questions" }, ...questions.map((queries) => el("li", {}, questionLink(queries)))),
         action(
           "Forget these",
           (event) => {
@@ -131,13 +133,7 @@ export function home(videos) {
         ),
       )
     : "";
-  return el("div", { class: "home" }, tips(), lately, videos);
-}
-
-function question(queries) {
-  const link = el("a", { href: href({ ...address.EMPTY, queries }), on: { click: follow } }, icon("search"));
-  link.append(bdi(visible(queries.join(" \u203a "))));
-  return link;
+  return el("div", { class: "home" }, tips(), suggested, lately, videos);
 }
 
 function tips() {
@@ -149,10 +145,11 @@ function tips() {
     el(
       "ul",
       {},
-      hint("a dog catches a frisbee", "a plain sentence works best"),
-      hint("a dog + snow - person", "adds and takes away; spaces around the signs"),
+      hint("who or what does what, where", "a plain sentence works best"),
+      hint("one thing + another - a third", "adds and takes away; spaces around the signs"),
       hint("+ then", "sentences that must come one after the other"),
       hint("drop a picture here", "finds footage that looks like it"),
     ),
+    aboutModel(),
   );
 }

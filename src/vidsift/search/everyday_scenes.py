@@ -1,0 +1,48 @@
+"""Scenes that many people have videos of: what to try of a library that nobody has described."""
+
+from __future__ import annotations
+
+__all__ = ["EVERYDAY_SCENES"]
+
+EVERYDAY_SCENES = (
+    "a dog",
+    "children playing outside",
+    "waves on a beach",
+    "people around a table with food",
+    "a birthday cake with candles",
+    "a car on a road",
+    "someone riding a bicycle",
+    "a person talking to the camera",
+    "a cat",
+    "people dancing",
+    "mountains",
+    "a street in a city at night",
+    "people walking on a street",
+    "a sunset",
+    "a baby",
+    "someone cooking in a kitchen",
+    "snow",
+    "people playing football",
+    "a boat on the water",
+    "a band playing on a stage",
+    "flowers in a garden",
+    "someone swimming",
+    "a forest",
+    "a train",
+    "a building seen from above",
+    "a person at a computer",
+    "a river or a lake",
+    "fireworks in the night sky",
+    "a horse",
+    "birds",
+    "someone playing a guitar",
+    "a wedding",
+    "a plane in the sky",
+    "people skiing",
+    "hands making something",
+    "a market with many people",
+    "rain on a window",
+    "a text on a screen",
+    "a map or a chart",
+    "a person running",
+)
