@@ -88,6 +88,7 @@ def test_no_state_breaks_a_rule_of_accessibility(calm: Page, library: Library) -
             calm.click("text=Cut and download")
             calm.click("text=All the numbers")
         if state == "videos":
+            calm.locator(".select").first.check()
             calm.click(".moments summary")
             calm.wait_for_selector(".moment-list a")
         if state == "map":

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from tests.page.browser import HIT, hits_of, until, until_asked, visit
+from tests.page.browser import HIT, hits_of, until, until_asked, until_text, visit
 from tests.page.conftest import fresh_page
 from tests.page.fake import Fake, Library, modified
 from tests.page.test_access import PHONE
@@ -147,6 +147,41 @@ def test_moments_of_a_video_are_listed_under_it(page: Page, library: Library) ->
     page.wait_for_selector(".moment-list a:focus")
 
 
+def test_several_moments_are_cut_tagged_and_exported(page: Page, library: Library) -> None:
+    visit(page, "/?q=a+dog")
+    hits = hits_of(page, "a dog")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("x")
+    page.check(f"{HIT}:nth-child(3) .select")
+    assert page.inner_text(".selection strong") == "2 selected"
+    chosen = [hits[0], hits[2]]
+    saved: list[str] = []
+    page.on("download", lambda download: saved.append(download.suggested_filename))
+    page.click("text=Save as clips")
+    until_text(page, ".selection > .note", "Saved 2 clips")
+    assert saved == ["cut out.mp4"] * 2
+    cut = [request for request in library.requests if request.get("exact")]
+    assert [(each["video_id"], each["start"]) for each in cut] == [
+        (hit["video_id"], hit["start"]) for hit in chosen
+    ]
+    library.videos[0].tags.append("old")
+    page.fill("[aria-label='Tag for these']", " new ")
+    page.keyboard.press("Enter")
+    until_text(page, ".selection > .note", "Tagged 2 videos: new")
+    tags = {video.video_id: video.tags for video in library.videos}
+    assert [tags[hit["video_id"]] for hit in chosen] == [
+        ["old", "new"] if hit["video_id"] == library.videos[0].video_id else ["new"] for hit in chosen
+    ]
+    page.wait_for_selector("[aria-label=Tag] option[value=new]", state="attached")
+    page.click(".selection [type=submit]")
+    until_text(page, ".selection .export .note", "Saved 2 moments; a.mp4 has a variable frame rate")
+    assert [moment["start"] for moment in library.requests[-1]["moments"]] == [hit["start"] for hit in chosen]
+    page.click("text=Select none")
+    assert page.locator(".selection").is_hidden()
+    assert page.locator(".select:checked").count() == 0
+    assert focused(page).startswith("Select 1. ")
+
+
 def test_the_library_is_ordered_and_narrowed_by_the_service(page: Page, library: Library) -> None:
     visit(page, "/?view=library", ".shelf .card")
     page.focus(".shelf [aria-label=Order]")
@@ -184,6 +219,8 @@ def test_on_a_phone_what_is_not_set_waits_behind_a_button(
         for width in (390, 320):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator(".select").first.check()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
         page.select_option("[aria-label=Folder]", label="club")
         page.tap(".all-filters")
         assert page.locator("[aria-label='Folder club: leave it out']").is_visible()

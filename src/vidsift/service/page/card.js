@@ -13,8 +13,8 @@ import { sureness } from "./sureness.js";
 /**
  * A card for a hit.
  *
- * @param context {lazy, point(seconds, account), similar(hit), moments(hit)}: answers about hits, and who wants
- *   to know.
+ * @param context {lazy, point(seconds, account), similar(hit), moments(hit), boxOf(hit, name)}: answers about
+ *   hits, who wants to know, and what selects them.
  */
 export function makeCard(hit, state, context) {
   const goal = { ...state, video: hit.video_id, segment: hit.segment_id, at: hit.start.toFixed(2) };
@@ -51,6 +51,7 @@ export function makeCard(hit, state, context) {
     "li",
     { class: "card", data: { segment: hit.segment_id, video: hit.video_id } },
     open,
+    context.boxOf(hit, name),
     strip.node,
     el(
       "div",
@@ -129,6 +130,7 @@ export function makeCard(hit, state, context) {
     node,
     open,
     hit,
+    select: () => node.querySelector(".select").click(),
     /** The other moments of the video, as far as they are listed. */
     moments: () => moments?.hits() ?? [],
     /** What opens a segment, if it is this card's; else nothing. */

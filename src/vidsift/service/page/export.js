@@ -16,8 +16,8 @@ const KINDS = [
 /** So many moments go into one file. */
 const MOST = 100;
 
-/** Build the form; `hits()` are those that are shown, `title()` is what was asked. */
-export function makeExport({ hits, title }) {
+/** Build the form; `hits()` are those that it writes, `title()` is what was asked, `label` is its name. */
+export function makeExport({ hits, title, label }) {
   const kind = el(
     "select",
     { "aria-label": "Kind of file" },
@@ -27,7 +27,7 @@ export function makeExport({ hits, title }) {
   const message = el("p", { class: "note", role: "status" });
   const node = el(
     "form",
-    { class: "export", "aria-label": "Export", hidden: true, on: { submit: write } },
+    { class: "export", "aria-label": label, hidden: true, on: { submit: write } },
     el("span", { class: "choice" }, kind, icon("next")),
     send,
     message,

@@ -17,6 +17,7 @@ const LIST = [
     [
       ["\u2190 \u2191 \u2192 \u2193", "from card to card"],
       ["Enter", "play the moment"],
+      ["x", "select the moment, or not any more"],
       ["Tab", "to the words above, and \u201cmore like this\u201d"],
     ],
   ],
@@ -94,6 +95,8 @@ export function listen({ top, results, help }) {
       // Also where the question is empty and has the focus already, as on arrival: none begins with a slash.
       event.preventDefault();
       top.focus();
+    } else if (event.key === "x" && !inText && results.select()) {
+      event.preventDefault();
     } else if (event.key === "?" && !inText) {
       event.preventDefault();
       help.showModal();

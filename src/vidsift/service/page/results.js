@@ -10,6 +10,7 @@ import { counted, number } from "./format.js";
 import { makeFold } from "./fold.js";
 import { Lazy } from "./lazy.js";
 import { likelyOf, sorted } from "./order.js";
+import { makeSelection } from "./selection.js";
 import {
   action,
   cancelled,
@@ -36,7 +37,7 @@ const LONG_MS = 10_000;
 const MOST = 1000;
 
 /** The search view's part below the filters; `home()` fills it while nothing is asked. */
-export function makeResults({ home, shown: tellShown = () => {}, answered = () => {} }) {
+export function makeResults({ home, shown: tellShown = () => {}, answered = () => {}, tagged = () => {} }) {
   const words = makeWords({ point: askWord });
   const summary = el("p", { class: "summary" });
   const band = el("div", { class: "band" }, words.node);
@@ -45,11 +46,10 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
   let list = el("ol", { class: "cards" });
   const below = el("div", { class: "below" });
   const fold = makeFold();
-  const exporter = makeExport({
-    hits: () => cards.map((card) => card.hit),
-    title: () => address.now().queries.join(" / "),
-  });
-  const node = el("div", { class: "results" }, band, phrasing, above, list, fold.node, below, exporter.node);
+  const title = () => address.now().queries.join(" / ");
+  const exporter = makeExport({ hits: () => cards.map((card) => card.hit), title, label: "Export" });
+  const selection = makeSelection({ title, tagged });
+  const node = el("div", { class: "results" }, band, phrasing, above, list, fold.node, below, exporter.node, selection.node);
 
   let running = null;
   let lazy = null;
@@ -127,6 +127,7 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     for (const part of [phrasing, above, below]) part.replaceChildren();
     fold.clear();
     exporter.show(false);
+    selection.clear();
     const empty = el("ol", { class: "cards" });
     list.replaceWith(empty);
     list = empty;
@@ -161,7 +162,7 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
 
   function append(state, body, answer) {
     visible ??= new IntersectionObserver(seen, { rootMargin: "200px" });
-    const context = { lazy, point: pointFrame, similar, moments: (hit) => momentsOf(hit, body) };
+    const context = { lazy, point: pointFrame, similar, moments: (hit) => momentsOf(hit, body), boxOf: selection.boxOf };
     const made = answer.data.map((hit) => makeCard(hit, state, context));
     cards.push(...made);
     fits = answer.found;
@@ -300,6 +301,12 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     run,
     walk,
     release: words.release,
+    /** Select the card that has the focus, or not any more; false where none has it. */
+    select() {
+      const card = cards.find((shown) => shown.node.contains(document.activeElement));
+      card?.select();
+      return card !== undefined;
+    },
     holds: () =>
       document.activeElement === fold.summary || cards.some((card) => card.node.contains(document.activeElement)),
     /** The hit of a segment, those beside it, and the answers about it, if it is among what is shown. */
