@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.index.library import filled, lance_table
@@ -165,3 +166,26 @@ def test_an_index_made_anew_with_another_model_is_refused(store: Store, model: M
         with pytest.raises(IndexFolderError, match="was made with another model"):
             reopen()
     assert len(index.search(QUERY, k=3)) == 3  # what is open stays
+
+
+def test_a_question_is_encoded_once_for_its_hits_accounts_and_strips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny.model()
+    index = Index.open(filled(tmp_path / "index", model, [3, 5, 3]).folder, model)
+    index.calibration  # noqa: B018 - encodes unrelated questions
+    encoded: list[list[str]] = []
+    really = type(model).encode_text
+
+    def noting(self: Model, sentences: list[str]) -> Any:
+        encoded.append(list(sentences))
+        return really(self, sentences)
+
+    monkeypatch.setattr(type(model), "encode_text", noting)
+    hits = index.search("a red circle", k=3)
+    for hit in hits:
+        assert index.explain("a red circle", hit).score == hit.score
+        index.in_video("a red circle", hit.video_id)
+    assert encoded == [["a red circle"]]
+    assert index.search("a blue circle", k=3) != hits
+    assert len(encoded) == 2

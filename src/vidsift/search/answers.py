@@ -9,7 +9,7 @@ from functools import partial
 from vidsift.errors import QueryError
 from vidsift.search.candidates import CANDIDATES, rank_by_method
 from vidsift.search.hits import hits_of, page_of_rows
-from vidsift.search.questions import Question, encode_question
+from vidsift.search.questions import Question
 from vidsift.search.ranking import Ranked, Wanted, rank
 from vidsift.search.reader import IndexReader
 from vidsift.search.rescore import PrefetchedTokens, score_exactly
@@ -38,7 +38,7 @@ def hits_for_sentences(
 ) -> list[list[Hit]]:
     """Answer sentences, or sums of them, by one scan; see :meth:`vidsift.search.searcher.Index.search`."""
     _check_page(reader, k, filter)
-    questions = [encode_question(reader.model, query) for query in queries]
+    questions = [reader.question(query) for query in queries]
     paths, allowed = reader.allowed(filter)
     wanted = Wanted(filter.skip + k, allowed, filter.group_by, reader.preselect)
     ranked = rank_by_method(reader.gallery, reader.model.method, questions, wanted, filter.candidates)
@@ -51,7 +51,7 @@ def hits_for_sentences(
 def hits_in_order(reader: IndexReader, sentences: Sequence[str], k: int, filter: Filter) -> list[Hit]:
     """Find videos in which sentences come in order; see :meth:`vidsift.search.searcher.Index.search`."""
     _check_page(reader, k, filter)
-    questions = [encode_question(reader.model, sentence) for sentence in sentences]
+    questions = [reader.question(sentence) for sentence in sentences]
     paths, allowed = reader.allowed(filter)
     method = reader.model.method
     wanted = Wanted(filter.skip + k, allowed, "video", reader.preselect)
@@ -102,7 +102,7 @@ def hits_like(
 def hits_in_video(reader: IndexReader, query: str, video_id: str) -> list[Hit]:
     """Score every segment of a video; see :meth:`vidsift.search.searcher.Index.in_video`."""
     rows = reader.rows_of_video(video_id)
-    question = encode_question(reader.model, query)
+    question = reader.question(query)
     tokens = PrefetchedTokens(reader.gallery)
     scores = score_exactly(reader.model.method, tokens, question, rows).tolist()
     # Rows ascend with segment ids, which settle equal scores.
@@ -120,7 +120,7 @@ def best_candidates(reader: IndexReader, sentences: Sequence[str], filter: Filte
     It is that of what the first stage finds first; the method may rank that anywhere, so that no page of its
     hits tells.
     """
-    questions = [encode_question(reader.model, sentence) for sentence in sentences]
+    questions = [reader.question(sentence) for sentence in sentences]
     _, allowed = reader.allowed(filter)
     stage, wanted = reader.model.method.scanned, Wanted(1, allowed, "video", reader.preselect)
     calibrator = reader.segments.calibrator

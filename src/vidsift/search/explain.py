@@ -19,7 +19,7 @@ from vidsift.methods.model import Model
 from vidsift.search.explained_words import ExplainedWord, explain_words
 from vidsift.search.gallery import Gallery
 from vidsift.search.leaving_out import LeavingOut, WordsLeftOut, fall_without_words
-from vidsift.search.questions import encode_question
+from vidsift.search.questions import Question
 from vidsift.search.rescore import PrefetchedTokens, align_exactly, score_exactly
 from vidsift.search.sums import QueryPart, parse
 from vidsift.types import Alignment, Features, Frames, PatchShares, Span
@@ -217,6 +217,7 @@ def explain_segment(
     query: str,
     segment: LocatedSegment,
     *,
+    question: Question,
     frames: Frames | None = None,
     left_out: Callable[[str], WordsLeftOut] | None = None,
     only_where_needed: bool = False,
@@ -228,6 +229,7 @@ def explain_segment(
         gallery: holds the segment.
         query: what was asked.
         segment: what is explained.
+        question: the query, encoded.
         frames: its pictures; with them the account also says which patches tokens come from.
         left_out: encodes a sentence without each of its words
             (:func:`~vidsift.search.leaving_out.leave_words_out`); with it the account also says how far the
@@ -237,9 +239,8 @@ def explain_segment(
 
     Raises:
         NoAlignmentError: the method has no account, and words are not left out.
-        QueryError: the query cannot be answered.
     """
-    question, parts = encode_question(model, query), parse(query)
+    parts = parse(query)
     # Scored as hits are, and not summed from the account: they agree, or a test fails.
     score = float(score_exactly(model.method, PrefetchedTokens(gallery), question, [segment.row])[0])
     encoded_parts = list(zip(parts, question.texts, strict=True))

@@ -29,7 +29,7 @@ from vidsift.search.explain import LocatedSegment
 from vidsift.search.filters import allowed_rows, check_place, shown_paths
 from vidsift.search.gallery import Gallery, ScanFormat, best_scan_format
 from vidsift.search.leaving_out import WordsLeftOut, leave_words_out
-from vidsift.search.questions import can_read
+from vidsift.search.questions import Question, can_read, encode_question
 from vidsift.search.ranking import Preselection, all_segments
 from vidsift.search.similar import SimilarFootage, footage_set, holds_frames
 from vidsift.types import Filter, Hit, Span
@@ -38,6 +38,7 @@ __all__ = ["IndexReader", "SegmentCache", "ask_again"]
 
 T = TypeVar("T")
 
+_QUESTIONS_HELD = 64
 _SENTENCES_HELD = 16
 """Without each of their words, encoded: those of the last two sums, a megabyte each at most for CLIP."""
 
@@ -204,6 +205,11 @@ class IndexReader:
         """The captions that the model can read, encoded."""
         sentences = (sentence for of_video in self.captions_by_video.values() for sentence in of_video)
         return Captions(self.model, [sentence for sentence in sentences if can_read(self.model, sentence)])
+
+    @cached_property
+    def question(self) -> Callable[[str], Question]:
+        """Encodes a question, once for its hits, their accounts and strips."""
+        return lru_cache(_QUESTIONS_HELD)(partial(encode_question, self.model))
 
     @cached_property
     def left_out(self) -> Callable[[str], WordsLeftOut]:

@@ -401,15 +401,15 @@ class Index:
             NoAlignmentError: if the method has no account, and words are not left out.
             QueryError: if the query cannot be answered, or the segment is not of this index.
         """
-        segment = self._reader.segment(hit)
-        left_out = self._reader.left_out if leave_out else None
+        reader, segment = self._reader, self._reader.segment(hit)
         return explain_segment(
             self.model,
             self.gallery,
             query,
             segment,
+            question=reader.question(query),
             frames=frames,
-            left_out=left_out,
+            left_out=reader.left_out if leave_out else None,
             only_where_needed=leave_out == "auto",
         )
 
