@@ -67,6 +67,9 @@ def take(browser: Browser, address: str, sentence: str, made: str) -> None:
     visit(light, question_of(sentence))
     light.wait_for_selector(".words button.chip")
     keep(light, "results", made)
+    light.locator(f"{HIT} .select").first.check()
+    keep(light, "selection", made)
+    light.click("text=Select none")
     light.locator(f"{HIT} .open").first.click()
     light.wait_for_selector(".receipt .word")
     light.locator(".frame-button").nth(4).click()
@@ -79,6 +82,13 @@ def take(browser: Browser, address: str, sentence: str, made: str) -> None:
     keep(light, "nothing", made)
     visit(light, "/?view=library", ".shelf .card")
     keep(light, "library", made)
+    light.fill(".add-folder input", made)
+    light.click(".add-folder >> text=Choose")
+    light.wait_for_selector(".chooser li")
+    light.fill(".add-folder input", "")
+    # Where people begin to look is of the machine on which the pictures are taken.
+    light.evaluate("document.querySelector('.places').replaceChildren()")
+    keep(light, "chooser", made)
     light.close()
 
     dark = browser.new_page(base_url=address, viewport=WIDE, color_scheme="dark")
