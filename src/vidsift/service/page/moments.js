@@ -8,7 +8,7 @@ import { action } from "./states.js";
 import { sureness } from "./sureness.js";
 
 /**
- * Build the list under a hit's card; `ask(hit)` answers as a search does, with moments of the hit's video.
+ * Build the list under a hit's card; `ask(hit)` answers as a search does, with all moments of the hit's video.
  */
 export function makeMoments(hit, state, ask) {
   const list = el("ol", { class: "moment-list" });

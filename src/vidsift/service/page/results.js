@@ -200,8 +200,8 @@ export function makeResults({ home, shown: tellShown = () => {}, answered = () =
     fold.count();
   }
 
-  /** The other moments of a hit's video, best first, and whether there are more than these. */
-  async function momentsOf(hit, body) {
+  /** Ask the same within a hit's video alone, for every moment of it. */
+  function momentsOf(hit, body) {
     const filter = { ...body.filter, under: hit.path };
     const wanted = { ...body, filter, group_by: "segment", k: MOMENTS_AT_ONCE };
     return api.search(wanted, running.signal);
