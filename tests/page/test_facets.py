@@ -215,6 +215,7 @@ def test_on_a_phone_what_is_not_set_waits_behind_a_button(
         page.tap("text=Filters >> nth=0")
         assert page.get_attribute(".all-filters", "aria-expanded") == "true"
         page.select_option("[aria-label=Date]", label="Choose days \u2026")
+        until_asked(page, library, "filter", None)
         page.select_option("[aria-label=Length]", label="Choose \u2026")
         for width in (390, 320):
             page.set_viewport_size({"width": width, "height": 800})

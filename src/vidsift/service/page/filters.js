@@ -29,7 +29,8 @@ export function filterOf(state) {
     name: state.file || undefined,
     min_duration: state.longer ? Number(state.longer) : undefined,
     max_duration: state.shorter ? Number(state.shorter) : undefined,
-    modified_after: state.from ? midnight(state.from) : ago(state.since),
+    // Days of one's own stand in the place of an age.
+    modified_after: state.from ? midnight(state.from) : state.to ? undefined : ago(state.since),
     modified_before: state.to ? midnight(state.to, 1) : undefined,
     tags: state.tags.length ? state.tags : undefined,
   };
@@ -243,6 +244,8 @@ function makeDate() {
         return select("Date", [...AGES, ["Choose days \u2026", CHOOSE]], state.since, (since) => {
           if (since !== CHOOSE) return set({ since });
           open = true;
+          // Empty days let everything through; so must what is searched.
+          set({ since: "" });
           part.show(address.now());
           return from.node.focus();
         });
