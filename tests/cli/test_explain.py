@@ -11,6 +11,7 @@ from tests.index.library import clip, findable
 from tests.methods import tiny
 
 from vidsift.cli.main import main
+from vidsift.cli.text import clock
 from vidsift.index.build import build_index
 from vidsift.search.searcher import Index
 
@@ -45,7 +46,7 @@ def test_the_table_has_a_line_for_each_word_and_sums_to_the_score(
     best = min(Index.open(folder / "index").in_video(QUERY, _id(folder, video)), key=lambda hit: hit.rank)
     assert float(score) == pytest.approx(best.score, abs=1e-4)
     assert path == video
-    assert stretch == f"0:{best.segment[0]:04.1f}-0:{best.segment[1]:04.1f}"
+    assert stretch == f"{clock(best.segment[0])}-{clock(best.segment[1])}"
     assert lines[2].startswith("word-frame gave ")
     words = [line.split() for line in lines[4:]]
     assert [line[-1] for line in words] == ["<|startoftext|>", *QUERY.split(), "<|endoftext|>"]

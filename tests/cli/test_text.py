@@ -19,7 +19,7 @@ def test_what_steers_a_terminal_is_written_out(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0:00.0"), (62.5, "1:02.5"), (59.96, "1:00.0"), (3605.0, "1:00:05.0")]
+    ("seconds", "text"), [(0.04, "0:00"), (62.5, "1:02.5"), (59.96, "1:00"), (3605.0, "1:00:05")]
 )
 def test_seconds_are_written_as_players_do(seconds: float, text: str) -> None:
     assert clock(seconds) == text

@@ -73,18 +73,19 @@ def one_line(text: str) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Write seconds as people read them on a player.
+    """Write seconds as people read them on a player, with tenths where they are not whole.
 
     Example:
         >>> clock(62.5), clock(3605.0)
-        ('1:02.5', '1:00:05.0')
+        ('1:02.5', '1:00:05')
     """
-    # Rounded once and then parted: 59.96 s are 1:00.0 and not 0:60.0.
+    # Rounded once and then parted: 59.96 s are 1:00 and not 0:60.
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
     start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{start}:{rest // 10:02d}.{rest % 10}"
+    tenth = f".{rest % 10}" if rest % 10 else ""
+    return f"{start}:{rest // 10:02d}{tenth}"
 
 
 def about(seconds: float) -> str:

@@ -87,9 +87,10 @@ def _candidates(reader: IndexReader, rows: Sequence[int]) -> Iterator[tuple[str,
     model = reader.model
     sampled = dict.fromkeys(reader.gallery.video_ids[row] for row in rows)
     captions = [
-        [(caption, video) for caption in reader.captions_by_video.get(video, ())] for video in sampled
+        [(caption, video) for caption in sorted(reader.captions_by_video.get(video, ()), key=len)]
+        for video in sampled
     ]
-    # One of each video first: those of one video are alike.
+    # One of each video first, its shortest: those of one video are alike.
     described = (pair for pair in chain.from_iterable(zip_longest(*captions)) if pair is not None)
     tags = sorted({tag for of_video in reader.tags.values() for tag in of_video})
     to_try = (*tags, *(() if model.knows else EVERYDAY_SCENES))

@@ -10,7 +10,8 @@ const SHOWN = 6;
 /** A question as a link that asks it. */
 export function questionLink(queries) {
   const link = el("a", { href: address.href({ ...address.EMPTY, queries }), on: { click: follow } }, icon("search"));
-  link.append(bdi(visible(queries.join(" \u203a "))));
+  const words = visible(queries.join(" \u203a "));
+  link.append(bdi(words, { title: words }));
   return link;
 }
 
