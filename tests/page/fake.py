@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from tests.page.accounts import FRAMES, explanation, shares_of
+from tests.page.saved_routes import SavedFolder, saved_app
 from tests.video.making import picture
 
 import vidsift.service
@@ -83,6 +85,15 @@ class Library:
     requests: list[dict[str, Any]] = field(default_factory=list)
     job_step_seconds: float = 0.05
     broken: bool = False
+    saved: SavedFolder = field(default_factory=SavedFolder)
+
+    @property
+    def by_id(self) -> dict[str, SimpleNamespace]:
+        """What collections ask of its videos."""
+        return {
+            video.video_id: SimpleNamespace(path=video.path, duration_seconds=video.duration)
+            for video in self.videos
+        }
 
     def video(self, video_id: str) -> Video | None:
         """The video of this identity."""
@@ -162,6 +173,7 @@ class Fake:
             Route("/v1/videos/{video}/captions", self.captions),
             Route("/v1/videos/{video}/thumbnail", self.thumbnail),
             Route("/v1/videos/{video}/media", self.media),
+            Mount("/", saved_app(lambda: self.library.saved, lambda: self.library.by_id)),
         ]
         return Starlette(routes=routes, middleware=[Middleware(BaseHTTPMiddleware, dispatch=_policy)])
 

@@ -55,8 +55,8 @@ def test_the_address_holds_the_question_and_back_goes_back(page: Page) -> None:
     page.go_back()
     page.wait_for_selector(".home")
     assert page.input_value("#query") == ""
-    assert page.locator(".questions a").all_inner_texts() == ["a cat & 50 % more?", "a dog runs"]
-    page.click(".questions a >> nth=1")
+    assert page.locator(".lately a").all_inner_texts() == ["a cat & 50 % more?", "a dog runs"]
+    page.click(".lately a >> nth=1")
     page.wait_for_selector(".card[data-segment]:not(.skeleton)")
     page.reload(wait_until="domcontentloaded")
     page.wait_for_selector(".card[data-segment]:not(.skeleton)")
@@ -285,7 +285,7 @@ def test_sentences_in_order(page: Page, library: Library) -> None:
 def test_more_like_this_is_labelled_and_can_be_left(page: Page, library: Library) -> None:
     visit(page, "/?q=a+dog")
     segment = page.locator(".card[data-segment]").first.get_attribute("data-segment")
-    page.locator(".card .more").first.click()
+    page.locator(".card [title='More like this']").first.click()
     page.wait_for_selector("text=Similar footage: the best 9 moments")
     assert library.requests[-1]["video"] == segment
     assert address(page) == {"like": [segment]}
@@ -490,7 +490,7 @@ def test_what_was_searched_for_is_shown_with_the_way_to_the_written_words(
     visit(page, "/?q=nothing+here.", ".message.nothing")
     assert "fits \u201cnothing here\u201d well" in page.inner_text(".message.nothing h2")
     visit(page, "/", ".home")
-    assert page.locator(".questions a").all_inner_texts() == ["a cat", written]
+    assert page.locator(".lately a").all_inner_texts() == ["a cat", written]
 
 
 def test_what_is_shown_is_exported_as_a_file(page: Page, library: Library) -> None:

@@ -1,6 +1,7 @@
 // What the page shows is what its address says: query, filters, view and the open video.
 
 const SORTS = ["date", "name"];
+const VIEWS = ["library", "saved"];
 
 /** A number as it was written, where it is one between two others; else nothing. */
 function limit(text, lowest = -1e6, highest = 1e6) {
@@ -18,7 +19,8 @@ export function read(search = location.search) {
   const params = new URLSearchParams(search);
   const text = (name) => params.get(name) ?? "";
   return {
-    view: text("view") === "library" ? "library" : "search",
+    view: VIEWS.includes(text("view")) ? text("view") : "search",
+    collection: text("collection"),
     queries: params
       .getAll("q")
       .map((query) => query.trim())
@@ -44,6 +46,8 @@ export function read(search = location.search) {
     video: text("video"),
     segment: text("segment"),
     at: text("t"),
+    // Where a moment ends that a person put into a collection.
+    until: limit(text("until"), 0, 1e9),
   };
 }
 
@@ -68,7 +72,7 @@ export const EMPTY = read("");
 
 /** The parts that decide which hits there are. */
 export function question(state) {
-  const { video, segment, at, view, ...rest } = state;
+  const { video, segment, at, until, view, collection, ...rest } = state;
   return rest;
 }
 
@@ -84,7 +88,8 @@ export function asks(state) {
 
 /** The state without what is being asked; filters stay. */
 export function unasked(state) {
-  return { ...state, queries: [], like: "", upload: "", name: "", verbatim: "", video: "", segment: "", at: "" };
+  const closed = { video: "", segment: "", at: "", until: "", collection: "" };
+  return { ...state, queries: [], like: "", upload: "", name: "", verbatim: "", ...closed };
 }
 
 const listeners = new Set();
@@ -124,7 +129,7 @@ export function note(state) {
 /** Close the open video: back to where it was opened, or, for a link from outside, to its results. */
 export function closeVideo() {
   if (history.state?.inside) history.back();
-  else go({ ...current, video: "", segment: "", at: "" }, { replace: true });
+  else go({ ...current, video: "", segment: "", at: "", until: "" }, { replace: true });
 }
 
 window.addEventListener("popstate", () => arrive(read()));

@@ -88,6 +88,27 @@ export const folders = (path, signal) =>
 export const startJob = (action, folders) => post("/v1/index/jobs", { action, folders });
 export const steerJob = (jobId, verb) => post(`/v1/index/jobs/${id(jobId)}/${verb}`, {});
 
+export const savedSearches = (signal) => json("/v1/saved-searches", { signal });
+export const saveSearch = (name, question) => post("/v1/saved-searches", { name, question });
+export const renameSavedSearch = (searchId, name) => rename(`/v1/saved-searches/${id(searchId)}`, name);
+export const deleteSavedSearch = (searchId) => drop(`/v1/saved-searches/${id(searchId)}`);
+export const collections = (signal) => json("/v1/collections", { signal });
+export const collection = (collectionId, signal) => json(`/v1/collections/${id(collectionId)}`, { signal });
+export const createCollection = (name) => post("/v1/collections", { name });
+export const renameCollection = (collectionId, name) => rename(`/v1/collections/${id(collectionId)}`, name);
+export const deleteCollection = (collectionId) => drop(`/v1/collections/${id(collectionId)}`);
+export const addMoments = (collectionId, moments) => post(`/v1/collections/${id(collectionId)}/moments`, { moments });
+export const removeMoment = (collectionId, momentId) =>
+  drop(`/v1/collections/${id(collectionId)}/moments/${id(momentId)}`);
+
+function rename(path, name) {
+  return post(path, { name }, undefined, "PATCH");
+}
+
+function drop(path) {
+  return ask(path, { method: "DELETE" });
+}
+
 /** A page of what is in the index. */
 export function videos({ limit = 24, ...wanted } = {}, signal) {
   const params = new URLSearchParams({ limit: String(limit) });

@@ -4,6 +4,7 @@ import * as address from "./address.js";
 import { frameOverWords, hasTimes, nearest, readAccount, wordOverTime } from "./account.js";
 import { bdi, el, iconButton } from "./dom.js";
 import { clock, fileName, folderOf, fullPath, part, span, spoken } from "./format.js";
+import { collect } from "./collect.js";
 import { previews } from "./preview.js";
 import { keepThumbnail } from "./queryPicture.js";
 import { makeMoments } from "./moments.js";
@@ -59,6 +60,10 @@ export function makeCard(hit, state, context) {
       el("span", { class: "folder", title: fullPath(hit.path) }, bdi(lastFolder(hit.path))),
       el("span", { class: "length", title: "Length of the video" }, clock(hit.duration)),
       sureness(hit),
+      iconButton("collection", `Add to a collection: ${name}`, () => collect([hit]), {
+        class: "quiet more",
+        title: "Add to a collection",
+      }),
       iconButton(
         "similar",
         `More footage like this: ${name}`,
@@ -181,7 +186,8 @@ function isPart(hit) {
   return hit.segment_start > 0.05 || hit.segment_end < hit.duration - 0.05;
 }
 
-function lastFolder(path) {
+/** The name of the folder that a file lies in. */
+export function lastFolder(path) {
   return folderOf(path).split(/[\\/]/).at(-1) || "/";
 }
 

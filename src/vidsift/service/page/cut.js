@@ -29,6 +29,7 @@ export function makeCut({ time, marked }) {
   let videoId = "";
   let length = 0;
   let running = null;
+  let offered = [0, 0];
 
   function field(words) {
     return el("input", {
@@ -70,7 +71,7 @@ export function makeCut({ time, marked }) {
   }
 
   /** Read both fields; null with a word about it where they make no stretch. */
-  function check() {
+  function check(hidden = false) {
     const [from, to] = [readClock(start.value), readClock(end.value)];
     const wrong =
       from === null || to === null
@@ -84,7 +85,7 @@ export function makeCut({ time, marked }) {
     end.setAttribute("aria-invalid", String(to === null || Boolean(wrong)));
     send.disabled = Boolean(wrong);
     message.textContent = wrong || `${Math.round((Math.min(to, length) - from) * 10) / 10} seconds`;
-    marked(wrong ? null : [from, Math.min(to, length)]);
+    if (!hidden) marked(wrong ? null : [from, Math.min(to, length)]);
     return wrong ? null : [from, Math.min(to, length)];
   }
 
@@ -122,10 +123,13 @@ export function makeCut({ time, marked }) {
     opener,
     take,
     close: () => toggle(false),
+    /** The seconds that are chosen; those that were offered, where what was typed makes no sense. */
+    stretch: () => check(node.hidden) ?? offered,
     about(id, duration, [from, to]) {
       running?.abort();
       videoId = id;
       length = duration;
+      offered = [from, to];
       start.value = fineClock(from);
       end.value = fineClock(to);
       message.textContent = "";

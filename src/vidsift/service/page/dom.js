@@ -48,6 +48,7 @@ const OUTLINES = {
   full: "M3.5 7.5v-4h4M12.5 3.5h4v4M16.5 12.5v4h-4M7.5 16.5h-4v-4",
   plus: "M10 4v12M4 10h12",
   keys: "M2.5 5.5h15v9h-15zM5.5 8.5h.01M8.5 8.5h.01M11.5 8.5h.01M14.5 8.5h.01M6.5 11.5h7",
+  collection: "M5 3.5h10v13l-5-3.6-5 3.6ZM10 6v4.6M7.7 8.3h4.6",
   folder: "M2.5 5h5l1.6 2h8.4v8.5h-15z",
   again: "M15.6 8A6 6 0 1 0 16 11.5M16 4v4h-4",
 };

@@ -14,7 +14,7 @@ const KINDS = [
 ];
 
 /** So many moments go into one file. */
-const MOST = 100;
+const MOST = 500;
 
 /** Build the form; `hits()` are those that it writes, `title()` is what was asked, `label` is its name. */
 export function makeExport({ hits, title, label }) {

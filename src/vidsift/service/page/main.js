@@ -11,6 +11,8 @@ import { listen, makeHelp } from "./keys.js";
 import { firstRun, makeLibrary } from "./library.js";
 import { makePlayer } from "./player.js";
 import { makeResults, titleOf } from "./results.js";
+import { makeSaveSearch } from "./savedSearches.js";
+import { makeSavedView, savedAtStart } from "./savedView.js";
 import { videoTile } from "./shelf.js";
 import { home, trouble } from "./states.js";
 import { makeSuggestions } from "./suggestions.js";
@@ -32,13 +34,16 @@ const results = makeResults({
   answered: (answer) => filters.learn({ scored: answer.data.map((hit) => hit.match === null) }),
 });
 const library = makeLibrary({ changed: learn });
+const saved = makeSavedView();
+const views = { library, saved };
+const saver = makeSaveSearch();
 const firstJobs = makeJobs({ over: firstDone });
 const heading = el("h1", { class: "hidden" }, "Search");
 const searchView = el(
   "div",
   { class: "search-view" },
   heading,
-  el("div", { class: "row" }, filters.node, results.summary),
+  el("div", { class: "row" }, filters.node, saver.node, results.summary),
   results.node,
 );
 const player = makePlayer(results);
@@ -61,9 +66,9 @@ async function startPage(signal) {
     searchView.classList.remove("first-run");
     // Only where there is a rule for what a good match is can the library say what it answers well.
     const suggested = overview.calibrated ? makeSuggestions(api.suggestions(signal)) : "";
-    const newest = await api.videos({ limit: 12 }, signal);
+    const [newest, keeps] = await Promise.all([api.videos({ limit: 12 }, signal), savedAtStart(signal)]);
     const tiles = el("ul", { class: "cards small" }, ...newest.data.map(videoTile));
-    return home(el("section", {}, el("h2", {}, "In the library"), tiles), suggested);
+    return home(el("section", {}, el("h2", {}, "In the library"), tiles), suggested, keeps);
   } catch (error) {
     if (api.isAbort(error)) return "";
     return trouble(error, () => results.run(address.now()));
@@ -98,21 +103,24 @@ function learn(overview) {
 function show(state, before, again) {
   document.title = titleOf(state);
   notices.replaceChildren();
-  const view = state.view === "library" ? library : { node: searchView };
+  const view = views[state.view] ?? { node: searchView };
   if (view.node.parentNode !== main) {
     main.replaceChildren(notices, view.node);
     if (before) window.scrollTo({ top: 0 });
-    if (state.view === "library") firstJobs.stop();
-    else library.stop();
+    if (state.view !== "search") firstJobs.stop();
+    for (const other of Object.values(views)) if (other !== view) other.stop();
   }
-  if (state.view === "library") {
-    if (!before || before.view !== "library" || !address.asksTheSame(state, before)) library.run(state);
+  const same = before?.view === state.view && address.asksTheSame(state, before);
+  if (view === library) {
+    if (!same) library.run(state);
+  } else if (view === saved) {
+    if (!same || before.collection !== state.collection) saved.run(state);
   } else {
     filters.show(state);
+    saver.show(state);
     if (address.asks(state)) firstJobs.stop();
     if (address.asks(state)) searchView.classList.remove("first-run");
-    const moved = !before || before.view !== "search" || !address.asksTheSame(state, before);
-    if (moved || again) {
+    if (!same || again) {
       // The player of a link needs to know its neighbours, but does not wait for them.
       results.run(state);
     }

@@ -2,6 +2,7 @@
 
 import * as address from "./address.js";
 import * as api from "./api.js";
+import { collect } from "./collect.js";
 import { makeControls } from "./controls.js";
 import { makeCut } from "./cut.js";
 import { makeDetails } from "./details.js";
@@ -34,6 +35,13 @@ export function makePlayer(results) {
     address.go({ ...address.unasked(address.now()), view: "search", like: now.segment });
   });
 
+  const collecting = el("button", { type: "button", class: "plain" }, icon("collection"), "Add to a collection");
+  // What is being cut is what a person means; else the moment.
+  collecting.addEventListener("click", () => {
+    const [start, end] = cut.stretch();
+    collect([{ video_id: now.video, path: now.path, start, end }]);
+  });
+
   let now = null;
   let strip = null;
   let whole = null;
@@ -50,7 +58,7 @@ export function makePlayer(results) {
       controls.seek(now.hit.parts[place].start);
     },
   });
-  const tools = el("div", { class: "tools" }, similar, cut.opener);
+  const tools = el("div", { class: "tools" }, similar, cut.opener, collecting);
   const node = el(
     "dialog",
     { class: "player", "aria-labelledby": "player-title" },
@@ -151,7 +159,7 @@ export function makePlayer(results) {
   function begin(state, video, hit) {
     const chosen = secondOf(state, video.duration);
     const start = chosen ?? hit?.start ?? 0;
-    now = { video: state.video, segment: state.segment, start, duration: video.duration, hit, chosen };
+    now = { video: state.video, path: video.path, segment: state.segment, start, duration: video.duration, hit, chosen };
     name.replaceChildren(bdi(fileName(video.path), { title: fullPath(video.path) }));
     where.replaceChildren(bdi(folderOf(video.path)));
     verdict.replaceChildren(...verdictOf(hit));
@@ -167,7 +175,7 @@ export function makePlayer(results) {
     cut.about(
       state.video,
       video.duration,
-      hit ? [hit.start, hit.end] : [start, Math.min(video.duration, start + 10)],
+      stretchOf(state, hit, start, video.duration),
     );
     settled = account(state, hit);
     say(`Playing ${fileName(video.path)} from ${spoken(start)}`);
@@ -338,6 +346,13 @@ export function makePlayer(results) {
 function secondOf(state, duration) {
   const at = Number.parseFloat(state.at);
   return at < duration - ENDING_SECONDS ? at : null;
+}
+
+/** What is first offered to be cut: the moment that was opened, else what comes next. */
+function stretchOf(state, hit, start, duration) {
+  if (hit) return [hit.start, hit.end];
+  const until = Number.parseFloat(state.until);
+  return [start, Math.min(duration, until > start ? until : start + 10)];
 }
 
 function known(hit) {

@@ -369,6 +369,7 @@ function skeleton() {
 /** The question as the title of the window. */
 export function titleOf(state) {
   if (state.view === "library") return "Library \u2013 vidsift";
+  if (state.view === "saved") return "Saved \u2013 vidsift";
   if (state.queries.length) return `${state.queries.join(" \u203a ")} \u2013 vidsift`;
   return address.asks(state) ? "Similar footage \u2013 vidsift" : "vidsift";
 }

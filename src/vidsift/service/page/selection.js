@@ -1,6 +1,7 @@
 // Several moments at once: which are selected, and what can be done with them.
 
 import * as api from "./api.js";
+import { collect } from "./collect.js";
 import { save } from "./cut.js";
 import { el, say } from "./dom.js";
 import { makeExport } from "./export.js";
@@ -25,6 +26,7 @@ export function makeSelection({ title, tagged }) {
     { class: "selection", role: "group", "aria-label": "Selected moments", hidden: true },
     count,
     cut,
+    action("Add to a collection", () => collect(selected())),
     tagging,
     exporter.node,
     none,

@@ -114,8 +114,11 @@ export function noneSure(good, clear) {
   });
 }
 
-/** The start page of a library that holds something; `suggested` are questions to begin with, "" for none. */
-export function home(videos, suggested) {
+/**
+ * The start page of a library that holds something; `suggested` are questions to begin with, "" for none, `saved`
+ * what people saved.
+ */
+export function home(videos, suggested, saved) {
   const questions = recent();
   const lately = questions.length
     ? el(
@@ -133,7 +136,7 @@ export function home(videos, suggested) {
         ),
       )
     : "";
-  return el("div", { class: "home" }, tips(), suggested, lately, videos);
+  return el("div", { class: "home" }, tips(), suggested, lately, ...saved, videos);
 }
 
 function tips() {

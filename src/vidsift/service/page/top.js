@@ -14,9 +14,11 @@ const ACCEPTED = "image/*,video/*,.mkv,.mov,.avi,.webm,.ts";
 export function makeTop(node, { help }) {
   const form = makeForm();
   const theme = iconButton("moon", "Dark colours", switchTheme);
-  const library = el("a", { class: "nav", href: "/?view=library" }, "Library");
+  const ways = [["library", "Library"], ["saved", "Saved"]].map(([view, words]) =>
+    el("a", { class: "nav", href: `/?view=${view}`, data: { view } }, words),
+  );
   const home = el("a", { class: "mark", href: "/", "aria-label": "vidsift, start page" }, ...mark());
-  for (const link of [home, library]) link.addEventListener("click", follow);
+  for (const link of [home, ...ways]) link.addEventListener("click", follow);
 
   function switchTheme() {
     const dark = !isDark();
@@ -41,7 +43,7 @@ export function makeTop(node, { help }) {
     el(
       "nav",
       { class: "ways", "aria-label": "Views" },
-      library,
+      ...ways,
       iconButton("keys", "Keyboard shortcuts", help, { class: "quiet wide-only" }),
       theme,
     ),
@@ -49,8 +51,10 @@ export function makeTop(node, { help }) {
   address.onChange((state) => show(state));
   function show(state) {
     form.show(state);
-    if (state.view === "library") library.setAttribute("aria-current", "page");
-    else library.removeAttribute("aria-current");
+    for (const link of ways) {
+      if (link.dataset.view === state.view) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
   }
   show(address.now());
   return { focus: form.focus };
