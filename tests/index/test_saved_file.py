@@ -152,7 +152,8 @@ def test_damage_is_said_and_moved_aside(index: Path, damage: str) -> None:
     assert (index / SAVED_SEARCHES).read_text() == damage
     assert describe(index)["saved searches"] == "damaged; see vidsift index check"
     (problem,) = (problem for problem in check_index(index).problems if problem.kind == "saved")
-    assert (problem.kind, problem.what, problem.repaired) == ("saved", "saved searches", False)
+    assert (problem.kind, problem.what, problem.repaired) == ("saved", "searches", False)
+    assert problem.wrong.endswith(", in saved-searches.json")
     report = check_index(index, repair=True)
     assert report.whole
     aside = re.search(r"the saved searches begin anew; what was there is (.*)", "\n".join(report.remarks))

@@ -193,7 +193,7 @@ class _Check:
         self._check_tags_and_captions()
         for saved in self._saved:
             if (reason := saved.why_unreadable()) is not None:
-                self._wrong("saved", saved.what, reason)
+                self._wrong("saved", saved.what.removeprefix("saved "), reason)
         return self.report
 
     def repair(self) -> None:

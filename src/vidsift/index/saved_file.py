@@ -100,7 +100,7 @@ class SavedFile(Generic[EntryT]):
         try:
             self.read()
         except IndexFolderError as error:
-            return plain_words(error)
+            return str(error).partition("; ")[0]  # whoever asks says what to do
         return None
 
     def move_damaged_aside(self) -> Path | None:

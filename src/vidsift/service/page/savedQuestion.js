@@ -8,7 +8,8 @@ const MOST_DAYS = 36_500;
 
 /** What is saved of a state that asks for sentences. */
 export function savedOf(state) {
-  const days = state.from ? null : /^(\d{1,5})d$/.exec(state.since);
+  // Days of one's own stand in the place of an age.
+  const days = state.from || state.to ? null : /^(\d{1,5})d$/.exec(state.since);
   return {
     query: plain(state.queries),
     verbatim: Boolean(state.verbatim),
