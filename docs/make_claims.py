@@ -35,6 +35,9 @@ hard negatives), and the verdict. *Holds* and *does not hold* are said where a t
 tables; *cannot be told* is no evidence against a claim; *does not count* is a comparison with a row whose right videos its training did not
 make likelier, on validation, than they were before its first step (a black box, which begins at chance: above the backbone that it starts from).
 
+That rule, and rates by the same measure, were chosen after 26 runs by R@1 had been judged on test; the test videos were then drawn anew. The
+640 videos of validation choose rates and decide which rows count, the 2,560 of test do neither.
+
 What Shapes can say: which method makes more of the same tokens of a small CLIP, in clips whose every fact is known, at a budget of minutes. What
 it cannot: anything of photographs, of towers with hundreds of millions of weights that learn with the method, or of captions by people.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def explanation(
     """
     rng = np.random.default_rng(hash_of(query + segment_id))
     times = start + (np.arange(FRAMES) + 0.5) * (end - start) / FRAMES
-    terms = []
+    terms: list[dict[str, Any]] = []
     words_of_query: list[dict[str, Any]] = []
     for sign, sentence in re.findall(r"(^| [+-] )(.+?)(?= [+-] |$)", query):
         weight = -1.0 if "-" in sign else 1.0
@@ -37,7 +38,9 @@ def explanation(
         else:
             words = ["<|startoftext|>", *_pieces(sentence), "<|endoftext|>"]
             terms.append(_term("word-frame", sentence, words, times, rng, weight))
-        words_of_query += _words(sentence, weight)
+        words_of_part = _words(sentence, weight)
+        terms[-1]["part"] = range(len(words_of_query), len(words_of_query) + len(words_of_part))
+        words_of_query += words_of_part
     if "patches" in query:
         terms.append(_term("word-patch", query, words, np.repeat(times, 2), rng, 0.2, group=2))
         terms.append(_term("sentence-event", query, [query], None, rng, 1.0))
@@ -82,7 +85,8 @@ def _sum_up_by_word(terms: list[dict[str, Any]], words: list[dict[str, Any]]) ->
     gave = np.zeros(len(words))
     rest = 0.0
     for term in terms:
-        of_tokens = [_word_of_piece(term, token, words) for token in range(len(term["words"]))]
+        part = term.pop("part", range(len(words)))
+        of_tokens = [_word_of_piece(term, token, words, part) for token in range(len(term["words"]))]
         one_of_words = any(word >= 0 for word in of_tokens)
         term["word_of_token"] = of_tokens if one_of_words else None
         for word, row in zip(of_tokens, term["contributions"], strict=True):
@@ -96,15 +100,16 @@ def _sum_up_by_word(terms: list[dict[str, Any]], words: list[dict[str, Any]]) ->
     return bool(np.abs(gave).sum() > rest)
 
 
-def _word_of_piece(term: dict[str, Any], token: int, words: list[dict[str, Any]]) -> int:
+def _word_of_piece(term: dict[str, Any], token: int, words: list[dict[str, Any]], part: Sequence[int]) -> int:
+    """Which word of its part of the sum a text token is of; -1 for none."""
     pieces = term["words"]
     if pieces[0] != "<|startoftext|>" or token in (0, len(pieces) - 1):
         return -1
     at = sum(len(piece) for piece in pieces[1:token])
-    for place, word in enumerate(words):
+    for place in part:
+        word = words[place]
         start = len(word["sentence"][: word["start"]].replace(" ", ""))
-        mine = (word["sentence"], word["weight"]) == (term["sentence"], np.sign(term["weight"]))
-        if mine and start <= at < start + len(word["word"]):
+        if start <= at < start + len(word["word"]):
             return place
     return -1
 

@@ -21,7 +21,7 @@ ALL_LEARNED = (
 
 def open_first(page: Page, query: str) -> dict[str, Any]:
     """Search, open the best hit, and return its account as the service gave it."""
-    visit(page, "/?q=" + query.replace(" ", "+"))
+    visit(page, "/?q=" + query.replace("+", "%2B").replace(" ", "+"))
     card = page.locator(HIT).first
     segment = card.get_attribute("data-segment")
     card.locator(".open").click()
@@ -126,6 +126,22 @@ def test_each_part_of_a_sum_has_its_own_sentence(page: Page) -> None:
     )
     assert less == [word["contribution"] < 0 for word in account["words"]]
     assert "A hollow bar: it speaks against it." in page.inner_text(".receipt > .note")
+
+
+@pytest.mark.parametrize("query", ["\U0001f436\U0001f436 a dog, fast!", "\u0643\u0644\u0628 a dog, fast!"])
+def test_letters_of_any_kind_leave_the_sentence_as_it_was_written(page: Page, query: str) -> None:
+    open_first(page, query)
+    words = page.locator(".receipt .word bdi").all_inner_texts()
+    assert words[-3:] == ["a", "dog", "fast"]
+    assert page.locator(".receipt .marks").all_inner_texts()[-2:] == [",", "!"]
+
+
+def test_a_sentence_that_stands_twice_in_a_sum_is_told_twice(page: Page) -> None:
+    account = open_first(page, "a dog + snow + a dog")
+    assert page.locator(".receipt .part").all_inner_texts() == ["+ a dog", "+ snow", "+ a dog"]
+    assert page.locator(".receipt .word bdi").all_inner_texts() == ["a", "dog", "snow", "a", "dog"]
+    gave = [word["contribution"] for word in account["words"]]
+    assert numbers(page, ".receipt .word") == pytest.approx(gave, abs=1e-12)
 
 
 def test_terms_without_time_say_so_among_the_numbers(page: Page) -> None:

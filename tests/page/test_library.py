@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.page.browser import until, until_text, visit
@@ -313,3 +313,42 @@ def test_a_page_that_does_not_come_can_be_asked_for_again_by_keyboard(many: Page
         many.evaluate("[...document.querySelectorAll('.shelf .card a')].indexOf(document.activeElement)")
         == shown
     )
+
+
+def look_for_changes(page: Page) -> None:
+    """Have the library looked at anew, as at the end of any work on it."""
+    page.evaluate("document.querySelector('.folder-ways button').click()")
+    page.wait_for_selector(".job[data-state=done]", state="attached")
+    page.wait_for_timeout(1800)  # the library looks twice
+
+
+def test_a_shelf_that_was_scrolled_stays_when_work_ends(many: Page) -> None:
+    while (count := many.evaluate(TILES)) < 96:
+        many.evaluate("scrollTo(0, document.body.scrollHeight)")
+        until(many, f"count => {TILES} > count", count)
+    shown, at = many.evaluate(TILES), many.evaluate("scrollY")
+    many.evaluate("document.querySelectorAll('.shelf .card a')[60].focus({ preventScroll: true })")
+    look_for_changes(many)
+    assert many.evaluate(TILES) >= shown
+    assert many.evaluate("scrollY") == pytest.approx(at, abs=300)  # the line of the work stands above
+    assert (
+        many.evaluate("[...document.querySelectorAll('.shelf .card a')].indexOf(document.activeElement)")
+        == 60
+    )
+
+
+def test_a_page_of_the_shelf_as_it_was_is_not_put_behind_the_new_one(many: Page) -> None:
+    many.wait_for_timeout(500)
+    held: list[Any] = []
+    many.route("**/v1/videos?*page=*", lambda route: held.append(route) if not held else route.continue_())
+    many.evaluate("scrollTo(0, document.body.scrollHeight)")
+    while not held:
+        many.wait_for_timeout(20)
+    many.evaluate("scrollTo(0, 0)")
+    look_for_changes(many)
+    held[0].continue_()
+    many.wait_for_timeout(500)
+    numbers = many.locator(".shelf .card a").evaluate_all(
+        "all => all.map(it => parseInt(new URL(it.href).searchParams.get('video'), 16))"
+    )
+    assert numbers == list(range(len(numbers)))

@@ -67,3 +67,20 @@ def test_words_marks_and_terms_of_a_sum_add_up_to_the_score(tmp_path: Path, meth
             of_words, rest = (of_words + gave, rest) if owner >= 0 else (of_words, rest + gave)
     assert sum(word.contribution or 0.0 for word in explanation.words) == pytest.approx(of_words)
     assert of_words + rest == pytest.approx(explanation.score, abs=1e-6)
+
+
+@pytest.mark.parametrize("query", ["a dog &nbsp; + cat", "a cat &lt;b&gt; + dog", "dog &nbsp;", "R&amp;B"])
+@pytest.mark.parametrize("method", ["drl", "zero_shot"])
+def test_words_that_the_model_reads_nothing_of_stand_there_all_the_same(
+    tmp_path: Path, method: str, query: str
+) -> None:
+    model = tiny.model(method)
+    index = Index.open(filled(tmp_path / "index", model, [3]).folder, model)
+    explanation = index.explain(query, index.gallery.segment_ids[0], leave_out=True)
+    assert explanation.leaving_out is not None
+    falls = explanation.leaving_out.words
+    assert [(word.word, word.start, word.sentence) for word in explanation.words] == [
+        (word.word, word.start, word.sentence) for word in falls
+    ]
+    # Of what is left of "dog &nbsp;" the model reads nothing: there is no score to hold against.
+    assert query != "dog &nbsp;" or falls[0].fall is None

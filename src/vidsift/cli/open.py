@@ -64,7 +64,8 @@ def open(  # noqa: A001, PLR0917 - what people type, and the options of the verb
         opened = opened_index(where, device) if known else None
         app = create_app(opened or where, model=model, device=device)
         jobs: Jobs = app.state.service.jobs
-        job = jobs.add(JobRequest(action="add", folders=list(places)), places)
+        # The same command goes on with it; no other is to.
+        job = jobs.add(JobRequest(action="add", folders=list(places)), places, remembered=False)
         address = f"http://{_HOST}:{sock.getsockname()[1]}"
         typer.echo(f"Reading {', '.join(one_line(place) for place in places)}")
         typer.echo(f"The page is at {address}; Ctrl-C ends all.")

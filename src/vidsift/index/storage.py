@@ -48,7 +48,7 @@ from vidsift.index.writing import explained_writing, not_writable, write_lock
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Store"]
+__all__ = ["Store", "holds_nothing_else"]
 
 SEEKING = "seeking-files"
 """Is there while rows wait for their files to be met again, after the table of files was lost."""
@@ -127,7 +127,7 @@ class Store:
             OSError: the disk is full or fails.
         """
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or not _holds_nothing_else(folder)):
+        if folder.exists() and (not folder.is_dir() or not holds_nothing_else(folder)):
             raise IndexFolderError(
                 f"{folder} holds other files and no index; name an empty or a new folder with --index"
             )
@@ -487,7 +487,7 @@ class Store:
         self.refresh()
 
 
-def _holds_nothing_else(folder: Path) -> bool:
+def holds_nothing_else(folder: Path) -> bool:
     """Whether a folder without manifest is empty, or the rest of an index that was never finished."""
     tables = {table_folder(folder, name).name for name in ("segments", "files", *_TAGS_AND_CAPTIONS)}
     files = {name + end for name in (MANIFEST, *FILES_BESIDE) for end in ("", ".new")}

@@ -123,7 +123,7 @@ class Explanation:
         maps_missing: why that is not told although it was asked for; "" where nothing is missing.
         account_missing: why there are no ``terms``, where the model has no account; else "".
         leaving_out: how far the score falls without each word, where that was asked for.
-        words: those that the model read, in the order of the question; one that occurs twice is there twice.
+        words: in the order of the question; one that occurs twice is there twice.
     """
 
     query: str

@@ -41,20 +41,17 @@ def explain_words(
     """Sum up by word what text tokens gave.
 
     Args:
-        part: the sentence, and what its score counts for.
+        part: the sentence, which the model has read whole, and what its score counts for.
         terms: of each what its text tokens are called, and what they gave to the score.
         tokenizer: of the model.
 
     Returns:
-        The words that the model read, and for each term which of them its text tokens are of: -1 for start,
+        The words, and for each term which of them its text tokens are of: -1 for start,
         end and punctuation; None where they are not those of words: one for the whole sentence, or phrases.
     """
     owners = [_owners(part.sentence, names, tokenizer) for names, _ in terms]
     words = sentence_words(part.sentence)
-    of_words = [word for of_term in owners for word in of_term or ()]
-    if of_words:
-        # What the model cut off it has not read.
-        words = words[: max(of_words) + 1]
+    compared = any(word >= 0 for of_term in owners for word in of_term or ())
     contributions = [0.0] * len(words)
     for of_term, (_, gave) in zip(owners, terms, strict=True):
         if of_term is not None:
@@ -62,7 +59,7 @@ def explain_words(
                 if word >= 0:
                     contributions[word] += value
     explained = [
-        ExplainedWord(*word, part.sentence, part.weight, gave if of_words else None)
+        ExplainedWord(*word, part.sentence, part.weight, gave if compared else None)
         for word, gave in zip(words, contributions, strict=True)
     ]
     return explained, owners

@@ -176,7 +176,18 @@ def texts_without_words(model: Model, sentence: str) -> tuple[list[SentenceWord]
         owners = word_of_pieces(sentence, tokens.pieces[0], model.tokenizer)
         words = words[: max(owners) + 1]
         sentence = sentence[: words[-1].end] if words else sentence
-    return words, [without_word(sentence, word) for word in words] if len(words) > 1 else [""] * len(words)
+    if len(words) < 2:
+        return words, [""] * len(words)
+    return words, [_if_readable(model, without_word(sentence, word)) for word in words]
+
+
+def _if_readable(model: Model, text: str) -> str:
+    """A text, or "" where the model reads nothing of it: marks, or an entity that is a blank."""
+    try:
+        model.tokenize([text])
+    except ValueError:
+        return ""
+    return text
 
 
 class _Given(NamedTuple):

@@ -39,6 +39,7 @@ __all__ = ["IndexReader", "SegmentCache", "ask_again"]
 T = TypeVar("T")
 
 _QUESTIONS_HELD = 64
+"""Encoded: a hundred kilobytes each for CLIP, and as many again for each further sentence of a sum."""
 _SENTENCES_HELD = 16
 """Without each of their words, encoded: those of the last two sums, a megabyte each at most for CLIP."""
 

@@ -37,7 +37,7 @@ __all__ = ["Jobs"]
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS, _END_SECONDS = 0.1, 5.0
-_MOST_STARTS = 3  # of a job that may be what ends the service
+_MOST_DEATHS = 3  # of services while a job ran: it may be what kills them
 
 
 @dataclass(eq=False)
@@ -56,22 +56,29 @@ class _Entry:
     paused_since: float | None = None
     changes: int = 0
     controls: JobControls | None = None
-    starts: int = 1
+    deaths: int = 0
     goes_on: bool = False
+    remembered: bool = True
 
     @property
     def final(self) -> bool:
         return self.state in ("done", "failed", "cancelled")
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a service that starts again should go on with it: not once a person has cancelled it."""
+        cancelled = self.controls is not None and self.controls.stop.is_set()
+        return self.remembered and not self.final and not cancelled
+
     def to_unfinished(self) -> UnfinishedJob:
-        """What is remembered of it."""
-        spec = self.spec
+        """What is remembered of it: if the service dies while it runs, that has been counted."""
+        spec, counts = self.spec, self.controls is not None and not self.goes_on
         return UnfinishedJob(
             job_id=self.job_id,
             action=spec.action,
             folders=list(spec.folders),
             all_folders=spec.all_folders,
-            starts=self.starts,
+            deaths=self.deaths + counts,
         )
 
     def to_job(self, *, brief: bool = False) -> Job:
@@ -157,37 +164,41 @@ class Jobs:
     def start(self) -> None:
         """Go on with what an earlier service did not finish: it was killed, or stopped."""
         with self._changed:
-            self._started = True
             left = self._unfinished.read()
             for job in left:
                 spec = self._spec(job.action, tuple(job.folders), all_folders=job.all_folders)
-                if any(entry.spec == spec and not entry.final for entry in self._entries.values()):
+                known = [entry.spec for entry in self._entries.values() if not entry.final]
+                if spec in known or job.job_id in self._entries:
                     continue  # whoever started the service began with it anew
-                entry = _Entry(spec, job_id=job.job_id, starts=job.starts + 1)
+                entry = _Entry(spec, job_id=job.job_id, deaths=job.deaths)
                 self._entries[entry.job_id] = entry
-                if job.starts >= _MOST_STARTS:
-                    entry.error = (
-                        f"the service ended {job.starts} times before this was done; what was finished is in "
-                        "the index: look in the log of the service, then start it again"
-                    )
-                    self._end(entry, "failed")
-                else:
+                if job.deaths < _MOST_DEATHS:
                     self._put(entry)
+                    continue
+                entry.error = (
+                    f"{job.deaths} services ended while this ran; what was finished is in the index: look in "
+                    "the log of the service, then start it again"
+                )
+                _LOG.warning("%s of %s: %s", job.action, ", ".join(job.folders), entry.error)
+                self._end(entry, "failed")
             if left:
                 _LOG.info("jobs that an earlier service did not finish: %d", len(left))
+            self._started = True
             self._remember()
 
-    def add(self, request: JobRequest, folders: tuple[str, ...]) -> Job:
+    def add(self, request: JobRequest, folders: tuple[str, ...], *, remembered: bool = True) -> Job:
         """Put a job into the queue.
 
         Args:
             request: what it does.
             folders: full paths, those of the request or all known ones.
+            remembered: the next service goes on with it where this one does not finish it.
 
         Raises:
             ProblemError: 429, too many wait already; 503, the service stops.
         """
-        entry = _Entry(self._spec(request.action, folders, all_folders=not request.folders))
+        spec = self._spec(request.action, folders, all_folders=not request.folders)
+        entry = _Entry(spec, remembered=remembered)
         with self._changed:
             if self._closing:
                 raise ProblemError(503, "the service is stopping; ask again when it is back")
@@ -218,7 +229,7 @@ class Jobs:
         """Keep what has not ended, or was ended by the service's own end."""
         if not self._started:
             return  # what stands there has not been read
-        left = [entry for entry in self._entries.values() if entry.goes_on or not entry.final]
+        left = [entry for entry in self._entries.values() if entry.goes_on or entry.is_wanted]
         self._unfinished.write([entry.to_unfinished() for entry in left])
 
     def all(self) -> list[Job]:
@@ -274,6 +285,7 @@ class Jobs:
             else:
                 entry.controls.stop.set()
                 entry.controls.pause.clear()  # a job that waits in its pause would not see the stop
+                self._remember()
             return entry.to_job()
 
     def kill(self) -> None:
@@ -318,9 +330,8 @@ class Jobs:
         if not self._closing:
             self._closing = True
             for entry in self._entries.values():
-                # One that a person cancelled is ending already.
-                stopped = entry.controls is not None and entry.controls.stop.is_set()
-                entry.goes_on = not entry.final and not stopped
+                entry.goes_on = entry.is_wanted
+            self._remember()
 
     def _entry(self, job_id: str) -> _Entry:
         entry = self._entries.get(job_id)
@@ -364,6 +375,7 @@ class Jobs:
                 entry.state, entry.began = "running", time.monotonic()
                 entry.changes += 1
                 controls = entry.controls
+                self._remember()
             self._run(entry, controls)
 
     def _run(self, entry: _Entry, controls: JobControls) -> None:

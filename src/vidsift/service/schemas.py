@@ -311,9 +311,7 @@ class Explanation(BaseModel):
     leaving_out: ExplanationLeavingOut | None = Field(
         description="How much the score falls without each word; null unless asked for with 'leave_out'."
     )
-    words: list[ExplanationWord] = Field(
-        description="The words that the model read, in the order of the question."
-    )
+    words: list[ExplanationWord] = Field(description="The words, in the order of the question.")
     words_carry: bool = Field(
         description="Whether words gave most of the score, so that their contributions account for it. Else "
         "'leaving_out' is the account of words."

@@ -119,7 +119,7 @@ export function readAccount(explanation) {
     end: explanation.end,
     mapsOnRequest: explanation.maps_on_request,
     notes: [...new Set([explanation.account_missing, ...terms.map((term) => term.note)].filter(Boolean))],
-    parts: sentences.length,
+    parts: new Set(explanation.terms.map((term) => `${term.sentence} ${term.weight < 0}`)).size || sentences.length,
     byFalls: Boolean(byFalls),
     score: explanation.score,
     total: sum(terms.map((term) => term.total)),
@@ -206,8 +206,9 @@ export function comparedGroup(account, group) {
   return account.groups.find((other) => other.kind === "compared" && same(other)) ?? null;
 }
 
-/** The time of the frame in which a term with a time met a word best. */
+/** The time of the frame in which a term with a time met a word best; null for one without a text token. */
 export function bestTimeOfTerm(term, place) {
+  if (!term.rows[place].length) return null;
   const alike = term.frames.map((frame) => likeness(term, place, frame.tokens));
   return term.frames[alike.indexOf(Math.max(...alike))].time;
 }
@@ -225,6 +226,7 @@ export function onPicture(group, place, time) {
   const term = mapTerm(group);
   const { grid } = term;
   const noun = term.name.split("-").at(-1);
+  if (place !== null && !term.rows[place].length) return { grid, cells: [], kind: "share", noun, number: 0 };
   const gave = (token) => sum(term.contributions.map((row) => row[token]));
   const met = (token) => (place === null ? gave(token) : likeness(term, place, [token]));
   if (!term.patches) {

@@ -21,14 +21,16 @@ export function makeSentence(group, { named, onWord }) {
   const most = Math.max(...group.words.map((word) => Math.abs(word.gave ?? 0)), 1e-12);
   const words = group.words.map((word) => makeWord(word, onWord(word.place), most));
   const pieces = [];
+  // The service counts characters; a string's places are of halves of some of them.
+  const letters = [...group.sentence];
   let from = 0;
   for (const [place, word] of group.words.entries()) {
     // Phrases stand in no sentence.
-    if (word.start !== undefined) pieces.push(marks(group.sentence.slice(from, word.start)));
+    if (word.start !== undefined) pieces.push(marks(letters.slice(from, word.start)));
     pieces.push(words[place].button);
     from = word.end;
   }
-  if (from !== undefined && group.words.length) pieces.push(marks(group.sentence.slice(from)));
+  if (from !== undefined && group.words.length) pieces.push(marks(letters.slice(from)));
   const sign = group.taken ? "\u2212 " : "+ ";
   const sentence = named ? [sign, bdi(visible(group.sentence))] : [];
   const head = group.kind === "parts" ? ["What was compared, and what it added", ...(named ? [": "] : [])] : [];
@@ -38,7 +40,7 @@ export function makeSentence(group, { named, onWord }) {
 }
 
 function marks(between) {
-  const text = between.trim();
+  const text = between.join("").trim();
   return text ? el("span", { class: "marks" }, bdi(visible(text))) : "";
 }
 

@@ -8,6 +8,7 @@ import { clock, counted, fileName, fullPath, visible } from "./format.js";
 import { action, message } from "./states.js";
 
 const AT_ONCE = 24;
+const MOST_AT_ONCE = 500; // that the service gives on a page
 const NEAR = { rootMargin: "500px" };
 
 /** Build the shelf; `trouble(error)` shows what went wrong with more of it. */
@@ -27,17 +28,38 @@ export function makeShelf({ trouble }) {
   const below = el("div");
   const node = el("section", { class: "shelf", "aria-labelledby": "shelf-title" });
 
+  let pages = new AbortController();
+  let before = "";
+
   async function show(state, signal) {
     const wanted = { under: state.under, name: state.file, sort: state.sort };
-    const answer = await api.videos({ ...wanted, limit: AT_ONCE }, signal);
+    // A page that is on its way belongs to the list as it was.
+    pages.abort();
+    pages = new AbortController();
+    const mine = AbortSignal.any([pages.signal, signal]);
+    // Looked at again, as many are shown as a person has scrolled to.
+    const same = JSON.stringify(wanted) === before;
+    before = JSON.stringify(wanted);
+    const limit = same ? Math.min(Math.max(AT_ONCE, tiles.children.length), MOST_AT_ONCE) : AT_ONCE;
+    const answer = await api.videos({ ...wanted, limit }, mine);
     // The fields stay: who types in one is not disturbed.
     if (!node.firstChild) node.append(el("div", { class: "shelf-head" }, title, ways), tiles, below);
     named.show(state);
     sorting.show(state);
     title.replaceChildren(...titleOf(state, answer.total));
-    tiles.replaceChildren(...answer.data.map(videoTile));
+    lay(answer.data, same ? [...tiles.children] : []);
     below.replaceChildren(answer.total ? "" : noneOf(set));
-    goOn(wanted, answer.next_page, signal);
+    goOn(wanted, answer.next_page, mine);
+  }
+
+  /** Put tiles of these videos onto the shelf; those of `old` that are right stay where they are, with the focus. */
+  function lay(videos, old) {
+    const known = new Map(old.map((tile) => [tile.dataset.facts, tile]));
+    for (const [place, video] of videos.entries()) {
+      const tile = known.get(JSON.stringify(video)) ?? videoTile(video);
+      if (tiles.children[place] !== tile) tiles.insertBefore(tile, tiles.children[place] ?? null);
+    }
+    while (tiles.children.length > videos.length) tiles.lastChild.remove();
   }
 
   /** A button for the page that follows; who scrolls near it does not have to press it. */
@@ -109,5 +131,5 @@ export function videoTile(video) {
     event.preventDefault();
     address.go(goal, { inside: true });
   });
-  return el("li", { class: "card" }, link);
+  return el("li", { class: "card", data: { facts: JSON.stringify(video) } }, link);
 }
