@@ -74,7 +74,7 @@ def moved(
     for name, sets in features.items():
         chosen = sets[torch.from_numpy(rows)]
         noise = torch.randn(chosen.tokens.shape, generator=rng) / chosen.tokens.shape[-1] ** 0.5
-        length = chosen.tokens.norm(dim=-1, keepdim=True)
+        length = torch.linalg.vector_norm(chosen.tokens, dim=-1, keepdim=True)
         tokens = torch.nn.functional.normalize(chosen.tokens + MOVED * length * noise, dim=-1) * length
         times = chosen.times_seconds
         later = None if times is None else times + torch.from_numpy(starts)[:, None]

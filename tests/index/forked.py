@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from pathlib import Path
 
 from tests.forked import Process, vidsift
@@ -41,19 +39,3 @@ class Forked:
     def wait(self) -> int:
         """Wait for the end of the run, and of its workers; return its exit status."""
         return self._runs[-1].wait()
-
-    def run_to_the_end(self) -> float:
-        """Run undisturbed; return the seconds that it took."""
-        began = time.monotonic()
-        self.start()
-        assert self.wait() == 0, self.errors
-        return time.monotonic() - began
-
-    def run_and_kill(self, after_seconds: float) -> bool:
-        """Run and kill the process that writes, not its workers; return whether it was still alive."""
-        self.start()
-        time.sleep(after_seconds)
-        self._runs[-1].send(signal.SIGKILL)
-        status = self.wait()
-        assert status in (0, -signal.SIGKILL), self.errors
-        return status == -signal.SIGKILL

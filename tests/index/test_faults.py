@@ -1,4 +1,4 @@
-"""Disks that fill up, files that change under the reader, two indexers at once, kills at random moments.
+"""Disks that fill up, files that change under the reader, two indexers at once.
 
 Whatever happens, the next undisturbed run ends with the same rows as if nothing had ever happened.
 """
@@ -6,7 +6,6 @@ Whatever happens, the next undisturbed run ends with the same rows as if nothing
 from __future__ import annotations
 
 import os
-import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -59,22 +58,6 @@ def _assert_whole_so_far(index: Path) -> None:
     """What is there is right, whenever somebody looks; only rows without a path may be left over."""
     if (index / "index.json").exists():
         assert check_index(index, contents=False).problems == []
-
-
-def test_kills_at_random_moments(home: Path, tmp_path: Path) -> None:
-    rng, index, kills = random.Random(4), tmp_path / "index", 0
-    indexer = Forked(home, index)
-    whole_seconds = indexer.run_to_the_end()
-    shutil.rmtree(index)
-    while kills < 2:  # tests/soak has hundreds
-        killed = indexer.run_and_kill(rng.uniform(0, whole_seconds))
-        kills += killed
-        _assert_whole_so_far(index)
-        if not killed:
-            _assert_as_undisturbed(index, home)
-            shutil.rmtree(index)
-    indexer.run_to_the_end()
-    _assert_as_undisturbed(index, home)
 
 
 @pytest.mark.parametrize("failing_write", range(4))

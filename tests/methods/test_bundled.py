@@ -24,7 +24,7 @@ def model() -> vidsift.Model:
 def test_it_is_small_and_says_what_it_knows() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 10_000_000
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert "Only the Shapes world" in card
+    assert "This demonstration model knows drawn shapes only" in card
 
 
 def test_its_fingerprint_is_that_of_its_weights(model: vidsift.Model) -> None:

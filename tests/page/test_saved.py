@@ -146,6 +146,7 @@ def test_moments_are_put_together_from_cards_and_the_player(page: Page, library:
 
     # In the player what is being cut is what is added; keys typed in the dialog do nothing to the player.
     card.locator(".open").click()
+    page.wait_for_selector(".player[open]")
     page.click("text=Cut and download")
     page.fill(".cut input >> nth=0", "0:01")
     page.fill(".cut input >> nth=1", "0:02.5")
