@@ -400,7 +400,7 @@ def test_the_start_page_suggests_what_the_library_answers_well(page: Page, libra
 def test_without_suggestions_the_start_page_speaks_of_none(page: Page, library: Library) -> None:
     library.suggestions = []
     visit(page, "/", ".home .card")
-    until(page, "document.querySelector('.suggested').closest('section').hidden")
+    page.wait_for_selector(".suggested", state="hidden")
     library.calibrated = False
     visit(page, "/", ".home .card")
     assert page.locator(".suggested").count() == 0

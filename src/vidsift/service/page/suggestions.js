@@ -27,12 +27,22 @@ export function makeSuggestions(answer) {
   list.replaceChildren(...Array.from({ length: SHOWN }, place));
   answer.then(
     ({ data }) => {
-      if (data.length) list.replaceChildren(...data.slice(0, SHOWN).map((query) => el("li", {}, questionLink([query]))));
-      else node.hidden = true;
+      fill(data.slice(0, SHOWN));
     },
     () => {
-      node.hidden = true;
+      fill([]);
     },
   );
+
+  /** Once it is seen its room stays as it was, so that nothing below it jumps. */
+  function fill(queries) {
+    const room = node.isConnected ? SHOWN - queries.length : 0;
+    const empty = Array.from({ length: room }, () => el("li", { "aria-hidden": "true" }));
+    list.replaceChildren(...queries.map((query) => el("li", {}, questionLink([query]))), ...empty);
+    if (queries.length) return;
+    if (room) node.classList.add("none");
+    else node.hidden = true;
+  }
+
   return node;
 }
