@@ -14,20 +14,17 @@ import argparse
 import io
 import json
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import numpy as np
 import torch
-import uvicorn
 from measuring import ROOT, command_line, machine, rows_of, where, write_results
 from PIL import Image
-from tests.page.browser import ARGUMENTS, HIT, browser_path, visit, why_not
+from tests.page.browser import ARGUMENTS, HIT, browser_path, serving, visit, why_not
 
 from vidsift.index.encode import segment_id, segment_table, sets_of
 from vidsift.index.manifest import Manifest
@@ -36,7 +33,6 @@ from vidsift.index.storage import Store
 from vidsift.methods.model import BUNDLED, Model, load
 from vidsift.search.searcher import Index
 from vidsift.service.app import create_app
-from vidsift.service.server import listen
 from vidsift.shapes.library import draw_split
 from vidsift.shapes.render import render
 from vidsift.shapes.stream import clip_times
@@ -131,19 +127,6 @@ def build(folder: Path, model: Model, videos: int) -> None:
 def search_alone(index: Index, texts: Iterator[str], times: int) -> float:
     """What the search itself takes, with as many hits as the page asks for."""
     return median_ms(lambda: index.search(next(texts), k=25), times)
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    sock = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(folder), log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def median_ms(ask: Callable[[], object], times: int) -> float:
@@ -257,7 +240,7 @@ def main() -> None:
         folder = Path(temporary) / "index"
         build(folder, load(BUNDLED, device="cpu"), chosen.videos)
         alone = search_alone(Index.open(folder), texts, chosen.times)
-        with serving(folder) as url:
+        with serving(create_app(folder)) as url:
             requests = over_http(url, texts, chosen.times)
             page = on_page(url, texts, chosen.times)
     report(chosen, alone, requests, page)

@@ -105,16 +105,6 @@ class MomentCollections(SavedFile[MomentCollection]):
         """
         return self._append(MomentCollection(new_id(), clean_line(name, "name"), now_seconds()))
 
-    def rename(self, collection_id: str, name: str) -> MomentCollection:
-        """Give one another name.
-
-        Raises:
-            ValueError: the name cannot be saved, or is taken.
-            MissingSavedError, IndexFolderError, IndexWriteError: as :meth:`remove`.
-        """
-        line = clean_line(name, "name")
-        return self._change(collection_id, lambda collection, _all: replace(collection, name=line))
-
     def add_moments(self, collection_id: str, moments: Iterable[CollectedMoment]) -> MomentCollection:
         """Put moments at the end of a collection; those that it holds already are not added twice.
 

@@ -11,13 +11,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from vidsift.errors import IndexFolderError, MissingSavedError
 from vidsift.files.disk_errors import plain_words
 from vidsift.index.manifest import COLLECTIONS, SAVED_LOCK, SAVED_SEARCHES, read_manifest
-from vidsift.index.writing import explained_writing, write_json, write_lock
+from vidsift.index.writing import explained_writing, put_aside, write_json, write_lock
 
 __all__ = ["SAVED_FILES", "SavedFile", "clean_line", "new_id", "now_seconds"]
 
@@ -32,7 +33,9 @@ _LONGEST_NAME = 100
 
 
 class _Named(Protocol):
-    """Something with an identity and a name, that JSON can hold."""
+    """A dataclass with an identity and a name, that JSON can hold."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def entry_id(self) -> str: ...
@@ -112,7 +115,7 @@ class SavedFile(Generic[EntryT]):
             except IndexFolderError as error:
                 if error.__cause__ is None:  # of a newer version, and whole
                     return None
-                return path.replace(path.with_name(f"{self._file}.damaged-{round(time.time())}"))
+                return put_aside(path)
         return None
 
     def find(self, entry_id: str) -> EntryT:
@@ -123,6 +126,16 @@ class SavedFile(Generic[EntryT]):
             IndexFolderError: as :meth:`read`.
         """
         return self._entry_of(self.read(), entry_id)
+
+    def rename(self, entry_id: str, name: str) -> EntryT:
+        """Give an entry another name.
+
+        Raises:
+            ValueError: the name cannot be saved, or is taken.
+            MissingSavedError, IndexFolderError, IndexWriteError: as :meth:`remove`.
+        """
+        line = clean_line(name, "name")
+        return self._change(entry_id, lambda entry, _all: replace(entry, name=line))
 
     def remove(self, entry_id: str) -> None:
         """Delete an entry.

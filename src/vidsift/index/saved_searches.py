@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +65,6 @@ class SavedSearches(SavedFile[NamedSearch]):
         if len(json.dumps(dict(question))) > LONGEST_QUESTION:
             raise ValueError(f"the question of {name!r} is too long to be saved; shorten it or its filter")
         return self._append(NamedSearch(new_id(), clean_line(name, "name"), question, now_seconds()))
-
-    def rename(self, search_id: str, name: str) -> NamedSearch:
-        """Give one another name.
-
-        Raises:
-            ValueError: the name cannot be saved, or is taken.
-            MissingSavedError, IndexFolderError, IndexWriteError: as :meth:`remove`.
-        """
-        line = clean_line(name, "name")
-        return self._change(search_id, lambda search, _all: replace(search, name=line))
 
 
 def _parsed(value: Mapping[str, Any]) -> NamedSearch:

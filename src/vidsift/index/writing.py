@@ -14,13 +14,18 @@ from vidsift.files.disk_errors import plain_words
 from vidsift.files.locks import try_lock
 from vidsift.files.whole import write_json_whole
 
-__all__ = ["explained_writing", "not_writable", "write_json", "write_lock"]
+__all__ = ["explained_writing", "not_writable", "put_aside", "write_json", "write_lock"]
 
 
 def write_json(path: Path, values: Any) -> None:
     """Write JSON so that a reader meets the old file or the new one, and a loss of power neither half."""
     # One name, whoever writes: what a killed process left is written over by the next.
     write_json_whole(path, values, temporary=path.with_name(path.name + ".new"))
+
+
+def put_aside(path: Path) -> Path:
+    """Put a damaged file out of the way, so that people can go on; return where it is now."""
+    return path.replace(path.with_name(f"{path.name}.damaged-{round(time.time())}"))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import anyio.to_thread
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from vidsift.export.excerpts import Excerpt
 from vidsift.export.write import export_text
@@ -17,7 +17,7 @@ from vidsift.index.moment_collections import MOST_MOMENTS
 from vidsift.service.live_index import Snapshot
 from vidsift.service.media import video_timing
 from vidsift.service.problems import ProblemError, Responses, problem_responses
-from vidsift.service.schemas import MAX_QUERY, Identity, Seconds
+from vidsift.service.schemas import MAX_QUERY, VideoStretch
 from vidsift.service.service import CurrentService, Service
 from vidsift.service.transfer import content_disposition
 from vidsift.types import Span
@@ -42,23 +42,12 @@ _FILE: Responses = {
 }
 
 
-class ExportedMoment(BaseModel):
+class ExportedMoment(VideoStretch):
     """A moment to write down."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    video_id: Identity = Field(description="The video_id of a hit.")
-    start: Seconds = Field(description="Where the moment begins, in seconds.")
-    end: Seconds = Field(description="Where it ends, in seconds.")
     score: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] | None = Field(
         default=None, description="Of the hit."
     )
-
-    @model_validator(mode="after")
-    def _be_a_stretch(self) -> ExportedMoment:
-        if self.end <= self.start:
-            raise ValueError(f"start is {self.start:g} and end is {self.end:g}; end must be after start")
-        return self
 
 
 class ExportRequest(BaseModel):

@@ -8,7 +8,7 @@ in Python that they write down (``Explanation``, ``Filter``); code that uses suc
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
@@ -34,6 +34,7 @@ __all__ = [
     "StripResponse",
     "StripSegment",
     "UploadResponse",
+    "VideoStretch",
     "media_url",
     "thumbnail_url",
 ]
@@ -95,6 +96,22 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = Field(
         default=None, description="Which fields of the request are wrong; left out where it is none of them."
     )
+
+
+class VideoStretch(BaseModel):
+    """Seconds of a video, from one to a later one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    video_id: Identity = Field(description="The video_id of a hit.")
+    start: Seconds = Field(description="Where it begins, in seconds.")
+    end: Seconds = Field(description="Where it ends, in seconds.")
+
+    @model_validator(mode="after")
+    def _be_a_stretch(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"start is {self.start:g} and end is {self.end:g}; end must be after start")
+        return self
 
 
 class Filter(BaseModel):
@@ -241,28 +258,28 @@ class ExplanationTerm(BaseModel):
     note: str = Field(description="How to read the numbers of this term; empty where nothing has to be said.")
 
 
-class ExplanationWord(BaseModel):
-    """A word of the question as it is written."""
+class WordInSentence(BaseModel):
+    """Where a word stands."""
 
     word: str = Field(description="As it is written.")
     start: int = Field(description="Its first character in the sentence.")
     end: int = Field(description="The character after its last.")
     sentence: str = Field(description="Whose word it is: the question, or one part of a sum.")
     weight: float = Field(description="What the score of that sentence counts for.")
+
+
+class ExplanationWord(WordInSentence):
+    """A word of the question as it is written."""
+
     contribution: float | None = Field(
         description="What its text tokens gave to the score, in all terms together; null where no term "
         "compares words."
     )
 
 
-class ExplanationWordFall(BaseModel):
+class ExplanationWordFall(WordInSentence):
     """What leaving out one word does to the score."""
 
-    word: str = Field(description="As it is written.")
-    start: int = Field(description="Its first character in the sentence.")
-    end: int = Field(description="The character after its last.")
-    sentence: str = Field(description="Whose word it is: the question, or one part of a sum.")
-    weight: float = Field(description="What the score of that sentence counts for.")
     without: str = Field(description="The sentence that was scored instead; empty without another word.")
     fall: float | None = Field(
         description="The score less that without the word; negative where it rises. Null for the only word "

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vidsift.service.schemas import MAX_TAGS, Identity, Seconds, Tag
+from vidsift.service.schemas import MAX_TAGS, Tag, VideoStretch
 
 __all__ = [
     "MAX_LISTED",
@@ -96,25 +96,14 @@ class CaptionsResponse(BaseModel):
     data: list[CaptionRank] = Field(description="The captions; none where the library has none.")
 
 
-class ClipRequest(BaseModel):
+class ClipRequest(VideoStretch):
     """Which seconds to cut out."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    video_id: Identity = Field(description="The video_id of a hit.")
-    start: Seconds = Field(description="Where the clip begins, in seconds.")
-    end: Seconds = Field(description="Where it ends, in seconds.")
     exact: bool = Field(
         default=False,
         description="Encode anew, so that the file holds these seconds alone; else it is copied where that "
         "is possible, which is faster and may hold more.",
     )
-
-    @model_validator(mode="after")
-    def _be_a_stretch(self) -> ClipRequest:
-        if self.end <= self.start:
-            raise ValueError(f"start is {self.start:g} and end is {self.end:g}; end must be after start")
-        return self
 
 
 class FileProblem(BaseModel):

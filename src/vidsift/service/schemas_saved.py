@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from vidsift.service.schemas import MAX_K, Filter, Identity, Query, Seconds
+from vidsift.service.schemas import MAX_K, Filter, Query, VideoStretch
 
 __all__ = [
     "AddMomentsRequest",
@@ -101,21 +101,10 @@ class SavedSearchesResponse(BaseModel):
     data: list[SavedSearch] = Field(description="All of them, newest first.")
 
 
-class NewMoment(BaseModel):
+class NewMoment(VideoStretch):
     """A moment to add to a collection."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    video_id: Identity = Field(description="The video_id of a hit.")
-    start: Seconds = Field(description="Where the moment begins, in seconds.")
-    end: Seconds = Field(description="Where it ends, in seconds.")
     note: str = Field(default="", max_length=500, description="What a person says of it, in one line.")
-
-    @model_validator(mode="after")
-    def _be_a_stretch(self) -> NewMoment:
-        if self.end <= self.start:
-            raise ValueError(f"start is {self.start:g} and end is {self.end:g}; end must be after start")
-        return self
 
 
 class AddMomentsRequest(BaseModel):

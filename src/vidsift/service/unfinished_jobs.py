@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from vidsift.errors import LockHeldError
 from vidsift.files.locks import hold_lock
 from vidsift.index.manifest import JOBS, JOBS_LOCK, MANIFEST
 from vidsift.index.storage import holds_nothing_else
-from vidsift.index.writing import write_json
+from vidsift.index.writing import put_aside, write_json
 from vidsift.service.schemas_library import Action
 
 __all__ = ["UnfinishedJob", "UnfinishedJobs"]
@@ -105,5 +104,5 @@ class UnfinishedJobs:
             if file.is_file():
                 self._others = _LIST.validate_python(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, RecursionError) as error:
-            aside = file.replace(file.with_name(f"{JOBS}.damaged-{round(time.time())}"))
+            aside = put_aside(file)
             _LOG.warning("the jobs that were not finished cannot be read, and lie in %s: %s", aside, error)
