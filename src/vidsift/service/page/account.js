@@ -90,7 +90,7 @@ function groupOfParts(raw) {
  * or words all the same ("compared").
  *
  * @param explanation the service's account of a hit.
- * @returns {{score, total, groups, times, untimed}} `groups` of {kind, words, terms, timed, sentence, taken}
+ * @returns {{score, groups, times, untimed}} `groups` of {kind, words, terms, timed, sentence, taken}
  *   (`taken` off, in a sum of `parts` sentences), `words` of {text, place, gave} with `start` and `end` in the
  *   sentence where it is one; `times` of the frames that were looked at; `untimed` is what tokens without a
  *   time gave to the score; `terms` all of them, as they are.
@@ -122,7 +122,6 @@ export function readAccount(explanation) {
     parts: new Set(explanation.terms.map((term) => `${term.sentence} ${term.weight < 0}`)).size || sentences.length,
     byFalls: Boolean(byFalls),
     score: explanation.score,
-    total: sum(terms.map((term) => term.total)),
     words: explanation.words,
     groups,
     terms,

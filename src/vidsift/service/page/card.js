@@ -10,6 +10,7 @@ import { keepThumbnail } from "./queryPicture.js";
 import { makeMoments } from "./moments.js";
 import { makeStrip } from "./strip.js";
 import { sureness } from "./sureness.js";
+import { pictureLink } from "./tile.js";
 
 /**
  * A card for a hit.
@@ -21,32 +22,11 @@ export function makeCard(hit, state, context) {
   const goal = { ...state, video: hit.video_id, segment: hit.segment_id, at: hit.start.toFixed(2) };
   const strip = makeStrip({ duration: hit.duration, bins: 96 });
   const name = fileName(hit.path);
-  const picture = el("img", {
-    class: "picture",
-    src: hit.thumbnail_url,
-    alt: "",
-    loading: hit.rank > 8 ? "lazy" : "eager",
-    decoding: "async",
-    width: 320,
-    height: 180,
-  });
-  picture.addEventListener("error", () => picture.classList.add("missing"));
-  const holder = el(
-    "span",
-    { class: "frame" },
-    picture,
-    el("span", { class: "when" }, span(hit.start, hit.end)),
-  );
-  const open = el(
-    "a",
-    { class: "open", href: address.href(goal), "aria-label": labelOf(hit, name) },
-    holder,
-    el("span", { class: "title", title: fullPath(hit.path) }, bdi(name)),
-  );
-  open.addEventListener("click", (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return;
-    event.preventDefault();
-    play(hit.start);
+  const { link: open, holder } = pictureLink(goal, hit, {
+    when: span(hit.start, hit.end),
+    label: labelOf(hit, name),
+    eager: hit.rank <= 8,
+    play: () => play(hit.start),
   });
   const node = el(
     "li",

@@ -11,6 +11,7 @@ import { makeNamedRow } from "./namedRow.js";
 import { makeSelection } from "./selection.js";
 import { action, message, trouble } from "./states.js";
 import { follow } from "./top.js";
+import { pictureLink } from "./tile.js";
 
 /** The list of collections; `emptied()` is called with the last one gone. */
 export function listOfCollections(collections, emptied = () => {}) {
@@ -121,28 +122,8 @@ export function makeCollection() {
       at: moment.start.toFixed(2),
       until: moment.end.toFixed(2),
     };
-    const picture = el("img", {
-      class: "picture",
-      src: moment.thumbnail_url,
-      alt: "",
-      loading: "lazy",
-      decoding: "async",
-      width: 320,
-      height: 180,
-    });
-    picture.addEventListener("error", () => picture.classList.add("missing"));
-    const link = el(
-      "a",
-      { class: "open", href: address.href(goal), "aria-label": `${name}, at ${spoken(moment.start)}. Play` },
-      el("span", { class: "frame" }, picture, el("span", { class: "when" }, span(moment.start, moment.end))),
-      el("span", { class: "title", title: fullPath(moment.path) }, bdi(name)),
-    );
-    link.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return;
-      event.preventDefault();
-      address.go(goal, { inside: true });
-    });
-    return link;
+    const label = `${name}, at ${spoken(moment.start)}. Play`;
+    return pictureLink(goal, moment, { when: span(moment.start, moment.end), label }).link;
   }
 
   /** What stands for a moment whose video is not there. */

@@ -24,6 +24,21 @@ export function el(tag, props = {}, ...children) {
   return fill(document.createElement(tag), props, children);
 }
 
+/** A handler for a link's click that goes on within the page; with a modifier key the browser opens the link itself. */
+export function plainClick(act) {
+  return (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return;
+    event.preventDefault();
+    act(event);
+  };
+}
+
+/** Have a pointer and the keyboard alike come to an element and leave it. */
+export function onPointing(node, enter, leave) {
+  for (const [type, act] of [["pointerenter", enter], ["focus", enter], ["pointerleave", leave], ["blur", leave]])
+    node.addEventListener(type, () => act());
+}
+
 /** An SVG element. */
 export function svg(tag, props = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), props, children);

@@ -3,7 +3,7 @@
 import { makeAddFolder } from "./addFolder.js";
 import * as address from "./address.js";
 import * as api from "./api.js";
-import { bdi, el, icon } from "./dom.js";
+import { bdi, el, icon, plainClick } from "./dom.js";
 import { counted, fullPath, number, visible } from "./format.js";
 import { makeJobs } from "./jobs.js";
 import { copiesOf, factsOf } from "./libraryFacts.js";
@@ -115,11 +115,10 @@ export function makeLibrary({ changed }) {
       icon("folder"),
       bdi(fullPath(folder.path)),
     );
-    only.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      address.go(goal);
-    });
+    only.addEventListener(
+      "click",
+      plainClick(() => address.go(goal)),
+    );
     if (under === folder.path) only.setAttribute("aria-current", "true");
     const counts = el(
       "span",

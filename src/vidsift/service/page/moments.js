@@ -1,7 +1,7 @@
 // The other moments of a video, under its card: asked for when somebody opens the list.
 
 import * as address from "./address.js";
-import { el, say } from "./dom.js";
+import { el, plainClick, say } from "./dom.js";
 import { counted, fileName, number, span, spoken } from "./format.js";
 import { likelyOf } from "./order.js";
 import { action } from "./states.js";
@@ -65,11 +65,10 @@ export function makeMoments(hit, state, ask) {
       el("span", { class: "moment-when" }, span(moment.start, moment.end)),
       sureness(moment),
     );
-    link.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return;
-      event.preventDefault();
-      address.go(goal, { inside: true });
-    });
+    link.addEventListener(
+      "click",
+      plainClick(() => address.go(goal, { inside: true })),
+    );
     links.set(moment.segment_id, link);
     return link;
   }

@@ -1,6 +1,6 @@
 // A sentence as it was written, with a bar over each word: what the word did for the match.
 
-import { bdi, el } from "./dom.js";
+import { bdi, el, onPointing } from "./dom.js";
 import { visible } from "./format.js";
 
 const STRENGTHS = [
@@ -61,10 +61,7 @@ function makeWord(word, { target, enter, leave, click }, most) {
     bdi(visible(word.text)),
     el("span", { class: "hidden" }, `: ${strengthOf(word.gave, share)}`),
   );
-  button.addEventListener("pointerenter", enter);
-  button.addEventListener("pointerleave", leave);
-  button.addEventListener("focus", enter);
-  button.addEventListener("blur", leave);
+  onPointing(button, enter, leave);
   button.addEventListener("click", click);
   return { button, target, gave: word.gave };
 }

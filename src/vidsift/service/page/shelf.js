@@ -6,6 +6,7 @@ import { bdi, el } from "./dom.js";
 import { makeNameFacet, select, slot } from "./facets.js";
 import { clock, counted, fileName, fullPath, visible } from "./format.js";
 import { action, message } from "./states.js";
+import { pictureLink } from "./tile.js";
 
 const AT_ONCE = 24;
 const MOST_AT_ONCE = 500; // that the service gives on a page
@@ -110,26 +111,7 @@ function noneOf(set) {
 export function videoTile(video) {
   const name = fileName(video.path);
   const goal = { ...address.now(), video: video.video_id, segment: "", at: "" };
-  const picture = el("img", {
-    class: "picture",
-    src: video.thumbnail_url,
-    alt: "",
-    loading: "lazy",
-    decoding: "async",
-    width: 320,
-    height: 180,
-  });
-  picture.addEventListener("error", () => picture.classList.add("missing"));
-  const link = el(
-    "a",
-    { class: "open", href: address.href(goal), "aria-label": `${name}, ${clock(video.duration)}. Play` },
-    el("span", { class: "frame" }, picture, el("span", { class: "when" }, clock(video.duration))),
-    el("span", { class: "title", title: fullPath(video.path) }, bdi(name)),
-  );
-  link.addEventListener("click", (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return;
-    event.preventDefault();
-    address.go(goal, { inside: true });
-  });
+  const label = `${name}, ${clock(video.duration)}. Play`;
+  const { link } = pictureLink(goal, video, { when: clock(video.duration), label });
   return el("li", { class: "card", data: { facts: JSON.stringify(video) } }, link);
 }

@@ -1,6 +1,6 @@
 // The head of the page: name, search form, ways to the other view and the other colours.
 
-import { bdi, el, icon, iconButton, relabel, say } from "./dom.js";
+import { bdi, el, icon, iconButton, plainClick, relabel, say } from "./dom.js";
 import * as address from "./address.js";
 import * as api from "./api.js";
 import { visible } from "./format.js";
@@ -61,11 +61,7 @@ export function makeTop(node, { help }) {
 }
 
 /** Follow a link within the page, unless the person asked for a new tab or window. */
-export function follow(event) {
-  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return;
-  event.preventDefault();
-  address.go(address.read(new URL(event.currentTarget.href).search));
-}
+export const follow = plainClick((event) => address.go(address.read(new URL(event.currentTarget.href).search)));
 
 function isDark() {
   const chosen = document.documentElement.dataset.theme;

@@ -14,7 +14,7 @@ import {
   wordOverTime,
 } from "./account.js";
 import { thumbnail } from "./api.js";
-import { bdi, el } from "./dom.js";
+import { bdi, el, onPointing } from "./dom.js";
 import { fineClock, visible } from "./format.js";
 import { makeMap, makeOverlay } from "./map.js";
 import { warmth } from "./strip.js";
@@ -173,10 +173,11 @@ export function makeWhy({ show, seek }) {
       el("span", { class: "frame-picture" }, image, overlay.node),
       el("span", { class: "frame-time" }, fineClock(time)),
     );
-    button.addEventListener("pointerenter", () => pointFrame(time));
-    button.addEventListener("pointerleave", () => pointFrame(null));
-    button.addEventListener("focus", () => pointFrame(time));
-    button.addEventListener("blur", () => pointFrame(null));
+    onPointing(
+      button,
+      () => pointFrame(time),
+      () => pointFrame(null),
+    );
     button.addEventListener("click", () => seek(time));
     return { time, button, overlay, node: el("li", { data: { time } }, button) };
   }

@@ -1,6 +1,6 @@
 // The sentence's words as chips. Pointing at one asks where it matched; a frame warms those it showed.
 
-import { bdi, el } from "./dom.js";
+import { bdi, el, onPointing } from "./dom.js";
 import { visible } from "./format.js";
 import { warmth } from "./strip.js";
 
@@ -30,12 +30,11 @@ export function makeWords({ point }) {
       bdi(visible(word.text)),
     );
     const target = { group, place: word.place };
-    const enter = () => point(target);
-    const leave = () => point(held?.target ?? null);
-    button.addEventListener("pointerenter", enter);
-    button.addEventListener("pointerleave", leave);
-    button.addEventListener("focus", enter);
-    button.addEventListener("blur", leave);
+    onPointing(
+      button,
+      () => point(target),
+      () => point(held?.target ?? null),
+    );
     button.addEventListener("click", () => hold(held?.button === button ? null : { button, target }));
     return { button, group, place: word.place };
   }
